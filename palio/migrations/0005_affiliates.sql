@@ -1,0 +1,2 @@
+create schema affiliates;
+grant usage on schema affiliates to palio_app;

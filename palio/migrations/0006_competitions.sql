@@ -1,0 +1,2 @@
+create schema competitions;
+grant usage on schema competitions to palio_app;

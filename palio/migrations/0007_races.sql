@@ -1,0 +1,2 @@
+create schema races;
+grant usage on schema races to palio_app;
