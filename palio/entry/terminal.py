@@ -45,7 +45,7 @@ def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scrat
     except migrate.MigrationError as failure:
         _end(1, failure.code, {"detail": str(failure)}, json=json)
     except embedded.CannotStartError as failure:
-        _end(os.EX_CONFIG, "db.cannot_start", {"detail": str(failure)}, json=json)
+        _end(failure.status, "db.cannot_start", {"detail": str(failure)}, json=json)
     except psycopg.OperationalError as failure:
         _end(os.EX_UNAVAILABLE, Unavailable.code, {"detail": str(failure).strip()}, json=json)
 

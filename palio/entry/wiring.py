@@ -36,8 +36,7 @@ def addresses(environment: Environment, say: Say) -> Iterator[Addresses]:
         yield Addresses(environment.database_url, environment.database_url, environment.database_url)
         return
     say(f"Starting PostgreSQL in {environment.data} …")
-    with embedded.running(environment.data) as cluster:
-        roles.make(cluster.dsn(), cluster.home / "secrets/pg.json")
+    with embedded.running(environment.data, prepare=_make_roles) as cluster:
         found = Addresses(
             app=cluster.dsn("palio_app", roles.DATABASE),
             direct=cluster.dsn("palio_app", roles.DATABASE),
@@ -46,6 +45,10 @@ def addresses(environment: Environment, say: Say) -> Iterator[Addresses]:
         for done in migrate.migrate(found.migrate, MIGRATIONS):
             say(f"  migration {done.number:04} {done.name}")
         yield found
+
+
+def _make_roles(cluster: embedded.Cluster) -> None:
+    roles.make(cluster.dsn(), cluster.passwords)
 
 
 @asynccontextmanager

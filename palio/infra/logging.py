@@ -1,0 +1,143 @@
+"""Logs: one JSON object a line on stderr, or lines for a person at a terminal; masked, so that no secret is in them."""
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Callable, MutableMapping
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import structlog
+from opentelemetry import trace
+
+Style: TypeAlias = Literal["json", "console"]
+Fields: TypeAlias = MutableMapping[str, Any]
+
+HIDDEN = "***"
+FIRST = ("ts", "level", "event", "module")
+DENIED_WORDS = frozenset(
+    {
+        *("password", "passwd", "secret", "token", "cookie", "authorization", "credential", "dsn"),
+        *("email", "phone", "ip", "iban", "card", "cvc", "pan", "agent", "body", "query", "payload"),
+    }
+)
+DENIED_KEYS = frozenset(
+    {"address", "postal_address", "legal_name", "birth_date", "database_url", "cookies", "api_key", "private_key"}
+)
+SECRETS = re.compile(
+    r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # the credentials of an address
+    r"|(?<=password=)\S+"
+    r"|(?<=[Bb]earer )\S+"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # a signed token
+    r"|\b(?:sk|pk|rk|whsec)_\w{8,}"
+    r"|(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{32,}(?![\w-])"  # a random token; ids are hex
+    r"|\+\d[\d ()-]{6,}\d"  # a phone number
+)
+LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
+
+
+def get(module: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module: `log.info("what happened", fact=…)`, events in few words, facts by name."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(module=module)
+    return logger
+
+
+def configure(style: Style | None = None, *, level: int = logging.INFO) -> None:
+    """Log to stderr from now on, libraries too; without a style a terminal gets lines and everything else JSON."""
+    is_console = style == "console" or (style is None and sys.stderr.isatty())
+    shared: list[Callable[..., Any]] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", key="ts"),
+        _add_trace,
+        structlog.processors.format_exc_info,
+        mask_fields,
+        _put_first,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    line = structlog.dev.ConsoleRenderer(timestamp_key="ts") if is_console else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_add_library, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "procrastinate", "psycopg.pool", "httpx2"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    _catch_unhandled()
+
+
+def _catch_unhandled() -> None:
+    """The last resort: what nobody handled is a line like any other."""
+    log = get("process")
+
+    def tell(kind: type[BaseException], failure: BaseException, where: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, failure, where)
+        else:
+            log.critical("unhandled", exc_info=(kind, failure, where))
+
+    def tell_of_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            tell(args.exc_type, args.exc_value, args.exc_traceback)
+
+    sys.excepthook = tell
+    threading.excepthook = tell_of_thread
+
+
+def _add_library(_: object, __: str, fields: Fields) -> Fields:
+    fields["module"] = fields["_record"].name
+    return fields
+
+
+def _add_trace(_: object, __: str, fields: Fields) -> Fields:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        fields["trace_id"] = trace.format_trace_id(span.trace_id)
+    return fields
+
+
+def mask_fields(_: object, __: str, fields: Fields) -> Fields:
+    """Drop what must not be logged by its name, and hide in every text what looks like a secret or a person."""
+    return {name: _masked(value) for name, value in fields.items() if not _is_denied(name)}
+
+
+def _put_first(_: object, __: str, fields: Fields) -> Fields:
+    return {**{name: fields[name] for name in FIRST if name in fields}, **fields}
+
+
+def _is_denied(name: str) -> bool:
+    return name.lower() in DENIED_KEYS or bool(DENIED_WORDS & set(re.split(r"[_\W]", name.lower())))
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {name: _masked(inner) for name, inner in value.items() if not _is_denied(str(name))}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(inner) for inner in value]
+    return value
+
+
+def mask(text: str) -> str:
+    """The text without what looks like an e-mail, a phone number, a token, a password or a card number."""
+    return LONG_NUMBER.sub(lambda found: HIDDEN if _is_card(found[0]) else found[0], SECRETS.sub(HIDDEN, text))
+
+
+def _is_card(text: str) -> bool:
+    """The check digit of ISO/IEC 7812."""
+    digits = [int(digit) for digit in text if digit.isdigit()]
+    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2])  # noqa: PLR2004 - two digits from 5 on
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
