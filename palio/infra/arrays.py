@@ -1,29 +1,46 @@
-"""Whole columns as binary PostgreSQL arrays, built in one pass: psycopg's own dumper visits each element."""
+"""Whole columns as binary PostgreSQL arrays, built in one pass: psycopg's own dumper and loader visit each element."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, LiteralString
 
 import numpy as np
 from psycopg import adapters
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 
+from palio.infra.db import Tx
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
+MICROSECOND = timedelta(microseconds=1)
+
 _INT8 = np.dtype([("size", ">i4"), ("value", ">i8")])
 _INT2 = np.dtype([("size", ">i4"), ("value", ">i2")])
 _UUID = np.dtype([("size", ">i4"), ("value", "V16")])
 _HASH = np.dtype([("size", ">i4"), ("value", "V32")])
-_EMPTY_BYTES = 12  # an array without elements is its head alone
-_TAIL = (1).to_bytes(4, "big")  # lower bound
+_INT8_ARRAY = 1016
+_NULL = (-1).to_bytes(4, "big", signed=True)
+_HEAD_BYTES = 20  # dimensions, nulls, type, length, lower bound
+_EMPTY_BYTES = 12  # an array without elements has neither of the last two
 
 
-def _packed(layout: np.dtype[Any], oid: int, values: Any, count: int) -> bytes:
-    head = b"\0\0\0\1\0\0\0\0" + oid.to_bytes(4, "big")
-    if not count:
-        return b"\0\0\0\0\0\0\0\0" + oid.to_bytes(4, "big")
+def _head(element: int, count: int, *, nulls: bool = False) -> bytes:
+    words = (1, int(nulls), element, count, 1) if count else (0, 0, element)
+    return b"".join([word.to_bytes(4, "big") for word in words])
+
+
+def _fixed(layout: np.dtype[Any], element: int, values: Any, count: int) -> bytes:
     column = np.empty(count, layout)
     column["size"] = layout.itemsize - 4
     column["value"] = values
-    return head + count.to_bytes(4, "big") + _TAIL + column.tobytes()
+    return _head(element, count) + column.tobytes()
+
+
+def _varying(element: int, values: Sequence[bytes | None]) -> bytes:
+    parts = [_head(element, len(values), nulls=None in values)]
+    for value in values:
+        parts += (_NULL,) if value is None else (len(value).to_bytes(4, "big"), value)
+    return b"".join(parts)
 
 
 class Packed:
@@ -37,37 +54,40 @@ class Packed:
 
 
 class Int8s(Packed):
-    oid = 1016
+    oid = _INT8_ARRAY
 
     @classmethod
-    def of(cls, values: Any) -> "Int8s":
-        return cls(_packed(_INT8, 20, values, len(values)))
+    def of(cls, values: Sequence[int]) -> "Int8s":
+        return cls(_fixed(_INT8, 20, values, len(values)))
 
 
 class Int2s(Packed):
     oid = 1005
 
     @classmethod
-    def of(cls, values: Any) -> "Int2s":
-        return cls(_packed(_INT2, 21, values, len(values)))
+    def of(cls, values: Sequence[int]) -> "Int2s":
+        return cls(_fixed(_INT2, 21, values, len(values)))
 
 
 class Moments(Packed):
-    """Microseconds since 2000."""
+    """Instants; many of them equal."""
 
     oid = 1185
 
     @classmethod
-    def of(cls, values: Any) -> "Moments":
-        return cls(_packed(_INT8, 1184, values, len(values)))
+    def of(cls, values: Sequence[datetime]) -> "Moments":
+        microseconds = {moment: (moment - EPOCH) // MICROSECOND for moment in set(values)}
+        return cls(_fixed(_INT8, 1184, [microseconds[moment] for moment in values], len(values)))
 
 
 class Uuids(Packed):
+    """16 bytes each."""
+
     oid = 2951
 
     @classmethod
-    def of(cls, values: Any) -> "Uuids":
-        return cls(_packed(_UUID, 2950, values, len(values)))
+    def of(cls, values: Sequence[bytes]) -> "Uuids":
+        return cls(_fixed(_UUID, 2950, np.frombuffer(b"".join(values), "V16"), len(values)))
 
 
 class Hashes(Packed):
@@ -77,22 +97,25 @@ class Hashes(Packed):
 
     @classmethod
     def of(cls, values: Sequence[bytes]) -> "Hashes":
-        return cls(_packed(_HASH, 17, np.frombuffer(b"".join(values), "V32") if values else (), len(values)))
+        return cls(_fixed(_HASH, 17, np.frombuffer(b"".join(values), "V32"), len(values)))
 
 
 class Texts(Packed):
     oid = 1009
 
     @classmethod
-    def of(cls, values: Sequence[str]) -> "Texts":
-        if not values:
-            return cls(b"\0\0\0\0\0\0\0\0\0\0\0\x19")
-        head = b"\0\0\0\1\0\0\0\0\0\0\0\x19" + len(values).to_bytes(4, "big") + _TAIL
-        parts: list[bytes] = []
-        for value in values:
-            data = value.encode()
-            parts += (len(data).to_bytes(4, "big"), data)
-        return cls(head + b"".join(parts))
+    def of(cls, values: Sequence[str | None]) -> "Texts":
+        return cls(_varying(25, [None if value is None else value.encode() for value in values]))
+
+
+class Jsons(Packed):
+    """Texts of JSON, as jsonb."""
+
+    oid = 3807
+
+    @classmethod
+    def of(cls, values: Sequence[str | None]) -> "Jsons":
+        return cls(_varying(3802, [None if value is None else b"\1" + value.encode() for value in values]))
 
 
 class _PackedDumper(Dumper):
@@ -102,7 +125,7 @@ class _PackedDumper(Dumper):
         return obj.data
 
 
-for _kind in (Int8s, Int2s, Moments, Uuids, Hashes, Texts):
+for _kind in (Int8s, Int2s, Moments, Uuids, Hashes, Texts, Jsons):
     adapters.register_dumper(_kind, type(f"{_kind.__name__}Dumper", (_PackedDumper,), {"oid": _kind.oid}))
 
 
@@ -112,4 +135,12 @@ class Int8sLoader(Loader):
     format = Format.BINARY
 
     def load(self, data: Any) -> list[int]:
-        return np.frombuffer(data, _INT8, offset=20)["value"].tolist() if len(data) > _EMPTY_BYTES else []
+        return np.frombuffer(data, _INT8, offset=_HEAD_BYTES)["value"].tolist() if len(data) > _EMPTY_BYTES else []
+
+
+async def columns(tx: Tx, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+    """Every row of a statement that answers with whole columns: arrays of bigint without nulls become lists of int."""
+    async with tx.cursor() as cursor:
+        cursor.adapters.register_loader(_INT8_ARRAY, Int8sLoader)
+        await cursor.execute(statement, values, binary=True)
+        return await cursor.fetchall()
