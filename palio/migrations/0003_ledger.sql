@@ -1,4 +1,530 @@
 -- role: palio_ledger
--- reviewed: an empty room.
+-- reviewed: balanced by statement triggers, moved only by definer functions, readable through row security.
 create schema ledger;
 grant usage on schema ledger to palio_app;
+
+-- What is counted, and why it may move.
+create table ledger.assets (
+  id smallint primary key check (id between 1 and 32767),
+  code text not null unique check (code ~ '^[A-Z][A-Z0-9]{1,11}$'),
+  name text not null,
+  scale smallint not null check (scale between 0 and 8),
+  kind text not null check (kind in ('money', 'play', 'points', 'credit')),
+  withdrawable bool not null default false,
+  giftable bool not null default false,
+  lots bool not null default false,
+  active bool not null default true,
+  created_at timestamptz not null default clock_timestamp());
+insert into ledger.assets (id, code, name, scale, kind, withdrawable) values
+  (1, 'USD', 'US dollar', 2, 'money', true),
+  (2, 'QC', 'Play credits', 2, 'play', false),
+  (3, 'COIN', 'Coins', 0, 'points', false),
+  (4, 'INPUT', 'Inputs', 0, 'credit', false),
+  (5, 'XTR', 'Telegram Stars', 0, 'money', false);
+
+create table ledger.kinds (
+  code text primary key check (code ~ '^[a-z]+\.[a-z_]+$'),
+  category text not null check (category in (
+    'bet', 'win', 'bonus', 'admin_adjustment', 'prize', 'steps', 'achievement', 'challenge', 'purchase', 'order', 'refund', 'deposit',
+    'withdrawal', 'fee', 'transfer', 'contribution', 'commission', 'expiry', 'clawback', 'reversal')),
+  label text not null,
+  player_visible bool not null default true,
+  limit_group text check (limit_group in ('stake', 'spend', 'loss', 'deposit')));
+insert into ledger.kinds (code, category, label, limit_group) values
+  ('ledger.transfer', 'transfer', 'Transfer', null),
+  ('ledger.adjustment', 'admin_adjustment', 'Adjustment', null),
+  ('ledger.reversal', 'reversal', 'Reversal', null),
+  ('ledger.clawback', 'clawback', 'Taken back', null),
+  ('ledger.debt', 'clawback', 'Debt settled', null),
+  ('ledger.gift', 'transfer', 'Gift', null),
+  ('ledger.expiry', 'expiry', 'Expired', null),
+  ('ledger.opening', 'transfer', 'Opening balance', null),
+  ('payments.quest_input', 'purchase', 'Quest inputs', 'spend'),
+  ('payments.entry', 'purchase', 'Entry', 'spend'),
+  ('payments.wallet_credit', 'purchase', 'Wallet credit', 'spend'),
+  ('payments.custom', 'purchase', 'Purchase', 'spend'),
+  ('payments.deposit', 'deposit', 'Deposit', 'deposit'),
+  ('payments.grant', 'purchase', 'Bought', null),
+  ('payments.fee', 'fee', 'Fee', null),
+  ('payments.refund', 'refund', 'Refund', null),
+  ('payments.chargeback', 'refund', 'Chargeback', null),
+  ('payments.withdrawal', 'withdrawal', 'Withdrawal', null),
+  ('competitions.fund', 'contribution', 'Prize pool', null),
+  ('competitions.contribution', 'contribution', 'Contribution', null),
+  ('competitions.entry_fee', 'contribution', 'Entry fee', 'spend'),
+  ('competitions.take_back', 'refund', 'Contribution taken back', null),
+  ('competitions.refund', 'refund', 'Refund', null),
+  ('competitions.prize', 'prize', 'Prize', null),
+  ('competitions.leftover', 'contribution', 'Left over', null),
+  ('games.bet', 'bet', 'Bet', 'stake'),
+  ('games.win', 'win', 'Win', 'loss'),
+  ('games.refund', 'refund', 'Refund', null),
+  ('games.bank', 'transfer', 'Market bank', null),
+  ('bonuses.daily', 'bonus', 'Daily bonus', null),
+  ('bonuses.wheel', 'bonus', 'Wheel', null),
+  ('bonuses.ad', 'bonus', 'Advertisement', null),
+  ('bonuses.code', 'bonus', 'Bonus code', null),
+  ('bonuses.referral', 'bonus', 'Referral', null),
+  ('bonuses.welcome', 'bonus', 'Welcome', null),
+  ('bonuses.gift', 'bonus', 'Gift', null),
+  ('bonuses.spin_cost', 'purchase', 'Spin', 'spend'),
+  ('steps.award', 'steps', 'Steps', null),
+  ('steps.clawback', 'clawback', 'Steps taken back', null),
+  ('achievements.reward', 'achievement', 'Achievement', null),
+  ('achievements.repair', 'purchase', 'Streak repair', 'spend'),
+  ('achievements.clawback', 'clawback', 'Achievement taken back', null),
+  ('store.order', 'order', 'Order', 'spend'),
+  ('store.refund', 'refund', 'Refund', null),
+  ('challenges.escrow', 'contribution', 'Challenge stake', null),
+  ('challenges.prize', 'challenge', 'Challenge prize', null),
+  ('affiliates.commission', 'commission', 'Commission', null),
+  ('affiliates.milestone', 'bonus', 'Milestone', null),
+  ('affiliates.vip_transfer', 'bonus', 'VIP transfer', null);
+
+-- Accounts. The number says what an account is: n * 65536 + asset * 2 + (1 if guarded). So entries need neither column, and the guards no look-up.
+create function ledger.is_guarded(p_address text) returns bool language sql immutable parallel safe
+  return split_part(p_address, ':', 1) = 'user';
+
+create function ledger.owner_of(p_address text) returns uuid language sql immutable parallel safe
+  return case when split_part(p_address, ':', 1) = 'user' then split_part(p_address, ':', 2)::uuid end;
+
+create sequence ledger.account_numbers;
+create table ledger.accounts (
+  id bigint primary key,
+  address text collate "C" not null check (address ~ '^[a-z0-9._-]{1,64}(:[a-z0-9._-]{1,64}){1,3}$'),
+  asset_id smallint not null references ledger.assets,
+  guarded bool not null,
+  owner_id uuid,
+  status text not null default 'active' check (status in ('active', 'no_debit', 'frozen', 'closed')),
+  created_at timestamptz not null default clock_timestamp(),
+  unique (address, asset_id),
+  check (id & 65535 = asset_id * 2 + guarded::int),
+  check (guarded = ledger.is_guarded(address) and owner_id is not distinct from ledger.owner_of(address)),
+  check (split_part(address, ':', 1) in ('user', 'pool', 'treasury', 'house', 'fees', 'suspense', 'issuance', 'external', 'clearing',
+    'breakage', 'writeoff', 'commission')));
+create index on ledger.accounts (owner_id) where owner_id is not null;
+
+create table ledger.balances (
+  account_id bigint primary key references ledger.accounts,
+  owner_id uuid,
+  status text not null default 'active',
+  balance bigint not null default 0,
+  held bigint not null default 0,
+  floor bigint not null default 0,
+  ceiling bigint,
+  seq bigint not null default 0,
+  last_posted_at timestamptz not null default 'epoch',
+  -- one check for all, because each is parsed anew by every statement
+  check (account_id & 1 = 1 and held >= 0 and balance - held >= floor and (ceiling is null or balance <= ceiling))) with (fillfactor = 60);
+
+-- Movements. A key is claimed once and kept for ever; transfers and entries are only ever added.
+create table ledger.keys (
+  key text collate "C" primary key,
+  request_hash bytea not null,
+  ref_id uuid not null,
+  op text not null check (op in ('transfer', 'hold', 'void')),
+  tx_id bigint not null,
+  check (octet_length(request_hash) = 32));
+
+create table ledger.transfers (
+  id uuid not null,
+  posted_at timestamptz not null,
+  tx_id bigint not null,
+  key text collate "C" not null,
+  kind text not null,
+  actor text not null,
+  description text,
+  metadata jsonb,
+  reverses_id uuid,
+  hold_id uuid,
+  primary key (id, posted_at)) partition by range (posted_at);
+create index on ledger.transfers using brin (tx_id) with (autosummarize = on);
+create index on ledger.transfers (reverses_id) where reverses_id is not null;
+create index on ledger.transfers (hold_id) where hold_id is not null;
+
+create table ledger.entries (
+  transfer_id uuid not null,
+  posted_at timestamptz not null,
+  account_id bigint not null,
+  amount bigint not null check (amount <> 0 and amount between -9007199254740991 and 9007199254740991),
+  seq bigint,
+  balance_after bigint,
+  tx_id bigint not null,
+  leg smallint not null,
+  primary key (transfer_id, leg, posted_at)) partition by range (posted_at);
+create index on ledger.entries (account_id, seq desc) where seq is not null;
+create index on ledger.entries (account_id, tx_id) where seq is null;
+create index on ledger.entries using brin (tx_id) with (autosummarize = on);
+
+create table ledger.transfers_default partition of ledger.transfers default;
+create table ledger.entries_default partition of ledger.entries default;
+insert into infra.partition_parents (parent, period, bound) values
+  ('ledger.transfers', 'month', 'instant'), ('ledger.entries', 'month', 'instant');
+
+-- What a check found broken. A finding stays open until somebody resolves it.
+create table ledger.findings (
+  id uuid primary key,
+  check_code text not null,
+  subject text not null,
+  account_id bigint references ledger.accounts,
+  expected text not null,
+  actual text not null,
+  found_at timestamptz not null,
+  resolved_at timestamptz,
+  resolution text);
+create unique index on ledger.findings (check_code, subject) where resolved_at is null;
+
+create view ledger.wallets with (security_invoker = on) as
+  select b.account_id, b.owner_id, s.code as asset, b.balance, b.held as frozen, b.balance - b.held as available, b.last_posted_at
+  from ledger.balances b join ledger.accounts a on a.id = b.account_id join ledger.assets s on s.id = a.asset_id
+  where a.address = 'user:' || a.owner_id || ':main';
+
+-- sum() of bigint counts in numeric; this one is quicker, and fails when it overflows
+create aggregate ledger.sum8(bigint) (sfunc = int8pl, stype = bigint, initcond = '0', parallel = safe);
+
+-- Guards: they hold even if the program is wrong.
+create function ledger.entries_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  tx bigint := infra.tx_id(); broken bool; unbalanced bool; mixed bool; first timestamptz; last timestamptz;
+  misfit bool; houses bool; transfers uuid[]; moments timestamptz[]; ids bigint[]; seqs bigint[]; sums bigint[];
+begin
+  select array_agg(f.transfer_id), array_agg(f.posted_at), min(f.posted_at), max(f.posted_at), bool_or(f.total <> 0),
+      bool_or(f.low_asset <> f.high_asset), bool_or(f.latest <> f.posted_at or f.low <> 0 or f.high <> f.n - 1), bool_or(f.misfit),
+      bool_or(f.houses)
+    into transfers, moments, first, last, unbalanced, mixed, broken, misfit, houses
+    from (select transfer_id, count(*) as n, min(leg) as low, max(leg) as high, min(posted_at) as posted_at, max(posted_at) as latest,
+        ledger.sum8(amount) as total, min(account_id & 65534) as low_asset, max(account_id & 65534) as high_asset,
+        bool_or((account_id & 1 = 0) <> (seq is null) or (seq is null) <> (balance_after is null) or tx_id <> tx) as misfit,
+        bool_or(account_id & 1 = 0) as houses
+      from fresh group by transfer_id order by transfer_id) f;
+  if unbalanced or mixed and exists (
+      select 1 from fresh group by transfer_id, account_id & 65534 having ledger.sum8(amount) <> 0) then
+    raise exception 'a transfer is not balanced' using errcode = 'PL001';
+  end if;
+  if broken or row(transfers, moments) is distinct from (select row(array_agg(t.id), array_agg(t.posted_at)) from (
+      select t.id, t.posted_at from ledger.transfers t
+      where t.id = any (transfers) and t.posted_at between first and last and t.tx_id = tx order by t.id, t.posted_at) t) then
+    raise exception 'an entry without its transfer' using errcode = 'PL006';
+  end if;
+  if misfit or houses and exists (select 1 from (select distinct f.account_id from fresh f where f.account_id & 1 = 0) o
+      where (select a.guarded from ledger.accounts a where a.id = o.account_id) is distinct from false) then
+    raise exception 'an entry does not fit its account' using errcode = 'PL003';
+  end if;
+  select bool_or(c.next_seq <> c.seq + 1 or c.next_before <> c.balance_after), array_agg(c.account_id) filter (where c.next_seq is null),
+      array_agg(c.seq) filter (where c.next_seq is null), array_agg(c.balance_after) filter (where c.next_seq is null)
+    into broken, ids, seqs, sums
+    from (select account_id, seq, balance_after, lead(seq) over w as next_seq, lead(balance_after - amount) over w as next_before
+      from fresh where seq is not null window w as (partition by account_id order by seq)) c;
+  if broken or row(seqs, sums) is distinct from (select row(array_agg(b.seq), array_agg(b.balance))
+      from (select b.seq, b.balance from ledger.balances b where b.account_id = any (ids) order by b.account_id) b) then
+    raise exception 'an account does not add up' using errcode = 'PL002';
+  end if;
+  return null;
+end $$;
+create trigger entries_check after insert on ledger.entries referencing new table as fresh
+  for each statement execute function ledger.entries_check();
+
+create function ledger.transfers_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare tx bigint := infra.tx_id(); names text[]; ids uuid[]; broken bool;
+begin
+  select array_agg(f.key), array_agg(f.id), bool_or(f.tx_id <> tx) into names, ids, broken
+    from (select * from fresh order by key collate "C") f;
+  if broken or ids is distinct from (select array_agg(k.ref_id) from (
+      select k.ref_id from ledger.keys k where k.key = any (names) and k.tx_id = tx order by k.key collate "C") k) then
+    raise exception 'a transfer without its key' using errcode = 'PL006';
+  end if;
+  return null;
+end $$;
+create trigger transfers_check after insert on ledger.transfers referencing new table as fresh
+  for each statement execute function ledger.transfers_check();
+
+create trigger append_only before update or delete on ledger.transfers for each row execute function infra.refuse_change();
+create trigger append_only before update or delete on ledger.entries for each row execute function infra.refuse_change();
+do $$ declare t text; begin
+  foreach t in array array['transfers', 'entries', 'transfers_default', 'entries_default', 'keys', 'accounts'] loop
+    execute format('create trigger no_truncate before truncate on ledger.%I execute function infra.refuse_change()', t);
+  end loop;
+end $$;
+
+create function ledger.keys_keep() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op = 'DELETE' and old.tx_id = infra.tx_id() then return old; end if;
+  raise exception 'ledger.keys are kept for ever' using errcode = 'PL004';
+end $$;
+create trigger keys_keep before update or delete on ledger.keys for each row execute function ledger.keys_keep();
+
+-- The meaning of entries rests on what an account is, so that never changes.
+create trigger same_account before update on ledger.accounts for each row
+  when ((old.id, old.address, old.asset_id, old.guarded, old.owner_id) is distinct from
+    (new.id, new.address, new.asset_id, new.guarded, new.owner_id)) execute function infra.refuse_change();
+create trigger kept before delete on ledger.accounts for each row execute function infra.refuse_change();
+
+create function ledger.assets_keep() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select 1 from ledger.accounts a where a.asset_id = old.id and (
+      exists (select 1 from ledger.entries e where e.account_id = a.id and e.seq is not null)
+      or exists (select 1 from ledger.entries e where e.account_id = a.id and e.seq is null))) then
+    raise exception 'the scale and kind of % are fixed since its first entry', old.code using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger assets_keep before update on ledger.assets for each row
+  when ((old.id, old.code, old.scale, old.kind) is distinct from (new.id, new.code, new.scale, new.kind))
+  execute function ledger.assets_keep();
+
+-- Row security: an owner sees his own, operators all, the functions below (whose owner it binds too) all.
+do $$ declare t text; own text; begin
+  foreach t in array array['accounts', 'balances', 'entries', 'transfers'] loop
+    own := case t
+      when 'entries' then 'account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select infra.actor_id())))'
+      when 'transfers' then 'exists (select 1 from ledger.entries e where e.transfer_id = transfers.id and e.posted_at = transfers.posted_at)'
+      else 'owner_id = (select infra.actor_id())' end;
+    execute format('create policy owner_sees on ledger.%I for select to palio_app
+      using (%s and (select infra.actor_kind()) in (''player'', ''viewer''))', t, own);
+    execute format('create policy owner_writes on ledger.%I for all to palio_app
+      using (%2$s and (select infra.actor_kind()) = ''player'') with check (%2$s and (select infra.actor_kind()) = ''player'')', t, own);
+  end loop;
+  foreach t in array array['accounts', 'balances', 'entries', 'transfers', 'keys', 'findings'] loop
+    execute format('alter table ledger.%I enable row level security', t);
+    execute format('alter table ledger.%I force row level security', t);
+    execute format('create policy operators on ledger.%I for all to palio_app
+      using ((select infra.actor_kind()) in (''staff'', ''system'')) with check ((select infra.actor_kind()) in (''staff'', ''system''))', t);
+    execute format('create policy definer on ledger.%I for all to palio_ledger using (true) with check (true)', t);
+  end loop;
+end $$;
+grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, ledger.keys, ledger.transfers, ledger.entries,
+  ledger.findings, ledger.wallets to palio_app;
+
+-- The functions of the application. Sorted arrays come in, so that everybody locks in one order: keys by text, balances by number.
+
+-- Claim keys; a row for each that somebody has had before. One that an open transaction has claimed is waited for.
+create function ledger.claim(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[])
+returns setof ledger.keys language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare tx bigint := infra.tx_id();
+begin
+  insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
+    select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx from unnest(p_keys, p_hashes, p_ids, p_ops) u(k, h, i, o) order by u.k collate "C";
+exception when unique_violation then  -- rare, so it may cost twice
+  insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
+    select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx from unnest(p_keys, p_hashes, p_ids, p_ops) u(k, h, i, o) order by u.k collate "C"
+    on conflict do nothing;
+  return query select k.* from unnest(p_keys, p_ids) u(k, i) join ledger.keys k on k.key = u.k where k.ref_id <> u.i;
+end $$;
+
+-- Accounts for addresses that have none yet.
+create function ledger.make_accounts(p_addresses text[], p_assets smallint[], p_debt_max bigint) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into ledger.accounts (id, address, asset_id, guarded, owner_id)
+    select nextval('ledger.account_numbers') * 65536 + u.s * 2 + ledger.is_guarded(u.a)::int, u.a, u.s, ledger.is_guarded(u.a),
+        ledger.owner_of(u.a)
+      from (select v.a, v.s from unnest(p_addresses, p_assets) v(a, s)
+        where not exists (select 1 from ledger.accounts a where a.address = v.a and a.asset_id = v.s)
+        order by v.a collate "C", v.s) u
+    on conflict do nothing;
+  insert into ledger.balances (account_id, owner_id, floor, ceiling)
+    select a.id, a.owner_id, case when a.address like '%:debt' then -p_debt_max else 0 end, case when a.address like '%:debt' then 0 end
+      from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s
+      where a.guarded and not exists (select 1 from ledger.balances b where b.account_id = a.id)
+      order by a.id
+    on conflict do nothing;
+end $$;
+
+-- What is known of a key that was taken before.
+create function ledger.taken(p_key ledger.keys) returns jsonb language sql stable set search_path = pg_catalog, pg_temp
+  return jsonb_build_object('key', (p_key).key, 'hash', encode((p_key).request_hash, 'hex'), 'op', (p_key).op, 'ref', (p_key).ref_id,
+    'result', (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
+      from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null));
+
+-- Claim keys, then lock guarded accounts in the order of their numbers: a row per 500 of these, in that order. `odd` lists accounts of
+-- which more is to be said: those sent by address, open ones that are not active (null: there is none), and guarded ones with a status,
+-- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before.
+create function ledger.open_batch(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[], p_guarded bigint[], p_open bigint[],
+  p_addresses text[], p_assets smallint[], p_now timestamptz, p_debt_max bigint)
+returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb) language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+declare wanted bigint[] := p_guarded;
+begin
+  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, ledger.taken(k)
+    from ledger.claim(p_keys, p_hashes, p_ids, p_ops) k;
+  if cardinality(p_addresses) > 0 then
+    perform ledger.make_accounts(p_addresses, p_assets, p_debt_max);
+    return query select null::bigint[], null::bigint[], null::bigint[],
+        jsonb_agg(jsonb_build_object('address', a.address, 'asset', a.asset_id, 'id', a.id, 'status', a.status)), null::jsonb
+      from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s;
+    wanted := array(select w.id from (select unnest(p_guarded) union select a.id from unnest(p_addresses, p_assets) u(a, s)
+      join ledger.accounts a on a.address = u.a and a.asset_id = u.s where a.guarded) w(id) order by w.id);
+  end if;
+  if cardinality(p_open) > 0 then
+    return query select null::bigint[], null::bigint[], null::bigint[],
+        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb
+      from unnest(p_open) o(id) left join ledger.accounts a on a.id = o.id where a.status is distinct from 'active';
+  end if;
+  for n in 0 .. (cardinality(wanted) - 1) / 500 loop  -- a row that waited is compared with the whole list again: keep lists short
+    return query select array_agg(b.account_id), array_agg(b.balance), array_agg(b.seq),
+        jsonb_agg(jsonb_build_object('id', b.account_id, 'status', b.status, 'held', b.held, 'floor', b.floor, 'ceiling', b.ceiling,
+          'last_posted_at', b.last_posted_at))
+          filter (where b.status <> 'active' or b.held <> 0 or b.floor <> 0 or b.ceiling is not null or b.last_posted_at > p_now),
+        null::jsonb
+      from (select * from ledger.balances r where r.account_id = any (wanted[n * 500 + 1 : n * 500 + 500])
+        order by r.account_id for no key update) b;
+  end loop;
+end $$;
+
+-- Balances change by the sums of the entries handed in, never to a value.
+create function ledger.move(e_accounts bigint[], e_amounts bigint[], e_posted timestamptz[]) returns void language plpgsql
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_nestloop = off set enable_mergejoin = on as $$
+begin
+  update ledger.balances b set balance = b.balance + d.amount, seq = b.seq + d.n, last_posted_at = greatest(b.last_posted_at, d.posted)
+    from (select u.a as account_id, ledger.sum8(u.x) as amount, count(*) as n, max(u.p) as posted
+          from unnest(e_accounts, e_amounts, e_posted) u(a, x, p) where u.a & 1 = 1 group by u.a) d
+    where b.account_id = d.account_id and b.account_id = any (e_accounts);
+end $$;
+
+-- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
+-- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor.
+create function ledger.write(p_refused text[],
+  t_ids uuid[], t_posted timestamptz[], t_keys text[], t_kinds text[], t_actors text[], t_descriptions text[], t_metadata jsonb[],
+  e_transfers uuid[], e_legs smallint[], e_posted timestamptz[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[])
+returns void language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+declare tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
+begin
+  if cardinality(p_refused) > 0 then
+    delete from ledger.keys k where k.key = any (p_refused) and k.tx_id = tx;
+  end if;
+  if cardinality(t_ids) = 0 then return; end if;
+  if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
+  perform ledger.move(e_accounts, e_amounts, e_posted);
+  insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
+    select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
+    from unnest(t_ids, t_posted, t_keys, t_kinds, t_actors, t_descriptions, t_metadata) u(i, p, k, d, w, t, m);
+  insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
+    select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
+    from unnest(e_transfers, e_posted, e_accounts, e_amounts, e_seqs, e_balances, e_legs) u(t, p, a, x, s, b, l);
+end $$;
+
+-- The numbers of accounts in the order of their addresses; null for one that does not exist.
+create function ledger.numbers_of(p_addresses text[], p_asset smallint) returns bigint[] language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(select (select a.id from ledger.accounts a where a.address = u.a and a.asset_id = p_asset)
+    from unnest(p_addresses) with ordinality u(a, n) order by u.n);
+end $$;
+
+-- One open account pays the main wallets of many owners. Answers two arrays in the order given (0 where nothing was posted), what was
+-- refused (place from 0, code, of: source or wallet), and the keys that somebody had before.
+create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_keys text[], p_hashes bytea[], p_ids uuid[],
+  p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz)
+returns table (balances bigint[], seqs bigint[], refused jsonb, taken jsonb) language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+declare
+  addresses text[] := p_source || array(select 'user:' || u.o || ':main' from unnest(p_owners) with ordinality u(o, n) order by u.n);
+  numbers bigint[] := ledger.numbers_of(addresses, p_asset);
+  source bigint; source_status text; refused_keys text[]; size int;
+  t_ids uuid[]; t_posted timestamptz[]; t_keys text[]; t_metadata jsonb[];
+  e_transfers uuid[]; e_posted timestamptz[]; e_accounts bigint[]; e_amounts bigint[]; e_debits bigint[]; e_seqs bigint[]; e_balances bigint[];
+begin
+  if ledger.is_guarded(p_source) then
+    raise exception 'only an open account pays many' using errcode = 'PL003';
+  end if;
+  select jsonb_agg(ledger.taken(k)) into taken from ledger.claim(p_keys, p_hashes, p_ids, '{}') k;
+  if array_position(numbers, null) is not null then
+    perform ledger.make_accounts(d.a, array_fill(p_asset, array[cardinality(d.a)]), 0)
+      from (select array_agg(distinct u.a) as a from unnest(addresses) u(a)) d;
+    numbers := ledger.numbers_of(addresses, p_asset);
+  end if;
+  source := numbers[1];
+  numbers := numbers[2:];
+  select a.status into source_status from ledger.accounts a where a.id = source;
+  perform 1 from (select distinct w.id from unnest(numbers) w(id)) w join ledger.balances b on b.account_id = w.id
+    order by b.account_id for no key update of b;
+  with judged as (
+    select u.n, u.key, u.id, u.wallet, u.amount, u.metadata, b.balance, b.seq, greatest(p_now, b.last_posted_at) as posted,
+        case when taken is not null and (select k.ref_id from ledger.keys k where k.key = u.key) <> u.id then 'taken'
+          when source_status = 'closed' or b.status = 'closed' then 'ledger.account_closed'
+          when source_status <> 'active' or b.status = 'frozen' then 'ledger.account_frozen' end as code,
+        case when source_status <> 'active' then 'source' else 'wallet' end as of
+      from unnest(p_keys, p_ids, numbers, p_amounts, p_metadata) with ordinality u(key, id, wallet, amount, metadata, n)
+      join ledger.balances b on b.account_id = u.wallet),
+  summed as (
+    select j.n, j.key, j.id, j.wallet, j.amount, j.metadata, j.posted, j.code, j.of,
+        j.balance + ledger.sum8(j.amount) filter (where j.code is null) over w as after,
+        j.seq + count(*) filter (where j.code is null) over w as next
+      from judged j window w as (partition by j.wallet order by j.n)),
+  decided as materialized (
+    select s.n, s.key, s.id, s.wallet, s.amount, s.metadata, s.posted, s.after, s.next, s.of,
+        case when s.code is null and s.after > 9007199254740991 then 'ledger.balance_limit' else s.code end as code from summed s),
+  by_wallet as (
+    select array_agg(d.id) as transfers, array_agg(d.posted) as posted, array_agg(d.wallet) as accounts, array_agg(d.amount) as amounts,
+        array_agg(-d.amount) as debits, array_agg(d.next) as seqs, array_agg(d.after) as balances
+      from (select * from decided where code is null order by wallet, next) d),
+  by_row as (
+    select array_agg(d.id) filter (where d.code is null) as ids, array_agg(d.posted) filter (where d.code is null) as posted,
+        array_agg(d.key) filter (where d.code is null) as keys, array_agg(d.metadata) filter (where d.code is null) as metadata,
+        array_agg(case when d.code is null then d.after else 0 end) as balances,
+        array_agg(case when d.code is null then d.next else 0 end) as seqs,
+        array_agg(d.key) filter (where d.code <> 'taken') as refused_keys,
+        jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken') as refused
+      from (select * from decided order by n) d)
+  select r.ids, r.posted, r.keys, r.metadata, r.balances, r.seqs, r.refused_keys, r.refused,
+      w.transfers, w.posted, w.accounts, w.amounts, w.debits, w.seqs, w.balances
+    into t_ids, t_posted, t_keys, t_metadata, balances, seqs, refused_keys, refused,
+      e_transfers, e_posted, e_accounts, e_amounts, e_debits, e_seqs, e_balances
+    from by_row r, by_wallet w;
+  size := coalesce(cardinality(t_ids), 0);
+  perform ledger.write(coalesce(refused_keys, '{}'), coalesce(t_ids, '{}'), t_posted, t_keys, array_fill(p_kind, array[size]), '{}', '{}',
+    t_metadata, e_transfers || e_transfers, array_fill(0::smallint, array[size]) || array_fill(1::smallint, array[size]),
+    e_posted || e_posted, array_fill(source, array[size]) || e_accounts, e_debits || e_amounts,
+    array_fill(0::bigint, array[size]) || e_seqs, array_fill(0::bigint, array[size]) || e_balances);
+  return next;
+end $$;
+
+-- Keep what a check found, once while it is open, and freeze the accounts of new findings; answers which are new.
+create function ledger.report(p_ids uuid[], p_checks text[], p_subjects text[], p_accounts bigint[], p_expected text[], p_actual text[],
+  p_now timestamptz) returns setof uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare fresh uuid[]; frozen bigint[];
+begin
+  with added as (
+    insert into ledger.findings (id, check_code, subject, account_id, expected, actual, found_at)
+      select u.i, u.c, u.s, u.a, u.e, u.x, p_now from unnest(p_ids, p_checks, p_subjects, p_accounts, p_expected, p_actual) u(i, c, s, a, e, x)
+      on conflict (check_code, subject) where resolved_at is null do nothing returning id, account_id)
+  select array_agg(f.id), array_agg(f.account_id) filter (where f.account_id is not null) into fresh, frozen from added f;
+  perform 1 from ledger.balances b where b.account_id = any (frozen) order by b.account_id for no key update;
+  update ledger.balances b set status = 'frozen' where b.account_id = any (frozen) and b.status in ('active', 'no_debit');
+  update ledger.accounts a set status = 'frozen' where a.id = any (frozen) and a.status in ('active', 'no_debit');
+  return query select unnest(fresh);
+end $$;
+
+-- A partition for the rows of [p_from, p_to). Rows that had to wait in the default one move there: detached, it has lost the triggers
+-- that would refuse it, and the parent's do not hear what is written into a partition directly.
+create function ledger.make_partition(p_parent text, p_from timestamptz, p_to timestamptz) returns void language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare
+  stem text := split_part(p_parent, '.', 2); child text := stem || '_' || to_char(p_from at time zone 'UTC', 'YYYYMM');
+  waiting text := stem || '_default'; crowded bool;
+begin
+  if p_parent not in ('ledger.transfers', 'ledger.entries') then
+    raise exception '% is no partitioned table of the ledger', p_parent using errcode = 'invalid_parameter_value';
+  end if;
+  execute format('lock table ledger.%I in share update exclusive mode', stem);  -- one at a time, beside those who write
+  if to_regclass('ledger.' || child) is not null then return; end if;
+  execute format('select exists (select 1 from ledger.%I where posted_at >= $1 and posted_at < $2)', waiting) into crowded using p_from, p_to;
+  if crowded then
+    execute format('alter table ledger.%I detach partition ledger.%I', stem, waiting);
+  end if;
+  execute format('create table ledger.%I partition of ledger.%I for values from (%L) to (%L)', child, stem, p_from, p_to);
+  execute format('create trigger no_truncate before truncate on ledger.%I execute function infra.refuse_change()', child);
+  if crowded then
+    execute format('insert into ledger.%I select * from ledger.%I where posted_at >= $1 and posted_at < $2', child, waiting) using p_from, p_to;
+    execute format('delete from ledger.%I where posted_at >= $1 and posted_at < $2', waiting) using p_from, p_to;
+    execute format('alter table ledger.%I attach partition ledger.%I default', stem, waiting);
+  end if;
+end $$;
+
+revoke execute on all functions in schema ledger from public;
+grant execute on function ledger.open_batch, ledger.write, ledger.fan_out, ledger.report, ledger.make_partition to palio_app;
