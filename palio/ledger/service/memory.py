@@ -1,0 +1,49 @@
+"""What a process remembers of the ledger of one database, so that the hot path asks for nothing twice."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import islice
+
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.ledger import sql
+from palio.ledger.types import AccountId, Asset, Place
+
+PLACES_MAX = 100_000  # some 30 MB
+
+
+class Book:
+    """Assets and kinds, and the numbers of accounts, which never change. It learns after the commit alone."""
+
+    def __init__(self) -> None:
+        self.assets: Mapping[str, Asset] = {}
+        self.kinds: frozenset[str] = frozenset()
+        self.places: dict[Place, AccountId] = {}
+
+    def learn(self, places: Mapping[Place, AccountId]) -> None:
+        """Remember accounts; the oldest are forgotten when there are too many."""
+        self.places.update(places)
+        for place in list(islice(self.places, max(0, len(self.places) - PLACES_MAX))):
+            del self.places[place]
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """They do not exist: a part of a transaction was undone, and the rest committed."""
+        for place in places:
+            self.places.pop(place, None)
+
+
+async def book_for(tx: Tx, *, assets: Iterable[str], kinds: Iterable[str]) -> Book:
+    """The book of this database, read again where it lacks one of these words."""
+    book = db.memory(tx, Book)
+    if book.assets.keys() >= set(assets) and book.kinds >= set(kinds):
+        return book
+    fresh = Book()
+    fresh.assets = {asset.code: asset for asset in await sql.list_assets(tx)}
+    fresh.kinds = frozenset({kind.code for kind in await sql.list_kinds(tx)})
+    fresh.places = book.places
+    db.after_commit(tx, partial(_keep, book, fresh))
+    return fresh
+
+
+def _keep(book: Book, fresh: Book) -> None:
+    book.assets, book.kinds = fresh.assets, fresh.kinds

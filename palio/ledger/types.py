@@ -1,0 +1,174 @@
+"""Words of the ledger: what can be posted, and what became of it. Amounts are integers of the asset's smallest unit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NewType, TypeAlias
+from uuid import UUID
+
+from palio.kernel.ids import Actor, UserId
+from palio.kernel.settings import Setting
+
+AccountId = NewType("AccountId", int)
+TransferId = NewType("TransferId", UUID)
+Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
+Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
+Mode: TypeAlias = Literal["each", "all"]
+Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
+
+AMOUNT_UNITS_MAX = 2**53 - 1
+ITEMS_MAX = 10_000
+LEGS_MAX = 50_000
+LEGS_OF_AN_ITEM_MIN, LEGS_OF_AN_ITEM_MAX = 2, 100
+PAYMENTS_MAX = 100_000
+DESCRIPTION_CHARS_MAX = 255
+METADATA_BYTES_MAX = 4096
+STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 200
+
+BATCH_ITEMS_MAX = Setting(
+    "ledger.batch_items_max", "int", ITEMS_MAX, "How many items one batch may hold", "items", low=1, high=ITEMS_MAX
+)
+DEBT_MAX = Setting(
+    "ledger.debt_max", "int", 10**9, "How far a player's debt account may go below zero", "units", low=0, high=10**15
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A transfer to make. `key` names its cause and is kept for ever; the legs sum to zero per asset.
+
+    `actor` is for batches that the system carries out for many: on whose behalf this item was judged.
+    """
+
+    key: str
+    kind: str
+    legs: Sequence[Leg]
+    description: str = ""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    actor: Actor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One row of a fan-out: so much for the main wallet of `owner`."""
+
+    key: str
+    owner: UserId
+    amount: int
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Done, now or before. `balances` are the guarded legs as their entries store them: address → (balance, seq)."""
+
+    transfer_id: TransferId
+    balances: Mapping[str, tuple[int, int]]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not done, and nothing changed by it."""
+
+    code: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+Outcome: TypeAlias = Posted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    id: int
+    code: str
+    name: str
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """What an owner has of one asset. `debt` is the balance of his debt account: 0, or what he owes as a negative."""
+
+    asset: str
+    scale: int
+    balance: int
+    held: int
+    debt: int
+    last_posted_at: datetime | None
+
+    @property
+    def available(self) -> int:
+        """What may be spent."""
+        return self.balance - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines of a statement are wanted; empty and None mean all. Amounts are compared without their sign."""
+
+    direction: Literal["credit", "debit"] | None = None
+    categories: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    amount_min: int | None = None
+    amount_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of a statement ended."""
+
+    posted_at: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One movement of a wallet, with the balance it left."""
+
+    transfer_id: TransferId
+    posted_at: datetime
+    seq: int
+    kind: str
+    category: str
+    amount: int
+    balance_after: int
+    description: str
+    metadata: Mapping[str, object]
+    reverses_id: TransferId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A page, newest first; `next` is None on the last one."""
+
+    lines: Sequence[Line]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be: which check, of what, and both figures."""
+
+    check: str
+    subject: str
+    account_id: AccountId | None
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check of the whole ledger saw. The findings come in the order of their gravity."""
+
+    accounts: int
+    transfers: int
+    entries: int
+    findings: Sequence[Finding]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
