@@ -60,7 +60,7 @@ async def post_many(
     return decision.outcomes
 
 
-async def post(tx: Tx, *, item: Post, now: datetime) -> Posted:
+async def post(tx: Tx, item: Post, *, now: datetime) -> Posted:
     """Carry out one transfer. Raises what `post_many` would have answered as a refusal:
 
     InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit.
