@@ -2,6 +2,7 @@
 
 import asyncio
 import json as jsons
+import logging as levels
 import os
 import shutil
 import tempfile
@@ -15,11 +16,13 @@ import typer
 
 from palio.entry import wiring
 from palio.entry.wiring import Wiring as Place
-from palio.infra import embedded, migrate
-from palio.infra.settings import Environment
+from palio.infra import embedded, logging, migrate
+from palio.infra.external import UnfitServerError
+from palio.infra.settings import Environment, environment
+from palio.infra.settings.environment import WrongSettingError
 from palio.kernel.errors import Refusal, TooMany, Unavailable
 
-__all__ = ["Place", "run"]
+__all__ = ["Place", "read_environment", "refusing", "run", "say"]
 
 Answer = TypeVar("Answer")
 
@@ -30,41 +33,61 @@ def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scrat
     A refusal ends the program: its code and facts go to stderr (with `json` as a problem object to stdout), and the
     exit status is 1 (refused), 69 (unavailable), 75 (try later) or 78 (configuration).
     """
+    with refusing(json=json), _settled(is_scratch=scratch) as settled, wiring.reached(settled) as found:
+        wiring.bring_up_to_date(found, say)
+
+        async def call() -> Answer:
+            async with wiring.opened(settled, found) as place:
+                return await work(place)
+
+        return asyncio.run(call())
+
+
+@contextmanager
+def refusing(*, json: bool = False) -> Iterator[None]:
+    """End the program with a message and the right status when the block meets what an operator can act upon."""
     try:
-        with _environment(is_scratch=scratch) as environment, wiring.addresses(environment, _say) as found:
-
-            async def call() -> Answer:
-                async with wiring.opened(environment, found) as place:
-                    return await work(place)
-
-            return asyncio.run(call())
+        yield
     except Refusal as refusal:
         _end(_status(refusal), refusal.code, refusal.facts, json=json)
-    except migrate.BusyError as busy:
-        _end(os.EX_TEMPFAIL, busy.code, {"detail": str(busy)}, json=json)
     except migrate.MigrationError as failure:
-        _end(1, failure.code, {"detail": str(failure)}, json=json)
+        _end(failure.status, failure.code, {"detail": str(failure)}, json=json)
     except embedded.CannotStartError as failure:
         _end(failure.status, "db.cannot_start", {"detail": str(failure)}, json=json)
+    except UnfitServerError as failure:
+        _end(os.EX_CONFIG, "db.unfit", {"detail": str(failure)}, json=json)
+    except WrongSettingError as failure:
+        _end(os.EX_CONFIG, "setting.invalid", {"detail": str(failure)}, json=json)
     except psycopg.OperationalError as failure:
         _end(os.EX_UNAVAILABLE, Unavailable.code, {"detail": str(failure).strip()}, json=json)
 
 
+def read_environment(*, level: int = levels.WARNING, **command_line: object) -> Environment:
+    """The settings of this program, with its logs begun. Raises WrongSettingError."""
+    found = environment.load(**command_line)
+    logging.configure(found.log, level=level)
+    for name, nearest in environment.unknown():
+        logging.get("settings").warning("unknown setting", name=name, nearest=nearest)
+    return found
+
+
+def say(line: str) -> None:
+    """Tell a person how far we are; stdout belongs to the answer."""
+    typer.echo(line, err=True)
+
+
 @contextmanager
-def _environment(*, is_scratch: bool) -> Iterator[Environment]:
+def _settled(*, is_scratch: bool) -> Iterator[Environment]:
+    found = read_environment()
     if not is_scratch:
-        yield Environment()
+        yield found
         return
     folder = Path(tempfile.mkdtemp(prefix="palio-scratch-"))
     folder.chmod(0o711)  # as root the server is another account, which must pass through
     try:
-        yield Environment(data=folder, database_url=None)
+        yield found.model_copy(update={"data": folder, "database_url": None, "pg_port": None, "keyring_file": None})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 def _status(refusal: Refusal) -> int:

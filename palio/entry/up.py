@@ -1,21 +1,23 @@
 """`palio up`, `web` and `worker`: database, migrations, then the asked parts in one process, until told to stop."""
 
 import asyncio
-import contextlib
+import logging as levels
+import os
 import signal
 import socket
-from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import typer
-import uvicorn
+import uvloop
 
-from palio.entry import web, wiring
+import palio
+from palio.entry import server, terminal, web, wiring, worker
+from palio.entry.stopping import SIGNALS, Stop
 from palio.entry.wiring import Wiring
 from palio.infra.addresses import Addresses
+from palio.infra.instances import Instance
 from palio.infra.settings import Environment
-
-REQUEST_SECONDS_MAX = 30  # how long a running request may take when we are told to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,73 +27,62 @@ class Parts:
     role: str
     serves: bool
     works: bool
+    port: int | None = None
 
 
-def run(environment: Environment, parts: Parts) -> None:
+def run(parts: Parts) -> None:
     """Run until told to stop; the database is there before the first part and goes after the last."""
-    listener = _listen(environment.bind) if parts.serves else None
-    with wiring.addresses(environment, typer.echo) as found:
-        asyncio.run(_run(environment, found, parts, listener))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the parts run, either signal just ends us
+    try:
+        with terminal.refusing():
+            is_failure = _run(terminal.read_environment(level=levels.INFO), parts)
+    except KeyboardInterrupt:
+        is_failure = False
     typer.echo("Stopped.")
+    raise SystemExit(os.EX_SOFTWARE if is_failure else os.EX_OK)
 
 
-def _listen(bind: str) -> socket.socket:
-    host, _, port = bind.rpartition(":")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host.strip("[]"), int(port)))
-    return listener
+def _run(environment: Environment, parts: Parts) -> bool:
+    listener = server.listen(environment.bind, parts.port) if parts.serves else None
+    if environment.is_embedded:
+        typer.echo(f"Starting PostgreSQL in {environment.data} …")
+    with wiring.reached(environment) as found, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        wiring.bring_up_to_date(found, typer.echo)
+        is_failure = loop.run(_work(environment, found, parts, listener))
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # the database stops undisturbed
+        return is_failure
 
 
-async def _run(environment: Environment, found: Addresses, parts: Parts, listener: socket.socket | None) -> None:
+async def _work(environment: Environment, found: Addresses, parts: Parts, listener: socket.socket | None) -> bool:
     stop = Stop()
-    async with wiring.opened(environment, found) as wired:
-        worker = asyncio.create_task(wired.queue.work()) if parts.works else None
+    async with AsyncExitStack() as running:
+        wired = await running.enter_async_context(wiring.opened(environment, found))
+        instance = _instance(wired, parts)
+        await running.enter_async_context(worker.beside(stop, "instance", instance.run()))
+        if parts.works:
+            await running.enter_async_context(worker.beside(stop, "worker", wired.queue.work()))
+        draining = asyncio.create_task(_drain(wired, instance, stop))
         if listener:
-            await _serve(wired, listener, stop)
+            await server.serve(web.make(wired), listener, stop, ready=lambda: _tell(environment, listener))
         else:
-            typer.echo("Working.")
-            await stop.asked.wait()
-        if worker:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            typer.echo("Palio works. Ctrl-C stops it.")
+        await draining
+    return stop.is_failure
 
 
-async def _serve(wired: Wiring, listener: socket.socket, stop: "Stop") -> None:
-    config = uvicorn.Config(
-        web.make(wired), log_config=None, lifespan="off", timeout_graceful_shutdown=REQUEST_SECONDS_MAX
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    host, port = listener.getsockname()[:2]
-    typer.echo(f"Palio is at http://{host}:{port}/")
+async def _drain(wired: Wiring, instance: Instance, stop: Stop) -> None:
+    """Say as soon as we are asked to stop that nobody should come any more, and end the live streams."""
     await stop.asked.wait()
-    wired.health.draining = True
-    server.should_exit = True
-    hurry = asyncio.create_task(stop.hurried.wait())
-    await asyncio.wait((serving, hurry), return_when=asyncio.FIRST_COMPLETED)
-    server.force_exit = hurry.done()
-    hurry.cancel()
-    await serving
+    typer.echo("Stopping …")
+    wired.health.is_draining = instance.is_draining = True
 
 
-class Stop:
-    """What signals ask of us: the first to stop in order, the second to wait for nobody any more."""
-
-    def __init__(self) -> None:
-        self.asked, self.hurried = asyncio.Event(), asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._ask)
-
-    def _ask(self) -> None:
-        if self.asked.is_set():
-            self.hurried.set()
-        self.asked.set()
+def _instance(wired: Wiring, parts: Parts) -> Instance:
+    return Instance(wired.database, role=parts.role, version=palio.__version__, schema_version=wiring.schema_version())
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: they would end us before the worker and the database have stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+def _tell(environment: Environment, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    typer.echo(f"Palio {palio.__version__} is at {environment.public_url or f'http://{host}:{port}'}/")
+    typer.echo(f"  data in {environment.data}. Ctrl-C stops it.")

@@ -10,15 +10,15 @@ from palio.kernel.ids import Actor, RequestId, new_id
 
 
 class Health:
-    """The state of one instance; `draining` is set as soon as it is told to stop."""
+    """The state of one instance; `is_draining` is set as soon as it is told to stop."""
 
     def __init__(self, database: Database, *, schema_min: int) -> None:
         self._database, self._schema_min = database, schema_min
-        self.draining = False
+        self.is_draining = False
 
     async def failing(self) -> list[str]:
         """Names of what is not ready, best empty: `database`, `schema`, `draining`."""
-        return [*(await self._failing_database()), *(["draining"] if self.draining else [])]
+        return [*(await self._failing_database()), *(["draining"] if self.is_draining else [])]
 
     async def _failing_database(self) -> list[str]:
         try:

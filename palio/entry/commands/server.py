@@ -4,33 +4,28 @@ from typing import Annotated
 
 import typer
 
-Port = Annotated[int | None, typer.Option(help="Port of the web server instead of the one in PALIO_BIND.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port instead of the one in PALIO_BIND; 0: any.")]
 
 
 def up(*, port: Port = None) -> None:
     """Start everything in this process and print where it is."""
-    _run("up", port=port, serves=True, works=True)
+    _run("up", serves=True, works=True, port=port)
 
 
 def web(*, port: Port = None) -> None:
     """Answer requests only; jobs are left to `palio worker`."""
-    _run("web", port=port, serves=True, works=False)
+    _run("web", serves=True, works=False, port=port)
 
 
 def worker() -> None:
     """Carry out jobs and schedules only."""
-    _run("worker", port=None, serves=False, works=True)
+    _run("worker", serves=False, works=True)
 
 
-def _run(role: str, *, port: int | None, serves: bool, works: bool) -> None:
+def _run(role: str, *, serves: bool, works: bool, port: int | None = None) -> None:
     from palio.entry import up as process  # noqa: PLC0415 - heavy
-    from palio.infra.settings import Environment  # noqa: PLC0415 - heavy
 
-    environment = Environment()
-    if port is not None:
-        host = environment.bind.rpartition(":")[0]
-        environment = environment.model_copy(update={"bind": f"{host}:{port}"})
-    process.run(environment, process.Parts(role, serves=serves, works=works))
+    process.run(process.Parts(role, serves=serves, works=works, port=port))
 
 
 def register(app: typer.Typer) -> None:

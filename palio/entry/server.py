@@ -1,0 +1,58 @@
+"""The half of a process that answers requests."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from palio.entry.stopping import Stop
+from palio.infra.settings.environment import WrongSettingError
+
+REQUEST_SECONDS_MAX = 30  # how long a running request may take when we are told to stop
+
+
+def listen(bind: str, port: int | None) -> socket.socket:
+    """Take the address before the database starts, so that a taken one is refused at once. Raises WrongSettingError."""
+    host, _, usual = bind.rpartition(":")
+    number = int(usual) if port is None else port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), number))
+    except OSError as failure:
+        reason = f"nothing can listen at {host}:{number}: {failure.strerror}; choose another --port or PALIO_BIND"
+        raise WrongSettingError([reason]) from None
+    return listener
+
+
+async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Callable[[], None]) -> None:
+    """Answer until asked to stop, then take no more and let running requests end."""
+    server = _Server(
+        uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=REQUEST_SECONDS_MAX), ready
+    )
+    serving = asyncio.create_task(server.serve([listener]), name="web")
+    serving.add_done_callback(stop.part_ended)
+    await stop.asked.wait()
+    server.should_exit = True
+    if not await stop.first_of(serving):
+        server.force_exit = True
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would end us before the worker and the database have stopped."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
