@@ -484,20 +484,25 @@ begin
   return next;
 end $$;
 
--- Keep what a check found, once while it is open, and freeze the accounts of new findings; answers which are new.
+-- Keep what a check found, once while it is open. The accounts of new findings are frozen: answers each with the status it had.
 create function ledger.report(p_ids uuid[], p_checks text[], p_subjects text[], p_accounts bigint[], p_expected text[], p_actual text[],
-  p_now timestamptz) returns setof uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare fresh uuid[]; frozen bigint[];
+  p_now timestamptz)
+returns table (finding uuid, account bigint, was text) language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare fresh uuid[];
 begin
   with added as (
     insert into ledger.findings (id, check_code, subject, account_id, expected, actual, found_at)
       select u.i, u.c, u.s, u.a, u.e, u.x, p_now from unnest(p_ids, p_checks, p_subjects, p_accounts, p_expected, p_actual) u(i, c, s, a, e, x)
-      on conflict (check_code, subject) where resolved_at is null do nothing returning id, account_id)
-  select array_agg(f.id), array_agg(f.account_id) filter (where f.account_id is not null) into fresh, frozen from added f;
-  perform 1 from ledger.balances b where b.account_id = any (frozen) order by b.account_id for no key update;
-  update ledger.balances b set status = 'frozen' where b.account_id = any (frozen) and b.status in ('active', 'no_debit');
-  update ledger.accounts a set status = 'frozen' where a.id = any (frozen) and a.status in ('active', 'no_debit');
-  return query select unnest(fresh);
+      on conflict (check_code, subject) where resolved_at is null do nothing returning id)
+  select array_agg(d.id) into fresh from added d;
+  perform 1 from ledger.balances b where b.account_id in (select f.account_id from ledger.findings f where f.id = any (fresh))
+    order by b.account_id for no key update;
+  return query select f.id, b.account_id, b.status from ledger.findings f
+    left join ledger.balances b on b.account_id = f.account_id and b.status in ('active', 'no_debit') where f.id = any (fresh);
+  update ledger.balances b set status = 'frozen' from ledger.findings f
+    where f.id = any (fresh) and b.account_id = f.account_id and b.status in ('active', 'no_debit');
+  update ledger.accounts a set status = 'frozen' from ledger.findings f
+    where f.id = any (fresh) and a.id = f.account_id and a.status in ('active', 'no_debit');
 end $$;
 
 -- A partition for the rows of [p_from, p_to). Rows that had to wait in the default one move there: detached, it has lost the triggers
