@@ -23,6 +23,7 @@ LEGS_OF_AN_ITEM_MIN, LEGS_OF_AN_ITEM_MAX = 2, 100
 PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
+FINDINGS_OF_A_CHECK_MAX = 100
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 200
 
 BATCH_ITEMS_MAX = Setting(
@@ -146,6 +147,17 @@ class Statement:
 
     lines: Sequence[Line]
     next: Cursor | None
+
+
+CHECKS = {
+    "G1": "the legs of a transfer sum to zero in each asset",
+    "G2": "each entry of a wallet continues from the one before",
+    "G3": "a transfer has legs 0 to n - 1, at its time and in its transaction",
+    "A1": "an account is what its number says, and its balance row agrees",
+    "R1": "a balance is the sum of its entries, the last one's balance, and seq their number",
+    "R3": "all entries of an asset sum to zero",
+    "R6": "every key has its transfer and every transfer its key",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,67 @@
-"""Use cases that check: does every asset, wallet and key add up?"""
+"""Use cases that check: does every asset, wallet and key add up? Findings are data; nothing is ever repaired."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from palio.infra import audit, outbox
 from palio.infra.db import Tx
-from palio.ledger import sql
+from palio.kernel.ids import Actor, new_id
+from palio.ledger.messages import LedgerMismatch
+from palio.ledger.sql import checking as sql
+from palio.ledger.types import FINDINGS_OF_A_CHECK_MAX, Finding, Report
+
+Check = Callable[[Tx, int], Awaitable[list[Finding]]]
+RECONCILED: Sequence[Check] = (sql.list_wrong_balances, sql.list_wrong_totals, sql.list_unpaired_keys)
+VERIFIED: Sequence[Check] = (
+    sql.list_unbalanced,
+    sql.list_misfits,
+    sql.list_broken_chains,
+    sql.list_odd_accounts,
+    *RECONCILED,
+)
 
 
 async def total(tx: Tx) -> int:
     """The sum of all entries of all assets: 0, or something is badly wrong."""
     return await sql.find_total(tx)
+
+
+async def verify(tx: Tx) -> Report:
+    """Check every row against every other, and change nothing. What broke first comes first.
+
+    Transfers balance (G1) and fit their legs (G3), accounts continue from entry to entry (G2) and are what their number
+    says (A1), then what `reconcile` checks. At most 100 findings of each.
+    """
+    sizes = await sql.get_sizes(tx)
+    return Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, VERIFIED))
+
+
+async def reconcile(tx: Tx, *, actor: Actor, now: datetime) -> Report:
+    """Check balances (R1), totals (R3) and keys (R6), keep what is found, and freeze the accounts it is about.
+
+    A finding that is still open is not reported again; LedgerMismatch is sent for each new one.
+    """
+    sizes = await sql.get_sizes(tx)
+    report = Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, RECONCILED))
+    if not report.is_sound:
+        await _keep(tx, report.findings, actor, now)
+    return report
+
+
+async def _findings(tx: Tx, checks: Sequence[Check]) -> list[Finding]:
+    return [finding for check in checks for finding in await check(tx, FINDINGS_OF_A_CHECK_MAX)]
+
+
+async def _keep(tx: Tx, findings: Sequence[Finding], actor: Actor, now: datetime) -> None:
+    for fresh in await sql.report(tx, [new_id() for _ in findings], findings, now):
+        await outbox.send(tx, LedgerMismatch(fresh.finding))
+        if fresh.account is not None:
+            await audit.record(
+                tx,
+                actor=actor,
+                action="account.freeze",
+                entity_type="ledger.account",
+                entity_id=str(fresh.account),
+                changes={"status": (fresh.was, "frozen")},
+                reason=f"finding {fresh.finding}",
+            )

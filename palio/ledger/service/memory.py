@@ -6,7 +6,7 @@ from itertools import islice
 
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.ledger import sql
+from palio.ledger.sql import reading as sql
 from palio.ledger.types import AccountId, Asset, Place
 
 PLACES_MAX = 100_000  # some 30 MB

@@ -12,8 +12,10 @@ from uuid import UUID
 from palio.infra import db, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
-from palio.ledger import errors, rules, sql
+from palio.ledger import errors
+from palio.ledger.rules import decisions, requests, windows
 from palio.ledger.service.memory import Book, book_for
+from palio.ledger.sql import posting as sql
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
     DEBT_MAX,
@@ -47,13 +49,13 @@ async def post_many(
     _require_room(items)
     async with sql.rehearsal(tx) if dry_run else nullcontext():
         book = await book_for(tx, assets={leg[1] for item in items for leg in item.legs}, kinds={i.kind for i in items})
-        known = rules.Vocabulary(book.kinds, book.assets.keys(), book.places.keys())
-        requests = await _in_slices(items, lambda part: rules.prepare(part, _ids(part), known))
-        claims = rules.first_claims(requests)
-        places = rules.places_of(claims.values())
+        known = requests.Vocabulary(book.kinds, book.assets.keys(), book.places.keys())
+        prepared = await _in_slices(items, lambda part: requests.prepare(part, _ids(part), known))
+        claims = requests.first_claims(prepared)
+        places = requests.places_of(claims.values())
         opened = await _lock(tx, book, claims, places, now=now, remember=not dry_run)
-        decision = rules.decide(requests, opened.purses, opened.stored)
-        if mode == "all" and (outcomes := rules.aborted(decision.outcomes)):
+        decision = decisions.decide(prepared, opened.purses, opened.stored)
+        if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
         if decision.transfers or decision.refused_keys:
             await sql.write(tx, decision)
@@ -84,13 +86,13 @@ async def fan_out(
     if len(rows) > PAYMENTS_MAX:
         raise errors.BatchTooLarge(items=len(rows), limit=PAYMENTS_MAX)
     book = await book_for(tx, assets={asset}, kinds={kind})
-    if fault := rules.fault_of_fan_out(source, asset, kind, book.assets, book.kinds):
+    if fault := requests.fault_of_fan_out(source, asset, kind, book.assets, book.kinds):
         raise errors.InvalidPost(field=fault)
-    prepare = partial(rules.prepare_payments, source=source, asset=asset, kind=kind)
+    prepare = partial(requests.prepare_payments, source=source, asset=asset, kind=kind)
     bills = await _in_slices(rows, lambda part: prepare(part, _ids(part)))
-    first = list(rules.first_claims(bills).values())
+    first = list(requests.first_claims(bills).values())
     paid, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
-    return rules.decide_payments(bills, paid, stored)
+    return decisions.decide_payments(bills, paid, stored)
 
 
 async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
@@ -100,14 +102,14 @@ async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
     """
     book = await book_for(tx, assets={asset for _, asset in places}, kinds=())
     for address, asset in places:
-        if asset not in book.assets or not rules.is_address(address):
+        if asset not in book.assets or not requests.is_address(address):
             raise errors.InvalidPost(field="address" if asset in book.assets else "asset")
     await _lock(tx, book, {}, set(places), now=now, remember=True)
 
 
 async def prepare_month(tx: Tx, *, month: datetime) -> None:
     """Have partitions for what is posted in that month (UTC): called before posting with a past instant."""
-    since, until = rules.month_of(month)
+    since, until = windows.month_of(month)
     for parent in PARTITIONED:
         await sql.make_partition(tx, parent, since, until)
 
@@ -138,7 +140,7 @@ async def _in_slices(items: Sequence[Item], prepare: Callable[[Sequence[Item]], 
 async def _lock(
     tx: Tx,
     book: Book,
-    claims: Mapping[str, rules.Request],
+    claims: Mapping[str, requests.Request],
     places: AbstractSet[Place],
     *,
     now: datetime,

@@ -1,9 +1,9 @@
-"""Every statement of the ledger. Rows are written by its definer functions alone; whole columns travel as arrays."""
+"""Statements that move value: the definer functions, and whole columns as arrays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import Literal, TypeAlias, TypedDict
 from uuid import UUID
@@ -11,32 +11,10 @@ from uuid import UUID
 from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Texts, Uuids
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor, UserId
-from palio.ledger.rules import Bill, Decision, Paid, Purse, Request, Stored, wallet_of
-from palio.ledger.types import (
-    AMOUNT_UNITS_MAX,
-    AccountId,
-    Asset,
-    Cursor,
-    Filter,
-    Line,
-    Place,
-    Refused,
-    Status,
-    Wallet,
-)
-
-SEQ_MAX = 2**63 - 1
-LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-SIGNS = {None: [-1, 1], "credit": [1], "debit": [-1]}
-
-
-# --- posting ---
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    code: str
+from palio.kernel.ids import Actor
+from palio.ledger.rules.decisions import Decision, Paid, Purse, Stored
+from palio.ledger.rules.requests import Bill, Request, wallet_of
+from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, Asset, Place, Refused, Status
 
 
 @dataclass(slots=True)
@@ -46,16 +24,6 @@ class Opened:
     purses: dict[Place, Purse] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
     numbers: dict[Place, AccountId] = field(default_factory=dict)
-
-
-async def list_assets(tx: Tx) -> list[Asset]:
-    """Every asset: a handful."""
-    return await db.rows(tx, Asset, "select id, code, name, scale from ledger.assets order by id")
-
-
-async def list_kinds(tx: Tx) -> list[Kind]:
-    """Every kind of transfer: some dozens."""
-    return await db.rows(tx, Kind, "select code from ledger.kinds order by code")
 
 
 async def open_batch(
@@ -236,130 +204,3 @@ def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:
 async def make_partition(tx: Tx, parent: str, since: datetime, until: datetime) -> None:
     """Have a place for rows of that time; repeating it changes nothing."""
     await db.run(tx, "select ledger.make_partition(%s, %s::timestamptz, %s::timestamptz)", parent, since, until)
-
-
-# --- reading ---
-
-
-async def find_balance(tx: Tx, address: str, asset: str) -> int:
-    """The posted balance now: a guarded account's row, the sum of an open one's entries, 0 if there is none."""
-    return int(
-        await db.value(
-            tx,
-            """
-            select coalesce(b.balance, (
-              select sum(e.amount) from ledger.entries e where e.account_id = a.id and e.seq is null), 0)::bigint
-            from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-            left join ledger.balances b on b.account_id = a.id
-            where a.address = %s and s.code = %s""",
-            address,
-            asset,
-        )
-        or 0
-    )
-
-
-async def find_balance_at(tx: Tx, address: str, asset: str, at: datetime) -> int:
-    """The posted balance after everything that was posted until `at`, inclusive."""
-    return int(
-        await db.value(
-            tx,
-            """
-            select coalesce(case when a.guarded
-              then (select e.balance_after from ledger.entries e
-                where e.account_id = a.id and e.seq is not null and e.posted_at <= %s order by e.seq desc limit 1)
-              else (select sum(e.amount) from ledger.entries e
-                where e.account_id = a.id and e.seq is null and e.posted_at <= %s) end, 0)::bigint
-            from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-            where a.address = %s and s.code = %s""",
-            at,
-            at,
-            address,
-            asset,
-        )
-        or 0
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedBalance:
-    owner_id: UserId
-    balance: int
-
-
-async def list_balances(tx: Tx, owners: Sequence[UserId], asset: str) -> list[OwnedBalance]:
-    """The balance of the main wallet of each owner who has one."""
-    return await db.rows(
-        tx,
-        OwnedBalance,
-        """
-        select w.owner_id, w.balance from unnest(%s::uuid[]) o(id)
-        join ledger.wallets w on w.owner_id = o.id where w.asset = %s""",
-        list(owners),
-        asset,
-    )
-
-
-async def list_wallets(tx: Tx, owner: UserId) -> list[Wallet]:
-    """One per active asset, zeros included, in the order of the assets."""
-    return await db.rows(
-        tx,
-        Wallet,
-        """
-        select s.code as asset, s.scale, coalesce(w.balance, 0) as balance, coalesce(w.held, 0) as held,
-          coalesce(d.balance, 0) as debt, w.last_posted_at
-        from ledger.assets s
-        left join (ledger.accounts a join ledger.balances w on w.account_id = a.id)
-          on a.address = 'user:' || %s::uuid || ':main' and a.asset_id = s.id
-        left join (ledger.accounts c join ledger.balances d on d.account_id = c.id)
-          on c.address = 'user:' || %s::uuid || ':debt' and c.asset_id = s.id
-        where s.active order by s.id""",
-        owner,
-        owner,
-    )
-
-
-async def list_lines(tx: Tx, owner: UserId, asset: str, wanted: Filter, after: Cursor | None, limit: int) -> list[Line]:
-    """Lines of a main wallet after the cursor, newest first."""
-    return await db.rows(
-        tx,
-        Line,
-        """
-        select e.transfer_id, e.posted_at, e.seq, t.kind, k.category, e.amount, e.balance_after,
-          coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id
-        from ledger.entries e
-        join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
-        join ledger.kinds k on k.code = t.kind
-        where e.seq is not null
-          and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
-          and (e.seq < %s::bigint and e.posted_at <= %s::timestamptz)
-          and e.posted_at >= %s::timestamptz and e.posted_at < %s::timestamptz
-          and sign(e.amount) = any (%s::int[])
-          and abs(e.amount) between %s::bigint and %s::bigint
-          and (cardinality(%s::text[]) = 0 or k.category = any (%s::text[]))
-          and (cardinality(%s::text[]) = 0 or t.kind = any (%s::text[]))
-        order by e.seq desc limit %s::int""",
-        owner,
-        asset,
-        after.seq if after else SEQ_MAX,
-        after.posted_at if after else FAR,
-        wanted.since or LONG_AGO,
-        wanted.until or FAR,
-        SIGNS[wanted.direction],
-        wanted.amount_min or 0,
-        AMOUNT_UNITS_MAX if wanted.amount_max is None else wanted.amount_max,
-        list(wanted.categories),
-        list(wanted.categories),
-        list(wanted.kinds),
-        list(wanted.kinds),
-        limit,
-    )
-
-
-# --- checking ---
-
-
-async def find_total(tx: Tx) -> int:
-    """The sum of all entries of all assets."""
-    return int(await db.value(tx, "select coalesce(sum(amount), 0) from ledger.entries"))

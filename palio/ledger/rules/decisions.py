@@ -1,0 +1,199 @@
+"""Does it go through? Every item sees the effect of the accepted ones before it; one key is one decision."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from palio.kernel.errors import Refusal
+from palio.ledger import errors
+from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request, wallet_of
+from palio.ledger.types import (
+    AMOUNT_UNITS_MAX,
+    AccountId,
+    Leg,
+    Outcome,
+    Place,
+    Posted,
+    Refused,
+    Status,
+    TransferId,
+)
+
+
+@dataclass(slots=True)
+class Purse:
+    """An account while the batch is decided. An open one has neither balance nor number of entries."""
+
+    number: AccountId
+    posted_at: datetime  # nothing may be posted before
+    balance: int = 0
+    seq: int = 0
+    status: Status = "active"
+    held: int = 0
+    floor: int = 0
+    ceiling: int = AMOUNT_UNITS_MAX
+    is_guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a key that was taken before stands for."""
+
+    hash: bytes
+    op: str
+    ref: UUID
+    balances: Mapping[str, tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A request that goes through, and when."""
+
+    request: Request
+    posted_at: datetime
+
+
+class Entry(NamedTuple):
+    """One leg to be written; `seq` 0 stands for none."""
+
+    account: AccountId
+    transfer: int  # place in the list of transfers
+    leg: int
+    amount: int
+    seq: int
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What became of one payment of a fan-out: the balance and seq it left, or why it was refused."""
+
+    balance: int
+    seq: int
+    refusal: Refused | None
+
+
+@dataclass(slots=True)
+class Decision:
+    """The outcomes in the order of the items, and what is to be written for them."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    refused_keys: list[str] = field(default_factory=list)
+
+
+def decide(requests: Iterable[Request], purses: Mapping[Place, Purse], stored: Mapping[str, Stored]) -> Decision:
+    """Decide every request, each seeing the effect of the accepted ones before it."""
+    decision = Decision()
+
+    def outcome_of(request: Request) -> Outcome:
+        if request.key in stored:
+            return _replay(request, stored[request.key])
+        return _carry_out(request, purses, decision)
+
+    decision.outcomes = answer(requests, outcome_of)
+    return decision
+
+
+def answer(claims: Iterable[AnyClaim], outcome_of: Callable[[AnyClaim], Outcome]) -> list[Outcome]:
+    """The outcome of each item, asking `outcome_of` once per key: one key, one decision, also for what was refused."""
+    outcomes: list[Outcome] = []
+    decided: dict[str, tuple[bytes, Outcome]] = {}
+    for claim in claims:
+        if claim.fault is not None:
+            outcome: Outcome = refuse(errors.InvalidPost, field=claim.fault)
+        elif claim.key in decided:
+            outcome = _again(claim, *decided[claim.key])
+        else:
+            outcome = outcome_of(claim)
+            decided[claim.key] = claim.hash, outcome
+        outcomes.append(outcome)
+    return outcomes
+
+
+def refuse(refusal: type[Refusal], **facts: object) -> Refused:
+    """A refusal as an outcome."""
+    return Refused(refusal.code, facts)
+
+
+def _again(claim: Claim, first: bytes, outcome: Outcome) -> Outcome:
+    if claim.hash != first:
+        return refuse(errors.KeyMismatch)
+    if isinstance(outcome, Posted):
+        return Posted(outcome.transfer_id, outcome.balances, replayed=True)
+    return outcome
+
+
+def _replay(claim: Claim, stored: Stored) -> Outcome:
+    """The answer to a key that was taken before: the first result, if it is the same request."""
+    if stored.op != "transfer" or stored.hash != claim.hash:
+        return refuse(errors.KeyMismatch)
+    return Posted(TransferId(stored.ref), stored.balances, replayed=True)
+
+
+def _carry_out(request: Request, purses: Mapping[Place, Purse], decision: Decision) -> Outcome:
+    legs = request.post.legs
+    touched = [purses[leg[0], leg[1]] for leg in legs]
+    for leg, purse in zip(legs, touched, strict=True):
+        if refusal := _refusal(leg, purse):
+            decision.refused_keys.append(request.key)
+            return refusal
+    return _move(request, touched, decision)
+
+
+def _refusal(leg: Leg, purse: Purse) -> Refused | None:
+    address, _, amount = leg
+    if purse.status != "active" and (refusal := _refusal_by_status(address, amount, purse.status)):
+        return refusal
+    if not purse.is_guarded:
+        return None
+    after = purse.balance + amount
+    if amount < 0 and after - purse.held < purse.floor:
+        return refuse(errors.InsufficientFunds, available=purse.balance - purse.held, needed=-amount)
+    if after > purse.ceiling or after < -AMOUNT_UNITS_MAX:
+        return refuse(errors.BalanceLimit, account=address)
+    return None
+
+
+def _refusal_by_status(address: str, amount: int, status: Status) -> Refused | None:
+    if status == "closed":
+        return refuse(errors.AccountClosed, account=address)
+    if status == "frozen" or amount < 0:
+        return refuse(errors.AccountFrozen, account=address)
+    return None
+
+
+def _move(request: Request, touched: Sequence[Purse], decision: Decision) -> Posted:
+    posted_at = max([purse.posted_at for purse in touched])
+    transfer = len(decision.transfers)
+    decision.transfers.append(Transfer(request, posted_at))
+    balances = {}
+    for leg, ((address, _, amount), purse) in enumerate(zip(request.post.legs, touched, strict=True)):
+        if purse.is_guarded:
+            purse.balance += amount
+            purse.seq += 1
+            purse.posted_at = posted_at
+            balances[address] = purse.balance, purse.seq
+        decision.entries.append(Entry(purse.number, transfer, leg, amount, purse.seq, purse.balance))
+    return Posted(TransferId(request.id), balances)
+
+
+def aborted(outcomes: Iterable[Outcome]) -> list[Refused] | None:
+    """The outcomes of an all-or-nothing batch if one was refused, else None."""
+    answers = [outcome if isinstance(outcome, Refused) else refuse(errors.BatchAborted) for outcome in outcomes]
+    return answers if any(answer.code != errors.BatchAborted.code for answer in answers) else None
+
+
+def decide_payments(bills: Iterable[Bill], paid: Mapping[str, Paid], stored: Mapping[str, Stored]) -> list[Outcome]:
+    """The outcomes of payments in their order, from what the database did with each key."""
+
+    def outcome_of(bill: Bill) -> Outcome:
+        if bill.key in stored:
+            return _replay(bill, stored[bill.key])
+        done = paid[bill.key]
+        return done.refusal or Posted(TransferId(bill.id), {wallet_of(bill.payment.owner): (done.balance, done.seq)})
+
+    return answer(bills, outcome_of)

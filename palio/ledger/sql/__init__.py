@@ -1,0 +1,1 @@
+"""Every statement of the ledger. Rows are written by its definer functions alone."""

@@ -1,0 +1,190 @@
+"""Statements that check: each lists what is not as it must be, as findings in a fixed order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.ledger.types import AccountId, Finding
+
+
+async def find_total(tx: Tx) -> int:
+    """The sum of all entries of all assets."""
+    return int(await db.value(tx, "select coalesce(sum(amount), 0) from ledger.entries"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    accounts: int
+    transfers: int
+    entries: int
+
+
+async def get_sizes(tx: Tx) -> Sizes:
+    """How much there is to check."""
+    found = await db.find(
+        tx,
+        Sizes,
+        """
+        select (select count(*) from ledger.accounts) as accounts, (select count(*) from ledger.transfers) as transfers,
+          (select count(*) from ledger.entries) as entries""",
+    )
+    return found or Sizes(0, 0, 0)
+
+
+async def list_unbalanced(tx: Tx, limit: int) -> list[Finding]:
+    """G1: transfers whose legs do not sum to zero in an asset."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'G1' as check, e.transfer_id::text as subject, null::bigint as account_id,
+          '0' as expected, sum(e.amount)::text as actual
+        from ledger.entries e group by e.transfer_id, e.account_id & 65534 having sum(e.amount) <> 0
+        order by e.transfer_id limit %s""",
+        limit,
+    )
+
+
+async def list_misfits(tx: Tx, limit: int) -> list[Finding]:
+    """G3: transfers without legs, legs without transfer, or with other numbers, times or modes than they must have."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'G3' as check, coalesce(t.id, e.transfer_id)::text as subject, null::bigint as account_id,
+          case when t.id is null then 'a transfer' else 'legs 0 to n - 1 at ' || t.posted_at end as expected,
+          case when e.transfer_id is null then 'no legs'
+            else e.low || ' to ' || e.high || ' of ' || e.n || ' at ' || e.earliest end as actual
+        from ledger.transfers t full join (
+          select transfer_id, count(*) as n, min(leg) as low, max(leg) as high, min(posted_at) as earliest,
+            max(posted_at) as latest, min(tx_id) as first_tx, max(tx_id) as last_tx,
+            bool_or((account_id & 1 = 1) <> (seq is not null) or (seq is null) <> (balance_after is null)) as misfit
+          from ledger.entries group by transfer_id) e on e.transfer_id = t.id
+        where t.id is null or e.transfer_id is null or e.n < 2 or e.low <> 0 or e.high <> e.n - 1 or e.misfit
+          or e.earliest <> t.posted_at or e.latest <> t.posted_at or e.first_tx <> t.tx_id or e.last_tx <> t.tx_id
+        order by 2 limit %s""",
+        limit,
+    )
+
+
+async def list_broken_chains(tx: Tx, limit: int) -> list[Finding]:
+    """G2: guarded accounts whose entries do not follow from one another; the first that does not."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select distinct on (c.account_id) 'G2' as check,
+          coalesce(a.address || ' ' || s.code, c.account_id::text) as subject, a.id as account_id,
+          'seq ' || c.seq_before + 1 || ', balance ' || c.balance_before + c.amount as expected,
+          'seq ' || c.seq || ', balance ' || c.balance_after as actual
+        from (
+          select e.account_id, e.seq, e.amount, e.balance_after, e.posted_at,
+            lag(e.seq, 1, 0::bigint) over w as seq_before, lag(e.balance_after, 1, 0::bigint) over w as balance_before,
+            lag(e.posted_at) over w as posted_before
+          from ledger.entries e where e.seq is not null window w as (partition by e.account_id order by e.seq)) c
+        left join ledger.accounts a on a.id = c.account_id left join ledger.assets s on s.id = a.asset_id
+        where c.seq <> c.seq_before + 1 or c.balance_after <> c.balance_before + c.amount
+          or c.posted_at < c.posted_before
+        order by c.account_id, c.seq limit %s""",
+        limit,
+    )
+
+
+async def list_wrong_balances(tx: Tx, limit: int) -> list[Finding]:
+    """R1: guarded accounts whose balance is not the sum of their entries and the last one's, or seq their number."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R1' as check, coalesce(a.address || ' ' || s.code, e.account_id::text) as subject, a.id as account_id,
+          coalesce(e.total, 0) || ' after ' || coalesce(e.n, 0) || ' entries' as expected,
+          coalesce(b.balance, 0) || ' after ' || coalesce(b.seq, 0) || ' entries' as actual
+        from ledger.balances b full join (
+          select account_id, sum(amount) as total, count(*) as n,
+            (array_agg(balance_after order by seq desc))[1] as last_balance
+          from ledger.entries where seq is not null group by account_id) e on e.account_id = b.account_id
+        left join ledger.accounts a on a.id = coalesce(b.account_id, e.account_id)
+        left join ledger.assets s on s.id = a.asset_id
+        where b.account_id is null or b.balance <> coalesce(e.total, 0) or b.seq <> coalesce(e.n, 0)
+          or b.balance <> coalesce(e.last_balance, 0)
+        order by b.account_id limit %s""",
+        limit,
+    )
+
+
+async def list_unpaired_keys(tx: Tx, limit: int) -> list[Finding]:
+    """R6: keys without their transfer, transfers without their key."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R6' as check, coalesce(k.key, t.key) as subject, null::bigint as account_id,
+          coalesce('transfer ' || k.ref_id, 'a key') as expected, coalesce('transfer ' || t.id, 'nothing') as actual
+        from (select * from ledger.keys where op = 'transfer') k
+        full join ledger.transfers t on t.id = k.ref_id and t.key = k.key
+        where k.key is null or t.id is null order by 2 limit %s""",
+        limit,
+    )
+
+
+async def list_odd_accounts(tx: Tx, limit: int) -> list[Finding]:
+    """A1: accounts that are not what their number says or their balance row repeats, or that only entries name."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'A1' as check, coalesce(a.address || ' ' || s.code, e.account_id::text) as subject, a.id as account_id,
+          coalesce(concat_ws(' ', a.status, a.owner_id), 'an account') as expected,
+          coalesce(concat_ws(' ', b.status, b.owner_id), 'none') as actual
+        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        left join ledger.balances b on b.account_id = a.id
+        full join (select distinct account_id from ledger.entries) e on e.account_id = a.id
+        where a.id is null or a.id & 65535 <> a.asset_id * 2 + a.guarded::int or a.guarded <> (b.account_id is not null)
+          or a.guarded and (b.owner_id is distinct from a.owner_id or b.status <> a.status)
+        order by 2 limit %s""",
+        limit,
+    )
+
+
+async def list_wrong_totals(tx: Tx, limit: int) -> list[Finding]:
+    """R3: assets whose entries do not sum to zero."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R3' as check, coalesce(s.code, e.asset_id::text) as subject, null::bigint as account_id,
+          '0' as expected, e.total::text as actual
+        from (select (account_id >> 1) & 32767 as asset_id, sum(amount) as total from ledger.entries group by 1) e
+        left join ledger.assets s on s.id = e.asset_id where e.total <> 0 order by 2 limit %s""",
+        limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A finding that is new, and the account it froze with the status that had."""
+
+    finding: UUID
+    account: AccountId | None
+    was: str | None
+
+
+async def report(tx: Tx, ids: Sequence[UUID], findings: Sequence[Finding], now: datetime) -> list[Reported]:
+    """Keep findings, each once while it is open, and freeze the accounts of new ones; answers the new ones."""
+    return await db.rows(
+        tx,
+        Reported,
+        """
+        select finding, account, was
+        from ledger.report(%s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s)""",
+        list(ids),
+        [finding.check for finding in findings],
+        [finding.subject for finding in findings],
+        [finding.account_id for finding in findings],
+        [finding.expected for finding in findings],
+        [finding.actual for finding in findings],
+        now,
+    )
