@@ -471,7 +471,7 @@ begin
         array_agg(d.key) filter (where d.code <> 'taken') as refused_keys,
         jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken') as refused
       from (select * from decided order by n) d)
-  select r.ids, r.posted, r.keys, r.metadata, r.balances, r.seqs, r.refused_keys, r.refused,
+  select r.ids, r.posted, r.keys, r.metadata, coalesce(r.balances, '{}'), coalesce(r.seqs, '{}'), r.refused_keys, r.refused,
       w.transfers, w.posted, w.accounts, w.amounts, w.debits, w.seqs, w.balances
     into t_ids, t_posted, t_keys, t_metadata, balances, seqs, refused_keys, refused,
       e_transfers, e_posted, e_accounts, e_amounts, e_debits, e_seqs, e_balances
@@ -505,30 +505,34 @@ begin
     where f.id = any (fresh) and a.id = f.account_id and a.status in ('active', 'no_debit');
 end $$;
 
--- A partition for the rows of [p_from, p_to). Rows that had to wait in the default one move there: detached, it has lost the triggers
--- that would refuse it, and the parent's do not hear what is written into a partition directly.
-create function ledger.make_partition(p_parent text, p_from timestamptz, p_to timestamptz) returns void language plpgsql security definer
-set search_path = pg_catalog, pg_temp as $$
-declare
-  stem text := split_part(p_parent, '.', 2); child text := stem || '_' || to_char(p_from at time zone 'UTC', 'YYYYMM');
-  waiting text := stem || '_default'; crowded bool;
+-- The twin of infra.make_partition: a partition for the rows of one month; answers how many had to wait in the default one and moved.
+-- Detached, that one has lost the triggers which would refuse it, and the parent's do not hear what is written into a partition.
+create function ledger.make_partition(of_parent text, lower_at timestamptz, upper_at timestamptz) returns bigint language plpgsql
+security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare child text := of_parent || to_char(lower_at, '"_"YYYY"_"MM'); stray text := of_parent || '_default'; crowded bool; moved bigint := 0;
 begin
-  if p_parent not in ('ledger.transfers', 'ledger.entries') then
-    raise exception '% is no partitioned table of the ledger', p_parent using errcode = 'invalid_parameter_value';
+  if of_parent not in ('ledger.transfers', 'ledger.entries') then
+    raise exception '% is not a partitioned table of the ledger', of_parent using errcode = '42501';
   end if;
-  execute format('lock table ledger.%I in share update exclusive mode', stem);  -- one at a time, beside those who write
-  if to_regclass('ledger.' || child) is not null then return; end if;
-  execute format('select exists (select 1 from ledger.%I where posted_at >= $1 and posted_at < $2)', waiting) into crowded using p_from, p_to;
+  if lower_at <> date_trunc('month', lower_at) or upper_at <> lower_at + interval '1 month' then
+    raise exception '% to % is not one month', lower_at, upper_at using errcode = '22023';
+  end if;
+  if to_regclass(child) is not null then return 0; end if;
+  execute format('lock table %s in share update exclusive mode', of_parent);  -- one at a time, beside those who write
+  if to_regclass(child) is not null then return 0; end if;
+  execute format('select exists (select 1 from %s where posted_at >= $1 and posted_at < $2)', stray) into crowded using lower_at, upper_at;
   if crowded then
-    execute format('alter table ledger.%I detach partition ledger.%I', stem, waiting);
+    execute format('alter table %s detach partition %s', of_parent, stray);
   end if;
-  execute format('create table ledger.%I partition of ledger.%I for values from (%L) to (%L)', child, stem, p_from, p_to);
-  execute format('create trigger no_truncate before truncate on ledger.%I execute function infra.refuse_change()', child);
+  execute format('create table %s partition of %s for values from (%L) to (%L)', child, of_parent, lower_at, upper_at);
+  execute format('create trigger no_truncate before truncate on %s execute function infra.refuse_change()', child);
   if crowded then
-    execute format('insert into ledger.%I select * from ledger.%I where posted_at >= $1 and posted_at < $2', child, waiting) using p_from, p_to;
-    execute format('delete from ledger.%I where posted_at >= $1 and posted_at < $2', waiting) using p_from, p_to;
-    execute format('alter table ledger.%I attach partition ledger.%I default', stem, waiting);
+    execute format('insert into %s select * from %s where posted_at >= $1 and posted_at < $2', child, stray) using lower_at, upper_at;
+    get diagnostics moved = row_count;
+    execute format('delete from %s where posted_at >= $1 and posted_at < $2', stray) using lower_at, upper_at;
+    execute format('alter table %s attach partition %s default', of_parent, stray);
   end if;
+  return moved;
 end $$;
 
 revoke execute on all functions in schema ledger from public;

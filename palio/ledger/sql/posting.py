@@ -203,4 +203,4 @@ def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:
 
 async def make_partition(tx: Tx, parent: str, since: datetime, until: datetime) -> None:
     """Have a place for rows of that time; repeating it changes nothing."""
-    await db.run(tx, "select ledger.make_partition(%s, %s::timestamptz, %s::timestamptz)", parent, since, until)
+    await db.run(tx, "select ledger.make_partition(%s, %s, %s)", parent, since, until)
