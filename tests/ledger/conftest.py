@@ -1,0 +1,20 @@
+"""A wallet, and somebody who may do what the product cannot."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from palio.infra import embedded
+from tests.factories.ledger import Superuser, new_wallet
+
+
+@pytest.fixture
+def wallet() -> str:
+    return new_wallet()
+
+
+@pytest.fixture(scope="session")
+def superuser(cluster: embedded.Cluster, database_name: str) -> Iterator[Superuser]:
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as conn:
+        yield Superuser(conn)
