@@ -6,7 +6,7 @@ import logging as levels
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 import psycopg
 import typer
 
-from palio.entry import wiring
+from palio.entry import printing, wiring
 from palio.entry.wiring import Wiring as Place
 from palio.infra import embedded, logging, migrate
 from palio.infra.external import UnfitServerError
@@ -49,7 +49,7 @@ def refusing(*, json: bool = False) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        _end(_status(refusal), refusal.code, refusal.facts, json=json)
+        _end(_status(refusal), refusal.code, {"detail": refusal.detail, **refusal.facts}, json=json)
     except migrate.MigrationError as failure:
         _end(failure.status, failure.code, {"detail": str(failure)}, json=json)
     except embedded.CannotStartError as failure:
@@ -96,11 +96,12 @@ def _status(refusal: Refusal) -> int:
     return os.EX_TEMPFAIL if isinstance(refusal, TooMany) else 1
 
 
-def _end(status: int, code: str, facts: dict[str, object], *, json: bool) -> NoReturn:
+def _end(status: int, code: str, facts: Mapping[str, object], *, json: bool) -> NoReturn:
+    detail, *known = [facts["detail"], *(f"{name}: {fact}" for name, fact in facts.items() if name != "detail")]
     if json:
-        typer.echo(jsons.dumps({"code": code, **facts}, default=str))
+        facts = {name: fact for name, fact in facts.items() if name != "detail"}
+        problem = {"type": f"/problems/{code}", "code": code, "detail": detail, "facts": facts}
+        typer.echo(jsons.dumps(printing.plain(problem), ensure_ascii=False))
     else:
-        known = ", ".join(f"{name}: {value}" for name, value in facts.items() if name != "detail")
-        parts = [str(facts["detail"]) if "detail" in facts else "refused", f"({known})" if known else "", f"[{code}]"]
-        typer.echo(" ".join(part for part in parts if part), err=True)
+        typer.echo("\n  ".join(map(str, [f"{detail} [{code}]", *known])), err=True)
     raise SystemExit(status)

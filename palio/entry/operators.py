@@ -1,0 +1,32 @@
+"""The operator at the terminal: commands act as the system, in the name of the account that runs them."""
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from palio.infra.db import Database, Tx
+from palio.kernel.ids import Actor, RequestId, new_id
+
+
+def actor() -> Actor:
+    """Who a command acts as: it sees and may do what the house itself may."""
+    return Actor("system", None, RequestId(new_id()))
+
+
+def reason(why: str = "") -> str:
+    """What the audit log says about an act of the terminal: who sat there, and what he gave as his reason."""
+    return f"{why or 'from the command line'} (by {getpass.getuser()})"
+
+
+class _TrialOverError(Exception):
+    """Undoes the transaction of a dry run."""
+
+
+@asynccontextmanager
+async def acting(database: Database, *, dry_run: bool = False) -> AsyncIterator[Tx]:
+    """The transaction of a command. A dry run does everything, and so meets the same refusals, but is undone."""
+    with suppress(_TrialOverError):
+        async with database.begin(actor()) as tx:
+            yield tx
+            if dry_run:
+                raise _TrialOverError

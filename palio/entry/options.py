@@ -1,0 +1,38 @@
+"""Options that mean the same in every command."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?")
+
+
+class Misuse(typer.BadParameter):
+    """An option or argument that cannot be taken as it is written; `code` says why to a program."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} [{code}]")
+        self.code = code
+
+
+def instant(text: str) -> datetime:
+    """An instant as RFC 3339 writes it, in UTC: nobody has to guess whose noon is meant."""
+    written = INSTANT.fullmatch(text.strip())
+    if written and not written["offset"]:
+        raise Misuse("time_zone_required", f"{text} needs its offset: {text}Z, or {text}+01:00")
+    try:
+        return datetime.fromisoformat(text.strip().upper()).astimezone(UTC) if written else _refuse(text)
+    except (ValueError, OverflowError):
+        return _refuse(text)
+
+
+def _refuse(text: str) -> datetime:
+    raise Misuse("time_invalid", f"{text!r} is no time: write it like 2026-03-20T12:00:00Z")
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, refusals too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
+ROWS_MAX = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]

@@ -1,0 +1,65 @@
+"""What a command prints: columns for people, JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import typer
+
+Cell: TypeAlias = "str | int | bool | datetime | None"
+
+
+def tell(answer: object, *, as_json: bool, lines: Sequence[str]) -> None:
+    """The answer of a command: one JSON value, or the lines that say the same to a person."""
+    typer.echo(json.dumps(plain(answer), indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """A table: numbers to the right, everything else to the left, a wide letter counted as two."""
+    from rich.cells import cell_len  # noqa: PLC0415 - only tables need it
+
+    texts = [list(head), *([text(cell) for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    numeric = [bool(rows) and all(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)]
+    numeric = numeric or [False] * len(head)
+
+    def padded(cell: str, width: int, to_right: bool) -> str:
+        space = " " * (width - cell_len(cell))
+        return space + cell if to_right else cell + space
+
+    return ["  ".join(map(padded, line, widths, numeric)).rstrip() for line in texts]
+
+
+def record(values: Mapping[str, Cell]) -> list[str]:
+    """The parts of one thing, a line each."""
+    width = max(map(len, values))
+    return [f"{name:<{width}}  {text(cell)}" for name, cell in values.items()]
+
+
+def text(cell: Cell) -> str:
+    """One value as a person reads it."""
+    if isinstance(cell, datetime):
+        return moment(cell)
+    return "-" if cell is None else str(cell)
+
+
+def moment(at: datetime) -> str:
+    """An instant in UTC, to the microsecond, as the API writes it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def plain(value: object) -> object:
+    """The value as JSON has it: dataclasses become objects, instants RFC 3339, everything unknown its text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, datetime):
+        return moment(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(part) for part in value]
+    return str(value)
