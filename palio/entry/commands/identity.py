@@ -19,7 +19,9 @@ NameOrId = Annotated[str, typer.Argument(metavar="USER", help="A user name, uppe
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Letters, digits, _ . - of ASCII, at least three, unlike any other.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Letters, digits, _ . - of ASCII, at least three, unlike any other.")
+    ],
     *,
     display_name: Annotated[str | None, typer.Option(help="How the account is shown. Default: NAME.")] = None,
     service: Annotated[bool, typer.Option("--service", help="For a program instead of a person.")] = False,

@@ -1,0 +1,60 @@
+"""Commands run in this process, on a database of their own in which they commit."""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from palio.entry import cli
+from palio.infra import embedded
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def answer(self):  # type: ignore[no-untyped-def]
+        return json.loads(self.out)
+
+
+Command = Callable[..., Done]
+
+
+def run(*words: str) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main(words)
+    return Done(end.value.code or 0, out.getvalue(), err.getvalue())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def commands_dsn(cluster: embedded.Cluster, worker_id: str) -> str:
+    name = f"palio_commands_{worker_id}"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
+        conn.execute(f"create database {name} template palio")
+        conn.execute(f"grant connect on database {name} to palio_app")
+    return cluster.dsn("palio_app", name)
+
+
+@pytest.fixture(autouse=True)
+def deployment(commands_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands go, so that none can reach a deployment of this machine; the data directory."""
+    monkeypatch.setenv("PALIO_DATABASE_URL", commands_dsn)
+    monkeypatch.setenv("PALIO_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def command() -> Command:
+    """Runs `palio …` and says how it ended."""
+    return run
