@@ -34,5 +34,10 @@ def _refuse(text: str) -> datetime:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, refusals too.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
-Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
-ROWS_MAX = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")]
+
+At = Annotated[
+    datetime | None, typer.Option(parser=instant, metavar="TIME", help="The instant, like 2026-03-20T12:00:00Z.")
+]
+Since = Annotated[datetime | None, typer.Option(parser=instant, metavar="TIME", help="From this instant on.")]
+Until = Annotated[datetime | None, typer.Option(parser=instant, metavar="TIME", help="Before this instant.")]

@@ -1,9 +1,10 @@
 """What a command prints: columns for people, JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeAlias
 
 import typer
@@ -16,20 +17,18 @@ def tell(answer: object, *, as_json: bool, lines: Sequence[str]) -> None:
     typer.echo(json.dumps(plain(answer), indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
-def columns(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """A table: numbers to the right, everything else to the left, a wide letter counted as two."""
+def columns(head: Sequence[str], rows: Sequence[Sequence[Cell]], *, to_right: Collection[int] = ()) -> list[str]:
+    """A table; the numbered columns stand to the right, a wide letter counts as two."""
     from rich.cells import cell_len  # noqa: PLC0415 - only tables need it
 
     texts = [list(head), *([text(cell) for cell in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-    numeric = [bool(rows) and all(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)]
-    numeric = numeric or [False] * len(head)
 
-    def padded(cell: str, width: int, to_right: bool) -> str:
-        space = " " * (width - cell_len(cell))
-        return space + cell if to_right else cell + space
+    def padded(place: int, cell: str) -> str:
+        space = " " * (widths[place] - cell_len(cell))
+        return space + cell if place in to_right else cell + space
 
-    return ["  ".join(map(padded, line, widths, numeric)).rstrip() for line in texts]
+    return ["  ".join(padded(place, cell) for place, cell in enumerate(line)).rstrip() for line in texts]
 
 
 def record(values: Mapping[str, Cell]) -> list[str]:
@@ -43,6 +42,11 @@ def text(cell: Cell) -> str:
     if isinstance(cell, datetime):
         return moment(cell)
     return "-" if cell is None else str(cell)
+
+
+def decimal(units: int | None, scale: int) -> str | None:
+    """Integer units as the decimal they are: 1250 of scale 2 is 12.50."""
+    return None if units is None else f"{Decimal(units).scaleb(-scale):.{scale}f}"
 
 
 def moment(at: datetime) -> str:
