@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from palio.entry import cli
 from palio.infra import embedded
@@ -43,7 +45,14 @@ def commands_dsn(cluster: embedded.Cluster, worker_id: str) -> str:
     with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
         conn.execute(f"create database {name} template palio")
         conn.execute(f"grant connect on database {name} to palio_app")
-    return cluster.dsn("palio_app", name)
+    return address_of(cluster.dsn("palio_app", name))
+
+
+def address_of(dsn: str) -> str:
+    """The address that an operator would write for it."""
+    parts = conninfo.conninfo_to_dict(dsn)
+    login = f"{parts.pop('user')}:{quote(str(parts.pop('password')))}"
+    return f"postgresql://{login}@/{parts.pop('dbname')}?{urlencode(parts)}"
 
 
 @pytest.fixture(autouse=True)

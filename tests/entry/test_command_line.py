@@ -155,3 +155,35 @@ def test_the_program_itself(command: Command, commands_dsn: str) -> None:
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith("Somebody has this name already, in upper or lower case; choose another.")
     assert (misspelt.returncode, misspelt.stdout) == (64, "")
+
+
+def test_a_database_that_is_away_ends_with_69(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIO_DATABASE_URL", "postgresql://palio_app@127.0.0.1:1/palio")
+
+    told, as_json = command("identity", "show", "alice"), command("identity", "show", "alice", "--json")
+
+    assert (told.status, as_json.status) == (69, 69)
+    assert "Traceback" not in told.err
+    assert as_json.answer["code"] == "db.unavailable"
+
+
+WRONG_SETTINGS = {
+    "out of range": ("PALIO_POOL", "0", "2-200"),
+    "no number": ("PALIO_POOL", "NaN", "2-200"),
+    "no address": ("PALIO_DATABASE_URL", "palio", "postgresql://"),
+    "no port": ("PALIO_BIND", "localhost", "127.0.0.1:8000"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "remedy"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS.keys())
+def test_a_wrong_setting_of_the_environment_ends_with_78(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, remedy: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    told, as_json = command("identity", "show", "alice"), command("identity", "show", "alice", "--json")
+
+    assert (told.status, as_json.status) == (78, 78)
+    assert name in told.err
+    assert remedy in told.err
+    assert as_json.answer["code"] == "setting.invalid"
