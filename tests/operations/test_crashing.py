@@ -1,0 +1,74 @@
+"""The server dies under Palio, and Palio's supervisor dies under other processes."""
+
+import json
+import os
+import signal
+import time
+
+import psycopg
+import pytest
+
+from palio.infra import embedded
+from tests.operations.processes import Deployment, until
+
+pytestmark = pytest.mark.xdist_group("crashing")
+
+
+def test_a_killed_server_is_back_without_a_restart(deployment: Deployment) -> None:
+    """Under load: 503 with Retry-After, then 200 again within 15 s, and one line says so."""
+    process = deployment.start("up")
+    until(lambda: process.url and process.is_ready())
+
+    os.kill(deployment.server_pid, signal.SIGKILL)
+    answers, started = [process.get("/readyz")], time.monotonic()
+    while answers[-1][0] == 200:
+        answers.append(process.get("/readyz"))
+        assert time.monotonic() - started < 5
+    while answers[-1][0] != 200:
+        answers.append(process.get("/readyz"))
+        assert time.monotonic() - started < 15
+
+    away = [headers for status, headers, _ in answers if status != 200]
+    assert {headers["retry-after"] for headers in away} == {"2"}
+    until(lambda: process.logged("server restarted"))
+    assert len(process.logged("server restarted")) == 1
+
+
+@pytest.mark.nightly
+def test_a_server_that_does_not_stay_ends_the_process(deployment: Deployment) -> None:
+    """Code 70, with the last lines of the server."""
+    process = deployment.start("up")
+    until(lambda: process.url and process.is_ready())
+
+    for number in range(6):
+        until(lambda number=number: len(process.logged("server restarted")) == number)
+        os.kill(deployment.server_pid, signal.SIGKILL)
+
+    assert process.wait(60) == os.EX_SOFTWARE
+    assert "the server ended 6 times; its last lines:" in process.errors
+    assert "database system is ready to accept connections" in process.errors
+
+
+def test_eight_workers_share_one_server_and_one_takes_over(deployment: Deployment) -> None:
+    """Started at once on an empty directory; when the supervisor is killed another one serves within 20 s."""
+    workers = [deployment.start("worker") for _ in range(8)]
+    until(lambda: all("Palio works" in worker.output for worker in workers), seconds_max=60)
+    assert sum("migration 0001_infra.sql" in worker.output for worker in workers) == 1
+    until(lambda: rows(deployment) == 8)
+    supervisor = next(worker for worker in workers if worker.pid == holder(deployment))
+
+    supervisor.signal(signal.SIGKILL)
+
+    others = [worker for worker in workers if worker is not supervisor]
+    until(lambda: any(worker.logged("server taken over") for worker in others), seconds_max=20)
+    assert holder(deployment) in {worker.pid for worker in others}
+    assert rows(deployment) == 8  # the killed one is forgotten later
+
+
+def rows(deployment: Deployment) -> int:
+    with psycopg.connect(embedded.at(deployment.home).dsn(database="palio")) as conn:
+        return len(conn.execute("select from infra.instances where role = 'worker'").fetchall())
+
+
+def holder(deployment: Deployment) -> int:
+    return int(json.loads((deployment.home / "supervisor.lock").read_text())["pid"])
