@@ -1,0 +1,173 @@
+"""Whatever does not add up is named."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from palio import ledger
+from palio.infra import embedded
+from palio.infra.db import Database
+from palio.kernel.ids import Actor, RequestId, new_id
+from palio.ledger import Finding, Payment
+from tests.factories.ledger import Superuser, codes, fund, new_wallet, owner_of, pay
+
+SYSTEM = Actor("system", None, RequestId(new_id()))
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+
+
+OUT = "transfer_id = (select id from ledger.transfers where key = 'out')"
+
+
+class Place:
+    """A database of its own, because what is broken here stays broken."""
+
+    def __init__(self, database: Database, superuser: Superuser) -> None:
+        self.database, self.superuser = database, superuser
+        self.wallet = new_wallet()
+
+    async def check(self) -> ledger.Report:
+        async with self.database.begin(SYSTEM) as tx:
+            return await ledger.verify(tx)
+
+    def tamper(self, statement: str) -> None:
+        """Past every trigger; `{out}` are the entries of the transfer with key `out`."""
+        self.superuser.tamper(statement.replace("{out}", OUT))  # type: ignore[arg-type]
+
+    async def reconcile(self) -> ledger.Report:
+        async with self.database.begin(SYSTEM) as tx:
+            return await ledger.reconcile(tx, actor=SYSTEM, now=NOON)
+
+
+@pytest.fixture
+async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Place]:
+    """One wallet with 100 and -30, one payment to somebody else."""
+    name = f"palio_broken_{worker_id}"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as server:
+        server.execute(f"create database {name} template palio")  # type: ignore[arg-type]
+        database = Database(cluster.dsn("palio_app", name), connections_max=2)
+        await database.pool.open(wait=True)
+        with psycopg.connect(cluster.dsn(database=name), autocommit=True) as conn:
+            place = Place(database, Superuser(conn))
+            async with database.begin(SYSTEM) as tx:
+                await fund(tx, place.wallet, 100, now=NOON)
+                await ledger.post(tx, pay("out", place.wallet, -30), now=NOON)
+                await ledger.fan_out(
+                    tx,
+                    source="pool:p",
+                    asset="USD",
+                    kind="competitions.prize",
+                    rows=[Payment("prize", owner_of(new_wallet()), 5)],
+                    now=NOON,
+                )
+            yield place
+        await database.pool.close()
+        server.execute(f"drop database {name}")  # type: ignore[arg-type]
+
+
+async def test_a_sound_ledger_has_no_findings(place: Place) -> None:
+    report = await place.check()
+    assert report == ledger.Report(accounts=4, transfers=3, entries=6, findings=[])
+    assert report.is_sound
+    assert (await place.reconcile()).is_sound
+
+
+@pytest.mark.parametrize(
+    ("statement", "checks"),
+    [
+        ("update ledger.entries set amount = amount + 1 where seq is null and {out}", ["G1", "R3"]),
+        ("update ledger.entries set amount = amount + 1 where seq is not null and {out}", ["G1", "G2", "R1", "R3"]),
+        ("update ledger.entries set balance_after = 71 where seq is not null and {out}", ["G2", "R1"]),
+        ("update ledger.entries set seq = 3 where seq is not null and {out}", ["G2"]),
+        ("update ledger.entries set leg = 2 where leg = 1 and {out}", ["G3"]),
+        ("update ledger.entries set posted_at = '2026-03-20 11:00Z' where {out}", ["G3", "G2"]),
+        ("update ledger.entries set tx_id = 1 where {out}", ["G3"]),
+        ("delete from ledger.entries where {out}", ["G3", "R1"]),
+        ("delete from ledger.transfers where key = 'out'", ["G3", "R6"]),
+        ("delete from ledger.keys where key = 'out'", ["R6"]),
+        ("update ledger.keys set ref_id = gen_random_uuid() where key = 'out'", ["R6", "R6"]),
+        ("update ledger.transfers set key = 'in' where key = 'out'", ["R6", "R6"]),
+        ("update ledger.balances set balance = balance + 1 where balance = 70", ["R1"]),
+        ("update ledger.balances set seq = seq + 1 where balance = 70", ["R1"]),
+        ("delete from ledger.balances where balance = 70", ["A1", "R1"]),
+        ("update ledger.balances set status = 'frozen' where balance = 70", ["A1"]),
+        ("update ledger.balances set owner_id = gen_random_uuid() where balance = 70", ["A1"]),
+        ("delete from ledger.accounts where address = 'issuance:gift'", ["A1"]),
+    ],
+)
+async def test_what_was_tampered_with_is_found(place: Place, statement: str, checks: list[str]) -> None:
+    place.tamper(statement)
+    report = await place.check()
+    assert not report.is_sound
+    assert [finding.check for finding in report.findings] == checks
+
+
+async def test_the_first_broken_transfer_is_named(place: Place) -> None:
+    async with place.database.begin(SYSTEM) as tx:
+        out = await ledger.post(tx, pay("out", place.wallet, -30), now=NOON)
+    place.tamper("update ledger.entries set amount = -31 where seq is not null and {out}")
+    first = (await place.check()).findings[0]
+    assert first == Finding("G1", str(out.transfer_id), None, "0", "-1")
+
+
+async def test_a_wrong_balance_is_found_and_its_account_frozen(place: Place) -> None:
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+
+    [finding] = (await place.reconcile()).findings
+
+    assert (finding.check, finding.subject) == ("R1", f"{place.wallet} COIN")
+    assert (finding.expected, finding.actual) == ("70 after 2 entries", "71 after 2 entries")
+    async with place.database.begin(SYSTEM) as tx:
+        assert codes(await ledger.post_many(tx, [pay("x", place.wallet, -1), pay("y", place.wallet, 1)], now=NOON)) == [
+            "ledger.account_frozen",
+            "ledger.account_frozen",
+        ]
+        kept = await (
+            await tx.execute("select check_code, expected, actual, found_at, resolved_at from ledger.findings")
+        ).fetchall()
+        assert kept == [("R1", "70 after 2 entries", "71 after 2 entries", NOON, None)]
+        statuses = await (
+            await tx.execute("select status from ledger.accounts where address = %s", [place.wallet])
+        ).fetchall()
+        assert statuses == [("frozen",)]
+        assert await ledger.balance(tx, address=place.wallet, asset="COIN") == 71  # nothing is repaired
+
+
+async def test_an_open_finding_is_kept_once_and_freezes_once(place: Place) -> None:
+    """Staff opened the account again while they look into it: the next run leaves it alone, a resolved one does not."""
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+    await place.reconcile()
+    place.superuser.set_status(place.wallet, "active")
+
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        assert codes(await ledger.post_many(tx, [pay("x", place.wallet, 1)], now=NOON, dry_run=True)) == ["posted"]
+        assert await (await tx.execute("select count(*) from ledger.findings")).fetchone() == (1,)
+
+    place.superuser.run("update ledger.findings set resolved_at = now(), resolution = 'repaired'")
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        assert codes(await ledger.post_many(tx, [pay("x", place.wallet, 1)], now=NOON)) == ["ledger.account_frozen"]
+        assert await (await tx.execute("select count(*) from ledger.findings")).fetchone() == (2,)
+
+
+async def test_a_closed_account_stays_closed(place: Place) -> None:
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+    place.superuser.set_status(place.wallet, "closed")
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        assert codes(await ledger.post_many(tx, [pay("x", place.wallet, 1)], now=NOON)) == ["ledger.account_closed"]
+
+
+async def test_a_missing_key_and_a_wrong_total_freeze_nothing(place: Place) -> None:
+    place.tamper("update ledger.entries set amount = amount + 1 where seq is null and {out}")
+    place.tamper("delete from ledger.keys where key = 'prize'")
+    findings = (await place.reconcile()).findings
+    assert [(finding.check, finding.subject, finding.account_id) for finding in findings] == [
+        ("R3", "COIN", None),
+        ("R6", "prize", None),
+    ]
+    async with place.database.begin(SYSTEM) as tx:
+        assert codes(await ledger.post_many(tx, [pay("x", place.wallet, 1)], now=NOON)) == ["posted"]
+        assert await ledger.total(tx) == 1
