@@ -1,9 +1,277 @@
-"""Live notices of state topics: the newest value wins; sent after the commit, public figures only."""
+"""Live notices of state topics: the newest value wins. Told after the commit, heard by the hub of every process.
 
-from collections.abc import Mapping
+A NOTIFY carries the news of many topics; a hub passes a topic on at most once in 250 ms and encodes it once, whatever
+the number of open streams. A stream holds the newest value of each of its topics and nothing else: a slow client costs
+a bounded amount of memory and skips what was overtaken.
+"""
 
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel import clock
+from palio.kernel.errors import TooMany
+
+log = structlog.get_logger()
+
+TOPICS_CHANNEL = "palio_topics"
+QUEUE_CHANNELS = tuple(f"procrastinate_queue_v1#{queue}" for queue in ("critical", "default", "outgoing", "bulk"))
+WAKE_UP = json.dumps({"type": "job_inserted", "job_id": 0})  # what the workers of the queue's library expect
+NOTIFIES_PER_SECOND_MAX = 20
+NOTIFY_BYTES_MAX = 7_900  # PostgreSQL refuses 8,000
+FACTS_BYTES_MAX = 4_096
+TOPIC_BYTES_MAX = 200
+TOPICS_UNSENT_MAX = 10_000
+TOPICS_OF_STREAM_MAX = 50  # of at most 4.5 KiB each: far below the 1 MiB that a client may cost
+STREAMS_MAX = 10_000
+REST_SECONDS = 0.25
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 5.0
+PATIENCE: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
 def publish(tx: Tx, topic: str, kind: str, facts: Mapping[str, object]) -> None:
-    """Say what changed about a topic, once this transaction is committed: `race:<id>`, `race.updated`, {seq}."""
+    """Say what changed about a topic, once this transaction is committed: `race:<id>`, `race.updated`, {seq}.
+
+    Facts are ids and public figures, at most 4 KiB as JSON. Of several values of a topic only the newest arrives.
+    """
+    data = json.dumps(facts, allow_nan=False)
+    if len(data) > FACTS_BYTES_MAX or len(topic) > TOPIC_BYTES_MAX:
+        raise ValueError(f"{topic}: {len(data)} bytes of facts, at most {FACTS_BYTES_MAX}")
+    at = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+    event = f'{{"topic": {json.dumps(topic)}, "type": {json.dumps(kind)}, "at": "{at}", "data": {data}}}'
+    db.after_commit(tx, partial(tx.equipment.tell, topic, event))
+
+
+class TooManyStreams(TooMany):
+    """This process serves as many live streams as it may."""
+
+    code: ClassVar[str] = "stream.too_many"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message to a client. `sse` is its text on an event stream; a state topic has no position to resume from."""
+
+    event: Literal["ready", "changed", "resync", "bye"]
+    data: str
+    topic: str = ""
+
+    @property
+    def sse(self) -> bytes:
+        return f"event: {self.event}\ndata: {self.data}\n\n".encode()
+
+
+READY = Frame("ready", "{}")
+RESYNC = Frame("resync", "{}")
+BYE = Frame("bye", '{"reason": "restart", "retry_ms": 3000}')
+
+
+class _Client:
+    """What one stream has still to be given: the newest frame of each topic, in the order in which they came up."""
+
+    __slots__ = ("_news", "_waiting", "topics")
+
+    def __init__(self, topics: frozenset[str]) -> None:
+        self.topics = topics
+        self._news = asyncio.Event()
+        self._waiting: dict[str, Frame] = {}
+
+    def put(self, frame: Frame) -> None:
+        self._waiting[frame.topic or frame.event] = frame
+        self._news.set()
+
+    async def take(self) -> list[Frame]:
+        await self._news.wait()
+        self._news.clear()
+        frames = list(self._waiting.values())
+        self._waiting.clear()
+        return frames
+
+
+class Hub:
+    """One per process: speaks for its commits, listens to everybody's, and feeds the streams that are open here."""
+
+    def __init__(self, dsn: str) -> None:
+        """`dsn` leads to the server itself: a pooler loses who listens."""
+        self._dsn = dsn
+        self._unsent: dict[str, str] = {}
+        self._must_wake = False
+        self._something = asyncio.Event()
+        self._callbacks: dict[str, Callable[[], None]] = {}
+        self._clients: set[_Client] = set()
+        self._audience: dict[str, set[_Client]] = {}
+        self._resting: dict[str, Frame | None] = {}  # topics passed on a moment ago, with what came since
+        self._is_closed = False
+        self.is_listening = False
+
+    @property
+    def streams_open(self) -> int:
+        return len(self._clients)
+
+    # speaking
+
+    def tell(self, topic: str, event: str) -> None:
+        """Remember the newest event of a topic; it is sent within 50 ms."""
+        if topic in self._unsent or len(self._unsent) < TOPICS_UNSENT_MAX:
+            self._unsent[topic] = event
+            self._something.set()
+
+    def wake(self) -> None:
+        """Remember that there is something in the queue; the workers hear of it within 50 ms."""
+        self._must_wake = True
+        self._something.set()
+
+    async def _speak(self, connection: psycopg.AsyncConnection) -> None:
+        while True:
+            await self._something.wait()
+            unsent, must_wake = dict(self._unsent), self._must_wake
+            lines = [(TOPICS_CHANNEL, text) for text in _packed(unsent.values())]
+            if must_wake:
+                lines += [(channel, WAKE_UP) for channel in QUEUE_CHANNELS]
+            await connection.execute(
+                "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as line (channel, payload)",
+                list(map(list, zip(*lines, strict=True))),
+            )
+            self._forget(unsent, must_wake=must_wake)
+            await asyncio.sleep(1 / NOTIFIES_PER_SECOND_MAX)
+
+    def _forget(self, sent: Mapping[str, str], *, must_wake: bool) -> None:
+        """Drop what is sent; what came up meanwhile stays."""
+        self._unsent = {topic: event for topic, event in self._unsent.items() if sent.get(topic) is not event}
+        self._must_wake = False if must_wake else self._must_wake
+        if not self._unsent and not self._must_wake:
+            self._something.clear()
+
+    # listening
+
+    def on(self, channel: str, call: Callable[[], None]) -> None:
+        """Have something done at each NOTIFY of a channel, and after each gap in listening. To be said before `run`."""
+        self._callbacks[channel] = call
+
+    async def _listen(self, connection: psycopg.AsyncConnection) -> None:
+        for channel in (TOPICS_CHANNEL, *self._callbacks):
+            await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        self._resume()
+        try:
+            async for notice in connection.notifies():
+                if call := self._callbacks.get(notice.channel):
+                    call()
+                else:
+                    self._hear(notice.payload)
+        finally:
+            self.is_listening = False
+
+    def _resume(self) -> None:
+        """Nobody knows what was missed: every client loads its state again, everything cached is read again."""
+        self.is_listening = True
+        for call in self._callbacks.values():
+            call()
+        for client in self._clients:
+            client.put(RESYNC)
+
+    def _hear(self, payload: str) -> None:
+        for event in payload.splitlines():
+            topic = json.loads(event)["topic"]
+            if topic in self._audience:
+                self._pass_on(topic, Frame("changed", event, topic))
+
+    def _pass_on(self, topic: str, frame: Frame) -> None:
+        if topic in self._resting:
+            self._resting[topic] = frame
+            return
+        for client in self._audience.get(topic, ()):
+            client.put(frame)
+        self._resting[topic] = None
+        asyncio.get_running_loop().call_later(REST_SECONDS, self._rested, topic)
+
+    def _rested(self, topic: str) -> None:
+        if newest := self._resting.pop(topic):
+            self._pass_on(topic, newest)
+
+    # streams
+
+    async def stream(self, topics: Collection[str]) -> AsyncGenerator[Frame]:
+        """What changes about public topics, for one client: `ready`, then `changed` and `resync`, at last `bye`.
+
+        Refuses with TooManyStreams. The edge has judged the topics: at most 50.
+        """
+        if len(self._clients) >= STREAMS_MAX:
+            raise TooManyStreams(limit=STREAMS_MAX)
+        client = _Client(frozenset(topics))
+        self._join(client)
+        try:
+            yield READY
+            while True:
+                for frame in await client.take():
+                    yield frame
+                    if frame is BYE:
+                        return
+        finally:
+            self._leave(client)
+
+    def _join(self, client: _Client) -> None:
+        if len(client.topics) > TOPICS_OF_STREAM_MAX:
+            raise ValueError(f"{len(client.topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
+        self._clients.add(client)
+        for topic in client.topics:
+            self._audience.setdefault(topic, set()).add(client)
+        if self._is_closed:
+            client.put(BYE)
+
+    def _leave(self, client: _Client) -> None:
+        self._clients.discard(client)
+        for topic in client.topics:
+            self._audience[topic].discard(client)
+            if not self._audience[topic]:
+                del self._audience[topic]
+
+    def close(self) -> None:
+        """End every stream with `bye`, also those still to come, so that the web server can stop."""
+        self._is_closed = True
+        for client in self._clients:
+            client.put(BYE)
+
+    # both
+
+    async def run(self) -> None:
+        """Speak and listen until cancelled, again and again after a lost connection."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_up(self._speak))
+            group.create_task(self._keep_up(self._listen))
+
+    async def _keep_up(self, talk: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+        loop, pause = asyncio.get_running_loop(), PAUSE_SECONDS_MIN
+        while True:
+            started = loop.time()
+            try:
+                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, **PATIENCE) as connection:
+                    await talk(connection)
+            except psycopg.Error as failure:
+                log.warning("live notices are interrupted", failure=type(failure).__name__)
+            pause = (
+                PAUSE_SECONDS_MIN if loop.time() - started > PAUSE_SECONDS_MAX else min(2 * pause, PAUSE_SECONDS_MAX)
+            )
+            await asyncio.sleep(pause)
+
+
+def _packed(events: Iterable[str]) -> Iterator[str]:
+    """Events as lines of as few payloads as they fit in."""
+    lines: list[str] = []
+    size = 0
+    for event in events:
+        if lines and size + len(event) >= NOTIFY_BYTES_MAX:
+            yield "\n".join(lines)
+            lines, size = [], 0
+        lines.append(event)
+        size += len(event) + 1
+    if lines:
+        yield "\n".join(lines)
