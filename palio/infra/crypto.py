@@ -1,0 +1,191 @@
+"""Sealed columns: what is personal is stored encrypted under a data key, which is wrapped by the keyring.
+
+A person has a data key of his own, so that destroying it forgets him everywhere at once; rows without a person share
+one by purpose. The sealed bytes belong to one row of one column: moved elsewhere they do not open.
+
+    byte 0 version | 1-8 number of the data key | 9-20 nonce | AES-256-GCM of the padded text, with its tag
+"""
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.infra.keyring import KEY_BYTES, Keyring, KeyringError
+from palio.kernel.errors import Gone
+from palio.kernel.ids import UserId
+
+VERSION = 1
+HEAD = struct.Struct(">BQ12s")
+LENGTH = struct.Struct(">H")
+BLOCK_BYTES = 16
+NONCE_BYTES = 12
+TEXT_BYTES_MAX = 60_000
+
+
+class Shredded(Gone):
+    """The data key of this value was destroyed: the person was forgotten, and nobody can read it again."""
+
+    code: ClassVar[str] = "crypto.shredded"
+
+
+class BrokenSealError(Exception):
+    """The bytes were altered, or belong to another row, column or key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed value lives. `user_id` is whose it is; values of nobody are sealed for a `purpose`."""
+
+    table: str
+    column: str
+    row_id: UUID
+    user_id: UserId | None = None
+    purpose: str = "general"
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    id: int
+    user_id: UUID | None
+    purpose: str
+    wrapped: bytes | None
+    kek_id: int
+
+
+async def seal(tx: Tx, text: str, place: Place) -> bytes:
+    """The text as the bytes of a sealed column; the same text twice gives different bytes."""
+    return (await seal_many(tx, [(text, place)]))[0]
+
+
+async def seal_many(tx: Tx, items: Sequence[tuple[str, Place]]) -> list[bytes]:
+    """Seal texts of at most 60,000 bytes each, in the order given; data keys that are missing are made."""
+    keys = {owner: await _key_of(tx, *owner) for owner in sorted({_owner_of(place) for _, place in items}, key=str)}
+    return [_seal(_unwrap(tx, keys[_owner_of(place)]), keys[_owner_of(place)].id, text, place) for text, place in items]
+
+
+async def open_sealed(tx: Tx, sealed: bytes, place: Place) -> str:
+    """The text of a sealed column. Refuses with Shredded; raises BrokenSealError."""
+    return (await open_many(tx, [(sealed, place)]))[0]
+
+
+async def open_many(tx: Tx, items: Sequence[tuple[bytes, Place]]) -> list[str]:
+    """Open sealed columns, in the order given. Refuses with Shredded; raises BrokenSealError."""
+    ids = sorted({_key_id(sealed) for sealed, _ in items})
+    found = await db.rows(tx, DataKey, KEYS + " where id = any (%s::bigint[])", ids)
+    secrets = {key.id: _unwrap(tx, key) for key in found}
+    return [_open(secrets, sealed, place) for sealed, place in items]
+
+
+async def shred(tx: Tx, user_id: UserId) -> None:
+    """Destroy the data keys of a person: everything sealed for him is unreadable once this is committed."""
+    await db.run(
+        tx,
+        """update infra.data_keys set wrapped = null, destroyed_at = clock_timestamp()
+        where user_id = %s and destroyed_at is null""",
+        user_id,
+    )
+
+
+KEYS = "select id, user_id, purpose, wrapped, kek_id from infra.data_keys"
+
+
+def _owner_of(place: Place) -> tuple[UUID | None, str]:
+    return (place.user_id, "person") if place.user_id else (None, place.purpose)
+
+
+async def _key_of(tx: Tx, user_id: UUID | None, purpose: str) -> DataKey:
+    if found := await _find_key(tx, user_id, purpose):
+        return found
+    keyring = _keyring(tx)
+    secret, bound_to = AESGCM.generate_key(8 * KEY_BYTES), _wrap_binding(user_id, purpose, keyring.wrapping_id)
+    nonce = os.urandom(NONCE_BYTES)
+    wrapped = nonce + AESGCM(keyring.wrapping[keyring.wrapping_id]).encrypt(nonce, secret, bound_to)
+    await db.run(
+        tx,
+        """insert into infra.data_keys (user_id, purpose, wrapped, kek_id) values (%s, %s, %s, %s)
+        on conflict do nothing""",
+        *(user_id, purpose, wrapped, keyring.wrapping_id),
+    )
+    made = await _find_key(tx, user_id, purpose)  # ours, or that of whoever was quicker
+    if made is None:
+        raise LookupError(f"the data key of {user_id or purpose} is not visible to {tx.actor.kind}")
+    return made
+
+
+async def _find_key(tx: Tx, user_id: UUID | None, purpose: str) -> DataKey | None:
+    return await db.find(
+        tx,
+        DataKey,
+        KEYS + " where user_id is not distinct from %s::uuid and (user_id is not null or purpose = %s)"
+        " and destroyed_at is null",
+        user_id,
+        purpose,
+    )
+
+
+def _keyring(tx: Tx) -> Keyring:
+    if tx.equipment.keyring is None:
+        raise KeyringError("this process has no keyring")
+    return tx.equipment.keyring
+
+
+def _unwrap(tx: Tx, key: DataKey) -> bytes:
+    if key.wrapped is None:
+        raise Shredded
+    if key.kek_id not in (wrapping := _keyring(tx).wrapping):
+        raise KeyringError(f"the keyring lacks key {key.kek_id}")
+    nonce, wrapped = key.wrapped[:NONCE_BYTES], key.wrapped[NONCE_BYTES:]
+    return _decrypt(wrapping[key.kek_id], nonce, wrapped, _wrap_binding(key.user_id, key.purpose, key.kek_id))
+
+
+def _wrap_binding(user_id: UUID | None, purpose: str, kek_id: int) -> bytes:
+    return f"infra.data_keys|{user_id or ''}|{purpose}|{kek_id}".encode()
+
+
+def _binding(place: Place, key_id: int) -> bytes:
+    return f"{place.table}|{place.column}|{place.row_id}|{key_id}".encode()
+
+
+def _seal(secret: bytes, key_id: int, text: str, place: Place) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return HEAD.pack(VERSION, key_id, nonce) + AESGCM(secret).encrypt(nonce, _padded(text), _binding(place, key_id))
+
+
+def _padded(text: str) -> bytes:
+    """With its length in front, filled up to whole blocks, so that the size does not tell one address from another."""
+    plain = text.encode()
+    if len(plain) > TEXT_BYTES_MAX:
+        raise ValueError(f"{len(plain)} bytes, at most {TEXT_BYTES_MAX}")
+    framed = LENGTH.pack(len(plain)) + plain
+    return framed + bytes(-len(framed) % BLOCK_BYTES)
+
+
+def _key_id(sealed: bytes) -> int:
+    if len(sealed) < HEAD.size or sealed[0] != VERSION:
+        raise BrokenSealError
+    key_id: int = HEAD.unpack_from(sealed)[1]
+    return key_id
+
+
+def _open(secrets: dict[int, bytes], sealed: bytes, place: Place) -> str:
+    _, key_id, nonce = HEAD.unpack_from(sealed)
+    if key_id not in secrets:
+        raise BrokenSealError
+    framed = _decrypt(secrets[key_id], nonce, sealed[HEAD.size :], _binding(place, key_id))
+    (length,) = LENGTH.unpack_from(framed)
+    return framed[LENGTH.size : LENGTH.size + length].decode()
+
+
+def _decrypt(secret: bytes, nonce: bytes, content: bytes, binding: bytes) -> bytes:
+    try:
+        return AESGCM(secret).decrypt(nonce, content, binding)
+    except InvalidTag:
+        raise BrokenSealError from None
