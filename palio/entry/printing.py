@@ -60,6 +60,8 @@ def plain(value: object) -> object:
         return value
     if isinstance(value, datetime):
         return moment(value)
+    if isinstance(value, bytes):
+        return value.hex()
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from palio.entry import cli
-from palio.entry.options import Misuse, instant
+from palio.entry.options import AsJson, Misuse, instant
 from tests.entry.conftest import Command, run
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +165,20 @@ def test_a_database_that_is_away_ends_with_69(command: Command, monkeypatch: pyt
     assert (told.status, as_json.status) == (69, 69)
     assert "Traceback" not in told.err
     assert as_json.answer["code"] == "db.unavailable"
+
+
+def test_a_defect_ends_with_70_and_is_called_one() -> None:
+    @cli.app.command()
+    def explode(*, as_json: AsJson = False) -> None:
+        raise ZeroDivisionError
+
+    told, as_json = run("explode"), run("explode", "--json")
+    cli.app.registered_commands.pop()
+
+    assert (told.status, told.out, as_json.status) == (70, "", 70)
+    assert "ZeroDivisionError" in told.err
+    assert "This is a defect of Palio" in told.err
+    assert as_json.answer["code"] == "internal_error"
 
 
 WRONG_SETTINGS = {
