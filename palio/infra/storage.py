@@ -40,6 +40,15 @@ class Storage:
             answer = await obstore.get_async(self._store, _checked(key))
             return bytes(await answer.bytes_async())
 
+    async def has(self, key: str) -> bool:
+        """Is there an object under the key?"""
+        async with asyncio.timeout(OPERATION_SECONDS_MAX):
+            try:
+                await obstore.head_async(self._store, _checked(key))
+            except FileNotFoundError:
+                return False
+        return True
+
     async def delete(self, key: str) -> None:
         """Remove what is under the key; nothing there is no error."""
         async with asyncio.timeout(OPERATION_SECONDS_MAX):
