@@ -1,2 +1,275 @@
+-- What outside programmes say their players wagered. Amounts are metrics in micro-units, never balances.
 create schema affiliates;
 grant usage on schema affiliates to palio_app;
+
+create table affiliates.programmes (
+  id uuid primary key,
+  code text not null unique check (code ~ '^[a-z0-9-]{2,40}$'),
+  name text not null,
+  currency char(3) not null default 'USD',
+  link_url text,
+  site_hosts text[] not null default '{}',
+  status text not null default 'active' check (status in ('active', 'paused')),
+  seq bigint not null default 0,
+  first_as_of timestamptz,
+  last_as_of timestamptz,
+  last_snapshot_id uuid,
+  is_default bool not null default false);
+create unique index on affiliates.programmes (is_default) where is_default;
+
+create table affiliates.feeds (
+  id uuid primary key,
+  programme_id uuid not null references affiliates.programmes,
+  name text not null,
+  kind text not null check (kind in ('pull', 'push', 'upload')),
+  mapping_version int not null default 0, -- 0 is the built-in one
+  url text,
+  auth_kind text not null default 'none' check (auth_kind in ('none', 'bearer', 'header', 'basic', 'query')),
+  secret bytea,
+  secret_hint text,
+  interval_s int not null default 900 check (interval_s between 10 and 86400),
+  timeout_s int not null default 20 check (timeout_s between 1 and 120),
+  max_attempts int not null default 4 check (max_attempts between 1 and 10),
+  max_bytes int not null default 67108864 check (max_bytes between 1024 and 536870912),
+  coverage text not null default 'full' check (coverage in ('full', 'partial')),
+  enabled bool not null default true,
+  breaker text not null default 'closed' check (breaker in ('closed', 'open', 'half_open')),
+  failed_cycles int not null default 0,
+  opened_at timestamptz,
+  probe_at timestamptz,
+  next_due timestamptz,
+  unique (programme_id, name));
+comment on column affiliates.feeds.secret is 'sealed';
+create unique index on affiliates.feeds (programme_id) where enabled and kind = 'pull';
+
+create table affiliates.feed_mappings (
+  feed_id uuid not null references affiliates.feeds,
+  version int not null check (version > 0),
+  mapping jsonb not null,
+  sha256 bytea not null,
+  created_by uuid,
+  note text not null default '',
+  primary key (feed_id, version));
+create trigger append_only before update or delete on affiliates.feed_mappings
+  for each row execute function infra.refuse_change();
+
+create table affiliates.payloads (
+  id uuid primary key,
+  feed_id uuid not null references affiliates.feeds,
+  sha256 bytea not null check (length(sha256) = 32),
+  bytes int not null,
+  content_type text not null,
+  storage_key text not null,
+  received_at timestamptz not null,
+  unique (feed_id, sha256));
+
+create table affiliates.cycles (
+  id uuid primary key,
+  feed_id uuid not null references affiliates.feeds,
+  due_at timestamptz not null,
+  trigger text not null check (trigger in ('schedule', 'manual', 'probe', 'push', 'upload')),
+  state text not null check (state in
+    ('running', 'applied', 'unchanged', 'suspicious', 'invalid', 'failed', 'skipped_open', 'missed')),
+  attempts smallint not null default 0,
+  error_code text,
+  snapshot_id uuid,
+  started_at timestamptz not null,
+  ended_at timestamptz,
+  unique (feed_id, due_at, trigger));
+
+create table affiliates.snapshots (
+  id uuid primary key,
+  programme_id uuid not null references affiliates.programmes,
+  feed_id uuid not null references affiliates.feeds,
+  cycle_id uuid references affiliates.cycles,
+  payload_id uuid not null references affiliates.payloads,
+  mapping_version int not null,
+  seq bigint,
+  fetched_at timestamptz not null,
+  upstream_at timestamptz,
+  as_of timestamptz not null,
+  status text not null check (status in ('applied', 'suspicious', 'invalid', 'discarded')),
+  reason text,
+  shape text check (shape in ('flat', 'array', 'results', 'users', 'object', 'grouped')),
+  complete bool not null,
+  rows_total int not null,
+  accepted int not null,
+  quarantined int not null,
+  new_players int not null,
+  changed int not null,
+  all_time_changed int not null,
+  vanished int not null,
+  corrections int not null,
+  sum_today_micro bigint not null,
+  sum_week_micro bigint not null,
+  sum_month_micro bigint not null,
+  sum_all_time_micro bigint not null,
+  delta_micro bigint not null,
+  total_users int,
+  anomaly_counts jsonb not null,
+  decided_by uuid,
+  decided_at timestamptz,
+  unique (programme_id, seq),
+  check ((seq is not null) = (status = 'applied')));
+create index on affiliates.snapshots (programme_id, fetched_at desc) where status = 'applied';
+create index on affiliates.snapshots (programme_id, id desc);
+
+create function affiliates.check_snapshot() returns trigger language plpgsql as $$
+begin
+  if old.status <> 'suspicious' or new.status not in ('applied', 'discarded') then
+    raise exception 'snapshot %: % is final', old.id, old.status using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger states before update on affiliates.snapshots
+  for each row execute function affiliates.check_snapshot();
+
+create table affiliates.players (
+  id uuid primary key,
+  programme_id uuid not null references affiliates.programmes,
+  no int not null,
+  uid text collate "C" not null,
+  name text,
+  name_key text,
+  today_micro bigint,
+  week_micro bigint,
+  month_micro bigint,
+  all_time_micro bigint,
+  value_at timestamptz not null,
+  value_snapshot_id uuid not null,
+  all_time_at timestamptz,
+  first_seen_at timestamptz not null,
+  first_snapshot_id uuid not null,
+  stale_since timestamptz,
+  flags int not null default 0,
+  tier_id uuid,
+  name_hidden bool not null default false,
+  unique (programme_id, uid),
+  unique (programme_id, no)) with (fillfactor = 75);
+create index on affiliates.players (programme_id, name_key);
+
+create table affiliates.player_names (
+  player_id uuid not null references affiliates.players,
+  seen_at timestamptz not null,
+  name text not null,
+  name_key text not null,
+  snapshot_id uuid not null,
+  primary key (player_id, seen_at));
+create index on affiliates.player_names (name_key);
+create trigger append_only before update or delete on affiliates.player_names
+  for each row execute function infra.refuse_change();
+
+-- From when to when a player's row was missing (1, stale) or not believed (2, quarantined): what a picture marks.
+create table affiliates.absences (
+  player_id uuid not null references affiliates.players,
+  since timestamptz not null,
+  until timestamptz,
+  mark smallint not null check (mark in (1, 2)),
+  primary key (player_id, since),
+  check (until > since));
+create unique index on affiliates.absences (player_id) where until is null;
+
+create table affiliates.stats (
+  player_id uuid not null,
+  at timestamptz not null,
+  snapshot_id uuid not null,
+  kind text not null check (kind in ('first', 'change', 'columns_only', 'correction')),
+  today_micro bigint,
+  week_micro bigint,
+  month_micro bigint,
+  all_time_micro bigint,
+  delta_micro bigint not null,
+  commission_micro bigint not null default 0,
+  rule_id uuid,
+  primary key (player_id, at)) partition by range (at);
+create index on affiliates.stats (snapshot_id);
+create trigger append_only before update or delete on affiliates.stats
+  for each row execute function infra.refuse_change();
+create table affiliates.stats_default partition of affiliates.stats default;
+create trigger not_emptied before truncate on affiliates.stats_default
+  for each statement execute function infra.refuse_change();
+insert into infra.partition_parents (parent, period, bound) values ('affiliates.stats', 'month', 'instant');
+
+create table affiliates.pictures (
+  snapshot_id uuid primary key references affiliates.snapshots,
+  programme_id uuid not null references affiliates.programmes,
+  reasons text[] not null,
+  players int not null,
+  data bytea not null,
+  sha256 bytea not null,
+  keep_until timestamptz); -- null is for ever
+create index on affiliates.pictures (programme_id);
+
+create table affiliates.quarantine (
+  id uuid primary key,
+  snapshot_id uuid not null references affiliates.snapshots,
+  feed_id uuid not null references affiliates.feeds,
+  row_no int not null,
+  uid text,
+  reason text not null check (reason in ('not_object', 'missing_uid', 'bad_uid', 'bad_name', 'no_values',
+    'missing_wagered', 'bad_number', 'negative', 'too_large', 'jump')),
+  row jsonb not null, -- a text: the row as it came, which need not be anything that jsonb could hold
+  held_all_time_micro bigint,
+  state text not null default 'held' check (state in ('held', 'accepted', 'dismissed')),
+  decided_by uuid,
+  decided_at timestamptz,
+  note text not null default '');
+create index on affiliates.quarantine (snapshot_id);
+create index on affiliates.quarantine (feed_id) where state = 'held' and reason = 'jump';
+
+create table affiliates.anomalies (
+  id uuid primary key,
+  snapshot_id uuid not null references affiliates.snapshots,
+  player_id uuid references affiliates.players,
+  code text not null check (code in ('column_lag', 'totals_mismatch', 'dup_conflict', 'correction', 'renamed',
+    'name_reused', 'name_cleaned', 'all_time_missing', 'first_seen_jump', 'jump_confirmed', 'mass_vanish',
+    'total_users_mismatch', 'total_users_jump', 'upstream_future', 'schema_drift', 'page_skew')),
+  facts jsonb not null default '{}',
+  at timestamptz not null);
+create index on affiliates.anomalies (at desc, id desc);
+create index on affiliates.anomalies (player_id) where player_id is not null;
+create trigger append_only before update or delete on affiliates.anomalies
+  for each row execute function infra.refuse_change();
+
+create table affiliates.links (
+  id uuid primary key,
+  programme_id uuid not null references affiliates.programmes,
+  player_id uuid not null references affiliates.players,
+  user_id uuid not null,
+  state text not null check (state in ('active', 'unlinked', 'transferred')),
+  proof text not null check (proof in
+    ('name_code', 'screenshot', 'transaction', 'email', 'support_ticket', 'staff', 'import', 'other')),
+  request_id uuid,
+  linked_at timestamptz not null,
+  linked_by uuid,
+  unlinked_at timestamptz,
+  unlinked_by uuid,
+  reason text not null default '');
+create unique index on affiliates.links (player_id) where state = 'active';
+create unique index on affiliates.links (user_id, programme_id) where state = 'active';
+
+alter table affiliates.links enable row level security;
+alter table affiliates.links force row level security;
+create policy owner_sees on affiliates.links for select to palio_app
+  using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_writes on affiliates.links for all to palio_app
+  using      (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+  with check (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on affiliates.links for all to palio_app
+  using      ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+create policy definer_reads on affiliates.links for select to palio_owner using (true);
+
+-- Who is behind a player, for anybody: public boards need the linked user's name rule.
+create function affiliates.active_links(of_players uuid[], of_users uuid[]) returns table (player_id uuid, user_id uuid)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select l.player_id, l.user_id from affiliates.links l
+  where l.state = 'active' and (l.player_id = any (of_players) or l.user_id = any (of_users))
+$$;
+revoke all on function affiliates.active_links from public;
+grant execute on function affiliates.active_links to palio_app;
+
+grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.snapshots,
+  affiliates.players, affiliates.absences, affiliates.pictures, affiliates.quarantine, affiliates.links to palio_app;
+grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
+  affiliates.anomalies to palio_app;

@@ -1,0 +1,93 @@
+"""Refusals of the feeds. Nothing of a refused payload is believed; the archive keeps its bytes."""
+
+from palio.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Upstream
+
+
+class BadContentType(Invalid):
+    """The feed answered `content_type`, not JSON: check its address, and whether it shows an error page instead."""
+
+    code = "affiliates.bad_content_type"
+
+
+class BadEncoding(Invalid):
+    """The text is not UTF-8 (byte `position`): ask the provider for UTF-8, or save the file as UTF-8."""
+
+    code = "affiliates.bad_encoding"
+
+
+class BadJson(Invalid):
+    """The text is not strict JSON (`problem`): get the whole body again; NaN, Infinity and half a list are not JSON."""
+
+    code = "affiliates.bad_json"
+
+
+class ShapeUnknown(Invalid):
+    """No list of players was found in it (it begins with `begins_with`): give the feed a mapping that says where."""
+
+    code = "affiliates.shape_unknown"
+
+
+class BadMapping(Invalid):
+    """The mapping cannot be used at `field`: `problem`."""
+
+    code = "affiliates.bad_mapping"
+
+
+class UpstreamRefused(Upstream):
+    """The provider itself says that it failed (`said`): check the key of the feed, then fetch again."""
+
+    code = "affiliates.upstream_refused"
+
+
+class BodyTooLarge(TooLarge):
+    """The body has `size` bytes, at most `size_max` are read: raise affiliates.max_bytes if the feed is right."""
+
+    code = "affiliates.too_large"
+
+
+class OutOfOrder(Conflict):
+    """The programme has a snapshot of `last` already: only a later one can be applied, this one is of `fetched_at`."""
+
+    code = "affiliates.out_of_order"
+
+
+class AlreadyDecided(Conflict):
+    """This was decided before: it is `state`."""
+
+    code = "affiliates.already_decided"
+
+
+class NotReleasable(Conflict):
+    """A row held as `reason` has no number to believe: dismiss it, or ask the provider to mend it."""
+
+    code = "affiliates.not_releasable"
+
+
+class NoSuchProgramme(NotFound):
+    """There is no programme `programme`."""
+
+    code = "affiliates.programme_unknown"
+
+
+class NoSuchFeed(NotFound):
+    """There is no feed `feed_id`."""
+
+    code = "affiliates.feed_unknown"
+
+
+class NoSuchMapping(NotFound):
+    """Feed `feed_id` has no mapping of version `version`."""
+
+    code = "affiliates.mapping_unknown"
+
+
+class NoSuchSnapshot(NotFound):
+    """There is no snapshot `snapshot_id`."""
+
+    code = "affiliates.snapshot_unknown"
+
+
+class NoSuchRow(NotFound):
+    """There is no held row `row_id`."""
+
+    code = "affiliates.row_unknown"

@@ -1,0 +1,60 @@
+"""Decisions about feeds: what a payload says, what it changes, and whether it is believed."""
+
+from palio.affiliates.rules.changes import Change, Difference, Limits, compare, roster_after
+from palio.affiliates.rules.judgement import (
+    Oddity,
+    anomaly_counts,
+    is_incomplete,
+    player_oddities,
+    snapshot_anomalies,
+    suspicion,
+    upstream_at,
+)
+from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, mapping_of
+from palio.affiliates.rules.names import label
+from palio.affiliates.rules.numbers import name_key
+from palio.affiliates.rules.parse import parse
+from palio.affiliates.rules.roster import PLAYER_BYTES, Columns, Roster
+from palio.affiliates.rules.rows import read_row, written
+from palio.affiliates.rules.snapshots import (
+    applied,
+    is_repetition,
+    just_after,
+    released,
+    repeated,
+    suspicious,
+    unreadable,
+)
+
+__all__ = [
+    "CANONICAL",
+    "PLAYER_BYTES",
+    "Change",
+    "Columns",
+    "Difference",
+    "FeedMapping",
+    "Limits",
+    "Oddity",
+    "Roster",
+    "anomaly_counts",
+    "applied",
+    "compare",
+    "is_incomplete",
+    "is_repetition",
+    "just_after",
+    "label",
+    "mapping_of",
+    "name_key",
+    "parse",
+    "player_oddities",
+    "read_row",
+    "released",
+    "repeated",
+    "roster_after",
+    "snapshot_anomalies",
+    "suspicion",
+    "suspicious",
+    "unreadable",
+    "upstream_at",
+    "written",
+]

@@ -1,0 +1,98 @@
+"""Numbers and texts of a row, read exactly: no float anywhere."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Final
+
+from palio.affiliates.types import MICRO_MAX, MICRO_PER_UNIT, HeldReason, Micro
+
+PLAIN_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.\d{1,30})?", re.ASCII)
+EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)  # more digits than any number below has
+ONE_MICRO: Final = Decimal("0.000001")
+UNITS_MAX: Final = Decimal(MICRO_MAX).scaleb(-6)
+NO_UID: Final = frozenset({"", "unknown", "undefined", "null"})
+UID_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 128, 64
+INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})  # controls, zero-width and bidirectional marks, line breaks
+
+
+class NotBelievedError(Exception):
+    """Why a row is held."""
+
+    def __init__(self, reason: HeldReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def exact(literal: str) -> Decimal:
+    """A JSON number with a point or exponent, exactly. An exponent of more than 18 digits counts as infinite."""
+    try:
+        return Decimal(literal)
+    except InvalidOperation:
+        return Decimal("-Infinity" if literal.startswith("-") else "Infinity")
+
+
+def micro_of(value: object, units: int = 0) -> Micro | None:
+    """An amount in micro-units, rounded half to even; None and absent are unknown. Raises NotBelievedError."""
+    if value is None:
+        return None
+    if type(value) is int and not units:
+        return _within(value * MICRO_PER_UNIT, value)
+    if isinstance(value, str) and PLAIN_DECIMAL.fullmatch(value):
+        value = Decimal(value)
+    if type(value) is int:
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
+        raise NotBelievedError("bad_number")
+    if units and value.is_finite():
+        sign, digits, exponent = value.as_tuple()
+        value = Decimal((sign, digits, int(exponent) + units))
+    if value < 0:
+        raise NotBelievedError("negative")
+    if value > UNITS_MAX:
+        raise NotBelievedError("too_large")
+    return Micro(int(value.quantize(ONE_MICRO, context=EXACT).scaleb(6, EXACT)))
+
+
+def _within(micro: int, value: int) -> Micro:
+    if value < 0:
+        raise NotBelievedError("negative")
+    if micro > MICRO_MAX:
+        raise NotBelievedError("too_large")
+    return Micro(micro)
+
+
+def uid_of(value: object) -> str:
+    """The identity of a player at the programme; case matters. Raises NotBelievedError."""
+    if type(value) is int:
+        value = str(value) if abs(value) < 10**UID_CHARACTERS_MAX else " "
+    if value is None or (isinstance(value, str) and value in NO_UID):
+        raise NotBelievedError("missing_uid")
+    if not isinstance(value, str) or not value.isprintable() or len(value) > UID_CHARACTERS_MAX:
+        raise NotBelievedError("bad_uid")
+    if value.split() != [value]:
+        raise NotBelievedError("bad_uid")
+    return value
+
+
+def name_of(value: object) -> tuple[str | None, bool]:
+    """A name without invisible characters, and whether some were taken out. Raises NotBelievedError."""
+    if not isinstance(value, str):
+        return None, False
+    if value.isascii() and value.isprintable():
+        return value[:NAME_CHARACTERS_MAX] or None, False
+    if "\0" in value or any(unicodedata.category(letter) == "Cs" for letter in value):
+        raise NotBelievedError("bad_name")
+    kept = "".join(letter for letter in value if unicodedata.category(letter) not in INVISIBLE)
+    return unicodedata.normalize("NFC", kept)[:NAME_CHARACTERS_MAX] or None, kept != value
+
+
+def name_key(name: str | None) -> str | None:
+    """The form under which names are looked up and compared."""
+    return unicodedata.normalize("NFKC", name).lower() if name else None
+
+
+def first_of(row: Mapping[str, object], aliases: tuple[str, ...]) -> object:
+    """What the first present alias holds, or None."""
+    return next((row[alias] for alias in aliases if alias in row), None)

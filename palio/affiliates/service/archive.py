@@ -1,0 +1,41 @@
+"""The raw archive: what a feed sent lies there as it came, before anybody judges it."""
+
+import hashlib
+from datetime import datetime
+
+from palio.affiliates import sql
+from palio.affiliates.errors import BodyTooLarge
+from palio.affiliates.types import MAX_BYTES, Payload, SnapshotId, StoredPayload
+from palio.infra import packing, settings
+from palio.infra.db import Tx
+from palio.infra.storage import Storage
+
+
+async def archive(
+    storage: Storage, *, body: bytes, received_at: datetime, content_type: str = "application/json"
+) -> Payload:
+    """Store the bytes of a payload, outside any transaction; the same bytes are stored once.
+
+    Refuses with BodyTooLarge.
+    """
+    size_max = settings.value(MAX_BYTES)
+    if len(body) > size_max:
+        raise BodyTooLarge(size=len(body), size_max=size_max)
+    sha256 = hashlib.sha256(body).digest()
+    key = f"payloads/{sha256.hex()[:2]}/{sha256.hex()}.zst"
+    if not await storage.has(key):
+        await storage.put(key, packing.pack(body))
+    return Payload(sha256, len(body), content_type, key, received_at, body)
+
+
+async def restore(storage: Storage, *, payload: StoredPayload) -> bytes:
+    """The bytes of a payload, outside any transaction. Raises ValueError when they are not those that were stored."""
+    body = packing.unpack(await storage.get(payload.storage_key), size_max=payload.size)
+    if hashlib.sha256(body).digest() != payload.sha256:
+        raise ValueError(f"{payload.storage_key} does not hold what its name says")
+    return body
+
+
+async def stored_payload(tx: Tx, *, snapshot_id: SnapshotId) -> StoredPayload:
+    """Where the bytes of a snapshot lie. Refuses with NoSuchSnapshot."""
+    return await sql.get_payload(tx, snapshot_id)

@@ -1,0 +1,161 @@
+"""Taking a payload in: the one entry, whatever door it came through."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from palio.affiliates import rules, sql
+from palio.affiliates.errors import BadJson, OutOfOrder, ShapeUnknown
+from palio.affiliates.rules import Difference, FeedMapping, Roster
+from palio.affiliates.service.apply import applied, judge, save, tell
+from palio.affiliates.service.pictures import keep_daily
+from palio.affiliates.service.rosters import current_roster, remember_after_commit, remembered_roster
+from palio.affiliates.types import (
+    MAX_BYTES,
+    Arrival,
+    Coverage,
+    CycleState,
+    Feed,
+    FeedId,
+    Parsed,
+    Payload,
+    Programme,
+    ProgrammeId,
+    Snapshot,
+    SnapshotId,
+    SnapshotStatus,
+    Trigger,
+)
+from palio.infra import settings
+from palio.infra.db import Tx
+from palio.kernel.errors import Refusal
+from palio.kernel.ids import new_id
+
+STATES: Final[Mapping[SnapshotStatus, CycleState]] = {
+    "applied": "applied",
+    "suspicious": "suspicious",
+    "invalid": "invalid",
+    "discarded": "suspicious",
+}
+NO_DIFFERENCE: Final = Difference()
+
+
+async def ensure_programme(tx: Tx, *, code: str, coverage: Coverage = "full") -> Programme:
+    """The programme of that code with its upload feed, both made if they are not there; the first is the default."""
+    if found := await sql.find_programme(tx, code):
+        return found
+    await sql.lock_codes(tx)
+    if await sql.find_programme(tx, code) is None:
+        programme_id = ProgrammeId(new_id())
+        await sql.insert_programme(tx, programme_id, code)
+        await sql.insert_upload_feed(tx, FeedId(new_id()), programme_id, coverage, settings.value(MAX_BYTES))
+    return await sql.get_programme(tx, code)
+
+
+async def ingest(
+    tx: Tx,
+    *,
+    feed_id: FeedId,
+    payload: Payload,
+    fetched_at: datetime,
+    trigger: Trigger = "upload",
+    snapshot_id: SnapshotId | None = None,
+) -> Snapshot:
+    """Read, judge and apply one payload; one at a time for each programme.
+
+    The answer says what became of it: `applied`, or `suspicious` for staff to decide. Whoever chooses `snapshot_id` may
+    repeat the call, which then returns the first snapshot. Refuses with NoSuchFeed, OutOfOrder, BadContentType,
+    BadEncoding, BadJson, ShapeUnknown, UpstreamRefused; what then remains is for `note_refusal`.
+    """
+    feed = await sql.get_feed(tx, feed_id)
+    await sql.lock_applying(tx, feed.programme_id)
+    if snapshot_id and (found := await sql.find_snapshot(tx, snapshot_id)):
+        return found
+    last = await sql.find_last(tx, feed.programme_id)
+    if last and fetched_at <= last.fetched_at:
+        raise OutOfOrder(fetched_at=fetched_at, last=last.fetched_at)
+    payload_id = await sql.upsert_payload(tx, feed_id, payload)
+    arrival = Arrival(snapshot_id or SnapshotId(new_id()), feed, payload.sha256, fetched_at)
+    jumps = await sql.list_open_jumps(tx, feed.programme_id)
+    snapshot: Snapshot
+    if last and not jumps and rules.is_repetition(arrival, last):
+        snapshot = rules.repeated(arrival, last)
+        await _store(tx, snapshot, payload, payload_id, trigger)
+        await _repeat(tx, snapshot, last)
+        return snapshot
+    roster = await current_roster(tx, last=last)
+    parsed = await read(tx, feed=feed, content_type=payload.content_type, body=payload.body, roster=roster)
+    judged = await judge(tx, arrival=arrival, parsed=parsed, roster=roster, last=last, jumps=jumps)
+    if judged.suspicion:
+        snapshot = rules.suspicious(arrival, parsed, judged.difference, judged.suspicion)
+        await _store(tx, snapshot, payload, payload_id, trigger)
+    else:
+        snapshot, oddities = await applied(tx, judged=judged)
+        await _store(tx, snapshot, payload, payload_id, trigger)
+        await save(tx, judged=judged, snapshot=snapshot, oddities=oddities)
+    if parsed.held:
+        await sql.insert_held(tx, snapshot, parsed.held)
+    return snapshot
+
+
+async def note_refusal(
+    tx: Tx, *, feed_id: FeedId, payload: Payload, fetched_at: datetime, trigger: Trigger, refusal: Refusal
+) -> None:
+    """Write down what a payload leaves that `ingest` refused, in a transaction of its own: its bytes, and the cycle.
+
+    What is no JSON or no list of players becomes a snapshot too, an invalid one. Refuses with NoSuchFeed.
+    """
+    feed = await sql.get_feed(tx, feed_id)
+    payload_id = await sql.upsert_payload(tx, feed_id, payload)
+    if isinstance(refusal, OutOfOrder):
+        return
+    reason = refusal.code.removeprefix("affiliates.")
+    if isinstance(refusal, BadJson | ShapeUnknown):
+        arrival = Arrival(SnapshotId(new_id()), feed, payload.sha256, fetched_at)
+        await _store(tx, rules.unreadable(arrival, reason), payload, payload_id, trigger)
+        return
+    await sql.upsert_cycle(tx, feed_id, fetched_at, trigger, payload.received_at, state="failed", error_code=reason)
+
+
+async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Roster) -> Parsed:
+    """Parse a body by the feed's mapping, beside the event loop: a first one of a hundred thousand rows takes a second.
+
+    Refuses as `rules.parse` does.
+    """
+    mapping = await _mapping(tx, feed)
+    known = roster.rows if roster.source == (feed.id, feed.mapping_version) else {}
+    return await asyncio.to_thread(rules.parse, body, content_type, mapping, known)
+
+
+async def _mapping(tx: Tx, feed: Feed) -> FeedMapping:
+    if not feed.mapping_version:
+        return rules.CANONICAL
+    written = await sql.get_mapping(tx, feed.id, feed.mapping_version)
+    return rules.mapping_of(written, version=feed.mapping_version)
+
+
+async def _store(tx: Tx, snapshot: Snapshot, payload: Payload, payload_id: UUID, trigger: Trigger) -> None:
+    """The rows of a snapshot and of the cycle that brought it."""
+    is_unchanged = snapshot.status == "applied" and not snapshot.changed and not snapshot.new_players
+    state: CycleState = "unchanged" if is_unchanged else STATES[snapshot.status]
+    cycle_id = await sql.upsert_cycle(
+        *(tx, snapshot.feed_id, snapshot.fetched_at, trigger, payload.received_at),
+        state=state,
+        error_code=snapshot.reason,
+        snapshot_id=snapshot.id,
+    )
+    await sql.insert_snapshot(tx, snapshot, payload_id, cycle_id)
+
+
+async def _repeat(tx: Tx, snapshot: Snapshot, last: Snapshot) -> None:
+    """The bytes of the last snapshot again: the programme is as of later, and nothing else changes."""
+    await keep_daily(tx, last=last, fetched_at=snapshot.fetched_at)
+    await sql.update_programme(tx, snapshot)
+    await tell(tx, snapshot=snapshot, difference=NO_DIFFERENCE)
+    if roster := remembered_roster(tx, programme_id=snapshot.programme_id, snapshot_id=last.id):
+        remember_after_commit(
+            tx, programme_id=snapshot.programme_id, next_roster=lambda: replace(roster, snapshot_id=snapshot.id)
+        )

@@ -1,0 +1,393 @@
+"""Words of the feeds: amounts are integer micro-units of the programme's currency, and what is not said is unknown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntFlag
+from typing import Final, Literal, NamedTuple, NewType, TypeAlias
+from uuid import UUID
+
+from palio.kernel.ids import UserId
+from palio.kernel.settings import Setting
+
+Micro = NewType("Micro", int)
+ProgrammeId = NewType("ProgrammeId", UUID)
+FeedId = NewType("FeedId", UUID)
+SnapshotId = NewType("SnapshotId", UUID)
+PlayerId = NewType("PlayerId", UUID)
+HeldRowId = NewType("HeldRowId", UUID)
+
+Coverage: TypeAlias = Literal["full", "partial"]
+Trigger: TypeAlias = Literal["schedule", "manual", "probe", "push", "upload"]
+CycleState: TypeAlias = Literal[
+    "running", "applied", "unchanged", "suspicious", "invalid", "failed", "skipped_open", "missed"
+]
+SnapshotStatus: TypeAlias = Literal["applied", "suspicious", "invalid", "discarded"]
+Shape: TypeAlias = Literal["flat", "array", "results", "users", "object", "grouped"]
+StatsKind: TypeAlias = Literal["first", "change", "columns_only", "correction"]
+Suspicion: TypeAlias = Literal[
+    "empty", "shrink", "incomplete", "upstream_regress", "mass_correction", "mostly_quarantined"
+]
+HeldReason: TypeAlias = Literal[
+    "not_object",
+    "missing_uid",
+    "bad_uid",
+    "bad_name",
+    "no_values",
+    "missing_wagered",
+    "bad_number",
+    "negative",
+    "too_large",
+    "jump",
+]
+HeldState: TypeAlias = Literal["held", "accepted", "dismissed"]
+AnomalyCode: TypeAlias = Literal[
+    "column_lag",
+    "totals_mismatch",
+    "dup_conflict",
+    "correction",
+    "renamed",
+    "name_reused",
+    "name_cleaned",
+    "all_time_missing",
+    "first_seen_jump",
+    "jump_confirmed",
+    "mass_vanish",
+    "total_users_mismatch",
+    "total_users_jump",
+    "upstream_future",
+    "schema_drift",
+    "page_skew",
+]
+ReadingKind: TypeAlias = Literal["listed", "stale", "quarantined", "unknown"]
+NamesShown: TypeAlias = Literal["full", "masked", "hidden"]
+
+MICRO_PER_UNIT: Final = 1_000_000
+MICRO_MAX: Final = 2**53 - 1
+UNKNOWN: Final = -(2**63)  # how a column of integers says that a number is not known
+UPLOAD_FEED: Final = "upload"
+DEFAULT_PROGRAMME: Final = "default"
+
+MAX_BYTES: Setting[int] = Setting(
+    "affiliates.max_bytes", "int", 67_108_864, "Largest body of a feed", "bytes", low=1_024, high=536_870_912
+)
+STALE_AFTER_S: Setting[int] = Setting(
+    "affiliates.stale_after_s",
+    "duration",
+    1_800,
+    "Age at which a programme's numbers are shown as stale",
+    "seconds",
+    low=60,
+    high=86_400,
+)
+JUMP_LIMIT: Setting[int] = Setting(
+    "affiliates.jump_limit",
+    "int",
+    250_000,
+    "Rise of one player between two snapshots that is held until it is confirmed; 0 believes everything",
+    "units of the programme's currency",
+    low=0,
+    high=9_007_199_254,
+)
+FIRST_SEEN_LIMIT: Setting[int] = Setting(
+    "affiliates.first_seen_limit",
+    "int",
+    10_000,
+    "Wager up to which a player who turns up is taken to have joined since the snapshot before",
+    "units of the programme's currency",
+    low=0,
+    high=9_007_199_254,
+)
+PLACEHOLDER_NAMES: Setting[str] = Setting(
+    "affiliates.placeholder_names",
+    "choice",
+    "masked",
+    "How players whom nobody has linked are named in public",
+    choices=("full", "masked", "hidden"),
+)
+
+
+class Flag(IntFlag):
+    """What is odd about a player at present; `FIRST_SEEN_JUMP` stays."""
+
+    COLUMN_LAG = 1
+    ALL_TIME_MISSING = 2
+    NAME_CLEANED = 4
+    DUP_CONFLICT = 8
+    FIRST_SEEN_JUMP = 16
+    STRANGE_KEYS = 32  # of the row, not of the player
+
+
+class Mark(IntFlag):
+    """Whether the last snapshot showed a player: it listed him, it did not, or his row was not believed."""
+
+    LISTED = 0
+    STALE = 1
+    QUARANTINED = 2
+
+
+class Reading(NamedTuple):
+    """The four numbers of one player in one snapshot. A tuple, since a feed has a hundred thousand of them."""
+
+    uid: str
+    name: str | None
+    today: Micro | None
+    week: Micro | None
+    month: Micro | None
+    all_time: Micro | None
+    flags: int = 0
+    strange_keys: tuple[str, ...] = ()
+
+
+class Totals(NamedTuple):
+    """Sums over the accepted rows of a snapshot; what is unknown counts nothing."""
+
+    today: int = 0
+    week: int = 0
+    month: int = 0
+    all_time: int = 0
+
+
+NOTHING: Final = Totals()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A row that is not believed. `uid` is None when it cannot be read; `row` is its text as it came, cut at 4 KiB."""
+
+    row_no: int
+    uid: str | None
+    reason: HeldReason
+    row: str
+    all_time: Micro | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A payload, read and judged for itself.
+
+    `rows` (by their bytes) is what the next call takes as `known`; `fresh` lists the uids whose row was not known. Both
+    save work and say nothing about the payload, so they do not count when two are compared.
+    """
+
+    shape: Shape
+    readings: Mapping[str, Reading]
+    held: tuple[HeldRow, ...] = ()
+    totals: Totals = NOTHING
+    upstream_at: datetime | None = None
+    total_users: int | None = None
+    total_pages: int | None = None
+    anomalies: Mapping[AnomalyCode, int] = field(default_factory=dict)
+    missing_columns: tuple[str, ...] = ()
+    strange_keys: tuple[str, ...] = ()
+    rows: Mapping[bytes, Reading] = field(default_factory=dict, compare=False, repr=False)
+    fresh: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Raw bytes that lie in the archive, and where."""
+
+    sha256: bytes
+    size: int
+    content_type: str
+    storage_key: str
+    received_at: datetime
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPayload:
+    """Where raw bytes lie in the archive."""
+
+    id: UUID
+    feed_id: FeedId
+    sha256: bytes
+    size: int
+    content_type: str
+    storage_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """One affiliate agreement at one operator. `seq` counts its applied snapshots."""
+
+    id: ProgrammeId
+    code: str
+    name: str
+    currency: str
+    status: str
+    seq: int
+    last_snapshot_id: SnapshotId | None
+    upload_feed_id: FeedId
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The connector that reads a programme."""
+
+    id: FeedId
+    programme_id: ProgrammeId
+    name: str
+    kind: str
+    coverage: Coverage
+    mapping_version: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A payload at the door of a feed, and the id of the snapshot that it becomes."""
+
+    snapshot_id: SnapshotId
+    feed: Feed
+    sha256: bytes
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One payload parsed and judged, as it is stored; counts and sums as the specification names them."""
+
+    id: SnapshotId
+    programme_id: ProgrammeId
+    feed_id: FeedId
+    mapping_version: int
+    seq: int | None
+    fetched_at: datetime
+    upstream_at: datetime | None
+    as_of: datetime
+    status: SnapshotStatus
+    reason: str | None
+    shape: Shape | None
+    complete: bool
+    rows_total: int
+    accepted: int
+    quarantined: int
+    new_players: int
+    changed: int
+    all_time_changed: int
+    vanished: int
+    corrections: int
+    sum_today_micro: int
+    sum_week_micro: int
+    sum_month_micro: int
+    sum_all_time_micro: int
+    delta_micro: int
+    total_users: int | None
+    anomaly_counts: dict[AnomalyCode, int]
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotView:
+    """What other modules need of an applied snapshot; `sha256` is that of the bytes received."""
+
+    id: SnapshotId
+    programme_id: ProgrammeId
+    seq: int
+    fetched_at: datetime
+    as_of: datetime
+    complete: bool
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeStatus:
+    """How far a programme has been read. Without any snapshot `as_of` is None and everything is stale."""
+
+    id: ProgrammeId
+    code: str
+    name: str
+    currency: str
+    status: str
+    seq: int
+    first_as_of: datetime | None
+    as_of: datetime | None
+    last_fetched_at: datetime | None
+    last_snapshot_id: SnapshotId | None
+    stale_after: timedelta
+
+    def is_stale(self, now: datetime) -> bool:
+        """Are the numbers too old to be shown without a warning?"""
+        return self.as_of is None or now - self.as_of > self.stale_after
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """An external player as the last snapshot left him."""
+
+    id: PlayerId
+    programme_id: ProgrammeId
+    no: int
+    uid: str
+    name: str | None
+    today_micro: Micro | None
+    week_micro: Micro | None
+    month_micro: Micro | None
+    all_time_micro: Micro | None
+    value_at: datetime
+    first_seen_at: datetime
+    stale_since: datetime | None
+    flags: int
+    name_hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingAt:
+    """What was known of a player as of a snapshot; `all_time_micro` is his last known value."""
+
+    player_id: PlayerId
+    no: int
+    uid: str
+    all_time_micro: Micro | None
+    kind: ReadingKind
+
+
+@dataclass(frozen=True, slots=True)
+class WagerChange:
+    """One change of one player's all-time wager; a first reading has nothing before it."""
+
+    seq: int
+    snapshot_id: SnapshotId
+    player_id: PlayerId
+    no: int
+    uid: str
+    at: datetime
+    before_micro: Micro | None
+    after_micro: Micro
+    kind: StatsKind
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A row or snapshot that was believed but is odd."""
+
+    snapshot_id: SnapshotId
+    at: datetime
+    uid: str | None
+    code: AnomalyCode
+    facts: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRow:
+    """A row that was not believed, as staff see it."""
+
+    id: HeldRowId
+    snapshot_id: SnapshotId
+    feed_id: FeedId
+    row_no: int
+    uid: str | None
+    reason: HeldReason
+    row: str
+    held_all_time_micro: Micro | None
+    state: HeldState
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An active pair of external player and user."""
+
+    player_id: PlayerId
+    user_id: UserId
