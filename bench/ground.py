@@ -1,0 +1,116 @@
+"""The ground of a run: a database server of its own, always configured alike, that loses nothing it acknowledged."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from bench.meters import CannotMeasureError, Meter
+from palio.entry import wiring
+from palio.entry.wiring import Wiring
+from palio.infra import embedded
+from palio.infra.db import Database
+from palio.infra.settings import Environment
+
+CONFIGURATION = {  # the product's own settings; what would follow the machine's memory is fixed
+    "shared_buffers": "1GB",
+    "effective_cache_size": "3GB",
+    "max_wal_size": "2GB",
+    "wal_level": "replica",
+    "summarize_wal": "on",
+    "wal_compression": "off",
+    "wal_writer_delay": "10ms",
+    "track_io_timing": "on",
+    "max_connections": "100",
+}
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+IN_MEMORY = {"tmpfs", "ramfs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a bench stands on: the server, and the parts of a product's process, wired as they always are."""
+
+    cluster: embedded.Cluster
+    wiring: Wiring
+
+    @property
+    def database(self) -> Database:
+        return self.wiring.database
+
+    @property
+    def home(self) -> Path:
+        return self.cluster.home
+
+    def meter(self, *servers: int) -> Meter:
+        """Measures the database and these processes; without any, this process."""
+        pid = int((self.cluster.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        return Meter(pid, servers)
+
+    async def checkpoint(self) -> None:
+        """Let the next writes pay for the full page images that follow a checkpoint, as most writes of a day do."""
+        async with await psycopg.AsyncConnection.connect(self.cluster.dsn(), autocommit=True) as conn:
+            await conn.execute("checkpoint")
+
+
+@asynccontextmanager
+async def standing() -> AsyncIterator[Ground]:
+    """A migrated database on a fresh server, gone afterwards. Refuses with CannotMeasureError if it is not durable."""
+    with scratch_folder() as home:
+        _configure(home)
+        environment = Environment.model_construct(data=home)  # nothing of the operator's own settings
+        with wiring.reached(environment) as addresses:
+            wiring.bring_up_to_date(addresses, _nobody_hears)
+            require_durable(addresses.app)
+            async with wiring.opened(environment, addresses) as wired:
+                yield Ground(embedded.at(home), wired)
+
+
+def _nobody_hears(_: str) -> None:
+    """Migrations are not what is measured."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder on a disk, which the database's account can pass through."""
+    home = Path(tempfile.mkdtemp(prefix="palio-bench-"))
+    try:
+        home.chmod(0o711)
+        require_disk(home)
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _configure(home: Path) -> None:
+    with embedded.running(home) as cluster, psycopg.connect(cluster.dsn(), autocommit=True) as conn:
+        for name, value in CONFIGURATION.items():
+            conn.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+
+
+def require_durable(dsn: str) -> None:
+    """Refuse with CannotMeasureError unless a commit of this role survives a power cut."""
+    with psycopg.connect(dsn) as conn:
+        found = conn.execute("select name, setting from pg_settings where name = any(%s)", [list(DURABLE)])
+        off = [f"{name} = {setting}" for name, setting in found if setting != "on"]
+    if off:
+        raise CannotMeasureError(f"figures without durability do not count: {', '.join(off)}")
+
+
+def require_disk(folder: Path) -> None:
+    """Refuse with CannotMeasureError when the folder lies in memory, where a flush costs nothing."""
+    kind = file_system(folder)
+    if kind in IN_MEMORY:
+        raise CannotMeasureError(f"{folder} lies in memory ({kind}): set TMPDIR to a folder on a disk")
+
+
+def file_system(folder: Path) -> str:
+    """The kind of file system a folder lies on, by the longest mount point above it."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    above = [(len(point), kind) for point, kind in mounts if folder.resolve().is_relative_to(point)]
+    return max(above)[1]

@@ -1,0 +1,102 @@
+"""Which benches there are, how they are run, and what a run leaves behind."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from bench import echo, figures, load, report, tpcb
+from bench.ground import Ground, file_system, standing
+from bench.meters import require_proc
+from bench.report import Circumstances, Findings
+from bench.rounds import Plan, interleave
+from palio.kernel import clock
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench/RESULTS.md"
+Tell: TypeAlias = Callable[[str], None]
+Measure: TypeAlias = Callable[[Ground, Plan, Tell], Awaitable[Findings]]
+
+
+async def measure_tpcb(ground: Ground, plan: Plan, tell: Tell) -> Findings:
+    """The yard-stick alone."""
+    tell("TPCB: filling and ageing the tables")
+    share = plan.share_of(tpcb.ACCOUNTS)
+    async with tpcb.ready(ground, seconds=plan.seconds, share=share) as arm:
+        series = await interleave([arm], rounds=plan.rounds, meter=ground.meter(), tell=tell)
+    return Findings("TPCB", f"pgbench, scale {tpcb.scale_of(share)}, 8 clients, prepared", [*series.values()])
+
+
+async def measure_load(ground: Ground, plan: Plan, tell: Tell) -> Findings:
+    """The yard-stick alone."""
+    async with load.ready(ground, share=plan.share_of(load.ROWS)) as arm:
+        series = await interleave([arm], rounds=plan.rounds, meter=ground.meter(), tell=tell)
+    return Findings("LOAD", f"INSERT … SELECT of {plan.size_of(load.ROWS):,} rows", [*series.values()])
+
+
+async def measure_echo(ground: Ground, plan: Plan, tell: Tell) -> Findings:
+    """The yard-stick alone, with an answer of 50 rows."""
+    rows = b",".join(b'{"rank":%d,"name":"player%04d","score":%d}' % (rank, rank, 9000 - rank) for rank in range(50))
+    async with echo.ready(ground.home, b"[" + rows + b"]", seconds=plan.seconds) as arm:
+        series = await interleave([arm], rounds=plan.rounds, meter=ground.meter(arm.pid), tell=tell)
+    return Findings("ECHO", "bare ASGI application, 32 connections, 50 rows of JSON", [*series.values()])
+
+
+GOALS: Mapping[str, Measure] = {}
+YARDSTICKS: Mapping[str, Measure] = {"TPCB": measure_tpcb, "LOAD": measure_load, "ECHO": measure_echo}
+
+
+class NoSuchBenchError(LookupError):
+    """A name is not in the suite; the message lists those that are."""
+
+
+def chosen(names: Sequence[str]) -> dict[str, Measure]:
+    """The benches of these names, without any every goal. Raises NoSuchBenchError."""
+    known = {**GOALS, **YARDSTICKS}
+    wanted = [name.upper() for name in names]
+    if unknown := [name for name in wanted if name not in known]:
+        raise NoSuchBenchError(f"no bench is called {', '.join(unknown)}; there are {', '.join(known)}")
+    return {name: known[name] for name in wanted or GOALS}
+
+
+async def run(benches: Mapping[str, Measure], plan: Plan, tell: Tell) -> list[Findings]:
+    """Run the benches one after another on one server. Raises CannotMeasureError where figures would not count."""
+    require_proc()
+    found = []
+    async with standing() as ground:
+        for name, measure in benches.items():
+            tell(f"{name} begins")
+            found.append(await measure(ground, plan, tell))
+    return found
+
+
+def exit_status(found: Sequence[Findings]) -> int:
+    """0 when every value reaches its floor and nothing, yard-sticks included, was wrong; else 1."""
+    has_faults = any(findings.faults for findings in found)
+    return 1 if has_faults else figures.exit_status(figure for findings in found for figure in findings.figures)
+
+
+def circumstances() -> Circumstances:
+    """Date, commit, and the size of this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    disk = file_system(Path(os.environ.get("TMPDIR", "/tmp")))  # noqa: S108 - only asked what kind of disk it is on
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {disk}, Python {platform.python_version()}"
+    return Circumstances(clock.now(), _commit(), machine)
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "no commit"
+    return done.stdout.strip()
+
+
+def record(found: Sequence[Findings]) -> None:
+    """Append the run to RESULTS.md."""
+    with RESULTS.open("a") as page:
+        page.write("\n" + report.as_page(found, circumstances()))

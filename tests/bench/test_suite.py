@@ -1,0 +1,31 @@
+"""Choosing benches, and the exit status of a run."""
+
+import pytest
+
+from bench import suite
+from bench.figures import Figure, Goal
+from bench.report import Findings
+from bench.rounds import Series
+
+SECONDS = Goal("P10", "s CPU", target=0.2, floor=0.5, less_is_better=True)
+
+
+def findings(value: float, *, correct: bool = True) -> Findings:
+    return Findings("P10", "Snapshot", [], [Figure(SECONDS, (value,), correct=correct)])
+
+
+def test_the_exit_status_is_one_below_a_floor_and_for_a_wrong_result() -> None:
+    assert suite.exit_status([findings(0.5)]) == 0
+    assert suite.exit_status([findings(0.5), findings(0.51)]) == 1
+    assert suite.exit_status([findings(0.1, correct=False)]) == 1
+
+
+def test_a_wrong_yard_stick_fails_the_run_although_it_has_no_goal() -> None:
+    assert suite.exit_status([Findings("LOAD", "", [Series("LOAD", "rows", [], ["a row was lost"])])]) == 1
+
+
+def test_names_choose_benches_in_any_case_and_none_means_every_goal() -> None:
+    assert [*suite.chosen(["load", "Tpcb"])] == ["LOAD", "TPCB"]
+    assert suite.chosen([]) == suite.GOALS
+    with pytest.raises(suite.NoSuchBenchError, match="no bench is called P99; there are "):
+        suite.chosen(["P99"])
