@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-PARENT, REAPED_USER, REAPED_SYSTEM = 1, 13, 14  # fields of /proc/<pid>/stat after the name: man 5 proc
+REAPED_USER, REAPED_SYSTEM = 13, 14  # fields of /proc/<pid>/stat after the name: man 5 proc
 
 
 class CannotMeasureError(Exception):
@@ -51,14 +51,7 @@ def _tree_seconds(parent: int) -> float:
 
 
 def _children(parent: int) -> list[int]:
-    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _parent(entry) == str(parent)]
-
-
-def _parent(entry: Path) -> str:
-    try:
-        return _stat(int(entry.name))[PARENT]
-    except FileNotFoundError:
-        return ""  # ended while we looked
+    return [int(pid) for pid in (PROC / f"{parent}/task/{parent}/children").read_text().split()]
 
 
 def _stat(pid: int) -> list[str]:
