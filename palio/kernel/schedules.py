@@ -124,8 +124,9 @@ def parse(when: str) -> Cron:
 def _numbers(word: str, name: str, low: int, high: int) -> Iterator[int]:
     for part in word.split(","):
         span, _, step = part.partition("/")
-        first, _, last = (f"{low}-{high}" if span == "*" else span).partition("-")
-        last = last or (str(high) if step else first)
+        first, dash, last = (f"{low}-{high}" if span == "*" else span).partition("-")
+        if not dash:
+            last = str(high) if step else first
         numbers = [int(text) if text.isascii() and text.isdecimal() else -1 for text in (first, last, step or "1")]
         if not low <= numbers[0] <= numbers[1] <= high or numbers[2] < 1:
             raise ValueError(f"{word!r}: a {name} is {low}-{high}")

@@ -1,0 +1,114 @@
+"""The gatherer: one flight at a time, everything that came up meanwhile in the next, each item its own outcome."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from palio.kernel.batches import ITEMS_OF_A_FLUSH_MAX, Gatherer
+
+
+class Airline:
+    """Flights that last until they are let go; each answers an item with ten times its number."""
+
+    def __init__(self, *, is_grounded: bool = True) -> None:
+        self.flights: list[list[int]] = []
+        self.departed = asyncio.Event()
+        self.landing = asyncio.Event()
+        if not is_grounded:
+            self.landing.set()
+
+    async def flush(self, items: Sequence[int]) -> list[int | str]:
+        self.flights.append(list(items))
+        self.departed.set()
+        await self.landing.wait()
+        if -1 in items:
+            raise OSError("the engine")
+        return ["refused" if item == 13 else item * 10 for item in items]
+
+
+async def test_the_first_item_flies_at_once_and_the_others_share_the_next_flight():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush)
+    first = gatherer.submit(1)
+    await airline.departed.wait()
+    others = [gatherer.submit(number) for number in (2, 3, 4)]
+    airline.landing.set()
+
+    assert [await answer for answer in (first, *others)] == [10, 20, 30, 40]
+    assert airline.flights == [[1], [2, 3, 4]]
+
+
+async def test_a_refused_item_never_fails_its_neighbours():
+    gatherer = Gatherer(Airline(is_grounded=False).flush)
+    assert await asyncio.gather(*map(gatherer.submit, (12, 13, 14))) == [120, "refused", 140]
+
+
+async def test_a_failed_flush_reaches_all_of_its_batch_and_nobody_else():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush)
+    doomed = [gatherer.submit(number) for number in (1, -1)]
+    await airline.departed.wait()
+    safe = gatherer.submit(3)
+    airline.landing.set()
+
+    outcomes = await asyncio.gather(*doomed, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["the engine", "the engine"]
+    assert await safe == 30
+
+
+async def test_too_few_outcomes_are_a_bug_that_reaches_everybody():
+    async def flush(items):
+        return list(items)[1:]
+
+    gatherer = Gatherer(flush)
+    outcomes = await asyncio.gather(*map(gatherer.submit, (1, 2)), return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["1 outcomes for 2 items"] * 2
+
+
+async def test_whoever_gives_up_before_the_flight_is_left_out_and_during_it_disturbs_nobody():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush)
+    flying, companion = gatherer.submit(1), gatherer.submit(2)
+    await airline.departed.wait()
+    flying.cancel()
+    waiting, patient = gatherer.submit(3), gatherer.submit(4)
+    waiting.cancel()
+    airline.landing.set()
+
+    assert [await companion, await patient] == [20, 40]
+    assert airline.flights == [[1, 2], [4]]
+
+
+async def test_a_flight_takes_two_thousand_items_in_the_order_they_came():
+    airline = Airline(is_grounded=False)
+    gatherer = Gatherer(airline.flush)
+    numbers = range(100, 100 + ITEMS_OF_A_FLUSH_MAX + 500)
+    assert await asyncio.gather(*map(gatherer.submit, numbers)) == [number * 10 for number in numbers]
+    assert [len(flight) for flight in airline.flights] == [2_000, 500]
+    assert [*airline.flights[0], *airline.flights[1]] == list(numbers)
+
+
+async def test_several_flights_may_be_under_way_if_that_is_asked_for():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush, flights_max=2)
+    answers = []
+    for number in (1, 2, 3):
+        answers.append(gatherer.submit(number))
+        await asyncio.sleep(0)
+    assert airline.flights == [[1], [2]]
+    airline.landing.set()
+    assert await asyncio.gather(*answers) == [10, 20, 30]
+
+
+async def test_a_gatherer_whose_flight_was_cancelled_cancels_its_passengers_and_goes_on():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush)
+    passenger = gatherer.submit(1)
+    await airline.departed.wait()
+    (flight,) = gatherer._flights
+    flight.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await passenger
+    airline.landing.set()
+    assert await gatherer.submit(2) == 20
