@@ -1,6 +1,5 @@
 """Words of the feeds: amounts are integer micro-units of the programme's currency, and what is not said is unknown."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntFlag
@@ -10,13 +9,13 @@ from uuid import UUID
 from palio.kernel.ids import UserId
 from palio.kernel.settings import Setting
 
-Micro = NewType("Micro", int)
 ProgrammeId = NewType("ProgrammeId", UUID)
 FeedId = NewType("FeedId", UUID)
 SnapshotId = NewType("SnapshotId", UUID)
 PlayerId = NewType("PlayerId", UUID)
 HeldRowId = NewType("HeldRowId", UUID)
 
+Micro: TypeAlias = int
 Coverage: TypeAlias = Literal["full", "partial"]
 Trigger: TypeAlias = Literal["schedule", "manual", "probe", "push", "upload"]
 CycleState: TypeAlias = Literal[
@@ -148,9 +147,6 @@ class Totals(NamedTuple):
     all_time: int = 0
 
 
-NOTHING: Final = Totals()
-
-
 @dataclass(frozen=True, slots=True)
 class HeldRow:
     """A row that is not believed. `uid` is None when it cannot be read; `row` is its text as it came, cut at 4 KiB."""
@@ -160,28 +156,6 @@ class HeldRow:
     reason: HeldReason
     row: str
     all_time: Micro | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A payload, read and judged for itself.
-
-    `rows` (by their bytes) is what the next call takes as `known`; `fresh` lists the uids whose row was not known. Both
-    save work and say nothing about the payload, so they do not count when two are compared.
-    """
-
-    shape: Shape
-    readings: Mapping[str, Reading]
-    held: tuple[HeldRow, ...] = ()
-    totals: Totals = NOTHING
-    upstream_at: datetime | None = None
-    total_users: int | None = None
-    total_pages: int | None = None
-    anomalies: Mapping[AnomalyCode, int] = field(default_factory=dict)
-    missing_columns: tuple[str, ...] = ()
-    strange_keys: tuple[str, ...] = ()
-    rows: Mapping[bytes, Reading] = field(default_factory=dict, compare=False, repr=False)
-    fresh: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, mapping_of
 from palio.affiliates.rules.names import label
 from palio.affiliates.rules.numbers import name_key
 from palio.affiliates.rules.parse import parse
+from palio.affiliates.rules.payload import Known, Parsed
 from palio.affiliates.rules.roster import PLAYER_BYTES, Columns, Roster
 from palio.affiliates.rules.rows import read_row, written
 from palio.affiliates.rules.snapshots import (
@@ -33,8 +34,10 @@ __all__ = [
     "Columns",
     "Difference",
     "FeedMapping",
+    "Known",
     "Limits",
     "Oddity",
+    "Parsed",
     "Roster",
     "anomaly_counts",
     "applied",

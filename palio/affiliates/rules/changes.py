@@ -1,14 +1,16 @@
 """Comparing a snapshot with what was known: what it changes about whom, and what is not believed yet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from palio.affiliates.rules.payload import Known, Parsed
 from palio.affiliates.rules.roster import Roster
-from palio.affiliates.types import UNKNOWN, FeedId, Flag, Mark, Parsed, Reading, SnapshotId, StatsKind
+from palio.affiliates.types import UNKNOWN, FeedId, Flag, Mark, Reading, SnapshotId, StatsKind
 
-COMING_AND_GOING: Final = Flag.COLUMN_LAG | Flag.ALL_TIME_MISSING | Flag.NAME_CLEANED | Flag.DUP_CONFLICT
+COMING_AND_GOING: Final = int(Flag.COLUMN_LAG | Flag.ALL_TIME_MISSING | Flag.NAME_CLEANED | Flag.DUP_CONFLICT)
+FIRST_SEEN_JUMP: Final = int(Flag.FIRST_SEEN_JUMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def compare(
     ]
     doubted = {row.uid for row in parsed.held if row.uid is not None} - parsed.readings.keys()
     doubted |= {reading.uid for reading in jumps}
-    return Difference(new, changed, jumps, confirmed, _marks(parsed, roster, doubted, is_complete=is_complete))
+    marks = _marks(parsed, roster, doubted, new=len(new), is_complete=is_complete)
+    return Difference(new, changed, jumps, confirmed, marks)
 
 
 def _is_jump(reading: Reading, before: int, limits: Limits) -> bool:
@@ -131,7 +134,7 @@ def _change(reading: Reading, no: int, roster: Roster) -> Change | None:
         kind = "columns_only"
     name = reading.name if reading.name != roster.names[no] else None
     flags_before = roster.flags[no]
-    flags = reading.flags & COMING_AND_GOING | flags_before & Flag.FIRST_SEEN_JUMP
+    flags = reading.flags & COMING_AND_GOING | flags_before & FIRST_SEEN_JUMP
     if kind is None and name is None and flags == flags_before:
         return None
     return Change(no, reading, kind, before, delta, name, flags, flags_before)
@@ -145,19 +148,27 @@ def _first_reading(reading: Reading, no: int, limits: Limits, *, joined: bool, i
     all_time = reading.all_time or 0
     flags = reading.flags & COMING_AND_GOING
     if all_time > limits.first_seen and not is_beginning:
-        flags |= Flag.FIRST_SEEN_JUMP
+        flags |= FIRST_SEEN_JUMP
     delta = all_time if joined and all_time <= limits.first_seen else 0
     return Change(no, reading, "first", UNKNOWN, delta, reading.name, flags, 0)
 
 
-def _marks(parsed: Parsed, roster: Roster, doubted: AbstractSet[str], *, is_complete: bool) -> dict[int, Mark]:
+def _marks(
+    parsed: Parsed, roster: Roster, doubted: AbstractSet[str], *, new: int, is_complete: bool
+) -> dict[int, Mark]:
     """Whose mark changes: who came back, whose row is not believed, and who is missing in a complete list."""
     marks = {roster.numbers[uid]: Mark.LISTED for uid in roster.unlisted if uid in parsed.readings}
     if is_complete:
-        missing = roster.numbers.keys() - parsed.readings.keys() - doubted
-        marks |= {roster.numbers[uid]: Mark.STALE for uid in missing}
+        marks |= {roster.numbers[uid]: Mark.STALE for uid in _missing(parsed, roster, marks, new) - doubted}
     marks |= {roster.numbers[uid]: Mark.QUARANTINED for uid in doubted if uid in roster.numbers}
     return {no: mark for no, mark in marks.items() if mark != roster.columns.marks[no]}
+
+
+def _missing(parsed: Parsed, roster: Roster, back: Sized, new: int) -> AbstractSet[str]:
+    """Who is not in the list. Mostly it is enough to count: whoever was there still is."""
+    if len(parsed.readings) - new - len(back) == roster.players - len(roster.unlisted):
+        return roster.unlisted - parsed.readings.keys()
+    return roster.numbers.keys() - parsed.readings.keys()
 
 
 def roster_after(
@@ -187,7 +198,7 @@ def roster_after(
         columns=columns,
         unlisted=_unlisted_after(roster, difference, numbers),
         source=source,
-        rows=_settled(parsed, difference),
+        known=_settled(parsed, difference),
     )
 
 
@@ -199,9 +210,8 @@ def _unlisted_after(roster: Roster, difference: Difference, numbers: Mapping[str
     return (roster.unlisted | moved.keys()) - back
 
 
-def _settled(parsed: Parsed, difference: Difference) -> Mapping[bytes, Reading]:
+def _settled(parsed: Parsed, difference: Difference) -> Known:
     """The rows that need not be looked at again; a row that is not believed yet is looked at each time."""
     if not difference.jumps:
-        return parsed.rows
-    open_uids = {reading.uid for reading in difference.jumps}
-    return {text: reading for text, reading in parsed.rows.items() if reading.uid not in open_uids}
+        return parsed.known
+    return parsed.known.forgetting({reading.uid for reading in difference.jumps})

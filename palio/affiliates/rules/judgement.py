@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from palio.affiliates.rules.changes import Change, Difference
 from palio.affiliates.rules.numbers import name_key
+from palio.affiliates.rules.payload import Parsed
 from palio.affiliates.rules.roster import Roster
-from palio.affiliates.types import AnomalyCode, Coverage, Flag, Parsed, Suspicion
+from palio.affiliates.types import AnomalyCode, Coverage, Flag, Suspicion
 
 CORRECTIONS_MASS_MIN: Final = 20
 ROWS_JUDGED_MIN: Final = 10

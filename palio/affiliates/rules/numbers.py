@@ -3,14 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Final
 
 from palio.affiliates.types import MICRO_MAX, MICRO_PER_UNIT, HeldReason, Micro
 
 PLAIN_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.\d{1,30})?", re.ASCII)
-EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)  # more digits than any number below has
-ONE_MICRO: Final = Decimal("0.000001")
+EXACT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # moves a point, never rounds
 UNITS_MAX: Final = Decimal(MICRO_MAX).scaleb(-6)
 NO_UID: Final = frozenset({"", "unknown", "undefined", "null"})
 UID_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 128, 64
@@ -37,30 +36,21 @@ def micro_of(value: object, units: int = 0) -> Micro | None:
     """An amount in micro-units, rounded half to even; None and absent are unknown. Raises NotBelievedError."""
     if value is None:
         return None
-    if type(value) is int and not units:
-        return _within(value * MICRO_PER_UNIT, value)
     if isinstance(value, str) and PLAIN_DECIMAL.fullmatch(value):
         value = Decimal(value)
-    if type(value) is int:
-        value = Decimal(value)
-    if not isinstance(value, Decimal):
+    if type(value) is not Decimal and type(value) is not int:  # a boolean is an int, too
         raise NotBelievedError("bad_number")
-    if units and value.is_finite():
-        sign, digits, exponent = value.as_tuple()
-        value = Decimal((sign, digits, int(exponent) + units))
+    if units:
+        value = _scaled(Decimal(value), units)
     if value < 0:
         raise NotBelievedError("negative")
     if value > UNITS_MAX:
         raise NotBelievedError("too_large")
-    return Micro(int(value.quantize(ONE_MICRO, context=EXACT).scaleb(6, EXACT)))
+    return value * MICRO_PER_UNIT if type(value) is int else round(Decimal(value).scaleb(6, EXACT))
 
 
-def _within(micro: int, value: int) -> Micro:
-    if value < 0:
-        raise NotBelievedError("negative")
-    if micro > MICRO_MAX:
-        raise NotBelievedError("too_large")
-    return Micro(micro)
+def _scaled(value: Decimal, units: int) -> Decimal:
+    return value.scaleb(units, EXACT) if value.is_finite() else value
 
 
 def uid_of(value: object) -> str:
@@ -69,9 +59,9 @@ def uid_of(value: object) -> str:
         value = str(value) if abs(value) < 10**UID_CHARACTERS_MAX else " "
     if value is None or (isinstance(value, str) and value in NO_UID):
         raise NotBelievedError("missing_uid")
-    if not isinstance(value, str) or not value.isprintable() or len(value) > UID_CHARACTERS_MAX:
+    if not isinstance(value, str) or len(value) > UID_CHARACTERS_MAX:
         raise NotBelievedError("bad_uid")
-    if value.split() != [value]:
+    if not value.isalnum() and (not value.isprintable() or value.split() != [value]):
         raise NotBelievedError("bad_uid")
     return value
 
@@ -95,4 +85,7 @@ def name_key(name: str | None) -> str | None:
 
 def first_of(row: Mapping[str, object], aliases: tuple[str, ...]) -> object:
     """What the first present alias holds, or None."""
-    return next((row[alias] for alias in aliases if alias in row), None)
+    for alias in aliases:
+        if alias in row:
+            return row[alias]
+    return None

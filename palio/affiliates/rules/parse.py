@@ -1,20 +1,23 @@
 """Reading a payload: pure, exact, and only of rows whose bytes are new."""
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
-from typing import Final, TypeAlias
+from itertools import compress
+from operator import ne
+from typing import Final
 
 from palio.affiliates.errors import BadContentType, BadEncoding, UpstreamRefused
 from palio.affiliates.rules.cut import Opened, cut, may_be_deep, opened, require_shallow, value_of
 from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, Field, Path, values_at
 from palio.affiliates.rules.numbers import NotBelievedError
+from palio.affiliates.rules.payload import FORGOTTEN, Known, Parsed, Sums
 from palio.affiliates.rules.rows import COLUMNS, read_row
-from palio.affiliates.types import AnomalyCode, Flag, HeldRow, Micro, Parsed, Reading, Totals
+from palio.affiliates.types import AnomalyCode, Flag, HeldRow, Micro, Reading
 
 JSON_TYPE: Final = re.compile(r"(?:application|text)/json|application/[\w.-]+\+json", re.ASCII)
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -36,9 +39,7 @@ FLAG_ANOMALIES: Final[Mapping[Flag, AnomalyCode]] = {
     Flag.NAME_CLEANED: "name_cleaned",
     Flag.DUP_CONFLICT: "dup_conflict",
 }
-_flags = attrgetter("flags")
-
-Known: TypeAlias = Mapping[bytes, Reading]
+NOTHING: Final = Known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,12 @@ class _Rows:
 
     readings: dict[str, Reading]
     held: list[HeldRow]
-    remembered: dict[bytes, Reading]
+    sums: Sums
     fresh: set[str]
+    known: Known
 
 
-def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, known: Known | None = None) -> Parsed:
+def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, known: Known = NOTHING) -> Parsed:
     """What the payload says; the same bytes always give the same answer, whatever rows are known.
 
     Refuses with BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused.
@@ -62,9 +64,8 @@ def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, know
     whole = opened(body.removeprefix(BYTE_ORDER_MARK))
     _require_success(whole, mapping)
     pieces = cut(whole, mapping.paths.get("rows", ()))
-    rows = _read_rows(pieces.rows, known or {}, mapping, pieces.above)
-    readings = rows.readings.values()
-    flags, totals = Counter(map(_flags, readings)), _totals(readings)
+    rows = _read_rows(pieces.rows, known, mapping, pieces.above)
+    readings, flags, totals = rows.readings.values(), rows.sums.flags, rows.sums.totals
     anomalies: dict[AnomalyCode, int] = {code: _counted(flags, flag) for flag, code in FLAG_ANOMALIES.items()}
     is_mismatch = _differs(_head(whole, mapping, "root_today"), totals.today, len(readings))
     is_mismatch |= _differs(_head(whole, mapping, "root_week"), totals.week, len(readings))
@@ -80,7 +81,7 @@ def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, know
         anomalies={code: players for code, players in anomalies.items() if players},
         missing_columns=_missing_columns(readings),
         strange_keys=_strange_keys(readings, flags),
-        rows=rows.remembered,
+        known=rows.known,
         fresh=tuple(sorted(rows.fresh)),
     )
 
@@ -121,37 +122,65 @@ def _head(whole: Opened, mapping: FeedMapping, field: Field) -> object:
     return next(values_at(_member(whole, first), tuple(rest)), None)
 
 
-def _read_rows(texts: Sequence[bytes], known: Known, mapping: FeedMapping, above: int) -> _Rows:
+def _read_rows(texts: list[bytes], before: Known, mapping: FeedMapping, above: int) -> _Rows:
     """Read the rows that are not known, and settle on one reading for each uid."""
-    found = list(map(known.get, texts))
-    held: list[HeldRow] = []
-    fresh, not_remembered = set[str](), set[bytes]()
-    for number, reading in enumerate(found):
-        if reading is not None:
+    found, moved, gone = _match(texts, before)
+    held, fresh, forgotten = list[HeldRow](), set[str](), set[int]()
+    for place in moved:
+        if found[place]:
             continue
-        text = texts[number]
+        text = texts[place]
         if may_be_deep(text):  # judged each time: how deep is too deep depends on the shape of the body
             require_shallow(text, above)
-            not_remembered.add(text)
-        row = read_row(number + 1, text, mapping)
+            forgotten.add(place)
+        row = read_row(place + 1, text, mapping)
         if isinstance(row, HeldRow):
             held.append(row)
+            forgotten.add(place)
         else:
-            found[number] = row
+            found[place] = row
             fresh.add(row.uid)
-    accepted = list(filter(None, found))
-    readings = {reading.uid: reading for reading in accepted}
-    remembered = {text: reading for text, reading in zip(texts, found, strict=True) if reading is not None}
-    if len(readings) < len(accepted):
-        readings, doubled = _one_of_each(accepted)
+    came = [reading for place in moved if (reading := found[place])]
+    sums = before.sums.plus(gone, sign=-1).plus(came)
+    readings, settled = _by_uid(before, gone, came, found), sums
+    if len(readings) < sums.rows:
+        readings, doubled = _one_of_each(reading for reading in found if reading)
         fresh |= doubled
-        not_remembered |= {text for text, reading in remembered.items() if reading.uid in doubled}
-    for text in not_remembered:
-        remembered.pop(text, None)
-    return _Rows(readings, held, remembered, fresh)
+        forgotten |= {place for place, reading in enumerate(found) if reading and reading.uid in doubled}
+        settled = Sums().plus(readings.values())
+    for place in forgotten:
+        texts[place] = FORGOTTEN
+    return _Rows(readings, held, settled, fresh, Known(texts, found, readings, sums))
 
 
-def _one_of_each(accepted: Sequence[Reading]) -> tuple[dict[str, Reading], set[str]]:
+def _match(texts: Sequence[bytes], before: Known) -> tuple[list[Reading | None], list[int], list[Reading]]:
+    """What is known of each row, the places where it is another row than before, and what stood there.
+
+    Most rows stand where they stood, and are compared there; only the others are looked up.
+    """
+    size, size_before = len(texts), len(before.texts)
+    moved = [*compress(range(size), map(ne, texts, before.texts)), *range(size_before, size)]
+    left = [*moved[: bisect_left(moved, size_before)], *range(size, size_before)]
+    elsewhere = {before.texts[place]: before.found[place] for place in left}
+    found = [*before.found[:size], *[None] * (size - size_before)]
+    for place in moved:
+        found[place] = elsewhere.get(texts[place])
+    return found, moved, [reading for place in left if (reading := before.found[place])]
+
+
+def _by_uid(
+    before: Known, gone: Iterable[Reading], came: Iterable[Reading], found: Iterable[Reading | None]
+) -> dict[str, Reading]:
+    """The readings by uid; shorter than the rows when somebody stands in several."""
+    if len(before.readings) < before.sums.rows:
+        return {reading.uid: reading for reading in found if reading}
+    readings = dict(before.readings)
+    for reading in gone:
+        del readings[reading.uid]
+    return readings | {reading.uid: reading for reading in came}
+
+
+def _one_of_each(accepted: Iterable[Reading]) -> tuple[dict[str, Reading], set[str]]:
     """Of several rows with one uid that of the larger `all_time`; and who has several."""
     readings, doubled = dict[str, Reading](), set[str]()
     for reading in accepted:
@@ -173,17 +202,13 @@ def _known_all_time(reading: Reading) -> int:
     return -1 if reading.all_time is None else reading.all_time
 
 
-def _totals(readings: Iterable[Reading]) -> Totals:
-    return Totals(*(sum(filter(None, map(attrgetter(column), readings))) for column in COLUMNS))
-
-
 def _missing_columns(readings: Collection[Reading]) -> tuple[str, ...]:
     if not readings:
         return ()
     return tuple(name for name in COLUMNS if all(getattr(reading, name) is None for reading in readings))
 
 
-def _strange_keys(readings: Collection[Reading], flags: Counter[int]) -> tuple[str, ...]:
+def _strange_keys(readings: Collection[Reading], flags: Mapping[int, int]) -> tuple[str, ...]:
     """Keys that nobody reads and that stand in more than half of the rows."""
     if _counted(flags, Flag.STRANGE_KEYS) * 2 <= len(readings):
         return ()
@@ -191,7 +216,7 @@ def _strange_keys(readings: Collection[Reading], flags: Counter[int]) -> tuple[s
     return tuple(sorted(key for key, rows in found.items() if rows * 2 > len(readings)))
 
 
-def _counted(flags: Counter[int], flag: Flag) -> int:
+def _counted(flags: Mapping[int, int], flag: Flag) -> int:
     return sum(players for bits, players in flags.items() if bits & flag)
 
 

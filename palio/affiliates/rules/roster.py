@@ -6,7 +6,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from palio.affiliates.types import UNKNOWN, FeedId, Mark, Micro, Reading, SnapshotId
+from palio.affiliates.rules.payload import Known
+from palio.affiliates.types import UNKNOWN, FeedId, Mark, Micro, SnapshotId
 
 NUMBER_BYTES: Final = 8
 NUMBER_COLUMNS: Final = 4
@@ -49,7 +50,7 @@ class Columns:
 
     def all_time_of(self, no: int) -> Micro | None:
         """A player's last known total."""
-        return None if self.all_time[no] == UNKNOWN else Micro(self.all_time[no])
+        return None if self.all_time[no] == UNKNOWN else self.all_time[no]
 
     def knows(self, name: str) -> bool:
         """Is anything known in this column?"""
@@ -75,8 +76,8 @@ class Columns:
 class Roster:
     """What is known of a programme's players as of one applied snapshot.
 
-    `rows` holds the rows that this snapshot settled, by their bytes, as the mapping of `source` read them: a row that
-    comes again says nothing new. It is empty after a restart, which costs time and changes no result.
+    `known` are the rows that this snapshot settled, as the mapping of `source` read them: a row that comes again says
+    nothing new. It is empty after a restart, which costs time and changes no result.
     """
 
     snapshot_id: SnapshotId | None = None
@@ -86,7 +87,7 @@ class Roster:
     columns: Columns = field(default_factory=Columns)
     unlisted: AbstractSet[str] = frozenset()  # whoever is marked stale or quarantined
     source: tuple[FeedId, int] | None = None
-    rows: Mapping[bytes, Reading] = field(default_factory=dict, repr=False)
+    known: Known = field(default_factory=Known, repr=False)
 
     @property
     def players(self) -> int:

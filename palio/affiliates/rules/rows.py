@@ -19,6 +19,8 @@ COLUMNS: Final[Mapping[Field, tuple[str, ...]]] = {
 COLUMN_KEYS: Final = frozenset(alias for aliases in COLUMNS.values() for alias in aliases)
 ROW_KEYS: Final = COLUMN_KEYS | {*UIDS, *NAMES, "wagered"}
 ROW_BYTES_MAX: Final = 4_096
+COLUMN_LAG, ALL_TIME_MISSING = int(Flag.COLUMN_LAG), int(Flag.ALL_TIME_MISSING)  # bits of plain integers are fast
+NAME_CLEANED, STRANGE_KEYS = int(Flag.NAME_CLEANED), int(Flag.STRANGE_KEYS)
 
 
 def read_row(number: int, text: bytes, mapping: FeedMapping) -> Reading | HeldRow:
@@ -51,14 +53,14 @@ def _reading(uid: str, row: Mapping[str, object], mapping: FeedMapping) -> Readi
         raise NotBelievedError("no_values")
     flags, strange = 0, _strange_keys(row, mapping)
     if _is_above(today, week) or _is_above(week, month) or _is_above(month, all_time):
-        flags |= Flag.COLUMN_LAG
+        flags |= COLUMN_LAG
     if all_time is None:
-        flags |= Flag.ALL_TIME_MISSING
+        flags |= ALL_TIME_MISSING
     if was_cleaned:
-        flags |= Flag.NAME_CLEANED
+        flags |= NAME_CLEANED
     if strange:
-        flags |= Flag.STRANGE_KEYS
-    return Reading(uid, name, today, week, month, all_time, int(flags), strange)
+        flags |= STRANGE_KEYS
+    return Reading(uid, name, today, week, month, all_time, flags, strange)
 
 
 def _numbers(row: Mapping[str, object], mapping: FeedMapping) -> list[Micro | None]:
@@ -86,15 +88,13 @@ def _is_above(narrow: Micro | None, wide: Micro | None) -> bool:
 
 def _strange_keys(row: Mapping[str, object], mapping: FeedMapping) -> tuple[str, ...]:
     """Keys that nobody reads, those inside `wagered` with that word in front."""
-    strange: list[str] = []
-    if not row.keys() <= ROW_KEYS:
-        mapped = {path[0] for path in mapping.paths.values()}
-        strange += sorted(row.keys() - ROW_KEYS - mapped)
     wagered = row.get("wagered")
-    if isinstance(wagered, dict) and not wagered.keys() <= COLUMN_KEYS:
-        mapped = {path[1] for path in mapping.paths.values() if path[0] == "wagered" and len(path) > 1}
-        strange += sorted(f"wagered.{key}" for key in wagered.keys() - COLUMN_KEYS - mapped)
-    return tuple(strange)
+    inner = wagered.keys() if isinstance(wagered, dict) else frozenset()
+    if row.keys() <= ROW_KEYS and inner <= COLUMN_KEYS:
+        return ()
+    mapped = {".".join(path[:2]) for path in mapping.paths.values()} | {path[0] for path in mapping.paths.values()}
+    found = {*(row.keys() - ROW_KEYS), *(f"wagered.{key}" for key in inner - COLUMN_KEYS)}
+    return tuple(sorted(found - mapped))
 
 
 def written(reading: Reading) -> str:

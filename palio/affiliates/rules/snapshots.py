@@ -7,7 +7,8 @@ from typing import Final
 
 from palio.affiliates.rules.changes import Difference
 from palio.affiliates.rules.judgement import rows_listed, upstream_at
-from palio.affiliates.types import AnomalyCode, Arrival, Parsed, Reading, Snapshot, Suspicion, Totals
+from palio.affiliates.rules.payload import Parsed
+from palio.affiliates.types import AnomalyCode, Arrival, Reading, Snapshot, Suspicion, Totals
 
 ONE_INSTANT: Final = timedelta(microseconds=1)
 STANDING: Final[frozenset[AnomalyCode]] = frozenset(

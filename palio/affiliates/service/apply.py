@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from palio.affiliates import rules, sql
 from palio.affiliates.messages import SnapshotApplied, WagerCorrected, WagersAdvanced, WagerTotal
-from palio.affiliates.rules import Difference, Limits, Oddity, Roster
+from palio.affiliates.rules import Difference, Limits, Oddity, Parsed, Roster
 from palio.affiliates.service.pictures import keep_daily
 from palio.affiliates.service.rosters import remember_after_commit
 from palio.affiliates.types import (
@@ -20,8 +20,6 @@ from palio.affiliates.types import (
     HeldRow,
     HeldRowId,
     HeldState,
-    Micro,
-    Parsed,
     Reading,
     Snapshot,
     Suspicion,
@@ -171,8 +169,8 @@ async def _advanced_totals(tx: Tx, snapshot: Snapshot, difference: Difference) -
     month = snapshot.fetched_at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     totals = list[WagerTotal]()
     for user_id, all_time, of_month in await sql.list_linked_totals(tx, snapshot.programme_id, moved, month):
-        totals.append(WagerTotal(user_id, "ALL", Micro(all_time or 0), snapshot.as_of))
-        totals.append(WagerTotal(user_id, f"M:{month:%Y-%m}", Micro(of_month), snapshot.as_of))
+        totals.append(WagerTotal(user_id, "ALL", all_time or 0, snapshot.as_of))
+        totals.append(WagerTotal(user_id, f"M:{month:%Y-%m}", of_month, snapshot.as_of))
     return totals
 
 

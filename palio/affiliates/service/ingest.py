@@ -9,7 +9,7 @@ from uuid import UUID
 
 from palio.affiliates import rules, sql
 from palio.affiliates.errors import BadJson, OutOfOrder, ShapeUnknown
-from palio.affiliates.rules import Difference, FeedMapping, Roster
+from palio.affiliates.rules import Difference, FeedMapping, Known, Parsed, Roster
 from palio.affiliates.service.apply import applied, judge, save, tell
 from palio.affiliates.service.pictures import keep_daily
 from palio.affiliates.service.rosters import current_roster, remember_after_commit, remembered_roster
@@ -20,7 +20,6 @@ from palio.affiliates.types import (
     CycleState,
     Feed,
     FeedId,
-    Parsed,
     Payload,
     Programme,
     ProgrammeId,
@@ -126,7 +125,7 @@ async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Ro
     Refuses as `rules.parse` does.
     """
     mapping = await _mapping(tx, feed)
-    known = roster.rows if roster.source == (feed.id, feed.mapping_version) else {}
+    known = roster.known if roster.source == (feed.id, feed.mapping_version) else Known()
     return await asyncio.to_thread(rules.parse, body, content_type, mapping, known)
 
 

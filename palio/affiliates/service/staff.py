@@ -5,7 +5,7 @@ from datetime import datetime
 
 from palio.affiliates import rules, sql
 from palio.affiliates.errors import AlreadyDecided, NotReleasable, OutOfOrder
-from palio.affiliates.rules import CANONICAL
+from palio.affiliates.rules import CANONICAL, Parsed
 from palio.affiliates.service.apply import Judged, applied, judge, limits, save
 from palio.affiliates.service.ingest import read
 from palio.affiliates.service.rosters import current_roster
@@ -15,7 +15,6 @@ from palio.affiliates.types import (
     HeldRow,
     HeldRowId,
     HeldState,
-    Parsed,
     QuarantinedRow,
     Snapshot,
     SnapshotId,
@@ -110,7 +109,7 @@ async def _judge_released(tx: Tx, row: QuarantinedRow, feed: Feed, last: Snapsho
     if isinstance(reading, HeldRow):
         raise NotReleasable(reason=reading.reason)
     roster = await current_roster(tx, last=last)
-    parsed = Parsed("flat", {reading.uid: reading}, rows=roster.rows, fresh=(reading.uid,))
+    parsed = Parsed("flat", {reading.uid: reading}, known=roster.known, fresh=(reading.uid,))
     difference = rules.compare(
         parsed,
         roster,
