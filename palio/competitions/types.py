@@ -1,0 +1,354 @@
+"""Words of competitions. Amounts are units of an asset, scores are integers of the board's scale."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, NewType, TypeAlias
+from uuid import UUID
+
+from palio.kernel.ids import UserId
+from palio.kernel.settings import Setting
+
+CompetitionId = NewType("CompetitionId", UUID)
+EntrantId = NewType("EntrantId", int)
+ListId = NewType("ListId", int)
+
+Product: TypeAlias = Literal["quest", "race", "steps", "game", "custom"]
+Cadence: TypeAlias = Literal["daily", "weekly", "weekend", "monthly", "special"]
+Status: TypeAlias = Literal["draft", "upcoming", "live", "settling", "completed", "archived", "cancelled"]
+Phase: TypeAlias = Literal["collecting", "review", "paying"]
+TieRule: TypeAlias = Literal["share", "earliest"]
+EmptyRule: TypeAlias = Literal["redistribute", "keep"]
+LeftoverTo: TypeAlias = Literal["treasury", "house"]
+NoWinner: TypeAlias = Literal["treasury", "refund"]
+RewardStatus: TypeAlias = Literal["pending", "approved", "paid", "unclaimed", "withheld", "expired", "void"]
+EntrantKind: TypeAlias = Literal["user", "player", "team"]
+RuleKind: TypeAlias = Literal["bps", "fixed"]
+Split: TypeAlias = Literal["occupants", "places"]
+
+WHOLE_BPS = 10_000
+BANDS_MAX = 200
+SCORE_MAX = 9_000_000_000_000_000
+
+PAY_APPROVAL_ABOVE = Setting(
+    "competitions.pay_approval_above",
+    "money",
+    100_000,
+    "A pool above this needs a second person before it is paid",
+    unit="units of the prize asset",
+    low=0,
+    high=10**12,
+)
+TREASURY_BPS = Setting(
+    "competitions.treasury_bps",
+    "bps",
+    1_000,
+    "Share of paid contributions that goes to the treasury",
+    unit="bps",
+    low=0,
+    high=WHOLE_BPS,
+)
+UNCLAIMED_DAYS = Setting(
+    "competitions.unclaimed_d",
+    "int",
+    30,
+    "How long a prize waits for an entrant without a user",
+    unit="days",
+    low=1,
+    high=365,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Places `first` to `last` (None: everybody below) and their value: bps of the whole band, or units per place."""
+
+    first: int
+    last: int | None
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrizeRule:
+    """How a pool is split: `occupants` divides a band by those who stand in it, `places` by its size."""
+
+    kind: RuleKind
+    split: Split
+    bands: tuple[Band, ...]
+
+
+class Why(NamedTuple):
+    """The arithmetic behind one prize: exact fractions as text, places inclusive, units of the asset."""
+
+    first: int
+    last: int
+    head: str
+    exact: str
+    unit: int
+    tied: int = 1
+    shared: int = 0
+
+
+class Share(NamedTuple):
+    """What one place earns, and its shown rank."""
+
+    place: int
+    rank: int
+    amount: int
+    why: Why
+
+
+class Ranked(NamedTuple):
+    """One entrant in ranking order."""
+
+    place: int
+    rank: int
+    entrant_id: EntrantId
+
+
+@dataclass(frozen=True, slots=True)
+class NewCompetition:
+    """What is needed to make one; times are half-open, the pool is paid by the house."""
+
+    product: Product
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    prize_asset: str
+    guaranteed_pool: int
+    prize_rule: PrizeRule
+    cadence: Cadence = "special"
+    subject_ref: str | None = None
+    description: str = ""
+    rules_text: str = ""
+    tz: str = "UTC"
+    score_scale: int = 0
+    min_score: int = 0
+    allow_nonpositive: bool = False
+    treasury_bps: int = 1_000
+    tie_rule: TieRule = "share"
+    empty_rule: EmptyRule = "redistribute"
+    leftover_to: LeftoverTo = "treasury"
+    no_winner: NoWinner = "treasury"
+    grace_s: int = 0
+    review_h: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Competition:
+    """The header of a competition as it is stored."""
+
+    id: CompetitionId
+    product: Product
+    subject_ref: str | None
+    period_key: str | None
+    cadence: Cadence
+    title: str
+    description: str
+    rules_text: str
+    status: Status
+    phase: Phase | None
+    list_id: ListId
+    starts_at: datetime
+    ends_at: datetime
+    tz: str
+    score_scale: int
+    min_score: int
+    allow_nonpositive: bool
+    prize_asset: str
+    guaranteed_pool: int
+    treasury_bps: int
+    prize_rule: Mapping[str, object]
+    tie_rule: TieRule
+    empty_rule: EmptyRule
+    leftover_to: LeftoverTo
+    no_winner: NoWinner
+    grace_s: int
+    review_h: int
+    terms_hash: bytes | None
+    pool_final: int | None
+    standings_hash: bytes | None
+    paused_at: datetime | None
+    frozen_at: datetime | None
+    review_reasons: Sequence[str]
+    backdated_reason: str | None
+    evidence: Mapping[str, object]
+    created_at: datetime
+
+    @property
+    def pool_address(self) -> str:
+        """The ledger account that holds the prizes."""
+        return f"pool:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An entrant to be, as the product knows it; `label` only for those without a user."""
+
+    competition_id: CompetitionId
+    kind: EntrantKind
+    ref: str
+    user_id: UserId | None = None
+    label: str | None = None
+    via: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A change of one score. Its key and the time of the event together make it count once."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+    delta: int
+    key: str
+    happened_at: datetime
+    kind: Literal["score", "correction"] = "score"
+    facts: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """Take an entrant out of the ranking or let him back in; his score stays."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+    state: Literal["out", "in"]
+    key: str
+    happened_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The submission counts; the score is the entrant's after the whole batch."""
+
+    score: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The submission does not count, and why."""
+
+    code: str
+    facts: Mapping[str, object]
+
+
+Outcome: TypeAlias = Counted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a product must know before it writes rows of its own beside a submission."""
+
+    id: CompetitionId
+    status: Status
+    phase: Phase | None
+    paused_at: datetime | None
+    starts_at: datetime
+    ends_at: datetime
+    treasury_bps: int
+    list_id: ListId
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One entrant's score and who he is."""
+
+    entrant_id: EntrantId
+    kind: EntrantKind
+    ref: str
+    label: str | None
+    user_id: UserId | None
+    score: int
+    subscore: int
+    reached_at: datetime
+    qualified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One line of a board: `rank` is None for those below the line, `prize` in units of the asset."""
+
+    place: int
+    rank: int | None
+    entrant_id: EntrantId
+    kind: EntrantKind
+    ref: str
+    label: str | None
+    user_id: UserId | None
+    score: int
+    reached_at: datetime
+    qualified: bool
+    prize: int
+    reward_status: RewardStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The first rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now."""
+
+    rows: tuple[BoardRow, ...]
+    entrants: int
+    qualified: int
+    undistributed: int
+    is_provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """The prize of one entrant."""
+
+    entrant_id: EntrantId
+    place: int
+    rank: int
+    asset: str
+    amount: int
+    status: RewardStatus
+    user_id: UserId | None
+    transfer_id: UUID | None
+    claim_by: datetime | None
+    why: Mapping[str, object]
+    paid_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prize:
+    """What a frozen place is to be paid: the reward before its status is known."""
+
+    entrant_id: EntrantId
+    user_id: UserId | None
+    place: int
+    rank: int
+    amount: int
+    why: Why | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a prize."""
+
+    prize: Prize
+    status: RewardStatus
+    transfer_id: UUID | None
+    claim_by: datetime | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undistributed:
+    """The part of a pool that nobody won, and where it goes."""
+
+    competition_id: CompetitionId
+    amount: int
+    to_address: str
+    reason: str
+    transfer_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Amounts by place, in units, and what nobody would win."""
+
+    shares: tuple[Share, ...]
+    undistributed: int

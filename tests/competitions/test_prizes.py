@@ -1,0 +1,261 @@
+"""Allocation to the unit: the worked examples, the refusals, and a second plain implementation beside the first."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palio.competitions import errors
+from palio.competitions.rules import prizes
+from palio.competitions.types import Band, EmptyRule, PrizeRule, Split
+
+
+def rule(split: Split, *bands: tuple[int, int | None, int], kind: str = "bps") -> PrizeRule:
+    return PrizeRule(prizes.KINDS[kind], split, tuple(Band(*band) for band in bands))
+
+
+def places(*values: int, kind: str = "bps") -> PrizeRule:
+    return rule("places", *((place, place, value) for place, value in enumerate(values, 1)), kind=kind)
+
+
+R10 = places(5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
+QUEST = rule("occupants", (1, 1, 5000), (2, 13, 4000), (14, 50, 1000))
+THREE = places(5000, 3000, 2000)
+FIXED = places(500000, 250000, 100000, 50000, 35000, 25000, 15000, 12500, 7500, 5000, kind="fixed")
+OPEN = rule("occupants", (1, 1, 4000), (2, 2, 2000), (3, 3, 1500), (4, 10, 1500), (11, None, 1000))
+
+
+def paid(of: PrizeRule, pool: int, groups: Sequence[int], empty: EmptyRule) -> list[int]:
+    return [share.amount for share in prizes.allocate(of, pool=pool, groups=groups, empty_rule=empty)]
+
+
+@pytest.mark.parametrize(
+    ("of", "pool", "groups", "empty", "amounts"),
+    [
+        pytest.param(
+            R10,
+            50000,
+            [1, 3, *[1] * 7],
+            "keep",
+            [25000, 5000, 5000, 5000, 2500, 1875, 1875, 1250, 1250, 1250],
+            id="W1 three tied on rank 2",
+        ),
+        pytest.param(QUEST, 131500, [1] * 6, "redistribute", [73056, *[11689] * 4, 11688], id="W2 six of fifty"),
+        pytest.param(QUEST, 131500, [1] * 6, "keep", [65750, *[10520] * 5], id="W3 the rest is kept"),
+        pytest.param(
+            R10,
+            50000,
+            [*[1] * 9, 4],
+            "keep",
+            [25000, 7500, 5000, 2500, 2500, 1875, 1875, 1250, 1250, 313, 313, 312, 312],
+            id="W4 four tied on the last place",
+        ),
+        pytest.param(R10, 50000, [1] * 4, "keep", [25000, 7500, 5000, 2500], id="W5 four, keep"),
+        pytest.param(R10, 50000, [1] * 4, "redistribute", [31250, 9375, 6250, 3125], id="W5 four, redistribute"),
+        pytest.param(THREE, 1003, [2, 1], "keep", [402, 401, 200], id="W6 two tied on rank 1"),
+        pytest.param(THREE, 100, [3], "keep", [34, 33, 33], id="W7 all tied"),
+        pytest.param(THREE, 7, [1] * 3, "keep", [4, 2, 1], id="W7 seven units"),
+        pytest.param(R10, 1, [1] * 4, "redistribute", [1], id="W7 one unit, no rows for nothing"),
+        pytest.param(QUEST, 25001, [1] * 15, "redistribute", [12501, *[893] * 12, 892, 892], id="W8 levelled"),
+        pytest.param(
+            FIXED,
+            1000000,
+            [*[1] * 8, 3],
+            "keep",
+            [500000, 250000, 100000, 50000, 35000, 25000, 15000, 12500, 4167, 4167, 4166],
+            id="W9 fixed, three tied on rank 9",
+        ),
+        pytest.param(
+            FIXED, 1000000, [1] * 6, "keep", [500000, 250000, 100000, 50000, 35000, 25000], id="W10 fixed, six"
+        ),
+        pytest.param(
+            OPEN,
+            99999,
+            [1] * 14,
+            "redistribute",
+            [40000, 20000, 15000, *[2273] * 7, *[2272] * 4],
+            id="W11 open band, levelled",
+        ),
+        pytest.param(places(8000, 2000), 10000, [1, 2], "keep", [8000, 1000, 1000], id="80/20, the second place tied"),
+        pytest.param(THREE, 10000, [1, 3], "keep", [5000, 1667, 1667, 1666], id="50/30/20, three tied on rank 2"),
+        pytest.param(
+            R10,
+            50000,
+            [1] * 4 + [2] + [1] * 7,
+            "keep",
+            [25000, 7500, 5000, 2500, 2188, 2187, 1875, 1250, 1250, 1250],
+            id="two tied on rank 5",
+        ),
+        pytest.param(
+            R10,
+            50000,
+            [1] * 9 + [3],
+            "keep",
+            [25000, 7500, 5000, 2500, 2500, 1875, 1875, 1250, 1250, 417, 417, 416],
+            id="three tied on rank 10",
+        ),
+    ],
+)
+def test_worked_examples(of: PrizeRule, pool: int, groups: list[int], empty: EmptyRule, amounts: list[int]) -> None:
+    prizes.check(of, pool)
+    assert paid(of, pool, groups, empty) == amounts
+
+
+@pytest.mark.parametrize(
+    ("of", "pool", "groups", "empty", "undistributed"),
+    [
+        (R10, 50000, {2: 3}, "keep", 0),
+        (QUEST, 131500, {}, "keep", 13150),
+        (R10, 50000, {}, "keep", 10000),
+        (FIXED, 1000000, {}, "keep", 40000),
+    ],
+)
+def test_a_preview_names_what_nobody_would_win(
+    of: PrizeRule, pool: int, groups: dict[int, int], empty: EmptyRule, undistributed: int
+) -> None:
+    entrants = {0: 11, 13150: 6, 10000: 4, 40000: 6}[undistributed]
+    seen = prizes.preview_prizes(of, pool=pool, entrants=entrants, ties=groups, empty_rule=empty)
+    assert seen.undistributed == undistributed
+    assert sum(share.amount for share in seen.shares) == pool - undistributed
+
+
+def test_tied_entrants_share_the_rank_of_the_first_of_them() -> None:
+    shares = prizes.allocate(R10, pool=50000, groups=[1, 3, 1], empty_rule="keep")
+    assert [(share.place, share.rank) for share in shares] == [(1, 1), (2, 2), (3, 2), (4, 2), (5, 5)]
+    assert shares[1].why == (2, 2, "1500", "7500", 0, 3, 15000)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "facts"),
+    [
+        ([4250, 2000, 1500, 750, 600, 400, 275, 225, 175, 175], errors.PrizeSum, {"sum": 10350}),
+        (
+            [4250, 2000, 1250, 750, 500, 350, 250, 200, 200, 225],
+            errors.PrizeSum,
+            {"sum": 9975, "increasing": [10]},
+        ),
+        ([4000, 3000, 3000, 0], errors.PrizeShape, {}),
+        ([3000, 4000, 3000], errors.PrizeIncreasing, {"place": 2}),
+    ],
+)
+def test_rules_that_cannot_be_published(values: list[int], error: type[errors.PrizeSum], facts: object) -> None:
+    raw = prizes.written(places(*values))
+    with pytest.raises(error) as refused:
+        prizes.check(prizes.read(raw), 50000)
+    assert refused.value.facts.items() >= facts.items()
+
+
+def test_fixed_prizes_must_add_up_to_the_pool() -> None:
+    with pytest.raises(errors.PrizeSum) as refused:
+        prizes.check(places(10000, 8000, 6000, 5000, 4000, 3000, 2000, kind="fixed"), 40000)
+    assert refused.value.facts == {
+        "sum": 38000,
+        "expected": 40000,
+        "bands": [10000, 8000, 6000, 5000, 4000, 3000, 2000],
+    }
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        [],
+        {"kind": "proportional", "split": "places", "bands": []},
+        {"kind": "bps", "split": "places", "bands": []},
+        {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1}]},
+        {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10000.0}]},
+        {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": True}]},
+        {"kind": "bps", "split": "places", "bands": [{"from": 2, "to": 2, "value": 10000}]},
+        {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 0, "value": 10000}]},
+        {
+            "kind": "bps",
+            "split": "places",
+            "bands": [{"from": 1, "to": None, "value": 1}, {"from": 2, "to": 2, "value": 9}],
+        },
+        {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 1}] * 201},
+    ],
+)
+def test_what_cannot_be_read_as_bands_is_refused(raw: object) -> None:
+    with pytest.raises(errors.PrizeShape):
+        prizes.read(raw)
+
+
+def test_an_open_band_needs_occupants_who_share_it() -> None:
+    with pytest.raises(errors.PrizeShape):
+        prizes.check(rule("places", (1, 1, 5000), (2, None, 5000)), 100)
+
+
+def test_fixed_prizes_are_never_paid_from_a_smaller_pool() -> None:
+    with pytest.raises(errors.PoolShort):
+        prizes.allocate(FIXED, pool=999_999, groups=[1] * 10, empty_rule="keep")
+
+
+def test_what_is_written_reads_the_same() -> None:
+    assert prizes.read(prizes.written(OPEN)) == OPEN
+
+
+@st.composite
+def bps_rules(draw: st.DrawFn) -> PrizeRule:
+    """Any publishable rule: cuts of 10,000 sorted so that the share per head falls."""
+    sizes = draw(st.lists(st.integers(1, 8), min_size=1, max_size=8))
+    heads = sorted(draw(st.lists(st.integers(1, 60), min_size=len(sizes), max_size=len(sizes))), reverse=True)
+    values = [head * size for head, size in zip(heads, sizes, strict=True)]
+    values[0] += 10_000 - sum(values)
+    split: Split = draw(st.sampled_from(["occupants", "places"]))
+    bands, first = [], 1
+    for value, size in zip(values, sizes, strict=True):
+        bands.append((first, first + size - 1, value))
+        first += size
+    if split == "occupants" and draw(st.booleans()):
+        bands[-1] = (bands[-1][0], None, bands[-1][2])
+    return rule(split, *bands)
+
+
+def plain(of: PrizeRule, pool: int, groups: Sequence[int], empty: EmptyRule) -> list[int]:
+    """The same by the letter: one fraction per place, levelled until nothing rises."""
+    entrants = sum(groups)
+    bands = [range(band.first, min(band.last or entrants, entrants) + 1) for band in of.bands]
+    levels = [[[*taken], Fraction(0)] for taken in bands if taken]
+    for level, band in zip(levels, of.bands, strict=False):
+        size = len(level[0]) if of.split == "occupants" or band.last is None else band.last - band.first + 1
+        level[1] = Fraction(band.value * len(level[0]), size)
+    rising = True
+    while of.split == "occupants" and rising:
+        rising = False
+        for upper, lower in pairwise(levels):
+            if lower[1] / len(lower[0]) > upper[1] / len(upper[0]):
+                upper[0] += lower[0]
+                upper[1] += lower[1]
+                levels.remove(lower)
+                rising = True
+                break
+    whole = sum(weight for _, weight in levels) if empty == "redistribute" else Fraction(10_000)
+    exact = [pool * weight / len(taken) / whole for taken, weight in levels for _ in taken]
+    amounts = [int(share) for share in exact]
+    for place in range(int(sum(exact)) - sum(amounts)):
+        amounts[place] += 1
+    amounts += [0] * (entrants - len(amounts))
+    out = []
+    for size in groups:
+        mine, amounts = amounts[:size], amounts[size:]
+        out += [sum(mine) // size + (number < sum(mine) % size) for number in range(size)]
+    return out
+
+
+@given(bps_rules(), st.integers(1, 10**9), st.lists(st.integers(1, 9), max_size=30), st.booleans())
+def test_the_allocation_is_exact(of: PrizeRule, pool: int, groups: list[int], redistribute: bool) -> None:
+    empty: EmptyRule = "redistribute" if redistribute else "keep"
+    prizes.check(of, pool)
+    shares = prizes.allocate(of, pool=pool, groups=groups, empty_rule=empty)
+    amounts = [share.amount for share in shares]
+
+    assert amounts == [amount for amount in plain(of, pool, groups, empty) if amount]
+    assert sum(amounts) <= pool
+    assert not redistribute or not groups or sum(amounts) == pool
+    assert amounts == sorted(amounts, reverse=True)
+    for rank in {share.rank for share in shares}:
+        tied = [share.amount for share in shares if share.rank == rank]
+        assert max(tied) - min(tied) <= 1
