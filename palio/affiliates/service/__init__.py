@@ -5,7 +5,9 @@ from palio.affiliates.service.ingest import ensure_programme, ingest, note_refus
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
 from palio.affiliates.service.reads import (
     anomalies,
+    applied_snapshot,
     changes_since,
+    doubted_in,
     held_rows,
     links_many,
     listed_in,
@@ -21,11 +23,13 @@ from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, r
 
 __all__ = [
     "anomalies",
+    "applied_snapshot",
     "apply_anyway",
     "archive",
     "changes_since",
     "discard",
     "dismiss_row",
+    "doubted_in",
     "ensure_programme",
     "held_rows",
     "ingest",

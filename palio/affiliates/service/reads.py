@@ -48,6 +48,11 @@ async def snapshot_from(tx: Tx, *, programme_id: ProgrammeId, at: datetime) -> S
     return await sql.find_from(tx, programme_id, at)
 
 
+async def applied_snapshot(tx: Tx, *, snapshot_id: SnapshotId) -> SnapshotView:
+    """An applied snapshot by its id. Refuses with NoSuchSnapshot."""
+    return await sql.get_applied(tx, snapshot_id)
+
+
 async def changes_since(
     tx: Tx, *, programme_id: ProgrammeId, seq: int, through_seq: int, limit: int
 ) -> list[WagerChange]:
@@ -62,6 +67,11 @@ async def changes_since(
 async def listed_in(tx: Tx, *, snapshot_id: SnapshotId, uids: Sequence[str]) -> set[str]:
     """Which of these uids a snapshot shows; a snapshot that is not complete says nothing about who is missing."""
     return set(await sql.list_listed(tx, snapshot_id, uids))
+
+
+async def doubted_in(tx: Tx, *, snapshot_id: SnapshotId, uids: Sequence[str]) -> set[str]:
+    """Which of these uids a snapshot shows in a row that was not believed: they were there, with an unknown number."""
+    return set(await sql.list_doubted(tx, snapshot_id, uids))
 
 
 async def players_many(tx: Tx, player_ids: Sequence[PlayerId]) -> dict[PlayerId, Player]:

@@ -18,6 +18,7 @@ from palio.affiliates.types import (
     ProgrammeId,
     QuarantinedRow,
     Snapshot,
+    SnapshotId,
 )
 from palio.infra import db
 from palio.infra.arrays import Int8s, Texts
@@ -49,6 +50,15 @@ async def insert_held(tx: Tx, snapshot: Snapshot, rows: Sequence[HeldRow]) -> No
             Texts.of([row.row for row in rows]),
             Int8s.of([UNKNOWN if row.all_time is None else row.all_time for row in rows]),
         ),
+    )
+
+
+async def list_doubted(tx: Tx, snapshot_id: SnapshotId, uids: Sequence[str]) -> list[str]:
+    """Which of these uids stand in a held row of the snapshot."""
+    return await db.column(
+        tx,
+        "select distinct uid from affiliates.quarantine where snapshot_id = %s and uid = any (%s::text[])",
+        *(snapshot_id, Texts.of(list(uids))),
     )
 
 
