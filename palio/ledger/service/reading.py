@@ -11,6 +11,7 @@ from palio.ledger.sql import reading as sql
 from palio.ledger.types import (
     STATEMENT_LINES_DEFAULT,
     STATEMENT_LINES_MAX,
+    Asset,
     Cursor,
     Filter,
     Statement,
@@ -28,6 +29,11 @@ async def balance(tx: Tx, *, address: str, asset: str, at: datetime | None = Non
     if at is not None:
         return await sql.find_balance_at(tx, address, asset, at)
     return await sql.find_balance(tx, address, asset)
+
+
+async def assets(tx: Tx) -> list[Asset]:
+    """Every asset, with the decimal places in which its units are shown."""
+    return await sql.list_assets(tx)
 
 
 async def balances_many(tx: Tx, *, owner_ids: Sequence[UserId], asset: str) -> dict[UserId, int]:
