@@ -4,50 +4,78 @@ from palio.kernel.errors import Conflict, Invalid, NotFound
 
 
 class NoSuchCompetition(NotFound):
+    """There is no competition `competition_id`."""
+
     code = "competitions.no_such_competition"
 
 
 class PrizeShape(Invalid):
-    """The rule cannot be read as bands."""
+    """The prize rule cannot be read at `where`: expected is `expected`."""
 
     code = "competitions.prize_shape"
 
 
 class PrizeSum(Invalid):
-    """The bands do not add up to the whole pool."""
+    """The bands `bands` add up to `sum`, not to `expected`: change them until the whole pool is given away."""
 
     code = "competitions.prize_sum"
 
 
 class PrizeIncreasing(Invalid):
-    """A lower place would earn more than a higher one."""
+    """Place `place` would earn more than the place above it: no prize may be larger than the one before."""
 
     code = "competitions.prize_increasing"
 
 
 class WindowInvalid(Invalid):
+    """It would end at `ends_at`, which is not after its start at `starts_at`."""
+
     code = "competitions.window"
 
 
 class StartsInPast(Invalid):
-    """Only a product that has checked the right to backdate may publish a past start, and says why."""
+    """It would begin at `starts_at`, which has passed; a start in the past needs a stated reason."""
 
     code = "competitions.starts_in_past"
 
 
 class NotDraft(Conflict):
+    """Only a draft can be published; this one is `status`."""
+
     code = "competitions.not_draft"
 
 
+class NotUpcoming(Conflict):
+    """It cannot begin now: it is `status` and its start is `starts_at`."""
+
+    code = "competitions.not_upcoming"
+
+
 class NotLive(Conflict):
+    """It cannot end now: it is `status` and its end is `ends_at`."""
+
     code = "competitions.not_live"
 
 
 class NotCollecting(Conflict):
+    """Only a competition whose last scores are being collected can be frozen; this one is `status`."""
+
     code = "competitions.not_collecting"
 
 
+class NotInReview(Conflict):
+    """Only a frozen competition under review can be released; this one is `status`."""
+
+    code = "competitions.not_in_review"
+
+
+class ApprovalDue(Conflict):
+    """A pool of `pool` needs a second person; one may release up to `above` (competitions.pay_approval_above)."""
+
+    code = "competitions.approval_due"
+
+
 class PoolShort(Conflict):
-    """The pool account holds less than the fixed prizes promise."""
+    """The pool holds `pool`, but its fixed prizes promise `promised`: fund it first."""
 
     code = "competitions.pool_short"

@@ -22,6 +22,7 @@ EmptyRule: TypeAlias = Literal["redistribute", "keep"]
 LeftoverTo: TypeAlias = Literal["treasury", "house"]
 NoWinner: TypeAlias = Literal["treasury", "refund"]
 RewardStatus: TypeAlias = Literal["pending", "approved", "paid", "unclaimed", "withheld", "expired", "void"]
+Direction: TypeAlias = Literal["desc", "asc"]
 EntrantKind: TypeAlias = Literal["user", "player", "team"]
 RuleKind: TypeAlias = Literal["bps", "fixed"]
 Split: TypeAlias = Literal["occupants", "places"]
@@ -98,14 +99,6 @@ class Share(NamedTuple):
     why: Why
 
 
-class Ranked(NamedTuple):
-    """One entrant in ranking order."""
-
-    place: int
-    rank: int
-    entrant_id: EntrantId
-
-
 @dataclass(frozen=True, slots=True)
 class NewCompetition:
     """What is needed to make one; times are half-open, the pool is paid by the house."""
@@ -123,6 +116,7 @@ class NewCompetition:
     rules_text: str = ""
     tz: str = "UTC"
     score_scale: int = 0
+    direction: Direction = "desc"
     min_score: int = 0
     allow_nonpositive: bool = False
     treasury_bps: int = 1_000
@@ -173,7 +167,10 @@ class Competition:
     review_reasons: Sequence[str]
     backdated_reason: str | None
     evidence: Mapping[str, object]
+    cancel_reason: str | None
     created_at: datetime
+    updated_at: datetime
+    version: int
 
     @property
     def pool_address(self) -> str:
@@ -252,23 +249,45 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreRow:
-    """One entrant's score and who he is."""
+class Participant:
+    """An entrant in a competition."""
 
+    competition_id: CompetitionId
     entrant_id: EntrantId
+    state: Literal["active", "left", "disqualified"]
     kind: EntrantKind
-    ref: str
-    label: str | None
     user_id: UserId | None
+    label: str | None
+
+    @property
+    def owner_id(self) -> UserId | None:
+        """Whose private rows his receipts are: those of players and teams repeat public boards."""
+        return self.user_id if self.kind == "user" else None
+
+
+class Scored(NamedTuple):
+    """A stored receipt with the score of its entrant."""
+
+    list_id: ListId
+    entrant_id: EntrantId
+    key: str
+    happened_at: datetime
+    delta: int
     score: int
-    subscore: int
-    reached_at: datetime
-    qualified: bool
 
 
 @dataclass(frozen=True, slots=True)
-class BoardRow:
-    """One line of a board: `rank` is None for those below the line, `prize` in units of the asset."""
+class Score:
+    """The sum of an entrant's receipts, whether he is ranked or out."""
+
+    entrant_id: EntrantId
+    ref: str
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One entrant in ranking order, live or frozen; `rank` is None below the line."""
 
     place: int
     rank: int | None
@@ -278,8 +297,32 @@ class BoardRow:
     label: str | None
     user_id: UserId | None
     score: int
+    subscore: int
     reached_at: datetime
-    qualified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entrants:
+    """How many are on the list of a competition."""
+
+    id: CompetitionId
+    entrants: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many are on a list, and how many of them could win."""
+
+    entrants: int
+    qualified: int
+    total_score: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One line of a board with its prize in units of the asset: what it would be paid now, or what it won."""
+
+    standing: Standing
     prize: int
     reward_status: RewardStatus | None
 
@@ -314,36 +357,34 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class Prize:
-    """What a frozen place is to be paid: the reward before its status is known."""
+    """What a frozen place is to be paid, before it is known whether it can be; `why` is its arithmetic as JSON."""
 
     entrant_id: EntrantId
     user_id: UserId | None
     place: int
     rank: int
     amount: int
-    why: Why | None = None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a prize."""
+    """What became of a prize; `refusal` is why a wallet did not take it."""
 
     prize: Prize
     status: RewardStatus
     transfer_id: UUID | None
     claim_by: datetime | None
-    reason: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Undistributed:
+class Leftover:
     """The part of a pool that nobody won, and where it goes."""
 
-    competition_id: CompetitionId
     amount: int
     to_address: str
     reason: str
-    transfer_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,2 +1,267 @@
+-- One engine for everything that is ranked: windows, pools, scores with receipts, standings, rewards, archive.
+-- reviewed: no ledger row is written here; transfer ids are kept as plain values because transfers are partitioned.
 create schema competitions;
 grant usage on schema competitions to palio_app;
+
+create table competitions.boards (
+  id bigint generated always as identity primary key,
+  code text not null unique check (length(code) between 1 and 100),
+  metric text not null,
+  score_scale smallint not null default 0 check (score_scale between 0 and 6),
+  op text not null default 'add' check (op in ('add', 'best', 'last', 'set')),
+  direction text not null default 'desc' check (direction in ('desc', 'asc')),
+  has_subscore boolean not null default false,
+  periods text[] not null default '{ALL}',
+  tz text not null default 'UTC',
+  final_after_h int not null default 0 check (final_after_h >= 0),
+  competition_id uuid unique,
+  tie_rule text not null default 'share' check (tie_rule in ('share', 'earliest')),
+  segments text[] not null default '{}');
+
+create table competitions.lists (
+  id bigint generated always as identity primary key,
+  board_id bigint not null references competitions.boards,
+  period_key text not null,
+  starts_at timestamptz,
+  ends_at timestamptz,
+  state text not null default 'live' check (state in ('live', 'final')),
+  entrants int, -- counted when it is final: a live counter would lock every submission
+  final_at timestamptz,
+  unique (board_id, period_key));
+
+create table competitions.competitions (
+  id uuid primary key,
+  series_id uuid,
+  period_key text,
+  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly', 'special')),
+  product text not null check (product in ('quest', 'race', 'steps', 'game', 'custom')),
+  subject_ref text unique,
+  title text not null check (length(title) between 1 and 200),
+  description text not null default '',
+  rules_text text not null default '',
+  status text not null check (
+    status in ('draft', 'upcoming', 'live', 'settling', 'completed', 'archived', 'cancelled')),
+  phase text check (phase in ('collecting', 'review', 'paying')),
+  list_id bigint not null unique references competitions.lists,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  tz text not null default 'UTC',
+  join_mode text not null default 'auto' check (join_mode in ('auto', 'open', 'invite')),
+  entry_fee bigint not null default 0 check (entry_fee >= 0),
+  min_score bigint not null default 0,
+  allow_nonpositive boolean not null default false,
+  min_participants int check (min_participants > 0),
+  max_participants int check (max_participants > 0),
+  eligibility jsonb not null default '{}',
+  blackout_s int not null default 0 check (blackout_s >= 0),
+  prize_asset text not null,
+  guaranteed_pool bigint not null check (guaranteed_pool >= 0),
+  treasury_bps int not null check (treasury_bps between 0 and 10000),
+  prize_rule jsonb not null,
+  tie_rule text not null check (tie_rule in ('share', 'earliest')),
+  empty_rule text not null check (empty_rule in ('redistribute', 'keep')),
+  leftover_to text not null check (leftover_to in ('treasury', 'house', 'rollover')),
+  no_winner text not null check (no_winner in ('treasury', 'rollover', 'refund')),
+  results_visible text not null default 'live' check (results_visible in ('live', 'after_end')),
+  grace_s int not null check (grace_s between 0 and 86400),
+  collect_s int not null check (collect_s >= 0),
+  review_h int not null check (review_h between 0 and 336),
+  terms_hash bytea check (length(terms_hash) = 32),
+  pool_final bigint,
+  standings_hash bytea check (length(standings_hash) = 32),
+  paused_at timestamptz,
+  evidence jsonb not null default '{}',
+  cancel_reason text,
+  backdated_reason text,
+  created_by uuid,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  version int not null default 1,
+  unique (series_id, period_key),
+  check (starts_at < ends_at),
+  check ((phase is not null) = (status = 'settling')));
+alter table competitions.boards add foreign key (competition_id) references competitions.competitions;
+create index on competitions.competitions (product, status, starts_at);
+
+create table competitions.entrants (
+  id bigint generated always as identity primary key,
+  kind text not null check (kind in ('user', 'player', 'team')),
+  ref text not null,
+  user_id uuid,
+  label text check (length(label) <= 100),
+  country text,
+  unique (kind, ref));
+create index on competitions.entrants (user_id) where user_id is not null;
+
+create table competitions.participants (
+  competition_id uuid not null references competitions.competitions,
+  entrant_id bigint not null references competitions.entrants,
+  joined_at timestamptz not null,
+  via text not null,
+  fee_transfer_id uuid,
+  state text not null default 'active' check (state in ('active', 'left', 'disqualified')),
+  reason text,
+  decided_by uuid,
+  primary key (competition_id, entrant_id));
+
+-- No index on a score: every update stays on its page, and ranking is done at the freeze or in memory. The hot tables
+-- below name their list and entrant without foreign keys: the functions that write them have just locked the header.
+create table competitions.scores (
+  list_id bigint not null,
+  entrant_id bigint not null,
+  score bigint not null default 0,
+  subscore bigint not null default 0,
+  reached_at timestamptz not null default 'epoch',
+  submissions int not null default 0,
+  version bigint not null default 0,
+  set_version bigint,
+  state text not null default 'ranked' check (state in ('ranked', 'out')),
+  updated_at timestamptz not null,
+  primary key (list_id, entrant_id)) partition by hash (entrant_id);
+do $$ begin
+  for remainder in 0..15 loop
+    execute format('create table competitions.scores_%s partition of competitions.scores'
+      ' for values with (modulus 16, remainder %s) with (fillfactor = 60)', remainder, remainder);
+  end loop;
+end $$;
+
+-- The ranking, the same live and at the freeze: who qualifies first, then by score, subscore, time, entrant.
+create function competitions.ranked(competition uuid) returns table (
+  list_id bigint, place int, rank int, entrant_id bigint, score bigint, subscore bigint, reached_at timestamptz,
+  qualified boolean) language sql stable as $$
+  select list_id, (row_number() over strict_order)::int,
+    (case when qualified and tie_rule = 'share' then rank() over shown_order
+      when qualified then row_number() over strict_order end)::int,
+    entrant_id, score, subscore, reached_at, qualified
+  from (
+    select s.list_id, s.entrant_id, s.score, s.subscore, s.reached_at, c.tie_rule,
+      s.score >= c.min_score and (s.score > 0 or c.allow_nonpositive) as qualified,
+      case b.direction when 'asc' then s.score else -s.score end as worth
+    from competitions.competitions c
+    join competitions.lists l on l.id = c.list_id
+    join competitions.boards b on b.id = l.board_id
+    join competitions.scores s on s.list_id = c.list_id and s.state = 'ranked'
+    where c.id = competition) scored
+  window strict_order as (order by not qualified, worth, subscore, reached_at, entrant_id),
+    shown_order as (order by not qualified, worth, subscore) $$;
+
+create table competitions.receipts (
+  list_id bigint not null,
+  entrant_id bigint not null,
+  key text not null check (length(key) <= 200),
+  happened_at timestamptz not null,
+  kind text not null check (kind in ('score', 'correction', 'adjust', 'out', 'in')),
+  delta bigint not null default 0,
+  sub_delta bigint not null default 0,
+  value bigint,
+  facts jsonb check (length(facts::text) <= 2048),
+  owner_id uuid,
+  tx_id bigint not null default infra.tx_id(),
+  created_at timestamptz not null,
+  primary key (list_id, entrant_id, key, happened_at)) partition by range (happened_at);
+create index on competitions.receipts (list_id, tx_id);
+create table competitions.receipts_default partition of competitions.receipts default;
+insert into infra.partition_parents (parent, period, bound) values ('competitions.receipts', 'month', 'instant');
+
+create table competitions.contributions (
+  id uuid primary key,
+  competition_id uuid not null references competitions.competitions,
+  source text not null check (
+    source in ('user_payment', 'admin_fund', 'bonus_event', 'entry_fee', 'rollover', 'sponsor')),
+  asset text not null,
+  amount bigint not null check (amount > 0),
+  to_pool bigint not null check (to_pool >= 0),
+  to_treasury bigint not null check (to_treasury >= 0),
+  taken_back bigint not null default 0 check (taken_back between 0 and amount),
+  payer_id uuid,
+  from_address text not null,
+  ref text,
+  key text not null unique,
+  transfer_id uuid not null,
+  at timestamptz not null,
+  check (to_pool + to_treasury = amount));
+create index on competitions.contributions (competition_id);
+
+create table competitions.standings (
+  list_id bigint not null,
+  place int not null check (place > 0),
+  rank int check (rank <= place),
+  entrant_id bigint not null,
+  score bigint not null,
+  subscore bigint not null,
+  reached_at timestamptz not null,
+  qualified boolean not null,
+  primary key (list_id, place),
+  unique (list_id, entrant_id),
+  check (qualified = (rank is not null)));
+
+create table competitions.rewards (
+  competition_id uuid not null references competitions.competitions,
+  entrant_id bigint not null,
+  place int not null,
+  rank int not null,
+  asset text not null,
+  amount bigint not null check (amount > 0),
+  items jsonb not null default '[]',
+  status text not null check (status in ('pending', 'approved', 'paid', 'unclaimed', 'withheld', 'expired', 'void')),
+  user_id uuid,
+  transfer_id uuid,
+  claim_by timestamptz,
+  why jsonb not null,
+  paid_at timestamptz,
+  primary key (competition_id, entrant_id),
+  check ((status = 'paid') = (transfer_id is not null))) with (fillfactor = 80);
+create index on competitions.rewards (competition_id, place);
+create index on competitions.rewards (claim_by) where status = 'unclaimed';
+
+create table competitions.undistributed (
+  competition_id uuid primary key references competitions.competitions,
+  amount bigint not null check (amount > 0),
+  to_address text not null,
+  transfer_id uuid,
+  reason text not null);
+
+create table competitions.archives (
+  competition_id uuid primary key references competitions.competitions,
+  period_key text,
+  month int not null check (month between 1 and 12),
+  year int not null,
+  prize_pool bigint not null,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  participant_count int not null,
+  total_score numeric(38, 0) not null,
+  participants jsonb not null,
+  metadata jsonb not null,
+  created_at timestamptz not null);
+create index on competitions.archives (year, month);
+
+-- What a player paid or was given belongs to him; rows of entrants without a user repeat public boards.
+alter table competitions.receipts enable row level security;
+alter table competitions.receipts force row level security;
+create policy owner_sees on competitions.receipts for select to palio_app
+  using (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_writes on competitions.receipts for all to palio_app
+  using (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+  with check (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on competitions.receipts for all to palio_app
+  using ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+create policy without_owner on competitions.receipts for select to palio_app using (owner_id is null);
+
+alter table competitions.contributions enable row level security;
+alter table competitions.contributions force row level security;
+create policy owner_sees on competitions.contributions for select to palio_app
+  using (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_writes on competitions.contributions for all to palio_app
+  using (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+  with check (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on competitions.contributions for all to palio_app
+  using ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+
+grant select, insert, update on competitions.boards, competitions.lists, competitions.competitions,
+  competitions.entrants, competitions.participants, competitions.scores, competitions.contributions,
+  competitions.rewards, competitions.undistributed to palio_app;
+grant select, insert on competitions.receipts, competitions.standings, competitions.archives to palio_app;
+grant usage on all sequences in schema competitions to palio_app;

@@ -1,2 +1,76 @@
+-- What is special about a wager race: the stored snapshots that open and close it, and what is odd about its players.
 create schema races;
 grant usage on schema races to palio_app;
+
+create table races.races (
+  competition_id uuid primary key references competitions.competitions,
+  number bigint generated always as identity unique,
+  programme_id uuid not null,
+  series_id uuid,
+  linked_only boolean not null default false,
+  chained boolean not null default false,
+  previous_id uuid unique references races.races,
+  start_state text not null default 'waiting' check (start_state in ('waiting', 'exact', 'late', 'chained', 'staff')),
+  start_snapshot_id uuid,
+  start_seq bigint,
+  final_state text not null default 'waiting' check (final_state in ('waiting', 'exact', 'late', 'forced')),
+  final_snapshot_id uuid,
+  last_seq bigint not null default 0,
+  stage text not null default 'none' check (stage in ('none', 'waiting_final', 'computed', 'frozen', 'done')),
+  review_reasons text[] not null default '{}',
+  backdated_reason text check (length(backdated_reason) between 5 and 300),
+  gap_from timestamptz,
+  gap_to timestamptz,
+  leader_entrant bigint,
+  leader_told_at timestamptz,
+  created_at timestamptz not null,
+  check (chained = (previous_id is not null)),
+  check ((start_state = 'waiting') = (start_snapshot_id is null)),
+  check ((final_state = 'waiting') = (final_snapshot_id is null)));
+create index on races.races (programme_id) where stage <> 'done';
+
+-- Only players whose baseline is not simply their value in the stored start picture.
+create table races.baselines (
+  competition_id uuid not null references races.races,
+  player_id uuid not null,
+  value_micro bigint,
+  kind text not null check (kind in ('last_known', 'unknown', 'first_seen', 'zero', 'staff')),
+  snapshot_id uuid not null,
+  decision_id uuid,
+  primary key (competition_id, player_id),
+  check ((kind = 'unknown') = (value_micro is null)));
+
+create table races.decisions (
+  id uuid primary key,
+  competition_id uuid not null references races.races,
+  player_id uuid,
+  what text not null check (what in ('start_picture', 'final_picture', 'hold', 'release', 'backdate')),
+  before jsonb,
+  after jsonb,
+  reason text not null check (length(reason) between 5 and 500),
+  public_note text,
+  by uuid,
+  approval_id uuid,
+  at timestamptz not null);
+create index on races.decisions (competition_id);
+
+create table races.holds (
+  competition_id uuid not null references races.races,
+  player_id uuid not null,
+  reason text not null check (reason in ('first_seen_jump', 'stale', 'big_correction', 'dispute')),
+  facts jsonb not null,
+  state text not null default 'open' check (state in ('open', 'kept', 'from_zero', 'from_value', 'excluded')),
+  decision_id uuid,
+  primary key (competition_id, player_id));
+
+create table races.picture_log (
+  competition_id uuid not null references races.races,
+  at timestamptz not null,
+  event text not null check (event in ('waiting', 'chosen', 'late', 'replaced')),
+  snapshot_id uuid,
+  facts jsonb not null,
+  primary key (competition_id, at, event));
+
+grant select, insert, update on races.races, races.baselines, races.holds to palio_app;
+grant select, insert on races.decisions, races.picture_log to palio_app;
+grant usage on all sequences in schema races to palio_app;

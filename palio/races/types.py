@@ -1,13 +1,181 @@
 """Words of races: totals are integer micro-units, prizes are units of the prize asset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
+
+from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotView
+from palio.competitions.types import Cadence, CompetitionId, EntrantId, Phase, PrizeRule, RewardStatus, Status
+from palio.kernel.settings import Setting
 
 StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
 FinalState: TypeAlias = Literal["waiting", "exact", "late", "forced"]
+Stage: TypeAlias = Literal["none", "waiting_final", "computed", "frozen", "done"]
+BaselineKind: TypeAlias = Literal["picture", "last_known", "unknown", "first_seen", "zero", "staff"]
+HoldReason: TypeAlias = Literal["first_seen_jump", "stale", "big_correction", "dispute"]
+Waiting: TypeAlias = Literal["start_picture", "final_picture", "recompute", "review", "release"]
 Flag: TypeAlias = Literal["stale", "corrected", "held", "adjusted"]
+
+MICRO_PER_UNIT = 1_000_000
+
+PICTURE_TOLERANCE_S = Setting(
+    "races.picture_tolerance_s",
+    "duration",
+    1_800,
+    "How long before the start of a race the snapshot that opens it may have been fetched",
+    unit="s",
+    low=0,
+    high=7_200,
+)
+FINAL_LATE_S = Setting(
+    "races.final_late_s",
+    "duration",
+    7_200,
+    "From how long after the end and the grace on a final snapshot is late and keeps the payment waiting for a person",
+    unit="s",
+    low=0,
+    high=86_400,
+)
+BIG_CORRECTION_BPS = Setting(
+    "races.big_correction_bps",
+    "bps",
+    1_000,
+    "Part of a paid total that corrections may have taken away before a person must look",
+    unit="bps",
+    low=0,
+    high=10_000,
+)
+DEFAULT_MIN_WAGER = Setting(
+    "races.default_min_wager",
+    "int",
+    0,
+    "Minimum wager of a race that states none",
+    unit="units of the programme's currency",
+    low=0,
+    high=10**9,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRace:
+    """What is needed to make one: micro-units for the minimum, units of the asset for the pool; None: the default."""
+
+    title: str
+    programme: str
+    starts_at: datetime
+    ends_at: datetime
+    pool_asset: str
+    pool: int
+    prize_rule: PrizeRule
+    cadence: Cadence = "special"
+    description: str = ""
+    rules_text: str = ""
+    min_wager_micro: int | None = None
+    grace_s: int = 900
+    review_h: int = 24
+    previous: int | None = None
+    backdated_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """What is special about a race beside its competition; `last_seq` is the last snapshot that was submitted."""
+
+    competition_id: CompetitionId
+    number: int
+    programme_id: ProgrammeId
+    previous_id: CompetitionId | None
+    start_state: StartState
+    start_snapshot_id: SnapshotId | None
+    start_seq: int | None
+    final_state: FinalState
+    final_snapshot_id: SnapshotId | None
+    last_seq: int
+    stage: Stage
+    review_reasons: Sequence[str]
+    backdated_reason: str | None
+    gap_from: datetime | None
+    gap_to: datetime | None
+    leader_entrant: EntrantId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The snapshot that opens a race, and the time without data before a late one."""
+
+    state: StartState
+    snapshot: SnapshotView
+    gap_from: datetime | None = None
+    gap_to: datetime | None = None
+
+
+class Baseline(NamedTuple):
+    """Where a player's total begins, in micro-units; None while it is unknown."""
+
+    player_id: PlayerId
+    value_micro: int | None
+    kind: BaselineKind
+    snapshot_id: SnapshotId
+
+
+class Wager(NamedTuple):
+    """A change of one total: `before` is the baseline for a player's first."""
+
+    player_id: PlayerId
+    seq: int
+    snapshot_id: SnapshotId
+    at: datetime
+    before: int
+    after: int
+
+    @property
+    def delta(self) -> int:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What some changes of a feed mean for one race."""
+
+    wagers: tuple[Wager, ...]
+    entering: tuple[PlayerId, ...]
+    baselines: tuple[Baseline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A player whose number needs a decision of staff."""
+
+    player_id: PlayerId
+    reason: HoldReason
+    facts: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a race stands after its due steps; `steps` names what was done, `waits_for` what is missing."""
+
+    number: int
+    status: Status
+    phase: Phase | None
+    stage: Stage
+    steps: tuple[str, ...]
+    waits_for: Waiting | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the standings as staff see it: `rank` is None below the line, `prize` in units of the asset."""
+
+    place: int
+    rank: int | None
+    uid: str
+    name: str
+    total_micro: int
+    prize: int
+    reward_status: RewardStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +211,32 @@ class BoardRow:
     is_qualified: bool
     flags: tuple[Flag, ...] = ()
     reward_status: str | None = None
+    claim_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RaceLine:
+    """A race in a list of races: `races.recent(tx, *, limit)`, those that are on first, then the newest."""
+
+    competition_id: UUID
+    number: int
+    title: str
+    programme: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    asset: str
+    asset_scale: int
+    pool: int
+    entrants: int
 
 
 @dataclass(frozen=True, slots=True)
 class RaceView:
-    """What the race page shows. `rows` are the first of the board, the qualified ones before the others."""
+    """What the race page shows. `rows` are the first of the board, the qualified ones before the others.
+
+    `asset_scale` is how many decimal places the prize asset has; `version` and the two times are the competition's.
+    """
 
     competition_id: UUID
     number: int
@@ -81,3 +270,10 @@ class RaceView:
     standings_sha256: str | None
     undistributed: int
     seq: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    asset_scale: int
+    grace_s: int
+    review_h: int
+    cancel_reason: str | None = None

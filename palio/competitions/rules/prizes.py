@@ -1,8 +1,10 @@
 """Exact allocation of a pool over places, to the unit."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 from palio.competitions.errors import PoolShort, PrizeIncreasing, PrizeShape, PrizeSum
@@ -16,6 +18,7 @@ from palio.competitions.types import (
     RuleKind,
     Share,
     Split,
+    Standing,
     TieRule,
     Why,
 )
@@ -27,23 +30,23 @@ SPLITS: Mapping[str, Split] = {"occupants": "occupants", "places": "places"}
 def read(raw: object) -> PrizeRule:
     """The rule in a JSON object `{"kind", "split", "bands": [{"from", "to", "value"}]}`. Refuses with PrizeShape."""
     if not isinstance(raw, Mapping):
-        raise PrizeShape(expected="an object with kind, split and bands")
+        raise PrizeShape(where="rule", expected="an object with kind, split and bands")
     kind, split, bands = KINDS.get(str(raw.get("kind"))), SPLITS.get(str(raw.get("split"))), raw.get("bands")
     if kind is None or split is None:
-        raise PrizeShape(kinds=list(KINDS), splits=list(SPLITS))
+        raise PrizeShape(where="rule", expected=f"kind {' or '.join(KINDS)}, split {' or '.join(SPLITS)}")
     if not isinstance(bands, list) or not 0 < len(bands) <= BANDS_MAX:
-        raise PrizeShape(expected=f"1 to {BANDS_MAX} bands")
+        raise PrizeShape(where="bands", expected=f"1 to {BANDS_MAX} bands")
     return PrizeRule(kind, split, tuple(_contiguous(map(_band, bands))))
 
 
 def _band(raw: object) -> Band:
     if not isinstance(raw, Mapping) or not raw.keys() >= {"from", "to", "value"}:
-        raise PrizeShape(expected='bands {"from", "to", "value"}', got=str(raw))
+        raise PrizeShape(where=f"band {raw}", expected='{"from", "to", "value"}')
     first, last, value = raw["from"], raw["to"], raw["value"]
     if type(first) is not int or type(value) is not int or (last is not None and type(last) is not int):
-        raise PrizeShape(expected="whole numbers", got=str(raw))
+        raise PrizeShape(where=f"band {raw}", expected="whole numbers")
     if value <= 0 or (last is not None and last < first):
-        raise PrizeShape(expected="from ≤ to and value > 0", got=str(raw))
+        raise PrizeShape(where=f"band {raw}", expected="from ≤ to and value > 0")
     return Band(first, last, value)
 
 
@@ -52,7 +55,7 @@ def _contiguous(bands: Iterable[Band]) -> Iterator[Band]:
     due: int | None = 1
     for band in bands:
         if band.first != due:
-            raise PrizeShape(expected_from=due, got=band.first)
+            raise PrizeShape(where=f"place {band.first}", expected=f"a band that begins at place {due}")
         yield band
         due = band.last + 1 if band.last else None
 
@@ -66,7 +69,7 @@ def written(rule: PrizeRule) -> dict[str, object]:
 def check(rule: PrizeRule, pool: int) -> None:
     """Accept a rule that can be published for this pool. Refuses with PrizeShape, PrizeSum and PrizeIncreasing."""
     if places_of(rule) is None and (rule.kind, rule.split) != ("bps", "occupants"):
-        raise PrizeShape(expected="an open last band only where occupants share it")
+        raise PrizeShape(where="the last band", expected="an end, since only occupants can share an open band of bps")
     total = sum(band.value if rule.kind == "bps" else band.value * _size(band) for band in rule.bands)
     whole = WHOLE_BPS if rule.kind == "bps" else pool
     rises = list(_rises(rule))
@@ -191,9 +194,32 @@ def _shares_of_group(rank: int, places: Sequence[tuple[int, Why]], people: int) 
         yield Share(rank + number, rank, each + unit, why._replace(unit=unit))
 
 
+@lru_cache(maxsize=4096)
+def explained(why: Why) -> str:
+    """The arithmetic of a prize as JSON, as rewards keep it; neighbours in a band share one."""
+    band = {"from": why.first, "to": why.last}
+    facts = {"band": band, "head": why.head, "exact": why.exact, "unit": why.unit}
+    return json.dumps(facts if why.tied == 1 else {**facts, "tied": why.tied, "shared": why.shared})
+
+
 def groups_of(ranks: Iterable[int]) -> list[int]:
     """Sizes of the groups of equal rank, in order."""
     return [len(list(tied)) for _, tied in groupby(ranks)]
+
+
+def provisional(
+    rule: PrizeRule, *, pool: int, rows: Sequence[Standing], tied_below: int, qualified: int, empty_rule: EmptyRule
+) -> list[Share]:
+    """What the first rows of a live board would earn if it ended now.
+
+    `tied_below` counts those who share the rank of the last row but are not among the rows. Whoever follows may be
+    tied or not: that changes nobody's prize above.
+    """
+    groups = groups_of(row.rank for row in rows if row.rank is not None)
+    if groups:
+        groups[-1] += tied_below
+    groups += [1] * (qualified - sum(groups))
+    return allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule)
 
 
 def preview_prizes(

@@ -1,0 +1,58 @@
+"""What competitions tell: ids, codes and public figures."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from palio.kernel.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionPublished(Event):
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionWentLive(Event):
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionFrozen(Event):
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionCompleted(Event):
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RewardPaid(Event):
+    competition: UUID
+    entrant: int
+    user: UUID
+    rank: int
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardUnclaimed(Event):
+    competition: UUID
+    entrant: int
+    user: None
+    rank: int
+    asset: str
+    amount: int

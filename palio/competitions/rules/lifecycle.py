@@ -1,0 +1,107 @@
+"""What a competition may do when: publishing, the clock, submissions, the way from freeze to payment."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from palio.competitions.errors import NotDraft, StartsInPast, WindowInvalid
+from palio.competitions.types import SCORE_MAX, Competition, CompetitionId, Gate, NewCompetition, Refused, Submission
+
+AHEAD_MAX = timedelta(minutes=5)
+REWARDS_AT_ONCE_MAX = 100_000
+FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when its last score is in
+
+
+def check_window(new: NewCompetition) -> None:
+    """Accept a window that ends after it starts. Refuses with WindowInvalid."""
+    if new.starts_at >= new.ends_at:
+        raise WindowInvalid(starts_at=new.starts_at.isoformat(), ends_at=new.ends_at.isoformat())
+
+
+def check_publishing(competition: Competition, now: datetime, backdated_reason: str | None) -> None:
+    """Accept a draft that begins later, or earlier for a stated reason. Refuses with NotDraft, StartsInPast."""
+    if competition.status != "draft":
+        raise NotDraft(status=competition.status)
+    if competition.starts_at <= now and not backdated_reason:
+        raise StartsInPast(starts_at=competition.starts_at.isoformat(), now=now.isoformat())
+
+
+def terms_hash(competition: Competition) -> bytes:
+    """SHA-256 of the terms that can no longer change once it is live, as JSON with sorted keys and no blanks."""
+    terms = {
+        "product": competition.product,
+        "starts_at": competition.starts_at.isoformat(),
+        "prize_asset": competition.prize_asset,
+        "guaranteed_pool": competition.guaranteed_pool,
+        "treasury_bps": competition.treasury_bps,
+        "prize_rule": competition.prize_rule,
+        "min_score": competition.min_score,
+        "allow_nonpositive": competition.allow_nonpositive,
+        "tie_rule": competition.tie_rule,
+        "empty_rule": competition.empty_rule,
+        "leftover_to": competition.leftover_to,
+        "no_winner": competition.no_winner,
+    }
+    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def told(competition: Competition) -> tuple[CompetitionId, str, str | None, str | None]:
+    """What every event of a competition says of it."""
+    return competition.id, competition.product, competition.subject_ref, competition.period_key
+
+
+def judge(item: Submission, gate: Gate | None, participant_state: str | None, now: datetime) -> Refused | None:
+    """Why a submission does not count, or None. Whatever a client says, the window decides."""
+    if type(item.delta) is not int or abs(item.delta) > SCORE_MAX or not item.key:
+        return Refused("competitions.invalid", {"key": item.key})
+    if gate is None:
+        return Refused("competitions.no_such_competition", {"competition_id": str(item.competition_id)})
+    if not takes_scores(gate):
+        return Refused("competitions.not_live", {"status": gate.status})
+    if gate.paused_at:
+        return Refused("competitions.paused", {"since": gate.paused_at.isoformat()})
+    if not gate.starts_at <= item.happened_at < gate.ends_at or item.happened_at > now + AHEAD_MAX:
+        return Refused("competitions.outside_window", {"happened_at": item.happened_at.isoformat()})
+    if participant_state == "disqualified":
+        return Refused("competitions.disqualified", {})
+    if participant_state != "active":
+        return Refused("competitions.not_entered", {})
+    return None
+
+
+def takes_scores(gate: Gate) -> bool:
+    """Whether scores can still change: while it runs, and while its last ones are collected."""
+    return gate.status == "live" or gate.phase == "collecting"
+
+
+def freezes_by_clock(competition: Competition, now: datetime) -> bool:
+    """Whether the time for late scores of a product without closing figures of its own is over."""
+    return competition.product in FROZEN_BY_CLOCK and now >= competition.ends_at + timedelta(
+        seconds=competition.grace_s
+    )
+
+
+def may_pay(competition: Competition, *, now: datetime, approval_above: int) -> bool:
+    """Whether a frozen competition may be paid without a person: reviewed long enough, nothing odd, pool not large."""
+    if competition.frozen_at is None or competition.review_reasons:
+        return False
+    reviewed = now >= competition.frozen_at + timedelta(hours=competition.review_h)
+    return reviewed and not needs_approval(competition, approval_above)
+
+
+def needs_approval(competition: Competition, above: int) -> bool:
+    """Whether a second person must release the payment: the limit is in units of USD, and nothing is converted."""
+    return competition.prize_asset == "USD" and (competition.pool_final or 0) > above
+
+
+def leftover_address(competition: Competition, *, has_winners: bool) -> str:
+    """Where the undistributed part of the pool goes; `house:prizes` funded every pool so far."""
+    to_treasury = competition.leftover_to == "treasury" if has_winners else competition.no_winner == "treasury"
+    return "treasury:main" if to_treasury else "house:prizes"
+
+
+def month_of(competition: Competition) -> tuple[int, int]:
+    """Year and month of the archive: those in which it began, in its own time zone."""
+    started = competition.starts_at.astimezone(ZoneInfo(competition.tz))
+    return started.year, started.month

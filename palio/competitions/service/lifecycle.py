@@ -1,0 +1,77 @@
+"""Making a competition and moving it along the clock until its scores are in."""
+
+from datetime import datetime
+
+from palio import ledger
+from palio.competitions import sql
+from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
+from palio.competitions.messages import CompetitionPublished, CompetitionWentLive
+from palio.competitions.rules import lifecycle, prizes
+from palio.competitions.types import Competition, CompetitionId, NewCompetition
+from palio.infra import outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId, new_id
+
+
+async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now: datetime) -> CompetitionId:
+    """Make a draft with a board of its own. Refuses with WindowInvalid."""
+    lifecycle.check_window(new)
+    competition_id = CompetitionId(new_id())
+    await sql.insert_competition(tx, competition_id, new, prizes.written(new.prize_rule), created_by, now)
+    return competition_id
+
+
+async def publish(
+    tx: Tx, *, competition_id: CompetitionId, now: datetime, backdated_reason: str | None = None
+) -> Competition:
+    """Announce a draft: its terms are hashed and the promised pool moves into escrow.
+
+    A start in the past needs a reason, and a product that has checked who may state one.
+    Refuses with NoSuchCompetition, NotDraft, StartsInPast, PrizeShape, PrizeSum, PrizeIncreasing.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    lifecycle.check_publishing(competition, now, backdated_reason)
+    prizes.check(prizes.read(competition.prize_rule), competition.guaranteed_pool)
+    await sql.update_published(tx, competition_id, lifecycle.terms_hash(competition), backdated_reason, now)
+    await _fund(tx, competition, now)
+    await outbox.send(tx, CompetitionPublished(*lifecycle.told(competition)))
+    return await lock(tx, competition_id=competition_id)
+
+
+async def _fund(tx: Tx, competition: Competition, now: datetime) -> None:
+    if not competition.guaranteed_pool:
+        return
+    key, asset, amount = f"comp:{competition.id}:fund", competition.prize_asset, competition.guaranteed_pool
+    legs = (("house:prizes", asset, -amount), (competition.pool_address, asset, amount))
+    posted = await ledger.post(tx, ledger.Post(key, "competitions.fund", legs), now=now)
+    await sql.insert_contribution(tx, new_id(), competition, key, posted.transfer_id, now)
+
+
+async def start(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Competition:
+    """Upcoming becomes live at its time. Refuses with NoSuchCompetition, NotUpcoming."""
+    competition = await lock(tx, competition_id=competition_id)
+    if competition.status != "upcoming" or now < competition.starts_at:
+        raise NotUpcoming(status=competition.status, starts_at=competition.starts_at.isoformat())
+    await sql.update_status(tx, competition_id, "live", None, now)
+    await outbox.send(tx, CompetitionWentLive(*lifecycle.told(competition)))
+    return await lock(tx, competition_id=competition_id)
+
+
+async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Competition:
+    """Live becomes settling at its time: the product collects its last scores.
+
+    Waits for submissions under way; none of them can pass this step. Refuses with NoSuchCompetition, NotLive.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    if competition.status != "live" or now < competition.ends_at:
+        raise NotLive(status=competition.status, ends_at=competition.ends_at.isoformat())
+    await sql.update_status(tx, competition_id, "settling", "collecting", now)
+    return await lock(tx, competition_id=competition_id)
+
+
+async def lock(tx: Tx, *, competition_id: CompetitionId) -> Competition:
+    """The header, ours until the transaction ends. Refuses with NoSuchCompetition."""
+    competition = await sql.lock_competition(tx, competition_id)
+    if competition is None:
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return competition

@@ -1,0 +1,130 @@
+"""What others may know: headers, boards, standings, prize lists."""
+
+from collections.abc import Mapping, Sequence
+
+from palio.competitions import sql
+from palio.competitions.errors import NoSuchCompetition
+from palio.competitions.rules import prizes
+from palio.competitions.types import (
+    Board,
+    BoardRow,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    EntrantKind,
+    Reward,
+    Score,
+    Standing,
+)
+from palio.infra.db import Tx
+
+ROWS_MAX = 1_000
+REWARDS_MAX = 100_000
+
+
+async def get_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, Competition]:
+    """The headers of at most 1,000 competitions; those that do not exist are missing."""
+    return {found.id: found for found in await sql.list_competitions(tx, competition_ids)}
+
+
+async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
+    """The header of one. Refuses with NoSuchCompetition."""
+    found = await get_many(tx, [competition_id])
+    if not found:
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return found[competition_id]
+
+
+async def top(tx: Tx, *, competition_id: CompetitionId, limit: int) -> Board:
+    """The first rows of the ranking, at most 1,000, each with its prize: provisional until the freeze.
+
+    Refuses with NoSuchCompetition.
+    """
+    competition = await get(tx, competition_id=competition_id)
+    limit = min(limit, ROWS_MAX)
+    return await (_frozen if competition.standings_hash else _live)(tx, competition, limit)
+
+
+async def _live(tx: Tx, competition: Competition, limit: int) -> Board:
+    rows = await sql.list_ranked(tx, competition.id, limit)
+    counts = await sql.count_scores(tx, competition.id)
+    rule = prizes.read(competition.prize_rule)
+    shares = prizes.provisional(
+        rule,
+        pool=competition.guaranteed_pool,
+        rows=rows,
+        tied_below=await _tied_below(tx, competition, rows),
+        qualified=counts.qualified,
+        empty_rule=competition.empty_rule,
+    )
+    amounts = {share.place: share.amount for share in shares}
+    return Board(
+        rows=tuple(BoardRow(row, amounts.get(row.place, 0), None) for row in rows),
+        entrants=counts.entrants,
+        qualified=counts.qualified,
+        undistributed=competition.guaranteed_pool - sum(amounts.values()),
+        is_provisional=True,
+    )
+
+
+async def _tied_below(tx: Tx, competition: Competition, rows: Sequence[Standing]) -> int:
+    if competition.tie_rule == "earliest" or not rows or rows[-1].rank is None:
+        return 0
+    shown = sum(row.rank == rows[-1].rank for row in rows)
+    return await sql.count_tied(tx, competition.list_id, rows[-1]) - shown
+
+
+async def _frozen(tx: Tx, competition: Competition, limit: int) -> Board:
+    rows = await sql.list_standings(tx, competition.list_id, limit)
+    counts = await sql.count_scores(tx, competition.id)
+    won = {reward.entrant_id: reward for reward in await sql.list_rewards(tx, competition.id, limit)}
+    left = await sql.find_undistributed(tx, competition.id)
+    return Board(
+        rows=tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows),
+        entrants=counts.entrants,
+        qualified=counts.qualified,
+        undistributed=left.amount if left else 0,
+        is_provisional=False,
+    )
+
+
+def _row(standing: Standing, reward: Reward | None) -> BoardRow:
+    return BoardRow(standing, reward.amount if reward else 0, reward.status if reward else None)
+
+
+async def standings(tx: Tx, *, competition_id: CompetitionId, limit: int) -> list[Standing]:
+    """The frozen ranking in place order; empty before the freeze. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    return await sql.list_standings(tx, competition.list_id, limit)
+
+
+async def rewards(tx: Tx, *, competition_id: CompetitionId) -> list[Reward]:
+    """The prize list in place order, at most 100,000 rows; empty before the freeze."""
+    return await sql.list_rewards(tx, competition_id, REWARDS_MAX)
+
+
+async def scores(tx: Tx, *, competition_id: CompetitionId) -> list[Score]:
+    """Every score of a competition, for the product that recomputes them. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    return await sql.list_scores(tx, competition.list_id)
+
+
+async def counts_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, int]:
+    """How many entrants are on the lists of at most 1,000 competitions."""
+    return await sql.count_entrants(tx, competition_ids)
+
+
+async def entered(
+    tx: Tx, *, competition_id: CompetitionId, kind: EntrantKind, refs: Sequence[str]
+) -> Mapping[str, EntrantId]:
+    """Those of the refs that have a score already, whether they are ranked or out."""
+    return {score.ref: score.entrant_id for score in await sql.list_entered(tx, competition_id, kind, refs)}
+
+
+async def corrections(
+    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId]
+) -> Mapping[EntrantId, int]:
+    """By how much scores of at most 1,000 entrants were lowered by corrections. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    lowered = await sql.sum_corrections(tx, competition.list_id, entrant_ids)
+    return {score.entrant_id: score.score for score in lowered}

@@ -1,0 +1,224 @@
+"""From the last score to the last prize: close, freeze, review, pay, finish. Every step can be repeated."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from palio import ledger
+from palio.competitions import sql
+from palio.competitions.errors import ApprovalDue, NotCollecting, NotInReview
+from palio.competitions.messages import CompetitionCompleted, CompetitionFrozen, RewardPaid, RewardUnclaimed
+from palio.competitions.rules import lifecycle, prizes
+from palio.competitions.service.lifecycle import close, lock
+from palio.competitions.types import (
+    PAY_APPROVAL_ABOVE,
+    UNCLAIMED_DAYS,
+    Competition,
+    CompetitionId,
+    Leftover,
+    Prize,
+    Settled,
+)
+from palio.infra import audit, outbox, settings
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor
+
+PAID_PER_STEP_MAX = 10_000
+
+log = structlog.get_logger()
+
+
+async def freeze(
+    tx: Tx, *, competition_id: CompetitionId, evidence: Mapping[str, object], now: datetime
+) -> Competition:
+    """Write standings, pool and prizes once and for all; a second freeze returns what the first one wrote.
+
+    Without review, approval or oddity the prizes are paid in the same transaction. `evidence` is public;
+    its `review_reasons` (a list of words) keep the payment waiting for a person.
+    Refuses with NoSuchCompetition, NotCollecting, PoolShort.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    if competition.standings_hash:
+        return competition
+    if competition.phase != "collecting":
+        raise NotCollecting(status=competition.status, phase=competition.phase)
+    entrants = await sql.insert_standings(tx, competition_id)
+    await sql.update_list_final(tx, competition.list_id, entrants, now)
+    pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
+    digest = await sql.hash_standings(tx, competition.list_id)
+    won = await _allocate(tx, competition, pool)
+    await sql.update_frozen(tx, competition_id, pool_final=pool, standings_hash=digest, evidence=evidence, now=now)
+    await outbox.send(tx, CompetitionFrozen(*lifecycle.told(competition)))
+    return await _pay_or_wait(tx, await lock(tx, competition_id=competition_id), won, now)
+
+
+async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
+    """The prizes of the frozen standings; what nobody won is noted with the place where it goes."""
+    rule = prizes.read(competition.prize_rule)
+    qualified = (await sql.count_scores(tx, competition.id)).qualified
+    winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
+    groups = prizes.groups_of(standing.rank for standing in winners if standing.rank)
+    shares = prizes.allocate(
+        rule, pool=pool, groups=groups + [1] * (qualified - len(winners)), empty_rule=competition.empty_rule
+    )
+    left = pool - sum(share.amount for share in shares)
+    if left:
+        address = lifecycle.leftover_address(competition, has_winners=qualified > 0)
+        await sql.insert_undistributed(
+            tx, competition.id, Leftover(left, address, "empty_places" if qualified else "no_winner")
+        )
+    return [
+        Prize(winner.entrant_id, winner.user_id, share.place, share.rank, share.amount, prizes.explained(share.why))
+        for winner, share in zip(winners, shares, strict=False)
+    ]
+
+
+async def _pay_or_wait(tx: Tx, competition: Competition, won: Sequence[Prize], now: datetime) -> Competition:
+    above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+    at_once = lifecycle.may_pay(competition, now=now, approval_above=above)
+    if not at_once or len(won) > lifecycle.REWARDS_AT_ONCE_MAX:
+        await sql.insert_rewards(tx, competition, [Settled(prize, "pending", None, None) for prize in won], now)
+        return competition
+    await sql.insert_rewards(tx, competition, await _pay(tx, competition, won, now), now)
+    await _finish(tx, competition, now)
+    return await lock(tx, competition_id=competition.id)
+
+
+async def settle(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> bool:
+    """Do the next due step of a settlement; False when nothing is due. A product freezes its own competitions.
+
+    Refuses with NoSuchCompetition.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    if competition.status == "live" and now >= competition.ends_at:
+        await close(tx, competition_id=competition_id, now=now)
+        return True
+    if competition.phase == "collecting" and lifecycle.freezes_by_clock(competition, now):
+        await freeze(tx, competition_id=competition_id, evidence={}, now=now)
+        return True
+    if competition.phase == "review":
+        above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+        if not lifecycle.may_pay(competition, now=now, approval_above=above):
+            return False
+        await _release(tx, competition, now)
+        return True
+    if competition.phase == "paying":
+        return await _pay_next(tx, competition, now)
+    return False
+
+
+async def release(tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason: str, now: datetime) -> None:
+    """Let a member of staff end the review, whatever was odd; the payment follows at the next step.
+
+    Refuses with NoSuchCompetition, NotInReview, ApprovalDue.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    if competition.phase != "review":
+        raise NotInReview(status=competition.status, phase=competition.phase)
+    above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+    if lifecycle.needs_approval(competition, above):
+        raise ApprovalDue(pool=competition.pool_final, above=above)
+    await _release(tx, competition, now)
+    await audit.record(
+        tx,
+        actor=actor,
+        action="competition.release",
+        entity_type="competition",
+        entity_id=str(competition_id),
+        changes={"phase": ("review", "paying")},
+        reason=reason,
+    )
+
+
+async def _release(tx: Tx, competition: Competition, now: datetime) -> None:
+    await sql.update_approved(tx, competition.id)
+    await sql.update_status(tx, competition.id, "settling", "paying", now)
+
+
+async def _pay_next(tx: Tx, competition: Competition, now: datetime) -> bool:
+    approved = await sql.lock_approved(tx, competition.id, PAID_PER_STEP_MAX)
+    if not approved:
+        return await _finish(tx, competition, now)
+    await sql.update_rewards(tx, competition.id, await _pay(tx, competition, approved, now), now)
+    return True
+
+
+async def _pay(tx: Tx, competition: Competition, won: Sequence[Prize], now: datetime) -> list[Settled]:
+    """Move prizes from the pool into wallets; keys make a second payment impossible.
+
+    An entrant without user leaves his prize in the pool until it is claimed, a refusing wallet until staff decide.
+    """
+    payments = [
+        ledger.Payment(
+            key=f"comp:{competition.id}:reward:{prize.entrant_id}",
+            owner=prize.user_id,
+            amount=prize.amount,
+            metadata={"competition": str(competition.id), "rank": prize.rank},
+        )
+        for prize in won
+        if prize.user_id
+    ]
+    outcomes: list[ledger.Outcome] = []
+    if payments:
+        outcomes = await ledger.fan_out(
+            tx,
+            source=competition.pool_address,
+            asset=competition.prize_asset,
+            kind="competitions.prize",
+            rows=payments,
+            now=now,
+        )
+    unclaimed_days = await settings.exact(tx, UNCLAIMED_DAYS)
+    claim_by = now + timedelta(days=unclaimed_days)
+    answers = iter(outcomes)
+    settled = [_settled(prize, next(answers) if prize.user_id else None, claim_by) for prize in won]
+    await outbox.send(tx, *filter(None, (_told(competition, reward) for reward in settled)))
+    return settled
+
+
+def _settled(prize: Prize, outcome: ledger.Outcome | None, claim_by: datetime) -> Settled:
+    if outcome is None:
+        return Settled(prize, "unclaimed", None, claim_by)
+    if isinstance(outcome, ledger.Posted):
+        return Settled(prize, "paid", outcome.transfer_id, None)
+    return Settled(prize, "withheld", None, None, refusal=outcome.code)
+
+
+def _told(competition: Competition, reward: Settled) -> RewardPaid | RewardUnclaimed | None:
+    prize = reward.prize
+    if reward.status == "paid" and prize.user_id:
+        return RewardPaid(
+            competition.id, prize.entrant_id, prize.user_id, prize.rank, competition.prize_asset, prize.amount
+        )
+    if reward.status == "unclaimed":
+        return RewardUnclaimed(
+            competition.id, prize.entrant_id, None, prize.rank, competition.prize_asset, prize.amount
+        )
+    return None
+
+
+async def _finish(tx: Tx, competition: Competition, now: datetime) -> bool:
+    """Send what nobody won where it belongs and complete, if the pool holds exactly what is still owed."""
+    left = await sql.find_undistributed(tx, competition.id)
+    pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
+    owed = await sql.sum_kept(tx, competition.id) + (left.amount if left else 0)
+    if pool != owed:
+        log.error("a pool does not hold what it owes", competition=str(competition.id), pool=pool, owed=owed)
+        await sql.update_status(tx, competition.id, "settling", "paying", now)
+        return False
+    if left:
+        await _return(tx, competition, left, now)
+    year, month = lifecycle.month_of(competition)
+    await sql.insert_archive(tx, competition.id, year, month, now)
+    await sql.update_status(tx, competition.id, "completed", None, now)
+    await outbox.send(tx, CompetitionCompleted(*lifecycle.told(competition)))
+    return True
+
+
+async def _return(tx: Tx, competition: Competition, left: Leftover, now: datetime) -> None:
+    asset = competition.prize_asset
+    legs = ((competition.pool_address, asset, -left.amount), (left.to_address, asset, left.amount))
+    post = ledger.Post(f"comp:{competition.id}:leftover", "competitions.leftover", legs)
+    posted = await ledger.post(tx, post, now=now)
+    await sql.update_undistributed(tx, competition.id, posted.transfer_id)

@@ -1,0 +1,1 @@
+"""Pure decisions of races: what may be made, which pictures count, what lies between them."""

@@ -1,0 +1,44 @@
+"""How races look: prizes by places, pictures, lines, marks."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from palio.affiliates.types import Player, SnapshotView
+from palio.competitions.types import BoardRow, PrizeRule, Share
+from palio.races.types import Flag, Line, Picture, PrizePlaces
+
+
+def places_of(rule: PrizeRule) -> int:
+    """How many places a rule pays."""
+    return rule.bands[-1].last or rule.bands[-1].first
+
+
+def prize_places(shares: Sequence[Share]) -> tuple[PrizePlaces, ...]:
+    """Neighbouring places that pay the same, as one line."""
+    runs = [list(run) for _, run in groupby(shares, key=lambda share: share.amount)]
+    return tuple(PrizePlaces(run[0].place, run[-1].place, run[0].amount) for run in runs)
+
+
+def picture(snapshot: SnapshotView) -> Picture:
+    """A stored snapshot as everybody sees it."""
+    return Picture(snapshot.id, snapshot.seq, snapshot.fetched_at, snapshot.as_of, snapshot.sha256.hex())
+
+
+def flags(*, is_stale: bool, is_corrected: bool, is_held: bool) -> tuple[Flag, ...]:
+    """The marks of a row of the board."""
+    marks: list[tuple[Flag, bool]] = [("stale", is_stale), ("corrected", is_corrected), ("held", is_held)]
+    return tuple(flag for flag, applies in marks if applies)
+
+
+def line(row: BoardRow, player: Player) -> Line:
+    """A row of the board as staff see it."""
+    standing = row.standing
+    return Line(
+        place=standing.place,
+        rank=standing.rank,
+        uid=player.uid,
+        name=player.name or f"Player {player.uid[-4:]}",
+        total_micro=standing.score,
+        prize=row.prize,
+        reward_status=row.reward_status,
+    )

@@ -1,0 +1,202 @@
+"""What a race may be: its window, its prizes in the forms people write them, the whole of a specification."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TypeAlias, TypeVar
+
+from palio.competitions.types import Band, Cadence, Competition, PrizeRule
+from palio.races.errors import ChainGap, PrizePrecision, ReasonMissing, SpecInvalid, WindowInvalid
+from palio.races.types import NewRace, Race
+
+WINDOW_MIN, WINDOW_MAX = timedelta(minutes=10), timedelta(days=366)
+PLACES_MAX = 200
+RACES_OPEN_MAX = 20
+TITLE_MAX, TEXT_MAX = 200, 20_000
+REASON_MIN, REASON_MAX = 5, 300
+GRACE_S_MAX, REVIEW_H_MAX = 86_400, 336
+AMOUNT_MAX = 9_007_199_254_740_991
+NUMBER = re.compile(r"[0-9]{1,16}(\.[0-9]{1,12})?")
+CADENCES: Mapping[str, Cadence] = {
+    "daily": "daily",
+    "weekly": "weekly",
+    "weekend": "weekend",
+    "monthly": "monthly",
+    "special": "special",
+}
+DEFAULT_BPS = (5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
+
+Read = TypeVar("Read")
+ReadRule: TypeAlias = Callable[[object], PrizeRule]  # competitions.read_prize_rule
+
+
+def by_place(values: Sequence[int], kind: str = "bps") -> PrizeRule:
+    """One band per place, in bps of the pool or in units."""
+    bands = tuple(Band(place, place, value) for place, value in enumerate(values, 1))
+    return PrizeRule("fixed" if kind == "fixed" else "bps", "places", bands)
+
+
+def percents(values: Mapping[int, Decimal]) -> PrizeRule:
+    """The rule behind percentages by place: trailing zeros dropped. Refuses with PrizePrecision, SpecInvalid."""
+    places = sorted(values)
+    while places and not values[places[-1]]:
+        places.pop()
+    if places != list(range(1, len(places) + 1)) or not places:
+        raise SpecInvalid(field="prizes", expected="a percentage for each place from 1 on")
+    for place in places:
+        if (values[place] * 100) % 1:
+            raise PrizePrecision(place=place, value=str(values[place]))
+    return by_place([int(values[place] * 100) for place in places])
+
+
+def check(new: NewRace) -> None:
+    """Accept what a race may be, whatever the present state. Refuses with WindowInvalid, SpecInvalid."""
+    if not WINDOW_MIN <= new.ends_at - new.starts_at <= WINDOW_MAX:
+        raise WindowInvalid(starts_at=new.starts_at.isoformat(), ends_at=new.ends_at.isoformat())
+    last = new.prize_rule.bands[-1].last
+    if last is None or last > PLACES_MAX:
+        raise SpecInvalid(field="prizes", expected=f"bands that end at place {PLACES_MAX} or before")
+
+
+def check_backdating(new: NewRace, now: datetime) -> str | None:
+    """The reason for a start in the past; None for a start to come. Refuses with ReasonMissing."""
+    if new.starts_at > now:
+        return None
+    reason = (new.backdated_reason or "").strip()
+    if not REASON_MIN <= len(reason) <= REASON_MAX:
+        raise ReasonMissing(starts_at=new.starts_at.isoformat())
+    return reason
+
+
+def check_chain(new: NewRace, previous: Race, before: Competition, programme_id: object) -> None:
+    """Accept a race that begins where the previous one of its programme ends. Refuses with ChainGap."""
+    if before.ends_at != new.starts_at or previous.programme_id != programme_id or before.status == "cancelled":
+        raise ChainGap(previous=previous.number, ends_at=before.ends_at.isoformat())
+
+
+def read(body: object, *, read_rule: ReadRule) -> NewRace:
+    """A race as it is written in JSON, numbers as int or Decimal. Refuses with SpecInvalid, PrizePrecision, PrizeShape.
+
+    `title`, `starts_at`, `ends_at` and `pool` must be there; `programme`, `prizes`, `min_wager_micro` (or `min_wager`
+    in units), `cadence`, `description`, `rules_text`, `grace_s`, `review_h`, `previous` (the number of the race it is
+    chained to) and `backdated_reason` may be.
+    """
+    if not isinstance(body, Mapping):
+        raise SpecInvalid(field="specification", expected="a JSON object")
+    fields = dict(body)
+    asset, pool = _take(fields, "pool", _money)
+    minimum = _take(fields, "min_wager", _micro, None)
+    new = NewRace(
+        title=_take(fields, "title", _text(1, TITLE_MAX)),
+        programme=_take(fields, "programme", _text(2, 40), "default"),
+        starts_at=_take(fields, "starts_at", _instant),
+        ends_at=_take(fields, "ends_at", _instant),
+        pool_asset=asset,
+        pool=pool,
+        prize_rule=_take(fields, "prizes", _prizes(read_rule), by_place(DEFAULT_BPS)),
+        cadence=_take(fields, "cadence", _cadence, "special"),
+        description=_take(fields, "description", _text(0, TEXT_MAX), ""),
+        rules_text=_take(fields, "rules_text", _text(0, TEXT_MAX), ""),
+        min_wager_micro=_take(fields, "min_wager_micro", _whole(0, AMOUNT_MAX), minimum),
+        grace_s=_take(fields, "grace_s", _whole(0, GRACE_S_MAX), 900),
+        review_h=_take(fields, "review_h", _whole(0, REVIEW_H_MAX), 24),
+        previous=_take(fields, "previous", _whole(1, AMOUNT_MAX), None),
+        backdated_reason=_take(fields, "backdated_reason", _text(0, REASON_MAX), None),
+    )
+    if fields:
+        raise SpecInvalid(field=min(map(str, fields)), expected="left out: no such field is known")
+    return new
+
+
+def _take(fields: dict[str, object], name: str, read_value: Callable[[object], Read], *default: Read) -> Read:
+    """Read a field and cross it off; without a default it must be there. Null is absent."""
+    value = fields.pop(name, None)
+    if value is None and default:
+        return default[0]
+    try:
+        return read_value(value)
+    except ValueError as problem:
+        raise SpecInvalid(field=name, expected=str(problem)) from None
+
+
+def _text(low: int, high: int) -> Callable[[object], str]:
+    def read_text(value: object) -> str:
+        if not isinstance(value, str) or not low <= len(value.strip()) <= high or "\0" in value:
+            raise ValueError(f"a text of {low} to {high} characters")
+        return value.strip()
+
+    return read_text
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def read_whole(value: object) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return read_whole
+
+
+def _instant(value: object) -> datetime:
+    try:
+        instant = datetime.fromisoformat(str(value))
+    except ValueError:
+        instant = None
+    if not isinstance(value, str) or instant is None or instant.tzinfo is None:
+        raise ValueError("a time with its offset, like 2025-03-26T08:30:00Z")
+    return instant
+
+
+def _cadence(value: object) -> Cadence:
+    found = CADENCES.get(str(value))
+    if found is None:
+        raise ValueError(" or ".join(CADENCES))
+    return found
+
+
+def _number(value: object) -> Decimal:
+    """A finite number, written as one or as text of digits and one point."""
+    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not NUMBER.fullmatch(text):
+        raise ValueError("a number, like 2.5")
+    return Decimal(text)
+
+
+def _scaled(value: object, scale: int, example: str) -> int:
+    number = _number(value).scaleb(scale)
+    if number % 1 or not 0 <= number <= AMOUNT_MAX:
+        raise ValueError(f"an amount with at most {scale} decimal places, like {example}")
+    return int(number)
+
+
+def _micro(value: object) -> int:
+    return _scaled(value, 6, "10.000000")
+
+
+def _money(value: object) -> tuple[str, int]:
+    """`{"asset", "amount"}` in units of the asset, or an amount of dollars like 500.00."""
+    if not isinstance(value, Mapping):
+        asset, amount = "USD", _scaled(value, 2, "500.00") if value is not None else 0
+    elif value.keys() != {"asset", "amount"} or not isinstance(value["asset"], str):
+        raise ValueError('{"asset": "USD", "amount": 50000}')
+    else:
+        asset, amount = value["asset"], _whole(1, AMOUNT_MAX)(value["amount"])
+    if not amount:
+        raise ValueError('more than nothing: 500.00, or {"asset": "USD", "amount": 50000}')
+    return asset, amount
+
+
+def _prizes(read_rule: ReadRule) -> Callable[[object], PrizeRule]:
+    """A list or map of percentages by place, or a rule of bands (its split is `places` where none is given)."""
+
+    def read_prizes(value: object) -> PrizeRule:
+        if isinstance(value, list):
+            return percents({place: _number(percent) for place, percent in enumerate(value, 1)})
+        if isinstance(value, Mapping) and "kind" in value:
+            return read_rule({"split": "places", **value})
+        if isinstance(value, Mapping) and all(str(place).isdecimal() for place in value):
+            return percents({int(place): _number(percent) for place, percent in value.items()})
+        raise ValueError('percentages like [50, 30, 20] or {"1": 50, "2": 30, "3": 20}, or a rule with kind and bands')
+
+    return read_prizes

@@ -1,0 +1,138 @@
+"""The picture that closes a race, the totals anew, and the freeze with its evidence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from palio import affiliates, competitions
+from palio.affiliates.types import PlayerId, ReadingAt, SnapshotView
+from palio.competitions.types import BoardRow, Competition, EntrantId
+from palio.infra import outbox, settings
+from palio.infra.db import Tx
+from palio.races import sql
+from palio.races.messages import RaceHeld
+from palio.races.rules import pictures, totals
+from palio.races.types import BIG_CORRECTION_BPS, FINAL_LATE_S, Baseline, Hold, Race
+
+ROWS_MAX = 1_000  # more than places and their ties
+
+log = structlog.get_logger()
+
+
+async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:
+    """Choose the picture that closes a race, if it has been fetched: never is a race settled on missing data."""
+    due_at = pictures.final_due_at(competition.ends_at, competition.grace_s)
+    snapshot = await affiliates.snapshot_from(tx, programme_id=race.programme_id, at=due_at)
+    if snapshot is None or race.start_snapshot_id is None:
+        return False
+    state = pictures.final_state(snapshot.fetched_at, due_at=due_at, late_s=settings.value(FINAL_LATE_S))
+    await sql.update_final(tx, race.competition_id, state, snapshot.id)
+    event = "late" if state == "late" else "chosen"
+    await sql.insert_picture_event(tx, race.competition_id, event, snapshot, "final", now)
+    keep_until = now + timedelta(hours=competition.review_h) + pictures.KEPT
+    await affiliates.keep_pictures_many(
+        tx, [(snapshot_id, "race", keep_until) for snapshot_id in (race.start_snapshot_id, snapshot.id)]
+    )
+    return True
+
+
+async def freeze(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:
+    """Compute all totals anew and freeze them if they are what was submitted; otherwise nothing is frozen."""
+    book = await _read(tx, race)
+    if wrong := await _differences(tx, race, book):
+        if "recompute_mismatch" not in race.review_reasons:
+            log.error("recomputed totals differ", race=race.number, players=len(wrong), first=str(min(wrong)))
+            reasons = [*race.review_reasons, "recompute_mismatch"]
+            await sql.update_stage(tx, race.competition_id, race.stage, reasons)
+        return False
+    reasons, evidence = await _judge(tx, race, competition, book)
+    await sql.update_stage(tx, race.competition_id, "frozen", reasons)
+    await competitions.freeze(tx, competition_id=competition.id, evidence=evidence, now=now)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """The two pictures of a race and what is not simply in them."""
+
+    start: SnapshotView
+    final: SnapshotView
+    before: Mapping[PlayerId, ReadingAt]
+    after: Mapping[PlayerId, ReadingAt]
+    exceptions: Mapping[PlayerId, Baseline]
+
+
+async def _read(tx: Tx, race: Race) -> _Book:
+    assert race.start_snapshot_id and race.final_snapshot_id  # noqa: S101, PT018 - both are chosen by now
+    ids = [race.start_snapshot_id, race.final_snapshot_id]
+    start, final = [await affiliates.applied_snapshot(tx, snapshot_id=snapshot_id) for snapshot_id in ids]
+    before, after = [
+        await affiliates.readings_at(tx, programme_id=race.programme_id, snapshot_id=snapshot_id) for snapshot_id in ids
+    ]
+    exceptions = await sql.list_baselines(tx, race.competition_id, None)
+    return _Book(start, final, before, after, exceptions)
+
+
+async def _differences(tx: Tx, race: Race, book: _Book) -> dict[PlayerId, int]:
+    scores = await competitions.scores(tx, competition_id=race.competition_id)
+    submitted = {PlayerId(UUID(score.ref)): score.score for score in scores}
+    return totals.differences(totals.recompute(book.before, book.after, book.exceptions), submitted)
+
+
+async def _judge(tx: Tx, race: Race, competition: Competition, book: _Book) -> tuple[list[str], dict[str, object]]:
+    """What a person must look at before the payment, and the evidence of the freeze."""
+    board = await competitions.top(tx, competition_id=race.competition_id, limit=ROWS_MAX)
+    paid = {PlayerId(UUID(row.standing.ref)): row for row in board.rows if row.prize}
+    lowered = await _lowered(tx, race, list(paid.values()))
+    held = await _hold_stale(tx, race, [player_id for player_id in paid if book.after[player_id].kind == "stale"])
+    reasons = {
+        "late_start": race.start_state == "late",
+        "late_final": race.final_state == "late",
+        "staff_start": race.start_state == "staff",
+        "open_hold": any(hold.player_id in paid and hold.reason != "stale" for hold in held),
+        "stale_in_paid_place": any(book.after[player_id].kind == "stale" for player_id in paid),
+        "big_correction": any(_is_big(row, lowered) for row in paid.values()),
+    }
+    due = [reason for reason, applies in reasons.items() if applies]
+    return due, {
+        "start": _evidence(book.start, race.start_state),
+        "final": _evidence(book.final, race.final_state),
+        "baselines": totals.baselines_digest(book.before.values(), book.exceptions),
+        "corrections": {str(entrant_id): micro for entrant_id, micro in lowered.items()},
+        "holds": [{"player": str(hold.player_id), "reason": hold.reason} for hold in held],
+        "decisions": await sql.list_decisions(tx, race.competition_id),
+        "terms_hash": (competition.terms_hash or b"").hex(),
+        "review_reasons": due,
+    }
+
+
+async def _lowered(tx: Tx, race: Race, paid: Sequence[BoardRow]) -> Mapping[EntrantId, int]:
+    entrant_ids = [row.standing.entrant_id for row in paid]
+    return await competitions.corrections(tx, competition_id=race.competition_id, entrant_ids=entrant_ids)
+
+
+def _is_big(row: BoardRow, lowered: Mapping[EntrantId, int]) -> bool:
+    limit_bps = settings.value(BIG_CORRECTION_BPS)
+    return totals.is_big(lowered.get(row.standing.entrant_id, 0), row.standing.score, limit_bps)
+
+
+async def _hold_stale(tx: Tx, race: Race, player_ids: Sequence[PlayerId]) -> list[Hold]:
+    """Hold those who vanished from the feed and would be paid; answers everybody who is held."""
+    if player_ids:
+        new = await sql.insert_holds(tx, race.competition_id, [Hold(found, "stale", {}) for found in player_ids])
+        await outbox.send(tx, *(RaceHeld(race.competition_id, hold.player_id, hold.reason) for hold in new))
+    return await sql.list_open_holds(tx, race.competition_id)
+
+
+def _evidence(snapshot: SnapshotView, state: str) -> dict[str, object]:
+    return {
+        "state": state,
+        "snapshot": str(snapshot.id),
+        "seq": snapshot.seq,
+        "fetched_at": snapshot.fetched_at.isoformat(),
+        "as_of": snapshot.as_of.isoformat(),
+        "sha256": snapshot.sha256.hex(),
+    }

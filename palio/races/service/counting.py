@@ -1,0 +1,172 @@
+"""Turning changes of a feed into scores: one batch per race, whatever the number of snapshots in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+
+from palio import affiliates, competitions
+from palio.affiliates.types import Flag, PlayerId, SnapshotView, WagerChange
+from palio.competitions.types import Admission, Competition, EntrantId, Refused, Submission
+from palio.infra import outbox, realtime
+from palio.infra.db import Tx
+from palio.races import sql
+from palio.races.messages import RaceHeld, RaceStandingsChanged
+from palio.races.rules import pictures, totals
+from palio.races.types import Hold, Plan, Race, Wager
+
+CHANGES_MAX = 50_000  # of one look at a feed
+BATCH_MAX = 10_000
+
+Item = TypeVar("Item")
+
+log = structlog.get_logger()
+
+
+async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:
+    """Submit what the feed has changed since the last look, up to the picture that closes the race; False if nothing.
+
+    The header and the race are locked by the caller.
+    """
+    newest = await _newest(tx, race, competition)
+    if race.start_snapshot_id is None or newest is None or race.last_seq >= newest.seq:
+        return False
+    seq, counted = race.last_seq, 0
+    while seq < newest.seq and (changes := await _changes(tx, race, seq, newest.seq)):
+        counted += await _count(tx, race, competition, changes, now)
+        seq = changes[-1].seq
+    leader = await _leader(tx, race)
+    await sql.update_last_seq(tx, race.competition_id, newest.seq, leader)
+    await outbox.send(tx, RaceStandingsChanged(race.competition_id, newest.seq))
+    facts = {"seq": newest.seq, "as_of": newest.as_of.isoformat(), "changed": counted, "leader": leader}
+    realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
+    return True
+
+
+async def _newest(tx: Tx, race: Race, competition: Competition) -> SnapshotView | None:
+    """The last snapshot that counts: the one that closes the race, or the newest while there is none."""
+    due_at = pictures.final_due_at(competition.ends_at, competition.grace_s)
+    final = await affiliates.snapshot_from(tx, programme_id=race.programme_id, at=due_at)
+    return final or await affiliates.snapshot_before(tx, programme_id=race.programme_id, at=due_at)
+
+
+async def _changes(tx: Tx, race: Race, seq: int, through_seq: int) -> Sequence[WagerChange]:
+    """Changes of whole snapshots after `seq`, in their order."""
+    return await affiliates.changes_since(
+        tx, programme_id=race.programme_id, seq=seq, through_seq=through_seq, limit=CHANGES_MAX
+    )
+
+
+async def _count(tx: Tx, race: Race, competition: Competition, changes: Sequence[WagerChange], now: datetime) -> int:
+    """Turn changes into submissions; answers how many counted."""
+    plan = await _plan(tx, race, changes)
+    await _note(tx, race, plan, changes)
+    entrants = await _enter(tx, race, plan, now)
+    return await _submit(tx, race, competition, plan, entrants, now)
+
+
+async def _plan(tx: Tx, race: Race, changes: Sequence[WagerChange]) -> Plan:
+    assert race.start_snapshot_id  # noqa: S101 - the caller has looked
+    refs = {str(change.player_id): change.player_id for change in changes}
+    entered = await competitions.entered(tx, competition_id=race.competition_id, kind="player", refs=list(refs))
+    scored = {refs[ref] for ref in entered}
+    strangers = {change.player_id: change.uid for change in changes if change.player_id not in scored}
+    start = await affiliates.applied_snapshot(tx, snapshot_id=race.start_snapshot_id)
+    readings = await affiliates.readings_at(
+        tx, programme_id=race.programme_id, snapshot_id=start.id, player_ids=list(strangers)
+    )
+    absent = {player_id: uid for player_id, uid in strangers.items() if player_id not in readings}
+    return totals.plan(
+        changes,
+        scored=scored,
+        start=readings,
+        exceptions=await sql.list_baselines(tx, race.competition_id, list(strangers)),
+        joined=await _joined(tx, start, absent),
+    )
+
+
+async def _joined(tx: Tx, start: SnapshotView, absent: Mapping[PlayerId, str]) -> set[PlayerId]:
+    """Those who were not there when the race was opened: a complete picture has no row of theirs, believed or not."""
+    if not absent or not start.complete:
+        return set()
+    doubted = await affiliates.doubted_in(tx, snapshot_id=start.id, uids=list(absent.values()))
+    return {player_id for player_id, uid in absent.items() if uid not in doubted}
+
+
+async def _note(tx: Tx, race: Race, plan: Plan, changes: Sequence[WagerChange]) -> None:
+    """Keep the baselines of newcomers, and hold those who turned up with a suspiciously large total."""
+    if plan.baselines:
+        await sql.upsert_baselines(tx, race.competition_id, plan.baselines)
+    entering = set(plan.entering)
+    new = list({change.player_id for change in changes if change.kind == "first" and change.player_id in entering})
+    players = await affiliates.players_many(tx, new) if new else {}
+    jumped = [player.id for player in players.values() if player.flags & Flag.FIRST_SEEN_JUMP]
+    if not jumped:
+        return
+    first = {wager.player_id: wager for wager in reversed(plan.wagers)}
+    holds = [Hold(player_id, "first_seen_jump", {"first_micro": first[player_id].after}) for player_id in jumped]
+    held = await sql.insert_holds(tx, race.competition_id, holds)
+    await outbox.send(tx, *(RaceHeld(race.competition_id, hold.player_id, hold.reason) for hold in held))
+
+
+async def _enter(tx: Tx, race: Race, plan: Plan, now: datetime) -> Mapping[PlayerId, EntrantId]:
+    """The entrants behind all wagers; who is first above his baseline enters now, in the order of uids."""
+    players = list(dict.fromkeys(wager.player_id for wager in plan.wagers))
+    entered = await competitions.entered(
+        tx, competition_id=race.competition_id, kind="player", refs=[str(player_id) for player_id in players]
+    )
+    labels = await affiliates.public_labels(tx, player_ids=plan.entering) if plan.entering else {}
+    entrants = {player_id: entered[str(player_id)] for player_id in players if str(player_id) in entered}
+    for batch in _batches(plan.entering):
+        items = [
+            Admission(race.competition_id, "player", str(player_id), label=labels.get(player_id)) for player_id in batch
+        ]
+        entrants.update(zip(batch, await competitions.admit_many(tx, items, now=now), strict=True))
+    return entrants
+
+
+async def _submit(
+    tx: Tx,
+    race: Race,
+    competition: Competition,
+    plan: Plan,
+    entrants: Mapping[PlayerId, EntrantId],
+    now: datetime,
+) -> int:
+    """Submit each change once, by the snapshot that brought it; answers how many counted."""
+    counted = 0
+    for batch in _batches(plan.wagers):
+        items = [_submission(wager, entrants[wager.player_id], competition) for wager in batch]
+        outcomes = await competitions.submit_many(tx, items, now=now)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        if refused:
+            log.warning("wagers do not count", race=race.number, refused=len(refused), first=refused[0].code)
+        counted += len(outcomes) - len(refused)
+    return counted
+
+
+def _submission(wager: Wager, entrant_id: EntrantId, competition: Competition) -> Submission:
+    return Submission(
+        competition.id,
+        entrant_id,
+        wager.delta,
+        key=f"snap:{wager.seq}",
+        happened_at=pictures.counted_at(wager.at, competition.starts_at, competition.ends_at),
+        kind="correction" if wager.delta < 0 else "score",
+        facts={
+            "snapshot": str(wager.snapshot_id),
+            "seq": wager.seq,
+            "before": wager.before,
+            "after": wager.after,
+        },
+    )
+
+
+async def _leader(tx: Tx, race: Race) -> EntrantId | None:
+    board = await competitions.top(tx, competition_id=race.competition_id, limit=1)
+    return board.rows[0].standing.entrant_id if board.rows and board.rows[0].standing.rank else None
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[first : first + BATCH_MAX] for first in range(0, len(items), BATCH_MAX))

@@ -1,0 +1,211 @@
+"""Every statement of races."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotView
+from palio.competitions.types import CompetitionId, EntrantId
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.races.types import Baseline, FinalState, Hold, Race, Stage, Start
+
+RACE = """
+    select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
+      final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to, leader_entrant
+    from races.races """
+
+
+async def insert_race(
+    tx: Tx,
+    competition_id: CompetitionId,
+    programme_id: ProgrammeId,
+    *,
+    previous_id: CompetitionId | None,
+    backdated_reason: str | None,
+    now: datetime,
+) -> bool:
+    """The race beside its competition; False when another race follows the previous one already."""
+    return bool(
+        await db.run(
+            tx,
+            """
+            insert into races.races (competition_id, programme_id, chained, previous_id, backdated_reason, created_at)
+            values (%s, %s, %s, %s, %s, %s) on conflict (previous_id) do nothing""",
+            *(competition_id, programme_id, previous_id is not None, previous_id, backdated_reason, now),
+        )
+    )
+
+
+async def find_race(tx: Tx, number: int) -> Race | None:
+    """The race of that number."""
+    return await db.find(tx, Race, RACE + "where number = %s", number)
+
+
+async def lock_races(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Race]:
+    """These races in key order, ours until the transaction ends; their headers are locked before."""
+    return await db.rows(
+        tx, Race, RACE + "where competition_id = any(%s) order by competition_id for update", list(competition_ids)
+    )
+
+
+async def list_races(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Race]:
+    """These races, without order."""
+    return await db.rows(tx, Race, RACE + "where competition_id = any(%s)", list(competition_ids))
+
+
+async def list_open(tx: Tx, programme_id: ProgrammeId | None) -> list[Race]:
+    """Races that are not done, of one programme or of all, oldest first; at most 1,000."""
+    return await db.rows(
+        tx,
+        Race,
+        RACE + "where stage <> 'done' and programme_id = coalesce(%s::uuid, programme_id) order by number limit 1000",
+        programme_id,
+    )
+
+
+async def list_newest(tx: Tx, limit: int) -> list[Race]:
+    """The newest races, those that are not done first."""
+    return await db.rows(tx, Race, RACE + "order by stage = 'done', number desc limit %s", limit)
+
+
+async def update_start(tx: Tx, competition_id: CompetitionId, start: Start) -> None:
+    """The picture that opens the race; what was played before it does not count."""
+    await db.run(
+        tx,
+        """
+        update races.races set start_state = %s, start_snapshot_id = %s, start_seq = %s, last_seq = %s, gap_from = %s,
+          gap_to = %s where competition_id = %s""",
+        *(start.state, start.snapshot.id, start.snapshot.seq, start.snapshot.seq),
+        *(start.gap_from, start.gap_to, competition_id),
+    )
+
+
+async def update_final(tx: Tx, competition_id: CompetitionId, state: FinalState, snapshot_id: SnapshotId) -> None:
+    """The picture that closes the race."""
+    await db.run(
+        tx,
+        "update races.races set final_state = %s, final_snapshot_id = %s where competition_id = %s",
+        *(state, snapshot_id, competition_id),
+    )
+
+
+async def update_last_seq(tx: Tx, competition_id: CompetitionId, seq: int, leader: EntrantId | None) -> None:
+    """The last snapshot that was submitted, and who leads since."""
+    await db.run(
+        tx,
+        "update races.races set last_seq = %s, leader_entrant = %s where competition_id = %s",
+        *(seq, leader, competition_id),
+    )
+
+
+async def update_stage(tx: Tx, competition_id: CompetitionId, stage: Stage, review_reasons: Sequence[str]) -> None:
+    """How far the settlement has come, and what a person must look at."""
+    await db.run(
+        tx,
+        "update races.races set stage = %s, review_reasons = %s where competition_id = %s",
+        *(stage, list(review_reasons), competition_id),
+    )
+
+
+async def upsert_baselines(tx: Tx, competition_id: CompetitionId, baselines: Sequence[Baseline]) -> None:
+    """Baselines that are not simply a value of the start picture; what was unknown may become known."""
+    await db.run(
+        tx,
+        """
+        insert into races.baselines (competition_id, player_id, value_micro, kind, snapshot_id)
+        select %s, * from unnest(%s::uuid[], %s::bigint[], %s::text[], %s::uuid[])
+        on conflict (competition_id, player_id) do update set value_micro = excluded.value_micro, kind = excluded.kind,
+          snapshot_id = excluded.snapshot_id""",
+        *(competition_id, [found.player_id for found in baselines], [found.value_micro for found in baselines]),
+        *([found.kind for found in baselines], [found.snapshot_id for found in baselines]),
+    )
+
+
+async def list_baselines(
+    tx: Tx, competition_id: CompetitionId, player_ids: Sequence[PlayerId] | None
+) -> dict[PlayerId, Baseline]:
+    """The exceptions among these players, or all of them."""
+    found = await db.rows(
+        tx,
+        Baseline,
+        """
+        select player_id, value_micro, kind, snapshot_id from races.baselines
+        where competition_id = %s and (%s::uuid[] is null or player_id = any(%s))""",
+        *(competition_id, None if player_ids is None else list(player_ids), list(player_ids or ())),
+    )
+    return {baseline.player_id: baseline for baseline in found}
+
+
+async def insert_holds(tx: Tx, competition_id: CompetitionId, holds: Sequence[Hold]) -> list[Hold]:
+    """Players whose number needs a decision; answers those who were not held already."""
+    return await db.rows(
+        tx,
+        Hold,
+        """
+        insert into races.holds (competition_id, player_id, reason, facts)
+        select %s, u.player_id, u.reason, u.facts::jsonb
+        from unnest(%s::uuid[], %s::text[], %s::text[]) u(player_id, reason, facts)
+        order by u.player_id on conflict do nothing returning player_id, reason, facts""",
+        *(competition_id, [hold.player_id for hold in holds], [hold.reason for hold in holds]),
+        [json.dumps(hold.facts) for hold in holds],
+    )
+
+
+async def list_open_holds(tx: Tx, competition_id: CompetitionId) -> list[Hold]:
+    """Players who are being checked."""
+    return await db.rows(
+        tx,
+        Hold,
+        """
+        select player_id, reason, facts from races.holds
+        where competition_id = %s and state = 'open' order by player_id limit 10000""",
+        competition_id,
+    )
+
+
+async def insert_decision(
+    tx: Tx,
+    decision_id: UUID,
+    competition_id: CompetitionId,
+    *,
+    what: str,
+    after: Mapping[str, object],
+    reason: str,
+    by: UUID | None,
+    now: datetime,
+) -> None:
+    """What a person decided about a race."""
+    await db.run(
+        tx,
+        """
+        insert into races.decisions (id, competition_id, what, after, reason, by, at)
+        values (%s, %s, %s, %s::jsonb, %s, %s, %s)""",
+        *(decision_id, competition_id, what, json.dumps(after), reason, by, now),
+    )
+
+
+async def list_decisions(tx: Tx, competition_id: CompetitionId) -> list[Mapping[str, object]]:
+    """What persons decided about a race, oldest first, as its evidence shows it."""
+    found = await db.value(
+        tx,
+        """
+        select coalesce(jsonb_agg(jsonb_build_object('what', what, 'player', player_id, 'reason', reason, 'at', at)
+          order by at), '[]') from races.decisions where competition_id = %s""",
+        competition_id,
+    )
+    return list(found)
+
+
+async def insert_picture_event(
+    tx: Tx, competition_id: CompetitionId, event: str, snapshot: SnapshotView, part: str, now: datetime
+) -> None:
+    """How a picture came to be chosen."""
+    await db.run(
+        tx,
+        """
+        insert into races.picture_log (competition_id, at, event, snapshot_id, facts)
+        values (%s, %s, %s, %s, jsonb_build_object('picture', %s::text, 'seq', %s::bigint)) on conflict do nothing""",
+        *(competition_id, now, event, snapshot.id, part, snapshot.seq),
+    )

@@ -1,0 +1,78 @@
+"""Competitions as the product makes them, for tests."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from palio import competitions
+from palio.competitions.types import (
+    Admission,
+    CompetitionId,
+    Counted,
+    EntrantId,
+    NewCompetition,
+    PrizeRule,
+    Submission,
+)
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId, new_id
+
+HOUR = timedelta(hours=1)
+BANDS = [{"from": place, "to": place, "value": value} for place, value in enumerate((5000, 3000, 2000), 1)]
+THREE = {"kind": "bps", "split": "places", "bands": BANDS}
+
+
+def new(starts_at: datetime, **changes: object) -> NewCompetition:
+    """Five hours for 100.00 dollars, three places, ties share, empty places are kept for the house."""
+    plain = NewCompetition(
+        product="custom",
+        title="Spring",
+        starts_at=starts_at,
+        ends_at=starts_at + 5 * HOUR,
+        prize_asset="USD",
+        guaranteed_pool=10_000,
+        prize_rule=competitions.read_prize_rule(THREE),
+        empty_rule="keep",
+        leftover_to="house",
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the caller names fields
+
+
+async def live(tx: Tx, starts_at: datetime, **changes: object) -> CompetitionId:
+    """Published before its start, and begun."""
+    competition_id = await competitions.create(tx, new=new(starts_at, **changes), created_by=None, now=starts_at - HOUR)
+    await competitions.publish(tx, competition_id=competition_id, now=starts_at - HOUR)
+    await competitions.start(tx, competition_id=competition_id, now=starts_at)
+    return competition_id
+
+
+async def enter(
+    tx: Tx, competition_id: CompetitionId, count: int, now: datetime, *, linked: bool = True
+) -> list[EntrantId]:
+    """Entrants with a user each, or without."""
+    users = [UserId(new_id()) for _ in range(count)]
+    items = [
+        Admission(competition_id, "user", str(user), user)
+        if linked
+        else Admission(competition_id, "player", str(user), None, "pla***")
+        for user in users
+    ]
+    return await competitions.admit_many(tx, items, now=now)
+
+
+async def score(
+    tx: Tx, competition_id: CompetitionId, entrants: Sequence[EntrantId], scores: Sequence[int], at: datetime
+) -> None:
+    """One submission per entrant, each a second after the other."""
+    items = [
+        Submission(competition_id, entrant, value, f"first:{n}", at + n * timedelta(seconds=1))
+        for n, (entrant, value) in enumerate(zip(entrants, scores, strict=True))
+    ]
+    outcomes = await competitions.submit_many(tx, items, now=at + HOUR)
+    assert all(isinstance(outcome, Counted) for outcome in outcomes)
+
+
+def banded(split: str, *bands: tuple[int, int | None, int], kind: str = "bps") -> PrizeRule:
+    """A rule of `(from, to, value)`."""
+    rows = [{"from": first, "to": last, "value": value} for first, last, value in bands]
+    return competitions.read_prize_rule({"kind": kind, "split": split, "bands": rows})
