@@ -60,7 +60,7 @@ def require_fit(found: Addresses) -> Addresses:
 
     Raises UnfitServerError with every reason at once, and psycopg.OperationalError when nothing answers.
     """
-    with psycopg.connect(found.app, autocommit=True) as conn:
+    with psycopg.connect(found.app, autocommit=True, client_encoding="UTF8") as conn:
         is_pooled = _is_pooled(conn)
         reasons = list(_objections(conn))
     with psycopg.connect(found.direct, autocommit=True) as conn:
@@ -83,12 +83,12 @@ def _objections(conn: psycopg.Connection[Any]) -> Iterator[str]:
     encoding = conn.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         yield f"the database is encoded in {encoding}: make one in UTF8, see `palio db roles --print`"
-    if not _is_private(conn):
+    if not (conn.pgconn.ssl_in_use or is_local(conn.info.host)):
         yield "the connection is not encrypted: add ?sslmode=verify-full to PALIO_DATABASE_URL"
     for right in conn.execute(RIGHTS):
         yield f"{conn.info.user} {right[0]}, so that row security means nothing: use palio_app, see `palio db roles`"
 
 
-def _is_private(conn: psycopg.Connection[Any]) -> bool:
-    host = conn.info.host
-    return conn.pgconn.ssl_in_use or host.startswith(("/", "@")) or host in LOOPBACK
+def is_local(host: str) -> bool:
+    """Does the connection stay on this machine? A socket's host is its folder."""
+    return host.startswith(("/", "@")) or host in LOOPBACK

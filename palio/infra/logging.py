@@ -35,7 +35,7 @@ SECRETS = re.compile(
     r"|(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{32,}(?![\w-])"  # a random token; ids are hex
     r"|\+\d[\d ()-]{6,}\d"  # a phone number
 )
-LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
+LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
 
 
 def get(module: str) -> structlog.stdlib.BoundLogger:

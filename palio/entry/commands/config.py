@@ -1,24 +1,25 @@
 """`palio config`: what this program was told before it asks the database."""
 
-import json as jsons
+import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
+
+from palio.entry.options import AsJson
 
 app = typer.Typer(no_args_is_help=True, help="Settings of the environment: PALIO_* and palio.toml.")
 
 
 @app.command("show")
-def show(*, json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
+def show(*, as_json: AsJson = False) -> None:
     """Print each setting with its value and where it comes from; secrets are hidden."""
     from palio.entry import terminal  # noqa: PLC0415 - heavy
     from palio.infra.settings import environment  # noqa: PLC0415 - heavy
 
-    with terminal.refusing(json=json):
+    with terminal.refusing(json=as_json):
         shown = environment.show(terminal.read_environment())
-    if json:
-        typer.echo(jsons.dumps([asdict(setting) for setting in shown]))
+    if as_json:
+        typer.echo(json.dumps([asdict(setting) for setting in shown]))
         return
     width = max(len(setting.name) for setting in shown)
     for setting in shown:
@@ -26,16 +27,16 @@ def show(*, json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")
 
 
 @app.command("check")
-def check(*, json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
+def check(*, as_json: AsJson = False) -> None:
     """See that every value can be used, and name variables that are unknown. Ends with 78 or 1 if not."""
     from palio.entry import terminal  # noqa: PLC0415 - heavy
     from palio.infra.settings import environment  # noqa: PLC0415 - heavy
 
-    with terminal.refusing(json=json):
+    with terminal.refusing(json=as_json):
         terminal.read_environment()
     unknown = dict(environment.unknown())
-    if json:
-        typer.echo(jsons.dumps({"unknown": unknown}))
+    if as_json:
+        typer.echo(json.dumps({"unknown": unknown}))
     else:
         typer.echo(f"{len(unknown)} unknown settings." if unknown else "Every setting can be used.")
     raise SystemExit(1 if unknown else 0)

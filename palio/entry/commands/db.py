@@ -1,17 +1,17 @@
 """`palio migrate` and `palio db`: the schema, and who may use it."""
 
-import json as jsons
+import json
 import sys
 import time
 from typing import Annotated
 
 import typer
 
+from palio.entry.options import AsJson
+
 app = typer.Typer(no_args_is_help=True, help="The database: who may use it.")
 
 WAIT_SECONDS_MAX, PAUSE_SECONDS = 3_600, 5
-
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 @app.command("roles")
@@ -50,7 +50,7 @@ def migrate(
     to: Annotated[int | None, typer.Option(min=1, help="Stop after this number.")] = None,
     post: Annotated[bool, typer.Option("--post", help="Fail if post files must wait for older instances.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait up to an hour for whatever stands in the way.")] = False,
-    json: AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the schema up to this program: pre files at once, post files once every live instance knows them."""
     from palio.entry import terminal, wiring  # noqa: PLC0415 - heavy
@@ -75,14 +75,14 @@ def migrate(
                 terminal.say(f"  {busy}")
                 time.sleep(PAUSE_SECONDS)
 
-    with terminal.refusing(json=json), wiring.reached(terminal.read_environment()) as found:
+    with terminal.refusing(json=as_json), wiring.reached(terminal.read_environment()) as found:
         answer = attempt_patiently(found.migrate)
     names = {
         "pending" if plan else "applied": [file.file_name for file in answer.pending],
         "waiting": [file.file_name for file in answer.waiting],
     }
-    if json:
-        typer.echo(jsons.dumps(names))
+    if as_json:
+        typer.echo(json.dumps(names))
         return
     for state, files in names.items():
         typer.echo(f"{state}: {', '.join(files) or 'nothing'}")
