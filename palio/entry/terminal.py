@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -18,6 +18,8 @@ from palio.entry import printing, wiring
 from palio.entry.wiring import Wiring as Place
 from palio.infra import embedded, logging, migrate
 from palio.infra.external import UnfitServerError
+from palio.infra.keyring import KeyringError
+from palio.infra.realtime import Hub
 from palio.infra.settings import Environment, environment
 from palio.infra.settings.environment import WrongSettingError
 from palio.kernel.errors import Refusal, TooMany, Unavailable
@@ -25,6 +27,8 @@ from palio.kernel.errors import Refusal, TooMany, Unavailable
 __all__ = ["Place", "read_environment", "refusing", "run", "say"]
 
 Answer = TypeVar("Answer")
+STATEMENT_SECONDS_MAX = 60
+SPEAK_SECONDS_MAX = 2
 
 
 def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scratch: bool = False) -> Answer:
@@ -37,10 +41,25 @@ def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scrat
         wiring.bring_up_to_date(found, say)
 
         async def call() -> Answer:
-            async with wiring.opened(settled, found) as place:
-                return await work(place)
+            async with wiring.opened(settled, found, statement_seconds_max=STATEMENT_SECONDS_MAX) as place:
+                try:
+                    return await work(place)
+                finally:
+                    await _speak_up(place.hub)
 
         return asyncio.run(call())
+
+
+async def _speak_up(hub: Hub) -> None:
+    """Pass on what was committed: a job to be taken up, news of a topic. Others also look for themselves."""
+    if hub.is_silent:
+        return
+    speaking = asyncio.create_task(hub.run())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SPEAK_SECONDS_MAX):
+            await hub.silence()
+    speaking.cancel()
+    await asyncio.gather(speaking, return_exceptions=True)
 
 
 @contextmanager
@@ -56,6 +75,8 @@ def refusing(*, json: bool = False) -> Iterator[None]:
         _end(failure.status, "db.cannot_start", {"detail": str(failure)}, json=json)
     except UnfitServerError as failure:
         _end(os.EX_CONFIG, "db.unfit", {"detail": str(failure)}, json=json)
+    except KeyringError as failure:
+        _end(os.EX_CONFIG, "keyring.unusable", {"detail": str(failure)}, json=json)
     except WrongSettingError as failure:
         _end(os.EX_CONFIG, "setting.invalid", {"detail": str(failure)}, json=json)
     except psycopg.OperationalError as failure:

@@ -5,29 +5,35 @@ import logging as levels
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import typer
 import uvloop
+from starlette.types import ASGIApp
 
 import palio
 from palio.entry import server, terminal, web, wiring, worker
 from palio.entry.stopping import SIGNALS, Stop
-from palio.entry.wiring import Wiring
+from palio.entry.subscriptions import SUBSCRIPTIONS
+from palio.entry.wiring import Lanes, Wiring
+from palio.infra import jobs, settings
 from palio.infra.addresses import Addresses
-from palio.infra.instances import Instance
 from palio.infra.settings import Environment
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs in this process."""
+    """What runs in this process; the last two are the product, unless something else is put in its place."""
 
     role: str
     serves: bool
     works: bool
     port: int | None = None
+    lanes: Lanes | None = None
+    make_app: Callable[[Wiring], ASGIApp] = web.make
+    routes: jobs.Routes = field(default_factory=lambda: SUBSCRIPTIONS)
 
 
 def run(parts: Parts) -> None:
@@ -55,31 +61,34 @@ def _run(environment: Environment, parts: Parts) -> bool:
 
 
 async def _work(environment: Environment, found: Addresses, parts: Parts, listener: socket.socket | None) -> bool:
+    """Run the parts until the end. Returns whether one of them failed."""
     stop = Stop()
+    opened = wiring.opened(environment, found, role=parts.role, routes=parts.routes, lanes=parts.lanes or jobs.LANES)
     async with AsyncExitStack() as running:
-        wired = await running.enter_async_context(wiring.opened(environment, found))
-        instance = _instance(wired, parts)
-        await running.enter_async_context(worker.beside(stop, "instance", instance.run()))
-        if parts.works:
-            await running.enter_async_context(worker.beside(stop, "worker", wired.queue.work()))
-        draining = asyncio.create_task(_drain(wired, instance, stop))
+        wired = await running.enter_async_context(opened)
+        for name, work in (
+            ("instance", wired.instance.run()),
+            ("hub", wired.hub.run()),
+            ("settings", settings.snapshot.run(wired.database)),
+            *([("jobs", wired.queue.work())] if parts.works else []),
+        ):
+            await running.enter_async_context(worker.beside(stop, name, work))
+        draining = asyncio.create_task(_drain(wired, stop))
         if listener:
-            await server.serve(web.make(wired), listener, stop, ready=lambda: _tell(environment, listener))
+            app = parts.make_app(wired)
+            await server.serve(app, listener, stop, ready=lambda: _tell(environment, listener))
         else:
             typer.echo("Palio works. Ctrl-C stops it.")
         await draining
     return stop.is_failure
 
 
-async def _drain(wired: Wiring, instance: Instance, stop: Stop) -> None:
-    """Say as soon as we are asked to stop that nobody should come any more, and end the live streams."""
+async def _drain(wired: Wiring, stop: Stop) -> None:
+    """As soon as we are asked to stop, say that nobody should come any more, and end the live streams."""
     await stop.asked.wait()
     typer.echo("Stopping …")
-    wired.health.is_draining = instance.is_draining = True
-
-
-def _instance(wired: Wiring, parts: Parts) -> Instance:
-    return Instance(wired.database, role=parts.role, version=palio.__version__, schema_version=wiring.schema_version())
+    wired.instance.is_draining = True
+    wired.hub.close()
 
 
 def _tell(environment: Environment, listener: socket.socket) -> None:

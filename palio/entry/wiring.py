@@ -1,21 +1,38 @@
 """What one process is made of: made here once and handed to the edges, so that nothing hangs on module globals."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import palio
 from palio.entry.subscriptions import SUBSCRIPTIONS
-from palio.infra import embedded, external, jobs, migrate, roles
+from palio.identity import types as identity_types
+from palio.infra import embedded, external, jobs, keyring, migrate, partitions, roles, settings
 from palio.infra.addresses import Addresses
-from palio.infra.db import Database
+from palio.infra.db import Database, Equipment
 from palio.infra.health import Health
+from palio.infra.instances import Instance
+from palio.infra.keyring import Keyring
+from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
 from palio.infra.storage import Storage
+from palio.kernel.schedules import Schedule
+from palio.kernel.settings import Catalogue, Setting
+from palio.ledger import types as ledger_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
+SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE,)
+SETTINGS: tuple[Setting[Any], ...] = (
+    identity_types.USERNAME_MAX,
+    ledger_types.BATCH_ITEMS_MAX,
+    ledger_types.DEBT_MAX,
+)
+STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
+STATEMENT_SECONDS_MAX = 5
 Say = Callable[[str], None]
+Lanes = Mapping[tuple[str, ...], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +42,11 @@ class Wiring:
     environment: Environment
     addresses: Addresses
     database: Database
+    hub: Hub
     queue: jobs.Queue
     storage: Storage
+    settings: Catalogue
+    instance: Instance
     health: Health
 
 
@@ -64,21 +84,57 @@ def bring_up_to_date(found: Addresses, say: Say) -> None:
 
 
 @asynccontextmanager
-async def opened(environment: Environment, found: Addresses) -> AsyncIterator[Wiring]:
-    """The parts, with the pool open."""
-    database = Database(found.app, connections_max=environment.pool)
+async def opened(
+    environment: Environment,
+    found: Addresses,
+    *,
+    role: str = "cli",
+    routes: jobs.Routes = SUBSCRIPTIONS,
+    lanes: Lanes = jobs.LANES,
+    statement_seconds_max: int = STATEMENT_SECONDS_MAX,
+) -> AsyncIterator[Wiring]:
+    """The parts, with the pool open and the settings read."""
+    hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
+    hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
+    keys = _keyring(environment)
+    database = Database(
+        found.app,
+        equipment=Equipment(jobs.addresses(routes), wake=hub.wake, tell=hub.tell, keyring=keys),
+        connections_max=environment.pool,
+        statement_seconds_max=statement_seconds_max,
+        prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
+    )
+    instance = Instance(database, role=role, version=palio.__version__, schema_version=version)
+    queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)
     try:
+        async with database.begin_system("settings") as tx:
+            await settings.declare(tx, catalogue)
+            await settings.snapshot.load(tx)
         yield Wiring(
             environment=environment,
             addresses=found,
             database=database,
-            queue=jobs.Queue(found.direct, database, SUBSCRIPTIONS),
+            hub=hub,
+            queue=queue,
             storage=Storage(environment.data / "files"),
-            health=Health(database, schema_min=schema_version()),
+            settings=catalogue,
+            instance=instance,
+            health=Health(database, instance, schema_min=version),
         )
     finally:
         await database.pool.close()
+
+
+def _keyring(environment: Environment) -> Keyring | None:
+    """Beside a server of our own the keys are made at the first start; several machines must be given the same file."""
+    if environment.is_embedded:
+        return keyring.load_or_make(environment.keyring_file or environment.data / "secrets/keyring.json")
+    return keyring.load(environment.keyring_file) if environment.keyring_file else None
+
+
+def _prepares(environment: Environment, found: Addresses) -> bool:
+    return environment.prepare == "on" or (environment.prepare == "auto" and not found.is_pooled)
 
 
 def schema_version() -> int:

@@ -1,10 +1,31 @@
 """The half of a process that carries out jobs, and what else runs beside it until the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
 
 from palio.entry.stopping import Stop
+from palio.entry.wiring import Lanes
+from palio.infra import jobs
+
+HURRIED_SECONDS_MAX = 2
+
+
+def lanes(queues: Collection[str], workers: int | None) -> Lanes:
+    """How many jobs of which queues this process does at once: all queues if none is named.
+
+    `workers` counts those beside the queue `critical`, which keeps its own, so that settlement never waits for mail.
+    Raises ValueError for a queue that does not exist.
+    """
+    known = {queue for lane in jobs.LANES for queue in lane}
+    if unknown := set(queues) - known:
+        raise ValueError(f"there is no queue {', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")
+    chosen = {tuple(queue for queue in lane if queue in (queues or known)): lane for lane in jobs.LANES}
+    return {
+        kept: jobs.LANES[lane] if lane == ("critical",) else workers or jobs.LANES[lane]
+        for kept, lane in chosen.items()
+        if kept
+    }
 
 
 @asynccontextmanager
@@ -18,3 +39,4 @@ async def beside(stop: Stop, name: str, work: Coroutine[None, None, None]) -> As
         task.cancel()
         if not await stop.first_of(task):
             task.cancel()
+            await asyncio.wait([task], timeout=HURRIED_SECONDS_MAX)  # to give back what it had begun

@@ -9,7 +9,7 @@ from palio.infra import db, logging
 from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
-from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.ids import new_id
 
 SEEN_SECONDS = 10
 FORGOTTEN_SECONDS = 86_400  # the row of a process that was killed, which could not take it away
@@ -32,7 +32,7 @@ class Instance:
         try:
             while True:
                 try:
-                    async with self._database.begin(_system()) as tx:
+                    async with self._database.begin_system("instances") as tx:
                         await db.run(
                             tx,
                             "insert into infra.instances (id, role, host, pid, version, schema_version, started_at,"
@@ -51,7 +51,7 @@ class Instance:
 
     async def _leave(self) -> None:
         try:
-            async with self._database.begin(_system()) as tx:
+            async with self._database.begin_system("instances") as tx:
                 await db.run(
                     tx,
                     "delete from infra.instances where id = %s or seen_at < now() - make_interval(secs => %s)",
@@ -60,7 +60,3 @@ class Instance:
                 )
         except Unavailable as away:
             log.warning("instance row left behind", code=away.code)
-
-
-def _system() -> Actor:
-    return Actor("system", None, RequestId(new_id()))

@@ -25,6 +25,12 @@ DENIED_WORDS = frozenset(
 DENIED_KEYS = frozenset(
     {"address", "postal_address", "legal_name", "birth_date", "database_url", "cookies", "api_key", "private_key"}
 )
+CHATTY = {  # what they say below this is said better by whoever uses them
+    "uvicorn": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "psycopg.pool": logging.ERROR,
+    "procrastinate": logging.CRITICAL,
+}
 SECRETS = re.compile(
     r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # the credentials of an address
     r"|(?<=password=)\S+"
@@ -49,6 +55,7 @@ def configure(style: Style | None = None, *, level: int = logging.INFO) -> None:
     is_console = style == "console" or (style is None and sys.stderr.isatty())
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
+        _add_module,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", key="ts"),
         _add_trace,
@@ -66,15 +73,15 @@ def configure(style: Style | None = None, *, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_add_library, *shared],
+            foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "procrastinate", "psycopg.pool", "httpx2"):
-        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    for library, enough in CHATTY.items():
+        logging.getLogger(library).setLevel(max(level, enough))
     _catch_unhandled()
 
 
@@ -96,8 +103,10 @@ def _catch_unhandled() -> None:
     threading.excepthook = tell_of_thread
 
 
-def _add_library(_: object, __: str, fields: Fields) -> Fields:
-    fields["module"] = fields["_record"].name
+def _add_module(logger: logging.Logger | None, _: str, fields: Fields) -> Fields:
+    """Who says it: the file where the logger was made, unless it was given a name."""
+    name = logger.name if logger else fields["_record"].name
+    fields.setdefault("module", name.removeprefix("palio."))
     return fields
 
 

@@ -105,7 +105,8 @@ class Hub:
         self._dsn = dsn
         self._unsent: dict[str, str] = {}
         self._must_wake = False
-        self._something = asyncio.Event()
+        self._something, self._nothing = asyncio.Event(), asyncio.Event()
+        self._nothing.set()
         self._callbacks: dict[str, Callable[[], None]] = {}
         self._clients: set[_Client] = set()
         self._audience: dict[str, set[_Client]] = {}
@@ -123,12 +124,25 @@ class Hub:
         """Remember the newest event of a topic; it is sent within 50 ms."""
         if topic in self._unsent or len(self._unsent) < TOPICS_UNSENT_MAX:
             self._unsent[topic] = event
-            self._something.set()
+            self._speak_soon()
 
     def wake(self) -> None:
         """Remember that there is something in the queue; the workers hear of it within 50 ms."""
         self._must_wake = True
+        self._speak_soon()
+
+    def _speak_soon(self) -> None:
         self._something.set()
+        self._nothing.clear()
+
+    @property
+    def is_silent(self) -> bool:
+        """Is everything passed on that was told?"""
+        return self._nothing.is_set()
+
+    async def silence(self) -> None:
+        """Wait until everything is passed on: for a process that ends soon, while `run` runs."""
+        await self._nothing.wait()
 
     async def _speak(self, connection: psycopg.AsyncConnection) -> None:
         while True:
@@ -150,6 +164,7 @@ class Hub:
         self._must_wake = False if must_wake else self._must_wake
         if not self._unsent and not self._must_wake:
             self._something.clear()
+            self._nothing.set()
 
     # listening
 

@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
+from palio.entry.options import Misuse
+
 Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port instead of the one in PALIO_BIND; 0: any.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=100, help="Jobs at once, beside those of queue critical.")]
+Queues = Annotated[str, typer.Option(metavar="LIST", help="Only jobs of these queues: critical,default,outgoing,bulk.")]
 
 
-def up(*, port: Port = None) -> None:
+def up(*, port: Port = None, workers: Workers = None, queues: Queues = "") -> None:
     """Start everything in this process and print where it is."""
-    _run("up", serves=True, works=True, port=port)
+    _run("up", serves=True, works=True, port=port, workers=workers, queues=queues)
 
 
 def web(*, port: Port = None) -> None:
@@ -17,15 +21,22 @@ def web(*, port: Port = None) -> None:
     _run("web", serves=True, works=False, port=port)
 
 
-def worker() -> None:
+def worker(*, workers: Workers = None, queues: Queues = "") -> None:
     """Carry out jobs and schedules only."""
-    _run("worker", serves=False, works=True)
+    _run("worker", serves=False, works=True, workers=workers, queues=queues)
 
 
-def _run(role: str, *, serves: bool, works: bool, port: int | None = None) -> None:
+def _run(
+    role: str, *, serves: bool, works: bool, port: int | None = None, workers: int | None = None, queues: str = ""
+) -> None:
     from palio.entry import up as process  # noqa: PLC0415 - heavy
+    from palio.entry import worker as working  # noqa: PLC0415 - heavy
 
-    process.run(process.Parts(role, serves=serves, works=works, port=port))
+    try:
+        lanes = working.lanes([queue.strip() for queue in queues.split(",") if queue.strip()], workers)
+    except ValueError as failure:
+        raise Misuse("unknown_queue", str(failure)) from None
+    process.run(process.Parts(role, serves=serves, works=works, port=port, lanes=lanes))
 
 
 def register(app: typer.Typer) -> None:

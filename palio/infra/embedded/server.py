@@ -61,7 +61,7 @@ class Server:
             if version := self._version():
                 return version
             if time.monotonic() > reports:
-                log.info("server starting", line=self._progress())
+                log.info("server starting", line=self._progress() or "".join(self.lines()[-1:]))
                 reports += REPORT_SECONDS
             if stopping.wait(POLL_SECONDS):
                 raise StoppedError
