@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeAlias
 import structlog
 from opentelemetry import trace
 
+from palio.infra.masking import mask
+
 Style: TypeAlias = Literal["json", "console"]
 Fields: TypeAlias = MutableMapping[str, Any]
 
-HIDDEN = "***"
 FIRST = ("ts", "level", "event", "module")
 DENIED_WORDS = frozenset(
     {
@@ -31,17 +32,6 @@ CHATTY = {  # what they say below this is said better by whoever uses them
     "psycopg.pool": logging.ERROR,
     "procrastinate": logging.CRITICAL,
 }
-SECRETS = re.compile(
-    r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # the credentials of an address
-    r"|(?<=password=)\S+"
-    r"|(?<=[Bb]earer )\S+"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # a signed token
-    r"|\b(?:sk|pk|rk|whsec)_\w{8,}"
-    r"|(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{32,}(?![\w-])"  # a random token; ids are hex
-    r"|\+\d[\d ()-]{6,}\d"  # a phone number
-)
-LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
 
 
 def get(module: str) -> structlog.stdlib.BoundLogger:
@@ -138,15 +128,3 @@ def _masked(value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(inner) for inner in value]
     return value
-
-
-def mask(text: str) -> str:
-    """The text without what looks like an e-mail, a phone number, a token, a password or a card number."""
-    return LONG_NUMBER.sub(lambda found: HIDDEN if _is_card(found[0]) else found[0], SECRETS.sub(HIDDEN, text))
-
-
-def _is_card(text: str) -> bool:
-    """The check digit of ISO/IEC 7812."""
-    digits = [int(digit) for digit in text if digit.isdigit()]
-    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2])  # noqa: PLR2004 - two digits from 5 on
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
