@@ -43,6 +43,11 @@ def _varying(element: int, values: Sequence[bytes | None]) -> bytes:
     return b"".join(parts)
 
 
+def transposed(width: int, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """The columns of rows, also of none at all."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
 class Packed:
     """An array ready to be sent."""
 

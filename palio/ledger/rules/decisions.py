@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import TypeAlias
 from uuid import UUID
 
 from palio.kernel.errors import Refusal
+from palio.kernel.ids import Actor
 from palio.ledger import errors
 from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request, wallet_of
 from palio.ledger.types import (
@@ -36,6 +37,17 @@ class Purse:
     ceiling: int = AMOUNT_UNITS_MAX
     is_guarded: bool = False
 
+    def takes(self, amount: int) -> bool:
+        """Whether it may be posted; a credit of a guarded account never fails for funds."""
+        if self.status != "active" and (self.status != "no_debit" or amount < 0):
+            return False
+        if not self.is_guarded:
+            return True
+        after = self.balance + amount
+        if amount < 0:
+            return after - self.held >= self.floor and after >= -AMOUNT_UNITS_MAX
+        return after <= self.ceiling
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -47,23 +59,9 @@ class Stored:
     balances: Mapping[str, tuple[int, int]]
 
 
-@dataclass(slots=True)
-class Transfer:
-    """A request that goes through, and when."""
-
-    request: Request
-    posted_at: datetime
-
-
-class Entry(NamedTuple):
-    """One leg to be written; `seq` 0 stands for none."""
-
-    account: AccountId
-    transfer: int  # place in the list of transfers
-    leg: int
-    amount: int
-    seq: int
-    balance: int
+# Rows to be written, in the order of their columns; seq 0 stands for none.
+TransferRow: TypeAlias = tuple[bytes, datetime, str, str, Actor | None, str, str | None]
+EntryRow: TypeAlias = tuple[AccountId, bytes, int, datetime, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,8 @@ class Decision:
     """The outcomes in the order of the items, and what is to be written for them."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    transfers: list[TransferRow] = field(default_factory=list)
+    entries: list[EntryRow] = field(default_factory=list)
     refused_keys: list[str] = field(default_factory=list)
 
 
@@ -136,48 +134,37 @@ def _replay(claim: Claim, stored: Stored) -> Outcome:
 
 def _carry_out(request: Request, purses: Mapping[Place, Purse], decision: Decision) -> Outcome:
     legs = request.post.legs
-    touched = [purses[leg[0], leg[1]] for leg in legs]
+    touched = [purses[place] for place in request.places]
     for leg, purse in zip(legs, touched, strict=True):
-        if refusal := _refusal(leg, purse):
+        if not purse.takes(leg[2]):
             decision.refused_keys.append(request.key)
-            return refusal
+            return _refusal(leg, purse)
     return _move(request, touched, decision)
 
 
-def _refusal(leg: Leg, purse: Purse) -> Refused | None:
+def _refusal(leg: Leg, purse: Purse) -> Refused:
     address, _, amount = leg
-    if purse.status != "active" and (refusal := _refusal_by_status(address, amount, purse.status)):
-        return refusal
-    if not purse.is_guarded:
-        return None
-    after = purse.balance + amount
-    if amount < 0 and after - purse.held < purse.floor:
-        return refuse(errors.InsufficientFunds, available=purse.balance - purse.held, needed=-amount)
-    if after > purse.ceiling or after < -AMOUNT_UNITS_MAX:
-        return refuse(errors.BalanceLimit, account=address)
-    return None
-
-
-def _refusal_by_status(address: str, amount: int, status: Status) -> Refused | None:
-    if status == "closed":
+    if purse.status == "closed":
         return refuse(errors.AccountClosed, account=address)
-    if status == "frozen" or amount < 0:
+    if purse.status == "frozen" or (purse.status == "no_debit" and amount < 0):
         return refuse(errors.AccountFrozen, account=address)
-    return None
+    if amount < 0 and purse.balance + amount - purse.held < purse.floor:
+        return refuse(errors.InsufficientFunds, available=purse.balance - purse.held, needed=-amount)
+    return refuse(errors.BalanceLimit, account=address)
 
 
 def _move(request: Request, touched: Sequence[Purse], decision: Decision) -> Posted:
+    post, number = request.post, request.id.bytes
     posted_at = max([purse.posted_at for purse in touched])
-    transfer = len(decision.transfers)
-    decision.transfers.append(Transfer(request, posted_at))
+    decision.transfers.append((number, posted_at, post.key, post.kind, post.actor, post.description, request.metadata))
     balances = {}
-    for leg, ((address, _, amount), purse) in enumerate(zip(request.post.legs, touched, strict=True)):
+    for leg, ((address, _, amount), purse) in enumerate(zip(post.legs, touched, strict=True)):
         if purse.is_guarded:
             purse.balance += amount
             purse.seq += 1
             purse.posted_at = posted_at
             balances[address] = purse.balance, purse.seq
-        decision.entries.append(Entry(purse.number, transfer, leg, amount, purse.seq, purse.balance))
+        decision.entries.append((purse.number, number, leg, posted_at, amount, purse.seq, purse.balance))
     return Posted(TransferId(request.id), balances)
 
 

@@ -55,9 +55,10 @@ class Claim:
 
 @dataclass(slots=True, kw_only=True)
 class Request(Claim):
-    """A post judged by itself."""
+    """A post judged by itself, and the accounts of its legs in their order."""
 
     post: Post
+    places: Sequence[Place]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,8 +77,9 @@ def prepare(posts: Iterable[Post], ids: Iterable[UUID], known: Vocabulary) -> li
 
 
 def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
-    request = Request(post.key, transfer_id, post=post)
-    request.fault = fault_of(post, known) or _keep_metadata(request, post.metadata)
+    places = [(address, asset) for address, asset, _ in post.legs]
+    request = Request(post.key, transfer_id, post=post, places=places)
+    request.fault = _fault_of(request, known) or _keep_metadata(request, post.metadata)
     if request.fault is None:
         request.hash = request_hash(post.kind, post.legs)
     return request
@@ -127,34 +129,37 @@ def wallet_of(owner: UserId) -> str:
     return f"user:{owner}:main"
 
 
-def fault_of(post: Post, known: Vocabulary) -> str | None:
+def _fault_of(request: Request, known: Vocabulary) -> str | None:
     """The name of the first field that is wrong, or None; metadata is judged where it is encoded."""
+    post = request.post
     if not KEY.fullmatch(post.key):
         return "key"
     if post.kind not in known.kinds:
         return "kind"
     if post.description and not is_description(post.description):
         return "description"
-    return _fault_of_legs(post.legs, known)
-
-
-def _fault_of_legs(legs: Sequence[Leg], known: Vocabulary) -> str | None:
-    if not LEGS_OF_AN_ITEM_MIN <= len(legs) <= LEGS_OF_AN_ITEM_MAX:
+    if not LEGS_OF_AN_ITEM_MIN <= len(post.legs) <= LEGS_OF_AN_ITEM_MAX:
         return "legs"
+    for place in request.places:
+        if place not in known.places and (fault := _fault_of_place(place, known)):
+            return fault
+    return _fault_of_amounts(request)
+
+
+def _fault_of_place(place: Place, known: Vocabulary) -> str | None:
+    address, asset = place
+    if asset not in known.assets:
+        return "asset"
+    return None if is_address(address) else "address"
+
+
+def _fault_of_amounts(request: Request) -> str | None:
     sums: dict[str, int] = {}
-    places = set()
-    for address, asset, amount in legs:
+    for _, asset, amount in request.post.legs:
         if not is_amount(amount):
             return "amount"
-        place = address, asset
-        if place not in known.places:
-            if asset not in known.assets:
-                return "asset"
-            if not is_address(address):
-                return "address"
-        places.add(place)
         sums[asset] = sums.get(asset, 0) + amount
-    return "legs" if any(sums.values()) or len(places) < len(legs) else None
+    return "legs" if any(sums.values()) or len(set(request.places)) < len(request.places) else None
 
 
 def is_amount(amount: object) -> bool:
@@ -234,4 +239,4 @@ def first_claims(claims: Iterable[AnyClaim]) -> dict[str, AnyClaim]:
 
 def places_of(requests: Iterable[Request]) -> set[Place]:
     """Every account that is touched."""
-    return {(leg[0], leg[1]) for request in requests for leg in request.post.legs}
+    return {place for request in requests for place in request.places}

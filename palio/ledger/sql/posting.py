@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
+from operator import itemgetter
 from typing import Literal, TypeAlias, TypedDict
 from uuid import UUID
 
@@ -41,12 +41,13 @@ async def open_batch(
     One statement. A key that an open transaction has claimed is waited for. A place whose number does not exist gets
     no purse.
     """
+    keys, hashes, ids = arrays.transposed(3, [(claim.key, claim.hash, claim.id.bytes) for claim in claims.values()])
     found = await arrays.columns(
         tx,
         "select accounts, balances, seqs, odd, taken from ledger.open_batch(%s, %s, %s, '{}', %s, %s, %s, %s, %s, %s)",
-        Texts.of(list(claims)),
-        Hashes.of([request.hash for request in claims.values()]),
-        Uuids.of([request.id.bytes for request in claims.values()]),
+        Texts.of(keys),
+        Hashes.of(hashes),
+        Uuids.of(ids),
         Int8s.of(sorted([number for number in known.values() if number & 1])),
         Int8s.of([number for number in known.values() if not number & 1]),
         Texts.of([address for address, _ in unknown]),
@@ -126,28 +127,27 @@ def _stored(taken: _Taken) -> Stored:
 
 async def write(tx: Tx, decision: Decision) -> None:
     """Write transfers and entries, move the balances by them, and give back the keys of what was refused."""
-    transfers = decision.transfers
-    requests = [transfer.request for transfer in transfers]
-    entries = sorted(decision.entries, key=attrgetter("account"))  # the seqs of an account already rise
-    of = [transfers[entry.transfer] for entry in entries]
+    ids, posted, keys, kinds, actors, descriptions, metadata = arrays.transposed(7, decision.transfers)
+    entries = sorted(decision.entries, key=itemgetter(0))  # by account; its seqs already rise
+    accounts, transfers, legs, moments, amounts, seqs, balances = arrays.transposed(7, entries)
     await db.run(
         tx,
         "select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         Texts.of(decision.refused_keys),
-        Uuids.of([request.id.bytes for request in requests]),
-        Moments.of([transfer.posted_at for transfer in transfers]),
-        Texts.of([request.key for request in requests]),
-        Texts.of([request.post.kind for request in requests]),
-        Texts.of(_sparse([_actor_text(request.post.actor) for request in requests])),
-        Texts.of(_sparse([request.post.description or None for request in requests])),
-        Jsons.of(_sparse([request.metadata for request in requests])),
-        Uuids.of([transfer.request.id.bytes for transfer in of]),
-        Int2s.of([entry.leg for entry in entries]),
-        Moments.of([transfer.posted_at for transfer in of]),
-        Int8s.of([entry.account for entry in entries]),
-        Int8s.of([entry.amount for entry in entries]),
-        Int8s.of([entry.seq for entry in entries]),
-        Int8s.of([entry.balance for entry in entries]),
+        Uuids.of(ids),
+        Moments.of(posted),
+        Texts.of(keys),
+        Texts.of(kinds),
+        Texts.of([_actor_text(actor) for actor in actors] if any(actors) else []),
+        Texts.of([text or None for text in descriptions] if any(descriptions) else []),
+        Jsons.of(metadata if any(metadata) else []),
+        Uuids.of(transfers),
+        Int2s.of(legs),
+        Moments.of(moments),
+        Int8s.of(accounts),
+        Int8s.of(amounts),
+        Int8s.of(seqs),
+        Int8s.of(balances),
     )
 
 
@@ -155,11 +155,6 @@ def _actor_text(actor: Actor | None) -> str | None:
     if actor is None:
         return None
     return f"{actor.kind}:{actor.user_id}" if actor.user_id else actor.kind
-
-
-def _sparse(values: list[str | None]) -> list[str | None]:
-    """Nothing at all where nobody has one: missing elements are null."""
-    return values if any(value is not None for value in values) else []
 
 
 class _RefusedRow(TypedDict):
@@ -172,6 +167,7 @@ async def fan_out(
     tx: Tx, bills: Sequence[Bill], *, source: str, asset: Asset, kind: str, now: datetime
 ) -> tuple[dict[str, Paid], dict[str, Stored]]:
     """Claim, lock, move and write payments of different keys in one statement: what became of each, or was stored."""
+    metadata = [bill.metadata for bill in bills]
     [(balances, seqs, refused, taken)] = await arrays.columns(
         tx,
         "select balances, seqs, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -183,7 +179,7 @@ async def fan_out(
         Uuids.of([bill.id.bytes for bill in bills]),
         Uuids.of([bill.payment.owner.bytes for bill in bills]),
         Int8s.of([bill.payment.amount for bill in bills]),
-        Jsons.of(_sparse([bill.metadata for bill in bills])),
+        Jsons.of(metadata if any(metadata) else []),
         now,
     )
     stored = {row["key"]: _stored(row) for row in taken or ()}
