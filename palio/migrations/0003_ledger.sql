@@ -98,9 +98,9 @@ create table ledger.accounts (
   status text not null default 'active' check (status in ('active', 'no_debit', 'frozen', 'closed')),
   created_at timestamptz not null default clock_timestamp(),
   unique (address, asset_id),
-  check (id & 65535 = asset_id * 2 + guarded::int),
-  check (guarded = ledger.is_guarded(address) and owner_id is not distinct from ledger.owner_of(address)),
-  check (split_part(address, ':', 1) in ('user', 'pool', 'treasury', 'house', 'fees', 'suspense', 'issuance', 'external', 'clearing',
+  constraint number_says_asset_and_mode check (id & 65535 = asset_id * 2 + guarded::int),
+  constraint address_says_mode_and_owner check (guarded = ledger.is_guarded(address) and owner_id is not distinct from ledger.owner_of(address)),
+  constraint family_is_known check (split_part(address, ':', 1) in ('user', 'pool', 'treasury', 'house', 'fees', 'suspense', 'issuance', 'external', 'clearing',
     'breakage', 'writeoff', 'commission')));
 create index on ledger.accounts (owner_id) where owner_id is not null;
 
@@ -297,9 +297,16 @@ grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, l
 
 -- The functions of the application. Sorted arrays come in, so that everybody locks in one order: keys by text, balances by number.
 
--- Claim keys; a row for each that somebody has had before. One that an open transaction has claimed is waited for.
+-- What is known of a key that was taken before.
+create function ledger.taken(p_key ledger.keys) returns jsonb language sql stable set search_path = pg_catalog, pg_temp
+  return jsonb_build_object('key', (p_key).key, 'hash', encode((p_key).request_hash, 'hex'), 'op', (p_key).op, 'ref', (p_key).ref_id,
+    'result', (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
+      from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null));
+
+-- Claim keys; a row for each that somebody has had before. One that an open transaction has claimed is waited for, so what it left
+-- behind is read here, by a statement that began afterwards.
 create function ledger.claim(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[])
-returns setof ledger.keys language plpgsql set search_path = pg_catalog, pg_temp as $$
+returns setof jsonb language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare tx bigint := infra.tx_id();
 begin
   insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
@@ -308,7 +315,7 @@ exception when unique_violation then  -- rare, so it may cost twice
   insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
     select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx from unnest(p_keys, p_hashes, p_ids, p_ops) u(k, h, i, o) order by u.k collate "C"
     on conflict do nothing;
-  return query select k.* from unnest(p_keys, p_ids) u(k, i) join ledger.keys k on k.key = u.k where k.ref_id <> u.i;
+  return query select ledger.taken(k) from unnest(p_keys, p_ids) u(name, id) join ledger.keys k on k.key = u.name where k.ref_id <> u.id;
 end $$;
 
 -- Accounts for addresses that have none yet.
@@ -330,12 +337,6 @@ begin
     on conflict do nothing;
 end $$;
 
--- What is known of a key that was taken before.
-create function ledger.taken(p_key ledger.keys) returns jsonb language sql stable set search_path = pg_catalog, pg_temp
-  return jsonb_build_object('key', (p_key).key, 'hash', encode((p_key).request_hash, 'hex'), 'op', (p_key).op, 'ref', (p_key).ref_id,
-    'result', (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
-      from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null));
-
 -- Claim keys, then lock guarded accounts in the order of their numbers: a row per 500 of these, in that order. `odd` lists accounts of
 -- which more is to be said: those sent by address, open ones that are not active (null: there is none), and guarded ones with a status,
 -- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before.
@@ -346,8 +347,8 @@ set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan s
 set enable_mergejoin = off as $$
 declare wanted bigint[] := p_guarded;
 begin
-  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, ledger.taken(k)
-    from ledger.claim(p_keys, p_hashes, p_ids, p_ops) k;
+  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c
+    from ledger.claim(p_keys, p_hashes, p_ids, p_ops) c;
   if cardinality(p_addresses) > 0 then
     perform ledger.make_accounts(p_addresses, p_assets, p_debt_max);
     return query select null::bigint[], null::bigint[], null::bigint[],
@@ -432,7 +433,7 @@ begin
   if ledger.is_guarded(p_source) then
     raise exception 'only an open account pays many' using errcode = 'PL003';
   end if;
-  select jsonb_agg(ledger.taken(k)) into taken from ledger.claim(p_keys, p_hashes, p_ids, '{}') k;
+  select jsonb_agg(c) into taken from ledger.claim(p_keys, p_hashes, p_ids, '{}') c;
   if array_position(numbers, null) is not null then
     perform ledger.make_accounts(d.a, array_fill(p_asset, array[cardinality(d.a)]), 0)
       from (select array_agg(distinct u.a) as a from unnest(addresses) u(a)) d;

@@ -1,0 +1,276 @@
+"""Many at once: as many debits as fit, one transfer per key, no deadlock, nothing half done.
+
+Each race also runs the naive way, check first and act then, which must go wrong: or the harness would prove nothing.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from palio import ledger
+from palio.infra import embedded
+from palio.infra.db import Database, Tx
+from palio.kernel.errors import Unavailable
+from palio.kernel.ids import Actor, RequestId, new_id
+from palio.ledger import Outcome, Payment, Post, Posted
+from tests.factories.ledger import HOUSE, codes, fund, new_wallet, owner_of, pay
+
+SYSTEM = Actor("system", None, RequestId(new_id()))
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+RUNNERS = 30
+
+
+@pytest.fixture(scope="module")
+async def crowd(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[Database]:
+    """A connection for each runner."""
+    database = Database(cluster.dsn("palio_app", database_name), connections_max=RUNNERS)
+    await database.pool.open(wait=True)
+    yield database
+    await database.pool.close()
+
+
+async def race(crowd: Database, run: Callable[[Tx, int, asyncio.Barrier], Awaitable[Outcome]]) -> list[Outcome]:
+    """Everybody has begun a transaction before anybody goes on."""
+    barrier = asyncio.Barrier(RUNNERS)
+
+    async def one(number: int) -> Outcome:
+        async with crowd.begin(SYSTEM) as tx:
+            await tx.execute("select 1")
+            await barrier.wait()
+            return await run(tx, number, barrier)
+
+    return await asyncio.gather(*(one(number) for number in range(RUNNERS)))
+
+
+async def balance_of(crowd: Database, wallet: str) -> int:
+    async with crowd.begin(SYSTEM) as tx:
+        return await ledger.balance(tx, address=wallet, asset="COIN")
+
+
+async def funded(crowd: Database, amount: int) -> str:
+    wallet = new_wallet()
+    async with crowd.begin(SYSTEM) as tx:
+        await fund(tx, wallet, amount, now=NOON)
+    return wallet
+
+
+async def test_as_many_debits_as_fit(crowd: Database) -> None:
+    """Seven of thirty."""
+    wallet = await funded(crowd, 79)
+
+    async def debit(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        return (await ledger.post_many(tx, [pay(f"{wallet}:{number}", wallet, -11)], now=NOON))[0]
+
+    outcomes = await race(crowd, debit)
+    assert Counter(codes(outcomes)) == {"posted": 7, "ledger.insufficient_funds": 23}
+    assert await balance_of(crowd, wallet) == 2
+
+
+async def test_looking_first_and_debiting_then_grants_too_much(crowd: Database) -> None:
+    """The control: the same race, decided by a balance that was read before everybody went on."""
+    wallet = await funded(crowd, 79)
+    granted = 0
+
+    async def debit(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal granted
+        fits = await ledger.balance(tx, address=wallet, asset="COIN") >= 11
+        await barrier.wait()
+        granted += fits
+        return ledger.Refused("naive")
+
+    await race(crowd, debit)
+    assert granted > 7
+
+
+async def test_one_key_at_once_is_one_transfer(crowd: Database) -> None:
+    """Everybody else is answered the same."""
+    wallet = await funded(crowd, 1)
+
+    async def once(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        return (await ledger.post_many(tx, [pay(f"{wallet}:once", wallet, 10)], now=NOON))[0]
+
+    outcomes = await race(crowd, once)
+    assert Counter(codes(outcomes)) == {"posted": 1, "replayed": RUNNERS - 1}
+    assert len({outcome.transfer_id for outcome in outcomes if isinstance(outcome, Posted)}) == 1
+    assert {str(outcome.balances) for outcome in outcomes if isinstance(outcome, Posted)} == {str({wallet: (11, 2)})}
+    assert await balance_of(crowd, wallet) == 11
+
+
+async def test_looking_for_the_key_first_posts_many_times(crowd: Database) -> None:
+    """The control: nobody sees the key, so everybody posts under a name of his own."""
+    wallet = await funded(crowd, 1)
+    key = f"{wallet}:naive"
+
+    async def once(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        found = await (await tx.execute("select 1 from ledger.keys where key like %s", [f"{key}%"])).fetchone()
+        await barrier.wait()
+        if found:
+            return ledger.Refused("seen")
+        return (await ledger.post_many(tx, [pay(f"{key}:{number}", wallet, 10)], now=NOON))[0]
+
+    assert codes(await race(crowd, once)).count("posted") > 1
+
+
+async def test_one_with_another_amount_is_a_mismatch(crowd: Database) -> None:
+    """Whoever comes first decides what the key means."""
+    wallet = await funded(crowd, 1)
+
+    async def once(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        amount = 11 if number == 3 else 10
+        return (await ledger.post_many(tx, [pay(f"{wallet}:k", wallet, amount)], now=NOON))[0]
+
+    words = Counter(codes(await race(crowd, once)))
+    assert words["posted"] == 1
+    assert words in (
+        Counter({"replayed": RUNNERS - 2, "posted": 1, "ledger.key_mismatch": 1}),
+        Counter({"ledger.key_mismatch": RUNNERS - 1, "posted": 1}),
+    )
+
+
+async def test_a_key_that_was_given_back_goes_to_the_next(crowd: Database) -> None:
+    """One holder rolls back, the one that waits has it."""
+    wallet = await funded(crowd, 1)
+    claimed = asyncio.Event()
+
+    async def rolled_back() -> None:
+        async with crowd.begin(SYSTEM) as tx, tx.transaction(force_rollback=True):
+            await ledger.post(tx, pay(f"{wallet}:k", wallet, 10), now=NOON)
+            claimed.set()
+            await wait_for_a_waiter(crowd)
+
+    async def waiting() -> Posted:
+        await claimed.wait()
+        async with crowd.begin(SYSTEM) as tx:
+            return await ledger.post(tx, pay(f"{wallet}:k", wallet, 10), now=NOON)
+
+    _, posted = await asyncio.gather(rolled_back(), waiting())
+    assert not posted.replayed
+    assert posted.balances == {wallet: (11, 2)}
+
+
+async def wait_for_a_waiter(crowd: Database) -> None:
+    """Until somebody waits for a transaction to end."""
+    async with crowd.begin(SYSTEM) as tx:
+        while True:
+            found = await tx.execute("select 1 from pg_locks where locktype = 'transactionid' and not granted")
+            if await found.fetchone():
+                return
+
+
+async def test_one_payment_at_once_is_one_transfer(crowd: Database) -> None:
+    """A fan-out answers those who waited with what the first one left behind."""
+    wallet = await funded(crowd, 1)
+    rows = [Payment(f"{wallet}:prize", owner_of(wallet), 10)]
+
+    async def once(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        return (await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON))[0]
+
+    outcomes = await race(crowd, once)
+    assert Counter(codes(outcomes)) == {"posted": 1, "replayed": RUNNERS - 1}
+    assert {str(outcome.balances) for outcome in outcomes if isinstance(outcome, Posted)} == {str({wallet: (11, 2)})}
+    assert await balance_of(crowd, wallet) == 11
+
+
+@pytest.mark.parametrize("way", ["post_many", "fan_out"])
+async def test_batches_in_opposite_order_do_not_deadlock(crowd: Database, way: str) -> None:
+    """Keys a, b against b, a over the same two new wallets, fifteen times each."""
+    first, second = new_wallet(), new_wallet()
+    run = new_id().hex
+
+    async def both(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        named = [(f"{run}:a", first), (f"{run}:b", second)]
+        if number % 2:
+            named.reverse()
+        if way == "fan_out":
+            rows = [Payment(key, owner_of(wallet), 5) for key, wallet in named]
+            return (await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON))[0]
+        return (await ledger.post_many(tx, [pay(key, wallet, 5) for key, wallet in named], now=NOON))[0]
+
+    assert Counter(codes(await race(crowd, both))) == {"posted": 1, "replayed": RUNNERS - 1}
+    assert (await balance_of(crowd, first), await balance_of(crowd, second)) == (5, 5)
+
+
+async def test_wallets_in_opposite_order_do_not_deadlock(crowd: Database) -> None:
+    """Different keys, so that only the wallets meet."""
+    first, second = await funded(crowd, 100), await funded(crowd, 100)
+
+    async def move(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        here, there = (first, second) if number % 2 else (second, first)
+        legs = ((here, "COIN", -1), (there, "COIN", 1))
+        return (await ledger.post_many(tx, [Post(f"{first}:{number}", "ledger.transfer", legs)], now=NOON))[0]
+
+    assert set(codes(await race(crowd, move))) == {"posted"}
+    assert await balance_of(crowd, first) + await balance_of(crowd, second) == 200
+
+
+async def test_new_accounts_are_made_once(crowd: Database) -> None:
+    wallet, house = new_wallet(), f"house:{new_id().hex}"
+
+    async def credit(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        legs = ((wallet, "COIN", 1), (house, "COIN", -1))
+        return (await ledger.post_many(tx, [Post(f"{wallet}:{number}", "ledger.transfer", legs)], now=NOON))[0]
+
+    assert set(codes(await race(crowd, credit))) == {"posted"}
+    assert await balance_of(crowd, wallet) == RUNNERS
+    async with crowd.begin(SYSTEM) as tx:
+        found = await tx.execute("select count(*) from ledger.accounts where address in (%s, %s)", [wallet, house])
+        assert await found.fetchone() == (2,)
+
+
+async def test_writers_of_random_batches_leave_a_sound_ledger(crowd: Database) -> None:
+    """Eight of them over fifty wallets, with keys they share and one transaction in ten undone."""
+    wallets = [await funded(crowd, 50) for _ in range(50)]
+    keys = [new_id().hex for _ in range(300)]
+
+    async def writer(seed: int) -> None:
+        dice = random.Random(seed)  # noqa: S311 - the same walk every time
+        for _ in range(25):
+            items = [
+                pay(dice.choice(keys), dice.choice(wallets), dice.choice([-30, -7, -1, 2, 9]))
+                for _ in range(dice.randrange(1, 20))
+            ]
+            async with crowd.begin(SYSTEM) as tx, tx.transaction(force_rollback=dice.random() < 0.1):
+                await ledger.post_many(tx, items, now=NOON)
+
+    await asyncio.gather(*(writer(seed) for seed in range(8)))
+    async with crowd.begin(SYSTEM) as tx:
+        assert (await ledger.verify(tx)).findings == []
+        balances: Sequence[int] = list(
+            (await ledger.balances_many(tx, owner_ids=[owner_of(w) for w in wallets], asset="COIN")).values()
+        )
+        assert min(balances) >= 0
+
+
+async def test_a_killed_connection_leaves_nothing(crowd: Database) -> None:
+    """After the entries were written and before the commit: the key is free, and the retry posts."""
+    wallet = await funded(crowd, 1)
+    item = pay(f"{wallet}:k", wallet, 10)
+
+    async def die() -> None:
+        async with crowd.begin(SYSTEM) as tx:
+            await ledger.post(tx, item, now=NOON)
+            tx.pgconn.finish()
+            await tx.execute("select 1")
+
+    with pytest.raises((psycopg.OperationalError, Unavailable)):
+        await die()
+    assert await balance_of(crowd, wallet) == 1
+    async with crowd.begin(SYSTEM) as tx:
+        posted = await ledger.post(tx, item, now=NOON)
+        assert (posted.replayed, posted.balances) == (False, {wallet: (11, 2)})
+
+
+async def test_a_commit_whose_answer_was_lost_is_a_replay(crowd: Database) -> None:
+    wallet = await funded(crowd, 1)
+    item = pay(f"{wallet}:k", wallet, 10)
+    async with crowd.begin(SYSTEM) as tx:
+        first = await ledger.post(tx, item, now=NOON)
+    async with crowd.begin(SYSTEM) as tx:
+        again = await ledger.post(tx, item, now=NOON)
+    assert again == Posted(first.transfer_id, first.balances, replayed=True)
+    assert await balance_of(crowd, wallet) == 11

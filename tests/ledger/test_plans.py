@@ -1,0 +1,85 @@
+"""What the hot functions read: a few index entries per item, whatever the size of the tables or of the batch."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from palio import ledger
+from palio.infra.db import Database, Tx
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.ledger import Payment, Post
+from tests.factories.ledger import HOUSE
+
+SYSTEM = Actor("system", None, RequestId(new_id()))
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+WALLETS = 3_000
+READ = """
+  select coalesce(sum(seq_scan), 0)::int, coalesce(sum(idx_tup_fetch), 0)::int from pg_stat_xact_all_tables
+  where schemaname = 'ledger' and relname ~ '^(keys|accounts|balances|transfers|entries)'"""
+ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), transfers, foreign keys of new accounts
+
+
+@pytest.fixture(scope="module")
+async def owners(database: Database) -> Sequence[UserId]:
+    """Tables on which a sequential scan would show."""
+    owners = [UserId(new_id()) for _ in range(WALLETS)]
+    async with database.begin(SYSTEM) as tx:
+        rows = [Payment(f"plan:{owner}", owner, 100) for owner in owners]
+        await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON)
+    return owners
+
+
+async def read(tx: Tx) -> tuple[int, int]:
+    """Sequential scans, and rows fetched by index, of this transaction so far."""
+    found = await (await tx.execute(READ)).fetchone()
+    assert found is not None
+    return found[0], found[1]
+
+
+def posts(owners: Sequence[UserId], count: int) -> list[Post]:
+    run = new_id().hex
+    legs = [((f"user:{owners[n % WALLETS]}:main", "COIN", -1), (HOUSE, "COIN", 1)) for n in range(count)]
+    return [Post(f"{run}:{n}", "ledger.transfer", both) for n, both in enumerate(legs)]
+
+
+@pytest.mark.parametrize("count", [1, 50, 5_000])
+async def test_a_batch_reads_a_few_rows_per_item(database: Database, owners: Sequence[UserId], count: int) -> None:
+    """Fresh, from known accounts, and as a replay; planned for one item or for thousands."""
+    async with database.begin(SYSTEM) as tx:
+        items = posts(owners, count)
+        for _ in ("posted", "replayed"):
+            before = await read(tx)
+            await ledger.post_many(tx, items, now=NOON)
+            scans, rows = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
+            assert scans == 0
+            assert count <= rows <= count * ROWS_OF_AN_ITEM_MAX
+
+
+@pytest.mark.parametrize("count", [1, 2_000])
+async def test_a_fan_out_reads_a_few_rows_per_payment(database: Database, owners: Sequence[UserId], count: int) -> None:
+    """To wallets that exist and to new ones, and as a replay."""
+    run = new_id().hex
+    new = [UserId(new_id()) for _ in range(count)]
+    async with database.begin(SYSTEM) as tx:
+        for people in (owners[:count], new, new):
+            rows = [Payment(f"{run}:{owner}", owner, 1) for owner in people]
+            before = await read(tx)
+            await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON)
+            scans, fetched = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
+            assert scans == 0
+            assert count <= fetched <= count * ROWS_OF_AN_ITEM_MAX
+
+
+async def test_reads_of_one_player_touch_his_rows_alone(database: Database, owners: Sequence[UserId]) -> None:
+    """As himself, with row security planned in."""
+    owner = owners[7]
+    async with database.begin(Actor("player", owner, RequestId(new_id()))) as tx:
+        before = await read(tx)
+        await ledger.wallets(tx, owner_id=owner)
+        await ledger.balance(tx, address=f"user:{owner}:main", asset="COIN")
+        await ledger.balance(tx, address=f"user:{owner}:main", asset="COIN", at=NOON)
+        await ledger.statement(tx, owner_id=owner, asset="COIN")
+        scans, rows = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
+        assert scans == 0
+        assert 0 < rows < 200
