@@ -12,10 +12,10 @@ def pack(content: bytes) -> bytes:
 
 def unpack(frame: bytes, *, size_max: int) -> bytes:
     """What was packed. Raises ValueError when it is damaged or larger than `size_max`."""
-    size = zstandard.frame_content_size(frame)
-    if not 0 <= size <= size_max:
-        raise ValueError(f"a frame of {size} bytes, at most {size_max} were expected")
     try:
-        return zstandard.ZstdDecompressor().decompress(frame)
+        size = zstandard.frame_content_size(frame)
+        if 0 <= size <= size_max:
+            return zstandard.ZstdDecompressor().decompress(frame)
     except zstandard.ZstdError as problem:
         raise ValueError(str(problem)) from problem
+    raise ValueError(f"a frame of {size} bytes, at most {size_max} were expected")
