@@ -4,10 +4,13 @@ from datetime import datetime
 
 from palio.affiliates import service
 from palio.affiliates.types import FeedId, Snapshot, Trigger
+from palio.infra import partitions
 from palio.infra.db import Database
 from palio.infra.storage import Storage
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor
+
+STATS = "affiliates.stats"  # the table of readings, which has a partition for each month
 
 
 async def take_in(
@@ -23,6 +26,8 @@ async def take_in(
     now: datetime,
 ) -> Snapshot:
     """Archive a payload, then read, judge and apply it. Refuses as `archive` and `ingest` do."""
+    async with database.begin(actor) as tx:
+        await partitions.ensure(tx, STATS, fetched_at)
     payload = await service.archive(storage, body=body, content_type=content_type, received_at=now)
     try:
         async with database.begin(actor) as tx:

@@ -113,6 +113,7 @@ create table affiliates.snapshots (
   check ((seq is not null) = (status = 'applied')));
 create index on affiliates.snapshots (programme_id, fetched_at desc) where status = 'applied';
 create index on affiliates.snapshots (programme_id, id desc);
+create index on affiliates.snapshots (payload_id);
 
 create function affiliates.check_snapshot() returns trigger language plpgsql as $$
 begin

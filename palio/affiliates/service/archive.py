@@ -8,7 +8,7 @@ from palio.affiliates.errors import BodyTooLarge
 from palio.affiliates.types import MAX_BYTES, Payload, SnapshotId, StoredPayload
 from palio.infra import packing, settings
 from palio.infra.db import Tx
-from palio.infra.storage import Storage
+from palio.infra.storage import Storage, address_of
 
 
 async def archive(
@@ -22,7 +22,7 @@ async def archive(
     if len(body) > size_max:
         raise BodyTooLarge(size=len(body), size_max=size_max)
     sha256 = hashlib.sha256(body).digest()
-    key = f"payloads/{sha256.hex()[:2]}/{sha256.hex()}.zst"
+    key = address_of("payloads", sha256)
     if not await storage.has(key):
         await storage.put(key, packing.pack(body))
     return Payload(sha256, len(body), content_type, key, received_at, body)

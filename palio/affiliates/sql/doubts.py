@@ -54,10 +54,15 @@ async def insert_held(tx: Tx, snapshot: Snapshot, rows: Sequence[HeldRow]) -> No
 
 
 async def list_doubted(tx: Tx, snapshot_id: SnapshotId, uids: Sequence[str]) -> list[str]:
-    """Which of these uids stand in a held row of the snapshot."""
+    """Which of these uids stand in a held row of the snapshot. Equal bytes hold the same rows, stored once."""
     return await db.column(
         tx,
-        "select distinct uid from affiliates.quarantine where snapshot_id = %s and uid = any (%s::text[])",
+        """
+        select distinct q.uid
+        from affiliates.snapshots s join affiliates.snapshots same on same.payload_id = s.payload_id
+            and same.mapping_version = s.mapping_version
+          join affiliates.quarantine q on q.snapshot_id = same.id
+        where s.id = %s and q.uid = any (%s::text[]) and (q.reason <> 'jump' or q.snapshot_id = s.id)""",
         *(snapshot_id, Texts.of(list(uids))),
     )
 
