@@ -157,7 +157,7 @@ LINK = """
 
 
 async def link(tx: Tx, programme: types.Programme, uid: str, user_id: UserId) -> types.PlayerId:
-    """An active link, as the issue on linking will make it."""
+    """An active link, as staff will make it."""
     found: types.PlayerId = await db.value(tx, LINK, new_id(), user_id, T1, programme.id, uid)
     return found
 
@@ -176,7 +176,7 @@ async def test_anybody_learns_who_is_behind_a_player_but_sees_no_row(
     """Acceptance 24, for links."""
     player_id, user_id = linked
     pair = [types.Link(player_id, user_id)]
-    rows = "select count(*) from affiliates.links"
+    rows = "select count(*) from affiliates.links where player_id = %s"
     for kind, actor, seen in (("player", new_id(), 0), ("none", None, 0), ("player", user_id, 1), ("staff", None, 1)):
         await tx.execute(
             "select set_config('palio.kind', %s, true), set_config('palio.user_id', %s, true)",
@@ -184,7 +184,7 @@ async def test_anybody_learns_who_is_behind_a_player_but_sees_no_row(
         )
         assert await affiliates.links_many(tx, player_ids=[player_id]) == pair
         assert await affiliates.links_many(tx, user_ids=[user_id]) == pair
-        assert await db.value(tx, rows) == seen
+        assert await db.value(tx, rows, player_id) == seen
 
 
 async def test_a_player_is_linked_once(
