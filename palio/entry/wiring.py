@@ -9,7 +9,7 @@ from typing import Any
 import palio
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
-from palio.infra import embedded, external, jobs, keyring, migrate, partitions, roles, settings
+from palio.infra import embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
 from palio.infra.addresses import Addresses
 from palio.infra.db import Database, Equipment
 from palio.infra.health import Health
@@ -23,11 +23,12 @@ from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import types as ledger_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
-SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE,)
+SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE, pruning.SCHEDULE)
 SETTINGS: tuple[Setting[Any], ...] = (
     identity_types.USERNAME_MAX,
     ledger_types.BATCH_ITEMS_MAX,
     ledger_types.DEBT_MAX,
+    pruning.RETENTION_DAYS,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -185,9 +185,3 @@ async def test_it_is_tried_five_times_and_only_for_what_passes(database, state, 
     with pytest.raises(Unavailable):
         await db.retrying(partial(database.begin_system, "a test"), work)
     assert len(made) == tries
-
-
-async def test_many_rows_are_loaded_by_copy(tx):
-    await db.run(tx, "create temporary table lines (no int, name text) on commit drop")
-    await db.load(tx, "copy lines (no, name) from stdin", ((number, f"line {number}") for number in range(3)))
-    assert await db.column(tx, "select name from lines order by no") == ["line 0", "line 1", "line 2"]

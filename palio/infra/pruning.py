@@ -1,0 +1,30 @@
+"""What the doors forget after a time that operators choose."""
+
+from datetime import timedelta
+
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.infra.messages import PruneRuns
+from palio.infra.settings import exact
+from palio.kernel import clock
+from palio.kernel.messages import handles
+from palio.kernel.schedules import Schedule
+from palio.kernel.settings import Setting
+
+ROWS_OF_RUN_MAX = 50_000
+
+RETENTION_DAYS = Setting("jobs.retention_days", "int", 30, "How long finished runs of jobs are kept.", "days", 1, 365)
+SCHEDULE = Schedule("infra.prune", "0 * * * *", PruneRuns())
+
+
+@handles(PruneRuns, queue="bulk")
+async def prune_runs(tx: Tx, job: PruneRuns) -> None:
+    """Delete the oldest runs that are past their time, at most 50,000 in one go."""
+    days: int = await exact(tx, RETENTION_DAYS)
+    await db.run(
+        tx,
+        """delete from infra.job_runs where (started_at, id) in (
+          select started_at, id from infra.job_runs where started_at < %s order by started_at limit %s)""",
+        clock.now() - timedelta(days=days),
+        ROWS_OF_RUN_MAX,
+    )

@@ -1,0 +1,43 @@
+"""Every declared setting says what it does, in which range, and has a default that it would accept itself."""
+
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+import palio
+from palio.kernel.settings import NUMBERS, Catalogue, Setting, read, write
+
+OF_INFRA = {"backup", "archive", "jobs", "stream", "db", "webhook"}
+
+
+def declared() -> dict[str, tuple[str, Setting[object]]]:
+    """Each setting by key, with the package that declares it."""
+    found = {}
+    for module in pkgutil.walk_packages(palio.__path__, "palio."):
+        if module.name.endswith("__main__") or module.name.split(".")[-1] not in {"types", "pruning", "settings"}:
+            continue
+        for value in vars(import_module(module.name)).values():
+            for setting in value if isinstance(value, tuple) else (value,):
+                if isinstance(setting, Setting):
+                    found[setting.key] = (module.name.split(".")[1], setting)
+    return found
+
+
+ALL = [pytest.param(package, setting, id=key) for key, (package, setting) in sorted(declared().items())]
+
+
+@pytest.mark.parametrize(("package", "setting"), ALL)
+def test_a_setting_is_described_ranged_and_named_after_its_module(package: str, setting: Setting[object]) -> None:
+    owner = setting.key.split(".")[0]
+    assert owner == package or (package == "infra" and owner in OF_INFRA)
+    assert len(setting.description) > 10 and setting.description[0].isupper()
+    if setting.kind in NUMBERS - {"bps"}:
+        assert setting.low is not None and setting.high is not None and setting.unit
+    if setting.kind == "choice":
+        assert setting.default in setting.choices
+    assert read(setting, write(setting.default)) == setting.default
+
+
+def test_no_key_is_declared_twice() -> None:
+    assert len(list(Catalogue(setting for _, setting in declared().values()))) == len(ALL)
