@@ -63,6 +63,12 @@ class NotStarted(Conflict):
     code = "races.not_started"
 
 
+class CaptureDoubted(Conflict):
+    """The capture `capture` is `status` (`reason`), so nothing is counted from it: check that it is whole."""
+
+    code = "races.capture_doubted"
+
+
 class NoFinalPicture(Conflict):
     """Race `number` waits for a snapshot fetched at `due_at` or later: it is never settled on missing data."""
 

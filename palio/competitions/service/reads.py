@@ -18,7 +18,7 @@ from palio.competitions.types import (
 )
 from palio.infra.db import Tx
 
-ROWS_MAX = 1_000
+ROWS_MAX = 100_000
 REWARDS_MAX = 100_000
 
 
@@ -36,7 +36,7 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
 
 
 async def top(tx: Tx, *, competition_id: CompetitionId, limit: int) -> Board:
-    """The first rows of the ranking, at most 1,000, each with its prize: provisional until the freeze.
+    """The first rows of the ranking, at most 100,000, each with its prize: provisional until the freeze.
 
     Refuses with NoSuchCompetition.
     """

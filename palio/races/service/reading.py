@@ -16,7 +16,7 @@ from palio.races.rules import pictures, showing
 from palio.races.service.running import find
 from palio.races.types import BoardRow, Flag, Line, Picture, Race, RaceLine, RaceView
 
-ROWS_MAX = 1_000
+ROWS_MAX = 100_000
 
 
 async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100) -> RaceView:
