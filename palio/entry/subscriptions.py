@@ -1,10 +1,16 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
+from palio import affiliates, races
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
 from palio.infra.messages import KeepPartitions, PruneRuns
+from palio.races import jobs as race_jobs
 
 SUBSCRIPTIONS: Routes = {
     KeepPartitions: (partitions.keep,),
     PruneRuns: (pruning.prune_runs,),
+    affiliates.SnapshotApplied: (race_jobs.queue_snapshot,),
+    races.OnSnapshot: (race_jobs.on_snapshot,),
+    races.TickRaces: (race_jobs.tick,),
+    races.SettleRace: (race_jobs.settle,),
 }

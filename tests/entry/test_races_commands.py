@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palio import affiliates, competitions, races
+from palio import affiliates, races
 from palio.entry import replay
 from palio.infra.db import Database
 from palio.infra.storage import Storage

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from palio.competitions.errors import NotDraft, StartsInPast, WindowInvalid
@@ -25,6 +26,14 @@ def check_publishing(competition: Competition, now: datetime, backdated_reason: 
         raise NotDraft(status=competition.status)
     if competition.starts_at <= now and not backdated_reason:
         raise StartsInPast(starts_at=competition.starts_at.isoformat(), now=now.isoformat())
+
+
+def months_of(competition: Competition, now: datetime) -> Iterator[datetime]:
+    """Instants in each month that has begun since a start in the past; none for a start to come."""
+    at = competition.starts_at.astimezone(UTC)
+    while at < min(now, competition.ends_at):
+        yield at
+        at = (at.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
 
 
 def terms_hash(competition: Competition) -> bytes:

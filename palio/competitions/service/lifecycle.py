@@ -8,7 +8,7 @@ from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.types import Competition, CompetitionId, NewCompetition
-from palio.infra import outbox
+from palio.infra import outbox, partitions
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
@@ -31,6 +31,8 @@ async def publish(
     """
     competition = await lock(tx, competition_id=competition_id)
     lifecycle.check_publishing(competition, now, backdated_reason)
+    for month in lifecycle.months_of(competition, now):
+        await partitions.ensure(tx, "competitions.receipts", month)
     prizes.check(prizes.read(competition.prize_rule), competition.guaranteed_pool)
     await sql.update_published(tx, competition_id, lifecycle.terms_hash(competition), backdated_reason, now)
     await _fund(tx, competition, now)

@@ -1,0 +1,39 @@
+"""What races do when others tell them something, and by the clock."""
+
+from palio import affiliates
+from palio.affiliates.types import ProgrammeId
+from palio.infra import outbox
+from palio.infra.db import Tx
+from palio.kernel import clock
+from palio.kernel.messages import handles
+from palio.kernel.schedules import Schedule
+from palio.races import service
+from palio.races.messages import OnSnapshot, SettleRace, TickRaces
+
+SCHEDULE = Schedule("races.tick", "every 1m", TickRaces(), at_start=True)
+
+
+@handles(affiliates.SnapshotApplied)
+async def queue_snapshot(tx: Tx, event: affiliates.SnapshotApplied) -> None:
+    """One waiting job per programme is enough: it reads everything since the last look."""
+    await outbox.send(tx, OnSnapshot(event.programme_id), key=f"programme:{event.programme_id}")
+
+
+@handles(OnSnapshot)
+async def on_snapshot(tx: Tx, job: OnSnapshot) -> None:
+    """Bring the races of the programme up to its newest snapshot."""
+    competition_ids = await service.open_of(tx, programme_id=ProgrammeId(job.programme))
+    await service.on_snapshot_many(tx, competition_ids, now=clock.now())
+
+
+@handles(TickRaces)
+async def tick(tx: Tx, job: TickRaces) -> None:
+    """Give each race in which something is due a transaction of its own."""
+    for number in await service.due(tx, now=clock.now()):
+        await outbox.send(tx, SettleRace(number), key=f"race:{number}")
+
+
+@handles(SettleRace, queue="critical")
+async def settle(tx: Tx, job: SettleRace) -> None:
+    """Do the due steps of one race."""
+    await service.advance(tx, number=job.number, now=clock.now())
