@@ -69,7 +69,7 @@ create table races.picture_log (
   event text not null check (event in ('waiting', 'chosen', 'late', 'replaced')),
   snapshot_id uuid,
   facts jsonb not null,
-  primary key (competition_id, at, event));
+  primary key (competition_id, at));
 
 grant select, insert, update on races.races, races.baselines, races.holds to palio_app;
 grant select, insert on races.decisions, races.picture_log to palio_app;

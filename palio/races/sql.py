@@ -201,11 +201,13 @@ async def list_decisions(tx: Tx, competition_id: CompetitionId) -> list[Mapping[
 async def insert_picture_event(
     tx: Tx, competition_id: CompetitionId, event: str, snapshot: SnapshotView, part: str, now: datetime
 ) -> None:
-    """How a picture came to be chosen."""
+    """How a picture came to be chosen; of two events at one instant the second is a microsecond later."""
     await db.run(
         tx,
         """
         insert into races.picture_log (competition_id, at, event, snapshot_id, facts)
-        values (%s, %s, %s, %s, jsonb_build_object('picture', %s::text, 'seq', %s::bigint)) on conflict do nothing""",
-        *(competition_id, now, event, snapshot.id, part, snapshot.seq),
+        select %s, coalesce(greatest(%s, max(at) + interval '1 microsecond'), %s), %s, %s,
+          jsonb_build_object('picture', %s::text, 'seq', %s::bigint)
+        from races.picture_log where competition_id = %s""",
+        *(competition_id, now, now, event, snapshot.id, part, snapshot.seq, competition_id),
     )

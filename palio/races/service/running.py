@@ -15,7 +15,7 @@ from palio.races.rules import pictures
 from palio.races.service import closing, counting, opening
 from palio.races.types import Progress, Race
 
-STEPS_MAX = 25  # of one call; what is left is done by the next
+STEPS_MAX = 25  # of one call
 
 
 async def tick(tx: Tx, *, now: datetime) -> list[Progress]:
@@ -50,11 +50,11 @@ async def settle(tx: Tx, *, number: int, now: datetime) -> Progress:
     return progress
 
 
-async def advance(tx: Tx, *, number: int, now: datetime) -> Progress:
-    """Do the due steps of one race, at most 25. Refuses with NoSuchRace."""
+async def advance(tx: Tx, *, number: int, now: datetime, steps_max: int = STEPS_MAX) -> Progress:
+    """Do the due steps of one race; the next call does what is left. Refuses with NoSuchRace."""
     race, _ = await find(tx, number=number)
     steps: list[str] = []
-    while len(steps) < STEPS_MAX and (step := await _step(tx, race.competition_id, now)):
+    while len(steps) < steps_max and (step := await _step(tx, race.competition_id, now)):
         steps.append(step)
     race, competition = await find(tx, number=number)
     waits_for = pictures.waits_for(race, competition)
