@@ -1,18 +1,21 @@
 """Races from the terminal: made from a file, moved along, settled, and replayed from two captures."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from palio import affiliates, races
-from palio.entry import replay
+from palio.entry import operators, replay
 from palio.infra.db import Database
 from palio.infra.storage import Storage
 from palio.kernel.errors import Refusal
 from tests.entry.conftest import Command
-from tests.factories.races import EXPECTED, FIXTURES, T1, T2
+from tests.factories.races import EXPECTED, FIXTURES, T1, T2, Feed, at
 
 BPS = "5000,1500,1000,500,500,375,375,250,250,250"
 CAPTURES = [
@@ -27,21 +30,26 @@ AHEAD = {
 }
 
 
-@pytest.fixture
-def spec(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Writes a specification and says where."""
+Spec = Callable[..., Path]
 
-    def write(text: str | bytes | None = None, **changes: object) -> str:
-        path = tmp_path / "race.json"
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    """Writes a specification and says where."""
+    numbers = count()
+
+    def write(text: str | bytes | None = None, **changes: object) -> Path:
+        path = tmp_path / str(next(numbers)) / "race.json"
+        path.parent.mkdir()
         body = json.dumps({**AHEAD, **changes}) if text is None else text
         path.write_bytes(body if isinstance(body, bytes) else body.encode())
-        return str(path)
+        return path
 
     return write
 
 
 def test_two_captures_are_replayed_in_a_scratch_database(command: Command) -> None:
-    """What the issue of prizes owes to two files, to the last digit, and nothing of it is kept."""
+    """Standings and prizes of two files, to the last digit."""
     done = command("races", "replay", *CAPTURES, "--pool", "500.00", "--prizes", BPS, "--json")
 
     assert done.status == 0, done.err
@@ -97,7 +105,7 @@ async def test_a_capture_that_cannot_be_believed_is_refused(
     database: Database, tmp_path: Path, day: int, final: bytes, prizes: str, code: str
 ) -> None:
     """HTML, a refusal of the provider, NaN, half a body, a third of the list, bands of 103.5 %: no race comes of it."""
-    async with database.begin(replay.operators.actor()) as tx:
+    async with database.begin(operators.actor()) as tx:
         before = len(await races.recent(tx, limit=200))
     with pytest.raises(Refusal) as refused:
         await replay.replay(
@@ -111,10 +119,101 @@ async def test_a_capture_that_cannot_be_believed_is_refused(
         )
     assert refused.value.code == code
     assert len(refused.value.detail) > 20
-    async with database.begin(replay.operators.actor()) as tx:
+    async with database.begin(operators.actor()) as tx:
         assert len(await races.recent(tx, limit=200)) == before
 
 
-async def test_a_race_is_made_from_a_file_listed_and_settled(command: Command, spec) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_holds_no_race_is_refused_naming_the_place(command: Command, spec: Spec) -> None:
+    """Nothing is made of HTML, NaN, an unknown field, prizes of 103.5 %, a programme or asset that is not there."""
+    cases = [
+        (spec("<html>"), "races.spec_invalid", "race.json"),
+        (spec('{"pool": NaN}'), "races.spec_invalid", "NaN"),
+        (spec(b"\xff\xfe"), "races.spec_invalid", "race.json"),
+        (spec(colour="red"), "races.spec_invalid", "colour"),
+        (spec(starts_at="2126-03-26T08:30:00"), "races.spec_invalid", "offset"),
+        (spec(prizes=[99.995, 0.005]), "races.prize_precision", "99.995"),
+        (spec(ends_at="2126-03-26T08:31:00Z"), "races.window", "08:31"),
+        (spec(pool={"asset": "XYZ", "amount": 5}), "races.spec_invalid", "XYZ"),
+        (spec(programme="nobody"), "affiliates.programme_unknown", "nobody"),
+    ]
+    for path, code, told in cases:
+        done = command("races", "create", "--spec", str(path), "--json")
+        assert (done.status, done.answer["code"]) == (1, code)
+        assert told in json.dumps(done.answer)
+    assert command("races", "list", "--json").answer == {"items": []}
+    assert command("races", "list").out == "There is no race.\n"
+
+
+async def programme(dsn: str, code: str) -> None:
+    """A programme with the first capture, applied."""
+    database = Database(dsn)
+    await database.pool.open(wait=True)
+    async with database.begin(operators.actor()) as tx:
+        made = await affiliates.ensure_programme(tx, code=code)
+        source = Feed(code, made.id, made.upload_feed_id)
+        await source.take(tx, T1, at("08:21:15"))
+    await database.pool.close()
+
+
+async def second_capture(dsn: str, code: str) -> None:
+    database = Database(dsn)
+    await database.pool.open(wait=True)
+    async with database.begin(operators.actor()) as tx:
+        made = await affiliates.programme(tx, code=code)
+        await Feed(code, made.id, made.upload_feed_id).take(tx, T2, at("20:28:00"))
+    await database.pool.close()
+
+
+def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec: Spec, commands_dsn: str) -> None:
     """Create (first dry), list, tick, standings, settle: each says what it did, in words and as JSON."""
-    assert command("races", "create", "--spec", spec()).err.count(affiliates.NoSuchProgramme.code) == 1
+    asyncio.run(programme(commands_dsn, "terminal"))
+    window = {"starts_at": "2025-03-26T08:30:00Z", "ends_at": "2025-03-26T20:00:00Z", "review_h": 0}
+    path = str(spec(**window, programme="terminal", backdated_reason="announced in the chat"))
+    noon = ("--at", "2025-03-26T12:00:00Z")
+
+    tried = command("races", "create", "--spec", path, *noon, "--dry-run")
+    assert tried.status == 0
+    assert tried.out.startswith("Nothing was changed; this race would be made:\nnumber ")
+    assert command("races", "list", "--json").answer == {"items": []}
+
+    made = command("races", "create", "--spec", path, *noon, "--json")
+    number = str(made.answer["number"])
+    assert (made.status, made.answer["status"], made.answer["pool"]) == (
+        0,
+        "upcoming",
+        {"asset": "USD", "amount": 50000},
+    )
+    assert made.answer["prizes"][5] == {"first": 6, "last": 7, "amount": 1875} or len(made.answer["prizes"]) == 6
+    early = command("races", "standings", number, "--json")
+    assert (early.status, early.answer["code"]) == (1, "races.not_started")
+
+    ticked = command("races", "tick", *noon)
+    assert ticked.out == f"race {number}: started, start picture chosen; now live\n"
+    waits = command("races", "settle", number, "--at", "2025-03-26T20:20:00Z", "--json")
+    assert (waits.status, waits.answer["code"]) == (1, "races.no_final_picture")
+    assert waits.answer["facts"]["due_at"] == "2025-03-26T20:15:00+00:00"
+
+    asyncio.run(second_capture(commands_dsn, "terminal"))
+    after = ("--at", "2025-03-26T20:30:00Z")
+    tried = command("races", "settle", number, *after, "--dry-run")
+    assert tried.out.splitlines()[0] == "Nothing was changed; this would be done:"
+    assert command("races", "tick", *after, "--json").answer["items"][0]["steps"][-1] == "done"
+    assert command("races", "tick", *after).out == "Nothing is due.\n"
+
+    shown = command("races", "standings", number, "--json")
+    assert [line["uid"] for line in shown.answer["items"]] == [row["uid"] for row in EXPECTED["ranking"]]
+    assert shown.answer["items"][0] == {
+        "rank": 1,
+        "place": 1,
+        "uid": "UFvzLnjIXxUmSpRkdMP1",
+        "name": "player0006",
+        "total": "155.530000",
+        "prize": "250.00",
+        "reward_status": "unclaimed",
+    }
+    assert "player0006  155.530000  250.00" in " ".join(command("races", "standings", number).out.split("   "))
+    listed = command("races", "list", "--json").answer["items"][0]
+    assert (listed["number"], listed["status"], listed["entrants"]) == (int(number), "completed", 13)
+    assert "Spring race" in command("races", "list").out
+    missing = command("races", "settle", "999999", "--json")
+    assert (missing.status, missing.answer["code"]) == (1, "races.no_such_race")
