@@ -1,23 +1,23 @@
 """What machines ask an instance: does it live, is it ready."""
 
-from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from palio.entry.wiring import Wiring
+from palio.ui.routes import Routes
 
 
-def router(wiring: Wiring) -> APIRouter:
+def routes(wiring: Wiring) -> Routes:
     """`/healthz` answers without the database; `/readyz` says 503 and what is missing while nobody should come here."""
-    routes = APIRouter(include_in_schema=False)
+    probes = Routes("system")
 
-    @routes.get("/healthz")
+    @probes.page("/healthz", access="public")
     async def healthz() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    @routes.get("/readyz")
+    @probes.page("/readyz", access="public")
     async def readyz() -> JSONResponse:
         failing = await wiring.health.failing()
         answer = {"status": "down" if failing else "ok", "failing": failing}
         return JSONResponse(answer, 503 if failing else 200, headers={"Retry-After": "2"} if failing else None)
 
-    return routes
+    return probes

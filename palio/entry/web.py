@@ -1,15 +1,39 @@
 """The web application: the routes of every module behind the browser edge."""
 
-from fastapi import FastAPI
+import structlog
 from starlette.types import ASGIApp
 
-import palio
 from palio.entry import probes
 from palio.entry.wiring import Wiring
+from palio.ui import assets, documents
+from palio.ui.edge import Served
+from palio.ui.files import Files
+from palio.ui.languages import Languages
+from palio.ui.pages import DIST, Pages
+from palio.ui.routes import Routes
+from palio.ui.site import assemble
+
+log = structlog.get_logger()
+
+MODULES: tuple[Routes, ...] = (documents.routes, assets.routes)
 
 
 def make(wiring: Wiring) -> ASGIApp:
     """The application of one process; its middlewares are pure ASGI."""
-    app = FastAPI(title="Palio", version=palio.__version__, docs_url=None, redoc_url=None)
-    app.include_router(probes.router(wiring))
-    return app
+    state = {"database": wiring.database, "pages": Pages(Languages()), "files": Files(DIST.parent)}
+    return assemble((probes.routes(wiring), *MODULES), state=state, served=tell)
+
+
+def tell(served: Served) -> None:
+    """One line for one request, and all that is known of a defect."""
+    facts = {
+        "request_id": str(served.request_id),
+        "method": served.method,
+        "route": served.route,
+        "status": served.status,
+        "ms": round(served.seconds * 1000, 1),
+    }
+    if served.defect:
+        log.error("request failed", exc_info=served.defect, **facts)
+    else:
+        log.info("request", **facts)

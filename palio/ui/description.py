@@ -1,0 +1,37 @@
+"""The description of the API: OpenAPI 3.1, from what the routes declare."""
+
+import json
+from collections.abc import Sequence
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+import palio
+from palio.ui.problems import Problem
+from palio.ui.routes import Routes
+
+SCHEMAS = "#/components/schemas/{model}"
+
+
+def describe(modules: Sequence[Routes]) -> bytes:
+    """The document as JSON."""
+    document = get_openapi(
+        title="Palio",
+        version=palio.__version__,
+        openapi_version="3.1.0",
+        summary="Quests, games, races and steps with rewards, over one ledger.",
+        description="Refusals are problem documents (RFC 9457); `/problems` explains every code.",
+        routes=[route for module in modules for route in module.all],
+        servers=[{"url": "/"}],
+    )
+    problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
+    parts = problem.pop("$defs")
+    document.setdefault("components", {}).setdefault("schemas", {}).update(parts | {"Problem": problem})
+    return json.dumps(_of_version_3_1(document), ensure_ascii=False, sort_keys=True).encode()
+
+
+def _of_version_3_1(part: object) -> object:
+    """The document without `itemSchema`, a keyword of OpenAPI 3.2 that the framework writes for streams."""
+    if isinstance(part, dict):
+        return {name: _of_version_3_1(value) for name, value in part.items() if name != "itemSchema"}
+    return [_of_version_3_1(value) for value in part] if isinstance(part, list) else part

@@ -1,0 +1,64 @@
+"""Documents about the API: its description, a viewer for it, and what each refusal means."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.responses import HTMLResponse, Response
+
+from palio.kernel.errors import NotFound, Refusal
+from palio.ui import pages, problems
+from palio.ui.routes import Routes
+
+routes = Routes("api")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code, explained."""
+
+    code: str
+    title: str
+    status: int
+    explanation: str
+
+
+def entries() -> list[Entry]:
+    """Every code of the product that can reach the wire: the general ones first, then by module."""
+    found = {kind.code: _entry(kind) for kind in problems.kinds()}
+    return sorted(found.values(), key=_order)
+
+
+def _order(entry: Entry) -> tuple[str, int, str]:
+    module, dot, _ = entry.code.rpartition(".")
+    return module + dot, entry.status, entry.code
+
+
+def _entry(kind: type[Refusal]) -> Entry:
+    return Entry(kind.code, problems.title_of(kind.code), problems.status_of(kind), kind().detail)
+
+
+@routes.page("/problems", access="public")
+async def list_problems(request: Request) -> HTMLResponse:
+    """Everything that can be refused."""
+    return pages.render(request, "problems.html", {"entries": entries()})
+
+
+@routes.page("/problems/{code}", access="public")
+async def get_problem(request: Request, code: str) -> HTMLResponse:
+    """One code, where the `type` of a problem leads. Refuses with NotFound."""
+    entry = next((entry for entry in entries() if entry.code == code), None)
+    if entry is None:
+        raise NotFound
+    return pages.render(request, "problem_kind.html", {"entry": entry})
+
+
+@routes.page("/api/v1/openapi.json", access="public")
+async def get_description(request: Request) -> Response:
+    """The description of the API, made once."""
+    return Response(request.app.state.description, media_type="application/json")
+
+
+@routes.page("/api/docs", access="public")
+async def show_viewer(request: Request) -> HTMLResponse:
+    """The viewer, from our own static files."""
+    return pages.render(request, "api_docs.html", {})

@@ -1,0 +1,163 @@
+"""The edge of the web application: what happens to every request before and after the routes, in pure ASGI."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from palio.kernel.errors import Malformed, Refusal
+from palio.kernel.ids import RequestId, new_id
+from palio.ui.refusals import BodyTooLarge, CsrfRejected
+
+BODY_BYTES_MAX = 1 << 20
+BODY_SECONDS_MAX = 30
+ADDRESS_BYTES_MAX = 8 << 10
+HEADER_BYTES_MAX = 16 << 10
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+REQUEST_ID = "palio.request_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request that was answered, as logs and metrics tell it: `route` is the template, never the address."""
+
+    request_id: RequestId
+    method: str
+    route: str
+    status: int
+    seconds: float
+    defect: BaseException | None
+
+
+def request_id_of(scope: Scope) -> RequestId:
+    """The id of this request: the caller's own where it was a UUID."""
+    found: RequestId = scope[REQUEST_ID]
+    return found
+
+
+class Edge:
+    """Gives each request its id, refuses what no route should see, and tells `served` how it ended."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        served: Callable[[Served], None],
+        refuse: Callable[[Request, Refusal], Response],
+        origin: str | None = None,
+    ) -> None:
+        self._app = app
+        self._served = served
+        self._refuse = refuse
+        self._origin = origin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        method = scope["method"]
+        request_id = _taken(headers.get("x-request-id")) or RequestId(new_id())
+        scope = {**scope, REQUEST_ID: request_id, "method": _answered(method, scope["path"])}
+        began, status, defect = time.perf_counter(), 500, None
+        identity = (b"x-request-id", str(request_id).encode())
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), identity]
+            await send(message)
+
+        try:
+            if answer := self._answer(scope, headers):
+                await answer(scope, receive, send_with_id)
+            else:
+                await self._app(scope, _Body(receive), send_with_id)
+        except ClientDisconnect:
+            status = 499
+        except Exception as error:  # noqa: BLE001 - the caller has had his answer: what remains is to tell of it, once
+            defect = error
+        finally:
+            route = getattr(scope.get("route"), "path_format", "")
+            self._served(Served(request_id, method, route, status, time.perf_counter() - began, defect))
+
+    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
+        """What is answered before any route: another address, or a refusal."""
+        refusal = _refusal(scope, headers, self._origin)
+        if refusal:
+            return self._refuse(Request(scope), refusal)
+        path: str = scope["path"]
+        if path.endswith("/") and path != "/":
+            return Response(status_code=308, headers={"Location": _without_slash(path, scope["query_string"])})
+        return None
+
+
+def _taken(text: str | None) -> RequestId | None:
+    try:
+        return RequestId(UUID(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _without_slash(path: str, query: bytes) -> str:
+    """One slash at the start and none at the end; quoted, so that no part of it can name another host."""
+    address = "/" + quote(path.strip("/"), safe="/:@!$&'()*+,;=~")
+    return f"{address}?{query.decode('ascii', 'replace')}" if query else address
+
+
+def _refusal(scope: Scope, headers: Headers, origin: str | None) -> Refusal | None:
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
+        return Malformed(limit_bytes=ADDRESS_BYTES_MAX, what="address")
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
+        return Malformed(limit_bytes=HEADER_BYTES_MAX, what="headers")
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
+        return BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+    if scope["method"] not in SAFE_METHODS and "cookie" in headers and "authorization" not in headers:
+        return None if _is_ours(headers, origin) else CsrfRejected()
+    return None
+
+
+def _is_ours(headers: Headers, origin: str | None) -> bool:
+    """Did our own page send this? Browsers say so themselves; older ones name the origin."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    claimed = headers.get("origin")
+    if claimed is None:
+        return False
+    return claimed == origin if origin else urlsplit(claimed).netloc == headers.get("host")
+
+
+def _answered(method: str, path: str) -> str:
+    """HEAD is GET without the body, which the server leaves out; a stream has nothing to show without one."""
+    return "GET" if method == "HEAD" and path != "/api/v1/stream" else method
+
+
+class _Body:
+    """The body of a request as it arrives: not longer, and not slower, than one call may be."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._until = asyncio.get_running_loop().time() + BODY_SECONDS_MAX
+        self._bytes = 0
+        self._is_whole = False
+
+    async def __call__(self) -> Message:
+        if self._is_whole:
+            return await self._receive()  # from here on it only says that the caller has gone
+        async with asyncio.timeout_at(self._until):
+            message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._bytes > BODY_BYTES_MAX:
+            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+        return message

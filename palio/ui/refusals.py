@@ -1,0 +1,80 @@
+"""Refusals of the edge itself: what can be wrong with a request before any module has seen it.
+
+Malformed
+└── MalformedJson
+Forbidden
+└── CsrfRejected
+TooLarge
+└── BodyTooLarge
+Invalid
+├── UnknownField
+├── UnknownParameter
+└── TimeZoneRequired
+Refusal
+├── MethodNotAllowed   405
+├── NotAcceptable      406
+├── UnsupportedMedia   415
+└── InternalError      500   the one that is not about the request
+"""
+
+from palio.kernel.errors import Forbidden, Invalid, Malformed, Refusal, TooLarge
+
+
+class MalformedJson(Malformed):
+    """The body is not the JSON we read: `reason`. Numbers are finite, keys are unique, nesting is at most 32 deep."""
+
+    code = "malformed_json"
+
+
+class CsrfRejected(Forbidden):
+    """A change that carries a cookie must come from our own pages. This one did not, and nothing changed."""
+
+    code = "csrf_rejected"
+
+
+class BodyTooLarge(TooLarge):
+    """The body is longer than the `limit_bytes` bytes that this call takes."""
+
+    code = "body_too_large"
+
+
+class UnknownField(Invalid):
+    """The body has a field that this call does not know; `errors` names it."""
+
+    code = "unknown_field"
+
+
+class UnknownParameter(Invalid):
+    """The address has a parameter that this call does not know, or has one twice; `errors` names it."""
+
+    code = "unknown_parameter"
+
+
+class TimeZoneRequired(Invalid):
+    """A time needs its offset, as in `2026-03-18T14:05:09Z`; `errors` names the field."""
+
+    code = "time_zone_required"
+
+
+class MethodNotAllowed(Refusal):
+    """What is at this address does not answer `method`; the header `Allow` lists what it does answer."""
+
+    code = "method_not_allowed"
+
+
+class NotAcceptable(Refusal):
+    """The answer is `media_type`, which the header `Accept` excludes."""
+
+    code = "not_acceptable"
+
+
+class UnsupportedMedia(Refusal):
+    """The body must be UTF-8 of the type `media_type`, and the header `Content-Type` must say so."""
+
+    code = "unsupported_media_type"
+
+
+class InternalError(Refusal):
+    """Something went wrong on our side and nothing was changed; the request id leads us to what happened."""
+
+    code = "internal_error"

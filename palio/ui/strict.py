@@ -1,0 +1,92 @@
+"""Strict reading: JSON that means one thing only, and addresses without parameters nobody asked for."""
+
+import json
+from collections.abc import Iterable
+from typing import NoReturn, TypeAlias
+
+from starlette.requests import Request
+
+from palio.ui.refusals import MalformedJson, UnsupportedMedia
+
+DEPTH_MAX = 32
+JSON_TYPE = "application/json"
+
+Json: TypeAlias = "str | int | float | list[Json] | dict[str, Json] | None"
+
+
+class StrictRequest(Request):
+    """A request whose `json()` refuses what careless readers accept."""
+
+    async def json(self) -> Json:
+        """The body. Refuses with MalformedJson."""
+        return parse(await self.body())
+
+
+def parse(body: bytes) -> Json:
+    """JSON by RFC 8259 without its loopholes.
+
+    Refuses with MalformedJson: other encodings, NaN and Infinity, a key twice, more than 32 levels, lone surrogates.
+    """
+    try:
+        value: Json = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_finite)
+    except UnicodeDecodeError:
+        raise MalformedJson(reason="it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise MalformedJson(reason=f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise MalformedJson(reason="it is nested too deeply") from None
+    _check(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise MalformedJson(reason=f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+    return members
+
+
+def _finite(name: str) -> NoReturn:
+    raise MalformedJson(reason=f"{name} is no number")
+
+
+def _check(value: Json) -> None:
+    """Walk all levels, outermost first: how deep it goes, and whether every text is one."""
+    level: list[Json] = [value]
+    for _ in range(DEPTH_MAX + 1):
+        for text in _texts(level):
+            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+                raise MalformedJson(reason="a text has half a character (a lone surrogate)")
+        wholes = [whole for whole in level if isinstance(whole, dict | list)]
+        if not wholes:
+            return
+        level = [part for whole in wholes for part in (whole.values() if isinstance(whole, dict) else whole)]
+    raise MalformedJson(reason="it is nested too deeply")
+
+
+def _texts(level: list[Json]) -> Iterable[str]:
+    for value in level:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from value
+
+
+def require_json(request: Request) -> None:
+    """Refuses with UnsupportedMedia unless the body says that it is JSON in UTF-8."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.replace('"', "").strip().lower()
+    if kind.strip().lower() != JSON_TYPE or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedMedia(media_type=JSON_TYPE)
+
+
+def accepts(accepted: str, media_type: str) -> bool:
+    """Does a header `Accept` take this type? One without a value takes everything."""
+    ranges = [part.split(";") for part in accepted.lower().split(",") if part.strip()]
+    family = media_type.partition("/")[0] + "/*"
+    taken = {kind.strip() for kind, *rest in ranges if not any(word.replace(" ", "") in _NEVER for word in rest)}
+    return not ranges or bool(taken & {"*/*", family, media_type})
+
+
+_NEVER = {"q=0", "q=0.0", "q=0.00", "q=0.000"}

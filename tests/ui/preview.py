@@ -1,0 +1,31 @@
+"""An application over hand-made races: the pages without a database."""
+
+from fastapi import Request
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp
+
+from palio.kernel.errors import NotFound
+from palio.races.schemas import Board, asset_of
+from palio.ui import assets, documents, pages
+from palio.ui.files import Files
+from palio.ui.languages import Languages
+from palio.ui.pages import DIST, Pages
+from palio.ui.routes import Routes
+from palio.ui.site import assemble
+from tests.ui.race_views import BY_NUMBER, NOW
+
+races = Routes("races")
+
+
+@races.page("/races/{number:int}", access="public")
+async def race_page(request: Request, number: int) -> HTMLResponse:
+    race = BY_NUMBER.get(number)
+    if race is None:
+        raise NotFound(number=number)
+    values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": NOW}
+    return pages.render(request, "races/race.html", values, block="race")
+
+
+def app(*more: Routes, languages: Languages | None = None, served=lambda served: None) -> ASGIApp:
+    state = {"pages": Pages(languages or Languages()), "files": Files(DIST.parent)}
+    return assemble([races, documents.routes, assets.routes, *more], state=state, served=served)

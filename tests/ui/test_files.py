@@ -1,0 +1,43 @@
+"""Static files are served as they were built."""
+
+import json
+
+import httpx2
+import pytest
+
+from palio.ui.pages import DIST
+
+MANIFEST = json.loads((DIST / "manifest.json").read_text())
+SCRIPT = f"/static/dist/{MANIFEST['src/app.ts']['file']}"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "copy"), [("gzip, br", "br", ".br"), ("gzip", "gzip", ".gz"), ("", None, "")]
+)
+async def test_a_stored_copy_is_sent_in_the_encoding_the_caller_takes(
+    client: httpx2.AsyncClient, accepted: str, encoding: str | None, copy: str
+) -> None:
+    async with client.stream("GET", SCRIPT, headers={"accept-encoding": accepted}) as answer:
+        raw = b"".join([piece async for piece in answer.aiter_raw()])
+
+    assert answer.headers.get("content-encoding") == encoding
+    assert raw == (DIST / (MANIFEST["src/app.ts"]["file"] + copy)).read_bytes()
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert "Accept-Encoding" in answer.headers["vary"]
+
+
+async def test_a_hashed_name_holds_for_ever_and_another_is_asked_for_again(client: httpx2.AsyncClient) -> None:
+    hashed = await client.get(SCRIPT)
+    named = await client.get("/static/dist/manifest.json")
+    known = await client.get("/static/dist/manifest.json", headers={"if-none-match": named.headers["etag"]})
+
+    assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert named.headers["cache-control"] == "no-cache"
+    assert (known.status_code, known.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["dist/.stamp", "dist/.vite/license.md", "../pages.py", "dist/../../pages.py", "dist"])
+async def test_nothing_else_is_there(client: httpx2.AsyncClient, name: str) -> None:
+    answer = await client.get(httpx2.URL("http://palio.test", raw_path=f"/static/{name}".encode()))
+
+    assert answer.status_code == 404

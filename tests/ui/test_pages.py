@@ -1,0 +1,100 @@
+"""Pages: one block or all of it, in the language, the direction and the light that the caller wants."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+
+from palio.ui.languages import Languages
+from tests.ui import preview, race_views
+from tests.ui.conftest import talk_to
+
+WORDS = {"Standings": "الترتيب", "Skip to content": "تخطَّ إلى المحتوى"}
+
+
+@pytest.fixture
+def languages(tmp_path: Path) -> Languages:
+    """English, and an Arabic of two words."""
+    catalogue = Catalog(locale="ar")
+    for word, meaning in WORDS.items():
+        catalogue.add(word, meaning)
+    folder = tmp_path / "ar/LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "messages.mo").open("wb") as file:
+        write_mo(file, catalogue)
+    return Languages(tmp_path)
+
+
+async def test_htmx_gets_the_block_alone(client: httpx2.AsyncClient) -> None:
+    """Caches are told that the answers differ."""
+    page = await client.get("/races/38")
+    part = await client.get("/races/38", headers={"hx-request": "true"})
+
+    assert page.text.startswith("<!doctype html>") and page.text.count('id="race"') == 1
+    assert part.text.lstrip().startswith('<div id="race"') and "<html" not in part.text
+    assert {"HX-Request", "Cookie", "Accept-Language"} <= {word.strip() for word in page.headers["vary"].split(",")}
+
+
+@pytest.mark.parametrize(
+    ("cookie", "written"),
+    [("theme=night", 'data-theme="night"'), ("theme=day", 'data-theme="day"'), ("theme=x", ""), ("", "")],
+)
+async def test_day_and_night_come_from_the_cookie(client: httpx2.AsyncClient, cookie: str, written: str) -> None:
+    page = await client.get("/problems", headers={"cookie": cookie})
+    root = page.text[page.text.index("<html") :].partition(">")[0]
+
+    assert (written in root, "data-theme" in root) == (True, bool(written))
+
+
+async def test_the_page_speaks_the_language_of_the_caller(languages: Languages) -> None:
+    async with talk_to(preview.app(languages=languages)) as client:
+        arabic = await client.get("/races/38", headers={"accept-language": "fr, ar-EG;q=0.8, en;q=0.5"})
+        english = await client.get("/races/38", headers={"accept-language": "fr, ar;q=0, en;q=0.1"})
+
+    assert '<html lang="ar" dir="rtl"' in arabic.text and arabic.headers["content-language"] == "ar"
+    assert all(meaning in arabic.text for meaning in WORDS.values())
+    assert '<html lang="en" dir="ltr"' in english.text and "Standings" in english.text
+
+
+@pytest.mark.parametrize("accepted", ["", "*", ";;;", "en;q=x", "xx-yy-zz", "a" * 5000])
+def test_any_header_has_an_answer(languages: Languages, accepted: str) -> None:
+    assert languages.choose(accepted).tag == "en"
+
+
+async def test_what_players_wrote_is_text(client: httpx2.AsyncClient) -> None:
+    """Names that are markup stay names, and no name turns the row round."""
+    nasty = '<img src=x onerror="alert(1)">\N{RIGHT-TO-LEFT OVERRIDE}'
+    race_views.BY_NUMBER[41] = replace(
+        race_views.LIVE, number=41, title=nasty, rows=(race_views.row(1, 5, name=nasty),)
+    )
+    page = (await client.get("/races/41")).text
+    del race_views.BY_NUMBER[41]
+
+    assert "<img" not in page and page.count("<bdi>&lt;img src=x onerror=&#34;alert(1)&#34;&gt;") == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "unsaid"),
+    [
+        ("live", ["Live", "Ends in", "Provisional until the review", "Paid places end"], ["Final</span>", "Stale"]),
+        ("before", ["Announced", "Starts in", "The board opens with the start"], ["Live", "Waiting for the start"]),
+        ("waiting", ["Waiting for the start picture", "Nobody has wagered yet"], ["Ended"]),
+        ("late", ["Counts from a later picture", "Announced after its start", "The numbers are old", "Stale"], []),
+        ("marks", ["being checked", "stale", "corrected", "adjusted", "Not ranked", "200 more players", "level"], []),
+        ("collecting", ["Being settled", "the last numbers are on their way", "Ended"], ["Live", "Final</span>"]),
+        ("review", ["being reviewed", "Final</span>", "Frozen standings"], ["Provisional", "on their way"]),
+        ("completed", ["Completed", "prize waiting", "paid", "Not given out", "$37.50"], ["Pays now", "Live"]),
+        ("cancelled", ["Cancelled", "The feed of the programme ended.", "There is no result"], ["Ends in"]),
+        ("empty", ["Nobody has wagered yet", "Live"], ["Paid places end"]),
+    ],
+)
+async def test_each_state_of_a_race_says_what_it_is(
+    client: httpx2.AsyncClient, state: str, said: list[str], unsaid: list[str]
+) -> None:
+    page = (await client.get(f"/races/{race_views.VIEWS[state].number}")).text
+
+    assert [words for words in said if words not in page] == []
+    assert [words for words in unsaid if words in page] == []
