@@ -1,10 +1,10 @@
 """The web application: the routes of every module behind the browser edge."""
 
-import structlog
 from starlette.types import ASGIApp
 
 from palio.entry import probes
 from palio.entry.wiring import Wiring
+from palio.infra import logging
 from palio.ui import assets, documents
 from palio.ui.edge import Served
 from palio.ui.files import Files
@@ -13,7 +13,7 @@ from palio.ui.pages import DIST, Pages
 from palio.ui.routes import Routes
 from palio.ui.site import assemble
 
-log = structlog.get_logger()
+log = logging.get("web")
 
 MODULES: tuple[Routes, ...] = (documents.routes, assets.routes)
 

@@ -22,7 +22,6 @@ def describe(modules: Sequence[Routes]) -> bytes:
         summary="Quests, games, races and steps with rewards, over one ledger.",
         description="Refusals are problem documents (RFC 9457); `/problems` explains every code.",
         routes=[route for module in modules for route in module.all],
-        servers=[{"url": "/"}],
     )
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")

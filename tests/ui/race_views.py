@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from palio.races.types import BoardRow, Picture, PrizePlaces, RaceView
+from palio.races.types import BoardRow, Picture, PrizePlaces, RaceLine, RaceView
 
 NOW = datetime(2026, 3, 20, 14, 5, 22, tzinfo=UTC)
 SHA = "02ba421e7f9d0c3b5a6e8f10213243546576879899aabbccddeeff0011223344"
@@ -153,3 +153,7 @@ VIEWS = {
     "empty": replace(LIVE, number=40, **NOTHING),
 }
 BY_NUMBER = {view.number: view for view in VIEWS.values()}
+
+
+def line_of(view: RaceView) -> RaceLine:
+    return RaceLine(**{name: getattr(view, name) for name in RaceLine.__dataclass_fields__})

@@ -8,7 +8,7 @@ SwaggerUI({
   domNode: place,
   url: place.dataset.document!,
   validatorUrl: null, // it would show the document to another host
-  deepLinking: true,
+  deepLinking: false, // it puts links into buttons
   defaultModelsExpandDepth: 0,
-  tryItOutEnabled: false,
+  plugins: [() => ({ components: { InfoContainer: () => null } })], // the page has a head of its own
 });

@@ -5,6 +5,6 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
     validatorUrl: null;
     deepLinking: boolean;
     defaultModelsExpandDepth: number;
-    tryItOutEnabled: boolean;
+    plugins: (() => { components: Record<string, () => null> })[];
   }): void;
 }

@@ -1,0 +1,57 @@
+"""Every route says who may use it, and every call is described in full."""
+
+import json
+import re
+
+import pytest
+
+from palio.entry import web
+from palio.ui import description, problems
+from palio.ui.routes import Call, Route
+
+ROUTES = [route for module in web.MODULES for route in module.all]
+CALLS = [route for route in ROUTES if isinstance(route, Call)]
+ACCESS = re.compile(r"public|player|owner|[a-z]+(\.[a-z_]+){1,2}")
+SECRET = re.compile(r"password|token|secret|sealed|private|(?<!sha256)_hash$")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_a_route_declares_access(route: Route) -> None:
+    assert ACCESS.fullmatch(route.access)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_an_address_is_lower_case_with_typed_ids(route: Route) -> None:
+    """No word is mistaken for an id, and none for another word."""
+    assert re.fullmatch(r"/|(/([a-z0-9.-]+|\{[a-z_]+(:[a-z]+)?\}))+", route.path)
+    assert [name for name in re.findall(r"\{([a-z_]+_id)\}", route.path) if name] == [], "{x_id:uuid}"
+
+
+def test_a_name_of_a_call_is_never_used_twice() -> None:
+    names = [call.operation_id or "" for call in CALLS]
+
+    assert sorted(names) == sorted(set(names))
+    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z0-9]+){2,}", name)] == []
+
+
+def test_a_code_is_shared_or_has_the_prefix_of_its_module() -> None:
+    """A module's own codes are `<module>.<reason>`; nobody else's begin so, and no two classes share one."""
+    kinds = list(problems.kinds())
+    codes = [kind.code for kind in kinds]
+    modules = {kind.code.partition(".")[0] for kind in kinds if "." in kind.code}
+
+    assert sorted(codes) == sorted(set(codes))
+    assert [code for code in codes if not re.fullmatch(r"([a-z]+\.)?[a-z][a-z0-9_]*", code)] == []
+    assert [kind.code for kind in kinds if kind.__module__.split(".")[1] in modules and not _is_own(kind)] == []
+
+
+def _is_own(kind: type) -> bool:
+    return kind.code.partition(".")[0] == kind.__module__.split(".")[1]
+
+
+def test_no_answer_has_a_field_that_sounds_like_a_secret() -> None:
+    """All fields of the declared answer are sent."""
+    document = json.loads(description.describe(web.MODULES))
+    fields = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})}
+
+    assert [name for name in fields if SECRET.search(name)] == []
