@@ -1,0 +1,24 @@
+"""`palio openapi`"""
+
+# ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def openapi(
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it to this file instead of printing it.")] = None,
+) -> None:
+    """Describe the API: the OpenAPI 3.1 document, the same as at /api/v1/openapi.json. Needs no database."""
+    from palio.entry import web
+    from palio.ui import description
+
+    document = description.describe(web.MODULES)
+    if out is None:
+        typer.echo(document.decode())
+    else:
+        out.write_bytes(document + b"\n")
+        typer.echo(f"Written to {out}.")
