@@ -9,10 +9,14 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from playwright.async_api import Browser, expect
+from starlette.types import ASGIApp
 
+from palio.infra import embedded
+from palio.infra.realtime import Hub
 from palio.ui.languages import Languages
-from tests.journeys.browser.conftest import looking, serve
+from tests.journeys.browser.conftest import looking
 from tests.ui import preview, race_views
+from tests.ui.house import House, housed
 from tests.ui.shop import shop
 
 pytestmark = pytest.mark.browser
@@ -21,19 +25,25 @@ LIVE = f"/races/{race_views.LIVE.number}"
 
 
 @pytest.fixture(scope="module")
-def news() -> preview.News:
-    return preview.News()
-
-
-@pytest.fixture(scope="module")
-async def base(news: preview.News, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Races made by hand, in English and in an Arabic without words."""
+async def house(
+    cluster: embedded.Cluster, database_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """Races made by hand, in English and in an Arabic without words, over a hub that listens."""
     folder: Path = tmp_path_factory.mktemp("locale")
     (folder / "ar/LC_MESSAGES").mkdir(parents=True)
     with (folder / "ar/LC_MESSAGES/messages.mo").open("wb") as file:
         write_mo(file, Catalog(locale="ar"))
-    async with serve(preview.app(shop, languages=Languages(folder), news=news)) as base:
-        yield base
+
+    def app(hub: Hub) -> ASGIApp:
+        return preview.app(shop, languages=Languages(folder), hub=hub)
+
+    async with housed(cluster.dsn("palio_app", database_name), app) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def base(house: House) -> str:
+    return house.base
 
 
 @pytest.mark.parametrize(
@@ -134,13 +144,13 @@ async def test_a_missing_race_says_so_and_leads_on(browser: Browser, base: str) 
         assert [*await seen.barriers(), *(one for one in await seen.faults() if "404" not in one)] == []
 
 
-async def test_the_board_follows_without_reload(browser: Browser, base: str, news: preview.News) -> None:
+async def test_the_board_follows_without_reload(browser: Browser, house: House) -> None:
     """Focus and what is open stay, the row that changed is marked, and the new leader is said once."""
     number, first, second = 42, *race_views.ROWS[:2]
     race = race_views.BY_NUMBER[number] = replace(race_views.LIVE, number=number)
     topic = f"race:{race.competition_id}"
-    async with looking(browser, base) as (page, seen):
-        await page.goto(f"{base}/races/{number}")
+    async with looking(browser, house.base) as (page, seen):
+        await page.goto(f"{house.base}/races/{number}")
         await expect(page.locator("html")).to_have_attribute("data-stream", "live")
         await page.evaluate("window.stays = true")
         await page.locator("#start-picture-digest summary").click()
@@ -149,7 +159,7 @@ async def test_the_board_follows_without_reload(browser: Browser, base: str, new
         race_views.BY_NUMBER[number] = replace(
             race, rows=(ahead, replace(first, place=2, rank=2), *race_views.ROWS[2:])
         )
-        news.tell(topic)
+        await house.tell(topic)
         await expect(page.locator(".podium-1")).to_contain_text("newcomer")
         await expect(page.locator(".podium-1")).to_contain_text("$200.00")
         await expect(page.locator("[data-news]")).to_have_text("newcomer leads with $200.00.")
@@ -157,7 +167,7 @@ async def test_the_board_follows_without_reload(browser: Browser, base: str, new
         await expect(page.locator("#start-picture-digest summary")).to_be_focused()
 
         race_views.BY_NUMBER[number] = replace(race_views.VIEWS["completed"], number=number)
-        news.tell(topic)
+        await house.tell(topic)
         await expect(page.get_by_text("Completed")).to_be_visible()
         await expect(page.get_by_text("Frozen standings")).to_be_visible()
         assert await page.evaluate("window.stays") is True
@@ -165,12 +175,12 @@ async def test_the_board_follows_without_reload(browser: Browser, base: str, new
     del race_views.BY_NUMBER[number]
 
 
-async def test_a_failed_refresh_leaves_the_board_standing(browser: Browser, base: str, news: preview.News) -> None:
-    async with looking(browser, base) as (page, _):
-        await page.goto(base + LIVE)
+async def test_a_failed_refresh_leaves_the_board_standing(browser: Browser, house: House) -> None:
+    async with looking(browser, house.base) as (page, _):
+        await page.goto(house.base + LIVE)
         await expect(page.locator("html")).to_have_attribute("data-stream", "live")
         await page.route(f"**{LIVE}", lambda route: route.fulfill(status=503, body="away"))
         async with page.expect_response(lambda answer: answer.status == 503):
-            news.tell(f"race:{race_views.LIVE.competition_id}")
+            await house.tell(f"race:{race_views.LIVE.competition_id}")
 
         await expect(page.locator(".podium-1")).to_contain_text("$155.53")

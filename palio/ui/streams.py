@@ -1,0 +1,156 @@
+"""Live streams for browsers (server-sent events): an event names a topic, and the page fetches that part again."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Query, Request
+from starlette.responses import StreamingResponse
+
+from palio.infra.realtime import Frame, Hub, TooManyStreams
+from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany
+from palio.kernel.ids import new_id
+from palio.ui import problems
+from palio.ui.routes import Routes
+
+TOPICS_MAX = 50
+STREAMS_OF_ADDRESS_MAX = 20
+COMMENT_SECONDS = 15  # so often something is sent, or proxies take the line for dead
+RETRY_MS = 3_000
+COMMENT = b":\n\n"
+UUID_FORM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PUBLIC_TOPICS = re.compile(rf"races|race:{UUID_FORM}")
+
+routes = Routes("stream")
+
+
+class OriginRejected(Forbidden):
+    """A stream is opened from our own pages, and `origin` is none of them."""
+
+    code = "origin_rejected"
+
+
+class EventStream(StreamingResponse):
+    """An answer that goes on: never cached, never held back."""
+
+    media_type = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What this process streams from, and how many streams each address has open."""
+
+    hub: Hub
+    origin: str | None
+    comment_seconds: float = COMMENT_SECONDS
+    open: Counter[str] = field(default_factory=Counter)
+
+
+@routes.get(
+    "/stream",
+    access="public",
+    example='event: ready\ndata: {"connection_id": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"}\nretry: 3000\n\n',
+    refuses=[OriginRejected, TooLarge, TooMany, TooManyStreams],
+    response_class=EventStream,
+)
+async def open_topics(
+    request: Request,
+    topics: Annotated[str, Query(min_length=1, max_length=4_096, examples=["races"])],
+) -> EventStream:
+    """Hear what changes about public topics.
+
+    Frames: `ready`, `changed` (the event), `problem` (a topic that cannot be heard, the others stay), `resync` (read
+    everything again) and `bye` (the server ends; come back after `retry_ms`). A state topic tells its newest value.
+    """
+    streams: Streams = request.app.state.streams
+    _require_own_page(request, streams.origin)
+    address = _counted_address(request)
+    if streams.open[address] >= STREAMS_OF_ADDRESS_MAX:
+        raise TooMany(policy="streams", limit=STREAMS_OF_ADDRESS_MAX)
+    asked = list(dict.fromkeys(topics.split(",")))
+    if len(asked) > TOPICS_MAX:
+        raise TooLarge(limit=TOPICS_MAX)
+    heard = [topic for topic in asked if PUBLIC_TOPICS.fullmatch(topic)]
+    frames = streams.hub.stream(heard)
+    await anext(frames)  # it is ready, or refuses before the answer has begun
+    begun = [_ready(), *(_unheard(request, topic) for topic in asked if topic not in heard)]
+    if "last-event-id" in request.headers:  # what was missed is not kept: the newest value is read again
+        begun.append(_resync(heard))
+    lines = _lines(streams, address, frames, heard, begun)
+    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+def _require_own_page(request: Request, ours: str | None) -> None:
+    origin = request.headers.get("origin")
+    if origin is None or origin == ours:
+        return
+    if ours or urlsplit(origin).netloc != request.headers.get("host"):
+        raise OriginRejected(origin=origin)
+
+
+def _counted_address(request: Request) -> str:
+    """Where the caller is: his address, or the /64 of it."""
+    host = request.client.host if request.client else ""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return host
+    return host if found.version == 4 else str(ip_network(f"{host}/64", strict=False))  # noqa: PLR2004 - IPv4
+
+
+def _frame(event: str, data: object, more: str = "") -> bytes:
+    return f"event: {event}\ndata: {json.dumps(data)}\n{more}\n".encode()
+
+
+def _ready() -> bytes:
+    return _frame("ready", {"connection_id": str(new_id())}, f"retry: {RETRY_MS}\n")
+
+
+def _resync(topics: Sequence[str]) -> bytes:
+    return _frame("resync", {"topics": list(topics)})
+
+
+def _unheard(request: Request, topic: str) -> bytes:
+    problem = problems.describe(request, NotFound(topic=topic[:200]))
+    return _frame("problem", problems.DOCUMENT.dump_python(problem, mode="json"))
+
+
+async def _lines(
+    streams: Streams, address: str, frames: AsyncGenerator[Frame], topics: Sequence[str], begun: Sequence[bytes]
+) -> AsyncIterator[bytes]:
+    """Everything one client is sent, with a comment whenever nothing happens for a while."""
+    with _counted(streams.open, address):
+        yield b"".join(begun)
+        coming = asyncio.ensure_future(anext(frames, None))
+        try:
+            while True:
+                done, _ = await asyncio.wait((coming,), timeout=streams.comment_seconds)
+                if not done:
+                    yield COMMENT
+                elif frame := coming.result():
+                    coming = asyncio.ensure_future(anext(frames, None))
+                    yield _resync(topics) if frame.event == "resync" else frame.sse
+                else:
+                    return
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await frames.aclose()
+
+
+@contextmanager
+def _counted(open_streams: Counter[str], address: str) -> Iterator[None]:
+    open_streams[address] += 1
+    try:
+        yield
+    finally:
+        open_streams[address] -= 1
+        if not open_streams[address]:
+            del open_streams[address]

@@ -1,0 +1,77 @@
+"""A process on a socket: its hub, a database that tells it, and what streams from it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+from starlette.types import ASGIApp
+
+from palio.infra import realtime
+from palio.infra.db import Database, Equipment
+from palio.infra.realtime import Hub
+from palio.kernel.ids import Actor, RequestId, new_id
+from tests.journeys.browser.conftest import serve
+
+SYSTEM = Actor("system", None, RequestId(new_id()))
+
+
+@dataclass
+class House:
+    """One process, reached at `base`."""
+
+    hub: Hub
+    database: Database
+    base: str
+
+    async def tell(self, topic: str, **facts: object) -> None:
+        async with self.database.begin(SYSTEM) as tx:
+            realtime.publish(tx, topic, "race.updated", facts)
+
+    @asynccontextmanager
+    async def listen(self, topics: str, **headers: str) -> AsyncIterator["Stream"]:
+        async with httpx2.AsyncClient(base_url=self.base, timeout=10) as client:
+            path = f"/api/v1/stream?topics={topics}"
+            async with client.stream("GET", path, headers={"accept": "text/event-stream", **headers}) as answer:
+                yield Stream(answer)
+
+
+class Stream:
+    """The frames of one answer."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self.answer = answer
+        self._lines = answer.aiter_lines()
+
+    async def frame(self) -> dict[str, str]:
+        """The next frame; a comment is one too."""
+        fields = {}
+        async for line in self._lines:
+            if not line:
+                return fields
+            name, _, value = line.partition(":")
+            fields[name or "comment"] = value.strip()
+        return fields
+
+
+@asynccontextmanager
+async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[House]:
+    """The application over a hub that listens, for the length of the block."""
+    hub = Hub(dsn)
+    database = Database(dsn, equipment=Equipment(tell=hub.tell))
+    await database.pool.open(wait=True)
+    running = asyncio.create_task(hub.run())
+    await _listening(hub)
+    async with serve(make(hub)) as base:
+        yield House(hub, database, base)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await database.pool.close()
+
+
+async def _listening(hub: Hub) -> None:
+    """A hub that begins to listen has every stream read everything again."""
+    async for frame in hub.stream({"races"}):
+        if frame.event == "resync":
+            return

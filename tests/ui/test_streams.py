@@ -1,0 +1,177 @@
+"""Live streams on a real socket: what is told in a transaction arrives after its commit, in the frames we promise."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from uuid import UUID
+
+import httpx2
+import psycopg
+import pytest
+from starlette.types import ASGIApp
+
+from palio.infra import embedded, realtime
+from palio.infra.realtime import Hub
+from palio.kernel.ids import new_id
+from palio.ui.site import assemble
+from palio.ui.streams import Streams, routes
+from tests.ui.house import SYSTEM, House, Stream, housed
+
+
+class UndoneError(Exception):
+    """Ends a transaction without a commit."""
+
+
+@pytest.fixture
+async def house(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[House]:
+    def app(hub: Hub) -> ASGIApp:
+        return assemble(
+            [routes], state={"streams": Streams(hub, None, comment_seconds=0.5)}, served=lambda served: None
+        )
+
+    async with housed(cluster.dsn("palio_app", database_name), app) as house:
+        yield house
+
+
+def topic() -> str:
+    return f"race:{new_id()}"
+
+
+async def test_a_stream_begins_with_ready_and_tells_what_is_committed(house: House) -> None:
+    one = topic()
+    async with house.listen(one) as stream:
+        ready = await stream.frame()
+        await house.tell(one, seq=412, changed=3)
+        changed = await stream.frame()
+
+    assert stream.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert (stream.answer.headers["cache-control"], "content-encoding" in stream.answer.headers) == ("no-store", False)
+    assert (ready["event"], ready["retry"]) == ("ready", "3000")
+    assert UUID(json.loads(ready["data"])["connection_id"])
+    event = json.loads(changed["data"])
+    assert changed["event"] == "changed" and event.keys() == {"topic", "type", "at", "data"}
+    assert (event["topic"], event["type"], event["data"]) == (one, "race.updated", {"seq": 412, "changed": 3})
+
+
+async def test_what_is_rolled_back_is_never_told(house: House) -> None:
+    one = topic()
+    async with house.listen(one) as stream:
+        await stream.frame()
+        with suppress(UndoneError):
+            async with house.database.begin(SYSTEM) as tx:
+                realtime.publish(tx, one, "race.updated", {"seq": 1})
+                raise UndoneError
+        await house.tell(one, seq=2)
+
+        assert json.loads((await stream.frame())["data"])["data"] == {"seq": 2}
+
+
+async def test_a_topic_that_cannot_be_heard_is_a_problem_and_the_others_stay(house: House) -> None:
+    one = topic()
+    async with house.listen(f"{one},me:wallet,race:nobody,secret") as stream:
+        frames = [await stream.frame() for _ in range(4)]
+        await house.tell(one, seq=1)
+        changed = await stream.frame()
+
+    assert [frame["event"] for frame in frames] == ["ready", "problem", "problem", "problem"]
+    problems = [json.loads(frame["data"]) for frame in frames[1:]]
+    assert [(problem["code"], problem["facts"]["topic"]) for problem in problems] == [
+        ("not_found", "me:wallet"),
+        ("not_found", "race:nobody"),
+        ("not_found", "secret"),
+    ]
+    assert changed["event"] == "changed"
+
+
+async def test_whoever_comes_back_reads_everything_again(house: House) -> None:
+    """No missed event is kept, so a last id gets `resync`, not silence; control frames carry no id."""
+    one = topic()
+    async with house.listen(one, **{"last-event-id": "41"}) as stream:
+        frames = [await stream.frame() for _ in range(2)]
+
+    assert [(frame["event"], "id" in frame) for frame in frames] == [("ready", False), ("resync", False)]
+    assert json.loads(frames[1]["data"]) == {"topics": [one]}
+
+
+async def test_a_lost_listener_is_told_as_resync(house: House, cluster: embedded.Cluster) -> None:
+    one = topic()
+    async with house.listen(one) as stream:
+        await stream.frame()
+        await house.tell(one, seq=1)
+        await stream.frame()
+        with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
+            admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %'")
+        frames = [frame async for frame in _until(stream, "resync")]
+
+    assert json.loads(frames[-1]["data"]) == {"topics": [one]}
+
+
+async def _until(stream: Stream, event: str) -> AsyncIterator[dict[str, str]]:
+    async with asyncio.timeout(10):
+        while True:
+            frame = await stream.frame()
+            yield frame
+            if frame.get("event") == event:
+                return
+
+
+async def test_a_quiet_line_is_kept_open_by_comments(house: House) -> None:
+    async with house.listen(topic()) as stream:
+        frames = [await stream.frame() for _ in range(3)]
+
+    assert [frame.get("event", "comment") for frame in frames] == ["ready", "comment", "comment"]
+
+
+async def test_a_stopping_server_says_goodbye(house: House) -> None:
+    async with house.listen(topic()) as stream:
+        await stream.frame()
+        house.hub.close()
+        goodbye = await stream.frame()
+        end = await stream.frame()
+
+    assert (goodbye["event"], json.loads(goodbye["data"])) == ("bye", {"reason": "restart", "retry_ms": 3000})
+    assert end == {}
+
+
+async def test_one_address_has_twenty_streams_and_gets_its_places_back(house: House) -> None:
+    async with AsyncExitStack() as opened:
+        streams = [await opened.enter_async_context(house.listen("races")) for _ in range(20)]
+        begun = [(await stream.frame())["event"] for stream in streams]
+        refused = (await opened.enter_async_context(house.listen("races"))).answer
+        problem = json.loads(await refused.aread())
+
+    assert begun == ["ready"] * 20
+    assert (refused.status_code, problem["code"], refused.headers["retry-after"]) == (429, "rate_limited", "60")
+    assert problem["facts"] == {"policy": "streams", "limit": 20}
+    assert await status_when_somebody_has_left(house) == 200
+
+
+async def status_when_somebody_has_left(house: House) -> int:
+    """The server notices within a moment that a caller is gone."""
+    async with asyncio.timeout(10):
+        while True:
+            async with house.listen("races") as stream:
+                if stream.answer.status_code != 429:
+                    return stream.answer.status_code
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "code"),
+    [
+        ("topics=races", {"origin": "https://evil.example"}, 403, "origin_rejected"),
+        ("topics=races", {"accept": "application/json"}, 406, "not_acceptable"),
+        ("", {}, 422, "validation_failed"),
+        ("topics=races&after=1", {}, 422, "unknown_parameter"),
+        ("topics=" + ",".join(f"t{n}" for n in range(51)), {}, 413, "too_many_items"),
+    ],
+)
+async def test_what_is_no_stream_is_refused_before_it_begins(
+    house: House, query: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=10) as client:
+        answer = await client.get(f"/api/v1/stream?{query}", headers=headers)
+        head = await client.head("/api/v1/stream?topics=races")
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (head.status_code, head.headers["allow"]) == (405, "GET")
