@@ -23,6 +23,8 @@ class KeyMismatch(Invalid):
 
 
 class UnknownAsset(NotFound):
+    """No asset has this code."""
+
     code = "ledger.unknown_asset"
 
 
@@ -33,10 +35,14 @@ class InsufficientFunds(Conflict):
 
 
 class AccountFrozen(Conflict):
+    """The account may not be debited, or not be touched at all, until staff release it."""
+
     code = "ledger.account_frozen"
 
 
 class AccountClosed(Conflict):
+    """The account is closed for good."""
+
     code = "ledger.account_closed"
 
 
@@ -59,6 +65,8 @@ class BatchRefused(Conflict):
 
 
 class BatchTooLarge(TooLarge):
+    """More items or legs than one call takes; `limit` says how many."""
+
     code = "ledger.batch_too_large"
 
 
