@@ -1,7 +1,9 @@
-"""What machines ask an instance: does it live, is it ready."""
+"""What machines ask an instance: does it live, is it ready, how is it doing."""
 
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
+from palio.entry import metering
 from palio.entry.wiring import Wiring
 from palio.ui.routes import Routes
 
@@ -19,5 +21,9 @@ def routes(wiring: Wiring) -> Routes:
         failing = await wiring.health.failing()
         answer = {"status": "down" if failing else "ok", "failing": failing}
         return JSONResponse(answer, 503 if failing else 200, headers={"Retry-After": "2"} if failing else None)
+
+    @probes.page("/metrics", access="public")
+    async def metrics(request: Request) -> Response:
+        return await metering.figures(wiring, request)
 
     return probes

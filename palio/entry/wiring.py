@@ -15,6 +15,7 @@ from palio.infra.db import Database, Equipment
 from palio.infra.health import Health
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
+from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
 from palio.infra.storage import Storage
@@ -49,6 +50,7 @@ class Wiring:
     settings: Catalogue
     instance: Instance
     health: Health
+    metrics: Metrics
 
 
 @contextmanager
@@ -122,6 +124,7 @@ async def opened(
             settings=catalogue,
             instance=instance,
             health=Health(database, instance, schema_min=version),
+            metrics=Metrics(database, hub, data=environment.data, version=palio.__version__),
         )
     finally:
         await database.pool.close()

@@ -1,0 +1,83 @@
+"""Figures of a process for Prometheus. No label carries a user: routes are templates, codes and queues are words."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+from palio.infra import db
+from palio.infra.db import Database
+from palio.infra.realtime import Hub
+from palio.kernel.errors import Refusal
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+LAGS = """
+    select queue_name as label,
+      extract(epoch from now() - min(coalesce(scheduled_at, (args ->> 'at')::timestamptz)))::float8 as figure
+    from jobs.procrastinate_jobs where status = 'todo' and coalesce(scheduled_at, now()) <= now()
+    group by queue_name limit 100"""
+DEAD = (
+    "select job as label, count(*)::float8 as figure from infra.job_runs where status = 'dead' group by job limit 1000"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    label: str
+    figure: float
+
+
+class Metrics:
+    """What one process counts, and what is looked up when somebody asks."""
+
+    def __init__(self, database: Database, hub: Hub, *, data: Path, version: str) -> None:
+        self._database = database
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "palio_requests_seconds", "Answered requests", ("route", "status"), buckets=SECONDS, registry=self._registry
+        )
+        self._refusals = Counter("palio_refusals", "Refused requests", ("code",), registry=self._registry)
+        self._lags = self._labelled("palio_jobs_lag_seconds", "How long the oldest job has been due", "queue")
+        self._dead = self._labelled("palio_jobs_dead", "Runs that were the last of a job", "job")
+        Info("palio", "This process", registry=self._registry).info({"version": version})
+        self._watch("palio_streams_open", "Live streams", lambda: hub.streams_open)
+        self._watch("palio_disk_free_bytes", "Free space where the data lies", lambda: shutil.disk_usage(data).free)
+        self._watch("palio_db_pool_connections", "Connections of the pool", self._pool("pool_size"))
+        self._watch("palio_db_pool_free", "Connections that nobody uses", self._pool("pool_available"))
+        self._watch("palio_db_pool_waiting", "Requests that wait for a connection", self._pool("requests_waiting"))
+        waited = self._pool("requests_wait_ms")
+        self._watch("palio_db_pool_wait_seconds", "Time spent waiting for connections so far", lambda: waited() / 1000)
+
+    def _labelled(self, name: str, text: str, label: str) -> Gauge:
+        return Gauge(name, text, (label,), registry=self._registry)
+
+    def _watch(self, name: str, text: str, look: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self._registry).set_function(look)
+
+    def _pool(self, figure: str) -> Callable[[], float]:
+        return lambda: self._database.pool.get_stats().get(figure, 0)
+
+    def answered(self, *, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is its template."""
+        self._requests.labels(route, str(status)).observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Count a refusal."""
+        self._refusals.labels(code).inc()
+
+    async def text(self) -> bytes:
+        """Everything, as Prometheus reads it; what the database knows is left out while it is away."""
+        self._lags.clear()
+        self._dead.clear()
+        with suppress(Refusal, psycopg.Error):
+            async with self._database.begin_system("metrics") as tx:
+                for line in await db.rows(tx, Line, LAGS):
+                    self._lags.labels(line.label).set(line.figure)
+                for line in await db.rows(tx, Line, DEAD):
+                    self._dead.labels(line.label).set(line.figure)
+        return generate_latest(self._registry)

@@ -1,0 +1,77 @@
+"""Who may read the figures of a process, and what they say."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from palio.entry import metering, wiring
+from palio.entry.wiring import Wiring
+from palio.infra import db, embedded
+from palio.infra.addresses import Addresses
+from palio.infra.settings import Environment
+
+
+@pytest.fixture
+async def wired(cluster: embedded.Cluster, database_name: str, tmp_path: Path) -> AsyncIterator[Wiring]:
+    app = cluster.dsn("palio_app", database_name)
+    async with wiring.opened(Environment(data=tmp_path), Addresses(app, app, "")) as wired:
+        yield wired
+
+
+def request(host: str, **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "client": (host, 5), "headers": raw})
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("127.0.0.1", {"x_forwarded_for": "203.0.113.7"}, 404),
+        ("203.0.113.7", {}, 404),
+        ("203.0.113.7", {"authorization": "Bearer wrong"}, 404),
+        ("203.0.113.7", {"authorization": "Bearer right"}, 200),
+    ],
+)
+async def test_this_machine_or_the_token(wired: Wiring, host: str, headers: dict[str, str], status: int) -> None:
+    """For all others the page does not exist; a proxy on this machine speaks for others."""
+    told = replace(wired, environment=wired.environment.model_copy(update={"metrics_token": "right"}))
+
+    assert (await metering.figures(told, request(host, **headers))).status_code == status
+
+
+async def test_without_a_token_nobody_else_has_one(wired: Wiring) -> None:
+    assert (await metering.figures(wired, request("203.0.113.7", authorization="Bearer "))).status_code == 404
+
+
+async def test_figures_of_requests_refusals_pool_and_queues(wired: Wiring) -> None:
+    wired.metrics.answered(route="/races/{number}", status=200, seconds=0.003)
+    wired.metrics.refused("race.not_found")
+    async with wired.database.begin_system("test") as tx:
+        await db.run(
+            tx,
+            "insert into jobs.procrastinate_jobs (task_name, queue_name, args)"
+            " values ('x', 'bulk', jsonb_build_object('at', now() - interval '1 hour'))",
+        )
+        await db.run(
+            tx,
+            "insert into infra.job_runs (started_at, id, job, queue, subject, attempt, status, request_id)"
+            " values (now(), gen_random_uuid(), 'x:y', 'bulk', '', 1, 'dead', gen_random_uuid())",
+        )
+
+    lines = (await wired.metrics.text()).decode().splitlines()
+
+    assert 'palio_requests_seconds_bucket{le="0.005",route="/races/{number}",status="200"} 1.0' in lines
+    assert 'palio_refusals_total{code="race.not_found"} 1.0' in lines
+    assert 'palio_jobs_dead{job="x:y"} 1.0' in lines
+    figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert 3600 <= float(figures['palio_jobs_lag_seconds{queue="bulk"}']) < 3700
+    assert float(figures["palio_db_pool_connections"]) >= 1
+    assert float(figures["palio_disk_free_bytes"]) > 0
+    async with wired.database.begin_system("test") as tx:
+        await db.run(tx, "delete from jobs.procrastinate_jobs where task_name = 'x'")
+        await db.run(tx, "delete from infra.job_runs where job = 'x:y'")
