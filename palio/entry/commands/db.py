@@ -22,7 +22,7 @@ def roles(
 ) -> None:
     """Make the database palio and its roles, once and after an upgrade; passwords are kept in secrets/pg.json."""
     from palio.entry import terminal  # noqa: PLC0415 - heavy
-    from palio.infra import embedded  # noqa: PLC0415 - heavy
+    from palio.infra import embedded, keyring  # noqa: PLC0415 - heavy
     from palio.infra import roles as door  # noqa: PLC0415 - heavy
 
     with terminal.refusing():
@@ -36,6 +36,9 @@ def roles(
             raise typer.BadParameter("name the server by an administrator's address: --url postgresql://…")
         if url is not None:
             refused = door.make(sys.stdin.readline().strip() if url == "-" else url, secrets_file)
+            if environment.keyring_file and not environment.keyring_file.exists():
+                keyring.load_or_make(environment.keyring_file)
+                typer.echo(f"A keyring was made at {environment.keyring_file}: every machine needs this file.")
         else:
             with embedded.running(environment.data) as cluster:
                 refused = door.make(cluster.dsn(), cluster.passwords)
