@@ -23,6 +23,7 @@ def listen(bind: str, port: int | None) -> socket.socket:
     try:
         listener.bind((host.strip("[]"), number))
     except OSError as failure:
+        listener.close()
         reason = f"nothing can listen at {host}:{number}: {failure.strerror}; choose another --port or PALIO_BIND"
         raise WrongSettingError([reason]) from None
     return listener

@@ -1,12 +1,13 @@
 """What Palio is told before it asks the database: where a value comes from, and what is wrong with it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from palio.infra.settings import environment
 from palio.infra.settings.environment import WrongSettingError
-from tests.operations.processes import Deployment
+from tests.entry.conftest import run
 
 
 @pytest.fixture(autouse=True)
@@ -80,13 +81,15 @@ def test_the_nearest_known_name_is_suggested() -> None:
     assert dict(environment.unknown(given)) == {"PALIO_BINDD": "PALIO_BIND", "PALIO_QQQQQQQQ": None}
 
 
-def test_a_start_warns_of_the_unknown_and_ends_with_78_at_the_impossible(deployment: Deployment) -> None:
-    process = deployment.run("up", PALIO_BINDD="1", PALIO_POOL="0")
+def test_a_command_warns_of_the_unknown_and_ends_with_78_at_the_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIO_BINDD", "1")
 
-    assert process.wait() == 78
-    assert "PALIO_POOL is 0: it must be a whole number in the range 2-200 [setting.invalid]" in process.errors
+    warned = run("config", "check")
+    assert warned.status == 1
+    line = json.loads(warned.err)
+    assert (line["event"], line["name"], line["nearest"]) == ("unknown setting", "PALIO_BINDD", "PALIO_BIND")
 
-    warned = deployment.run("config", "check", PALIO_BINDD="1")
-    assert [(line["name"], line["nearest"]) for line in warned.logged("unknown setting")] == [
-        ("PALIO_BINDD", "PALIO_BIND")
-    ]
+    monkeypatch.setenv("PALIO_POOL", "0")
+    refused = run("config", "check")
+    assert refused.status == 78
+    assert refused.err == "PALIO_POOL is 0: it must be a whole number in the range 2-200 [setting.invalid]\n"

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from palio.entry import server
 from palio.infra import embedded
 from palio.infra.embedded import configuration
 from palio.infra.embedded.lock import Machine
 from palio.infra.embedded.supervisor import pause_before_start
+from palio.infra.settings.environment import WrongSettingError
 from tests.operations.processes import until
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -75,6 +78,26 @@ def test_a_machine_is_known_by_its_name_or_its_boot() -> None:
     assert [here.is_here(other) for other in (Machine("new", "boot 1"), Machine("here", "boot 2"))] == [True, True]
     assert not here.is_here(Machine("there", "boot 2"))
     assert not Machine("mac", "").is_here(Machine("other mac", ""))
+
+
+def test_a_closed_parent_is_named_and_nothing_changes(home: Path) -> None:
+    """As root the server is another account; it must be able to pass through every folder above the data."""
+    if os.geteuid() != 0:
+        pytest.skip("only root runs the server as somebody else")
+    closed = home.parent
+    closed.chmod(0o700)
+
+    assert f"may not enter {closed}: chmod o+x {closed}, or choose another PALIO_DATA" in refusal(home)
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert [path.name for path in home.iterdir()] == ["supervisor.lock"]
+
+
+def test_a_taken_port_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(WrongSettingError, match=f"at 127.0.0.1:{port}: Address already in use; choose another --p"):
+            server.listen("127.0.0.1:8000", port)
 
 
 def test_a_file_in_place_of_the_directory_is_refused(home: Path) -> None:

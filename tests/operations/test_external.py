@@ -11,7 +11,7 @@ from psycopg import conninfo
 
 from palio.infra import embedded, external, roles
 from palio.infra.external import UnfitServerError
-from tests.operations.processes import Deployment
+from tests.entry.conftest import run
 
 
 @pytest.fixture
@@ -97,11 +97,16 @@ def test_roles_are_made_again_without_a_change_and_printed_without_a_password(cl
     ]
 
 
-def test_an_unfit_server_ends_the_command_with_78(cluster: embedded.Cluster, deployment: Deployment) -> None:
+def test_an_unfit_server_ends_the_command_with_78(
+    cluster: embedded.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passwords = roles.ensure_passwords(cluster.passwords)
+    monkeypatch.setenv("PALIO_DATA", str(tmp_path))
+    monkeypatch.setenv("PALIO_DATABASE_URL", url_of(cluster, "postgres", passwords["postgres"]))
 
-    process = deployment.run("up", PALIO_DATABASE_URL=url_of(cluster, "postgres", passwords["postgres"]))
+    told = run("migrate")
 
-    assert process.wait() == 78
-    assert "postgres is a superuser" in process.errors
-    assert passwords["postgres"] not in process.errors
+    assert told.status == 78
+    assert "postgres is a superuser" in told.err
+    assert "[db.unfit]" in told.err
+    assert passwords["postgres"] not in told.err

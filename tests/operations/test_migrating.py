@@ -13,6 +13,7 @@ import pytest
 import palio
 from palio.infra import embedded, migrate
 from palio.infra.migrate import BusyError, MigrationError, NewerError, NotAllowedError, Patience
+from tests.entry.conftest import run
 from tests.operations.processes import Deployment
 
 HASTY = Patience(lock_seconds=0.4, tries_max=2, pause_seconds=0.05)
@@ -147,14 +148,17 @@ def test_files_that_cannot_be_a_history_are_refused(folder: Path, stray: str, sa
         migrate.read_files(folder)
 
 
-def test_the_command_ends_with_1_when_an_applied_file_was_edited(deployment: Deployment) -> None:
+def test_the_command_ends_with_1_when_an_applied_file_was_edited(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As an operator sees it, with the program's own files."""
     copy = deployment.home.parent / "copy"
     shutil.copytree(Path(palio.__file__).parent, copy / "palio", ignore=shutil.ignore_patterns("static", "__pycache__"))
     paths = [str(copy), *(path for path in sys.path if path.endswith("site-packages"))]
     settings = {"PYTHONPATH": os.pathsep.join(paths)}
-    first = deployment.run("migrate", "--to", "1", **settings)
-    assert (first.wait(), first.output) == (0, "applied: 0001_infra.sql\nwaiting: nothing\n")
+    monkeypatch.setenv("PALIO_DATA", str(deployment.home))
+    first = run("migrate", "--to", "1")
+    assert (first.status, first.out) == (0, "applied: 0001_infra.sql\nwaiting: nothing\n")
     edited = next((copy / "palio/migrations").glob("0001_*.sql"))
     edited.write_text(edited.read_text() + "-- and one more line\n")
 

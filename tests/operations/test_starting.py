@@ -1,8 +1,6 @@
 """`palio up` from nothing, as root and as an ordinary user, and what it refuses before it has changed anything."""
 
-import os
 import signal
-import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -85,28 +83,3 @@ def test_kill_9_takes_the_server_along_and_loses_nothing(begun: Begun) -> None:
     until(lambda: again.url and again.is_ready())
     with psycopg.connect(embedded.at(deployment.home).dsn()) as conn:
         assert conn.execute("select count(*) from kept").fetchone() == (1000,)
-
-
-def test_a_closed_parent_is_named_and_nothing_changes(deployment: Deployment) -> None:
-    """As root the server is another account; it must be able to pass through every folder above the data."""
-    if os.geteuid() != 0:
-        pytest.skip("only root runs the server as somebody else")
-    closed = deployment.home.parent
-    closed.chmod(0o700)
-    before = modes(deployment.home)
-
-    process = deployment.run("up")
-
-    assert process.wait() == os.EX_CONFIG
-    assert f"may not enter {closed}: chmod o+x {closed}" in process.errors
-    assert modes(deployment.home) == before
-    assert not (deployment.home / "pg").exists()
-
-
-def test_a_taken_port_is_refused_before_the_database_starts(deployment: Deployment) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = deployment.run("up", PALIO_BIND=f"127.0.0.1:{taken.getsockname()[1]}")
-
-    assert process.wait() == os.EX_CONFIG
-    assert "Address already in use; choose another --port" in process.errors
-    assert not deployment.home.exists()
