@@ -1,10 +1,13 @@
 """The web application: the routes of every module behind the browser edge."""
 
+from functools import partial
+
 from starlette.types import ASGIApp
 
 from palio.entry import probes
 from palio.entry.wiring import Wiring
 from palio.infra import logging
+from palio.infra.metrics import Metrics
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
 from palio.ui.files import Files
@@ -28,11 +31,15 @@ def make(wiring: Wiring) -> ASGIApp:
         "pages": Pages(Languages()),
         "files": Files(DIST.parent),
     }
-    return assemble((probes.routes(wiring), *MODULES), state=state, served=tell, origin=origin)
+    served = partial(tell, wiring.metrics)
+    return assemble((probes.routes(wiring), *MODULES), state=state, served=served, origin=origin)
 
 
-def tell(served: Served) -> None:
-    """One line for one request, and all that is known of a defect."""
+def tell(metrics: Metrics, served: Served) -> None:
+    """Count a request, write one line of it, and all that is known of a defect."""
+    metrics.answered(route=served.route, status=served.status, seconds=served.seconds)
+    if served.code:
+        metrics.refused(served.code)
     facts = {
         "request_id": str(served.request_id),
         "method": served.method,

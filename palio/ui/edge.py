@@ -21,18 +21,19 @@ BODY_SECONDS_MAX = 30
 ADDRESS_BYTES_MAX = 8 << 10
 HEADER_BYTES_MAX = 16 << 10
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-REQUEST_ID = "palio.request_id"
+REQUEST_ID, CODE = "palio.request_id", "palio.code"  # what a request says of itself in its scope
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One request that was answered, as logs and metrics tell it: `route` is the template, never the address."""
+    """One answered request, for logs and metrics: `route` is the template, never the address; `code` the refusal."""
 
     request_id: RequestId
     method: str
     route: str
     status: int
     seconds: float
+    code: str | None
     defect: BaseException | None
 
 
@@ -87,7 +88,8 @@ class Edge:
             defect = error
         finally:
             route = getattr(scope.get("route"), "path_format", "")
-            self._served(Served(request_id, method, route, status, time.perf_counter() - began, defect))
+            seconds, code = time.perf_counter() - began, scope.get(CODE)
+            self._served(Served(request_id, method, route, status, seconds, code, defect))
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         """What is answered before any route: another address, or a refusal."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from palio.kernel import errors
 from palio.kernel.errors import Refusal
 from palio.ui import pages, refusals
-from palio.ui.edge import request_id_of
+from palio.ui.edge import CODE, request_id_of
 from palio.ui.values import instant
 
 STATUS: dict[type[Refusal], int] = {
@@ -134,6 +134,7 @@ def fact_of(value: object) -> Fact:
 
 def respond(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The document for programs, a page for browsers, and for htmx what is said on it."""
+    request.scope[CODE] = problem.code
     extra = dict(headers or {}) | {"Cache-Control": "no-store", "Vary": "Accept, HX-Request"}
     if problem.retry_after_s is not None:
         extra["Retry-After"] = str(problem.retry_after_s)
