@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import palio
+from palio.affiliates import types as affiliates_types
+from palio.competitions import types as competitions_types
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
 from palio.infra import embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
@@ -22,14 +24,19 @@ from palio.infra.storage import Storage
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import types as ledger_types
+from palio.races import types as races_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE, pruning.SCHEDULE)
 SETTINGS: tuple[Setting[Any], ...] = (
-    identity_types.USERNAME_MAX,
-    ledger_types.BATCH_ITEMS_MAX,
-    ledger_types.DEBT_MAX,
     pruning.RETENTION_DAYS,
+    identity_types.USERNAME_MAX,
+    *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
+    *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
+    *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
+    *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT),
+    *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
+    races_types.DEFAULT_MIN_WAGER,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
