@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palio.kernel.schedules import newest_until, next_after, parse
@@ -109,6 +109,7 @@ CRONS = st.sampled_from(["30 1 * * *", "*/20 * * * *", "0 0 1 * *", "15 2 * * 0"
 ZONES = st.sampled_from(["UTC", NEW_YORK, SANTIAGO, "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"])
 
 
+@settings(deadline=None)  # reading the rules of a zone takes its time, once
 @given(MOMENTS, CRONS, ZONES)
 def test_next_and_newest_agree_with_each_other(moment, when, zone):
     """The instant after a moment is later than it; just before that instant the newest is not later than the moment."""
@@ -118,6 +119,7 @@ def test_next_and_newest_agree_with_each_other(moment, when, zone):
     assert newest_until(when, zone, following - timedelta(microseconds=1), first=moment) <= moment
 
 
+@settings(deadline=None)
 @given(MOMENTS, ZONES)
 def test_each_due_instant_of_every_hour_shows_the_minute_that_was_asked_for(moment, zone):
     due = next_after("20 * * * *", zone, moment)
