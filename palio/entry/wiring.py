@@ -24,10 +24,11 @@ from palio.infra.storage import Storage
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import types as ledger_types
+from palio.races import jobs as race_jobs
 from palio.races import types as races_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
-SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE, pruning.SCHEDULE)
+SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE, pruning.SCHEDULE, race_jobs.SCHEDULE)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     identity_types.USERNAME_MAX,
