@@ -518,9 +518,9 @@ begin
   if lower_at <> date_trunc('month', lower_at) or upper_at <> lower_at + interval '1 month' then
     raise exception '% to % is not one month', lower_at, upper_at using errcode = '22023';
   end if;
-  if to_regclass(child) is not null then return 0; end if;
+  if exists (select 1 from infra.partitions p where p.parent = of_parent and p.from_at = lower_at) then return 0; end if;
   execute format('lock table %s in share update exclusive mode', of_parent);  -- one at a time, beside those who write
-  if to_regclass(child) is not null then return 0; end if;
+  if exists (select 1 from infra.partitions p where p.parent = of_parent and p.from_at = lower_at) then return 0; end if;
   execute format('select exists (select 1 from %s where posted_at >= $1 and posted_at < $2)', stray) into crowded using lower_at, upper_at;
   if crowded then
     execute format('alter table %s detach partition %s', of_parent, stray);
@@ -533,6 +533,7 @@ begin
     execute format('delete from %s where posted_at >= $1 and posted_at < $2', stray) using lower_at, upper_at;
     execute format('alter table %s attach partition %s default', of_parent, stray);
   end if;
+  insert into infra.partitions (parent, child, from_at, to_at) values (of_parent, child, lower_at, upper_at);
   return moved;
 end $$;
 

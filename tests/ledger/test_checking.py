@@ -37,7 +37,7 @@ class Place:
 
     async def reconcile(self) -> ledger.Report:
         async with self.database.begin(SYSTEM) as tx:
-            return await ledger.reconcile(tx, actor=SYSTEM, now=NOON)
+            return await ledger.reconcile(tx, now=NOON)
 
 
 @pytest.fixture
@@ -132,6 +132,10 @@ async def test_a_wrong_balance_is_found_and_its_account_frozen(place: Place) -> 
         ).fetchall()
         assert statuses == [("frozen",)]
         assert await ledger.balance(tx, address=place.wallet, asset="COIN") == 71  # nothing is repaired
+        acts = await tx.execute("select actor_kind, action, entity_type, changes from infra.audit_rows")
+        assert await acts.fetchall() == [
+            ("system", "account.freeze", "ledger.account", {"status": ["active", "frozen"]})
+        ]
 
 
 async def test_an_open_finding_is_kept_once_and_freezes_once(place: Place) -> None:

@@ -106,7 +106,6 @@ async def agree(tx: Tx, model: Model, before: tuple[int, int]) -> None:
     keys, transfers = await numbers(tx)
     assert keys - before[0] == transfers - before[1] == len(model.kept)
     assert await ledger.total(tx) == 0
-    assert (await ledger.verify(tx)).findings == []
 
 
 async def numbers(tx: Tx) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor, new_id
+from palio.kernel.ids import new_id
 from palio.ledger.messages import LedgerMismatch
 from palio.ledger.sql import checking as sql
 from palio.ledger.types import FINDINGS_OF_A_CHECK_MAX, Finding, Report
@@ -36,7 +36,7 @@ async def verify(tx: Tx) -> Report:
     return Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, VERIFIED))
 
 
-async def reconcile(tx: Tx, *, actor: Actor, now: datetime) -> Report:
+async def reconcile(tx: Tx, *, now: datetime) -> Report:
     """Check balances (R1), totals (R3) and keys (R6), keep what is found, and freeze the accounts it is about.
 
     A finding that is still open is not reported again; LedgerMismatch is sent for each new one.
@@ -44,7 +44,7 @@ async def reconcile(tx: Tx, *, actor: Actor, now: datetime) -> Report:
     sizes = await sql.get_sizes(tx)
     report = Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, RECONCILED))
     if not report.is_sound:
-        await _keep(tx, report.findings, actor, now)
+        await _keep(tx, report.findings, now)
     return report
 
 
@@ -52,13 +52,13 @@ async def _findings(tx: Tx, checks: Sequence[Check]) -> list[Finding]:
     return [finding for check in checks for finding in await check(tx, FINDINGS_OF_A_CHECK_MAX)]
 
 
-async def _keep(tx: Tx, findings: Sequence[Finding], actor: Actor, now: datetime) -> None:
+async def _keep(tx: Tx, findings: Sequence[Finding], now: datetime) -> None:
     for fresh in await sql.report(tx, [new_id() for _ in findings], findings, now):
         await outbox.send(tx, LedgerMismatch(fresh.finding))
         if fresh.account is not None:
             await audit.record(
                 tx,
-                actor=actor,
+                actor=tx.actor,
                 action="account.freeze",
                 entity_type="ledger.account",
                 entity_id=str(fresh.account),

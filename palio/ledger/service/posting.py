@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from palio.infra import db, settings
+from palio.infra import db, partitions, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
-from palio.ledger.rules import decisions, requests, windows
+from palio.ledger.rules import decisions, requests
 from palio.ledger.service.memory import Book, book_for
 from palio.ledger.sql import posting as sql
 from palio.ledger.types import (
@@ -109,9 +109,8 @@ async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
 
 async def prepare_month(tx: Tx, *, month: datetime) -> None:
     """Have partitions for what is posted in that month (UTC): called before posting with a past instant."""
-    since, until = windows.month_of(month)
     for parent in PARTITIONED:
-        await sql.make_partition(tx, parent, since, until)
+        await partitions.ensure(tx, parent, month)
 
 
 def _require_room(items: Sequence[Post]) -> None:

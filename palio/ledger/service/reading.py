@@ -6,7 +6,7 @@ from datetime import datetime
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
-from palio.ledger.rules import windows
+from palio.ledger.rules import pages
 from palio.ledger.sql import reading as sql
 from palio.ledger.types import (
     STATEMENT_LINES_DEFAULT,
@@ -64,4 +64,4 @@ async def statement(
         raise errors.UnknownAsset(asset=asset)
     size = min(max(limit, 1), STATEMENT_LINES_MAX)
     lines = await sql.list_lines(tx, owner_id, asset, wanted, after, size + 1)
-    return windows.page(lines, size)
+    return pages.page(lines, size)

@@ -195,8 +195,3 @@ async def fan_out(
 def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:
     """A block of which nothing remains, while the transaction goes on."""
     return tx.transaction(force_rollback=True)
-
-
-async def make_partition(tx: Tx, parent: str, since: datetime, until: datetime) -> None:
-    """Have a place for rows of that time; repeating it changes nothing."""
-    await db.run(tx, "select ledger.make_partition(%s, %s, %s)", parent, since, until)
