@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Final
 
-from palio.affiliates.types import MICRO_MAX, MICRO_PER_UNIT, HeldReason, Micro
+from palio.affiliates.types import MICRO_MAX, HeldReason, Micro
 
 PLAIN_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.\d{1,30})?", re.ASCII)
 EXACT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # moves a point, never rounds
@@ -36,21 +36,21 @@ def micro_of(value: object, units: int = 0) -> Micro | None:
     """An amount in micro-units, rounded half to even; None and absent are unknown. Raises NotBelievedError."""
     if value is None:
         return None
-    if isinstance(value, str) and PLAIN_DECIMAL.fullmatch(value):
-        value = Decimal(value)
-    if type(value) is not Decimal and type(value) is not int:  # a boolean is an int, too
-        raise NotBelievedError("bad_number")
-    if units:
-        value = _scaled(Decimal(value), units)
-    if value < 0:
+    number = value if type(value) is Decimal else _decimal_of(value)
+    if units and number.is_finite():
+        number = number.scaleb(units, EXACT)
+    if number < 0:
         raise NotBelievedError("negative")
-    if value > UNITS_MAX:
+    if number > UNITS_MAX:
         raise NotBelievedError("too_large")
-    return value * MICRO_PER_UNIT if type(value) is int else round(Decimal(value).scaleb(6, EXACT))
+    return round(number.scaleb(6, EXACT))
 
 
-def _scaled(value: Decimal, units: int) -> Decimal:
-    return value.scaleb(units, EXACT) if value.is_finite() else value
+def _decimal_of(value: object) -> Decimal:
+    """A whole number or a plain text; a boolean is neither."""
+    if type(value) is int or (isinstance(value, str) and PLAIN_DECIMAL.fullmatch(value)):
+        return Decimal(value)
+    raise NotBelievedError("bad_number")
 
 
 def uid_of(value: object) -> str:

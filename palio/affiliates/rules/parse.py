@@ -124,25 +124,21 @@ def _head(whole: Opened, mapping: FeedMapping, field: Field) -> object:
 
 def _read_rows(texts: list[bytes], before: Known, mapping: FeedMapping, above: int) -> _Rows:
     """Read the rows that are not known, and settle on one reading for each uid."""
-    found, moved, gone = _match(texts, before)
-    held, fresh, forgotten = list[HeldRow](), set[str](), set[int]()
-    for place in moved:
-        if found[place]:
-            continue
-        text = texts[place]
-        if may_be_deep(text):  # judged each time: how deep is too deep depends on the shape of the body
-            require_shallow(text, above)
+    found, unread, gone = _match(texts, before)
+    came, held, forgotten = list[Reading](), list[HeldRow](), set[int]()
+    for place in unread:
+        if may_be_deep(texts[place]):  # judged each time: how deep is too deep depends on the shape of the body
+            require_shallow(texts[place], above)
             forgotten.add(place)
-        row = read_row(place + 1, text, mapping)
+        row = read_row(place + 1, texts[place], mapping)
         if isinstance(row, HeldRow):
             held.append(row)
             forgotten.add(place)
         else:
             found[place] = row
-            fresh.add(row.uid)
-    came = [reading for place in moved if (reading := found[place])]
-    sums = before.sums.plus(gone, sign=-1).plus(came)
-    readings, settled = _by_uid(before, gone, came, found), sums
+            came.append(row)
+    readings, sums = _added_up(before, gone, came, found)
+    fresh, settled = {reading.uid for reading in came}, sums
     if len(readings) < sums.rows:
         readings, doubled = _one_of_each(reading for reading in found if reading)
         fresh |= doubled
@@ -154,7 +150,7 @@ def _read_rows(texts: list[bytes], before: Known, mapping: FeedMapping, above: i
 
 
 def _match(texts: Sequence[bytes], before: Known) -> tuple[list[Reading | None], list[int], list[Reading]]:
-    """What is known of each row, the places where it is another row than before, and what stood there.
+    """What is known of each row, the places of rows that have to be read, and what rows said that are no more there.
 
     Most rows stand where they stood, and are compared there; only the others are looked up.
     """
@@ -162,22 +158,29 @@ def _match(texts: Sequence[bytes], before: Known) -> tuple[list[Reading | None],
     moved = [*compress(range(size), map(ne, texts, before.texts)), *range(size_before, size)]
     left = [*moved[: bisect_left(moved, size_before)], *range(size, size_before)]
     elsewhere = {before.texts[place]: before.found[place] for place in left}
+    elsewhere.pop(FORGOTTEN, None)
     found = [*before.found[:size], *[None] * (size - size_before)]
     for place in moved:
-        found[place] = elsewhere.get(texts[place])
-    return found, moved, [reading for place in left if (reading := before.found[place])]
+        found[place] = elsewhere.pop(texts[place], None)
+    gone = [*elsewhere.values(), *(before.found[place] for place in left if not before.texts[place])]
+    return found, [place for place in moved if not found[place]], [reading for reading in gone if reading]
 
 
-def _by_uid(
-    before: Known, gone: Iterable[Reading], came: Iterable[Reading], found: Iterable[Reading | None]
-) -> dict[str, Reading]:
-    """The readings by uid; shorter than the rows when somebody stands in several."""
+def _added_up(
+    before: Known, gone: Sequence[Reading], came: Sequence[Reading], found: Iterable[Reading | None]
+) -> tuple[dict[str, Reading], Sums]:
+    """The readings by uid, fewer than the rows when somebody stands in several, and what all rows add up to.
+
+    Only what is different is counted, unless somebody stood in several rows before.
+    """
     if len(before.readings) < before.sums.rows:
-        return {reading.uid: reading for reading in found if reading}
+        accepted = [reading for reading in found if reading]
+        return {reading.uid: reading for reading in accepted}, Sums().plus(accepted)
     readings = dict(before.readings)
     for reading in gone:
         del readings[reading.uid]
-    return readings | {reading.uid: reading for reading in came}
+    readings.update((reading.uid, reading) for reading in came)
+    return readings, before.sums.plus(gone, sign=-1).plus(came)
 
 
 def _one_of_each(accepted: Iterable[Reading]) -> tuple[dict[str, Reading], set[str]]:
@@ -190,7 +193,7 @@ def _one_of_each(accepted: Iterable[Reading]) -> tuple[dict[str, Reading], set[s
         doubled.add(reading.uid)
         if _numbers(other) != _numbers(reading):
             larger = max(other, reading, key=_known_all_time)
-            readings[reading.uid] = larger._replace(flags=larger.flags | Flag.DUP_CONFLICT)
+            readings[reading.uid] = larger._replace(flags=larger.flags | int(Flag.DUP_CONFLICT))
     return readings, doubled
 
 

@@ -110,10 +110,11 @@ async def save(tx: Tx, *, judged: Judged, snapshot: Snapshot, oddities: Sequence
     await sql.update_programme(tx, snapshot)
     if difference.new:
         await sql.insert_players(tx, snapshot, difference.new)
+        await sql.insert_first_stats(tx, snapshot, difference.new)
     if difference.changed:
         await sql.update_players(tx, snapshot, difference.changed)
-    if readings := [change for change in difference.all() if change.kind]:
-        await sql.insert_stats(tx, snapshot, readings)
+    if renamed := [change for change in difference.changed if change.name]:
+        await sql.update_names(tx, snapshot, renamed)
     if named := [change for change in difference.all() if change.name]:
         await sql.insert_names(tx, snapshot, named)
     if difference.marks:

@@ -24,9 +24,9 @@ from palio.affiliates.sql.pictures import (
     update_reason,
 )
 from palio.affiliates.sql.players import (
+    insert_first_stats,
     insert_names,
     insert_players,
-    insert_stats,
     list_changes,
     list_known_names,
     list_listed,
@@ -34,6 +34,7 @@ from palio.affiliates.sql.players import (
     list_players,
     load_roster,
     update_marks,
+    update_names,
     update_players,
 )
 from palio.affiliates.sql.programmes import (
@@ -82,13 +83,13 @@ __all__ = [
     "get_snapshot",
     "get_status",
     "insert_anomalies",
+    "insert_first_stats",
     "insert_held",
     "insert_names",
     "insert_picture",
     "insert_players",
     "insert_programme",
     "insert_snapshot",
-    "insert_stats",
     "insert_upload_feed",
     "list_absent_at",
     "list_anomalies",
@@ -111,6 +112,7 @@ __all__ = [
     "lock_held",
     "update_held",
     "update_marks",
+    "update_names",
     "update_players",
     "update_programme",
     "update_reason",

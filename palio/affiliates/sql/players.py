@@ -44,48 +44,65 @@ async def insert_players(tx: Tx, snapshot: Snapshot, changes: Sequence[Change]) 
 
 
 async def update_players(tx: Tx, snapshot: Snapshot, changes: Sequence[Change]) -> None:
-    """Players of whom something is different; an unknown number leaves the last known one."""
+    """Players of whom something is different, and the readings that are, in one statement.
+
+    An unknown number leaves the last known one of the player; the reading says that it is unknown.
+    """
     await db.run(
         tx,
         """
-        update affiliates.players p set name = coalesce(nullif(u.name, ''), p.name),
-          name_key = coalesce(nullif(u.name_key, ''), p.name_key),
-          today_micro = coalesce(nullif(u.today, n.unknown), p.today_micro),
-          week_micro = coalesce(nullif(u.week, n.unknown), p.week_micro),
-          month_micro = coalesce(nullif(u.month, n.unknown), p.month_micro),
-          all_time_micro = coalesce(nullif(u.all_time, n.unknown), p.all_time_micro),
-          value_at = case when u.moved > 0 then n.at else p.value_at end,
-          value_snapshot_id = case when u.moved > 0 then n.snapshot_id else p.value_snapshot_id end,
-          all_time_at = case when u.moved > 1 then n.at else p.all_time_at end, flags = u.flags
-        from (select %s::bigint as unknown, %s::timestamptz as at, %s::uuid as snapshot_id) n,
-          unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-            %s::bigint[], %s::bigint[]) u(no, name, name_key, today, week, month, all_time, flags, moved)
-        where p.programme_id = %s and p.no = u.no""",
+        with moved as (
+          update affiliates.players p set
+            today_micro = coalesce(nullif(u.today, n.unknown), p.today_micro),
+            week_micro = coalesce(nullif(u.week, n.unknown), p.week_micro),
+            month_micro = coalesce(nullif(u.month, n.unknown), p.month_micro),
+            all_time_micro = coalesce(nullif(u.all_time, n.unknown), p.all_time_micro),
+            value_at = case when u.kind > 0 then n.at else p.value_at end,
+            value_snapshot_id = case when u.kind > 0 then n.snapshot_id else p.value_snapshot_id end,
+            all_time_at = case when u.kind > 1 then n.at else p.all_time_at end, flags = u.flags
+          from (select %s::bigint as unknown, %s::timestamptz as at, %s::uuid as snapshot_id) n,
+            unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+              %s::bigint[]) u(no, today, week, month, all_time, flags, kind, delta)
+          where p.programme_id = %s and p.no = u.no
+          returning p.id, n.at, n.snapshot_id, n.unknown, u.kind, u.today, u.week, u.month, u.all_time, u.delta)
+        insert into affiliates.stats (player_id, at, snapshot_id, kind, today_micro, week_micro, month_micro,
+          all_time_micro, delta_micro)
+        select id, at, snapshot_id, (array['columns_only', 'first', 'change', 'correction'])[kind],
+          nullif(today, unknown), nullif(week, unknown), nullif(month, unknown), nullif(all_time, unknown), delta
+        from moved where kind > 0""",
         *(UNKNOWN, snapshot.fetched_at, snapshot.id),
-        *(_numbers_of_players(changes), *_names(changes), *_columns(changes)),
-        *(Int8s.of([change.flags for change in changes]), Int8s.of([MOVED[change.kind] for change in changes])),
+        *(_numbers_of_players(changes), *_columns(changes), Int8s.of([change.flags for change in changes])),
+        *(Int8s.of([KINDS[change.kind] for change in changes]), Int8s.of([change.delta for change in changes])),
         snapshot.programme_id,
     )
 
 
-MOVED: Mapping[StatsKind | None, int] = {None: 0, "columns_only": 1, "first": 2, "change": 2, "correction": 2}
+KINDS: Mapping[StatsKind | None, int] = {None: 0, "columns_only": 1, "first": 2, "change": 3, "correction": 4}
 
 
-async def insert_stats(tx: Tx, snapshot: Snapshot, changes: Sequence[Change]) -> None:
-    """The readings that are different, as they were read."""
+async def update_names(tx: Tx, snapshot: Snapshot, changes: Sequence[Change]) -> None:
+    """Players whose name is another one."""
+    await db.run(
+        tx,
+        """
+        update affiliates.players p set name = u.name, name_key = u.name_key
+        from unnest(%s::bigint[], %s::text[], %s::text[]) u(no, name, name_key)
+        where p.programme_id = %s and p.no = u.no""",
+        *(_numbers_of_players(changes), *_names(changes), snapshot.programme_id),
+    )
+
+
+async def insert_first_stats(tx: Tx, snapshot: Snapshot, changes: Sequence[Change]) -> None:
+    """The readings of players seen for the first time, whose rows hold them."""
     await db.run(
         tx,
         """
         insert into affiliates.stats (player_id, at, snapshot_id, kind, today_micro, week_micro, month_micro,
           all_time_micro, delta_micro)
-        select p.id, n.at, n.snapshot_id, u.kind, nullif(u.today, n.unknown), nullif(u.week, n.unknown),
-          nullif(u.month, n.unknown), nullif(u.all_time, n.unknown), u.delta
-        from (select %s::bigint as unknown, %s::timestamptz as at, %s::uuid as snapshot_id) n,
-          unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-            u(no, kind, today, week, month, all_time, delta)
+        select p.id, %s, %s, 'first', p.today_micro, p.week_micro, p.month_micro, p.all_time_micro, u.delta
+        from unnest(%s::bigint[], %s::bigint[]) u(no, delta)
           join affiliates.players p on p.programme_id = %s and p.no = u.no""",
-        *(UNKNOWN, snapshot.fetched_at, snapshot.id),
-        *(_numbers_of_players(changes), Texts.of([str(change.kind) for change in changes]), *_columns(changes)),
+        *(snapshot.fetched_at, snapshot.id, _numbers_of_players(changes)),
         *(Int8s.of([change.delta for change in changes]), snapshot.programme_id),
     )
 
