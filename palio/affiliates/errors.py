@@ -40,7 +40,7 @@ class UpstreamRefused(Upstream):
 
 
 class BodyTooLarge(TooLarge):
-    """The body has `size` bytes, at most `size_max` are read: raise affiliates.max_bytes if the feed is right."""
+    """The body has `size` bytes, at most `size_max` are read: raise the feed's limit and affiliates.max_bytes."""
 
     code = "affiliates.too_large"
 

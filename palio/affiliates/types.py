@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 from typing import Final, Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
@@ -117,7 +117,7 @@ class Flag(IntFlag):
     STRANGE_KEYS = 32  # of the row, not of the player
 
 
-class Mark(IntFlag):
+class Mark(IntEnum):
     """Whether the last snapshot showed a player: it listed him, it did not, or his row was not believed."""
 
     LISTED = 0

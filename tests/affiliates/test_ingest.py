@@ -200,6 +200,22 @@ async def test_an_empty_list_is_doubted_once_there_are_players(send: Send) -> No
     assert (doubted.status, doubted.reason) == ("suspicious", "empty")
 
 
+async def test_one_page_of_two_is_doubted(tx: Tx, programme: types.Programme, send: Send) -> None:
+    """Pitfall: 100 of 140 players are a part, and no settlement rests on it."""
+    page = [row(f"p{number:03}", 1) for number in range(100)]
+    doubted = await send(body(*page, metadata={"totalUsers": 100, "totalPages": 2}), T1)
+    assert (doubted.status, doubted.reason) == ("suspicious", "incomplete")
+    rest = [row(f"p{number:03}", 1) for number in range(100, 140)]
+    assert (await send(body(*page, *rest, metadata={"totalUsers": 140, "totalPages": 1}), T2)).new_players == 140
+
+
+async def test_a_feed_may_have_a_smaller_limit(tx: Tx, programme: types.Programme, send: Send) -> None:
+    await tx.execute("update affiliates.feeds set max_bytes = 1024 where id = %s", [programme.upload_feed_id])
+    with pytest.raises(affiliates.BodyTooLarge):
+        await send(CAPTURE_1, T1)
+    assert (await affiliates.programme_status(tx, programme_id=programme.id)).seq == 0
+
+
 async def test_a_provider_whose_time_runs_back_is_doubted(send: Send) -> None:
     first = await send(body(row("a", 1), metadata={"lastUpdated": "2025-03-26T08:00:00Z"}), T1)
     doubted = await send(body(row("a", 2), metadata={"lastUpdated": "2025-03-26T07:59:59Z"}), T2)

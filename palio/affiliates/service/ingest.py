@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from palio.affiliates import rules, sql
-from palio.affiliates.errors import BadJson, OutOfOrder, ShapeUnknown
+from palio.affiliates.errors import BadJson, BodyTooLarge, OutOfOrder, ShapeUnknown
 from palio.affiliates.rules import Difference, FeedMapping, Known, Parsed, Roster
 from palio.affiliates.service.apply import applied, judge, save, tell
 from palio.affiliates.service.pictures import keep_daily
@@ -40,6 +40,7 @@ STATES: Final[Mapping[SnapshotStatus, CycleState]] = {
     "discarded": "suspicious",
 }
 NO_DIFFERENCE: Final = Difference()
+IDLE_SECONDS_MAX: Final = 3  # the server ends a transaction in which nothing was said for ten
 
 
 async def ensure_programme(tx: Tx, *, code: str, coverage: Coverage = "full") -> Programme:
@@ -66,10 +67,12 @@ async def ingest(
     """Read, judge and apply one payload; one at a time for each programme.
 
     The answer says what became of it: `applied`, or `suspicious` for staff to decide. Whoever chooses `snapshot_id` may
-    repeat the call, which then returns the first snapshot. Refuses with NoSuchFeed, OutOfOrder, BadContentType,
-    BadEncoding, BadJson, ShapeUnknown, UpstreamRefused; what then remains is for `note_refusal`.
+    repeat the call, which then returns the first snapshot. Refuses with NoSuchFeed, BodyTooLarge, OutOfOrder,
+    BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused; what then remains is for `note_refusal`.
     """
     feed = await sql.get_feed(tx, feed_id)
+    if payload.size > feed.max_bytes:
+        raise BodyTooLarge(size=payload.size, size_max=feed.max_bytes)
     await sql.lock_applying(tx, feed.programme_id)
     if snapshot_id and (found := await sql.find_snapshot(tx, snapshot_id)):
         return found
@@ -120,13 +123,16 @@ async def note_refusal(
 
 
 async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Roster) -> Parsed:
-    """Parse a body by the feed's mapping, beside the event loop: a first one of a hundred thousand rows takes a second.
+    """Parse a body by the feed's mapping, beside the event loop: a first one of a hundred thousand rows takes seconds.
 
     Refuses as `rules.parse` does.
     """
     mapping = await _mapping(tx, feed)
     known = roster.known if roster.source == (feed.id, feed.mapping_version) else Known()
-    return await asyncio.to_thread(rules.parse, body, content_type, mapping, known)
+    parsing = asyncio.get_running_loop().run_in_executor(None, rules.parse, body, content_type, mapping, known)
+    while not (await asyncio.wait([parsing], timeout=IDLE_SECONDS_MAX))[0]:
+        await sql.stay(tx)
+    return parsing.result()
 
 
 async def _mapping(tx: Tx, feed: Feed) -> FeedMapping:

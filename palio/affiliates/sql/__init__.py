@@ -47,6 +47,7 @@ from palio.affiliates.sql.programmes import (
     insert_upload_feed,
     lock_applying,
     lock_codes,
+    stay,
     update_programme,
     upsert_cycle,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "lock_applying",
     "lock_codes",
     "lock_held",
+    "stay",
     "update_held",
     "update_marks",
     "update_names",

@@ -32,6 +32,11 @@ async def lock_applying(tx: Tx, programme_id: ProgrammeId) -> None:
     )
 
 
+async def stay(tx: Tx) -> None:
+    """Say something, so that the server does not take us for dead."""
+    await db.run(tx, "select 1")
+
+
 async def find_programme(tx: Tx, code: str) -> Programme | None:
     """The programme of a code, with the feed that uploads go to."""
     return await db.find(
