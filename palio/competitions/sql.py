@@ -25,8 +25,10 @@ from palio.competitions.types import (
     Standing,
     StateChange,
     Submission,
+    Winner,
 )
 from palio.infra import db
+from palio.infra.arrays import Int8s, Jsons, Moments, Texts
 from palio.infra.db import Tx
 
 HEADER = """
@@ -246,9 +248,9 @@ async def insert_receipts(
         with fresh as (
           insert into competitions.receipts
             (list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id, created_at)
-          select u.list_id, u.entrant_id, u.key, u.happened_at, u.kind, u.delta, u.facts::jsonb, u.owner_id, %s
-          from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[], %s::text[],
-            %s::uuid[]) u(list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id)
+          select u.list_id, u.entrant_id, u.key, u.happened_at, u.kind, u.delta, u.facts, u.owner_id::uuid, %s
+          from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[],
+            %s::jsonb[], %s::text[]) u(list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id)
           order by u.list_id, u.entrant_id, u.key on conflict do nothing
           returning list_id, entrant_id, key, happened_at, delta),
         counted as (
@@ -263,11 +265,11 @@ async def insert_receipts(
           returning list_id, entrant_id, score)
         select f.list_id, f.entrant_id, f.key, f.happened_at, f.delta, c.score
         from fresh f join counted c on c.list_id = f.list_id and c.entrant_id = f.entrant_id""",
-        *(now, [list_id for list_id, _, _ in items], [item.entrant_id for _, _, item in items]),
-        *([item.key for _, _, item in items], [item.happened_at for _, _, item in items]),
-        *([item.kind for _, _, item in items], [item.delta for _, _, item in items]),
-        [None if item.facts is None else json.dumps(item.facts) for _, _, item in items],
-        *([owner_id for _, owner_id, _ in items], now),
+        *(now, Int8s.of([list_id for list_id, _, _ in items]), Int8s.of([item.entrant_id for _, _, item in items])),
+        *(Texts.of([item.key for _, _, item in items]), Moments.of([item.happened_at for _, _, item in items])),
+        *(Texts.of([item.kind for _, _, item in items]), Int8s.of([item.delta for _, _, item in items])),
+        Jsons.of([None if item.facts is None else json.dumps(item.facts) for _, _, item in items]),
+        *(_uuids([owner_id for _, owner_id, _ in items]), now),
     )
 
 
@@ -399,39 +401,44 @@ async def list_standings(tx: Tx, list_id: ListId, limit: int) -> list[Standing]:
     )
 
 
-async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> list[Standing]:
+async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> list[Winner]:
     """Everybody frozen whose rank can win something, in place order: ties across the last paid place are whole."""
     return await db.rows(
         tx,
-        Standing,
+        Winner,
         """
-        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
+        select s.rank, s.entrant_id, e.user_id
         from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
         where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place""",
         *(list_id, last_place),
     )
 
 
-async def insert_rewards(tx: Tx, competition: Competition, rewards: Sequence[Settled], now: datetime) -> None:
-    """The prizes of a frozen competition, each in the status it has by now."""
+def _uuids(values: Sequence[UUID | None]) -> Texts:
+    return Texts.of([None if value is None else value.hex for value in values])
+
+
+async def insert_rewards(
+    tx: Tx, competition: Competition, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
+) -> None:
+    """The prizes of a frozen competition, each in the status it has by now; unclaimed ones wait until `claim_by`."""
     await db.run(
         tx,
         """
         insert into competitions.rewards (competition_id, entrant_id, place, rank, asset, amount, status, user_id,
           transfer_id, claim_by, why, paid_at)
-        select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id, u.transfer_id, u.claim_by,
-          case when u.refusal is null then u.why::jsonb
-            else u.why::jsonb || jsonb_build_object('refused', u.refusal) end,
+        select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id::uuid, u.transfer_id::uuid,
+          case when u.status = 'unclaimed' then %s::timestamptz end,
+          case when u.refusal is null then u.why else u.why || jsonb_build_object('refused', u.refusal) end,
           case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::text[], %s::uuid[], %s::uuid[],
-          %s::timestamptz[], %s::text[], %s::text[])
-          u(entrant_id, place, rank, amount, status, user_id, transfer_id, claim_by, why, refusal)""",
-        *(competition.id, competition.prize_asset, now),
-        *([reward.prize.entrant_id for reward in rewards], [reward.prize.place for reward in rewards]),
-        *([reward.prize.rank for reward in rewards], [reward.prize.amount for reward in rewards]),
-        *([reward.status for reward in rewards], [reward.prize.user_id for reward in rewards]),
-        *([reward.transfer_id for reward in rewards], [reward.claim_by for reward in rewards]),
-        *([reward.prize.why for reward in rewards], [reward.refusal for reward in rewards]),
+        from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+          %s::jsonb[], %s::text[]) u(entrant_id, place, rank, amount, status, user_id, transfer_id, why, refusal)""",
+        *(competition.id, competition.prize_asset, claim_by, now),
+        *(Int8s.of([reward.prize.entrant_id for reward in rewards]), Int8s.of([r.prize.place for r in rewards])),
+        *(Int8s.of([reward.prize.rank for reward in rewards]), Int8s.of([r.prize.amount for r in rewards])),
+        Texts.of([reward.status for reward in rewards]),
+        *(_uuids([reward.prize.user_id for reward in rewards]), _uuids([reward.transfer_id for reward in rewards])),
+        *(Jsons.of([reward.prize.why for reward in rewards]), Texts.of([reward.refusal for reward in rewards])),
     )
 
 
@@ -457,20 +464,22 @@ async def lock_approved(tx: Tx, competition_id: CompetitionId, limit: int) -> li
     )
 
 
-async def update_rewards(tx: Tx, competition_id: CompetitionId, rewards: Sequence[Settled], now: datetime) -> None:
-    """What became of prizes that were approved."""
+async def update_rewards(
+    tx: Tx, competition_id: CompetitionId, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
+) -> None:
+    """What became of prizes that were approved; unclaimed ones wait until `claim_by`."""
     await db.run(
         tx,
         """
-        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id, claim_by = u.claim_by,
+        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id::uuid,
+          claim_by = case when u.status = 'unclaimed' then %s::timestamptz end,
           why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end,
           paid_at = case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::text[], %s::uuid[], %s::timestamptz[], %s::text[])
-          u(entrant_id, status, transfer_id, claim_by, refusal)
+        from unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) u(entrant_id, status, transfer_id, refusal)
         where r.competition_id = %s and r.entrant_id = u.entrant_id""",
-        *(now, [reward.prize.entrant_id for reward in rewards], [reward.status for reward in rewards]),
-        *([reward.transfer_id for reward in rewards], [reward.claim_by for reward in rewards]),
-        *([reward.refusal for reward in rewards], competition_id),
+        *(claim_by, now, Int8s.of([reward.prize.entrant_id for reward in rewards])),
+        *(Texts.of([reward.status for reward in rewards]), _uuids([reward.transfer_id for reward in rewards])),
+        *(Texts.of([reward.refusal for reward in rewards]), competition_id),
     )
 
 

@@ -119,7 +119,7 @@ class NewCompetition:
     direction: Direction = "desc"
     min_score: int = 0
     allow_nonpositive: bool = False
-    treasury_bps: int = 1_000
+    treasury_bps: int | None = None  # None: the setting
     tie_rule: TieRule = "share"
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
@@ -309,6 +309,14 @@ class Entrants:
     entrants: int
 
 
+class Winner(NamedTuple):
+    """Somebody whose rank can win something."""
+
+    rank: int
+    entrant_id: EntrantId
+    user_id: UserId | None
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many are on a list, and how many of them could win."""
@@ -373,8 +381,7 @@ class Settled:
 
     prize: Prize
     status: RewardStatus
-    transfer_id: UUID | None
-    claim_by: datetime | None
+    transfer_id: UUID | None = None
     refusal: str | None = None
 
 

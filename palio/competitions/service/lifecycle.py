@@ -1,5 +1,6 @@
 """Making a competition and moving it along the clock until its scores are in."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from palio import ledger
@@ -7,8 +8,8 @@ from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive
 from palio.competitions.rules import lifecycle, prizes
-from palio.competitions.types import Competition, CompetitionId, NewCompetition
-from palio.infra import outbox, partitions
+from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, NewCompetition
+from palio.infra import outbox, partitions, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
@@ -17,6 +18,8 @@ async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now:
     """Make a draft with a board of its own. Refuses with WindowInvalid."""
     lifecycle.check_window(new)
     competition_id = CompetitionId(new_id())
+    if new.treasury_bps is None:
+        new = replace(new, treasury_bps=settings.value(TREASURY_BPS))
     await sql.insert_competition(tx, competition_id, new, prizes.written(new.prize_rule), created_by, now)
     return competition_id
 

@@ -58,7 +58,7 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
     rule = prizes.read(competition.prize_rule)
     qualified = (await sql.count_scores(tx, competition.id)).qualified
     winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
-    groups = prizes.groups_of(standing.rank for standing in winners if standing.rank)
+    groups = prizes.groups_of(winner.rank for winner in winners)
     shares = prizes.allocate(
         rule, pool=pool, groups=groups + [1] * (qualified - len(winners)), empty_rule=competition.empty_rule
     )
@@ -78,9 +78,11 @@ async def _pay_or_wait(tx: Tx, competition: Competition, won: Sequence[Prize], n
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     at_once = lifecycle.may_pay(competition, now=now, approval_above=above)
     if not at_once or len(won) > lifecycle.REWARDS_AT_ONCE_MAX:
-        await sql.insert_rewards(tx, competition, [Settled(prize, "pending", None, None) for prize in won], now)
+        pending = [Settled(prize, "pending") for prize in won]
+        await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
         return competition
-    await sql.insert_rewards(tx, competition, await _pay(tx, competition, won, now), now)
+    settled = await _pay(tx, competition, won, now)
+    await sql.insert_rewards(tx, competition, settled, claim_by=_claim_by(now), now=now)
     await _finish(tx, competition, now)
     return await lock(tx, competition_id=competition.id)
 
@@ -140,7 +142,8 @@ async def _pay_next(tx: Tx, competition: Competition, now: datetime) -> bool:
     approved = await sql.lock_approved(tx, competition.id, PAID_PER_STEP_MAX)
     if not approved:
         return await _finish(tx, competition, now)
-    await sql.update_rewards(tx, competition.id, await _pay(tx, competition, approved, now), now)
+    settled = await _pay(tx, competition, approved, now)
+    await sql.update_rewards(tx, competition.id, settled, claim_by=_claim_by(now), now=now)
     return True
 
 
@@ -169,20 +172,22 @@ async def _pay(tx: Tx, competition: Competition, won: Sequence[Prize], now: date
             rows=payments,
             now=now,
         )
-    unclaimed_days = await settings.exact(tx, UNCLAIMED_DAYS)
-    claim_by = now + timedelta(days=unclaimed_days)
     answers = iter(outcomes)
-    settled = [_settled(prize, next(answers) if prize.user_id else None, claim_by) for prize in won]
+    settled = [_settled(prize, next(answers) if prize.user_id else None) for prize in won]
     await outbox.send(tx, *filter(None, (_told(competition, reward) for reward in settled)))
     return settled
 
 
-def _settled(prize: Prize, outcome: ledger.Outcome | None, claim_by: datetime) -> Settled:
+def _claim_by(now: datetime) -> datetime:
+    return now + timedelta(days=settings.value(UNCLAIMED_DAYS))
+
+
+def _settled(prize: Prize, outcome: ledger.Outcome | None) -> Settled:
     if outcome is None:
-        return Settled(prize, "unclaimed", None, claim_by)
+        return Settled(prize, "unclaimed")
     if isinstance(outcome, ledger.Posted):
-        return Settled(prize, "paid", outcome.transfer_id, None)
-    return Settled(prize, "withheld", None, None, refusal=outcome.code)
+        return Settled(prize, "paid", outcome.transfer_id)
+    return Settled(prize, "withheld", refusal=outcome.code)
 
 
 def _told(competition: Competition, reward: Settled) -> RewardPaid | RewardUnclaimed | None:
