@@ -347,6 +347,14 @@ async def count_entrants(tx: Tx, competition_ids: Sequence[CompetitionId]) -> di
     return {row.id: row.entrants for row in found}
 
 
+async def find_leader(tx: Tx, competition_id: CompetitionId) -> EntrantId | None:
+    """Who stands first in the live ranking, if anybody qualifies."""
+    found: EntrantId | None = await db.value(
+        tx, "select entrant_id from competitions.ranked(%s) where place = 1 and qualified", competition_id
+    )
+    return found
+
+
 async def list_ranked(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Standing]:
     """The first places of the live ranking."""
     return await db.rows(

@@ -354,3 +354,21 @@ async def player_ids(tx: Tx, source: Feed) -> dict[str, str]:
     statement = "select uid, id::text from affiliates.players where programme_id = %s"
     cursor = await tx.execute(statement, [source.programme_id])
     return dict(await cursor.fetchall())
+
+
+@pytest.mark.parametrize("players", [10, 300])
+async def test_the_number_of_statements_does_not_grow_with_the_players(
+    tx: Tx, statements: list[str], players: int
+) -> None:
+    """A look costs at most 25 statements a race and two for each 10,000 submissions."""
+    crowd: dict[str, str | None] = {f"u{n}": "5" for n in range(players)}
+    source, made = await begun(tx, crowd)
+    await source.show(tx, at("10:00:00"), dict.fromkeys(crowd, "6"))
+    statements.clear()
+    assert await races.on_snapshot_many(tx, [made.competition_id], now=at("10:00:00")) == 1
+    entering = len(statements)
+    await source.show(tx, at("11:00:00"), dict.fromkeys(crowd, "8"))
+    statements.clear()
+    assert await races.on_snapshot_many(tx, [made.competition_id], now=at("11:00:00")) == 1
+    assert (entering, len(statements)) == (21, 12)
+    assert len(await scores(tx, made)) == players

@@ -45,6 +45,11 @@ async def top(tx: Tx, *, competition_id: CompetitionId, limit: int) -> Board:
     return await (_frozen if competition.standings_hash else _live)(tx, competition, limit)
 
 
+async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
+    """Who leads the live ranking, if anybody qualifies."""
+    return await sql.find_leader(tx, competition_id)
+
+
 async def _live(tx: Tx, competition: Competition, limit: int) -> Board:
     rows = await sql.list_ranked(tx, competition.id, limit)
     counts = await sql.count_scores(tx, competition.id)

@@ -1,6 +1,6 @@
 """Turning changes of a feed into scores: one batch per race, whatever the number of snapshots in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -36,7 +36,7 @@ async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetim
     while seq < newest.seq and (changes := await _changes(tx, race, seq, newest.seq)):
         counted += await _count(tx, race, competition, changes, now)
         seq = changes[-1].seq
-    leader = await _leader(tx, race)
+    leader = await competitions.leader(tx, competition_id=race.competition_id)
     await sql.update_last_seq(tx, race.competition_id, newest.seq, leader)
     await outbox.send(tx, RaceStandingsChanged(race.competition_id, newest.seq))
     facts = {"seq": newest.seq, "as_of": newest.as_of.isoformat(), "changed": counted, "leader": leader}
@@ -60,18 +60,19 @@ async def _changes(tx: Tx, race: Race, seq: int, through_seq: int) -> Sequence[W
 
 async def _count(tx: Tx, race: Race, competition: Competition, changes: Sequence[WagerChange], now: datetime) -> int:
     """Turn changes into submissions; answers how many counted."""
-    plan = await _plan(tx, race, changes)
+    players = {str(change.player_id): change.player_id for change in changes}
+    entered = await competitions.entered(tx, competition_id=race.competition_id, kind="player", refs=list(players))
+    entrants = {players[ref]: entrant_id for ref, entrant_id in entered.items()}
+    plan = await _plan(tx, race, changes, scored=entrants.keys())
     await _note(tx, race, plan, changes)
-    entrants = await _enter(tx, race, plan, now)
+    entrants |= await _enter(tx, race, plan, now)
     return await _submit(tx, race, competition, plan, entrants, now)
 
 
-async def _plan(tx: Tx, race: Race, changes: Sequence[WagerChange]) -> Plan:
-    assert race.start_snapshot_id  # noqa: S101 - the caller has looked
-    refs = {str(change.player_id): change.player_id for change in changes}
-    entered = await competitions.entered(tx, competition_id=race.competition_id, kind="player", refs=list(refs))
-    scored = {refs[ref] for ref in entered}
+async def _plan(tx: Tx, race: Race, changes: Sequence[WagerChange], scored: Collection[PlayerId]) -> Plan:
     strangers = {change.player_id: change.uid for change in changes if change.player_id not in scored}
+    if not strangers or race.start_snapshot_id is None:
+        return totals.plan(changes, scored=scored, start={}, exceptions={}, joined=())
     start = await affiliates.applied_snapshot(tx, snapshot_id=race.start_snapshot_id)
     readings = await affiliates.readings_at(
         tx, programme_id=race.programme_id, snapshot_id=start.id, player_ids=list(strangers)
@@ -110,14 +111,10 @@ async def _note(tx: Tx, race: Race, plan: Plan, changes: Sequence[WagerChange]) 
     await outbox.send(tx, *(RaceHeld(race.competition_id, hold.player_id, hold.reason) for hold in held))
 
 
-async def _enter(tx: Tx, race: Race, plan: Plan, now: datetime) -> Mapping[PlayerId, EntrantId]:
-    """The entrants behind all wagers; who is first above his baseline enters now, in the order of uids."""
-    players = list(dict.fromkeys(wager.player_id for wager in plan.wagers))
-    entered = await competitions.entered(
-        tx, competition_id=race.competition_id, kind="player", refs=[str(player_id) for player_id in players]
-    )
+async def _enter(tx: Tx, race: Race, plan: Plan, now: datetime) -> dict[PlayerId, EntrantId]:
+    """Whoever is first above his baseline enters now, in the order of uids."""
+    entrants: dict[PlayerId, EntrantId] = {}
     labels = await affiliates.public_labels(tx, player_ids=plan.entering) if plan.entering else {}
-    entrants = {player_id: entered[str(player_id)] for player_id in players if str(player_id) in entered}
     for batch in _batches(plan.entering):
         items = [
             Admission(race.competition_id, "player", str(player_id), label=labels.get(player_id)) for player_id in batch
@@ -161,11 +158,6 @@ def _submission(wager: Wager, entrant_id: EntrantId, competition: Competition) -
             "after": wager.after,
         },
     )
-
-
-async def _leader(tx: Tx, race: Race) -> EntrantId | None:
-    board = await competitions.top(tx, competition_id=race.competition_id, limit=1)
-    return board.rows[0].standing.entrant_id if board.rows and board.rows[0].standing.rank else None
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
