@@ -1,0 +1,136 @@
+"""`palio affiliates …`: captures go in, and what is wrong with one is said."""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.entry.conftest import Command
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+T1, T2 = FIXTURES / "affiliate_snapshot_T1.json", FIXTURES / "affiliate_snapshot_T2.json"
+
+
+@pytest.fixture
+def rows(commands_dsn: str):  # type: ignore[no-untyped-def]
+    """Counts what an ingest could have changed."""
+
+    def count() -> tuple[int, ...]:
+        with psycopg.connect(commands_dsn, autocommit=True) as conn, conn.transaction():
+            conn.execute("set local palio.kind = 'system'")
+            found = conn.execute(
+                "select (select count(*) from affiliates.players), (select count(*) from affiliates.stats),"
+                " (select count(*) from affiliates.snapshots where status = 'applied')"
+            )
+            return found.fetchone()  # type: ignore[return-value]
+
+    return count
+
+
+def test_two_captures_and_what_they_left(command: Command, rows, deployment: Path) -> None:  # type: ignore[no-untyped-def]
+    trial = command("affiliates", "ingest", str(T1), "--at", "2025-03-26T20:00:00Z", "--dry-run", "--json")
+    assert (trial.status, trial.answer["status"], rows()) == (0, "applied", (0, 0, 0))
+    assert [*deployment.rglob("payloads/*/*")] == []
+
+    first = command("affiliates", "ingest", str(T1), "--at", "2025-03-26T20:00:00Z")
+    second = command("affiliates", "ingest", str(T2), "--at", "2025-03-26T21:00:00+00:00", "--json")
+
+    assert (first.status, second.status) == (0, 0)
+    assert first.out.startswith("Applied as snapshot 1, as of 2025-03-26T20:00:00.000000Z.\n")
+    assert (second.answer["seq"], second.answer["delta_micro"], second.answer["corrections"]) == (2, 450_299_844, 0)
+    assert [*deployment.rglob("payloads/*/*")] != []
+
+    listed = command("affiliates", "snapshots", "--json").answer
+    assert [(one["seq"], one["status"]) for one in listed] == [(2, "applied"), (1, "applied")]
+    assert listed[0]["sha256"] == second.answer["sha256"]
+    top = command("affiliates", "players", "--limit", "3", "--json").answer
+    assert [one["all_time_micro"] for one in top] == sorted((one["all_time_micro"] for one in top), reverse=True)
+    assert command("affiliates", "anomalies").status == 0
+
+    again = command("affiliates", "ingest", str(T1), "--at", "2025-03-26T20:30:00Z", "--json")
+    assert (again.status, again.answer["code"]) == (1, "affiliates.out_of_order")
+    assert again.answer["facts"]["last"] == "2025-03-26T21:00:00.000000Z"
+
+
+BODIES = {
+    "HTML": ("<!doctype html><title>502</title>", "affiliates.bad_json"),
+    "a refusal": ('{"success": false, "error": "key"}', "affiliates.upstream_refused"),
+    "NaN": ('{"success": true, "data": [{"uid": "a", "wagered": {"all_time": NaN}}]}', "affiliates.bad_json"),
+    "Infinity": ('[{"uid": "a", "wagered": {"all_time": Infinity}}]', "affiliates.bad_json"),
+    "half a list": (T1.read_text()[:5_000], "affiliates.bad_json"),
+    "no list": ('{"players": 3}', "affiliates.shape_unknown"),
+    "nothing": ("", "affiliates.bad_json"),
+    "another encoding": ("Grüße".encode("latin-1"), "affiliates.bad_encoding"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), BODIES.values(), ids=BODIES.keys())
+def test_a_body_that_cannot_be_read_is_refused_and_changes_no_player(
+    command: Command,
+    rows,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    body: str | bytes,
+    code: str,
+) -> None:
+    file = tmp_path / "capture"
+    file.write_bytes(body if isinstance(body, bytes) else body.encode())
+    before = rows()
+
+    told = command("affiliates", "ingest", str(file), "--at", "2027-01-01T00:00:00Z")
+    as_json = command("affiliates", "ingest", str(file), "--at", "2027-01-01T00:00:00Z", "--json")
+
+    assert (told.status, told.out, as_json.status, as_json.answer["code"]) == (1, "", 1, code)
+    assert f"[{code}]" in told.err
+    assert "Traceback" not in told.err
+    assert rows() == before
+
+
+MISUSES = {
+    "a missing file": (["no-such-file", "--at", "2027-01-01T00:00:00Z"], "usage"),
+    "a folder": ([str(FIXTURES), "--at", "2027-01-01T00:00:00Z"], "usage"),
+    "no time": ([str(T1)], "usage"),
+    "a time without its offset": ([str(T1), "--at", "2027-01-01T00:00:00"], "time_zone_required"),
+    "no such time": ([str(T1), "--at", "2027-13-01T00:00:00Z"], "time_invalid"),
+}
+
+
+@pytest.mark.parametrize(("words", "code"), MISUSES.values(), ids=MISUSES.keys())
+def test_misuse_is_answered_before_anything_is_read(
+    command: Command,
+    rows,  # type: ignore[no-untyped-def]
+    words: list[str],
+    code: str,
+) -> None:
+    before = rows()
+
+    told = command("affiliates", "ingest", *words, "--json")
+
+    assert (told.status, told.answer["code"], rows()) == (64, code, before)
+
+
+def test_an_unknown_programme_and_a_wrong_content_type_are_refused(command: Command) -> None:
+    at = ("--at", "2027-01-01T00:00:00Z", "--json")
+
+    assert command("affiliates", "ingest", str(T1), *at, "--feed", "defualt").answer["code"] == (
+        "affiliates.programme_unknown"
+    )
+    assert command("affiliates", "ingest", str(T1), *at, "--content-type", "text/html").answer["code"] == (
+        "affiliates.bad_content_type"
+    )
+    assert command("affiliates", "snapshots", "--programme", "x", "--json").answer["code"] == (
+        "affiliates.programme_unknown"
+    )
+
+
+def test_a_capture_that_looks_wrong_waits_for_staff(command: Command, tmp_path: Path) -> None:
+    rows = json.loads(T2.read_text())
+    rows["data"] = rows["data"][:3]
+    file = tmp_path / "short.json"
+    file.write_text(json.dumps(rows))
+    command("affiliates", "ingest", str(T2), "--at", "2025-03-26T21:00:00Z")
+
+    told = command("affiliates", "ingest", str(file), "--at", "2026-01-01T00:00:00Z")
+
+    assert told.status == 1
+    assert told.out.startswith("Kept for staff to decide (shrink)")
