@@ -11,10 +11,9 @@ from palio.identity.types import USERNAME_MAX, Card, User, UserKind
 from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import TooLarge
-from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.ids import Actor, UserId, new_id
 
 USERS_OF_A_CALL_MAX = 10_000
-HOUSE = Actor("system", None, RequestId(UUID(int=0)))
 
 
 async def create(
@@ -24,11 +23,12 @@ async def create(
     display_name: str | None = None,
     kind: UserKind = "person",
     now: datetime,
-    actor: Actor = HOUSE,
     reason: str = "",
+    via: audit.Via | None = None,
 ) -> User:
-    """Make an active account without a way to sign in, for an operator who vouches for it; shown as his user name.
+    """Make an active account that cannot sign in yet, for an operator who vouches for it; audited with his reason.
 
+    Who has no display name is shown under his user name.
     Refuses with UsernameInvalid, UsernameReserved, UsernameTaken, DisplayNameInvalid, CharacterNotAllowed,
     MixedScripts, NameImitates.
     """
@@ -41,12 +41,14 @@ async def create(
     changes = {"username": (None, username), "kind": (None, kind), "status": (None, user.status)}
     await audit.record(
         tx,
-        actor=actor,
+        actor=tx.actor,
         action="user.create",
         entity_type="user",
         entity_id=str(user.id),
         changes=changes,
         reason=reason,
+        subject=user.id,
+        via=via,
     )
     await outbox.send(tx, UserRegistered(user.id, user.registered_with))
     return await get(tx, name_or_id=user.id)

@@ -41,8 +41,8 @@ def create(
                 display_name=display_name,
                 kind="service" if service else "person",
                 now=clock.now(),
-                actor=operators.actor(),
                 reason=operators.reason(),
+                via="cli",
             )
 
     user = terminal.run(work, json=as_json)
