@@ -66,10 +66,13 @@ def ingest(
 async def _take_in(place: "Place", body: bytes, content_type: str, code: str, at: datetime) -> "Snapshot":
     from palio import affiliates
     from palio.entry import operators
+    from palio.infra import partitions
     from palio.kernel import clock
 
     async with operators.acting(place.database) as tx:
         programme = await _programme(tx, code)
+    async with operators.acting(place.database) as tx:
+        await partitions.ensure(tx, "affiliates.stats", at)
     return await affiliates.take_in(
         place.database,
         place.storage,
