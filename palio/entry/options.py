@@ -34,6 +34,7 @@ def _refuse(text: str) -> datetime:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, refusals too.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")]
 
 At = Annotated[

@@ -9,18 +9,20 @@ import psycopg
 import pytest
 
 import palio
+from palio.identity.types import USERNAME_MAX
 from palio.infra import doctor, embedded, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor.database import Partition, _end
 from palio.infra.settings import Environment
 from palio.kernel import clock
+from palio.kernel.settings import Catalogue
 
 MIGRATIONS = migrate.read_files(Path(palio.__file__).parent / "migrations")
 
 
 @pytest.fixture
 def known() -> doctor.Known:
-    return doctor.Known(now=clock.now(), is_bundled=False, migrations=MIGRATIONS)
+    return doctor.Known(now=clock.now(), is_bundled=False, migrations=MIGRATIONS, settings=Catalogue([USERNAME_MAX]))
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ async def admin(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[
     """A superuser's transaction that is undone: it breaks things, then looks with the eyes of the product."""
     async with await psycopg.AsyncConnection.connect(cluster.dsn("postgres", database_name)) as conn:
         await conn.execute("set local search_path = jobs")
-        await conn.execute("delete from infra.partition_parents")  # nobody has prepared a month here
+        await conn.execute("delete from infra.partitions; delete from infra.partition_parents")  # nobody has prepared a month here
         yield conn
         await conn.rollback()
 
@@ -67,6 +69,20 @@ BREAKAGES = {
 }
 
 
+BREAKAGES |= {
+    "grants.too_strong": "grant update on ledger.transfers to palio_app",
+    "settings.unknown": """
+        insert into infra.settings (key, description, type, version, value)
+        values ('identity.of_yesterday', '', 'int', 1, '7')
+        """,
+    "settings.invalid": """
+        insert into infra.settings (key, description, type, version, value)
+        values ('identity.username_max', '', 'int', 1, '7')
+        on conflict (key) do update set version = 1, value = '7'
+        """,
+}
+
+
 @pytest.mark.parametrize(("finding", "breakage"), BREAKAGES.items(), ids=BREAKAGES.keys())
 async def test_one_breakage_is_one_finding(admin: Tx, known: doctor.Known, finding: str, breakage: str) -> None:
     await admin.execute(breakage.encode())
@@ -79,7 +95,9 @@ async def test_a_strong_role_a_slow_clock_and_the_bundled_server_are_told(admin:
 
     found = await doctor.examine_database(admin, late)
 
-    assert [finding.id for finding in found] == ["server.bundled", "roles.too_strong", "roles.too_strong", "clock.skew"]
+    told = {finding.id: finding.what for finding in found}
+    assert told.keys() == {"server.bundled", "roles.too_strong", "grants.too_strong", "clock.skew"}
+    assert told["clock.skew"].startswith("The clocks of this machine and of the database differ by 3")
     assert doctor.exit_status(found) == 2
 
 
@@ -148,6 +166,15 @@ def test_secrets_are_for_us_alone_and_the_fix_closes_them(tmp_path: Path) -> Non
 
     assert [finding.id for finding in found] == ["files.open", "files.open"]
     assert [finding.severity for finding in found] == ["error", "error"]
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIO_BINDD", "1")
+
+    found = doctor.examine_host(Environment(data=tmp_path, public_url="https://palio.example/"))
+
+    (finding,) = [finding for finding in found if finding.id == "settings.unknown_variable"]
+    assert finding.remedy == "Did you mean PALIO_BIND?"
 
 
 @pytest.mark.parametrize(

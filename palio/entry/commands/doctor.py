@@ -34,8 +34,9 @@ def doctor(
         async with operators.acting(place.database) as tx:
             known = examination.Known(
                 now=clock.now(),
-                is_bundled=place.environment.database_url is None,
+                is_bundled=place.environment.is_embedded,
                 migrations=migrate.read_files(MIGRATIONS),
+                settings=place.settings,
             )
             found = examination.examine_host(place.environment) + await examination.examine_database(tx, known)
             for finding in found if fix_safe else ():

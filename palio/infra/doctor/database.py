@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from palio.infra import db
+from palio.infra import db, settings
 from palio.infra.db import Tx
 from palio.infra.doctor.findings import Finding
 from palio.infra.migrate import Migration
+from palio.infra.settings import Line
+from palio.kernel.errors import Refusal
+from palio.kernel.settings import Catalogue, Setting, read
 
 SERVER_VERSION_MIN = 170_000
 CLOCK_SKEW_MAX = timedelta(seconds=2)
@@ -29,6 +33,7 @@ class Known:
     now: datetime
     is_bundled: bool
     migrations: Sequence[Migration]
+    settings: Catalogue = field(default_factory=lambda: Catalogue(()))
 
 
 Check = Callable[[Tx, Known], Awaitable[list[Finding]]]
@@ -450,12 +455,67 @@ async def indexes_are_valid(tx: Tx, known: Known) -> list[Finding]:
     ]
 
 
+async def history_cannot_be_changed(tx: Tx, known: Known) -> list[Finding]:
+    found = await db.rows(
+        tx,
+        Named,
+        """
+        select distinct t.tgrelid::regclass::text as name, current_user::text as fact from pg_trigger t
+        join pg_proc p on p.oid = t.tgfoid
+        where p.proname = 'refuse_change' and t.tgname = 'append_only'
+          and has_table_privilege(current_user, t.tgrelid, 'update, delete, truncate')
+        order by name""",
+    )
+    return [
+        Finding(
+            "grants.too_strong",
+            "error",
+            f"The role {row.fact} has the right to change rows of {row.name}, which are only ever added.",
+            "Only the trigger still refuses it; rights and trigger are meant to hold each other up.",
+            f"As owner: revoke update, delete, truncate on {row.name} from {row.fact}.",
+        )
+        for row in found
+    ]
+
+
+async def settings_are_understood(tx: Tx, known: Known) -> list[Finding]:
+    declared = {setting.key: setting for setting in known.settings}
+    return [
+        finding
+        for line in await settings.list_all(tx)
+        if line.version and (finding := _judged(line, declared.get(line.key)))
+    ]
+
+
+def _judged(line: Line, setting: Setting[Any] | None) -> Finding | None:
+    if setting is None:
+        return Finding(
+            "settings.unknown",
+            "note",
+            f"The setting {line.key} was changed once, and this program does not know it.",
+            "It comes from another release; its value is kept and acts no more.",
+            "Nothing, unless you miss it.",
+        )
+    try:
+        read(setting, line.value)
+    except Refusal as refusal:
+        return Finding(
+            "settings.invalid",
+            "warning",
+            f"The stored value of {line.key} is not valid any more: {refusal.facts}.",
+            f"The default, {setting.default}, acts instead.",
+            f"palio settings set {line.key} VALUE",
+        )
+    return None
+
+
 CHECKS: tuple[Check, ...] = (
     server_is_current,
     pages_have_checksums,
     role_is_weak,
     row_security_is_forced,
     triggers_are_enabled,
+    history_cannot_be_changed,
     clocks_agree,
     migrations_match,
     partitions_reach_ahead,
@@ -465,4 +525,5 @@ CHECKS: tuple[Check, ...] = (
     transactions_end,
     tables_are_vacuumed,
     indexes_are_valid,
+    settings_are_understood,
 )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from palio.infra.db import Tx
 from palio.infra.doctor.findings import Finding, Fix
 from palio.infra.settings import Environment
+from palio.infra.settings.environment import unknown
 
 FREE_PERCENT_MIN = 15
 PRIVATE_FOLDERS = ("pg", "run", "secrets")
@@ -21,6 +22,7 @@ def examine_host(environment: Environment) -> list[Finding]:
         *_disk(environment.data),
         *(_open(path, mode) for path, mode in _private(environment.data) if path.stat().st_mode & 0o777 & ~mode),
         *_address(environment),
+        *_variables(),
     ]
 
 
@@ -78,3 +80,14 @@ def _address(environment: Environment) -> Iterator[Finding]:
         "Cookies lose their __Host- names, and on a network anybody can read and change what is sent.",
         "Put a TLS proxy in front and set PALIO_PUBLIC_URL=https://….",
     )
+
+
+def _variables() -> Iterator[Finding]:
+    for name, nearest in unknown():
+        yield Finding(
+            "settings.unknown_variable",
+            "warning",
+            f"{name} is set, and Palio does not know it.",
+            "It has no effect; whoever set it believes it has.",
+            f"Did you mean {nearest}?" if nearest else "Take it away; palio config show lists those there are.",
+        )
