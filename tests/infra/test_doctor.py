@@ -148,6 +148,17 @@ async def test_partitions_that_end_are_an_error_and_short_ones_a_warning(
     assert seen == {31: [], 29: ["warning"], 0: ["error"]}
 
 
+async def test_tables_that_nobody_prepared_are_one_finding(admin: Tx, known: doctor.Known) -> None:
+    await admin.execute("insert into infra.partition_parents values ('ledger.entries', 'month', 'instant')")
+    await admin.execute("insert into infra.partition_parents values ('ledger.transfers', 'month', 'instant')")
+    await admin.execute("set local role palio_app")
+
+    (finding,) = await doctor.examine_database(admin, known)
+
+    assert (finding.id, finding.severity) == ("partitions.none", "warning")
+    assert "ledger.entries, ledger.transfers" in finding.what
+
+
 def test_an_id_ends_a_partition_at_its_milliseconds() -> None:
     expression = "FOR VALUES FROM (MINVALUE) TO ('019ca6b1-dc00-7000-8000-000000000000')"
     part = Partition("a.b", "month", "uuid7", "a.b_1", is_default=False, expression=expression, live=0)

@@ -262,15 +262,18 @@ async def partitions_reach_ahead(tx: Tx, known: Known) -> list[Finding]:
         join pg_class c on c.oid = i.inhrelid order by 1, 4""",
     )
     parents = {part.parent: part for part in parts}
-    ends = {
-        parent: [_end(part) for part in parts if part.parent == parent and not part.is_default] for parent in parents
-    }
+    ends = {part.parent: _end(part) for part in sorted(parts, key=_end) if not part.is_default}  # the last one stays
     short = [
-        _short(part, max(ends[parent], default=known.now), known.now)
-        for parent, part in parents.items()
-        if max(ends[parent], default=known.now) < known.now + HORIZON_MIN[part.period]
+        _short(parents[parent], end, known.now)
+        for parent, end in sorted(ends.items())
+        if end < known.now + HORIZON_MIN[parents[parent].period]
     ]
-    return [*short, *(_misplaced(part) for part in parts if part.is_default and part.live > 0)]
+    bare = sorted(parents.keys() - ends.keys())
+    return [
+        *short,
+        *([_bare(bare)] if bare else []),
+        *(_misplaced(part) for part in parts if part.is_default and part.live > 0),
+    ]
 
 
 def _end(part: Partition) -> datetime:
@@ -292,6 +295,16 @@ def _short(part: Partition, end: datetime, now: datetime) -> Finding:
         f"The partitions of {part.parent} reach to {end:%Y-%m-%d %H:%M} UTC.",
         "Rows beyond fall into the default partition, which slows every query of the table.",
         "Have a worker running: its job infra.partitions prepares them; or palio jobs run infra.partitions.",
+    )
+
+
+def _bare(parents: Sequence[str]) -> Finding:
+    return Finding(
+        "partitions.none",
+        "warning",
+        f"Nobody has prepared a partition of {', '.join(parents)} yet.",
+        "Everything falls into the default partition until a worker has started once.",
+        "Start one: palio up, or palio worker.",
     )
 
 
