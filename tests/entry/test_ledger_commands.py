@@ -97,5 +97,5 @@ def test_a_sound_ledger_is_verified(command: Command, carol: identity.User) -> N
     told, as_json = command("verify", "ledger"), command("verify", "ledger", "--json")
 
     assert (told.status, as_json.status) == (0, 0)
-    assert told.out == "2 transfers with 4 entries on 2 accounts: sound.\n"
+    assert told.out == "Sound: transfers 2, entries 4, accounts 2.\n"
     assert (as_json.answer["sound"], as_json.answer["findings"]) == (True, [])

@@ -34,7 +34,7 @@ def ledger(*, as_json: AsJson = False) -> None:
             return await books.verify(tx)
 
     report = terminal.run(work, json=as_json)
-    sizes = f"{report.transfers} transfers with {report.entries} entries on {report.accounts} accounts"
+    sizes = f"transfers {report.transfers}, entries {report.entries}, accounts {report.accounts}"
     broken = [
         f"{finding.check}  {finding.subject}: expected {finding.expected}, found {finding.actual}"
         for finding in report.findings
@@ -46,5 +46,5 @@ def ledger(*, as_json: AsJson = False) -> None:
         "entries": report.entries,
         "findings": report.findings,
     }
-    tell(answer, as_json=as_json, lines=[*broken, f"{sizes}: {'sound.' if report.is_sound else 'broken.'}"])
+    tell(answer, as_json=as_json, lines=[*broken, f"{'Sound' if report.is_sound else 'Broken'}: {sizes}."])
     raise typer.Exit(0 if report.is_sound else 1)

@@ -272,7 +272,7 @@ async def partitions_reach_ahead(tx: Tx, known: Known) -> list[Finding]:
     return [
         *short,
         *([_bare(bare)] if bare else []),
-        *(_misplaced(part) for part in parts if part.is_default and part.live > 0),
+        *_misplaced([part for part in parts if part.is_default and part.live > 0]),
     ]
 
 
@@ -308,14 +308,19 @@ def _bare(parents: Sequence[str]) -> Finding:
     )
 
 
-def _misplaced(part: Partition) -> Finding:
-    return Finding(
-        "partitions.default_rows",
-        "warning",
-        f"About {part.live} rows lie in the default partition {part.child}.",
-        "They are found by every query of the table, whatever period it asks for.",
-        "palio jobs run infra.partitions makes the missing partition and moves them.",
-    )
+def _misplaced(defaults: Sequence[Partition]) -> list[Finding]:
+    if not defaults:
+        return []
+    counts = ", ".join(f"{part.child} (about {part.live})" for part in defaults)
+    return [
+        Finding(
+            "partitions.default_rows",
+            "warning",
+            f"Rows lie in default partitions: {counts}.",
+            "They are found by every query of their table, whatever period it asks for.",
+            "palio jobs run infra.partitions makes the missing partitions and moves them.",
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)
