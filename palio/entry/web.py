@@ -4,10 +4,11 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
-from palio.entry import probes
+from palio.entry import home, probes
 from palio.entry.wiring import Wiring
 from palio.infra import logging
 from palio.infra.metrics import Metrics
+from palio.races import web as races
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
 from palio.ui.files import Files
@@ -19,7 +20,13 @@ from palio.ui.streams import Streams
 
 log = logging.get("web")
 
-MODULES: tuple[Routes, ...] = (streams.routes, documents.routes, assets.routes)
+MODULES: tuple[Routes, ...] = (
+    home.routes,
+    races.routes,
+    streams.routes,
+    documents.routes,
+    assets.routes,
+)
 
 
 def make(wiring: Wiring) -> ASGIApp:

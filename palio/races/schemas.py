@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from uuid import UUID
 
-from palio.races.types import BoardRow, Picture, RaceLine, RaceView
+from palio.races.types import BoardRow, Picture, RaceView
 from palio.ui.values import Asset, Instant, Money
 
 PODIUM_PLACES = 3
@@ -201,7 +201,7 @@ class Board:
         )
 
 
-def asset_of(race: RaceView | RaceLine) -> Asset:
+def asset_of(race: RaceView) -> Asset:
     """What the prizes of a race are counted in."""
     return Asset(race.asset, race.asset_scale)
 

@@ -1,7 +1,8 @@
 """The description of the API: OpenAPI 3.1, from what the routes declare."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
@@ -23,10 +24,19 @@ def describe(modules: Sequence[Routes]) -> bytes:
         description="Refusals are problem documents (RFC 9457); `/problems` explains every code.",
         routes=[route for module in modules for route in module.all],
     )
+    for path, status, media_type, content in _examples(modules):  # with their nulls, which the framework leaves out
+        document["paths"][path]["get"]["responses"][status]["content"][media_type] |= content
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")
     document.setdefault("components", {}).setdefault("schemas", {}).update(parts | {"Problem": problem})
     return json.dumps(_of_version_3_1(document), ensure_ascii=False, sort_keys=True).encode()
+
+
+def _examples(modules: Sequence[Routes]) -> Iterator[tuple[str, str, str, dict[str, object]]]:
+    for route in chain.from_iterable(module.all for module in modules):
+        for status, answer in route.responses.items():
+            for media_type, content in answer["content"].items():
+                yield route.path_format, str(status), media_type, content
 
 
 def _of_version_3_1(part: object) -> object:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from palio.entry import web
-from palio.ui import description, problems
+from palio.ui import description
 from palio.ui.routes import Call, Route
 
 ROUTES = [route for module in web.MODULES for route in module.all]
@@ -32,21 +32,6 @@ def test_a_name_of_a_call_is_never_used_twice() -> None:
 
     assert sorted(names) == sorted(set(names))
     assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z0-9]+){2,}", name)] == []
-
-
-def test_a_code_is_shared_or_has_the_prefix_of_its_module() -> None:
-    """A module's own codes are `<module>.<reason>`; nobody else's begin so, and no two classes share one."""
-    kinds = list(problems.kinds())
-    codes = [kind.code for kind in kinds]
-    modules = {kind.code.partition(".")[0] for kind in kinds if "." in kind.code}
-
-    assert sorted(codes) == sorted(set(codes))
-    assert [code for code in codes if not re.fullmatch(r"([a-z]+\.)?[a-z][a-z0-9_]*", code)] == []
-    assert [kind.code for kind in kinds if kind.__module__.split(".")[1] in modules and not _is_own(kind)] == []
-
-
-def _is_own(kind: type) -> bool:
-    return kind.code.partition(".")[0] == kind.__module__.split(".")[1]
 
 
 def test_no_answer_has_a_field_that_sounds_like_a_secret() -> None:

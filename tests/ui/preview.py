@@ -14,6 +14,7 @@ from palio.ui.pages import DIST, Pages
 from palio.ui.routes import Routes
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
+from palio.ui.values import Asset
 from tests.ui.race_views import BY_NUMBER, NOW, line_of
 
 races = Routes("races")
@@ -22,7 +23,9 @@ races = Routes("races")
 @races.page("/", access="public")
 async def home(request: Request) -> HTMLResponse:
     lines = [line_of(view) for view in BY_NUMBER.values()] if "empty" not in request.query_params else []
-    return pages.render(request, "home.html", {"races": [(line, asset_of(line)) for line in lines]})
+    return pages.render(
+        request, "home.html", {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines]}
+    )
 
 
 @races.page("/races/{number:int}", access="public")
