@@ -16,6 +16,7 @@ from palio.entry.wiring import Wiring
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.infra.settings import Environment
+from palio.kernel.ids import Actor, RequestId, new_id
 
 CONFIGURATION = {  # the product's own settings; what would follow the machine's memory is fixed
     "shared_buffers": "1GB",
@@ -28,6 +29,7 @@ CONFIGURATION = {  # the product's own settings; what would follow the machine's
     "track_io_timing": "on",
     "max_connections": "100",
 }
+SYSTEM = Actor("system", None, RequestId(new_id()))
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 IN_MEMORY = {"tmpfs", "ramfs"}
 

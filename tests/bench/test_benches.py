@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import psycopg
 import pytest
 
-from bench import children, echo, ground, suite, traffic
+from bench import children, echo, ground, p10_snapshot, suite, traffic
 from bench.meters import CannotMeasureError
 from bench.rounds import Plan
 
@@ -31,6 +31,23 @@ async def test_a_bench_runs_and_finds_nothing_wrong(standing: ground.Ground, nam
     assert found.faults == []
     assert all(series.turns for series in found.series)
     assert {figure.goal.name for figure in found.figures} == ({name} if name in suite.GOALS else set())
+
+
+async def test_a_snapshot_that_loses_a_wager_is_a_wrong_run(standing: ground.Ground) -> None:
+    feed, _ = await p10_snapshot.begun(standing, 40)
+    arm = p10_snapshot.Ingest(standing, feed, share=0.05)
+    await arm.prepare()
+    await arm.act()
+    assert await arm.check() == []
+
+    async with standing.database.begin(ground.SYSTEM) as tx:
+        await tx.execute(
+            "update affiliates.players set all_time_micro = all_time_micro - 1 where no = 3 and programme_id = %s",
+            [feed.programme.id],
+        )
+
+    [fault] = await arm.check()
+    assert fault.startswith("40 players, 5% changed: total: ")
 
 
 async def test_a_server_that_may_lose_commits_is_not_measured(standing: ground.Ground) -> None:
