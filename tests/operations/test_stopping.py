@@ -50,6 +50,7 @@ def test_open_streams_do_not_keep_it_from_stopping_within_5_s(deployment: Deploy
     """They are told that it restarts; the database is shut down in order."""
     process = deployment.start(program=SLOW)
     with stream(process) as one, stream(process) as two:
+        until(lambda: jobs(deployment, "infra.partitions:keep", "doing", "todo") == 0)  # what every start begins with
         process.signal(signal.SIGTERM)
 
         assert process.wait(5) == 0
@@ -66,7 +67,7 @@ def test_running_requests_and_jobs_are_finished(deployment: Deployment) -> None:
     request = threading.Thread(target=lambda: answers.append(process.get("/slow/2")))
     with stream(process):
         assert process.get("/job/3")[0] == 200
-        until(lambda: doing(deployment) == 1)
+        until(lambda: jobs(deployment, "__main__:wait", "doing") == 1)
         request.start()
         until(lambda: connections(process) == 2)
 
@@ -82,7 +83,7 @@ def test_a_second_signal_ends_the_patience(deployment: Deployment) -> None:
     """The job is not lost: it waits for a worker, or for whoever rescues what a killed one held."""
     process = deployment.start(program=SLOW)
     process.get("/job/60")
-    until(lambda: doing(deployment) == 1)
+    until(lambda: jobs(deployment, "__main__:wait", "doing") == 1)
 
     process.signal(signal.SIGTERM)
     until(lambda: "Stopping" in process.output)
@@ -92,13 +93,10 @@ def test_a_second_signal_ends_the_patience(deployment: Deployment) -> None:
     assert job_states(deployment) in ([("todo",)], [("doing",)])
 
 
-def doing(deployment: Deployment) -> int:
+def jobs(deployment: Deployment, task: str, *states: str) -> int:
     with psycopg.connect(embedded.at(deployment.home).dsn(database="palio")) as conn:
-        return len(
-            conn.execute(
-                "select from jobs.procrastinate_jobs where task_name like '%:wait' and status = 'doing'"
-            ).fetchall()
-        )
+        statement = "select from jobs.procrastinate_jobs where task_name = %s and status::text = any (%s)"
+        return len(conn.execute(statement, [task, list(states)]).fetchall())
 
 
 def connections(process: Process) -> int:
