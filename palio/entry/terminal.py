@@ -38,10 +38,15 @@ def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scrat
     exit status is 1 (refused), 69 (unavailable), 75 (try later) or 78 (configuration).
     """
     with refusing(json=json), _settled(is_scratch=scratch) as settled, wiring.reached(settled) as found:
-        wiring.bring_up_to_date(found, say)
+        opened = wiring.opened(
+            settled,
+            found,
+            has_new_schema=wiring.bring_up_to_date(found, say),
+            statement_seconds_max=STATEMENT_SECONDS_MAX,
+        )
 
         async def call() -> Answer:
-            async with wiring.opened(settled, found, statement_seconds_max=STATEMENT_SECONDS_MAX) as place:
+            async with opened as place:
                 try:
                     return await work(place)
                 finally:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 
 import typer
@@ -19,7 +19,6 @@ from palio.entry.stopping import SIGNALS, Stop
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Lanes, Wiring
 from palio.infra import jobs, settings
-from palio.infra.addresses import Addresses
 from palio.infra.settings import Environment
 
 
@@ -53,17 +52,23 @@ def _run(environment: Environment, parts: Parts) -> bool:
     if environment.is_embedded:
         typer.echo(f"Starting PostgreSQL in {environment.data} …")
     with wiring.reached(environment) as found, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        wiring.bring_up_to_date(found, typer.echo)
-        is_failure = loop.run(_work(environment, found, parts, listener))
+        opened = wiring.opened(
+            environment,
+            found,
+            role=parts.role,
+            has_new_schema=wiring.bring_up_to_date(found, typer.echo),
+            routes=parts.routes,
+            lanes=parts.lanes or jobs.LANES,
+        )
+        is_failure = loop.run(_work(opened, parts, listener))
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # the database stops undisturbed
         return is_failure
 
 
-async def _work(environment: Environment, found: Addresses, parts: Parts, listener: socket.socket | None) -> bool:
+async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, listener: socket.socket | None) -> bool:
     """Run the parts until the end. Returns whether one of them failed."""
     stop = Stop()
-    opened = wiring.opened(environment, found, role=parts.role, routes=parts.routes, lanes=parts.lanes or jobs.LANES)
     async with AsyncExitStack() as running:
         wired = await running.enter_async_context(opened)
         for name, work in (
@@ -76,7 +81,7 @@ async def _work(environment: Environment, found: Addresses, parts: Parts, listen
         draining = asyncio.create_task(_drain(wired, stop))
         if listener:
             app = parts.make_app(wired)
-            await server.serve(app, listener, stop, ready=lambda: _tell(environment, listener))
+            await server.serve(app, listener, stop, ready=lambda: _tell(wired.environment, listener))
         else:
             typer.echo("Palio works. Ctrl-C stops it.")
         await draining

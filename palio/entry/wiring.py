@@ -17,6 +17,7 @@ from palio.infra.db import Database, Equipment
 from palio.infra.health import Health
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
+from palio.infra.messages import KeepPartitions
 from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
@@ -87,11 +88,12 @@ def _make_roles(cluster: embedded.Cluster) -> None:
     roles.make(cluster.dsn(), cluster.passwords)
 
 
-def bring_up_to_date(found: Addresses, say: Say) -> None:
-    """Apply the migrations that are due. Raises MigrationError and its kinds."""
+def bring_up_to_date(found: Addresses, say: Say) -> bool:
+    """Apply the migrations that are due. Returns whether there were any. Raises MigrationError and its kinds."""
     done = migrate.migrate(found.migrate, MIGRATIONS, tell=lambda migration: say(f"  migration {migration.file_name}"))
     if done.waiting:
         say(f"  {len(done.waiting)} migrations wait for older instances: palio migrate --post when they are gone")
+    return bool(done.pending)
 
 
 @asynccontextmanager
@@ -100,11 +102,12 @@ async def opened(
     found: Addresses,
     *,
     role: str = "cli",
+    has_new_schema: bool = False,
     routes: jobs.Routes = SUBSCRIPTIONS,
     lanes: Lanes = jobs.LANES,
     statement_seconds_max: int = STATEMENT_SECONDS_MAX,
 ) -> AsyncIterator[Wiring]:
-    """The parts, with the pool open and the settings read."""
+    """The parts, with the pool open and the settings read; a new schema first gets the partitions that are due."""
     hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
     hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
     keys = _keyring(environment)
@@ -122,6 +125,8 @@ async def opened(
         async with database.begin_system("settings") as tx:
             await settings.declare(tx, catalogue)
             await settings.snapshot.load(tx)
+        if has_new_schema:
+            await partitions.keep(database, KeepPartitions())
         yield Wiring(
             environment=environment,
             addresses=found,
