@@ -4,11 +4,13 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from palio import competitions, ledger
 from palio.competitions.types import CompetitionId, Counted, Outcome, Refused, Submission
-from palio.infra import db
+from palio.infra import db, embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.competitions import HOUR, enter, live, score
@@ -145,3 +147,31 @@ async def test_killed_after_each_step_the_next_run_continues(database: Database,
     async with database.begin(SYSTEM) as tx:
         statement = "select count(*) from competitions.archives where competition_id = %s"
         assert await db.value(tx, statement, competition_id) == 1
+
+
+async def test_a_closed_wallet_leaves_the_prize_in_the_pool(
+    database: Database, cluster: embedded.Cluster, database_name: str, noon: datetime
+) -> None:
+    """The winner's account was closed meanwhile: his prize is withheld with the reason, the others are paid."""
+    competition_id = await prepared(database, noon, review_h=1)
+    for _ in range(2):
+        await step(database, competition_id, noon + 6 * HOUR)
+    async with database.begin(SYSTEM) as tx:
+        winner = (await competitions.rewards(tx, competition_id=competition_id))[0]
+        legs = (("house:prizes", "USD", -1), (f"user:{winner.user_id}:main", "USD", 1))
+        await ledger.post(tx, ledger.Post(f"test:{competition_id}", "ledger.adjustment", legs), now=noon)
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as operator:
+        for table in ("accounts", "balances"):
+            statement = sql.SQL("update ledger.{} set status = 'closed' where owner_id = %s")
+            operator.execute(statement.format(sql.Identifier(table)), [winner.user_id])
+    for _ in range(4):
+        await step(database, competition_id, noon + 8 * HOUR)
+    async with database.begin(SYSTEM) as tx:
+        rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [(reward.status, reward.why.get("refused")) for reward in rewards] == [
+        ("withheld", "ledger.account_closed"),
+        ("paid", None),
+        ("paid", None),
+    ]
+    wallets, pool, _ = await paid(database, competition_id)
+    assert (wallets, pool) == ([1, 3000, 2000], 5000)

@@ -117,12 +117,26 @@ async def test_each_refusal_has_a_code_and_never_fails_its_neighbours(tx: Tx, no
     assert await board(tx, competition_id) == [(1, entrant, 5)]
 
 
+async def test_a_pause_and_a_disqualification_keep_scores_out(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    fair, foul = await enter(tx, competition_id, 2, noon)
+    items = [Submission(competition_id, entrant, 5, "k", noon) for entrant in (fair, foul)]
+    await db.run(tx, "update competitions.participants set state = 'disqualified' where entrant_id = %s", foul)
+    outcomes = await competitions.submit_many(tx, items, now=noon)
+    assert outcomes == [Counted(5, replayed=False), Refused("competitions.disqualified", {})]
+
+    await db.run(tx, "update competitions.competitions set paused_at = %s where id = %s", noon, competition_id)
+    (outcome,) = await competitions.submit_many(tx, items[:1], now=noon)
+    assert outcome == Refused("competitions.paused", {"since": noon.isoformat()})
+
+
 async def test_a_batch_is_bounded(tx: Tx, noon: datetime) -> None:
     competition_id = await live(tx, noon)
     item = Submission(competition_id, EntrantId(1), 1, "k", noon)
     with pytest.raises(TooLarge):
         await competitions.submit_many(tx, [item] * (ITEMS_MAX + 1), now=noon)
     assert await competitions.submit_many(tx, [], now=noon) == []
+    assert await competitions.admit_many(tx, [], now=noon) == []
 
 
 async def test_three_statements_whatever_the_size(tx: Tx, noon: datetime, statements: list[str]) -> None:

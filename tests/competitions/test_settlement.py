@@ -169,6 +169,31 @@ async def test_a_start_in_the_past_needs_a_reason(tx: Tx, noon: datetime) -> Non
     assert published.backdated_reason == "announced on stream"
 
 
+async def test_the_months_of_a_past_start_are_made_before_anything_is_written(tx: Tx, noon: datetime) -> None:
+    """From 2 January to 20 March: three partitions, and no row in the default one."""
+    begun = noon - timedelta(days=77)
+    competition_id = await competitions.create(tx, new=new(begun, ends_at=noon), created_by=None, now=noon)
+    await competitions.publish(tx, competition_id=competition_id, now=noon, backdated_reason="announced on stream")
+    await competitions.start(tx, competition_id=competition_id, now=noon)
+    entrants = await enter(tx, competition_id, 2, noon)
+    await score(tx, competition_id, entrants, [1, 2], begun)
+    for month in ("01", "02", "03"):
+        assert await db.value(tx, "select to_regclass(%s) is not null", f"competitions.receipts_2026_{month}")
+    strays = "select count(*) from competitions.receipts where tableoid = 'competitions.receipts_default'::regclass"
+    assert await db.value(tx, strays + " and entrant_id = any(%s)", entrants) == 0
+
+
+async def test_a_pool_of_nothing_moves_nothing(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon, guaranteed_pool=0)
+    (entrant,) = await enter(tx, competition_id, 1, noon)
+    await score(tx, competition_id, [entrant], [5], noon)
+    await settle(tx, competition_id, noon + 6 * HOUR)
+    assert (await competitions.get(tx, competition_id=competition_id)).status == "completed"
+    assert await competitions.rewards(tx, competition_id=competition_id) == []
+    with pytest.raises(competitions.NoSuchCompetition):
+        await competitions.get(tx, competition_id=CompetitionId(new_id()))
+
+
 @pytest.mark.parametrize(
     ("values", "refusal"),
     [

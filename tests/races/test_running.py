@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from palio import affiliates, competitions, ledger, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.affiliates.types import PlayerId
 from palio.competitions.types import Competition
 from palio.infra import db
@@ -372,3 +372,66 @@ async def test_the_number_of_statements_does_not_grow_with_the_players(
     assert await races.on_snapshot_many(tx, [made.competition_id], now=at("11:00:00")) == 1
     assert (entering, len(statements)) == (21, 12)
     assert len(await scores(tx, made)) == players
+
+
+async def test_who_was_stale_at_the_start_begins_at_his_last_known_total(tx: Tx) -> None:
+    crowd: dict[str, str | None] = {f"u{n}": "5" for n in range(12)}
+    source = await feed(tx)
+    await source.show(tx, at("07:00:00"), {**crowd, "gone": "100"})
+    await source.show(tx, BEFORE, crowd)
+    made = await race(tx, source, BEFORE)
+    await run(tx, START)
+    await source.show(tx, at("10:00:00"), {**crowd, "gone": "130"})
+    await source.show(tx, FINAL, {**crowd, "gone": "130"})
+    assert ((await settled(tx, made)).status, await scores(tx, made)) == ("completed", {"gone": 30})
+    kept = "select kind || ' ' || value_micro from races.baselines where competition_id = %s"
+    assert await db.value(tx, kept, made.competition_id) == "last_known 100000000"
+
+
+async def test_whose_row_was_not_believed_at_the_start_begins_at_his_first_number(tx: Tx) -> None:
+    """Known as 100 before, quarantined when the race is opened: 150 is where he begins, 160 is 10."""
+    source = await feed(tx)
+    await source.show(tx, at("07:00:00"), {"ann": "7", "odd": "100"})
+    await source.show(tx, BEFORE, {"ann": "7", "odd": "-1"})
+    made = await race(tx, source, BEFORE)
+    await run(tx, START)
+    kept = "select kind from races.baselines where competition_id = %s"
+    assert await db.value(tx, kept, made.competition_id) == "unknown"
+    await source.show(tx, at("10:00:00"), {"ann": "7", "odd": "150"})
+    await run(tx, at("10:00:00"))
+    assert (await scores(tx, made), await db.value(tx, kept, made.competition_id)) == ({}, "first_seen")
+    await source.show(tx, FINAL, {"ann": "7", "odd": "160"})
+    assert ((await settled(tx, made)).status, await scores(tx, made)) == ("completed", {"odd": 10})
+
+
+async def test_a_linked_winner_is_named_as_he_chose_and_paid(tx: Tx) -> None:
+    user = await identity.create(tx, username="speedy", display_name="Speedy", kind="person", now=BEFORE)
+    source, made = await begun(tx, {"ann": "100", "bob": "100"})
+    await source.show(tx, at("10:00:00"), {"ann": "120", "bob": "110"})
+    await run(tx, at("10:00:00"))
+    first = "select min(entrant_id) from competitions.participants where competition_id = %s"
+    entrant_id = await db.value(tx, first, made.competition_id)
+    await db.run(tx, "update competitions.entrants set user_id = %s where id = %s", user.id, entrant_id)
+    await source.show(tx, FINAL, {"ann": "120", "bob": "110"})
+    await settled(tx, made)
+    shown = await races.view(tx, number=made.number, now=FINAL)
+    assert [(row.name, row.prize, row.reward_status) for row in shown.rows] == [
+        ("Speedy", 25_000, "paid"),
+        ("nam***", 7_500, "unclaimed"),
+    ]
+    assert shown.rows[1].claim_by == FINAL + timedelta(days=30)
+    assert await ledger.balances_many(tx, owner_ids=[user.id], asset="USD") == {user.id: 25_000}
+    assert shown.undistributed == 50_000 - 32_500
+
+
+async def test_a_race_is_paid_when_its_review_is_over(tx: Tx) -> None:
+    source = await feed(tx)
+    await source.show(tx, BEFORE, {"ann": "100"})
+    made = await race(tx, source, BEFORE, review_h=24)
+    await run(tx, START)
+    await source.show(tx, FINAL, {"ann": "110"})
+    assert (await settled(tx, made)).phase == "review"
+    assert (await races.advance(tx, number=made.number, now=FINAL)).waits_for == "review"
+    later = await races.advance(tx, number=made.number, now=FINAL + timedelta(hours=24))
+    assert later.steps == ("settled", "settled", "settled", "done")
+    assert (later.status, later.stage, later.waits_for) == ("completed", "done", None)
