@@ -74,3 +74,12 @@ create table races.picture_log (
 grant select, insert, update on races.races, races.baselines, races.holds to palio_app;
 grant select, insert on races.decisions, races.picture_log to palio_app;
 grant usage on all sequences in schema races to palio_app;
+
+-- Every change of a total with the total it led to: derived, because a document growing with each snapshot is refused.
+create view races.wager_history with (security_invoker = on) as
+  select c.id as competition_id, r.entrant_id, r.happened_at, r.kind, r.delta,
+    (sum(r.delta) over (partition by r.list_id, r.entrant_id order by r.happened_at, r.created_at, r.key))::bigint as total,
+    (r.facts ->> 'snapshot')::uuid as snapshot_id, (r.facts ->> 'seq')::bigint as seq
+  from competitions.competitions c join competitions.receipts r on r.list_id = c.list_id
+  where c.product = 'race';
+grant select on races.wager_history to palio_app;

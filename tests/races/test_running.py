@@ -130,6 +130,24 @@ async def test_a_correction_lowers_the_total_at_once(tx: Tx) -> None:
     assert [line.total_micro for line in await races.lines(tx, number=made.number)] == [-10_000_000]
 
 
+async def test_the_history_of_a_total_ends_at_the_total(tx: Tx) -> None:
+    source, made = await begun(tx, {"ann": "100"})
+    for clock, total in (("10:00:00", "160"), ("11:00:00", "150"), ("12:00:00", "175")):
+        await source.show(tx, at(clock), {"ann": total})
+        await run(tx, at(clock))
+    cursor = await tx.execute(
+        """
+        select happened_at, kind, delta / 1000000, total / 1000000, seq from races.wager_history
+        where competition_id = %s order by happened_at""",
+        [made.competition_id],
+    )
+    assert await cursor.fetchall() == [
+        (at("10:00:00"), "score", 60, 60, 2),
+        (at("11:00:00"), "correction", -10, 50, 3),
+        (at("12:00:00"), "score", 25, 75, 4),
+    ]
+
+
 async def test_who_was_never_above_his_baseline_is_no_entrant(tx: Tx) -> None:
     """A fall before the first rise: the first submission is everything since the baseline, not the last change."""
     source, made = await begun(tx, {"ann": "100"})
