@@ -18,4 +18,4 @@ async def home(request: Request, tx: InTx) -> HTMLResponse:
     """The races, those that are not over first."""
     lines = await races.recent(tx, limit=RACES_MAX)
     values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines]}
-    return pages.render(request, "home.html", values)
+    return pages.render(request, "home.html", values, block="races")

@@ -40,6 +40,7 @@ STATUS: dict[type[Refusal], int] = {
 BY_STATUS: dict[int, type[Refusal]] = {status: kind for kind, status in STATUS.items()}
 RETRY_AFTER_S = {429: 60, 503: 1}  # when the refusal knows no better; both always carry `Retry-After`
 MEDIA_TYPE = "application/problem+json"
+ABBREVIATIONS = {word.lower(): word for word in ("CSRF", "JSON", "URL")}
 
 Fact: TypeAlias = "str | int | list[Fact] | dict[str, Fact] | None"
 
@@ -78,8 +79,8 @@ def status_of(kind: type[Refusal]) -> int:
 
 def title_of(code: str) -> str:
     """The constant title of a code: its reason in words, `races.no_such_race` being "No such race"."""
-    words = code.rpartition(".")[2].replace("_", " ")
-    return words[:1].upper() + words[1:]
+    first, *others = (ABBREVIATIONS.get(word, word) for word in code.rpartition(".")[2].split("_"))
+    return " ".join((first[:1].upper() + first[1:], *others))
 
 
 def kinds(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:

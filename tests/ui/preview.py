@@ -23,9 +23,8 @@ races = Routes("races")
 @races.page("/", access="public")
 async def home(request: Request) -> HTMLResponse:
     lines = [line_of(view) for view in BY_NUMBER.values()] if "empty" not in request.query_params else []
-    return pages.render(
-        request, "home.html", {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines]}
-    )
+    values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines]}
+    return pages.render(request, "home.html", values, block="races")
 
 
 @races.page("/races/{number:int}", access="public")

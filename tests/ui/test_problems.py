@@ -205,5 +205,5 @@ async def test_the_type_of_a_problem_is_an_address_that_explains_it(client: http
     none = await client.get("/problems/nothing_like_it")
 
     assert [code for kind in problems.kinds() if (code := kind.code) not in whole.text] == []
-    assert "Malformed json" in one.text and "HTTP 400" in one.text
+    assert "Malformed JSON" in one.text and "HTTP 400" in one.text
     assert none.status_code == 404
