@@ -45,5 +45,5 @@ async def get_race(number: Number, ask: Ask, tx: InTx) -> RaceAnswer:
     "/races/{number:int}/standings", access="public", example=STANDINGS_EXAMPLE, refuses=[NoSuchRace, NotStarted]
 )
 async def list_standings(number: Number, ask: Ask, tx: InTx, limit: Limit = 50) -> StandingsAnswer:
-    """List who stands where in a race, with what each place pays now."""
+    """List the first lines of the board: who stands where, and what the place pays now."""
     return StandingsAnswer.of(await service.standings(tx, number=number, now=ask.now, rows_max=limit), limit)

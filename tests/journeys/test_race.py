@@ -1,12 +1,14 @@
 """A race between the two real captures, as the API and the pages show it."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx2
 import pytest
 
 from palio.infra import embedded
-from tests.factories.races import EXPECTED, at, run, setup_r
+from palio.kernel import clock
+from tests.factories.races import EXPECTED, at, feed, race, run, setup_r
 from tests.journeys.product import running
 from tests.ui.house import SYSTEM
 
@@ -22,23 +24,25 @@ async def client(
         async with product.wiring.database.begin(SYSTEM) as tx:
             await setup_r(tx, min_wager_micro=10_000_000)
             await run(tx, at("20:30:00"))
+            source, soon = await feed(tx), clock.now() + timedelta(hours=1)
+            await race(tx, source, clock.now(), starts_at=soon, ends_at=soon + timedelta(days=7), backdated_reason=None)
         async with httpx2.AsyncClient(base_url=product.base, timeout=10) as client:
             yield client
 
 
 async def test_the_api_tells_the_terms_and_both_pictures(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/api/v1/races/1")
-    race = answer.json()
+    told = answer.json()
 
     assert answer.status_code == 200 and answer.headers["etag"].startswith('W/"')
-    assert (race["number"], race["status"], race["stale"], race["provisional"]) == (1, "completed", False, False)
-    assert (race["starts_at"], race["ends_at"]) == ("2025-03-26T08:30:00.000000Z", "2025-03-26T20:00:00.000000Z")
-    assert race["start_picture"]["payload_sha256"].startswith(BASELINE)
-    assert race["final_picture"]["payload_sha256"].startswith(FINAL)
-    assert race["pool"] == {"asset": "USD", "amount": 50_000, "text": "500.00"}
-    assert race["undistributed"] == {"asset": "USD", "amount": 3_750, "text": "37.50"}
-    assert (race["prizes"][0]["first"], race["prizes"][0]["prize"]["text"]) == (1, "250.00")
-    assert (race["entrants"], race["qualified"], race["backdated_reason"]) == (13, 7, "announced in the chat")
+    assert (told["number"], told["status"], told["stale"], told["provisional"]) == (1, "completed", False, False)
+    assert (told["starts_at"], told["ends_at"]) == ("2025-03-26T08:30:00.000000Z", "2025-03-26T20:00:00.000000Z")
+    assert told["start_picture"]["payload_sha256"].startswith(BASELINE)
+    assert told["final_picture"]["payload_sha256"].startswith(FINAL)
+    assert told["pool"] == {"asset": "USD", "amount": 50_000, "text": "500.00"}
+    assert told["undistributed"] == {"asset": "USD", "amount": 3_750, "text": "37.50"}
+    assert (told["prizes"][0]["first"], told["prizes"][0]["prize"]["text"]) == (1, "250.00")
+    assert (told["entrants"], told["qualified"], told["backdated_reason"]) == (13, 7, "announced in the chat")
 
 
 async def test_the_standings_are_those_of_the_captures(client: httpx2.AsyncClient) -> None:
@@ -79,6 +83,7 @@ async def test_the_page_shows_the_same(client: httpx2.AsyncClient) -> None:
         ("/api/v1/races/0", 404, "not_found"),
         ("/api/v1/races/9223372036854775808", 404, "not_found"),
         ("/api/v1/races/one", 404, "not_found"),
+        ("/api/v1/races/2/standings", 409, "races.not_started"),
         ("/races/999", 404, "races.no_such_race"),
         ("/api/v1/races/1/standings?limit=201", 422, "validation_failed"),
         ("/api/v1/races/1/standings?sort=name", 422, "unknown_parameter"),
