@@ -12,6 +12,7 @@ from palio.kernel.settings import Setting
 AccountId = NewType("AccountId", int)
 TransferId = NewType("TransferId", UUID)
 Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
+Handle: TypeAlias = AccountId | Place  # its number where this process knows it, else where it lies
 Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]

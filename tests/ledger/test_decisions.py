@@ -6,12 +6,12 @@ from palio.kernel.ids import new_id
 from palio.ledger.rules import decisions, requests
 from palio.ledger.rules.decisions import Purse, Stored
 from palio.ledger.rules.requests import Request, Vocabulary
-from palio.ledger.types import AccountId, Post, Posted, Refused, TransferId
+from palio.ledger.types import AccountId, Handle, Post, Posted, Refused, TransferId
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 PLAYER, HOUSE = ("user:019acb1e-0000-7000-8000-000000000001:main", "COIN"), ("house:games", "COIN")
 WALLET, OPEN = AccountId(65536 + 7), AccountId(2 * 65536 + 6)
-KNOWN = Vocabulary({"games.bet"}, {"COIN"}, {PLAYER, HOUSE})
+KNOWN = Vocabulary({"games.bet"}, {"COIN"}, {PLAYER: WALLET, HOUSE: OPEN})
 
 
 def bet(key: str, amount: int) -> Request:
@@ -19,9 +19,9 @@ def bet(key: str, amount: int) -> Request:
     return requests.prepare([post], [new_id()], KNOWN)[0]
 
 
-def purses(balance: int, **more: object) -> dict[tuple[str, str], Purse]:
+def purses(balance: int, **more: object) -> dict[Handle, Purse]:
     wallet = Purse(WALLET, NOON, balance, seq=4, is_guarded=True, **more)  # type: ignore[arg-type]
-    return {PLAYER: wallet, HOUSE: Purse(OPEN, NOON)}
+    return {WALLET: wallet, OPEN: Purse(OPEN, NOON)}
 
 
 def test_rows_are_written_for_what_goes_through() -> None:
@@ -29,7 +29,7 @@ def test_rows_are_written_for_what_goes_through() -> None:
     request, refused = bet("a", 30), bet("b", 71)
     later = NOON + timedelta(seconds=5)
     decision = decisions.decide(
-        [request, refused], purses(100, held=0) | {PLAYER: Purse(WALLET, later, 100, 4, is_guarded=True)}, {}
+        [request, refused], purses(100, held=0) | {WALLET: Purse(WALLET, later, 100, 4, is_guarded=True)}, {}
     )
     number = request.id.bytes
     assert decision.outcomes == [

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from palio.kernel.ids import UserId, new_id
 from palio.ledger.rules import requests
 from palio.ledger.rules.requests import Vocabulary
-from palio.ledger.types import CHECKS, Payment, Post
+from palio.ledger.types import CHECKS, AccountId, Payment, Post
 
 PLAYER = "user:019acb1e-0000-7000-8000-000000000001:main"
-KNOWN = Vocabulary({"ledger.transfer"}, {"USD", "COIN"}, {(PLAYER, "USD")})
+KNOWN = Vocabulary({"ledger.transfer"}, {"USD", "COIN"}, {(PLAYER, "USD"): AccountId(65536 + 3)})
 
 
 def fault(**change: object) -> str | None:

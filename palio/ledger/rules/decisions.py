@@ -13,9 +13,9 @@ from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request, wallet_o
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     AccountId,
+    Handle,
     Leg,
     Outcome,
-    Place,
     Posted,
     Refused,
     Status,
@@ -83,7 +83,7 @@ class Decision:
     refused_keys: list[str] = field(default_factory=list)
 
 
-def decide(requests: Iterable[Request], purses: Mapping[Place, Purse], stored: Mapping[str, Stored]) -> Decision:
+def decide(requests: Iterable[Request], purses: Mapping[Handle, Purse], stored: Mapping[str, Stored]) -> Decision:
     """Decide every request, each seeing the effect of the accepted ones before it."""
     decision = Decision()
 
@@ -132,9 +132,9 @@ def _replay(claim: Claim, stored: Stored) -> Outcome:
     return Posted(TransferId(stored.ref), stored.balances, replayed=True)
 
 
-def _carry_out(request: Request, purses: Mapping[Place, Purse], decision: Decision) -> Outcome:
+def _carry_out(request: Request, purses: Mapping[Handle, Purse], decision: Decision) -> Outcome:
     legs = request.post.legs
-    touched = [purses[place] for place in request.places]
+    touched = [purses[account] for account in request.accounts]
     for leg, purse in zip(legs, touched, strict=True):
         if not purse.takes(leg[2]):
             decision.refused_keys.append(request.key)

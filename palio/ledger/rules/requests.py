@@ -15,6 +15,8 @@ from palio.ledger.types import (
     LEGS_OF_AN_ITEM_MAX,
     LEGS_OF_AN_ITEM_MIN,
     METADATA_BYTES_MAX,
+    AccountId,
+    Handle,
     Leg,
     Payment,
     Place,
@@ -30,16 +32,17 @@ FAMILIES = frozenset(
         *("breakage", "writeoff", "commission"),
     }
 )
+WORDS = frozenset({"kind", "asset"})
 PURPOSES_OF_A_PLAYER = frozenset({"main", "debt"})
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What posts may name: kinds, assets by code, and the places whose accounts are known."""
+    """What posts may name: kinds, assets by code, and the numbers of places that are known."""
 
     kinds: Collection[str]
     assets: Collection[str]
-    places: Collection[Place]
+    places: Mapping[Place, AccountId]
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class Request(Claim):
     """A post judged by itself, and the accounts of its legs in their order."""
 
     post: Post
-    places: Sequence[Place]
+    accounts: Sequence[Handle]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,8 +80,9 @@ def prepare(posts: Iterable[Post], ids: Iterable[UUID], known: Vocabulary) -> li
 
 
 def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
-    places = [(address, asset) for address, asset, _ in post.legs]
-    request = Request(post.key, transfer_id, post=post, places=places)
+    find = known.places.get
+    accounts: list[Handle] = [find(place := (address, asset), place) for address, asset, _ in post.legs]
+    request = Request(post.key, transfer_id, post=post, accounts=accounts)
     request.fault = _fault_of(request, known) or _keep_metadata(request, post.metadata)
     if request.fault is None:
         request.hash = request_hash(post.kind, post.legs)
@@ -140,8 +144,8 @@ def _fault_of(request: Request, known: Vocabulary) -> str | None:
         return "description"
     if not LEGS_OF_AN_ITEM_MIN <= len(post.legs) <= LEGS_OF_AN_ITEM_MAX:
         return "legs"
-    for place in request.places:
-        if place not in known.places and (fault := _fault_of_place(place, known)):
+    for account in request.accounts:
+        if isinstance(account, tuple) and (fault := _fault_of_place(account, known)):
             return fault
     return _fault_of_amounts(request)
 
@@ -159,7 +163,7 @@ def _fault_of_amounts(request: Request) -> str | None:
         if not is_amount(amount):
             return "amount"
         sums[asset] = sums.get(asset, 0) + amount
-    return "legs" if any(sums.values()) or len(set(request.places)) < len(request.places) else None
+    return "legs" if any(sums.values()) or len(set(request.accounts)) < len(request.accounts) else None
 
 
 def is_amount(amount: object) -> bool:
@@ -237,6 +241,11 @@ def first_claims(claims: Iterable[AnyClaim]) -> dict[str, AnyClaim]:
     return first
 
 
-def places_of(requests: Iterable[Request]) -> set[Place]:
+def accounts_of(requests: Iterable[Request]) -> set[Handle]:
     """Every account that is touched."""
-    return {place for request in requests for place in request.places}
+    return {account for request in requests for account in request.accounts}
+
+
+def lack_words(requests: Iterable[Request]) -> bool:
+    """Whether one names a kind or an asset that this process does not know, perhaps not yet."""
+    return any(request.fault in WORDS for request in requests)

@@ -1,6 +1,6 @@
 """What a process remembers of the ledger of one database, so that the hot path asks for nothing twice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from itertools import islice
 
@@ -26,17 +26,14 @@ class Book:
         for place in list(islice(self.places, max(0, len(self.places) - PLACES_MAX))):
             del self.places[place]
 
-    def forget(self, places: Iterable[Place]) -> None:
+    def forget(self, numbers: Collection[object]) -> None:
         """They do not exist: a part of a transaction was undone, and the rest committed."""
-        for place in places:
-            self.places.pop(place, None)
+        for place in [place for place, number in self.places.items() if number in numbers]:
+            del self.places[place]
 
 
-async def book_for(tx: Tx, *, assets: Iterable[str], kinds: Iterable[str]) -> Book:
-    """The book of this database, read again where it lacks one of these words."""
-    book = db.memory(tx, Book)
-    if book.assets.keys() >= set(assets) and book.kinds >= set(kinds):
-        return book
+async def read_again(tx: Tx, *, book: Book) -> Book:
+    """A book with today's assets and kinds; the one that is remembered gets them after the commit."""
     fresh = Book()
     fresh.assets = {asset.code: asset for asset in await sql.list_assets(tx)}
     fresh.kinds = frozenset({kind.code for kind in await sql.list_kinds(tx)})

@@ -14,13 +14,14 @@ from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.rules import decisions, requests
-from palio.ledger.service.memory import Book, book_for
+from palio.ledger.service.memory import Book, read_again
 from palio.ledger.sql import posting as sql
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
     DEBT_MAX,
     LEGS_MAX,
     PAYMENTS_MAX,
+    Handle,
     Mode,
     Outcome,
     Payment,
@@ -32,7 +33,6 @@ from palio.ledger.types import (
 ITEMS_BETWEEN_PAUSES = 250
 PARTITIONED = "ledger.transfers", "ledger.entries"
 
-Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
@@ -48,12 +48,7 @@ async def post_many(
     """
     _require_room(items)
     async with sql.rehearsal(tx) if dry_run else nullcontext():
-        book = await book_for(tx, assets={leg[1] for item in items for leg in item.legs}, kinds={i.kind for i in items})
-        known = requests.Vocabulary(book.kinds, book.assets.keys(), book.places.keys())
-        prepared = await _in_slices(items, lambda part: requests.prepare(part, _ids(part), known))
-        claims = requests.first_claims(prepared)
-        places = requests.places_of(claims.values())
-        opened = await _lock(tx, book, claims, places, now=now, remember=not dry_run)
+        prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
         decision = decisions.decide(prepared, opened.purses, opened.stored)
         if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
@@ -85,11 +80,13 @@ async def fan_out(
     """
     if len(rows) > PAYMENTS_MAX:
         raise errors.BatchTooLarge(items=len(rows), limit=PAYMENTS_MAX)
-    book = await book_for(tx, assets={asset}, kinds={kind})
+    book = db.memory(tx, Book)
+    if kind not in book.kinds or asset not in book.assets:
+        book = await read_again(tx, book=book)
     if fault := requests.fault_of_fan_out(source, asset, kind, book.assets, book.kinds):
         raise errors.InvalidPost(field=fault)
-    prepare = partial(requests.prepare_payments, source=source, asset=asset, kind=kind)
-    bills = await _in_slices(rows, lambda part: prepare(part, _ids(part)))
+    ids, prepare = await _ids(len(rows)), partial(requests.prepare_payments, source=source, asset=asset, kind=kind)
+    bills = await _in_slices(len(rows), lambda part: prepare(rows[part], ids[part]))
     first = list(requests.first_claims(bills).values())
     paid, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
     return decisions.decide_payments(bills, paid, stored)
@@ -100,11 +97,15 @@ async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
 
     Accounts that do not exist are made. Refuses with InvalidPost.
     """
-    book = await book_for(tx, assets={asset for _, asset in places}, kinds=())
+    book = db.memory(tx, Book)
+    if not book.assets.keys() >= {asset for _, asset in places}:
+        book = await read_again(tx, book=book)
     for address, asset in places:
         if asset not in book.assets or not requests.is_address(address):
             raise errors.InvalidPost(field="address" if asset in book.assets else "asset")
-    await _lock(tx, book, {}, set(places), now=now, remember=True)
+    accounts: set[Handle] = {book.places.get(place, place) for place in places}
+    if await _lock(tx, book, {}, accounts, now=now, remember=True) is None:
+        await lock_many(tx, places, now=now)
 
 
 async def prepare_month(tx: Tx, *, month: datetime) -> None:
@@ -122,35 +123,60 @@ def _require_room(items: Sequence[Post]) -> None:
         raise errors.BatchTooLarge(legs=legs, limit=LEGS_MAX)
 
 
-def _ids(items: Sequence[object]) -> list[UUID]:
-    return [new_id() for _ in items]
+async def _ids(count: int) -> list[UUID]:
+    return await _in_slices(count, lambda part: [new_id() for _ in range(count)[part]])
 
 
-async def _in_slices(items: Sequence[Item], prepare: Callable[[Sequence[Item]], list[Prepared]]) -> list[Prepared]:
+async def _in_slices(count: int, prepare: Callable[[slice], list[Prepared]]) -> list[Prepared]:
     """Prepare everything, letting others run now and then: somebody who holds locks may be waiting for us."""
     prepared: list[Prepared] = []
-    for start in range(0, len(items), ITEMS_BETWEEN_PAUSES):
+    for start in range(0, count, ITEMS_BETWEEN_PAUSES):
         if start:
             await asyncio.sleep(0)
-        prepared += prepare(items[start : start + ITEMS_BETWEEN_PAUSES])
+        prepared += prepare(slice(start, start + ITEMS_BETWEEN_PAUSES))
     return prepared
+
+
+async def _open(
+    tx: Tx, items: Sequence[Post], ids: Sequence[UUID], *, now: datetime, remember: bool
+) -> tuple[list[requests.Request], sql.Opened]:
+    """Judge each item by itself, claim the keys, lock the accounts."""
+    book, prepared = await _prepared(tx, items, ids)
+    claims = requests.first_claims(prepared)
+    accounts = requests.accounts_of(claims.values())
+    opened = await _lock(tx, book, claims, accounts, now=now, remember=remember)
+    if opened is None:  # the same ids, so that our own claims are not taken for somebody else's
+        return await _open(tx, items, ids, now=now, remember=remember)
+    return prepared, opened
+
+
+async def _prepared(tx: Tx, items: Sequence[Post], ids: Sequence[UUID]) -> tuple[Book, list[requests.Request]]:
+    async def with_words_of(book: Book) -> list[requests.Request]:
+        known = requests.Vocabulary(book.kinds, book.assets.keys(), book.places)
+        return await _in_slices(len(items), lambda part: requests.prepare(items[part], ids[part], known))
+
+    book = db.memory(tx, Book)
+    prepared = await with_words_of(book)
+    if requests.lack_words(prepared):
+        book = await read_again(tx, book=book)
+        prepared = await with_words_of(book)
+    return book, prepared
 
 
 async def _lock(
     tx: Tx,
     book: Book,
     claims: Mapping[str, requests.Request],
-    places: AbstractSet[Place],
+    accounts: AbstractSet[Handle],
     *,
     now: datetime,
     remember: bool,
-) -> sql.Opened:
-    known = {place: number for place in places if (number := book.places.get(place)) is not None}
-    unknown = sorted(places - known.keys())
-    opened = await sql.open_batch(tx, claims, known, unknown, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
-    if lost := places - opened.purses.keys():  # their numbers come from a part of a transaction that was undone
+) -> sql.Opened | None:
+    """None where remembered numbers do not exist, because a part of a transaction was undone: they are forgotten."""
+    opened = await sql.open_batch(tx, claims, accounts, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
+    if lost := accounts - opened.purses.keys():
         book.forget(lost)
-        return await _lock(tx, book, claims, places, now=now, remember=remember)
+        return None
     if remember and opened.numbers:
         db.after_commit(tx, partial(book.learn, opened.numbers))
     return opened

@@ -14,14 +14,14 @@ from palio.infra.db import Tx
 from palio.kernel.ids import Actor
 from palio.ledger.rules.decisions import Decision, Paid, Purse, Stored
 from palio.ledger.rules.requests import Bill, Request, wallet_of
-from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, Asset, Place, Refused, Status
+from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, Asset, Handle, Place, Refused, Status
 
 
 @dataclass(slots=True)
 class Opened:
     """What a batch finds: accounts as purses, keys that were taken before, numbers of places sent by address."""
 
-    purses: dict[Place, Purse] = field(default_factory=dict)
+    purses: dict[Handle, Purse] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
     numbers: dict[Place, AccountId] = field(default_factory=dict)
 
@@ -29,8 +29,7 @@ class Opened:
 async def open_batch(
     tx: Tx,
     claims: Mapping[str, Request],
-    known: Mapping[Place, AccountId],
-    unknown: Sequence[Place],
+    accounts: Iterable[Handle],
     assets: Mapping[str, Asset],
     *,
     now: datetime,
@@ -38,9 +37,10 @@ async def open_batch(
 ) -> Opened:
     """Claim the keys, then lock the guarded accounts in the order of their numbers; make those that are unknown.
 
-    One statement. A key that an open transaction has claimed is waited for. A place whose number does not exist gets
-    no purse.
+    One statement. A key that an open transaction has claimed is waited for. A number that does not exist gets no purse.
     """
+    known = [account for account in accounts if not isinstance(account, tuple)]
+    unknown = sorted([account for account in accounts if isinstance(account, tuple)])
     keys, hashes, ids = arrays.transposed(3, [(claim.key, claim.hash, claim.id.bytes) for claim in claims.values()])
     found = await arrays.columns(
         tx,
@@ -48,8 +48,8 @@ async def open_batch(
         Texts.of(keys),
         Hashes.of(hashes),
         Uuids.of(ids),
-        Int8s.of(sorted([number for number in known.values() if number & 1])),
-        Int8s.of([number for number in known.values() if not number & 1]),
+        Int8s.of(sorted([number for number in known if number & 1])),
+        Int8s.of([number for number in known if not number & 1]),
         Texts.of([address for address, _ in unknown]),
         Int2s.of([assets[asset].id for _, asset in unknown]),
         now,
@@ -83,11 +83,9 @@ class _Taken(TypedDict):
 _Found: TypeAlias = tuple[list[int] | None, list[int], list[int], list[_Odd] | None, _Taken | None]
 
 
-def _opened(
-    found: Iterable[_Found], known: Mapping[Place, AccountId], codes: Mapping[int, str], now: datetime
-) -> Opened:
+def _opened(found: Iterable[_Found], known: Iterable[AccountId], codes: Mapping[int, str], now: datetime) -> Opened:
     opened = Opened()
-    purses = {number: Purse(number, now) for number in known.values() if not number & 1}
+    purses: dict[Handle, Purse] = {number: Purse(number, now) for number in known if not number & 1}
     odd: list[_Odd] = []
     for numbers, balances, seqs, more, taken in found:
         for number, balance, seq in zip(numbers or (), balances or (), seqs or (), strict=True):
@@ -101,12 +99,12 @@ def _opened(
             opened.numbers[account["address"], codes[account["asset"]]] = number
             purses.setdefault(number, Purse(number, now))
         _apply(account, purses)
-    places = {**known, **opened.numbers}
-    opened.purses = {place: purses[number] for place, number in places.items() if number in purses}
+    purses.update({place: purses[number] for place, number in opened.numbers.items()})
+    opened.purses = purses
     return opened
 
 
-def _apply(account: _Odd, purses: dict[AccountId, Purse]) -> None:
+def _apply(account: _Odd, purses: dict[Handle, Purse]) -> None:
     purse = purses[account["id"]]
     status = account["status"]
     if status is None:
