@@ -30,9 +30,8 @@ async def admin(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[
     """A superuser's transaction that is undone: it breaks things, then looks with the eyes of the product."""
     async with await psycopg.AsyncConnection.connect(cluster.dsn("postgres", database_name)) as conn:
         await conn.execute("set local search_path = jobs")
-        await conn.execute(
-            "delete from infra.partitions; delete from infra.partition_parents"
-        )  # nobody has prepared a month here
+        await conn.execute("delete from infra.partitions")  # nobody has prepared a month here
+        await conn.execute("delete from infra.partition_parents")
         yield conn
         await conn.rollback()
 
