@@ -17,6 +17,7 @@ import typer
 from palio.entry import printing, wiring
 from palio.entry.wiring import Wiring as Place
 from palio.infra import embedded, logging, migrate
+from palio.infra.db import Busy
 from palio.infra.external import UnfitServerError
 from palio.infra.keyring import KeyringError
 from palio.infra.realtime import Hub
@@ -117,9 +118,9 @@ def _settled(*, is_scratch: bool) -> Iterator[Environment]:
 
 
 def _status(refusal: Refusal) -> int:
-    if isinstance(refusal, Unavailable):
-        return os.EX_UNAVAILABLE
-    return os.EX_TEMPFAIL if isinstance(refusal, TooMany) else 1
+    if isinstance(refusal, Busy | TooMany):
+        return os.EX_TEMPFAIL
+    return os.EX_UNAVAILABLE if isinstance(refusal, Unavailable) else 1
 
 
 def _end(status: int, code: str, facts: Mapping[str, object], *, json: bool) -> NoReturn:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -201,3 +202,12 @@ def test_a_wrong_setting_of_the_environment_ends_with_78(
     assert name in told.err
     assert remedy in told.err
     assert as_json.answer["code"] == "setting.invalid"
+
+
+def test_a_row_that_somebody_holds_ends_with_75(command: Command, commands_dsn: str) -> None:
+    command("settings", "list")  # the rows are there once a process has declared them
+    with psycopg.connect(commands_dsn) as conn:
+        conn.execute("select from infra.settings where key = 'identity.username_max' for update")
+        told = command("settings", "set", "identity.username_max", "40", "--json")
+
+    assert (told.status, told.answer["code"]) == (75, "db.busy")
