@@ -92,7 +92,7 @@ async def test_one_breakage_is_one_finding(admin: Tx, known: doctor.Known, findi
 
 
 async def test_a_strong_role_a_slow_clock_and_the_bundled_server_are_told(admin: Tx, known: doctor.Known) -> None:
-    late = replace(known, now=known.now - timedelta(seconds=3), is_bundled=True)
+    late = replace(known, clock=lambda: clock.now() - timedelta(seconds=3), is_bundled=True)
 
     found = await doctor.examine_database(admin, late)
 

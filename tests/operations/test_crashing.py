@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -15,23 +16,26 @@ pytestmark = pytest.mark.xdist_group("crashing")
 
 
 def test_a_killed_server_is_back_without_a_restart(deployment: Deployment) -> None:
-    """Under load: 503 with Retry-After, then 200 again within 15 s, and one line says so."""
+    """503 with Retry-After while it is away, then 200 again within 15 s, and one line for each start."""
     process = deployment.start("up")
     until(lambda: process.url and process.is_ready())
+    killed: set[int] = set()
+    answers = [process.get("/readyz")]
 
-    os.kill(deployment.server_pid, signal.SIGKILL)
-    answers, started = [process.get("/readyz")], time.monotonic()
-    while answers[-1][0] == 200:
+    while answers[-1][0] == 200:  # the first start again is immediate and may pass unnoticed, a later one waits
+        with suppress(FileNotFoundError, IndexError):  # between two servers
+            if (pid := deployment.server_pid) not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
         answers.append(process.get("/readyz"))
-        assert time.monotonic() - started < 5
+    started = time.monotonic()
     while answers[-1][0] != 200:
         answers.append(process.get("/readyz"))
         assert time.monotonic() - started < 15
 
     away = [headers for status, headers, _ in answers if status != 200]
     assert {headers["retry-after"] for headers in away} == {"2"}
-    until(lambda: process.logged("server restarted"))
-    assert len(process.logged("server restarted")) == 1
+    until(lambda: len(process.logged("server restarted")) == len(killed))
 
 
 @pytest.mark.nightly
