@@ -67,9 +67,9 @@ async def standing() -> AsyncIterator[Ground]:
         _configure(home)
         environment = Environment.model_construct(data=home)  # nothing of the operator's own settings
         with wiring.reached(environment) as addresses:
-            wiring.bring_up_to_date(addresses, _nobody_hears)
+            is_new = wiring.bring_up_to_date(addresses, _nobody_hears)
             require_durable(addresses.app)
-            async with wiring.opened(environment, addresses) as wired:
+            async with wiring.opened(environment, addresses, has_new_schema=is_new) as wired:
                 yield Ground(embedded.at(home), wired)
 
 

@@ -53,9 +53,9 @@ class Circumstances:
         return f"{self.at:%Y-%m-%d %H:%M} UTC · {self.commit} · {self.machine}"
 
 
-def as_json(found: Iterable[Findings]) -> str:
-    """One object a line, one line per figure of a goal."""
-    return "\n".join(json.dumps(figure.as_json()) for findings in found for figure in findings.figures)
+def as_json(found: Iterable[Findings]) -> list[str]:
+    """A line for each figure of a goal, and on it one object; yard-sticks alone have none."""
+    return [json.dumps(figure.as_json()) for findings in found for figure in findings.figures]
 
 
 def as_text(found: Iterable[Findings]) -> str:

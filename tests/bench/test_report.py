@@ -30,7 +30,7 @@ def findings(*, correct: bool = True, faults: list[str] | None = None) -> Findin
 
 
 def test_json_has_one_object_a_line_for_each_figure() -> None:
-    objects = [json.loads(line) for line in as_json([findings(), findings()]).splitlines()]
+    objects = [json.loads(line) for line in as_json([findings(), findings()])]
 
     assert [(entry["goal"], entry["unit"], entry["value"]) for entry in objects] == [
         ("P10", "s CPU", 0.25),

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
 import asyncio
+import logging as levels
 import os
 from pathlib import Path
 from typing import Annotated
@@ -42,17 +43,23 @@ def bench(
     from bench import report, suite
     from bench.meters import CannotMeasureError
     from bench.rounds import Plan
+    from palio.entry import terminal, up
+    from palio.infra import logging
 
+    logging.configure(level=levels.WARNING)
+    up.settle_memory()
+    plan = Plan(seconds, rounds, size)
     try:
         benches = suite.chosen(names or [])
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            found = loop.run(suite.run(benches, Plan(seconds, rounds, size), lambda line: typer.echo(line, err=True)))
+        with terminal.refusing(json=as_json), asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            found = loop.run(suite.run(benches, plan, terminal.say))
     except suite.NoSuchBenchError as unknown:
         raise Misuse("bench_unknown", str(unknown)) from None
     except CannotMeasureError as reason:
-        typer.echo(str(reason), err=True)
+        terminal.say(str(reason))
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     if record:
         suite.record(found)
-    typer.echo(report.as_json(found) if as_json else report.as_text(found))
+    for line in report.as_json(found) if as_json else [report.as_text(found)]:
+        typer.echo(line)
     raise typer.Exit(suite.exit_status(found))
