@@ -31,7 +31,7 @@ async def take_in(
         await partitions.ensure(tx, STATS, fetched_at)
     payload = await service.archive(storage, body=body, content_type=content_type, received_at=now)
     try:
-        async with database.begin(actor, seconds_max=STATEMENT_SECONDS_MAX) as tx:
+        async with database.begin(actor, seconds_max=STATEMENT_SECONDS_MAX, generic_plans=True) as tx:
             return await service.ingest(tx, feed_id=feed_id, payload=payload, fetched_at=fetched_at, trigger=trigger)
     except Refusal as refusal:
         async with database.begin(actor) as tx:
