@@ -1,7 +1,7 @@
 """Cutting a body into its rows, unread: rows whose bytes are known need not be parsed again."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,7 +54,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body in pieces: its rows, and how many levels lie above them."""
+    """A body in pieces: its rows, and how many levels lie above them.
+
+    A row may be a view of the body, which compares like bytes: `bytes(row)` are its own, to be looked up and read.
+    """
 
     shape: Shape
     rows: list[bytes]
@@ -105,7 +108,7 @@ def _opened(text: bytes) -> Opened:
     except msgspec.ValidationError:
         return Opened(text, {name: bytes(raw) for name, raw in _object.decode(text).items()})
     members = {name: bytes(getattr(usual, name)) for name in usual.__struct_fields__ if name != "data"}
-    return Opened(text, {name: raw for name, raw in members.items() if raw}, list(map(bytes, usual.data)))
+    return Opened(text, {name: raw for name, raw in members.items() if raw}, [*usual.data])
 
 
 def cut(body: Opened, path: Path) -> Body:
@@ -121,7 +124,7 @@ def cut(body: Opened, path: Path) -> Body:
             return _flat(shape, body, _cut(body.members[holder]), holder)
         if holder == "data" and (groups := list(_groups(body.members.get(holder, b"")))):
             require_shallow(body.text, 0)
-            return Body("grouped", list(dict.fromkeys(row for group in groups for row in group)), 4)
+            return Body("grouped", _once(groups), 4)
     if any(alias in body.members for alias in UIDS):
         return Body("object", [body.text], 0)
     raise ShapeUnknown(begins_with=body.text[:BEGINNING_BYTES].decode(errors="replace"))
@@ -168,8 +171,7 @@ def _mapped(body: Opened, path: Path) -> Body:
     lists = list(_lists_at(body.text, path))
     if not lists:
         raise ShapeUnknown(begins_with=body.text[:BEGINNING_BYTES].decode(errors="replace"), rows=".".join(path))
-    rows = dict.fromkeys(row for found in lists for row in _cut(found))
-    return Body("grouped" if "*" in path else "flat", list(rows), len(path) + 1)
+    return Body("grouped" if "*" in path else "flat", _once(map(_cut, lists)), len(path) + 1)
 
 
 def _lists_at(text: bytes, path: Path) -> Iterator[bytes]:
@@ -182,10 +184,15 @@ def _lists_at(text: bytes, path: Path) -> Iterator[bytes]:
         inner = _object.decode(text)
         members = [bytes(raw) for name, raw in inner.items() if path[0] in {"*", name}]
     elif text.startswith(b"[") and path[0] == "*":
-        members = _cut(text)
+        members = [*map(bytes, _cut(text))]
     for member in members:
         yield from _lists_at(member, path[1:])
 
 
 def _cut(rows: bytes) -> list[bytes]:
-    return list(map(bytes, _list.decode(rows)))
+    return [*_list.decode(rows)]
+
+
+def _once(lists: Iterable[list[bytes]]) -> list[bytes]:
+    """The rows of all lists; one that stands in several counts once."""
+    return [*dict.fromkeys(bytes(row) for rows in lists for row in rows)]

@@ -127,10 +127,11 @@ def _read_rows(texts: list[bytes], before: Known, mapping: FeedMapping, above: i
     found, unread, gone = _match(texts, before)
     came, held, forgotten = list[Reading](), list[HeldRow](), set[int]()
     for place in unread:
-        if may_be_deep(texts[place]):  # judged each time: how deep is too deep depends on the shape of the body
-            require_shallow(texts[place], above)
+        text = bytes(texts[place])
+        if may_be_deep(text):  # judged each time: how deep is too deep depends on the shape of the body
+            require_shallow(text, above)
             forgotten.add(place)
-        row = read_row(place + 1, texts[place], mapping)
+        row = read_row(place + 1, text, mapping)
         if isinstance(row, HeldRow):
             held.append(row)
             forgotten.add(place)
@@ -157,12 +158,12 @@ def _match(texts: Sequence[bytes], before: Known) -> tuple[list[Reading | None],
     size, size_before = len(texts), len(before.texts)
     moved = [*compress(range(size), map(ne, texts, before.texts)), *range(size_before, size)]
     left = [*moved[: bisect_left(moved, size_before)], *range(size, size_before)]
-    elsewhere = {before.texts[place]: before.found[place] for place in left}
+    elsewhere = {bytes(before.texts[place]): before.found[place] for place in left}
     elsewhere.pop(FORGOTTEN, None)
     found = [*before.found[:size], *[None] * (size - size_before)]
     for place in moved:
-        found[place] = elsewhere.pop(texts[place], None)
-    gone = [*elsewhere.values(), *(before.found[place] for place in left if not before.texts[place])]
+        found[place] = elsewhere.pop(bytes(texts[place]), None)
+    gone = [*elsewhere.values(), *(before.found[place] for place in left if before.texts[place] == FORGOTTEN)]
     return found, [place for place in moved if not found[place]], [reading for reading in gone if reading]
 
 

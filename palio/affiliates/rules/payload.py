@@ -1,7 +1,7 @@
 """What a payload says once it is read, and what of it saves the next reading."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,28 +20,18 @@ class Sums:
     totals: Totals = Totals()  # noqa: RUF009 - immutable
     flags: Mapping[int, int] = field(default_factory=dict)
 
-    def plus(self, readings: Iterable[Reading], sign: int = 1) -> "Sums":
+    def plus(self, readings: Collection[Reading], sign: int = 1) -> "Sums":
         """With these rows, or without them when `sign` is -1."""
-        rows, today, week, month, all_time, flags = 0, 0, 0, 0, 0, Counter[int]()
-        for reading in readings:
-            rows += 1
-            today += reading.today or 0
-            week += reading.week or 0
-            month += reading.month or 0
-            all_time += reading.all_time or 0
-            flags[reading.flags] += sign
-        counts = Counter(self.flags)
-        counts.update(flags)
-        return Sums(
-            self.rows + sign * rows,
-            Totals(
-                self.totals.today + sign * today,
-                self.totals.week + sign * week,
-                self.totals.month + sign * month,
-                self.totals.all_time + sign * all_time,
-            ),
-            {bits: players for bits, players in counts.items() if players},
+        if not readings:
+            return self
+        _, _, *columns, flags, _ = zip(*readings, strict=True)
+        totals = (
+            before + sign * sum(filter(None, column)) for before, column in zip(self.totals, columns, strict=True)
         )
+        counts = Counter(self.flags)
+        counts.update({bits: sign * rows for bits, rows in Counter(flags).items()})
+        kept = {bits: rows for bits, rows in counts.items() if rows}
+        return Sums(self.rows + sign * len(readings), Totals(*totals), kept)
 
 
 @dataclass(frozen=True, slots=True)
