@@ -14,6 +14,7 @@ from bench.ground import SYSTEM, Ground
 from bench.report import Findings, Ratio, growth_line, number
 from bench.rounds import Arm, Plan, Work, interleave
 from palio import affiliates
+from palio.affiliates import jobs
 from palio.affiliates.types import Programme, Snapshot
 
 CHANGED = Goal("P10", "s CPU", target=0.2, floor=0.5, less_is_better=True)
@@ -47,17 +48,19 @@ class Feed:
         self._fetched_at = BEGIN
 
     async def ingest(self, body: bytes) -> Snapshot:
-        """What the upload door does: keep the bytes, then one transaction."""
+        """Through the door of every upload."""
         self._fetched_at += INTERVAL
-        payload = await affiliates.archive(self._ground.wiring.storage, body=body, received_at=self._fetched_at)
-        async with self._ground.database.begin(SYSTEM) as tx:
-            return await affiliates.ingest(
-                tx,
-                feed_id=self.programme.upload_feed_id,
-                payload=payload,
-                fetched_at=self._fetched_at,
-                trigger="upload",
-            )
+        return await jobs.take_in(
+            self._ground.database,
+            self._ground.wiring.storage,
+            actor=SYSTEM,
+            feed_id=self.programme.upload_feed_id,
+            body=body,
+            content_type="application/json",
+            fetched_at=self._fetched_at,
+            trigger="upload",
+            now=self._fetched_at,
+        )
 
     async def stored(self, snapshot: Snapshot | None) -> Stored:
         """What the tables say, of this snapshot where it matters."""
