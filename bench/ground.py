@@ -31,6 +31,15 @@ CONFIGURATION = {  # the product's own settings; what would follow the machine's
 }
 SYSTEM = Actor("system", None, RequestId(new_id()))
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+REST = """
+do $$ begin
+  while exists (select from pg_stat_activity where backend_type = 'autovacuum worker') loop
+    perform pg_sleep(0.1);
+    perform pg_stat_clear_snapshot();
+  end loop;
+end $$
+"""
+REST_PATIENCE = "-c statement_timeout=60s"
 IN_MEMORY = {"tmpfs", "ramfs"}
 
 
@@ -54,9 +63,15 @@ class Ground:
         pid = int((self.cluster.data / "postmaster.pid").read_text().split("\n", 1)[0])
         return Meter(pid, servers)
 
-    async def checkpoint(self) -> None:
-        """Let the next writes pay for the full page images that follow a checkpoint, as most writes of a day do."""
-        async with await psycopg.AsyncConnection.connect(self.cluster.dsn(), autocommit=True) as conn:
+    async def rest(self) -> None:
+        """Wait until the server's own maintenance is over, and end with a checkpoint.
+
+        What vacuum costs belongs to no turn. The full page images that follow a checkpoint do: most writes of a day are
+        the first to their page after one.
+        """
+        connecting = psycopg.AsyncConnection.connect(self.cluster.dsn(), autocommit=True, options=REST_PATIENCE)
+        async with await connecting as conn:
+            await conn.execute(REST)
             await conn.execute("checkpoint")
 
 

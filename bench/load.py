@@ -12,6 +12,7 @@ from bench.rounds import Arm, Work
 ROWS = 1_000_000
 TARGET = """
 create table load_target (id uuid primary key, owner_id uuid not null, amount bigint not null, at timestamptz not null)
+with (autovacuum_enabled = off)
 """
 SOURCE = """
 create temporary table load_source as
@@ -26,13 +27,13 @@ class Load(Arm):
 
     name, unit = "LOAD", "rows"
 
-    def __init__(self, conn: psycopg.AsyncConnection[Any], rows: int) -> None:
-        self._conn = conn
+    def __init__(self, ground: Ground, conn: psycopg.AsyncConnection[Any], rows: int) -> None:
+        self._ground, self._conn = ground, conn
         self._rows = rows
 
     async def prepare(self) -> None:
         await self._conn.execute("truncate load_target")
-        await self._conn.execute("checkpoint")
+        await self._ground.rest()
 
     async def act(self) -> Work:
         await self._conn.execute(WRITE)
@@ -53,6 +54,6 @@ async def ready(ground: Ground, *, share: float = 1.0) -> AsyncIterator[Load]:
         await conn.execute(SOURCE, [rows])
         await conn.execute("analyze load_source")
         try:
-            yield Load(conn, rows)
+            yield Load(ground, conn, rows)
         finally:
             await conn.execute("drop table load_target")

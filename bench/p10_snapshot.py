@@ -89,7 +89,7 @@ class Ingest(Arm):
         self._moved = self._feed.network.advance(self._share) if self._share else 0
         self._body = self._feed.network.body()
         self._before = await self._feed.stored(None)
-        await self._ground.checkpoint()
+        await self._ground.rest()
         gc.collect()
 
     async def act(self) -> Work:
