@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from bench.meters import CannotMeasureError, Meter
+from bench.meters import CannotMeasureError, Meter, postmaster_of
 from palio.entry import wiring
 from palio.entry.wiring import Wiring
 from palio.infra import embedded
@@ -18,17 +18,7 @@ from palio.infra.db import Database
 from palio.infra.settings import Environment
 from palio.kernel.ids import Actor, RequestId, new_id
 
-CONFIGURATION = {  # the product's own settings; what would follow the machine's memory is fixed
-    "shared_buffers": "1GB",
-    "effective_cache_size": "3GB",
-    "max_wal_size": "2GB",
-    "wal_level": "replica",
-    "summarize_wal": "on",
-    "wal_compression": "off",
-    "wal_writer_delay": "10ms",
-    "track_io_timing": "on",
-    "max_connections": "100",
-}
+SHARED_BUFFERS = "1GB"  # the one setting of our server that would follow the machine's memory
 SYSTEM = Actor("system", None, RequestId(new_id()))
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 REST = """
@@ -60,8 +50,7 @@ class Ground:
 
     def meter(self, *servers: int) -> Meter:
         """Measures the database and these processes; without any, this process."""
-        pid = int((self.cluster.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        return Meter(pid, servers)
+        return Meter(postmaster_of(self.cluster.data), servers)
 
     async def rest(self) -> None:
         """Wait until the server's own maintenance is over, and end with a checkpoint.
@@ -106,8 +95,7 @@ def scratch_folder() -> Iterator[Path]:
 
 def _configure(home: Path) -> None:
     with embedded.running(home) as cluster, psycopg.connect(cluster.dsn(), autocommit=True) as conn:
-        for name, value in CONFIGURATION.items():
-            conn.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        conn.execute(sql.SQL("alter system set shared_buffers = {}").format(sql.Literal(SHARED_BUFFERS)))
 
 
 def require_durable(dsn: str) -> None:

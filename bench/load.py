@@ -45,10 +45,15 @@ class Load(Arm):
         return [] if found == expected else [f"LOAD: count and sum are {found}, not {expected}"]
 
 
+def rows_of(share: float) -> int:
+    """How many rows a turn writes."""
+    return max(1_000, round(ROWS * share))
+
+
 @asynccontextmanager
 async def ready(ground: Ground, *, share: float = 1.0) -> AsyncIterator[Load]:
     """The yard-stick with its rows prepared; they live as long as the connection."""
-    rows = max(1_000, round(ROWS * share))
+    rows = rows_of(share)
     async with await psycopg.AsyncConnection.connect(ground.cluster.dsn(), autocommit=True) as conn:
         await conn.execute(TARGET)
         await conn.execute(SOURCE, [rows])

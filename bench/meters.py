@@ -43,6 +43,11 @@ class Meter:
         return Cost(time.perf_counter(), server, _tree_seconds(self.postmaster))
 
 
+def postmaster_of(data: Path) -> int:
+    """The process at the head of the server that runs in a data directory."""
+    return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
 def _tree_seconds(parent: int) -> float:
     """A parent, its living children, and those it has buried: a connection that closed meanwhile still counts."""
     buried = _stat(parent)

@@ -9,7 +9,7 @@ from time import perf_counter
 from bench import children, traffic
 from bench.figures import Figure, Goal
 from bench.ground import Ground
-from bench.meters import Cost, Meter
+from bench.meters import Cost, Meter, postmaster_of
 from bench.report import Findings, number
 from bench.rounds import Arm, Plan, Work, interleave
 
@@ -70,8 +70,7 @@ class ColdStart(Arm):
 
     def _used(self, pid: int) -> Cost:
         """Since their birth: all the processor time it took to get here."""
-        postmaster = int((self._home / "data/pg/postmaster.pid").read_text().split("\n", 1)[0])
-        return Meter(postmaster, [pid]).read()
+        return Meter(postmaster_of(self._home / "data/pg"), [pid]).read()
 
     def _environment(self) -> dict[str, str]:
         return {"PALIO_DATA": str(self._home / "data"), "PALIO_BIND": f"{traffic.HOST}:{self._port}"}
@@ -85,11 +84,12 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     try:
         tell("P16: making the database that later starts find")
         first = await arm.act()
-        await arm.check()
+        faults = await arm.check()
         found = await interleave([arm], rounds=plan.rounds, meter=ground.meter(), tell=tell)
     finally:
         await arm.stop()
     series = found[arm.name]
+    series.faults += faults
     figure = Figure(GOAL, tuple(turn.cost.wall for turn in series.turns), correct=not series.faults)
     notes = [
         f"the very first start, on an empty directory: {number(first.seconds or 0)} s",
