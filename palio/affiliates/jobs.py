@@ -7,7 +7,7 @@ from palio.affiliates.types import FeedId, Snapshot, Trigger
 from palio.infra import partitions
 from palio.infra.db import Database
 from palio.infra.storage import Storage
-from palio.kernel.errors import Refusal
+from palio.kernel.errors import Refusal, Unavailable
 from palio.kernel.ids import Actor
 
 STATEMENT_SECONDS_MAX = 60  # one statement may write a hundred thousand rows
@@ -33,6 +33,8 @@ async def take_in(
     try:
         async with database.begin(actor, seconds_max=STATEMENT_SECONDS_MAX, generic_plans=True) as tx:
             return await service.ingest(tx, feed_id=feed_id, payload=payload, fetched_at=fetched_at, trigger=trigger)
+    except Unavailable:
+        raise  # the database was away or busy: that says nothing of the payload, and is no failure of the feed
     except Refusal as refusal:
         async with database.begin(actor) as tx:
             await service.note_refusal(

@@ -8,7 +8,7 @@ import pytest
 
 from palio import affiliates
 from palio.affiliates import service, types
-from palio.infra.db import Database, Tx
+from palio.infra.db import Busy, Database, Tx
 from palio.infra.embedded import Cluster
 from palio.infra.storage import Storage
 from palio.kernel.errors import Refusal
@@ -102,6 +102,28 @@ async def test_what_comes_too_late_leaves_only_its_bytes(
     assert await rows_of(database, PAYLOADS, door.upload_feed_id) == [(2,)]
     assert await rows_of(database, CYCLES, door.upload_feed_id) == [("applied", None, 1)]
     assert await rows_of(database, SNAPSHOTS, door.upload_feed_id) == [("applied", None, 1)]
+
+
+async def test_a_database_that_is_busy_leaves_nothing_to_the_feed(
+    database: Database, storage: Storage, door: types.Programme, cluster: Cluster, database_name: str
+) -> None:
+    """It says nothing of the payload, so that no cycle has failed: the same again is the first."""
+    dsn = cluster.dsn(database=database_name)
+    waits = "select pg_cancel_backend(pid) from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+    async with (
+        await psycopg.AsyncConnection.connect(dsn) as holder,
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as admin,
+    ):
+        await holder.execute("lock table affiliates.snapshots in share mode")
+        refused = asyncio.create_task(take_in(database, storage, door, CAPTURE_1))
+        while not await (await admin.execute(waits, [holder.info.backend_pid])).fetchall():  # as a timeout would
+            assert not refused.done()
+        with pytest.raises(Busy):
+            await refused
+    assert await rows_of(database, CYCLES, door.upload_feed_id) == []
+    assert await rows_of(database, PAYLOADS, door.upload_feed_id) == [(0,)]
+    await take_in(database, storage, door, CAPTURE_1)
+    assert await rows_of(database, CYCLES, door.upload_feed_id) == [("applied", None, 1)]
 
 
 async def test_a_body_that_is_too_large_is_not_even_stored(
