@@ -1,0 +1,203 @@
+"""A server whose log survives, and real processes of Palio on it that are killed where a lock of ours holds them.
+
+A process holds still because we hold what its next statement needs. That the statement waits, and that its transaction
+has written already, the server itself tells; the product is not touched.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from palio.infra import embedded
+from tests.entry.conftest import address_of
+
+PATIENCE_SECONDS_MAX = 60  # so long only on a machine that is very busy
+NOBODY = "nobody"  # a standby that never comes, so that every commit waits for it
+WAITING = """select pid, backend_xid is not null from pg_stat_activity
+    where datname = %s and %s = any (pg_blocking_pids(pid))"""
+COMMITTING = "select from pg_stat_activity where pid = %s and wait_event = 'SyncRep'"
+OTHERS = "select from pg_stat_activity where datname = %s and pid <> pg_backend_pid()"
+
+FORKS = get_context("forkserver")  # every process begins with the product imported: a start costs a fork
+FORKS.set_forkserver_preload(["pytest", "tests.chaos.programs"])
+
+Part = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """A session that waits for us, in a transaction that has written or locked rows before, or not."""
+
+    pid: int
+    is_inside: bool
+
+
+class House:
+    """The server and its databases; it is started again when it is killed."""
+
+    def __init__(self, cluster: embedded.Cluster, folder: Path) -> None:
+        self.cluster, self._folder = cluster, folder
+        self._stack = ExitStack()
+        self._databases = 0
+
+    def close(self) -> None:
+        """End whatever runs; from now on nothing needs to survive, so that the server stops quickly."""
+        self._stack.close()
+        with self._admin() as conn:
+            conn.execute("alter system set fsync = off")
+            conn.execute("select pg_reload_conf()")
+
+    def copy(self, template: str) -> str:
+        """A database of its own with everything that is in another one."""
+        self._databases += 1
+        name = f"copy_{self._databases}"
+        with self._admin() as conn:
+            statement = "create database {} template {}"
+            conn.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
+        return name
+
+    def dsn(self, database: str) -> str:
+        """How the tests look into a database, past row security."""
+        return self.cluster.dsn(database=database)
+
+    def start(self, database: str, part: Part) -> "Process":
+        """Start a part of the product on a database."""
+        process = Process(part, self._environment(database), self._folder)
+        self._stack.callback(process.kill)
+        return process
+
+    def run(self, database: str, part: Part) -> "Process":
+        """Start it, and wait for its end."""
+        process = self.start(database, part)
+        process.wait()
+        return process
+
+    def _environment(self, database: str) -> dict[str, str]:
+        url = address_of(self.cluster.dsn("palio_app", database))
+        return {"PALIO_DATA": str(self.cluster.home), "PALIO_DATABASE_URL": url, "PALIO_BIND": "127.0.0.1:0"}
+
+    @contextmanager
+    def hold(self, database: str, table: str) -> Iterator[Callable[["Process"], Caught]]:
+        """Keep everybody from writing to a table; the call waits until somebody wants to."""
+        with psycopg.connect(self.dsn(database)) as holder, self._admin() as conn:
+            holder.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split("."))))
+            yield partial(self._caught, conn, database, holder.info.backend_pid)
+
+    @staticmethod
+    def _caught(conn: psycopg.Connection[Any], database: str, holder: int, process: "Process") -> Caught:
+        found: list[Caught] = []
+
+        def is_caught() -> bool:
+            found.extend(Caught(pid, is_inside) for pid, is_inside in conn.execute(WAITING, [database, holder]))
+            return bool(found)
+
+        until(is_caught, what=lambda: f"a writer in {database}\n{process.output}{process.errors}")
+        return found[0]
+
+    @contextmanager
+    def hold_commits(self, pid: int) -> Iterator[Callable[[], object]]:
+        """Keep everybody from hearing that his commit is done; the call waits until that session has committed."""
+        with self._admin() as conn:
+            self._wait_for_standby(conn, NOBODY)
+            try:
+                yield lambda: until(lambda: conn.execute(COMMITTING, [pid]).fetchall(), what=lambda: "a commit")
+            finally:
+                self._wait_for_standby(conn, "")
+
+    @staticmethod
+    def _wait_for_standby(conn: psycopg.Connection[Any], name: str) -> None:
+        conn.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(name))
+        conn.execute("select pg_reload_conf()")
+
+    def settle_down(self, database: str) -> None:
+        """Wait until the server has noticed that those who were killed are gone."""
+        with self._admin() as conn:
+            until(
+                lambda: not conn.execute(OTHERS, [database]).fetchall(),
+                what=lambda: f"the end of all sessions of {database}",
+            )
+
+    def kill_server(self) -> None:
+        """kill -9 of the postmaster; returns when there is a new one that has recovered."""
+        old = self._server_pid()
+        os.kill(old, signal.SIGKILL)
+        until(lambda: self._server_pid() != old and self._is_there(), what=lambda: "another server")
+
+    def _server_pid(self) -> int:
+        try:
+            return int(json.loads(self.cluster.announcement.read_text())["pid"])
+        except FileNotFoundError:
+            return 0
+
+    def _is_there(self) -> bool:
+        try:
+            self._admin().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _admin(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.cluster.dsn(), autocommit=True)
+
+
+class Process:
+    """One process of Palio."""
+
+    def __init__(self, part: Part, environment: dict[str, str], folder: Path) -> None:
+        self._output = Path(tempfile.mkstemp(dir=folder)[1])
+        self._errors = self._output.with_suffix(".err")
+        self._child = FORKS.Process(target=play, args=(part, environment, self._output, self._errors))
+        self._child.start()
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    def kill(self) -> None:
+        """kill -9; nothing if it has ended."""
+        self._child.kill()
+        self._child.join(PATIENCE_SECONDS_MAX)
+
+    def ends_within(self, seconds: float) -> bool:
+        self._child.join(seconds)
+        return self._child.exitcode is not None
+
+    def wait(self) -> int:
+        """Its exit status."""
+        self._child.join(PATIENCE_SECONDS_MAX)
+        assert self._child.exitcode is not None, f"it does not end\n{self.output}{self.errors}"
+        return self._child.exitcode
+
+
+def play(part: Part, environment: dict[str, str], output: Path, errors: Path) -> None:
+    """What a forked process does: take its place in the world, and carry out its part."""
+    os.environ.update(environment)
+    for stream, path in ((sys.stdout, output), (sys.stderr, errors)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    os.chdir("/")
+    part()
+
+
+def until(holds: Callable[[], object], *, what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < deadline, f"waited for {what()}"
+        time.sleep(0.01)
