@@ -128,6 +128,7 @@ def test_a_file_that_holds_no_race_is_refused_naming_the_place(command: Command,
     cases = [
         (spec("<html>"), "races.spec_invalid", "race.json"),
         (spec('{"pool": NaN}'), "races.spec_invalid", "NaN"),
+        (spec('{"title": "One", "title": "Other"}'), "races.spec_invalid", "twice"),
         (spec(b"\xff\xfe"), "races.spec_invalid", "race.json"),
         (spec(colour="red"), "races.spec_invalid", "colour"),
         (spec(starts_at="2126-03-26T08:30:00"), "races.spec_invalid", "offset"),

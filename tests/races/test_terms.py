@@ -110,7 +110,8 @@ def test_a_specification_may_say_everything() -> None:
     assert [band.value for band in found.prize_rule.bands] == [6250, 3750]
     assert (found.description, found.rules_text, found.grace_s, found.review_h) == ("d", "r", 0, 1)
     assert (found.previous, found.backdated_reason) == (3, "said on stream")
-    assert read(min_wager_micro=5).min_wager_micro == 5
+    assert read(min_wager_micro=5, min_wager=None).min_wager_micro == 5
+    assert read(rules_text="one\n\ttwo").rules_text == "one\n\ttwo"
 
 
 @pytest.mark.parametrize(
@@ -118,9 +119,15 @@ def test_a_specification_may_say_everything() -> None:
     [
         ({"title": ""}, "races.spec_invalid", "title"),
         ({"title": "a\0b"}, "races.spec_invalid", "title"),
+        ({"title": "a\ud83d"}, "races.spec_invalid", "title"),
+        ({"title": "a\x1b[2J"}, "races.spec_invalid", "title"),
         ({"title": ...}, "races.spec_invalid", "title"),
         ({"starts_at": "2025-03-26T08:30:00"}, "races.spec_invalid", "starts_at"),
         ({"ends_at": 5}, "races.spec_invalid", "ends_at"),
+        ({"ends_at": "9999-01-01T00:00:00Z"}, "races.spec_invalid", "9998"),
+        ({"pool": "-5.00"}, "races.spec_invalid", "a number from 0"),
+        ({"pool": "1" + 30 * "0"}, "races.spec_invalid", "at most 16 digits before"),
+        ({"pool": "90071992547409.92"}, "races.spec_invalid", "at most 90071992547409.91"),
         ({"pool": "500.001"}, "races.spec_invalid", "pool"),
         ({"pool": 0}, "races.spec_invalid", "pool"),
         ({"pool": ...}, "races.spec_invalid", "pool"),
@@ -131,11 +138,13 @@ def test_a_specification_may_say_everything() -> None:
         ({"pool": "\uff11\uff12"}, "races.spec_invalid", "pool"),
         ({"pool": True}, "races.spec_invalid", "pool"),
         ({"min_wager": "-1"}, "races.spec_invalid", "min_wager"),
+        ({"min_wager": 1, "min_wager_micro": 1_000_000}, "races.spec_invalid", "min_wager_micro"),
         ({"cadence": "hourly"}, "races.spec_invalid", "cadence"),
         ({"grace_s": 86_401}, "races.spec_invalid", "grace_s"),
         ({"review_h": True}, "races.spec_invalid", "review_h"),
         ({"prizes": "all"}, "races.spec_invalid", "prizes"),
         ({"prizes": {"first": 100}}, "races.spec_invalid", "prizes"),
+        ({"prizes": {"\u0661": 100}}, "races.spec_invalid", "prizes"),
         ({"prizes": {"1": 50, "3": 50}}, "races.spec_invalid", "prizes"),
         ({"prizes": []}, "races.spec_invalid", "prizes"),
         ({"prizes": [Decimal("99.995"), Decimal("0.005")]}, "races.prize_precision", "1"),

@@ -90,8 +90,14 @@ def _read(path: Path) -> "NewRace":
     def refuse(constant: str) -> object:
         raise ValueError(f"{constant} is no number of JSON")
 
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("a key stands twice in it")
+        return members
+
     try:
-        body = json.loads(path.read_bytes(), parse_float=Decimal, parse_constant=refuse)
+        body = json.loads(path.read_bytes(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError) as problem:
         raise races.SpecInvalid(field=path.name, expected=f"one JSON object: {problem}") from None
     return races.read_spec(body, read_rule=competitions.read_prize_rule)

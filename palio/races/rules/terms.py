@@ -1,6 +1,7 @@
 """What a race may be: its window, its prizes in the forms people write them, the whole of a specification."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,10 @@ REASON_MIN, REASON_MAX = 5, 300
 GRACE_S_MAX, REVIEW_H_MAX = 86_400, 336
 AMOUNT_MAX = 9_007_199_254_740_991
 NUMBER = re.compile(r"[0-9]{1,16}(\.[0-9]{1,12})?")
+PLACE = re.compile(r"[0-9]{1,4}")
+YEAR_LAST = 9998  # grace, review and whole months reckoned from a time must be times too
+LINE_BREAKS = "\n\r\t"
+UNWRITABLE = {"Cc", "Cs"}  # control characters, and halves of characters that no encoding has
 CADENCES: Mapping[str, Cadence] = {
     "daily": "daily",
     "weekly": "weekly",
@@ -85,6 +90,8 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
     if not isinstance(body, Mapping):
         raise SpecInvalid(field="specification", expected="a JSON object")
     fields = dict(body)
+    if fields.get("min_wager") is not None and fields.get("min_wager_micro") is not None:
+        raise SpecInvalid(field="min_wager", expected="left out where min_wager_micro is given: they say the same")
     asset, pool = _take(fields, "pool", _money)
     minimum = _take(fields, "min_wager", _micro, None)
     new = NewRace(
@@ -122,8 +129,10 @@ def _take(fields: dict[str, object], name: str, read_value: Callable[[object], R
 
 def _text(low: int, high: int) -> Callable[[object], str]:
     def read_text(value: object) -> str:
-        if not isinstance(value, str) or not low <= len(value.strip()) <= high or "\0" in value:
+        if not isinstance(value, str) or not low <= len(value.strip()) <= high:
             raise ValueError(f"a text of {low} to {high} characters")
+        if any(unicodedata.category(character) in UNWRITABLE for character in value if character not in LINE_BREAKS):
+            raise ValueError("a text without control characters and halves of characters")
         return value.strip()
 
     return read_text
@@ -145,6 +154,8 @@ def _instant(value: object) -> datetime:
         instant = None
     if not isinstance(value, str) or instant is None or instant.tzinfo is None:
         raise ValueError("a time with its offset, like 2025-03-26T08:30:00Z")
+    if instant.year > YEAR_LAST:
+        raise ValueError(f"a time up to the year {YEAR_LAST}")
     return instant
 
 
@@ -159,14 +170,16 @@ def _number(value: object) -> Decimal:
     """A finite number, written as one or as text of digits and one point."""
     text = value if isinstance(value, str) else str(value)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not NUMBER.fullmatch(text):
-        raise ValueError("a number, like 2.5")
+        raise ValueError("a number from 0 with at most 16 digits before and 12 after the point, like 2.5")
     return Decimal(text)
 
 
 def _scaled(value: object, scale: int, example: str) -> int:
     number = _number(value).scaleb(scale)
-    if number % 1 or not 0 <= number <= AMOUNT_MAX:
+    if number % 1:
         raise ValueError(f"an amount with at most {scale} decimal places, like {example}")
+    if number > AMOUNT_MAX:
+        raise ValueError(f"at most {Decimal(AMOUNT_MAX).scaleb(-scale)}")
     return int(number)
 
 
@@ -195,7 +208,7 @@ def _prizes(read_rule: ReadRule) -> Callable[[object], PrizeRule]:
             return percents({place: _number(percent) for place, percent in enumerate(value, 1)})
         if isinstance(value, Mapping) and "kind" in value:
             return read_rule({"split": "places", **value})
-        if isinstance(value, Mapping) and all(str(place).isdecimal() for place in value):
+        if isinstance(value, Mapping) and all(PLACE.fullmatch(str(place)) for place in value):
             return percents({int(place): _number(percent) for place, percent in value.items()})
         raise ValueError('percentages like [50, 30, 20] or {"1": 50, "2": 30, "3": 20}, or a rule with kind and bands')
 
