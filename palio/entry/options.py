@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?")
+YEAR_LAST = 9998  # the month and the review that begin then must end at times that exist
 
 
 class Misuse(typer.BadParameter):
@@ -23,9 +24,10 @@ def instant(text: str) -> datetime:
     if written and not written["offset"]:
         raise Misuse("time_zone_required", f"{text} needs its offset: {text}Z, or {text}+01:00")
     try:
-        return datetime.fromisoformat(text.strip().upper()).astimezone(UTC) if written else _refuse(text)
+        found = datetime.fromisoformat(text.strip().upper()).astimezone(UTC) if written else _refuse(text)
     except (ValueError, OverflowError):
         return _refuse(text)
+    return found if found.year <= YEAR_LAST else _refuse(text)
 
 
 def _refuse(text: str) -> datetime:

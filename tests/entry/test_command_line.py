@@ -119,6 +119,7 @@ def test_an_instant_is_rfc_3339_and_comes_back_in_utc() -> None:
         ("2026-02-30T12:00:00Z", "time_invalid"),
         ("2026-03-20T25:00:00Z", "time_invalid"),
         ("0001-01-01T00:00:00+14:00", "time_invalid"),
+        ("9999-12-31T23:00:00Z", "time_invalid"),
         ("2026-W12-5T12:00:00Z", "time_invalid"),
         ("", "time_invalid"),
         ("٢٠٢٦-03-20T12:00:00Z", "time_invalid"),
