@@ -3,11 +3,13 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 
 import typer
+
+from palio.kernel import clock
 
 Cell: TypeAlias = "str | int | bool | datetime | None"
 
@@ -51,7 +53,7 @@ def decimal(units: int | None, scale: int) -> str | None:
 
 def moment(at: datetime) -> str:
     """An instant in UTC, to the microsecond, as the API writes it."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return clock.text(at)
 
 
 def plain(value: object) -> object:

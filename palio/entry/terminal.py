@@ -124,7 +124,10 @@ def _status(refusal: Refusal) -> int:
 
 
 def _end(status: int, code: str, facts: Mapping[str, object], *, json: bool) -> NoReturn:
-    detail, *known = [facts["detail"], *(f"{name}: {fact}" for name, fact in facts.items() if name != "detail")]
+    detail, *known = [
+        facts["detail"],
+        *(f"{name}: {printing.plain(fact)}" for name, fact in facts.items() if name != "detail"),
+    ]
     if json:
         facts = {name: fact for name, fact in facts.items() if name != "detail"}
         problem = {"type": f"/problems/{code}", "code": code, "detail": detail, "facts": facts}

@@ -51,6 +51,7 @@ def test_two_captures_and_what_they_left(command: Command, rows, deployment: Pat
     again = command("affiliates", "ingest", str(T1), "--at", "2025-03-26T20:30:00Z", "--json")
     assert (again.status, again.answer["code"]) == (1, "affiliates.out_of_order")
     assert again.answer["facts"]["last"] == "2025-03-26T21:00:00.000000Z"
+    assert "of 2025-03-26T21:00:00.000000Z already" in again.answer["detail"]
 
 
 BODIES = {

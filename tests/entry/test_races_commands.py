@@ -192,7 +192,7 @@ def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec
     assert ticked.out == f"race {number}: started, start picture chosen; now live\n"
     waits = command("races", "settle", number, "--at", "2025-03-26T20:20:00Z", "--json")
     assert (waits.status, waits.answer["code"]) == (1, "races.no_final_picture")
-    assert waits.answer["facts"]["due_at"] == "2025-03-26T20:15:00+00:00"
+    assert waits.answer["facts"]["due_at"] == "2025-03-26T20:15:00.000000Z"
 
     asyncio.run(second_capture(commands_dsn, "terminal"))
     after = ("--at", "2025-03-26T20:30:00Z")

@@ -17,7 +17,7 @@ FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when it
 def check_window(new: NewCompetition) -> None:
     """Accept a window that ends after it starts. Refuses with WindowInvalid."""
     if new.starts_at >= new.ends_at:
-        raise WindowInvalid(starts_at=new.starts_at.isoformat(), ends_at=new.ends_at.isoformat())
+        raise WindowInvalid(starts_at=new.starts_at, ends_at=new.ends_at)
 
 
 def check_publishing(competition: Competition, now: datetime, backdated_reason: str | None) -> None:
@@ -25,7 +25,7 @@ def check_publishing(competition: Competition, now: datetime, backdated_reason: 
     if competition.status != "draft":
         raise NotDraft(status=competition.status)
     if competition.starts_at <= now and not backdated_reason:
-        raise StartsInPast(starts_at=competition.starts_at.isoformat(), now=now.isoformat())
+        raise StartsInPast(starts_at=competition.starts_at, now=now)
 
 
 def months_of(competition: Competition, now: datetime) -> Iterator[datetime]:

@@ -56,7 +56,7 @@ async def start(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Comp
     """Upcoming becomes live at its time. Refuses with NoSuchCompetition, NotUpcoming."""
     competition = await lock(tx, competition_id=competition_id)
     if competition.status != "upcoming" or now < competition.starts_at:
-        raise NotUpcoming(status=competition.status, starts_at=competition.starts_at.isoformat())
+        raise NotUpcoming(status=competition.status, starts_at=competition.starts_at)
     await sql.update_status(tx, competition_id, "live", None, now)
     await outbox.send(tx, CompetitionWentLive(*lifecycle.told(competition)))
     return await lock(tx, competition_id=competition_id)
@@ -69,7 +69,7 @@ async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Comp
     """
     competition = await lock(tx, competition_id=competition_id)
     if competition.status != "live" or now < competition.ends_at:
-        raise NotLive(status=competition.status, ends_at=competition.ends_at.isoformat())
+        raise NotLive(status=competition.status, ends_at=competition.ends_at)
     await sql.update_status(tx, competition_id, "settling", "collecting", now)
     return await lock(tx, competition_id=competition_id)
 

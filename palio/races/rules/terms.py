@@ -58,7 +58,7 @@ def percents(values: Mapping[int, Decimal]) -> PrizeRule:
 def check(new: NewRace) -> None:
     """Accept what a race may be, whatever the present state. Refuses with WindowInvalid, SpecInvalid."""
     if not WINDOW_MIN <= new.ends_at - new.starts_at <= WINDOW_MAX:
-        raise WindowInvalid(starts_at=new.starts_at.isoformat(), ends_at=new.ends_at.isoformat())
+        raise WindowInvalid(starts_at=new.starts_at, ends_at=new.ends_at)
     last = new.prize_rule.bands[-1].last
     if last is None or last > PLACES_MAX:
         raise SpecInvalid(field="prizes", expected=f"bands that end at place {PLACES_MAX} or before")
@@ -70,14 +70,14 @@ def check_backdating(new: NewRace, now: datetime) -> str | None:
         return None
     reason = (new.backdated_reason or "").strip()
     if not REASON_MIN <= len(reason) <= REASON_MAX:
-        raise ReasonMissing(starts_at=new.starts_at.isoformat())
+        raise ReasonMissing(starts_at=new.starts_at)
     return reason
 
 
 def check_chain(new: NewRace, previous: Race, before: Competition, programme_id: object) -> None:
     """Accept a race that begins where the previous one of its programme ends. Refuses with ChainGap."""
     if before.ends_at != new.starts_at or previous.programme_id != programme_id or before.status == "cancelled":
-        raise ChainGap(previous=previous.number, ends_at=before.ends_at.isoformat())
+        raise ChainGap(previous=previous.number, ends_at=before.ends_at)
 
 
 def read(body: object, *, read_rule: ReadRule) -> NewRace:

@@ -11,6 +11,7 @@ from palio.affiliates.types import Flag, PlayerId, SnapshotView, WagerChange
 from palio.competitions.types import Admission, Competition, EntrantId, Refused, Submission
 from palio.infra import outbox, realtime
 from palio.infra.db import Tx
+from palio.kernel import clock
 from palio.races import sql
 from palio.races.messages import RaceHeld, RaceStandingsChanged
 from palio.races.rules import pictures, totals
@@ -39,7 +40,7 @@ async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetim
     leader = await competitions.leader(tx, competition_id=race.competition_id)
     await sql.update_last_seq(tx, race.competition_id, newest.seq, leader)
     await outbox.send(tx, RaceStandingsChanged(race.competition_id, newest.seq))
-    facts = {"seq": newest.seq, "as_of": newest.as_of.isoformat(), "changed": counted, "leader": leader}
+    facts = {"seq": newest.seq, "as_of": clock.text(newest.as_of), "changed": counted, "leader": leader}
     realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
     return True
 

@@ -37,7 +37,7 @@ async def create_race(tx: Tx, *, new: NewRace, actor: Actor, now: datetime) -> R
     if not await sql.insert_race(
         tx, competition_id, programme.id, previous_id=previous_id, backdated_reason=reason, now=now
     ):
-        raise ChainGap(previous=new.previous, ends_at=new.starts_at.isoformat())
+        raise ChainGap(previous=new.previous, ends_at=new.starts_at)
     await competitions.publish(tx, competition_id=competition_id, now=now, backdated_reason=reason)
     (race,) = await sql.lock_races(tx, [competition_id])
     await _record(tx, race, new, reason, actor, now)
@@ -68,7 +68,7 @@ async def _require_picture(tx: Tx, new: NewRace, programme: Programme) -> None:
     after = await affiliates.snapshot_from(tx, programme_id=programme.id, at=new.starts_at)
     tolerance_s = settings.value(PICTURE_TOLERANCE_S)
     if pictures.choose_start(new.starts_at, before=before, after=after, tolerance_s=tolerance_s) is None:
-        raise NoPicture(programme=programme.code, starts_at=new.starts_at.isoformat())
+        raise NoPicture(programme=programme.code, starts_at=new.starts_at)
 
 
 def _competition(new: NewRace, min_wager_micro: int) -> NewCompetition:

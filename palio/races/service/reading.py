@@ -78,7 +78,7 @@ async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100) 
     """The same once there are standings. Refuses with NoSuchRace, NotStarted."""
     seen = await view(tx, number=number, now=now, rows_max=rows_max)
     if seen.status in ("draft", "upcoming"):
-        raise NotStarted(number=number, starts_at=seen.starts_at.isoformat())
+        raise NotStarted(number=number, starts_at=seen.starts_at)
     return seen
 
 
@@ -86,7 +86,7 @@ async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
     """The standings as staff see them: uids and full names. Refuses with NoSuchRace, NotStarted."""
     _, competition = await find(tx, number=number)
     if competition.status in ("draft", "upcoming"):
-        raise NotStarted(number=number, starts_at=competition.starts_at.isoformat())
+        raise NotStarted(number=number, starts_at=competition.starts_at)
     board = await competitions.top(tx, competition_id=competition.id, limit=limit)
     players = await affiliates.players_many(tx, [_player_id(row.standing) for row in board.rows])
     return [showing.line(row, players[_player_id(row.standing)]) for row in board.rows]

@@ -46,7 +46,7 @@ async def settle(tx: Tx, *, number: int, now: datetime) -> Progress:
     if progress.waits_for == "final_picture":
         race, competition = await find(tx, number=number)
         due_at = pictures.final_due_at(competition.ends_at, competition.grace_s)
-        raise NoFinalPicture(number=race.number, due_at=due_at.isoformat())
+        raise NoFinalPicture(number=race.number, due_at=due_at)
     return progress
 
 
