@@ -64,6 +64,31 @@ def test_any_header_has_an_answer(languages: Languages, accepted: str) -> None:
     assert languages.choose(accepted).tag == "en"
 
 
+@pytest.mark.parametrize(
+    ("grace_s", "said"),
+    [
+        (0, "the first one after the end."),
+        (60, "the first one that comes a minute or more after the end"),
+        (900, "the first one that comes 15 minutes or more after the end"),
+        (90, "the first one that comes 90 seconds or more after the end"),
+    ],
+)
+async def test_the_page_says_which_picture_is_the_last(client: httpx2.AsyncClient, grace_s: int, said: str) -> None:
+    race_views.BY_NUMBER[42] = replace(race_views.LIVE, number=42, grace_s=grace_s)
+    page = (await client.get("/races/42")).text
+    del race_views.BY_NUMBER[42]
+
+    assert f"The final picture is {said}" in page
+
+
+async def test_an_end_that_is_past_has_its_year(client: httpx2.AsyncClient) -> None:
+    """Races stay where they are for years."""
+    page = (await client.get("/races/36")).text
+    head = page[page.index("head-clock") :].partition("</section>")[0]
+
+    assert 'data-kind="moment"' in head and "2026" in head.partition("</time>")[0].rpartition(">")[2]
+
+
 async def test_what_players_wrote_is_text(client: httpx2.AsyncClient) -> None:
     """Names that are markup stay names, and no name turns the row round."""
     nasty = '<img src=x onerror="alert(1)">\N{RIGHT-TO-LEFT OVERRIDE}'
