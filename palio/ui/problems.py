@@ -172,6 +172,7 @@ PLACE_CODES: dict[str, type[Refusal]] = {  # what pydantic calls it -> what we d
     "timezone_aware": refusals.TimeZoneRequired,
     "unknown_parameter": refusals.UnknownParameter,
 }
+OUR_OWN = "Value error, "  # pydantic writes it before the words of our validators
 PLACE_REFUSALS = {kind.code: kind for kind in PLACE_CODES.values()}
 
 
@@ -179,7 +180,7 @@ def place_of(path: Sequence[str | int], kind: str, words: str) -> FieldProblem:
     """One bad place: `path` leads to it, `kind` is the validator's name for the fault."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
     code = PLACE_CODES[kind].code if kind in PLACE_CODES else kind
-    return FieldProblem("".join(f"/{step}" for step in steps), code, words)
+    return FieldProblem("".join(f"/{step}" for step in steps), code, words.removeprefix(OUR_OWN))
 
 
 def refusal_of(places: Sequence[FieldProblem]) -> Refusal:

@@ -26,7 +26,7 @@ Instant = Annotated[
 def _plain_digits(value: object) -> object:
     """Python reads `1_000` and digits of every script as numbers; the API does not."""
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}", value):
-        raise ValueError("a whole number is written in plain digits")
+        raise ValueError("A whole number is written in plain digits.")
     return value
 
 

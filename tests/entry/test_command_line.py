@@ -73,6 +73,10 @@ def test_an_unknown_option_is_misuse_and_a_near_one_is_named(path: tuple[str, ..
         (["identity", "show", "a", "b"], "Got unexpected extra argument(s) (b)"),
         (["identity", "create", "a", "--display-name"], "Option '--display-name' requires an argument."),
         (["frobnicate"], "No such command 'frobnicate'."),
+        (
+            ["jobs", "list", "--state", "bogus"],
+            "Invalid value for '--state': 'bogus' is not one of 'waiting', 'running', 'failed'.",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -170,6 +170,12 @@ async def test_parameters_are_judged_like_fields(
     assert [place["pointer"] for place in problem["errors"]] == places
 
 
+async def test_a_place_is_told_in_our_words(client: httpx2.AsyncClient) -> None:
+    problem = (await client.get("/api/v1/items?limit=1.0")).json()
+
+    assert [place["detail"] for place in problem["errors"]] == ["A whole number is written in plain digits."]
+
+
 @pytest.mark.parametrize("is_announced", [True, False])
 async def test_a_body_has_at_most_one_mebibyte(client: httpx2.AsyncClient, is_announced: bool) -> None:
     body = b'{"amount": 1, "note": "' + b"x" * (1 << 20) + b'"}'
