@@ -1,0 +1,195 @@
+"""Players who go on from the second capture: who wagers when, who joins, who takes another name.
+
+What a player does on a day comes from a stream of its own, so that the state at an instant depends on the seed and on
+what was ordered, never on when somebody looked.
+"""
+
+import json
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TypeAlias
+
+from palio.sim.chance import Stream
+from palio.sim.refusals import SimRefusal
+
+Row: TypeAlias = "dict[str, object]"
+
+MICRO_PER_UNIT = 1_000_000
+DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
+TODAY_ROLLS_AT = timedelta(hours=7)
+MONTH_IS_READ_EVERY = timedelta(hours=72)
+CLASSES = (0.92, 0.05, 0.02, 0.01)  # silent, small, regular, heavy
+SESSIONS_PER_DAY = (0.0, 3.0, 8.0, 14.0)
+UNITS_OF_SESSION = ((0, 0), (2, 30), (20, 200), (50, 400))
+PARETO_SHAPE, PARETO_TIMES_MAX = 1.3, 60  # the tail of the heavy ones
+HOURS = (4, 3, 2, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 7, 8, 9, 10, 10, 9, 8, 6)  # when people play, in UTC
+JITTER_SHARE, JITTER_MICRO_MAX = 0.03, 100_000  # the week's column of a few players is a little off
+UID_CHARACTERS = 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Play:
+    """One wager, or with `is_correction` an amount taken from the counter alone."""
+
+    at: datetime
+    micro: int
+    is_correction: bool = False
+
+
+@dataclass(slots=True)
+class Player:
+    """Somebody in the list, with what he had when growth began; `listed_from` is when he joined."""
+
+    uid: str
+    name: str
+    rate: int
+    opening: dict[str, float] = field(default_factory=dict)
+    listed_from: datetime | None = None
+    plays: list[Play] = field(default_factory=list)
+    names: list[tuple[datetime, str]] = field(default_factory=list)
+
+
+class Growth:
+    """The list of players from `start` on. `pace` makes sessions more frequent and as much smaller."""
+
+    def __init__(self, capture: bytes, *, seed: int, start: datetime, pace: float = 1) -> None:
+        self._seed, self._start, self._pace = seed, start, pace
+        self._grown_until = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._players = {player.uid: player for player in map(self._known, json.loads(capture)["data"])}
+
+    def _known(self, row: dict[str, object]) -> Player:
+        wagered = row["wagered"]
+        opening = dict(wagered) if isinstance(wagered, dict) else {}
+        uid = str(row["uid"])
+        return Player(uid, str(row["name"]), self._rate_of(uid) if opening["all_time"] else 0, opening)
+
+    def _rate_of(self, uid: str) -> int:
+        return Stream(self._seed, f"feed|class|{uid}").weighted(CLASSES)
+
+    # what is ordered
+
+    def player(self, uid: str) -> Player:
+        """The player of this uid. Refuses one that does not exist."""
+        if uid not in self._players:
+            raise SimRefusal(f"there is no player {uid}")
+        return self._players[uid]
+
+    def play(self, uid: str, micro: int, *, at: datetime) -> None:
+        """A wager of exactly so much; less than nothing corrects the counter."""
+        insort(self.player(uid).plays, Play(max(at, self._start), micro, micro < 0))
+
+    def rename(self, uid: str, name: str, *, at: datetime) -> None:
+        """Another name from now on."""
+        insort(self.player(uid).names, (at, name))
+
+    def appear(self, uid: str, name: str, *, at: datetime) -> None:
+        """Somebody new, who has wagered nothing yet."""
+        self._grow(at)
+        self._join(uid, name, at)
+
+    def _join(self, uid: str, name: str, at: datetime) -> None:
+        self._players.setdefault(uid, Player(uid, name, self._rate_of(uid), listed_from=at))
+
+    # what follows from it
+
+    def rows(self, now: datetime) -> list[Row]:
+        """The list as it is now, in the order in which players came."""
+        self._grow(now)
+        return [
+            self._row(player, now)
+            for player in self._players.values()
+            if player.listed_from is None or player.listed_from <= now
+        ]
+
+    def _grow(self, now: datetime) -> None:
+        """Decide day by day what happens, up to the day that is on."""
+        while self._grown_until <= now:
+            day, self._grown_until = self._grown_until, self._grown_until + DAY
+            self._have_somebody_renamed(day)
+            self._have_somebody_join(day)
+            for player in self._players.values():
+                for play in self._sessions(player, day):
+                    insort(player.plays, play)
+
+    def _sessions(self, player: Player, day: datetime) -> Iterator[Play]:
+        if not player.rate:
+            return
+        chance = Stream(self._seed, f"feed|plays|{player.uid}|{day:%Y-%m-%d}")
+        low, high = UNITS_OF_SESSION[player.rate]
+        for _ in range(chance.poisson(SESSIONS_PER_DAY[player.rate] * self._pace)):
+            at = day + timedelta(hours=chance.weighted(HOURS) + chance.fraction())
+            units = low + (high - low) * chance.fraction()
+            if player.rate == len(CLASSES) - 1:
+                units *= min(PARETO_TIMES_MAX, (1 - chance.fraction()) ** (-1 / PARETO_SHAPE))
+            if at > max(self._start, player.listed_from or self._start):
+                yield Play(at, max(1, round(units / self._pace * MICRO_PER_UNIT)))
+
+    def _have_somebody_join(self, day: datetime) -> None:
+        chance = Stream(self._seed, f"feed|joins|{day:%Y-%m-%d}")
+        for _ in range(1 + chance.below(3)):
+            uid, at = chance.word(UID_CHARACTERS), day + DAY * chance.fraction()
+            if at > self._start:
+                self._join(uid, f"plyr{uid[:5].lower()}", at)
+
+    def _have_somebody_renamed(self, day: datetime) -> None:
+        if day.weekday():
+            return
+        chance = Stream(self._seed, f"feed|renames|{day:%Y-%m-%d}")
+        player = [*self._players.values()][chance.below(len(self._players))]
+        insort(player.names, (day + WEEK * chance.fraction(), f"{player.name}_{chance.word(2).lower()}"))
+
+    def _row(self, player: Player, now: datetime) -> Row:
+        name = next((name for at, name in reversed(player.names) if at <= now), player.name)
+        week, read = _week_of(now), self._start + (now - self._start) // MONTH_IS_READ_EVERY * MONTH_IS_READ_EVERY
+        jitter = self._jitter(player, week) if _sum(player, week, now) else 0
+        wagered = {
+            "today": self._column(player, "today", _day_of(now), now),
+            "this_week": self._column(player, "this_week", week, now, jitter),
+            "this_month": self._column(player, "this_month", _month_of(read), read),
+            "all_time": self._column(player, "all_time", None, now),
+        }
+        return {"uid": player.uid, "name": name, "wagered": wagered}
+
+    def _jitter(self, player: Player, week: datetime) -> int:
+        chance = Stream(self._seed, f"feed|jitter|{player.uid}|{week:%Y-%m-%d}")
+        return chance.below(JITTER_MICRO_MAX) if chance.fraction() < JITTER_SHARE else 0
+
+    def _column(self, player: Player, name: str, since: datetime | None, until: datetime, more: int = 0) -> float:
+        """A number of the list: the one of the capture as long as nothing came, else one with a computer's noise."""
+        opening = player.opening.get(name, 0) if since is None or since <= self._start else 0
+        added = _sum(player, since, until) + more
+        return noisy(micro_of(opening) + added) if added else opening
+
+
+def micro_of(value: float) -> int:
+    """A number of the capture in millionths, half to even."""
+    return int((Decimal(str(value)) * MICRO_PER_UNIT).quantize(Decimal(1)))
+
+
+def noisy(micro: int) -> float:
+    """Nothing is the integer 0; all else a double with the noise of earlier sums, as real feeds send it."""
+    return (micro / MICRO_PER_UNIT + 0.1) - 0.1 if micro else 0
+
+
+def _sum(player: Player, since: datetime | None, until: datetime) -> int:
+    """What came between two instants; what is corrected is missing from the counter alone."""
+    return sum(
+        play.micro
+        for play in player.plays
+        if play.at <= until and (since is None or (play.at >= since and not play.is_correction))
+    )
+
+
+def _day_of(now: datetime) -> datetime:
+    return (now - TODAY_ROLLS_AT).replace(hour=0, minute=0, second=0, microsecond=0) + TODAY_ROLLS_AT
+
+
+def _week_of(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) - now.weekday() * DAY
+
+
+def _month_of(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
