@@ -75,6 +75,48 @@ class NoSuchFeed(NotFound):
     code = "affiliates.feed_unknown"
 
 
+class NoFeedToPull(NotFound):
+    """Programme `programme` has no feed that is read by itself: add one with palio affiliates feed add."""
+
+    code = "affiliates.no_pull_feed"
+
+
+class FeedExists(Conflict):
+    """Programme `programme` is read from `host` already: replace that feed, it keeps its history."""
+
+    code = "affiliates.feed_exists"
+
+
+class SecretInvalid(Invalid):
+    """The key does not fit `auth_kind`: `problem`."""
+
+    code = "affiliates.secret_invalid"
+
+
+class PlayerUnknown(Invalid):
+    """The programme has no player `uid`; case matters."""
+
+    code = "affiliates.player_unknown"
+
+
+class PlayerTaken(Conflict):
+    """Player `uid` is linked to somebody else: unlink him first."""
+
+    code = "affiliates.player_taken"
+
+
+class AlreadyLinked(Conflict):
+    """The user is linked to `uid` in this programme already: unlink him first."""
+
+    code = "affiliates.already_linked"
+
+
+class NotLinked(Conflict):
+    """Player `uid` is linked to nobody."""
+
+    code = "affiliates.not_linked"
+
+
 class NoSuchMapping(NotFound):
     """Feed `feed_id` has no mapping of version `version`."""
 

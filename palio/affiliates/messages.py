@@ -1,11 +1,11 @@
-"""What the feeds tell: ids, sequence numbers and public figures."""
+"""What the feeds tell and are told to do: ids, sequence numbers and public figures."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from palio.affiliates.types import Micro, PlayerId, ProgrammeId, SnapshotId
+from palio.affiliates.types import FeedId, Micro, PlayerId, ProgrammeId, SnapshotId, Trigger
 from palio.kernel.ids import UserId
-from palio.kernel.messages import Event
+from palio.kernel.messages import Event, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,65 @@ class WagersAdvanced(Event):
 
     programme_id: ProgrammeId
     totals: tuple[WagerTotal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStale(Event):
+    """The numbers of a programme are too old to be shown without a warning; told once."""
+
+    programme_id: ProgrammeId
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRecovered(Event):
+    """The numbers of a programme are fresh again."""
+
+    programme_id: ProgrammeId
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAuthFailed(Event):
+    """A feed does not take our key (401 or 403)."""
+
+    programme_id: ProgrammeId
+    feed_id: FeedId
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLinked(Event):
+    """An external player belongs to a user from now on."""
+
+    user_id: UserId
+    player_id: PlayerId
+    programme_id: ProgrammeId
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUnlinked(Event):
+    """An external player belongs to a user no longer."""
+
+    user_id: UserId
+    player_id: PlayerId
+    programme_id: ProgrammeId
+
+
+@dataclass(frozen=True, slots=True)
+class TickFeeds(Job):
+    """See which feeds are due."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStaleness(Job):
+    """See whose numbers have become too old, or are fresh again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFeed(Job):
+    """Read a feed for one instant it was due at."""
+
+    feed_id: FeedId
+    due_at: datetime
+    trigger: Trigger

@@ -14,6 +14,8 @@ FeedId = NewType("FeedId", UUID)
 SnapshotId = NewType("SnapshotId", UUID)
 PlayerId = NewType("PlayerId", UUID)
 HeldRowId = NewType("HeldRowId", UUID)
+CycleId = NewType("CycleId", UUID)
+LinkId = NewType("LinkId", UUID)
 
 Micro: TypeAlias = int
 Coverage: TypeAlias = Literal["full", "partial"]
@@ -58,6 +60,21 @@ AnomalyCode: TypeAlias = Literal[
     "schema_drift",
     "page_skew",
 ]
+AuthKind: TypeAlias = Literal["none", "bearer", "header", "basic", "query"]
+BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
+AttemptOutcome: TypeAlias = Literal[
+    "ok",
+    "network",
+    "timeout",
+    "http_4xx",
+    "http_5xx",
+    "throttled",
+    "too_large",
+    "bad_content_type",
+    "bad_encoding",
+    "upstream_refused",
+]
+LinkState: TypeAlias = Literal["active", "unlinked", "transferred"]
 ReadingKind: TypeAlias = Literal["listed", "stale", "quarantined", "unknown"]
 NamesShown: TypeAlias = Literal["full", "masked", "hidden"]
 
@@ -65,6 +82,7 @@ MICRO_PER_UNIT: Final = 1_000_000
 MICRO_MAX: Final = 2**53 - 1
 UNKNOWN: Final = -(2**63)  # how a column of integers says that a number is not known
 UPLOAD_FEED: Final = "upload"
+PULL_FEED: Final = "pull"
 DEFAULT_PROGRAMME: Final = "default"
 
 MAX_BYTES: Setting[int] = Setting(
@@ -96,6 +114,33 @@ FIRST_SEEN_LIMIT: Setting[int] = Setting(
     "units of the programme's currency",
     low=0,
     high=9_007_199_254,
+)
+INTERVAL_S: Setting[int] = Setting(
+    "affiliates.interval_s", "duration", 900, "How often a new feed is read", "seconds", low=10, high=86_400
+)
+TIMEOUT_S: Setting[int] = Setting(
+    "affiliates.timeout_s", "duration", 20, "Patience with one answer of a new feed", "seconds", low=1, high=120
+)
+MAX_ATTEMPTS: Setting[int] = Setting(
+    "affiliates.max_attempts", "int", 4, "How often a new feed is asked in one cycle", "attempts", low=1, high=10
+)
+BREAKER_CYCLES: Setting[int] = Setting(
+    "affiliates.breaker_cycles",
+    "int",
+    5,
+    "Failed cycles in a row after which a feed is left alone",
+    "cycles",
+    low=1,
+    high=50,
+)
+BREAKER_PAUSE_S: Setting[int] = Setting(
+    "affiliates.breaker_pause_s",
+    "duration",
+    1_800,
+    "How long a feed is left alone at first; each failure after doubles it, up to four hours",
+    "seconds",
+    low=60,
+    high=14_400,
 )
 PLACEHOLDER_NAMES: Setting[str] = Setting(
     "affiliates.placeholder_names",
@@ -365,3 +410,156 @@ class Link:
 
     player_id: PlayerId
     user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Whether a feed is left alone: it opened at `opened_at` and is tried again at `probe_at`."""
+
+    state: BreakerState = "closed"
+    failed_cycles: int = 0
+    opened_at: datetime | None = None
+    probe_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PullFeed:
+    """A feed that we read by ourselves, and what is due about it."""
+
+    id: FeedId
+    programme_id: ProgrammeId
+    url: str = field(repr=False)
+    auth_kind: AuthKind
+    secret: bytes | None = field(repr=False)
+    interval_s: int
+    timeout_s: int
+    max_attempts: int
+    max_bytes: int
+    next_due: datetime
+    breaker: BreakerState
+    failed_cycles: int
+    opened_at: datetime | None
+    probe_at: datetime | None
+
+    @property
+    def breaker_now(self) -> Breaker:
+        return Breaker(self.breaker, self.failed_cycles, self.opened_at, self.probe_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFeed:
+    """What an operator says about a feed that is to be read; None leaves it to the settings."""
+
+    url: str = field(repr=False)
+    auth_kind: AuthKind = "none"
+    secret: str | None = field(default=None, repr=False)
+    interval_s: int | None = None
+    coverage: Coverage = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """A feed as staff see it: never its key, only how that ends."""
+
+    id: FeedId
+    programme: str
+    name: str
+    kind: str
+    host: str | None
+    auth_kind: AuthKind
+    secret_hint: str | None
+    coverage: Coverage
+    interval_s: int
+    enabled: bool
+    breaker: BreakerState
+    failed_cycles: int
+    probe_at: datetime | None
+    next_due: datetime | None
+    as_of: datetime | None
+    last_due_at: datetime | None
+    last_state: CycleState | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One scheduled pull with its retries."""
+
+    id: CycleId
+    feed_id: FeedId
+    due_at: datetime
+    trigger: Trigger
+    state: CycleState
+    attempts: int
+    error_code: str | None
+    snapshot_id: SnapshotId | None
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One exchange with a feed. `payload` are the bytes it brought, if they are worth looking at."""
+
+    at: datetime
+    waited_ms: int
+    duration_ms: int
+    http_status: int | None
+    outcome: AttemptOutcome
+    size: int = 0
+    detail: str = ""
+    error_code: str | None = None
+    retry_after_s: int | None = None
+    payload: Payload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What an earlier attempt of a cycle brought and nobody has judged yet."""
+
+    payload: StoredPayload
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a feed is asked, with its key."""
+
+    feed: PullFeed
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    secret: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What it takes to go on with a cycle; `brought` lies in the archive already and waits to be judged."""
+
+    cycle: Cycle
+    asking: Asking
+    brought: Brought | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a feed would bring now, without writing anything: the first rows as read, and every row that is held."""
+
+    outcome: AttemptOutcome
+    http_status: int | None
+    detail: str
+    size: int
+    shape: Shape | None = None
+    rows: tuple[Reading, ...] = ()
+    accepted: int = 0
+    held: tuple[HeldRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A link as it is stored."""
+
+    id: LinkId
+    programme_id: ProgrammeId
+    player_id: PlayerId
+    user_id: UserId
+    state: LinkState
+    linked_at: datetime

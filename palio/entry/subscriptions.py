@@ -1,6 +1,7 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
 from palio import affiliates, races
+from palio.affiliates import jobs as affiliate_jobs
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
 from palio.infra.messages import KeepPartitions, PruneRuns
@@ -9,6 +10,9 @@ from palio.races import jobs as race_jobs
 SUBSCRIPTIONS: Routes = {
     KeepPartitions: (partitions.keep,),
     PruneRuns: (pruning.prune_runs,),
+    affiliates.TickFeeds: (affiliate_jobs.tick,),
+    affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
+    affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
     affiliates.SnapshotApplied: (race_jobs.queue_snapshot,),
     races.OnSnapshot: (race_jobs.on_snapshot,),
     races.TickRaces: (race_jobs.tick,),

@@ -15,7 +15,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 import palio
-from palio.entry import server, terminal, web, wiring, worker
+from palio.entry import feeds, server, terminal, web, wiring, worker
 from palio.entry.stopping import SIGNALS, Stop
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Lanes, Wiring
@@ -88,6 +88,8 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
             *([("jobs", wired.queue.work())] if parts.works else []),
         ):
             await running.enter_async_context(worker.beside(stop, name, work))
+        if parts.works:
+            await feeds.connect(wired)
         draining = asyncio.create_task(_drain(wired, stop))
         if listener:
             app = parts.make_app(wired)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import palio
+from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import types as competitions_types
 from palio.entry.subscriptions import SUBSCRIPTIONS
@@ -29,7 +30,11 @@ from palio.races import jobs as race_jobs
 from palio.races import types as races_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
-SCHEDULES: tuple[Schedule, ...] = (partitions.SCHEDULE, pruning.SCHEDULE, race_jobs.SCHEDULE)
+SCHEDULES: tuple[Schedule, ...] = (
+    *(partitions.SCHEDULE, pruning.SCHEDULE),
+    *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE),
+    race_jobs.SCHEDULE,
+)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     identity_types.USERNAME_MAX,
@@ -37,6 +42,8 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
     *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT),
+    *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
+    *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
     races_types.DEFAULT_MIN_WAGER,
 )
@@ -110,10 +117,17 @@ async def opened(
     """The parts, with the pool open and the settings read; a new schema first gets the partitions that are due."""
     hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
     hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
-    keys = _keyring(environment)
+    keys, storage = _keyring(environment), Storage(environment.data / "files")
     database = Database(
         found.app,
-        equipment=Equipment(jobs.addresses(routes), wake=hub.wake, tell=hub.tell, keyring=keys),
+        equipment=Equipment(
+            jobs.addresses(routes),
+            wake=hub.wake,
+            tell=hub.tell,
+            keyring=keys,
+            storage=storage,
+            is_simulated=environment.sim == "on",
+        ),
         connections_max=environment.pool,
         statement_seconds_max=statement_seconds_max,
         prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
@@ -133,7 +147,7 @@ async def opened(
             database=database,
             hub=hub,
             queue=queue,
-            storage=Storage(environment.data / "files"),
+            storage=storage,
             settings=catalogue,
             instance=instance,
             health=Health(database, instance, schema_min=version),

@@ -64,6 +64,8 @@ def target_of(url: str, *, may_be_inside: bool = False) -> Target:
         port = parts.port
     except ValueError:
         raise UrlRefused(problem="it is no address") from None
+    if parts.fragment:
+        raise UrlRefused(problem="it ends in a fragment (#), which is never sent")
     if parts.username is not None or parts.password is not None:
         raise UrlRefused(problem="it holds a user name or password; give the key of the feed by itself")
     if parts.scheme != "https" and not (may_be_inside and parts.scheme == "http"):

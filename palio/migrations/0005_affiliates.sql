@@ -14,6 +14,7 @@ create table affiliates.programmes (
   first_as_of timestamptz,
   last_as_of timestamptz,
   last_snapshot_id uuid,
+  stale_since timestamptz, -- since when it is known that the numbers are too old
   is_default bool not null default false);
 create unique index on affiliates.programmes (is_default) where is_default;
 
@@ -76,6 +77,21 @@ create table affiliates.cycles (
   started_at timestamptz not null,
   ended_at timestamptz,
   unique (feed_id, due_at, trigger));
+create index on affiliates.cycles (feed_id) where state = 'running';
+
+create table affiliates.attempts (
+  cycle_id uuid not null references affiliates.cycles,
+  n smallint not null check (n > 0),
+  at timestamptz not null, -- when the answer was there: `fetched_at` of what it brought
+  waited_ms int not null,
+  duration_ms int not null,
+  http_status smallint,
+  outcome text not null check (outcome in ('ok', 'network', 'timeout', 'http_4xx', 'http_5xx', 'throttled', 'too_large',
+    'bad_content_type', 'bad_encoding', 'upstream_refused')),
+  bytes int not null,
+  payload_id uuid references affiliates.payloads,
+  detail text not null check (length(detail) <= 500),
+  primary key (cycle_id, n));
 
 create table affiliates.snapshots (
   id uuid primary key,
@@ -261,6 +277,32 @@ create policy operators on affiliates.links for all to palio_app
   with check ((select infra.actor_kind()) in ('staff', 'system'));
 create policy definer_reads on affiliates.links for select to palio_owner using (true);
 
+create table affiliates.link_events (
+  id uuid primary key,
+  request_id uuid,
+  link_id uuid references affiliates.links,
+  user_id uuid not null,
+  player_id uuid not null references affiliates.players,
+  uid text not null,
+  name text,
+  telegram_id bigint,
+  from_state text,
+  to_state text not null,
+  actor_id uuid,
+  note text not null,
+  at timestamptz not null);
+create index on affiliates.link_events (player_id, at);
+create index on affiliates.link_events (user_id, at);
+create trigger append_only before update or delete on affiliates.link_events
+  for each row execute function infra.refuse_change();
+alter table affiliates.link_events enable row level security;
+alter table affiliates.link_events force row level security;
+create policy owner_sees on affiliates.link_events for select to palio_app
+  using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy operators on affiliates.link_events for all to palio_app
+  using      ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+
 -- Who is behind a player, for anybody: public boards need the linked user's name rule.
 create function affiliates.active_links(of_players uuid[], of_users uuid[]) returns table (player_id uuid, user_id uuid)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -270,7 +312,7 @@ $$;
 revoke all on function affiliates.active_links from public;
 grant execute on function affiliates.active_links to palio_app;
 
-grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.snapshots,
-  affiliates.players, affiliates.absences, affiliates.pictures, affiliates.quarantine, affiliates.links to palio_app;
+grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.attempts,
+  affiliates.snapshots, affiliates.players, affiliates.absences, affiliates.pictures, affiliates.quarantine, affiliates.links to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
-  affiliates.anomalies to palio_app;
+  affiliates.anomalies, affiliates.link_events to palio_app;

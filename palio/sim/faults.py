@@ -130,7 +130,7 @@ def _instead(reply: Reply, effect: Effect, *, takes_gzip: bool) -> Reply:
             packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
             return Reply(200, gzip.compress(body, 1), packed) if takes_gzip else replace(reply, body=body)
         case _:
-            return replace(reply, body=b'{"success":true,"data":[{"uid":')
+            return Reply(200, b'{"success":true,"data":[{"uid":')
 
 
 def shaped(kind: type[Shape], members: Mapping[str, object]) -> Shape:

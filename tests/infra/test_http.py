@@ -105,7 +105,12 @@ def test_an_address_of_the_inside_is_not_in_whatever_form(address: str) -> None:
         *("https://[::ffff:a9fe:a9fe]/", "https://[64:ff9b::7f00:1]/", "https://169.254.169.254/latest"),
         *("https://１２７.０.０.１/", "https://127。0。0。1/", "https://fe\u0301ed.example.com/"),  # noqa: RUF001 - as attackers write
         *("https://feed.example.com\\@127.0.0.1/", "https://feed.example.com/ x", "https://feed.example.com/\nHost: x"),
-        *("https://feed.example.com%2f127.0.0.1/", "https://" + "a" * 64 + ".com/", "https://a.com/" + "x" * 2_000),
+        *(
+            "https://feed.example.com%2f127.0.0.1/",
+            "https://feed.example.com/#key",
+            "https://" + "a" * 64 + ".com/",
+            "https://a.com/" + "x" * 2_000,
+        ),
     ],
 )
 async def test_an_address_that_points_inside_or_is_disguised_is_refused_before_anybody_is_asked(url: str) -> None:

@@ -1,7 +1,17 @@
 """Use cases of the feeds: take a payload in, judge it, and tell what is known of whom."""
 
 from palio.affiliates.service.archive import archive, restore, stored_payload
+from palio.affiliates.service.cycles import (
+    close_cycle,
+    fail_cycle,
+    note_attempt,
+    note_verdict,
+    open_cycle,
+    try_out,
+)
+from palio.affiliates.service.feeds import add_feed, asking, ensure_feed, feeds, pull_feed, queue_due, watch_staleness
 from palio.affiliates.service.ingest import ensure_programme, ingest, note_refusal
+from palio.affiliates.service.links import link, unlink
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
 from palio.affiliates.service.reads import (
     anomalies,
@@ -22,25 +32,37 @@ from palio.affiliates.service.reads import (
 from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, release_row
 
 __all__ = [
+    "add_feed",
     "anomalies",
     "applied_snapshot",
     "apply_anyway",
     "archive",
+    "asking",
     "changes_since",
+    "close_cycle",
     "discard",
     "dismiss_row",
     "doubted_in",
+    "ensure_feed",
     "ensure_programme",
+    "fail_cycle",
+    "feeds",
     "held_rows",
     "ingest",
     "keep_pictures_many",
+    "link",
     "links_many",
     "listed_in",
+    "note_attempt",
     "note_refusal",
+    "note_verdict",
+    "open_cycle",
     "players_many",
     "programme",
     "programme_status",
     "public_labels",
+    "pull_feed",
+    "queue_due",
     "readings_at",
     "release_row",
     "restore",
@@ -48,4 +70,7 @@ __all__ = [
     "snapshot_from",
     "snapshots",
     "stored_payload",
+    "try_out",
+    "unlink",
+    "watch_staleness",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from palio.affiliates import rules, sql
@@ -20,6 +20,7 @@ from palio.affiliates.types import (
     HeldRow,
     HeldRowId,
     HeldState,
+    ProgrammeId,
     Reading,
     Snapshot,
     Suspicion,
@@ -167,11 +168,20 @@ async def _advanced_totals(tx: Tx, snapshot: Snapshot, difference: Difference) -
     moved = [change.no for change in difference.all() if change.kind != "columns_only" and change.kind]
     if not moved:
         return []
-    month = snapshot.fetched_at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return await linked_totals(
+        tx, programme_id=snapshot.programme_id, numbers=moved, at=snapshot.fetched_at, as_of=snapshot.as_of
+    )
+
+
+async def linked_totals(
+    tx: Tx, *, programme_id: ProgrammeId, numbers: Sequence[int], at: datetime, as_of: datetime
+) -> list[WagerTotal]:
+    """The totals of the linked ones among these players: of all time, and of the month of `at` in UTC."""
+    month = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     totals = list[WagerTotal]()
-    for user_id, all_time, of_month in await sql.list_linked_totals(tx, snapshot.programme_id, moved, month):
-        totals.append(WagerTotal(user_id, "ALL", all_time or 0, snapshot.as_of))
-        totals.append(WagerTotal(user_id, f"M:{month:%Y-%m}", of_month, snapshot.as_of))
+    for user_id, all_time, of_month in await sql.list_linked_totals(tx, programme_id, numbers, month):
+        totals.append(WagerTotal(user_id, "ALL", all_time or 0, as_of))
+        totals.append(WagerTotal(user_id, f"M:{month:%Y-%m}", of_month, as_of))
     return totals
 
 

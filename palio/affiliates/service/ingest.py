@@ -62,13 +62,15 @@ async def ingest(
     payload: Payload,
     fetched_at: datetime,
     trigger: Trigger = "upload",
+    due_at: datetime | None = None,
     snapshot_id: SnapshotId | None = None,
 ) -> Snapshot:
     """Read, judge and apply one payload; one at a time for each programme.
 
-    The answer says what became of it: `applied`, or `suspicious` for staff to decide. Whoever chooses `snapshot_id` may
-    repeat the call, which then returns the first snapshot. Refuses with NoSuchFeed, BodyTooLarge, OutOfOrder,
-    BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused; what then remains is for `note_refusal`.
+    The answer says what became of it: `applied`, or `suspicious` for staff to decide. It ends the cycle of `due_at` (of
+    `fetched_at` if not given). Whoever chooses `snapshot_id` may repeat the call, which then returns the first
+    snapshot. Refuses with NoSuchFeed, BodyTooLarge, OutOfOrder, BadContentType, BadEncoding, BadJson, ShapeUnknown,
+    UpstreamRefused; what then remains is for `note_refusal`.
     """
     feed = await sql.get_feed(tx, feed_id)
     if payload.size > feed.max_bytes:
@@ -85,7 +87,7 @@ async def ingest(
     snapshot: Snapshot
     if last and not jumps and rules.is_repetition(arrival, last):
         snapshot = rules.repeated(arrival, last)
-        await _store(tx, snapshot, payload, payload_id, trigger)
+        await _store(tx, snapshot, payload, payload_id, trigger, due_at)
         await _repeat(tx, snapshot, last)
         return snapshot
     roster = await current_roster(tx, last=last)
@@ -93,10 +95,10 @@ async def ingest(
     judged = await judge(tx, arrival=arrival, parsed=parsed, roster=roster, last=last, jumps=jumps)
     if judged.suspicion:
         snapshot = rules.suspicious(arrival, parsed, judged.difference, judged.suspicion)
-        await _store(tx, snapshot, payload, payload_id, trigger)
+        await _store(tx, snapshot, payload, payload_id, trigger, due_at)
     else:
         snapshot, oddities = await applied(tx, judged=judged)
-        await _store(tx, snapshot, payload, payload_id, trigger)
+        await _store(tx, snapshot, payload, payload_id, trigger, due_at)
         await save(tx, judged=judged, snapshot=snapshot, oddities=oddities)
     if parsed.held:
         await sql.insert_held(tx, snapshot, parsed.held)
@@ -104,7 +106,14 @@ async def ingest(
 
 
 async def note_refusal(
-    tx: Tx, *, feed_id: FeedId, payload: Payload, fetched_at: datetime, trigger: Trigger, refusal: Refusal
+    tx: Tx,
+    *,
+    feed_id: FeedId,
+    payload: Payload,
+    fetched_at: datetime,
+    trigger: Trigger,
+    refusal: Refusal,
+    due_at: datetime | None = None,
 ) -> None:
     """Write down what a payload leaves that `ingest` refused, in a transaction of its own: its bytes, and the cycle.
 
@@ -117,9 +126,10 @@ async def note_refusal(
     reason = refusal.code.removeprefix("affiliates.")
     if isinstance(refusal, BadJson | ShapeUnknown):
         arrival = Arrival(SnapshotId(new_id()), feed, payload.sha256, fetched_at)
-        await _store(tx, rules.unreadable(arrival, reason), payload, payload_id, trigger)
+        await _store(tx, rules.unreadable(arrival, reason), payload, payload_id, trigger, due_at)
         return
-    await sql.upsert_cycle(tx, feed_id, fetched_at, trigger, payload.received_at, state="failed", error_code=reason)
+    at = payload.received_at
+    await sql.upsert_cycle(tx, feed_id, due_at or fetched_at, trigger, at, state="failed", error_code=reason)
 
 
 async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Roster) -> Parsed:
@@ -142,12 +152,14 @@ async def _mapping(tx: Tx, feed: Feed) -> FeedMapping:
     return rules.mapping_of(written, version=feed.mapping_version)
 
 
-async def _store(tx: Tx, snapshot: Snapshot, payload: Payload, payload_id: UUID, trigger: Trigger) -> None:
+async def _store(
+    tx: Tx, snapshot: Snapshot, payload: Payload, payload_id: UUID, trigger: Trigger, due_at: datetime | None
+) -> None:
     """The rows of a snapshot and of the cycle that brought it."""
     is_unchanged = snapshot.status == "applied" and not snapshot.changed and not snapshot.new_players
     state: CycleState = "unchanged" if is_unchanged else STATES[snapshot.status]
     cycle_id = await sql.upsert_cycle(
-        *(tx, snapshot.feed_id, snapshot.fetched_at, trigger, payload.received_at),
+        *(tx, snapshot.feed_id, due_at or snapshot.fetched_at, trigger, payload.received_at),
         state=state,
         error_code=snapshot.reason,
         snapshot_id=snapshot.id,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.affiliates.types import Link, PlayerId, ProgrammeId
+from palio.affiliates.types import Link, LinkId, LinkRow, Player, PlayerId, ProgrammeId
 from palio.infra import db
 from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
-from palio.kernel.ids import UserId
+from palio.kernel.ids import UserId, new_id
 
 
 async def list_links(tx: Tx, player_ids: Sequence[PlayerId], user_ids: Sequence[UserId]) -> list[Link]:
@@ -29,3 +29,61 @@ async def list_linked_totals(
         (month, programme_id, Int8s.of(list(numbers))),
     )
     return await cursor.fetchall()
+
+
+LINK = "select id, programme_id, player_id, user_id, state, linked_at from affiliates.links where state = 'active' "
+
+
+async def lock_player(tx: Tx, programme_id: ProgrammeId, uid: str) -> PlayerId | None:
+    """The player of a uid; nobody else links him until the transaction ends."""
+    found: PlayerId | None = await db.value(
+        tx, "select id from affiliates.players where programme_id = %s and uid = %s for update", programme_id, uid
+    )
+    return found
+
+
+async def find_link(tx: Tx, player_id: PlayerId) -> LinkRow | None:
+    """The active link of a player."""
+    return await db.find(tx, LinkRow, LINK + "and player_id = %s", player_id)
+
+
+async def find_link_of(tx: Tx, programme_id: ProgrammeId, user_id: UserId) -> LinkRow | None:
+    """The active link of a user in a programme."""
+    return await db.find(tx, LinkRow, LINK + "and programme_id = %s and user_id = %s", programme_id, user_id)
+
+
+async def insert_link(tx: Tx, link: LinkRow, *, by: UserId | None, reason: str) -> bool:
+    """An active link that staff vouch for; False when somebody was quicker, for the player or for the user."""
+    done = await db.run(
+        tx,
+        """
+        insert into affiliates.links (id, programme_id, player_id, user_id, state, proof, linked_at, linked_by, reason)
+        values (%s, %s, %s, %s, 'active', 'staff', %s, %s, %s) on conflict do nothing""",
+        *(link.id, link.programme_id, link.player_id, link.user_id, link.linked_at, by, reason),
+    )
+    return bool(done)
+
+
+async def update_unlinked(tx: Tx, link_id: LinkId, *, at: datetime, by: UserId | None, reason: str) -> None:
+    """The link has ended."""
+    await db.run(
+        tx,
+        """
+        update affiliates.links set state = 'unlinked', unlinked_at = %s, unlinked_by = %s, reason = %s
+        where id = %s and state = 'active'""",
+        *(at, by, reason, link_id),
+    )
+
+
+async def insert_link_event(
+    tx: Tx, link: LinkRow, player: Player, *, from_state: str | None, by: UserId | None, note: str, at: datetime
+) -> None:
+    """A step of the history of a link."""
+    await db.run(
+        tx,
+        """
+        insert into affiliates.link_events
+          (id, link_id, user_id, player_id, uid, name, from_state, to_state, actor_id, note, at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        *(new_id(), link.id, link.user_id, player.id, player.uid, player.name, from_state, link.state, by, note, at),
+    )

@@ -140,15 +140,19 @@ async def upsert_cycle(
     error_code: str | None = None,
     snapshot_id: SnapshotId | None = None,
 ) -> UUID:
-    """Note how a cycle ended and answer its id; one that is tried again keeps its row."""
+    """Note how a cycle ended and answer its id; one that is tried again keeps its row.
+
+    What is sent to us is one attempt each time; the exchanges of what we read by ourselves have been counted.
+    """
     found: UUID = await db.value(
         tx,
         """
         insert into affiliates.cycles as c
           (id, feed_id, due_at, trigger, state, attempts, error_code, snapshot_id, started_at, ended_at)
         values (%s, %s, %s, %s, %s, 1, %s, %s, %s, %s)
-        on conflict (feed_id, due_at, trigger) do update set state = excluded.state, attempts = c.attempts + 1,
-          error_code = excluded.error_code, snapshot_id = excluded.snapshot_id, ended_at = excluded.ended_at
+        on conflict (feed_id, due_at, trigger) do update set state = excluded.state,
+          attempts = c.attempts + (c.trigger in ('push', 'upload'))::int, error_code = excluded.error_code,
+          snapshot_id = excluded.snapshot_id, ended_at = excluded.ended_at
         returning c.id""",
         *(new_id(), feed_id, due_at, trigger, state, error_code, snapshot_id, at, at),
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 PREFIX = "PALIO_"
 FILE = Path("palio.toml")
-OTHERS = ("PALIO_CHROMIUM",)  # read by the tests alone
+OTHERS = ("PALIO_CHROMIUM", "PALIO_SIM_PUBLIC")  # read by the tests alone; the risk an operator takes
 HIDDEN = "***"
 
 
@@ -50,6 +50,14 @@ def _web_address(value: str) -> str:
     if found.scheme not in {"http", "https"} or not found.hostname or found.path.strip("/") or found.query:
         raise ValueError("it must be the address players use, like https://play.example.com")
     return value.rstrip("/")
+
+
+def _only_here(value: str, info: ValidationInfo) -> str:
+    host = urlsplit(info.data.get("public_url") or "http://localhost").hostname or ""
+    is_here = host in {"localhost", "::1"} or host.startswith("127.") or host.endswith((".localhost", ".test"))
+    if value == "on" and not is_here and os.environ.get("PALIO_SIM_PUBLIC") != "i-know":
+        raise ValueError("it must be off where players come from outside (PALIO_PUBLIC_URL)")
+    return value
 
 
 def _database_address(value: str) -> str:
@@ -89,6 +97,12 @@ class Environment(BaseSettings):
     keyring_file: Expanded | None = Field(None, description="keys of sealed columns; default secrets/keyring.json")
     log: Literal["json", "console"] | None = Field(None, description="default: lines at a terminal, else JSON")
     metrics_token: Annotated[str, Secret()] | None = Field(None, description="lets other machines read /metrics")
+
+    feed_url: str | None = Field(None, description="where the programme `default` is read from")
+    feed_token: Annotated[str, Secret()] | None = Field(None, description="the bearer key of that feed")
+    sim: Annotated[Literal["off", "on"], AfterValidator(_only_here)] = Field(
+        "off", description="the outside is played on this machine: for demos and tests"
+    )
 
     @property
     def is_embedded(self) -> bool:
