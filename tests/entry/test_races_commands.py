@@ -174,7 +174,7 @@ def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec
 
     tried = command("races", "create", "--spec", path, *noon, "--dry-run")
     assert tried.status == 0
-    assert tried.out.startswith("Nothing was changed; this race would be made:\nnumber ")
+    assert tried.out.startswith("Nothing was changed; this race would be made:\nnumber     -\n")
     assert command("races", "list", "--json").answer == {"items": []}
 
     made = command("races", "create", "--spec", path, *noon, "--json")

@@ -78,7 +78,10 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
 
     made = terminal.run(work, json=as_json)
     head = ["Nothing was changed; this race would be made:"] if dry_run else []
-    tell(_race(made), as_json=as_json, lines=[*head, *record(_record(made))])
+    shown, lines = _race(made), _record(made)
+    if dry_run:  # its number is given when it is made, and was not kept
+        shown["number"] = lines["number"] = None
+    tell(shown, as_json=as_json, lines=[*head, *record(lines)])
 
 
 def _read(path: Path) -> "NewRace":
