@@ -31,9 +31,15 @@ def listen(bind: str, port: int | None) -> socket.socket:
 
 async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Callable[[], None]) -> None:
     """Answer until asked to stop, then take no more and let running requests end."""
-    server = _Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=REQUEST_SECONDS_MAX), ready
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan="off",
+        ws="none",  # an upgrade is a request like any other: the edge answers it, with its headers
+        server_header=False,
+        timeout_graceful_shutdown=REQUEST_SECONDS_MAX,
     )
+    server = _Server(config, ready)
     serving = asyncio.create_task(server.serve([listener]), name="web")
     serving.add_done_callback(stop.part_ended)
     await stop.asked.wait()

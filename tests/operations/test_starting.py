@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 
@@ -66,6 +67,19 @@ def test_an_empty_directory_becomes_a_ready_deployment(begun: Begun) -> None:
         *("pg", "run", "secrets", "wal-spool", "files", "anchors", "backups", "logs", "supervisor.lock")
     }
     assert stat.S_IMODE((home / "secrets/pg.json").stat().st_mode) == 0o600
+
+
+def test_an_upgrade_nobody_asked_for_is_answered_at_our_edge(begun: Begun) -> None:
+    """As any address that leads nowhere, and without the name of the library that serves."""
+    until(lambda: begun.process.url and begun.process.is_ready())
+    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+
+    answer = httpx2.get(
+        f"{begun.process.url}/api/v1/stream/ws", headers={**upgrade, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "content-security-policy" in answer.headers and "server" not in answer.headers
 
 
 def test_kill_9_takes_the_server_along_and_loses_nothing(begun: Begun) -> None:
