@@ -135,3 +135,15 @@ def test_a_capture_that_looks_wrong_waits_for_staff(command: Command, tmp_path: 
 
     assert told.status == 1
     assert told.out.startswith("Kept for staff to decide (shrink)")
+
+
+def test_a_time_to_come_is_pointed_out(command: Command) -> None:
+    """2126 for 2026 would shut the programme for a century."""
+    tried = command("affiliates", "ingest", str(T2), "--at", "2126-03-26T21:00:00Z", "--dry-run")
+    usual = command("affiliates", "ingest", str(T2), "--at", "2025-04-01T00:00:00Z", "--dry-run")
+
+    assert tried.status == 0
+    assert tried.out.endswith(
+        "This lies ahead of the clock: no capture of before 2126-03-26T21:00:00.000000Z can be applied any more.\n"
+    )
+    assert "ahead of the clock" not in usual.out

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What outside programmes report of their players.")
 
 MICRO_PLACES = 6
+AHEAD_MAX = timedelta(minutes=5)  # clocks differ
 DEFAULT = "default"
 
 Code = Annotated[str, typer.Option("--programme", metavar="CODE", help="The code of the programme.")]
@@ -53,13 +54,14 @@ def ingest(
     0: applied; 1: refused, or kept for staff.
     """
     from palio.entry import terminal
+    from palio.kernel import clock
 
     async def work(place: "Place") -> "Snapshot":
         return await (_try_out if dry_run else _take_in)(place, file.read_bytes(), content_type, feed, at)
 
     snapshot = terminal.run(work, json=as_json)
     head = ["This was a dry run; nothing was changed."] if dry_run else []
-    tell(snapshot, as_json=as_json, lines=[*head, *_verdict(snapshot)])
+    tell(snapshot, as_json=as_json, lines=[*head, *_verdict(snapshot), *_ahead(snapshot, clock.now())])
     raise typer.Exit(0 if snapshot.status == "applied" else 1)
 
 
@@ -108,6 +110,15 @@ async def _programme(tx: "Tx", code: str) -> "Programme":
     from palio import affiliates
 
     return await (affiliates.ensure_programme if code == DEFAULT else affiliates.programme)(tx, code=code)
+
+
+def _ahead(snapshot: "Snapshot", now: datetime) -> list[str]:
+    """A slip of the pen in TIME shuts the programme to every capture before it, so it is pointed out."""
+    if snapshot.status != "applied" or snapshot.fetched_at <= now + AHEAD_MAX:
+        return []
+    return [
+        f"This lies ahead of the clock: no capture of before {moment(snapshot.fetched_at)} can be applied any more."
+    ]
 
 
 def _verdict(snapshot: "Snapshot") -> list[str]:
