@@ -28,7 +28,7 @@ from palio.infra.db import Database, Tx
 from palio.infra.http import UNTRUSTED, Answer, Failure
 from palio.infra.storage import Storage
 from palio.kernel import clock
-from palio.kernel.errors import Conflict, Invalid, Refusal, TooLarge, Unavailable, Upstream
+from palio.kernel.errors import Refusal, Unavailable
 from palio.kernel.ids import Actor
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
@@ -152,7 +152,7 @@ class _Reading:
         self._attempts, self._begun = turn.cycle.attempts, asyncio.get_running_loop().time()
 
     def _begin(self) -> AbstractAsyncContextManager[Tx]:
-        return self._database.begin_system("a feed is read", seconds_max=STATEMENT_SECONDS_MAX)
+        return self._database.begin_system("a feed is read", seconds_max=STATEMENT_SECONDS_MAX, generic_plans=True)
 
     async def run(self) -> Attempt:
         """Ask until the cycle is over; answers the last exchange."""
@@ -203,7 +203,9 @@ class _Reading:
                     trigger=cycle.trigger,
                     due_at=cycle.due_at,
                 )
-        except (Invalid, Conflict, TooLarge, Upstream) as refusal:
+        except Unavailable:
+            raise
+        except Refusal as refusal:
             return await self._refused(attempt, payload, refusal)
         return _Step(attempt, None)
 
