@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palio.entry.commands import feeds
 from palio.entry.options import AsJson, DryRun, Limit, Since, instant
 from palio.entry.printing import columns, decimal, moment, plain, tell
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from palio.infra.db import Tx
 
 app = typer.Typer(no_args_is_help=True, help="What outside programmes report of their players.")
+feeds.register(app)
 
 MICRO_PLACES = 6
 AHEAD_MAX = timedelta(minutes=5)  # clocks differ

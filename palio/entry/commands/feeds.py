@@ -1,0 +1,235 @@
+"""`palio affiliates feed …`, `feeds`, `link` and `unlink`."""
+
+# ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from palio.entry.options import AsJson, DryRun, Misuse, Reason
+from palio.entry.printing import columns, decimal, moment, record, tell
+
+if TYPE_CHECKING:
+    from palio.affiliates.types import AuthKind, Coverage, Cycle, FeedId, FeedState, LinkRow, Trial, Trigger
+    from palio.entry.terminal import Place
+
+app = typer.Typer(no_args_is_help=True, help="The feed that a programme is read from.")
+
+MICRO_PLACES = 6
+DEFAULT = "default"
+
+Code = Annotated[str, typer.Option("--programme", metavar="CODE", help="The code of the programme.")]
+Uid = Annotated[str, typer.Argument(metavar="UID", help="The player's uid at the programme; case matters.")]
+SecretFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Where the key is written, on one line; -: standard input.")
+]
+
+
+@app.command()
+def add(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https:// and a host of the public internet.")],
+    *,
+    programme: Code = DEFAULT,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="How the key travels: none, bearer, header (Name: value), basic (user:password), query (name=value).",
+        ),
+    ] = None,
+    secret_file: SecretFile = None,
+    interval: Annotated[
+        int | None,
+        typer.Option(min=10, max=86_400, help="Seconds between two readings. Default: affiliates.interval_s."),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="It lists only some of the players.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of the feed that is there.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a programme, made when missing, read from an address from now on. The key is stored sealed.
+
+    Exit status 1: the address cannot be called, or the programme has a feed.
+    """
+    from palio import affiliates
+    from palio.entry import operators, terminal
+    from palio.infra.http import UNTRUSTED
+    from palio.kernel import clock
+
+    secret = _secret(secret_file)
+    kind = _auth_kind(auth or ("bearer" if secret else "none"))
+    coverage: Coverage = "partial" if partial else "full"
+    new = affiliates.NewFeed(url, kind, secret, interval, coverage)
+
+    async def work(place: "Place") -> "FeedId":
+        equipment = place.database.equipment
+        profile = dataclasses.replace(UNTRUSTED, may_be_inside=equipment.is_simulated)
+        await equipment.http.require(url, profile=profile)
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            return await affiliates.add_feed(
+                tx, code=programme, new=new, now=clock.now(), reason=operators.reason(), may_replace=replace
+            )
+
+    feed_id = terminal.run(work, json=as_json)
+    said = "Would read" if dry_run else "Reads"
+    tell({"id": feed_id}, as_json=as_json, lines=[f"{said} programme {programme} from there; feed {feed_id}."])
+
+
+def _secret(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        written = sys.stdin.readline() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError):
+        raise Misuse("file_unreadable", f"{file} cannot be read") from None
+    return written.strip()
+
+
+def _auth_kind(text: str) -> "AuthKind":
+    match text:
+        case "none" | "bearer" | "header" | "basic" | "query":
+            return text
+        case _:
+            raise Misuse("unknown_auth", f"{text!r}: choose from none, bearer, header, basic, query")
+
+
+@app.command("test")
+def try_out(*, programme: Code = DEFAULT, as_json: AsJson = False) -> None:
+    """Ask the feed once and show what would come of it; nothing is written. Exit status 1: nothing usable came."""
+    from palio import affiliates
+    from palio.entry import terminal
+
+    async def work(place: "Place") -> "Trial":
+        return await affiliates.try_feed(place.database, code=programme)
+
+    trial = terminal.run(work, json=as_json)
+    tell(trial, as_json=as_json, lines=_findings(trial))
+    raise typer.Exit(0 if trial.outcome == "ok" else 1)
+
+
+def _findings(trial: "Trial") -> list[str]:
+    if trial.outcome != "ok":
+        return [f"Nothing usable came: {trial.outcome} ({trial.detail})."]
+    rows = [[one.uid, one.name, *(decimal(micro, MICRO_PLACES) for micro in one[2:6])] for one in trial.rows]
+    held = [[one.row_no, one.uid, one.reason, one.row] for one in trial.held]
+    return [
+        f"{trial.size} bytes of shape {trial.shape}: {trial.accepted} players, {len(held)} rows held back.",
+        *columns(["uid", "name", "today", "this week", "this month", "all time"], rows, to_right=(2, 3, 4, 5)),
+        *(columns(["row", "uid", "why", "as it came"], held, to_right=(0,)) if held else []),
+    ]
+
+
+@app.command()
+def fetch(*, programme: Code = DEFAULT, as_json: AsJson = False) -> None:
+    """Read the feed now, also one that is left alone; success takes it up again.
+
+    Exit status 0: applied, or nothing new; 1: it failed, or staff must decide.
+    """
+    from palio import affiliates
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "Cycle | None":
+        async with operators.acting(place.database) as tx:
+            feed = await affiliates.pull_feed(tx, code=programme)
+        trigger: Trigger = "manual" if feed.breaker == "closed" else "probe"
+        return await affiliates.fetch(place.database, feed_id=feed.id, due_at=clock.now(), trigger=trigger)
+
+    cycle = terminal.run(work, json=as_json)
+    if cycle is None:
+        tell(None, as_json=as_json, lines=["It is being read by a worker just now."])
+        raise typer.Exit(1)
+    why = f" ({cycle.error_code})" if cycle.error_code else ""
+    tell(cycle, as_json=as_json, lines=[f"{cycle.state}{why} after {cycle.attempts} attempts."])
+    raise typer.Exit(0 if cycle.state in {"applied", "unchanged"} else 1)
+
+
+def feeds(*, as_json: AsJson = False) -> None:
+    """List the feeds: how fresh their numbers are, how the last reading ended, when the next one is due."""
+    from palio import affiliates
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "list[FeedState]":
+        async with operators.acting(place.database) as tx:
+            return await affiliates.feeds(tx)
+
+    found, now = terminal.run(work, json=as_json), clock.now()
+    head = ["programme", "feed", "host", "key", "breaker", "lag", "last", "next due"]
+    rows = [
+        [
+            *(one.programme, one.name, one.host, one.secret_hint and f"…{one.secret_hint}"),
+            one.breaker if one.kind == "pull" else None,
+            None if one.as_of is None else f"{(now - one.as_of).total_seconds():.0f} s",
+            one.last_error or one.last_state,
+            one.next_due,
+        ]
+        for one in found
+    ]
+    tell(found, as_json=as_json, lines=columns(head, rows, to_right=(5,)) if rows else ["There is no feed."])
+
+
+def link(
+    uid: Uid,
+    *,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Whose player it is: a user name or an id.")],
+    reason: Reason,
+    programme: Code = DEFAULT,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a player belongs to a user. Exit status 1: no such player or user, or one of them is linked."""
+    from palio import affiliates, identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "LinkRow":
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            owner = await identity.get(tx, name_or_id=user)
+            found = await affiliates.programme(tx, code=programme)
+            return await affiliates.link(
+                tx,
+                programme_id=found.id,
+                uid=uid,
+                user_id=owner.id,
+                reason=operators.reason(reason),
+                now=clock.now(),
+            )
+
+    made = terminal.run(work, json=as_json)
+    tell(made, as_json=as_json, lines=_told(made, dry_run=dry_run))
+
+
+def unlink(
+    uid: Uid, *, reason: Reason, programme: Code = DEFAULT, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """End the link of a player now; what was won stays. Exit status 1: no such player, or linked to nobody."""
+    from palio import affiliates
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "LinkRow":
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await affiliates.programme(tx, code=programme)
+            return await affiliates.unlink(
+                tx, programme_id=found.id, uid=uid, reason=operators.reason(reason), now=clock.now()
+            )
+
+    ended = terminal.run(work, json=as_json)
+    tell(ended, as_json=as_json, lines=_told(ended, dry_run=dry_run))
+
+
+def _told(one: "LinkRow", *, dry_run: bool) -> list[str]:
+    head = ["This was a dry run; nothing was changed."] if dry_run else []
+    facts = {"link": str(one.id), "player": str(one.player_id), "user": str(one.user_id), "state": one.state}
+    return [*head, *record({**facts, "since": moment(one.linked_at)})]
+
+
+def register(affiliates: typer.Typer) -> None:
+    """Put these commands under `palio affiliates`."""
+    affiliates.add_typer(app, name="feed")
+    for command in (feeds, link, unlink):
+        affiliates.command()(command)
