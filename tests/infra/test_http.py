@@ -207,7 +207,7 @@ async def test_a_packed_body_is_unpacked(size: int) -> None:
     ("lines", "body", "kind"),
     [
         (["Content-Length: 10"], b"[]", "cut_short"),
-        (["Content-Encoding: gzip"], gzip.compress(b"x" * 1_000)[:-9], "cut_short"),
+        (["Content-Encoding: gzip"], gzip.compress(b"x" * 1_000, mtime=0)[:-9], "cut_short"),
         (["Transfer-Encoding: chunked"], b"5\r\nab", "cut_short"),
         (["Content-Encoding: gzip"], b"not packed", "encoding"),
         (["Content-Encoding: br"], b"", "encoding"),
