@@ -94,7 +94,7 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    return ssl.create_default_context()
+    return httpx2.create_ssl_context()  # the machine's authorities, or those of SSL_CERT_FILE
 
 
 class Client:

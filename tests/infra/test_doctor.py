@@ -205,3 +205,10 @@ def test_plain_http_is_for_the_own_machine(
     found = doctor.examine_host(Environment(data=tmp_path, bind=bind, public_url=public_url))
 
     assert [finding.severity for finding in found if finding.id == "url.plain_http"] == severities
+
+
+def test_a_simulated_outside_is_told(tmp_path: Path) -> None:
+    """Then feeds may lie inside, which no deployment for players may have."""
+    for sim, expected in (("off", []), ("on", ["sim.on"])):
+        found = doctor.examine_host(Environment(data=tmp_path, public_url="http://localhost", sim=sim))
+        assert [finding.id for finding in found if finding.id.startswith("sim")] == expected

@@ -22,6 +22,7 @@ def examine_host(environment: Environment) -> list[Finding]:
         *_disk(environment.data),
         *(_open(path, mode) for path, mode in _private(environment.data) if path.stat().st_mode & 0o777 & ~mode),
         *_address(environment),
+        *_simulation(environment),
         *_variables(),
     ]
 
@@ -80,6 +81,17 @@ def _address(environment: Environment) -> Iterator[Finding]:
         "Cookies lose their __Host- names, and on a network anybody can read and change what is sent.",
         "Put a TLS proxy in front and set PALIO_PUBLIC_URL=https://….",
     )
+
+
+def _simulation(environment: Environment) -> Iterator[Finding]:
+    if environment.sim == "on":
+        yield Finding(
+            "sim.on",
+            "warning",
+            "PALIO_SIM is on: the outside is played on this machine.",
+            "Feeds may be read over plain http and from addresses of the inside.",
+            "Leave PALIO_SIM out where real players come.",
+        )
 
 
 def _variables() -> Iterator[Finding]:
