@@ -21,6 +21,7 @@ PATH = "/feed/user/affiliate/referral-leaderboard/"
 FIRST, SECOND = timedelta(hours=12, minutes=7), timedelta(minutes=15)  # how long each capture is shown
 REPLAY = FIRST + SECOND
 SHAPES = ("flat", "array", "results", "users", "single", "string", "grouped", "paged")
+COLUMNS = ("today", "this_week", "this_month", "all_time")
 ROWS_OF_PAGE = 100
 
 
@@ -37,6 +38,7 @@ class Feed:
         self._share, self._shape = 1.0, "flat"
         self._variant: str | None = None
         self._outage_until: datetime | None = None
+        self._frozen: dict[str, datetime] = {}
 
     def answer(self, request: Request) -> Reply:
         """What the provider would answer."""
@@ -68,7 +70,7 @@ class Feed:
         return Reply(body=json.dumps(self._shaped(self._rows(), page), indent=1, ensure_ascii=False).encode())
 
     def _is_untouched(self) -> bool:
-        return not self._vanished and self._share == 1 and self._shape == "flat"
+        return not self._vanished and not self._frozen and self._share == 1 and self._shape == "flat"
 
     def _rows(self) -> list[Row]:
         age = self._now() - self._start
@@ -77,6 +79,8 @@ class Feed:
             if age >= REPLAY
             else json.loads(self._captures[0 if age < FIRST else 1])["data"]
         )
+        for column, since in self._frozen.items():
+            rows = _with_column_of(rows, self._growth.rows(since), column)
         listed = [row for row in rows if row["uid"] not in self._vanished]
         return listed[: math.ceil(len(listed) * self._share)]
 
@@ -151,13 +155,22 @@ class Feed:
             raise SimRefusal("a share lies in 0-1")
         self._share = share
 
+    def freeze(self, column: str | None = None) -> None:
+        """A column stands still from now on, as real ones do for days; none: all of them move again."""
+        if column is None:
+            self._frozen.clear()
+        elif column in COLUMNS:
+            self._frozen[column] = self._now()
+        else:
+            raise SimRefusal(f"there is no column {column}: {', '.join(COLUMNS)}")
+
     def control(self, act: str, members: Mapping[str, object]) -> None:
         """Carry out a control call. Refuses what does not exist, naming what does."""
         acts: dict[str, Callable[..., None]] = {
             one.__name__: one
             for one in (
                 *(self.play, self.correct, self.rename, self.vanish, self.appear),
-                *(self.shape, self.variant, self.outage, self.shrink),
+                *(self.shape, self.variant, self.freeze, self.outage, self.shrink),
             )
         }
         if act not in acts:
@@ -176,6 +189,7 @@ class Feed:
             "variant": self._variant,
             "outage_until": self._outage_until,
             "share": self._share,
+            "frozen": sorted(self._frozen),
             "vanished": sorted(self._vanished),
             "all_time": _total(rows, "all_time"),
         }
@@ -184,6 +198,16 @@ class Feed:
 def _total(rows: Sequence[Row], column: str) -> float:
     total: float = sum(row["wagered"][column] for row in rows if isinstance(row["wagered"], dict))
     return total
+
+
+def _with_column_of(rows: Sequence[Row], earlier: Sequence[Row], column: str) -> list[Row]:
+    """The rows with one column as it was; who was not there then has nothing in it."""
+    then = {row["uid"]: row["wagered"][column] for row in earlier if isinstance(row["wagered"], dict)}
+    return [
+        {**row, "wagered": {**row["wagered"], column: then.get(row["uid"], 0)}}
+        for row in rows
+        if isinstance(row["wagered"], dict)
+    ]
 
 
 def _micro(amount: object) -> int:

@@ -147,6 +147,19 @@ def test_players_come_go_and_are_called_otherwise_when_told_so() -> None:
     assert len(rows(world)) == 64
 
 
+def test_a_column_stands_still_until_it_is_let_go() -> None:
+    world = world_at(GROWN + HOUR)
+    before = rows(world)[FIRST]
+    world.feed.freeze("this_week")
+    world.clock.advance(timedelta(minutes=1))
+    world.feed.play(FIRST, "5")
+    after = rows(world)[FIRST]
+    assert after["this_week"] == before["this_week"]
+    assert micro(after["all_time"]) - micro(before["all_time"]) == 5_000_000
+    world.feed.freeze()
+    assert micro(rows(world)[FIRST]["this_week"]) - micro(before["this_week"]) >= 5_000_000
+
+
 @pytest.mark.parametrize(
     ("shape", "begins"),
     [
@@ -225,13 +238,14 @@ def test_each_effect_spoils_the_answer_in_its_own_way() -> None:
 @pytest.mark.parametrize(
     ("path", "members", "said"),
     [
-        ("feed/fly", {}, "there is no act fly: appear, correct, outage, play"),
+        ("feed/fly", {}, "there is no act fly: appear, correct, freeze, outage, play"),
         ("feed/play", {"uid": "nobody", "amount": "1"}, "there is no player nobody"),
         ("feed/play", {"uid": FIRST, "amount": "1,5"}, "an amount is written like 12.34"),
         ("feed/play", {"uid": FIRST, "amount": "-1"}, "an amount is written like 12.34"),
         ("feed/play", {"uid": FIRST}, "play() missing 1 required positional argument"),
         ("feed/shape", {"name": "cube"}, "there is no shape cube: flat, array"),
         ("feed/variant", {"id": "x"}, "there is no variant x: canonical"),
+        ("feed/freeze", {"column": "yesterday"}, "there is no column yesterday: today, this_week"),
         ("feed/outage", {"until": "soon"}, "until is an instant"),
         ("feed/shrink", {"share": 2}, "a share lies in 0-1"),
         ("faults", {"effect": {"name": "explode"}}, "there is no effect explode: status, delay"),
