@@ -87,6 +87,13 @@ def test_a_word_that_is_not_understood_ends_with_64_and_the_nearest_known_one(wo
     assert told.err.startswith(said + "\n")
 
 
+def test_a_file_that_cannot_be_written_is_misuse(tmp_path: Path) -> None:
+    told = run("openapi", "--out", str(tmp_path))
+
+    assert (told.status, told.out) == (64, "")
+    assert f"{tmp_path} cannot be written: Is a directory [file_unwritable]\n" in told.err
+
+
 def test_misuse_is_a_problem_object_for_a_program() -> None:
     told = run("identity", "creat", "x", "--json")
 

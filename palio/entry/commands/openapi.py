@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from palio.entry.options import Misuse
+
 
 def openapi(
     *,
@@ -19,6 +21,9 @@ def openapi(
     document = description.describe(web.MODULES)
     if out is None:
         typer.echo(document.decode())
-    else:
+        return
+    try:
         out.write_bytes(document + b"\n")
-        typer.echo(f"Written to {out}.")
+    except OSError as failure:
+        raise Misuse("file_unwritable", f"{out} cannot be written: {failure.strerror}") from None
+    typer.echo(f"Written to {out}.")
