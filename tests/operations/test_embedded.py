@@ -88,8 +88,9 @@ def test_a_closed_parent_is_named_and_nothing_changes(home: Path) -> None:
     closed.chmod(0o700)
 
     assert f"may not enter {closed}: chmod o+x {closed}, or choose another PALIO_DATA" in refusal(home)
+    assert "may not enter" in refusal(home / "deeper/still")
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-    assert [path.name for path in home.iterdir()] == ["supervisor.lock"]
+    assert not home.exists()
 
 
 def test_a_taken_port_is_refused() -> None:

@@ -19,6 +19,11 @@ SERVERS = ("run", "wal-spool")
 LOCALE = ("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
+def nearest(home: Path) -> Path:
+    """The folder that is there already, on the way to one that is not."""
+    return next(folder for folder in home.absolute().parents if folder.is_dir())
+
+
 def make_home(home: Path) -> None:
     """Make the data directory if it is missing; as root, another account must be able to pass through."""
     if not home.exists():

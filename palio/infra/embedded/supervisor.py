@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pwd import struct_passwd
 
 import psycopg
 
@@ -118,6 +119,8 @@ class Supervisor:
                 self._options.give_up(f"the database is lost: {failure}")
 
     def _keep(self) -> None:
+        if not self._home.exists():
+            self._account_for(self._home, way_to=creation.nearest(self._home))  # refused before anything is made
         creation.make_home(self._home)
         self._home = self._home.resolve()
         lock = SupervisorLock(self._home)
@@ -152,7 +155,8 @@ class Supervisor:
         port = self._options.port or SOCKET_PORT
         cluster = Cluster(self._home, socket_folder(self._home, port), port)
         cluster.announcement.unlink(missing_ok=True)
-        runner = self._runner(cluster)
+        account = self._account_for(cluster.data, way_to=self._home)
+        runner = Runner(programs.find(self._home, account), account)
         creation.prepare(cluster, runner)
         is_open = self._options.port is not None
         creation.configure(cluster, runner, is_open=is_open, is_unsafe_fast=self._options.unsafe_fast)
@@ -169,15 +173,15 @@ class Supervisor:
         finally:
             watch.end()
 
-    def _runner(self, cluster: Cluster) -> Runner:
-        account = account_for(cluster.data, self._options.user)
-        if not can_enter(account, self._home):
-            closed = first_closed(account, self._home)
+    def _account_for(self, data: Path, *, way_to: Path) -> struct_passwd:
+        account = account_for(data, self._options.user)
+        if not can_enter(account, way_to):
+            closed = first_closed(account, way_to)
             raise CannotStartError(
                 f"{account.pw_name}, who runs the server, may not enter {closed}:"
                 f" chmod o+x {closed}, or choose another PALIO_DATA"
             )
-        return Runner(programs.find(self._home, account), account)
+        return account
 
 
 class _Watch:
