@@ -20,7 +20,7 @@ GRACE_S_MAX, REVIEW_H_MAX = 86_400, 336
 AMOUNT_MAX = 9_007_199_254_740_991
 NUMBER = re.compile(r"[0-9]{1,16}(\.[0-9]{1,12})?")
 PLACE = re.compile(r"[0-9]{1,4}")
-YEAR_LAST = 9998  # grace, review and whole months reckoned from a time must be times too
+YEAR_FIRST, YEAR_LAST = 2, 9998  # zones, grace, review and whole months reckoned from a time must be times too
 LINE_BREAKS = "\n\r\t"
 UNWRITABLE = {"Cc", "Cs"}  # control characters, and halves of characters that no encoding has
 CADENCES: Mapping[str, Cadence] = {
@@ -154,8 +154,8 @@ def _instant(value: object) -> datetime:
         instant = None
     if not isinstance(value, str) or instant is None or instant.tzinfo is None:
         raise ValueError("a time with its offset, like 2025-03-26T08:30:00Z")
-    if instant.year > YEAR_LAST:
-        raise ValueError(f"a time up to the year {YEAR_LAST}")
+    if not YEAR_FIRST <= instant.year <= YEAR_LAST:
+        raise ValueError(f"a time of the years {YEAR_FIRST} to {YEAR_LAST}")
     return instant
 
 
