@@ -16,7 +16,13 @@ Cell: TypeAlias = "str | int | bool | datetime | None"
 
 def tell(answer: object, *, as_json: bool, lines: Sequence[str]) -> None:
     """The answer of a command: one JSON value, or the lines that say the same to a person."""
-    typer.echo(json.dumps(plain(answer), indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+    typer.echo(json_of(answer, indent=1) if as_json else "\n".join(lines))
+
+
+def json_of(value: object, *, indent: int | None = None) -> str:
+    """The value as JSON for readers; half a character, which a word of the command line may hold, is escaped."""
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[Cell]], *, to_right: Collection[int] = ()) -> list[str]:

@@ -1,7 +1,6 @@
 """How a command of the terminal reaches the database, and how its refusals are told: text, or a problem object."""
 
 import asyncio
-import json as jsons
 import logging as levels
 import os
 import shutil
@@ -131,7 +130,7 @@ def _end(status: int, code: str, facts: Mapping[str, object], *, json: bool) -> 
     if json:
         facts = {name: fact for name, fact in facts.items() if name != "detail"}
         problem = {"type": f"/problems/{code}", "code": code, "detail": detail, "facts": facts}
-        typer.echo(jsons.dumps(printing.plain(problem), ensure_ascii=False))
+        typer.echo(printing.json_of(problem))
     else:
         typer.echo("\n  ".join(map(str, [f"{detail} [{code}]", *known])), err=True)
     raise SystemExit(status)
