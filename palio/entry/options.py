@@ -2,12 +2,15 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?")
 YEAR_LAST = 9998  # the month and the review that begin then must end at times that exist
+
+FILE_BYTES_MAX = (512 << 20) + 1  # a byte more than any feed may send: a device may have no end
 
 
 class Misuse(typer.BadParameter):
@@ -32,6 +35,15 @@ def instant(text: str) -> datetime:
 
 def _refuse(text: str) -> datetime:
     raise Misuse("time_invalid", f"{text!r} is no time: write it like 2026-03-20T12:00:00Z")
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file that an operator named, or as many as anybody could use."""
+    try:
+        with path.open("rb") as file:
+            return file.read(FILE_BYTES_MAX)
+    except OSError as failure:
+        raise Misuse("file_unreadable", f"{path} cannot be read: {failure.strerror or failure}") from None
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, refusals too.")]

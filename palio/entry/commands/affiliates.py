@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palio.entry.commands import feeds
-from palio.entry.options import AsJson, DryRun, Limit, Since, instant
+from palio.entry.options import AsJson, DryRun, Limit, Since, content, instant
 from palio.entry.printing import columns, decimal, moment, plain, tell
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ def ingest(
     from palio.entry import terminal
     from palio.kernel import clock
 
+    body = content(file)
+
     async def work(place: "Place") -> "Snapshot":
-        return await (_try_out if dry_run else _take_in)(place, file.read_bytes(), content_type, feed, at)
+        return await (_try_out if dry_run else _take_in)(place, body, content_type, feed, at)
 
     snapshot = terminal.run(work, json=as_json)
     head = ["This was a dry run; nothing was changed."] if dry_run else []

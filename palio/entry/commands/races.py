@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson, At, DryRun, Limit, Misuse
+from palio.entry.options import AsJson, At, DryRun, Limit, Misuse, content
 from palio.entry.printing import Cell, columns, decimal, record, tell
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _read(path: Path) -> "NewRace":
         return members
 
     try:
-        body = json.loads(path.read_bytes(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique)
+        body = json.loads(content(path), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError) as problem:
         raise races.SpecInvalid(field=path.name, expected=f"one JSON object: {problem}") from None
     return races.read_spec(body, read_rule=competitions.read_prize_rule)
@@ -226,12 +226,14 @@ def replay(
     from palio.entry import terminal
     from palio.kernel import clock
 
+    opens, closes = content(baseline), content(final)
+
     async def work(place: terminal.Place) -> replaying.Replayed:
         return await replaying.replay(
             place.database,
             place.storage,
-            baseline=baseline.read_bytes(),
-            final=final.read_bytes(),
+            baseline=opens,
+            final=closes,
             pool=pool,
             prize_rule=races.by_place(prizes.bps),
             now=clock.now(),
