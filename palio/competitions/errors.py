@@ -70,7 +70,7 @@ class NotInReview(Conflict):
 
 
 class ApprovalDue(Conflict):
-    """A pool of `pool` needs a second person; one may release up to `above` (competitions.pay_approval_above)."""
+    """`act` needs a second person: `because`. Ask somebody else to approve it."""
 
     code = "competitions.approval_due"
 
@@ -79,3 +79,51 @@ class PoolShort(Conflict):
     """The pool holds `pool`, but its fixed prizes promise `promised`: fund it first."""
 
     code = "competitions.pool_short"
+
+
+class NoSuchEntrant(NotFound):
+    """`entrant_id` takes no part in this competition."""
+
+    code = "competitions.no_such_entrant"
+
+
+class ReasonMissing(Invalid):
+    """Say why, in `low` to `high` characters: the reason stays with the act."""
+
+    code = "competitions.reason_missing"
+
+
+class AdjustmentInvalid(Invalid):
+    """An adjustment of `delta` cannot be made: it must not be 0, nor more than `limit` either way."""
+
+    code = "competitions.adjustment_invalid"
+
+
+class Paying(Conflict):
+    """It is too late for this: prizes are being paid or were paid (`status`). What is wrong is put right by hand."""
+
+    code = "competitions.paying"
+
+
+class NotRunning(Conflict):
+    """This can be done from the start until the prizes are paid; this competition is `status`."""
+
+    code = "competitions.not_running"
+
+
+class Cancelled(Conflict):
+    """It has been cancelled, and everything was given back: `reason`."""
+
+    code = "competitions.cancelled"
+
+
+class NotExtendable(Conflict):
+    """The end can be moved until it comes; this competition is `status`."""
+
+    code = "competitions.not_extendable"
+
+
+class EndsEarlier(Invalid):
+    """It ends at `ends_at`: an end can only be moved to a later time."""
+
+    code = "competitions.ends_earlier"

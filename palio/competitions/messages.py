@@ -39,6 +39,14 @@ class CompetitionCompleted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CompetitionCancelled(Event):
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RewardPaid(Event):
     competition: UUID
     entrant: int

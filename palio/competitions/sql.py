@@ -9,6 +9,7 @@ from palio.competitions.types import (
     Admission,
     Competition,
     CompetitionId,
+    Contribution,
     Counts,
     EntrantId,
     Entrants,
@@ -620,3 +621,136 @@ async def sum_corrections(tx: Tx, list_id: ListId, entrant_ids: Sequence[Entrant
         where r.list_id = %s and r.entrant_id = any(%s) and r.kind = 'correction' group by r.entrant_id, e.ref""",
         *(list_id, list(entrant_ids)),
     )
+
+
+async def update_participant(
+    tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, *, state: str, reason: str, by: UUID | None
+) -> None:
+    """Whether an entrant takes part, and who decided so."""
+    await db.run(
+        tx,
+        """
+        update competitions.participants set state = %s, reason = %s, decided_by = %s
+        where competition_id = %s and entrant_id = %s""",
+        *(state, reason, by, competition_id, entrant_id),
+    )
+
+
+async def has_receipt(tx: Tx, list_id: ListId, entrant_id: EntrantId, key: str) -> bool:
+    """Whether a change of that key counts already, whenever it happened."""
+    return bool(
+        await db.value(
+            tx,
+            "select exists (select from competitions.receipts where list_id = %s and entrant_id = %s and key = %s)",
+            *(list_id, entrant_id, key),
+        )
+    )
+
+
+async def sum_adjustments(tx: Tx, list_id: ListId) -> list[Score]:
+    """By how much staff changed scores, for every entrant of a list whom they touched."""
+    return await db.rows(
+        tx,
+        Score,
+        """
+        select r.entrant_id, e.ref, sum(r.delta)::bigint as score
+        from competitions.receipts r join competitions.entrants e on e.id = r.entrant_id
+        where r.list_id = %s and r.kind = 'adjust' group by r.entrant_id, e.ref""",
+        list_id,
+    )
+
+
+async def sum_adjusted_by(tx: Tx, list_id: ListId, by: UUID | None, since: datetime) -> int:
+    """How much one person adjusted since an instant, upwards and downwards together."""
+    return int(
+        await db.value(
+            tx,
+            """
+            select coalesce(sum(abs(delta)), 0)::bigint from competitions.receipts
+            where list_id = %s and kind = 'adjust' and created_at > %s
+              and (facts ->> 'by') is not distinct from %s::text""",
+            *(list_id, since, None if by is None else str(by)),
+        )
+    )
+
+
+async def has_reward(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> bool:
+    """Whether an entrant holds a prize."""
+    return bool(
+        await db.value(
+            tx,
+            "select exists (select from competitions.rewards where competition_id = %s and entrant_id = %s)",
+            *(competition_id, entrant_id),
+        )
+    )
+
+
+async def list_disqualified(tx: Tx, competition_id: CompetitionId) -> list[EntrantId]:
+    """Those who were taken out by staff."""
+    found: list[EntrantId] = await db.column(
+        tx,
+        "select entrant_id from competitions.participants where competition_id = %s and state = 'disqualified'",
+        competition_id,
+    )
+    return found
+
+
+async def delete_allocation(tx: Tx, competition: Competition) -> None:
+    """Take back standings and prizes of which nothing has been paid, so that they can be written anew."""
+    await db.run(tx, "delete from competitions.rewards where competition_id = %s", competition.id)
+    await db.run(tx, "delete from competitions.undistributed where competition_id = %s", competition.id)
+    await db.run(tx, "delete from competitions.standings where list_id = %s", competition.list_id)
+
+
+async def update_standings_hash(tx: Tx, competition_id: CompetitionId, digest: bytes, now: datetime) -> None:
+    """The digest of standings that were written anew."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set standings_hash = %s, updated_at = %s, version = version + 1
+        where id = %s""",
+        *(digest, now, competition_id),
+    )
+
+
+async def update_ends_at(tx: Tx, competition: Competition, ends_at: datetime, now: datetime) -> None:
+    """A later end, of the competition and of its list."""
+    await db.run(
+        tx,
+        "update competitions.competitions set ends_at = %s, updated_at = %s, version = version + 1 where id = %s",
+        *(ends_at, now, competition.id),
+    )
+    await db.run(tx, "update competitions.lists set ends_at = %s where id = %s", ends_at, competition.list_id)
+
+
+async def lock_contributions(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Contribution]:
+    """What is still in the pool of somebody, in the order of their ids."""
+    return await db.rows(
+        tx,
+        Contribution,
+        """
+        select id, source, asset, to_pool, to_treasury, payer_id, from_address from competitions.contributions
+        where competition_id = %s and taken_back = 0 order by id limit %s for update""",
+        *(competition_id, limit),
+    )
+
+
+async def update_taken_back(tx: Tx, contribution_ids: Sequence[UUID]) -> None:
+    """The whole of these contributions went back."""
+    await db.run(
+        tx,
+        "update competitions.contributions set taken_back = amount where id = any(%s)",
+        list(contribution_ids),
+    )
+
+
+async def update_cancelled(tx: Tx, competition_id: CompetitionId, reason: str, now: datetime) -> None:
+    """It is off, and so are the prizes that were worked out."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set status = 'cancelled', phase = null, cancel_reason = %s, updated_at = %s,
+          version = version + 1 where id = %s""",
+        *(reason, now, competition_id),
+    )
+    await db.run(tx, "update competitions.rewards set status = 'void' where competition_id = %s", competition_id)

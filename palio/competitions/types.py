@@ -199,7 +199,7 @@ class Submission:
     delta: int
     key: str
     happened_at: datetime
-    kind: Literal["score", "correction"] = "score"
+    kind: Literal["score", "correction", "adjust"] = "score"
     facts: Mapping[str, object] | None = None
 
 
@@ -263,6 +263,23 @@ class Participant:
     def owner_id(self) -> UserId | None:
         """Whose private rows his receipts are: those of players and teams repeat public boards."""
         return self.user_id if self.kind == "user" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What somebody put into a pool, as far as it is still there; units of the asset."""
+
+    id: UUID
+    source: str
+    asset: str
+    to_pool: int
+    to_treasury: int
+    payer_id: UserId | None
+    from_address: str
+
+    @property
+    def amount(self) -> int:
+        return self.to_pool + self.to_treasury
 
 
 class Scored(NamedTuple):

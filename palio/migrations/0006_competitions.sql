@@ -160,6 +160,7 @@ create table competitions.receipts (
   created_at timestamptz not null,
   primary key (list_id, entrant_id, key, happened_at)) partition by range (happened_at);
 create index on competitions.receipts (list_id, tx_id);
+create index on competitions.receipts (list_id, entrant_id) where kind = 'adjust';
 create table competitions.receipts_default partition of competitions.receipts default;
 insert into infra.partition_parents (parent, period, bound) values ('competitions.receipts', 'month', 'instant');
 
@@ -264,4 +265,6 @@ grant select, insert, update on competitions.boards, competitions.lists, competi
   competitions.entrants, competitions.participants, competitions.scores, competitions.contributions,
   competitions.rewards, competitions.undistributed to palio_app;
 grant select, insert on competitions.receipts, competitions.standings, competitions.archives to palio_app;
+-- A decision of staff during the review writes standings and prizes anew; nothing of them has been paid by then.
+grant delete on competitions.standings, competitions.rewards, competitions.undistributed to palio_app;
 grant usage on all sequences in schema competitions to palio_app;

@@ -6,11 +6,34 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from palio.competitions.errors import NotDraft, StartsInPast, WindowInvalid
-from palio.competitions.types import SCORE_MAX, Competition, CompetitionId, Gate, NewCompetition, Refused, Submission
+from palio.competitions.errors import (
+    ApprovalDue,
+    Cancelled,
+    EndsEarlier,
+    NotDraft,
+    NotExtendable,
+    NotRunning,
+    Paying,
+    ReasonMissing,
+    StartsInPast,
+    WindowInvalid,
+)
+from palio.competitions.types import (
+    SCORE_MAX,
+    Competition,
+    CompetitionId,
+    Contribution,
+    Gate,
+    NewCompetition,
+    Refused,
+    Submission,
+)
+from palio.kernel.ids import Actor, UserId
 
 AHEAD_MAX = timedelta(minutes=5)
 REWARDS_AT_ONCE_MAX = 100_000
+REASON_MIN, REASON_MAX = 5, 500
+INSTANT = timedelta(microseconds=1)
 FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when its last score is in
 
 
@@ -114,3 +137,52 @@ def month_of(competition: Competition) -> tuple[int, int]:
     """Year and month of the archive: those in which it began, in its own time zone."""
     started = competition.starts_at.astimezone(ZoneInfo(competition.tz))
     return started.year, started.month
+
+
+def checked_reason(reason: str) -> str:
+    """The reason of an act of staff, trimmed. Refuses with ReasonMissing."""
+    trimmed = reason.strip()
+    if not REASON_MIN <= len(trimmed) <= REASON_MAX:
+        raise ReasonMissing(low=REASON_MIN, high=REASON_MAX)
+    return trimmed
+
+
+def require_second(actor: Actor, approved_by: UserId | None, *, act: str, because: str) -> None:
+    """Accept an act that somebody else has approved. Refuses with ApprovalDue."""
+    if approved_by is None or approved_by == actor.user_id:
+        raise ApprovalDue(act=act, because=because)
+
+
+def check_not_paying(competition: Competition) -> None:
+    """Accept what nothing has been paid of. Refuses with Cancelled, Paying."""
+    if competition.status == "cancelled":
+        raise Cancelled(reason=competition.cancel_reason)
+    if competition.phase == "paying" or competition.status in ("completed", "archived"):
+        raise Paying(status=competition.status)
+
+
+def check_correctable(competition: Competition) -> None:
+    """Accept what has begun and is not paid yet. Refuses with Cancelled, Paying, NotRunning."""
+    check_not_paying(competition)
+    if competition.status not in ("live", "settling"):
+        raise NotRunning(status=competition.status)
+
+
+def check_extending(competition: Competition, ends_at: datetime, now: datetime) -> None:
+    """Accept a later end of what has not ended. Refuses with NotExtendable, EndsEarlier."""
+    if competition.status not in ("draft", "upcoming", "live") or now >= competition.ends_at:
+        raise NotExtendable(status=competition.status)
+    if ends_at <= competition.ends_at:
+        raise EndsEarlier(ends_at=competition.ends_at.isoformat())
+
+
+def decided_at(competition: Competition, now: datetime) -> datetime:
+    """When a decision of staff counts as made: inside the window, so that it stands beside the scores it changes."""
+    return min(max(now, competition.starts_at), competition.ends_at - INSTANT)
+
+
+def refund_address(contribution: Contribution) -> str:
+    """Where a contribution goes back to: payments into the wallet of their payer, the rest where it came from."""
+    if contribution.source in ("user_payment", "entry_fee") and contribution.payer_id:
+        return f"user:{contribution.payer_id}:main"
+    return contribution.from_address

@@ -1,6 +1,7 @@
 """What others may know: headers, boards, standings, prize lists."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition
@@ -17,6 +18,7 @@ from palio.competitions.types import (
     Standing,
 )
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 
 ROWS_MAX = 100_000
 REWARDS_MAX = 100_000
@@ -133,3 +135,20 @@ async def corrections(
     competition = await get(tx, competition_id=competition_id)
     lowered = await sql.sum_corrections(tx, competition.list_id, entrant_ids)
     return {score.entrant_id: score.score for score in lowered}
+
+
+async def adjustments(tx: Tx, *, competition_id: CompetitionId) -> Mapping[EntrantId, int]:
+    """By how much staff changed scores, for whom they did. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    return {found.entrant_id: found.score for found in await sql.sum_adjustments(tx, competition.list_id)}
+
+
+async def adjusted_by(tx: Tx, *, competition_id: CompetitionId, user_id: UserId | None, since: datetime) -> int:
+    """How much one person adjusted since an instant, upwards and downwards together. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    return await sql.sum_adjusted_by(tx, competition.list_id, user_id, since)
+
+
+async def disqualified(tx: Tx, *, competition_id: CompetitionId) -> set[EntrantId]:
+    """Those whom staff took out."""
+    return set(await sql.list_disqualified(tx, competition_id))

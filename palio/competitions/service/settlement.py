@@ -7,7 +7,7 @@ import structlog
 
 from palio import ledger
 from palio.competitions import sql
-from palio.competitions.errors import ApprovalDue, NotCollecting, NotInReview
+from palio.competitions.errors import NotCollecting, NotInReview
 from palio.competitions.messages import CompetitionCompleted, CompetitionFrozen, RewardPaid, RewardUnclaimed
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service.lifecycle import close, lock
@@ -22,7 +22,7 @@ from palio.competitions.types import (
 )
 from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor
+from palio.kernel.ids import Actor, UserId
 
 PAID_PER_STEP_MAX = 10_000
 
@@ -110,17 +110,42 @@ async def settle(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> boo
     return False
 
 
-async def release(tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason: str, now: datetime) -> None:
+async def recount(tx: Tx, *, competition: Competition, now: datetime) -> tuple[str, str]:
+    """Write standings and prizes of a review anew after a decision of staff; answers the old and the new digest.
+
+    The header is locked by the caller, and nothing has been paid.
+    """
+    await sql.delete_allocation(tx, competition)
+    await sql.insert_standings(tx, competition.id)
+    digest = await sql.hash_standings(tx, competition.list_id)
+    won = await _allocate(tx, competition, competition.pool_final or 0)
+    pending = [Settled(prize, "pending") for prize in won]
+    await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
+    await sql.update_standings_hash(tx, competition.id, digest, now)
+    return (competition.standings_hash or b"").hex(), digest.hex()
+
+
+async def release(
+    tx: Tx,
+    *,
+    competition_id: CompetitionId,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    approved_by: UserId | None = None,
+) -> None:
     """Let a member of staff end the review, whatever was odd; the payment follows at the next step.
 
-    Refuses with NoSuchCompetition, NotInReview, ApprovalDue.
+    A large pool needs a second person. Refuses with NoSuchCompetition, ReasonMissing, NotInReview, ApprovalDue.
     """
+    reason = lifecycle.checked_reason(reason)
     competition = await lock(tx, competition_id=competition_id)
     if competition.phase != "review":
         raise NotInReview(status=competition.status, phase=competition.phase)
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     if lifecycle.needs_approval(competition, above):
-        raise ApprovalDue(pool=competition.pool_final, above=above)
+        because = f"the pool of {competition.pool_final} is above {above} (competitions.pay_approval_above)"
+        lifecycle.require_second(actor, approved_by, act="the payment", because=because)
     await _release(tx, competition, now)
     await audit.record(
         tx,
@@ -128,7 +153,7 @@ async def release(tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason
         action="competition.release",
         entity_type="competition",
         entity_id=str(competition_id),
-        changes={"phase": ("review", "paying")},
+        changes={"phase": ("review", "paying"), "approved_by": (None, approved_by)},
         reason=reason,
     )
 

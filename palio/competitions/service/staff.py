@@ -1,0 +1,240 @@
+"""What staff may do to a competition that has been announced; every act is audited, nothing paid is touched."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from palio import ledger
+from palio.competitions import sql
+from palio.competitions.errors import AdjustmentInvalid, NoSuchEntrant
+from palio.competitions.messages import CompetitionCancelled
+from palio.competitions.rules import lifecycle
+from palio.competitions.service.lifecycle import lock
+from palio.competitions.service.settlement import recount
+from palio.competitions.types import (
+    SCORE_MAX,
+    Competition,
+    CompetitionId,
+    Contribution,
+    EntrantId,
+    Participant,
+    StateChange,
+    Submission,
+)
+from palio.infra import audit, outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor, UserId, new_id
+
+REFUNDS_MAX = 10_000
+
+
+async def adjust_score(
+    tx: Tx,
+    *,
+    adjustment_id: UUID,
+    competition_id: CompetitionId,
+    entrant_id: EntrantId,
+    delta: int,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    undoes: UUID | None = None,
+) -> bool:
+    """Add to a score or take from it; `reason` is public. The caller chose the id: a repeat is False, changes nothing.
+
+    During the review standings and prizes are written anew. Refuses with NoSuchCompetition, NoSuchEntrant,
+    ReasonMissing, AdjustmentInvalid, NotRunning, Cancelled, Paying.
+    """
+    reason = lifecycle.checked_reason(reason)
+    if not 0 < abs(delta) <= SCORE_MAX:
+        raise AdjustmentInvalid(delta=delta, limit=SCORE_MAX)
+    competition, participant = await _find(tx, competition_id, entrant_id)
+    lifecycle.check_correctable(competition)
+    key = f"adjust:{adjustment_id}"
+    if await sql.has_receipt(tx, competition.list_id, entrant_id, key):
+        return False
+    facts = {
+        "reason": reason,
+        "by": str(actor.user_id) if actor.user_id else None,
+        "undoes": str(undoes) if undoes else None,
+    }
+    happened_at = lifecycle.decided_at(competition, now)
+    item = Submission(competition_id, entrant_id, delta, key, happened_at, "adjust", facts)
+    await sql.insert_receipts(tx, [(competition.list_id, participant.owner_id, item)], now)
+    changes = {"entrant": (None, entrant_id), "delta": (None, delta), **await _recounted(tx, competition, now)}
+    await _record(tx, competition, actor, "competition.adjust", reason, changes)
+    return True
+
+
+async def disqualify(
+    tx: Tx,
+    *,
+    competition_id: CompetitionId,
+    entrant_id: EntrantId,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    approved_by: UserId | None = None,
+) -> None:
+    """Take an entrant out for good; he is told the reason, his score stays. A repeat changes nothing.
+
+    After the end whoever holds a prize is taken out by two people. Refuses with NoSuchCompetition, NoSuchEntrant,
+    ReasonMissing, NotRunning, Cancelled, Paying, ApprovalDue.
+    """
+    reason = lifecycle.checked_reason(reason)
+    competition, participant = await _find(tx, competition_id, entrant_id)
+    lifecycle.check_correctable(competition)
+    if participant.state == "disqualified":
+        return
+    if competition.phase == "review" and await sql.has_reward(tx, competition_id, entrant_id):
+        because = "it changes a paid place after the end"
+        lifecycle.require_second(actor, approved_by, act="a disqualification", because=because)
+    await _decide(tx, competition, participant, "disqualified", actor, reason, now, approved_by)
+
+
+async def reinstate(
+    tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, actor: Actor, reason: str, now: datetime
+) -> None:
+    """Let a disqualified entrant back in with the score he had. A repeat changes nothing.
+
+    Refuses with NoSuchCompetition, NoSuchEntrant, ReasonMissing, NotRunning, Cancelled, Paying.
+    """
+    reason = lifecycle.checked_reason(reason)
+    competition, participant = await _find(tx, competition_id, entrant_id)
+    lifecycle.check_correctable(competition)
+    if participant.state == "disqualified":
+        await _decide(tx, competition, participant, "active", actor, reason, now, None)
+
+
+async def extend(
+    tx: Tx, *, competition_id: CompetitionId, ends_at: datetime, actor: Actor, reason: str, now: datetime
+) -> Competition:
+    """Move the end to a later time. Refuses with NoSuchCompetition, ReasonMissing, NotExtendable, EndsEarlier."""
+    reason = lifecycle.checked_reason(reason)
+    competition = await lock(tx, competition_id=competition_id)
+    lifecycle.check_extending(competition, ends_at, now)
+    await sql.update_ends_at(tx, competition, ends_at, now)
+    changes = {"ends_at": (competition.ends_at, ends_at)}
+    await _record(tx, competition, actor, "competition.extend", reason, changes)
+    return await lock(tx, competition_id=competition_id)
+
+
+async def cancel(
+    tx: Tx,
+    *,
+    competition_id: CompetitionId,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    approved_by: UserId | None = None,
+) -> Competition:
+    """Call it off before anything is paid; `reason` is public. Everybody gets back exactly what he put into the pool.
+
+    What has begun and has a pool is cancelled by two people. Refuses with NoSuchCompetition, ReasonMissing, Cancelled,
+    Paying, ApprovalDue. Raises RuntimeError if the pool does not hold what was put into it.
+    """
+    reason = lifecycle.checked_reason(reason)
+    competition = await lock(tx, competition_id=competition_id)
+    lifecycle.check_not_paying(competition)
+    if competition.status in ("live", "settling") and await _pool(tx, competition):
+        because = "it has begun and has a pool"
+        lifecycle.require_second(actor, approved_by, act="the cancellation", because=because)
+    while contributions := await sql.lock_contributions(tx, competition_id, REFUNDS_MAX):
+        await _refund(tx, competition, contributions, now)
+    if left := await _pool(tx, competition):
+        raise RuntimeError(f"{left} units are left in the pool of {competition_id} after all refunds")
+    await sql.update_cancelled(tx, competition_id, reason, now)
+    await outbox.send(tx, CompetitionCancelled(*lifecycle.told(competition)))
+    changes = {"status": (competition.status, "cancelled"), "approved_by": (None, approved_by)}
+    await _record(tx, competition, actor, "competition.cancel", reason, changes)
+    return await lock(tx, competition_id=competition_id)
+
+
+async def _find(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> tuple[Competition, Participant]:
+    competition = await lock(tx, competition_id=competition_id)
+    found = await sql.list_participants(tx, [(competition_id, entrant_id)])
+    if not found:
+        raise NoSuchEntrant(entrant_id=entrant_id)
+    return competition, found[0]
+
+
+async def _decide(
+    tx: Tx,
+    competition: Competition,
+    participant: Participant,
+    state: str,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    approved_by: UserId | None,
+) -> None:
+    entrant_id = participant.entrant_id
+    await sql.update_participant(tx, competition.id, entrant_id, state=state, reason=reason, by=actor.user_id)
+    change = StateChange(
+        competition.id,
+        entrant_id,
+        "out" if state == "disqualified" else "in",
+        key=f"{state}:{new_id()}",
+        happened_at=lifecycle.decided_at(competition, now),
+        reason=reason,
+    )
+    await sql.insert_state_receipts(tx, [(competition.list_id, participant.owner_id, change)], now)
+    changes = {
+        "entrant": (None, entrant_id),
+        "state": (participant.state, state),
+        "approved_by": (None, approved_by),
+        **await _recounted(tx, competition, now),
+    }
+    action = "competition.disqualify" if state == "disqualified" else "competition.reinstate"
+    await _record(tx, competition, actor, action, reason, changes)
+
+
+async def _recounted(tx: Tx, competition: Competition, now: datetime) -> dict[str, tuple[object, object]]:
+    """Standings and prizes anew where they are frozen, and what the audit says of it."""
+    if competition.phase != "review":
+        return {}
+    return {"standings": await recount(tx, competition=competition, now=now)}
+
+
+async def _refund(tx: Tx, competition: Competition, contributions: list[Contribution], now: datetime) -> None:
+    posts = [
+        ledger.Post(
+            f"comp:{competition.id}:refund:{found.id}",
+            "competitions.refund",
+            tuple(
+                (address, found.asset, amount)
+                for address, amount in (
+                    (competition.pool_address, -found.to_pool),
+                    ("treasury:main", -found.to_treasury),
+                    (lifecycle.refund_address(found), found.amount),
+                )
+                if amount
+            ),
+        )
+        for found in contributions
+    ]
+    await ledger.post_many(tx, posts, now=now, mode="all")
+    await sql.update_taken_back(tx, [found.id for found in contributions])
+
+
+async def _pool(tx: Tx, competition: Competition) -> int:
+    return await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
+
+
+async def _record(
+    tx: Tx,
+    competition: Competition,
+    actor: Actor,
+    action: str,
+    reason: str,
+    changes: Mapping[str, tuple[object, object]],
+) -> None:
+    await audit.record(
+        tx,
+        actor=actor,
+        action=action,
+        entity_type="competition",
+        entity_id=str(competition.id),
+        changes=changes,
+        reason=reason,
+    )

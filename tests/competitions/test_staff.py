@@ -1,0 +1,255 @@
+"""What staff may do: add to scores, take somebody out, move an end, call it off. Nothing that was paid is touched."""
+
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from palio import competitions, ledger
+from palio.competitions.types import CompetitionId, EntrantId
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from tests.factories.competitions import HOUR, enter, live, new, score
+
+STAFF = Actor("staff", UserId(new_id()), RequestId(new_id()))
+SECOND = UserId(new_id())
+WHY = "the provider booked it twice"
+
+
+async def adjust(tx: Tx, competition_id: CompetitionId, entrant: EntrantId, delta: int, now: datetime) -> UUID:
+    adjustment_id = new_id()
+    assert await competitions.adjust_score(
+        tx,
+        adjustment_id=adjustment_id,
+        competition_id=competition_id,
+        entrant_id=entrant,
+        delta=delta,
+        actor=STAFF,
+        reason=WHY,
+        now=now,
+    )
+    return adjustment_id
+
+
+async def ranking(tx: Tx, competition_id: CompetitionId) -> list[tuple[int, int, int]]:
+    """Entrant, score and prize in ranking order."""
+    board = await competitions.top(tx, competition_id=competition_id, limit=10)
+    return [(row.standing.entrant_id, row.standing.score, row.prize) for row in board.rows]
+
+
+async def in_review(tx: Tx, noon: datetime, *, linked: bool = True) -> tuple[CompetitionId, list[EntrantId]]:
+    """Three entrants with 30, 20 and 10, frozen at five o'clock."""
+    competition_id = await live(tx, noon, review_h=24)
+    entrants = await enter(tx, competition_id, 3, noon, linked=linked)
+    await score(tx, competition_id, entrants, [30, 20, 10], noon)
+    for _ in range(2):
+        await competitions.settle(tx, competition_id=competition_id, now=noon + 5 * HOUR)
+    return competition_id, entrants
+
+
+async def test_an_adjustment_counts_once_and_its_opposite_undoes_it(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    first, second = await enter(tx, competition_id, 2, noon)
+    await score(tx, competition_id, [first, second], [30, 20], noon)
+    given = await adjust(tx, competition_id, second, 15, noon + HOUR)
+    again = await competitions.adjust_score(
+        tx,
+        adjustment_id=given,
+        competition_id=competition_id,
+        entrant_id=second,
+        delta=15,
+        actor=STAFF,
+        reason=WHY,
+        now=noon + 2 * HOUR,
+    )
+    assert not again
+    assert await ranking(tx, competition_id) == [(second, 35, 5000), (first, 30, 3000)]
+    assert await competitions.adjustments(tx, competition_id=competition_id) == {second: 15}
+
+    await adjust(tx, competition_id, second, -15, noon + HOUR)
+    assert await ranking(tx, competition_id) == [(first, 30, 5000), (second, 20, 3000)]
+    counted = await competitions.adjusted_by(tx, competition_id=competition_id, user_id=STAFF.user_id, since=noon)
+    assert counted == 30
+
+
+@pytest.mark.parametrize(
+    ("delta", "reason", "refusal"),
+    [
+        (0, WHY, competitions.AdjustmentInvalid),
+        (10**16, WHY, competitions.AdjustmentInvalid),
+        (5, "  no ", competitions.ReasonMissing),
+    ],
+)
+async def test_an_adjustment_of_nothing_or_without_a_reason_is_refused(
+    tx: Tx, noon: datetime, delta: int, reason: str, refusal: type[Exception]
+) -> None:
+    competition_id = await live(tx, noon)
+    (entrant,) = await enter(tx, competition_id, 1, noon)
+    with pytest.raises(refusal):
+        await competitions.adjust_score(
+            tx,
+            adjustment_id=new_id(),
+            competition_id=competition_id,
+            entrant_id=entrant,
+            delta=delta,
+            actor=STAFF,
+            reason=reason,
+            now=noon,
+        )
+    assert await competitions.adjustments(tx, competition_id=competition_id) == {}
+
+
+async def test_during_the_review_standings_and_prizes_are_written_anew(tx: Tx, noon: datetime) -> None:
+    competition_id, (first, second, third) = await in_review(tx, noon)
+    before = (await competitions.get(tx, competition_id=competition_id)).standings_hash or b""
+    await adjust(tx, competition_id, third, 25, noon + 6 * HOUR)
+    assert await ranking(tx, competition_id) == [(third, 35, 5000), (first, 30, 3000), (second, 20, 2000)]
+    after = (await competitions.get(tx, competition_id=competition_id)).standings_hash or b""
+    statement = "select changes -> 'standings' from infra.audit_rows where entity_id = %s and action = %s"
+    told = await db.value(tx, statement, str(competition_id), "competition.adjust")
+    assert told == [before.hex(), after.hex()]
+    for _ in range(3):
+        await competitions.settle(tx, competition_id=competition_id, now=noon + 29 * HOUR)
+    rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [(reward.entrant_id, reward.amount, reward.status) for reward in rewards] == [
+        (third, 5000, "paid"),
+        (first, 3000, "paid"),
+        (second, 2000, "paid"),
+    ]
+
+
+async def test_who_is_taken_out_in_the_review_needs_two_people_and_everybody_moves_up(tx: Tx, noon: datetime) -> None:
+    competition_id, (first, second, third) = await in_review(tx, noon)
+    act = {"competition_id": competition_id, "entrant_id": first, "actor": STAFF, "reason": WHY}
+    for nobody in (None, STAFF.user_id):
+        with pytest.raises(competitions.ApprovalDue):
+            await competitions.disqualify(tx, **act, now=noon + 6 * HOUR, approved_by=nobody)
+    assert len(await ranking(tx, competition_id)) == 3
+
+    await competitions.disqualify(tx, **act, now=noon + 6 * HOUR, approved_by=SECOND)
+    assert await ranking(tx, competition_id) == [(second, 20, 5000), (third, 10, 3000)]
+    assert await competitions.disqualified(tx, competition_id=competition_id) == {first}
+    await competitions.reinstate(tx, **act, now=noon + 7 * HOUR)
+    assert await ranking(tx, competition_id) == [(first, 30, 5000), (second, 20, 3000), (third, 10, 2000)]
+    assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 10_000
+
+
+async def test_while_it_runs_one_person_takes_somebody_out_and_lets_him_in_again(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    first, second = await enter(tx, competition_id, 2, noon)
+    await score(tx, competition_id, [first, second], [30, 20], noon)
+    act = {"competition_id": competition_id, "entrant_id": first, "actor": STAFF, "reason": WHY, "now": noon + HOUR}
+    for _ in range(2):
+        await competitions.disqualify(tx, **act)
+    assert await ranking(tx, competition_id) == [(second, 20, 5000)]
+    for _ in range(2):
+        await competitions.reinstate(tx, **act)
+    assert await ranking(tx, competition_id) == [(first, 30, 5000), (second, 20, 3000)]
+    with pytest.raises(competitions.NoSuchEntrant):
+        await competitions.disqualify(tx, **{**act, "entrant_id": EntrantId(2**40)})
+
+
+async def test_nothing_is_changed_once_it_is_paid(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    (entrant,) = await enter(tx, competition_id, 1, noon)
+    await score(tx, competition_id, [entrant], [5], noon)
+    for _ in range(2):
+        await competitions.settle(tx, competition_id=competition_id, now=noon + 6 * HOUR)
+    now = noon + 7 * HOUR
+    with pytest.raises(competitions.Paying):
+        await adjust(tx, competition_id, entrant, 5, now)
+    with pytest.raises(competitions.Paying):
+        await competitions.disqualify(
+            tx, competition_id=competition_id, entrant_id=entrant, actor=STAFF, reason=WHY, now=now
+        )
+    with pytest.raises(competitions.Paying):
+        await competitions.cancel(tx, competition_id=competition_id, actor=STAFF, reason=WHY, now=now)
+
+
+async def test_nothing_is_adjusted_before_it_begins(tx: Tx, noon: datetime) -> None:
+    competition_id = await competitions.create(tx, new=new(noon + HOUR), created_by=None, now=noon)
+    (entrant,) = await enter(tx, competition_id, 1, noon)
+    with pytest.raises(competitions.NotRunning):
+        await adjust(tx, competition_id, entrant, 5, noon)
+
+
+async def test_an_end_moves_only_to_later_and_only_until_it_comes(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    act = {"competition_id": competition_id, "actor": STAFF, "reason": WHY}
+    with pytest.raises(competitions.EndsEarlier):
+        await competitions.extend(tx, **act, ends_at=noon + 4 * HOUR, now=noon + HOUR)
+    moved = await competitions.extend(tx, **act, ends_at=noon + 8 * HOUR, now=noon + HOUR)
+    assert (moved.ends_at, moved.terms_hash) == (noon + 8 * HOUR, moved.terms_hash)
+    assert not await competitions.settle(tx, competition_id=competition_id, now=noon + 6 * HOUR)
+    with pytest.raises(competitions.NotExtendable):
+        await competitions.extend(tx, **act, ends_at=noon + 9 * HOUR, now=noon + 8 * HOUR)
+
+
+async def contributed(tx: Tx, competition_id: CompetitionId, source: str, amount: int, treasury: int) -> str:
+    """Put something into the pool as the door of that source will; answers where it came from."""
+    payer = UserId(new_id()) if source in ("user_payment", "entry_fee") else None
+    origin = f"user:{payer}:main" if payer else "house:prizes"
+    now = datetime.fromisoformat("2026-03-20T12:30:00Z")
+    if payer:
+        legs = (("house:prizes", "USD", -amount), (origin, "USD", amount))
+        await ledger.post(tx, ledger.Post(f"test:{payer}", "ledger.adjustment", legs), now=now)
+    key, legs = f"test:{new_id()}", ((origin, "USD", -amount), (f"pool:{competition_id}", "USD", amount - treasury))
+    if treasury:
+        legs = (*legs, ("treasury:main", "USD", treasury))
+    posted = await ledger.post(tx, ledger.Post(key, "competitions.contribution", legs), now=now)
+    await db.run(
+        tx,
+        """
+        insert into competitions.contributions (id, competition_id, source, asset, amount, to_pool, to_treasury,
+          payer_id, from_address, key, transfer_id, at)
+        values (%s, %s, %s, 'USD', %s, %s, %s, %s, 'house:prizes', %s, %s, %s)""",
+        *(new_id(), competition_id, source, amount, amount - treasury, treasury),
+        *(payer, key, posted.transfer_id, now),
+    )
+    return origin
+
+
+async def test_a_cancellation_gives_back_exactly_what_each_source_put_in(tx: Tx, noon: datetime) -> None:
+    """Three payments of 100 with 10 to the treasury, 500 by the house, a fee of 50; the second time is refused."""
+    accounts = ("house:prizes", "treasury:main")
+    before = [await ledger.balance(tx, address=address, asset="USD") for address in accounts]
+    competition_id = await live(tx, noon, guaranteed_pool=500)
+    payers = [await contributed(tx, competition_id, "user_payment", 100, 10) for _ in range(3)]
+    payers.append(await contributed(tx, competition_id, "entry_fee", 50, 5))
+    act = {"competition_id": competition_id, "actor": STAFF, "reason": "the feed is gone", "now": noon + HOUR}
+    with pytest.raises(competitions.ApprovalDue):
+        await competitions.cancel(tx, **act)
+    assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 815
+
+    cancelled = await competitions.cancel(tx, **act, approved_by=SECOND)
+    assert (cancelled.status, cancelled.cancel_reason) == ("cancelled", "the feed is gone")
+    assert [await ledger.balance(tx, address=payer, asset="USD") for payer in payers] == [100, 100, 100, 50]
+    assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 0
+    after = [await ledger.balance(tx, address=address, asset="USD") for address in accounts]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [-350, 0]  # the wallets came from the house
+    with pytest.raises(competitions.Cancelled):
+        await competitions.cancel(tx, **act, approved_by=SECOND)
+
+
+async def test_a_cancellation_in_the_review_voids_the_prizes(tx: Tx, noon: datetime) -> None:
+    competition_id, _ = await in_review(tx, noon)
+    await competitions.cancel(
+        tx, competition_id=competition_id, actor=STAFF, reason=WHY, now=noon + 6 * HOUR, approved_by=SECOND
+    )
+    rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [reward.status for reward in rewards] == ["void"] * 3
+    assert not await competitions.settle(tx, competition_id=competition_id, now=noon + 99 * HOUR)
+
+
+async def test_a_large_pool_is_released_by_two_people(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon, guaranteed_pool=100_001)
+    entrants = await enter(tx, competition_id, 3, noon)
+    await score(tx, competition_id, entrants, [3, 2, 1], noon)
+    for _ in range(2):
+        await competitions.settle(tx, competition_id=competition_id, now=noon + 6 * HOUR)
+    act = {"competition_id": competition_id, "actor": STAFF, "reason": WHY, "now": noon + 6 * HOUR}
+    with pytest.raises(competitions.ApprovalDue):
+        await competitions.release(tx, **act, approved_by=STAFF.user_id)
+    await competitions.release(tx, **act, approved_by=SECOND)
+    assert (await competitions.get(tx, competition_id=competition_id)).phase == "paying"
