@@ -611,14 +611,18 @@ async def list_entered(tx: Tx, competition_id: CompetitionId, kind: str, refs: S
 
 
 async def sum_corrections(tx: Tx, list_id: ListId, entrant_ids: Sequence[EntrantId]) -> list[Score]:
-    """How much the scores of at most 1,000 entrants were lowered afterwards; those without are left out."""
+    """How much the scores of at most 1,000 entrants were lowered afterwards; those without are left out.
+
+    A correction that follows from a decision names its `cause`, and has been looked at.
+    """
     return await db.rows(
         tx,
         Score,
         """
         select r.entrant_id, e.ref, sum(-r.delta)::bigint as score
         from competitions.receipts r join competitions.entrants e on e.id = r.entrant_id
-        where r.list_id = %s and r.entrant_id = any(%s) and r.kind = 'correction' group by r.entrant_id, e.ref""",
+        where r.list_id = %s and r.entrant_id = any(%s) and r.kind = 'correction'
+          and not coalesce(r.facts ? 'cause', false) group by r.entrant_id, e.ref""",
         *(list_id, list(entrant_ids)),
     )
 

@@ -45,7 +45,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
     *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
-    races_types.DEFAULT_MIN_WAGER,
+    *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -72,6 +72,7 @@ create table races.picture_log (
   primary key (competition_id, at));
 
 grant select, insert, update on races.races, races.baselines, races.holds to palio_app;
+grant delete on races.baselines to palio_app; -- another start picture has exceptions of its own
 grant select, insert on races.decisions, races.picture_log to palio_app;
 grant usage on all sequences in schema races to palio_app;
 
@@ -79,7 +80,8 @@ grant usage on all sequences in schema races to palio_app;
 create view races.wager_history with (security_invoker = on) as
   select c.id as competition_id, r.entrant_id, r.happened_at, r.kind, r.delta,
     (sum(r.delta) over (partition by r.list_id, r.entrant_id order by r.happened_at, r.created_at, r.key))::bigint as total,
-    (r.facts ->> 'snapshot')::uuid as snapshot_id, (r.facts ->> 'seq')::bigint as seq
+    (r.facts ->> 'snapshot')::uuid as snapshot_id, (r.facts ->> 'seq')::bigint as seq,
+    case when r.kind in ('adjust', 'out', 'in') then r.facts ->> 'reason' end as public_note
   from competitions.competitions c join competitions.receipts r on r.list_id = c.list_id
   where c.product = 'race';
 grant select on races.wager_history to palio_app;

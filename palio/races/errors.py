@@ -1,6 +1,6 @@
 """Refusals of races."""
 
-from palio.kernel.errors import Conflict, Invalid, NotFound
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 
 class NoSuchRace(NotFound):
@@ -73,3 +73,57 @@ class NoFinalPicture(Conflict):
     """Race `number` waits for a snapshot fetched at `due_at` or later: it is never settled on missing data."""
 
     code = "races.no_final_picture"
+
+
+class PlayerUnknown(NotFound):
+    """The programme of race `number` knows no player `player_id`."""
+
+    code = "races.player_unknown"
+
+
+class BaselineUnknown(Conflict):
+    """Nobody knows yet where the total of player `player_id` begins: wait for the first number of his."""
+
+    code = "races.baseline_unknown"
+
+
+class OwnAccount(Forbidden):
+    """A player of yours holds a paid place in race `number`: somebody else must do this."""
+
+    code = "races.own_account"
+
+
+class AdjustmentInvalid(Invalid):
+    """An adjustment of `amount_micro` cannot be made: it must not be 0, nor more than `limit_micro` either way."""
+
+    code = "races.adjustment_invalid"
+
+
+class NoSuchHold(NotFound):
+    """Player `player_id` is not being checked in race `number`."""
+
+    code = "races.no_such_hold"
+
+
+class Frozen(Conflict):
+    """The totals of race `number` are frozen or not yet counted (`status`): adjust the player instead."""
+
+    code = "races.frozen"
+
+
+class StartReplaced(Conflict):
+    """The start picture of race `number` has been replaced before: it is replaced once."""
+
+    code = "races.start_replaced"
+
+
+class PictureUnfit(Invalid):
+    """Snapshot `snapshot` cannot be the picture of race `number`: expected is `expected`."""
+
+    code = "races.picture_unfit"
+
+
+class NotOverdue(Conflict):
+    """Race `number` can be closed by hand from `due_at` on, if no snapshot has closed it by then."""
+
+    code = "races.not_overdue"

@@ -9,7 +9,7 @@ from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotVi
 from palio.competitions.types import CompetitionId, EntrantId
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.races.types import Baseline, FinalState, Hold, Race, Stage, Start
+from palio.races.types import Baseline, FinalState, Hold, HoldDecision, Race, Stage, Start
 
 RACE = """
     select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
@@ -175,14 +175,16 @@ async def insert_decision(
     reason: str,
     by: UUID | None,
     now: datetime,
+    player_id: PlayerId | None = None,
+    public_note: str | None = None,
 ) -> None:
-    """What a person decided about a race."""
+    """What a person decided about a race or about one of its players; only the note is public."""
     await db.run(
         tx,
         """
-        insert into races.decisions (id, competition_id, what, after, reason, by, at)
-        values (%s, %s, %s, %s::jsonb, %s, %s, %s)""",
-        *(decision_id, competition_id, what, json.dumps(after), reason, by, now),
+        insert into races.decisions (id, competition_id, player_id, what, after, reason, public_note, by, at)
+        values (%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)""",
+        *(decision_id, competition_id, player_id, what, json.dumps(after), reason, public_note, by, now),
     )
 
 
@@ -191,7 +193,7 @@ async def list_decisions(tx: Tx, competition_id: CompetitionId) -> list[Mapping[
     found = await db.value(
         tx,
         """
-        select coalesce(jsonb_agg(jsonb_build_object('what', what, 'player', player_id, 'reason', reason, 'at', at)
+        select coalesce(jsonb_agg(jsonb_build_object('what', what, 'player', player_id, 'note', public_note, 'at', at)
           order by at), '[]') from races.decisions where competition_id = %s""",
         competition_id,
     )
@@ -211,3 +213,49 @@ async def insert_picture_event(
         from races.picture_log where competition_id = %s""",
         *(competition_id, now, now, event, snapshot.id, part, snapshot.seq, competition_id),
     )
+
+
+async def find_hold(tx: Tx, competition_id: CompetitionId, player_id: PlayerId) -> Hold | None:
+    """The hold of a player, decided or not."""
+    return await db.find(
+        tx,
+        Hold,
+        "select player_id, reason, facts from races.holds where competition_id = %s and player_id = %s",
+        *(competition_id, player_id),
+    )
+
+
+async def upsert_hold(
+    tx: Tx, competition_id: CompetitionId, player_id: PlayerId, state: HoldDecision, decision_id: UUID
+) -> None:
+    """What was decided about a player; whom nobody had doubted is disputed by the decision itself."""
+    await db.run(
+        tx,
+        """
+        insert into races.holds (competition_id, player_id, reason, facts, state, decision_id)
+        values (%s, %s, 'dispute', '{}', %s, %s)
+        on conflict (competition_id, player_id) do update set state = excluded.state,
+          decision_id = excluded.decision_id""",
+        *(competition_id, player_id, state, decision_id),
+    )
+
+
+async def delete_baselines(tx: Tx, competition_id: CompetitionId) -> None:
+    """Forget the exceptions of a start picture that is replaced; what staff decided stays."""
+    await db.run(tx, "delete from races.baselines where competition_id = %s and kind <> 'staff'", competition_id)
+
+
+async def update_rebased(tx: Tx, competition_id: CompetitionId, snapshot: SnapshotView) -> None:
+    """Another picture opens the race; what has been submitted stays submitted."""
+    await db.run(
+        tx,
+        """
+        update races.races set start_state = 'staff', start_snapshot_id = %s, start_seq = %s, gap_from = null,
+          gap_to = null where competition_id = %s""",
+        *(snapshot.id, snapshot.seq, competition_id),
+    )
+
+
+async def has_successor(tx: Tx, competition_id: CompetitionId) -> bool:
+    """Whether another race is chained to this one."""
+    return bool(await db.value(tx, "select exists (select from races.races where previous_id = %s)", competition_id))

@@ -14,6 +14,7 @@ StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
 FinalState: TypeAlias = Literal["waiting", "exact", "late", "forced"]
 Stage: TypeAlias = Literal["none", "waiting_final", "computed", "frozen", "done"]
 BaselineKind: TypeAlias = Literal["picture", "last_known", "unknown", "first_seen", "zero", "staff"]
+HoldDecision: TypeAlias = Literal["kept", "from_zero", "from_value", "excluded"]
 HoldReason: TypeAlias = Literal["first_seen_jump", "stale", "big_correction", "dispute"]
 Waiting: TypeAlias = Literal["start_picture", "final_picture", "recompute", "review", "release"]
 Flag: TypeAlias = Literal["stale", "corrected", "held", "adjusted"]
@@ -46,6 +47,24 @@ BIG_CORRECTION_BPS = Setting(
     unit="bps",
     low=0,
     high=10_000,
+)
+FINAL_ALARM_H = Setting(
+    "races.final_alarm_h",
+    "int",
+    6,
+    "How long after the end a race without a final snapshot raises an alarm, and may be closed by hand",
+    unit="h",
+    low=1,
+    high=168,
+)
+ADJUST_OVER = Setting(
+    "races.adjust_over",
+    "int",
+    1_000,
+    "More than this, adjusted by one person in one race within 24 hours, needs a second person",
+    unit="units of the programme's currency",
+    low=0,
+    high=10**9,
 )
 DEFAULT_MIN_WAGER = Setting(
     "races.default_min_wager",
@@ -151,6 +170,15 @@ class Hold:
     player_id: PlayerId
     reason: HoldReason
     facts: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Whose rank another start picture changes; None is below the line or not on the board."""
+
+    player_id: PlayerId
+    before: int | None
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True)

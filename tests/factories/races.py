@@ -8,9 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from palio import affiliates, races
-from palio.affiliates.types import Payload, ProgrammeId, Snapshot
+from palio.affiliates.types import Payload, PlayerId, ProgrammeId, Snapshot
+from palio.infra import db
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.races.types import NewRace, Race
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -85,3 +86,26 @@ async def run(tx: Tx, now: datetime) -> None:
         if not await races.tick(tx, now=now):
             return
     raise AssertionError("it never comes to rest")
+
+
+STAFF = Actor("staff", UserId(new_id()), RequestId(new_id()))
+SECOND = UserId(new_id())
+
+
+async def player(tx: Tx, source: Feed, uid: str) -> PlayerId:
+    """The player of a programme with this uid, or this name where the captures have it."""
+    statement = "select id from affiliates.players where programme_id = %s and %s in (uid, name)"
+    return PlayerId(await db.value(tx, statement, source.programme_id, uid))
+
+
+async def linked(tx: Tx, source: Feed, uid: str, user_id: UserId) -> PlayerId:
+    """The same, with an active link to a user."""
+    player_id = await player(tx, source, uid)
+    await db.run(
+        tx,
+        """
+        insert into affiliates.links (id, programme_id, player_id, user_id, state, proof, linked_at)
+        values (%s, %s, %s, %s, 'active', 'staff', '2025-03-26T00:00:00Z')""",
+        *(new_id(), source.programme_id, player_id, user_id),
+    )
+    return player_id

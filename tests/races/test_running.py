@@ -388,7 +388,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_players(
     await source.show(tx, at("11:00:00"), dict.fromkeys(crowd, "8"))
     statements.clear()
     assert await races.on_snapshot_many(tx, [made.competition_id], now=at("11:00:00")) == 1
-    assert (entering, len(statements)) == (21, 12)
+    assert (entering, len(statements)) == (22, 12)
     assert len(await scores(tx, made)) == players
 
 

@@ -24,9 +24,14 @@ def picture(snapshot: SnapshotView) -> Picture:
     return Picture(snapshot.id, snapshot.seq, snapshot.fetched_at, snapshot.as_of, snapshot.sha256.hex())
 
 
-def flags(*, is_stale: bool, is_corrected: bool, is_held: bool) -> tuple[Flag, ...]:
+def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: bool) -> tuple[Flag, ...]:
     """The marks of a row of the board."""
-    marks: list[tuple[Flag, bool]] = [("stale", is_stale), ("corrected", is_corrected), ("held", is_held)]
+    marks: list[tuple[Flag, bool]] = [
+        ("stale", is_stale),
+        ("corrected", is_corrected),
+        ("held", is_held),
+        ("adjusted", is_adjusted),
+    ]
     return tuple(flag for flag, applies in marks if applies)
 
 

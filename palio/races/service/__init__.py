@@ -1,17 +1,28 @@
 """Use cases of races, one file per noun."""
 
+from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.making import create_race
 from palio.races.service.reading import lines, recent, standings, view
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
+from palio.races.service.steering import cancel, extend, force_final, release, replace_start
 
 __all__ = [
+    "adjust",
     "advance",
+    "cancel",
     "create_race",
+    "decide_hold",
     "due",
+    "exclude",
+    "extend",
+    "force_final",
     "lines",
     "on_snapshot_many",
     "open_of",
     "recent",
+    "reinstate",
+    "release",
+    "replace_start",
     "settle",
     "standings",
     "tick",

@@ -1,21 +1,22 @@
 """The picture that closes a race, the totals anew, and the freeze with its evidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
 from palio import affiliates, competitions
-from palio.affiliates.types import PlayerId, ReadingAt, SnapshotView
+from palio.affiliates.types import PlayerId, SnapshotView
 from palio.competitions.types import BoardRow, Competition, EntrantId
 from palio.infra import outbox, settings
 from palio.infra.db import Tx
 from palio.races import sql
 from palio.races.messages import RaceHeld
 from palio.races.rules import pictures, totals
-from palio.races.types import BIG_CORRECTION_BPS, FINAL_LATE_S, Baseline, Hold, Race
+from palio.races.service import books
+from palio.races.service.books import Book
+from palio.races.types import BIG_CORRECTION_BPS, FINAL_LATE_S, Hold, Race
 
 ROWS_MAX = 1_000  # more than places and their ties
 
@@ -41,8 +42,9 @@ async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime)
 
 async def freeze(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:
     """Compute all totals anew and freeze them if they are what was submitted; otherwise nothing is frozen."""
-    book = await _read(tx, race)
-    if wrong := await _differences(tx, race, book):
+    assert race.start_snapshot_id and race.final_snapshot_id  # noqa: S101, PT018 - both are chosen by now
+    book = await books.read(tx, race=race, start_id=race.start_snapshot_id, final_id=race.final_snapshot_id)
+    if wrong := await books.differences(tx, race=race, book=book):
         if "recompute_mismatch" not in race.review_reasons:
             log.error("recomputed totals differ", race=race.number, players=len(wrong), first=str(min(wrong)))
             reasons = [*race.review_reasons, "recompute_mismatch"]
@@ -54,46 +56,19 @@ async def freeze(tx: Tx, *, race: Race, competition: Competition, now: datetime)
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Book:
-    """The two pictures of a race and what is not simply in them."""
-
-    start: SnapshotView
-    final: SnapshotView
-    before: Mapping[PlayerId, ReadingAt]
-    after: Mapping[PlayerId, ReadingAt]
-    exceptions: Mapping[PlayerId, Baseline]
-
-
-async def _read(tx: Tx, race: Race) -> _Book:
-    assert race.start_snapshot_id and race.final_snapshot_id  # noqa: S101, PT018 - both are chosen by now
-    ids = [race.start_snapshot_id, race.final_snapshot_id]
-    start, final = [await affiliates.applied_snapshot(tx, snapshot_id=snapshot_id) for snapshot_id in ids]
-    before, after = [
-        await affiliates.readings_at(tx, programme_id=race.programme_id, snapshot_id=snapshot_id) for snapshot_id in ids
-    ]
-    exceptions = await sql.list_baselines(tx, race.competition_id, None)
-    return _Book(start, final, before, after, exceptions)
-
-
-async def _differences(tx: Tx, race: Race, book: _Book) -> dict[PlayerId, int]:
-    scores = await competitions.scores(tx, competition_id=race.competition_id)
-    submitted = {PlayerId(UUID(score.ref)): score.score for score in scores}
-    return totals.differences(totals.recompute(book.before, book.after, book.exceptions), submitted)
-
-
-async def _judge(tx: Tx, race: Race, competition: Competition, book: _Book) -> tuple[list[str], dict[str, object]]:
+async def _judge(tx: Tx, race: Race, competition: Competition, book: Book) -> tuple[list[str], dict[str, object]]:
     """What a person must look at before the payment, and the evidence of the freeze."""
     board = await competitions.top(tx, competition_id=race.competition_id, limit=ROWS_MAX)
     paid = {PlayerId(UUID(row.standing.ref)): row for row in board.rows if row.prize}
     lowered = await _lowered(tx, race, list(paid.values()))
-    held = await _hold_stale(tx, race, [player_id for player_id in paid if book.after[player_id].kind == "stale"])
+    stale = [player_id for player_id in paid if player_id in book.after and book.after[player_id].kind == "stale"]
+    held = await _hold_stale(tx, race, stale)
     reasons = {
         "late_start": race.start_state == "late",
-        "late_final": race.final_state == "late",
+        "late_final": race.final_state in ("late", "forced"),
         "staff_start": race.start_state == "staff",
         "open_hold": any(hold.player_id in paid and hold.reason != "stale" for hold in held),
-        "stale_in_paid_place": any(book.after[player_id].kind == "stale" for player_id in paid),
+        "stale_in_paid_place": bool(stale),
         "big_correction": any(_is_big(row, lowered) for row in paid.values()),
     }
     due = [reason for reason, applies in reasons.items() if applies]
@@ -102,6 +77,10 @@ async def _judge(tx: Tx, race: Race, competition: Competition, book: _Book) -> t
         "final": _evidence(book.final, race.final_state),
         "baselines": totals.baselines_digest(book.before.values(), book.exceptions),
         "corrections": {str(entrant_id): micro for entrant_id, micro in lowered.items()},
+        "adjustments": {
+            str(entrant_id): micro
+            for entrant_id, micro in (await competitions.adjustments(tx, competition_id=race.competition_id)).items()
+        },
         "holds": [{"player": str(hold.player_id), "reason": hold.reason} for hold in held],
         "decisions": await sql.list_decisions(tx, race.competition_id),
         "terms_hash": (competition.terms_hash or b"").hex(),

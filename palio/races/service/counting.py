@@ -1,6 +1,7 @@
 """Turning changes of a feed into scores: one batch per race, whatever the number of snapshots in it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from palio.kernel import clock
 from palio.races import sql
 from palio.races.messages import RaceHeld, RaceStandingsChanged
 from palio.races.rules import pictures, totals
-from palio.races.types import Hold, Plan, Race, Wager
+from palio.races.types import Baseline, Hold, Plan, Race, Wager
 
 CHANGES_MAX = 50_000  # of one look at a feed
 BATCH_MAX = 10_000
@@ -30,23 +31,30 @@ async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetim
 
     The header and the race are locked by the caller.
     """
-    newest = await _newest(tx, race, competition)
+    newest = await newest_of(tx, race=race, competition=competition)
     if race.start_snapshot_id is None or newest is None or race.last_seq >= newest.seq:
         return False
     seq, counted = race.last_seq, 0
     while seq < newest.seq and (changes := await _changes(tx, race, seq, newest.seq)):
         counted += await _count(tx, race, competition, changes, now)
         seq = changes[-1].seq
-    leader = await competitions.leader(tx, competition_id=race.competition_id)
-    await sql.update_last_seq(tx, race.competition_id, newest.seq, leader)
-    await outbox.send(tx, RaceStandingsChanged(race.competition_id, newest.seq))
-    facts = {"seq": newest.seq, "as_of": clock.text(newest.as_of), "changed": counted, "leader": leader}
-    realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
+    await tell(tx, race=race, snapshot=newest, counted=counted)
     return True
 
 
-async def _newest(tx: Tx, race: Race, competition: Competition) -> SnapshotView | None:
+async def tell(tx: Tx, *, race: Race, snapshot: SnapshotView, counted: int) -> None:
+    """Let pages read the board again."""
+    leader = await competitions.leader(tx, competition_id=race.competition_id)
+    await sql.update_last_seq(tx, race.competition_id, max(race.last_seq, snapshot.seq), leader)
+    await outbox.send(tx, RaceStandingsChanged(race.competition_id, snapshot.seq))
+    facts = {"seq": snapshot.seq, "as_of": clock.text(snapshot.as_of), "changed": counted, "leader": leader}
+    realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
+
+
+async def newest_of(tx: Tx, *, race: Race, competition: Competition) -> SnapshotView | None:
     """The last snapshot that counts: the one that closes the race, or the newest while there is none."""
+    if race.final_snapshot_id:
+        return await affiliates.applied_snapshot(tx, snapshot_id=race.final_snapshot_id)
     due_at = pictures.final_due_at(competition.ends_at, competition.grace_s)
     final = await affiliates.snapshot_from(tx, programme_id=race.programme_id, at=due_at)
     return final or await affiliates.snapshot_before(tx, programme_id=race.programme_id, at=due_at)
@@ -66,8 +74,20 @@ async def _count(tx: Tx, race: Race, competition: Competition, changes: Sequence
     entrants = {players[ref]: entrant_id for ref, entrant_id in entered.items()}
     plan = await _plan(tx, race, changes, scored=entrants.keys())
     await _note(tx, race, plan, changes)
-    entrants |= await _enter(tx, race, plan, now)
-    return await _submit(tx, race, competition, plan, entrants, now)
+    entrants |= await enter(tx, race=race, player_ids=plan.entering, now=now)
+    items = [_submission(wager, entrants[wager.player_id], competition) for wager in plan.wagers]
+    return await submit(tx, race=race, items=items, now=now)
+
+
+async def baselines_since(tx: Tx, *, race: Race, start: SnapshotView, through_seq: int) -> list[Baseline]:
+    """Where the totals of those begin who turned up after a start picture, from everything the feed changed since."""
+    found: dict[PlayerId, Baseline] = {}
+    seq = start.seq
+    while changes := await _changes(tx, race, seq, through_seq):
+        plan = await _plan(tx, replace(race, start_snapshot_id=start.id), changes, scored=found)
+        found |= {baseline.player_id: baseline for baseline in plan.baselines}
+        seq = changes[-1].seq
+    return list(found.values())
 
 
 async def _plan(tx: Tx, race: Race, changes: Sequence[WagerChange], scored: Collection[PlayerId]) -> Plan:
@@ -112,31 +132,25 @@ async def _note(tx: Tx, race: Race, plan: Plan, changes: Sequence[WagerChange]) 
     await outbox.send(tx, *(RaceHeld(race.competition_id, hold.player_id, hold.reason) for hold in held))
 
 
-async def _enter(tx: Tx, race: Race, plan: Plan, now: datetime) -> dict[PlayerId, EntrantId]:
-    """Whoever is first above his baseline enters now, in the order of uids."""
+async def enter(tx: Tx, *, race: Race, player_ids: Sequence[PlayerId], now: datetime) -> dict[PlayerId, EntrantId]:
+    """Enter players in the order given, with their public spelling and the user they are linked to."""
     entrants: dict[PlayerId, EntrantId] = {}
-    labels = await affiliates.public_labels(tx, player_ids=plan.entering) if plan.entering else {}
-    for batch in _batches(plan.entering):
+    for batch in _batches(player_ids):
+        labels = await affiliates.public_labels(tx, player_ids=batch)
+        users = {link.player_id: link.user_id for link in await affiliates.links_many(tx, player_ids=batch)}
         items = [
-            Admission(race.competition_id, "player", str(player_id), label=labels.get(player_id)) for player_id in batch
+            Admission(race.competition_id, "player", str(player_id), users.get(player_id), labels.get(player_id))
+            for player_id in batch
         ]
         entrants.update(zip(batch, await competitions.admit_many(tx, items, now=now), strict=True))
     return entrants
 
 
-async def _submit(
-    tx: Tx,
-    race: Race,
-    competition: Competition,
-    plan: Plan,
-    entrants: Mapping[PlayerId, EntrantId],
-    now: datetime,
-) -> int:
-    """Submit each change once, by the snapshot that brought it; answers how many counted."""
+async def submit(tx: Tx, *, race: Race, items: Sequence[Submission], now: datetime) -> int:
+    """Submit changes of totals, each once by its key; answers how many counted."""
     counted = 0
-    for batch in _batches(plan.wagers):
-        items = [_submission(wager, entrants[wager.player_id], competition) for wager in batch]
-        outcomes = await competitions.submit_many(tx, items, now=now)
+    for batch in _batches(items):
+        outcomes = await competitions.submit_many(tx, batch, now=now)
         refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
         if refused:
             log.warning("wagers do not count", race=race.number, refused=len(refused), first=refused[0].code)

@@ -105,6 +105,7 @@ async def _record(tx: Tx, race: Race, new: NewRace, reason: str | None, actor: A
             reason=reason,
             by=actor.user_id,
             now=now,
+            public_note=reason,
         )
     await audit.record(
         tx,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from palio import affiliates
+from palio import affiliates, competitions
 from palio.competitions.types import Competition
 from palio.infra import outbox, settings
 from palio.infra.db import Tx
@@ -14,7 +14,7 @@ from palio.races.types import PICTURE_TOLERANCE_S, Race, Start
 
 async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:
     """Choose the picture that opens a race, if there is one; it is kept as long as the race can be recomputed."""
-    start = await (_chained if race.previous_id else _free)(tx, race, competition)
+    start = await _chosen(tx, race, competition)
     if start is None:
         return False
     snapshot = start.snapshot
@@ -28,6 +28,14 @@ async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime)
         await sql.upsert_baselines(tx, race.competition_id, exceptions)
     await outbox.send(tx, RaceStartPictureChosen(race.competition_id, snapshot.seq))
     return True
+
+
+async def _chosen(tx: Tx, race: Race, competition: Competition) -> Start | None:
+    """A race whose predecessor was cancelled will never have its final picture, and takes one of its own."""
+    if race.previous_id is None:
+        return await _free(tx, race, competition)
+    previous = await competitions.get(tx, competition_id=race.previous_id)
+    return await (_free if previous.status == "cancelled" else _chained)(tx, race, competition)
 
 
 async def _free(tx: Tx, race: Race, competition: Competition) -> Start | None:

@@ -172,12 +172,14 @@ async def _flags(
     lowered = await competitions.corrections(
         tx, competition_id=race.competition_id, entrant_ids=[row.standing.entrant_id for row in rows]
     )
+    adjusted = await competitions.adjustments(tx, competition_id=race.competition_id)
     held = {hold.player_id for hold in await sql.list_open_holds(tx, race.competition_id) if hold.reason != "stale"}
     return {
         row.standing.entrant_id: showing.flags(
             is_stale=players[_player_id(row.standing)].stale_since is not None,
             is_corrected=row.standing.entrant_id in lowered,
             is_held=_player_id(row.standing) in held,
+            is_adjusted=row.standing.entrant_id in adjusted,
         )
         for row in rows
     }

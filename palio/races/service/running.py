@@ -95,7 +95,8 @@ async def _step(tx: Tx, competition_id: CompetitionId, now: datetime) -> str | N
     competition = await competitions.lock(tx, competition_id=competition_id)
     (race,) = await sql.lock_races(tx, [competition_id])
     if competition.status == "upcoming" and now >= competition.starts_at:
-        return await _told(tx, race, await competitions.start(tx, competition_id=competition_id, now=now), "started")
+        moved = await competitions.start(tx, competition_id=competition_id, now=now)
+        return await told(tx, race=race, competition=moved, step="started")
     if pictures.is_running(competition):
         return await _run(tx, race, competition, now)
     if competition.status == "settling" and await competitions.settle(tx, competition_id=competition_id, now=now):
@@ -112,16 +113,19 @@ async def _run(tx: Tx, race: Race, competition: Competition, now: datetime) -> s
         return "wagers counted"
     if competition.status == "live" and now >= competition.ends_at:
         await sql.update_stage(tx, race.competition_id, "waiting_final", race.review_reasons)
-        return await _told(tx, race, await competitions.close(tx, competition_id=competition.id, now=now), "ended")
+        moved = await competitions.close(tx, competition_id=competition.id, now=now)
+        return await told(tx, race=race, competition=moved, step="ended")
     if competition.status == "settling" and race.final_state == "waiting":
         chosen = await closing.choose(tx, race=race, competition=competition, now=now)
         return "final picture chosen" if chosen else None
     if competition.status == "settling" and await closing.freeze(tx, race=race, competition=competition, now=now):
-        return await _told(tx, race, await competitions.get(tx, competition_id=competition.id), "frozen")
+        moved = await competitions.get(tx, competition_id=competition.id)
+        return await told(tx, race=race, competition=moved, step="frozen")
     return None
 
 
-async def _told(tx: Tx, race: Race, competition: Competition, step: str) -> str:
+async def told(tx: Tx, *, race: Race, competition: Competition, step: str) -> str:
+    """Let pages know that a race has moved on; answers the step."""
     facts = {"race": race.number, "status": competition.status, "phase": competition.phase}
     for topic in ("races", f"race:{race.competition_id}"):
         realtime.publish(tx, topic, "race.status_changed", facts)
@@ -130,7 +134,9 @@ async def _told(tx: Tx, race: Race, competition: Competition, step: str) -> str:
 
 async def _finish(tx: Tx, race: Race, competition: Competition) -> str:
     await sql.update_stage(tx, race.competition_id, "done", race.review_reasons)
-    if competition.status != "cancelled":
+    if competition.status == "cancelled":
+        await told(tx, race=race, competition=competition, step="done")
+    else:
         await outbox.send(tx, RaceCompleted(race.competition_id, competition.period_key))
         for topic in ("races", f"race:{race.competition_id}"):
             realtime.publish(tx, topic, "race.completed", {"race": race.number, "status": competition.status})
