@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from palio.kernel.messages import Event
+from palio.kernel.messages import Event, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,8 @@ class RewardUnclaimed(Event):
     rank: int
     asset: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireRewards(Job):
+    """Send prizes back that nobody claimed in time."""

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from palio.competitions.types import (
     Admission,
+    Claim,
+    Claimed,
     Competition,
     CompetitionId,
     Contribution,
@@ -15,6 +17,7 @@ from palio.competitions.types import (
     Entrants,
     Gate,
     Leftover,
+    Linked,
     ListId,
     NewCompetition,
     Participant,
@@ -26,6 +29,7 @@ from palio.competitions.types import (
     Standing,
     StateChange,
     Submission,
+    Waiting,
     Winner,
 )
 from palio.infra import db
@@ -42,6 +46,11 @@ HEADER = """
     from competitions.competitions c
     join competitions.lists l on l.id = c.list_id
     join competitions.boards b on b.id = l.board_id """
+
+
+WAITING = """
+    select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to
+    from competitions.rewards r join competitions.competitions c on c.id = r.competition_id """
 
 
 async def insert_competition(
@@ -758,3 +767,104 @@ async def update_cancelled(tx: Tx, competition_id: CompetitionId, reason: str, n
         *(reason, now, competition_id),
     )
     await db.run(tx, "update competitions.rewards set status = 'void' where competition_id = %s", competition_id)
+
+
+async def list_linked(tx: Tx, claims: Sequence[Claim]) -> list[Linked]:
+    """The entrants that claims are about, in the order of their ids; whom nobody has met is left out."""
+    return await db.rows(
+        tx,
+        Linked,
+        """
+        select e.id as entrant_id, u.user_id
+        from unnest(%s::text[], %s::text[], %s::uuid[]) u(kind, ref, user_id)
+        join competitions.entrants e on e.kind = u.kind and e.ref = u.ref order by e.id""",
+        *([claim.kind for claim in claims], [claim.ref for claim in claims], [claim.user_id for claim in claims]),
+    )
+
+
+async def lock_running_of(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[CompetitionId]:
+    """The competitions of these entrants that are not over, held against their settlement, in key order."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select c.id from competitions.competitions c
+        where c.status in ('upcoming', 'live', 'settling') and exists (
+          select from competitions.participants p where p.competition_id = c.id and p.entrant_id = any(%s))
+        order by c.id for key share of c""",
+        list(entrant_ids),
+    )
+    return found
+
+
+async def update_users(tx: Tx, linked: Sequence[Linked], competition_ids: Sequence[CompetitionId]) -> None:
+    """The users behind entrants, also on prizes of these competitions that are not paid yet."""
+    entrants, users = [link.entrant_id for link in linked], [link.user_id for link in linked]
+    await db.run(
+        tx,
+        """
+        update competitions.entrants e set user_id = u.user_id
+        from unnest(%s::bigint[], %s::uuid[]) u(id, user_id) where e.id = u.id""",
+        *(entrants, users),
+    )
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set user_id = u.user_id
+        from unnest(%s::bigint[], %s::uuid[]) u(id, user_id)
+        where r.competition_id = any(%s) and r.entrant_id = u.id and r.status in ('pending', 'approved')""",
+        *(entrants, users, list(competition_ids)),
+    )
+
+
+async def lock_claimable(tx: Tx, entrant_ids: Sequence[EntrantId], now: datetime) -> list[Waiting]:
+    """Prizes that wait for these entrants and can still be claimed, ours until the transaction ends."""
+    return await db.rows(
+        tx,
+        Waiting,
+        WAITING
+        + """where r.entrant_id = any(%s) and r.status = 'unclaimed' and r.claim_by > %s
+        order by r.competition_id, r.entrant_id for update of r""",
+        *(list(entrant_ids), now),
+    )
+
+
+async def lock_unclaimed(tx: Tx, now: datetime, limit: int) -> list[Waiting]:
+    """Prizes that nobody claimed in time, ours until the transaction ends."""
+    return await db.rows(
+        tx,
+        Waiting,
+        WAITING
+        + """where r.status = 'unclaimed' and r.claim_by <= %s
+        order by r.competition_id, r.entrant_id limit %s for update of r""",
+        *(now, limit),
+    )
+
+
+async def update_claimed(tx: Tx, claimed: Sequence[Claimed], now: datetime) -> None:
+    """Prizes that found their winner: paid, or withheld where his wallet refused."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set user_id = u.user_id, transfer_id = u.transfer_id,
+          status = case when u.transfer_id is null then 'withheld' else 'paid' end,
+          paid_at = case when u.transfer_id is not null then %s::timestamptz end, claim_by = null,
+          why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end
+        from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[], %s::text[])
+          u(competition_id, entrant_id, user_id, transfer_id, refusal)
+        where r.competition_id = u.competition_id and r.entrant_id = u.entrant_id""",
+        *(now, [found.waiting.competition_id for found in claimed], [found.waiting.entrant_id for found in claimed]),
+        *([found.user_id for found in claimed], [found.transfer_id for found in claimed]),
+        [found.refusal for found in claimed],
+    )
+
+
+async def update_expired(tx: Tx, expired: Sequence[Waiting]) -> None:
+    """Prizes that went back."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set status = 'expired'
+        from unnest(%s::uuid[], %s::bigint[]) u(competition_id, entrant_id)
+        where r.competition_id = u.competition_id and r.entrant_id = u.entrant_id""",
+        *([found.competition_id for found in expired], [found.entrant_id for found in expired]),
+    )

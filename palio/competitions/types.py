@@ -412,6 +412,47 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody is the user behind an entrant from now on, or nobody is."""
+
+    kind: EntrantKind
+    ref: str
+    user_id: UserId | None
+
+
+class Waiting(NamedTuple):
+    """A prize that waits for its winner."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+    rank: int
+    asset: str
+    amount: int
+    leftover_to: LeftoverTo
+
+    @property
+    def pool_address(self) -> str:
+        """The ledger account in which it waits."""
+        return f"pool:{self.competition_id}"
+
+
+class Claimed(NamedTuple):
+    """What became of a prize that found its winner; `refusal` is why his wallet did not take it."""
+
+    waiting: Waiting
+    user_id: UserId
+    transfer_id: UUID | None
+    refusal: str | None
+
+
+class Linked(NamedTuple):
+    """An entrant and the user behind him, as a claim asks for it."""
+
+    entrant_id: EntrantId
+    user_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """Amounts by place, in units, and what nobody would win."""
 

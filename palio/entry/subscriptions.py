@@ -1,7 +1,8 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
-from palio import affiliates, races
+from palio import affiliates, competitions, races
 from palio.affiliates import jobs as affiliate_jobs
+from palio.competitions import jobs as competition_jobs
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
 from palio.infra.messages import KeepPartitions, PruneRuns
@@ -13,6 +14,9 @@ SUBSCRIPTIONS: Routes = {
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
+    competitions.ExpireRewards: (competition_jobs.expire,),
+    affiliates.AccountLinked: (race_jobs.claim,),
+    affiliates.AccountUnlinked: (race_jobs.let_go,),
     affiliates.SnapshotApplied: (race_jobs.queue_snapshot,),
     races.OnSnapshot: (race_jobs.on_snapshot,),
     races.TickRaces: (race_jobs.tick,),

@@ -9,6 +9,7 @@ from typing import Any
 import palio
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
+from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
@@ -34,6 +35,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE),
     race_jobs.SCHEDULE,
+    competition_jobs.EXPIRY_SCHEDULE,
 )
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,

@@ -214,6 +214,7 @@ create table competitions.rewards (
   check ((status = 'paid') = (transfer_id is not null))) with (fillfactor = 80);
 create index on competitions.rewards (competition_id, place);
 create index on competitions.rewards (claim_by) where status = 'unclaimed';
+create index on competitions.rewards (entrant_id) where status = 'unclaimed';
 
 create table competitions.undistributed (
   competition_id uuid primary key references competitions.competitions,

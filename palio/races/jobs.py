@@ -19,6 +19,18 @@ async def queue_snapshot(tx: Tx, event: affiliates.SnapshotApplied) -> None:
     await outbox.send(tx, OnSnapshot(event.programme_id), key=f"programme:{event.programme_id}")
 
 
+@handles(affiliates.AccountLinked)
+async def claim(tx: Tx, event: affiliates.AccountLinked) -> None:
+    """Give the user what waits for his player, and his place in the races that run."""
+    await service.link(tx, player_id=event.player_id, user_id=event.user_id, now=clock.now())
+
+
+@handles(affiliates.AccountUnlinked)
+async def let_go(tx: Tx, event: affiliates.AccountUnlinked) -> None:
+    """Take the user out of the races that run; the score stays with the player, and paid prizes stay."""
+    await service.link(tx, player_id=event.player_id, user_id=None, now=clock.now())
+
+
 @handles(OnSnapshot)
 async def on_snapshot(tx: Tx, job: OnSnapshot) -> None:
     """Bring the races of the programme up to its newest snapshot."""

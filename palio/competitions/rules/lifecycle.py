@@ -24,6 +24,7 @@ from palio.competitions.types import (
     CompetitionId,
     Contribution,
     Gate,
+    LeftoverTo,
     NewCompetition,
     Refused,
     Submission,
@@ -129,8 +130,14 @@ def needs_approval(competition: Competition, above: int) -> bool:
 
 def leftover_address(competition: Competition, *, has_winners: bool) -> str:
     """Where the undistributed part of the pool goes; `house:prizes` funded every pool so far."""
-    to_treasury = competition.leftover_to == "treasury" if has_winners else competition.no_winner == "treasury"
-    return "treasury:main" if to_treasury else "house:prizes"
+    if has_winners:
+        return house_of(competition.leftover_to)
+    return "treasury:main" if competition.no_winner == "treasury" else "house:prizes"
+
+
+def house_of(leftover_to: LeftoverTo) -> str:
+    """The account for what is left of a pool."""
+    return "treasury:main" if leftover_to == "treasury" else "house:prizes"
 
 
 def month_of(competition: Competition) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Use cases of races, one file per noun."""
 
 from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
+from palio.races.service.linking import link
 from palio.races.service.making import create_race
 from palio.races.service.reading import lines, recent, standings, view
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
@@ -17,6 +18,7 @@ __all__ = [
     "extend",
     "force_final",
     "lines",
+    "link",
     "on_snapshot_many",
     "open_of",
     "recent",

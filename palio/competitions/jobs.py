@@ -1,0 +1,19 @@
+"""What competitions do by the clock, whatever their product."""
+
+from palio.competitions.messages import ExpireRewards
+from palio.competitions.service import claims
+from palio.infra.db import Tx
+from palio.kernel import clock
+from palio.kernel.messages import handles
+from palio.kernel.schedules import Schedule
+
+EXPIRY_SCHEDULE = Schedule("competitions.expiry", "every 1h", ExpireRewards(), at_start=True)
+STEPS_MAX = 100  # of one run; the next hour does what is left
+
+
+@handles(ExpireRewards)
+async def expire(tx: Tx, job: ExpireRewards) -> None:
+    """Send back what nobody claimed in time."""
+    for _ in range(STEPS_MAX):
+        if not await claims.expire(tx, now=clock.now()):
+            return

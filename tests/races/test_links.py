@@ -1,0 +1,85 @@
+"""Players who turn out to be somebody: prizes that wait for them, and their place in the races that run."""
+
+from datetime import timedelta
+
+from palio import affiliates, competitions, ledger
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.kernel import clock
+from palio.kernel.ids import UserId, new_id
+from palio.races import jobs
+from palio.races.types import Race
+from tests.factories.races import Feed, at, feed, linked, player, race, run, setup_r
+
+
+async def told(tx: Tx, source: Feed, uid: str, user_id: UserId) -> None:
+    """The job of the event, as often as the queue likes."""
+    event = affiliates.AccountLinked(user_id, await player(tx, source, uid), source.programme_id)
+    for _ in range(2):
+        await jobs.claim(tx, event)
+
+
+async def wallet(tx: Tx, user_id: UserId) -> int:
+    return await ledger.balance(tx, address=f"user:{user_id}:main", asset="USD")
+
+
+async def users(tx: Tx, made: Race) -> list[UserId | None]:
+    board = await competitions.top(tx, competition_id=made.competition_id, limit=20)
+    return [row.standing.user_id for row in board.rows]
+
+
+async def test_a_link_pays_the_prize_that_waits_once(tx: Tx) -> None:
+    """player0006 won 250.00 in R; a repeated event, and one whose link is gone, change nothing."""
+    source, made = await setup_r(tx)
+    await run(tx, at("20:30:00"))
+    user_id = UserId(new_id())
+    clock.use(lambda: at("21:00:00"))
+    try:
+        await told(tx, source, "player0006", user_id)
+        assert await wallet(tx, user_id) == 0  # nobody is linked yet
+        await linked(tx, source, "player0006", user_id)
+        await told(tx, source, "player0006", user_id)
+    finally:
+        clock.use(clock._system)
+    assert await wallet(tx, user_id) == 25_000
+    assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 25_000
+    statuses = [reward.status for reward in await competitions.rewards(tx, competition_id=made.competition_id)]
+    assert statuses == ["paid"] + ["unclaimed"] * 9
+
+
+async def test_after_thirty_days_a_prize_is_the_houses_and_a_link_pays_nothing(tx: Tx) -> None:
+    source, made = await setup_r(tx)
+    await run(tx, at("20:30:00"))
+    due = at("20:30:00") + timedelta(days=30)
+    await competitions.expire(tx, now=due)
+    rewards = await competitions.rewards(tx, competition_id=made.competition_id)
+    assert [reward.status for reward in rewards] == ["expired"] * 10
+    user_id = UserId(new_id())
+    await linked(tx, source, "player0006", user_id)
+    clock.use(lambda: due)
+    try:
+        await told(tx, source, "player0006", user_id)
+    finally:
+        clock.use(clock._system)
+    assert (await wallet(tx, user_id), await ledger.total(tx)) == (0, 0)
+    assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 0
+
+
+async def test_a_running_race_knows_its_linked_players(tx: Tx) -> None:
+    """Linked before he enters, linked while it runs, and let go again: the score stays with the player."""
+    source = await feed(tx)
+    await source.show(tx, at("08:25:00"), {"ann": "100", "bob": "100"})
+    made = await race(tx, source, at("08:25:00"))
+    ann, bob = UserId(new_id()), UserId(new_id())
+    await linked(tx, source, "ann", ann)
+    await run(tx, at("08:30:00"))
+    await source.show(tx, at("10:00:00"), {"ann": "120", "bob": "110"})
+    await run(tx, at("10:00:00"))
+    assert await users(tx, made) == [ann, None]
+
+    player_id = await linked(tx, source, "bob", bob)
+    await told(tx, source, "bob", bob)
+    assert await users(tx, made) == [ann, bob]
+    await db.run(tx, "update affiliates.links set state = 'unlinked' where player_id = %s", player_id)
+    await jobs.let_go(tx, affiliates.AccountUnlinked(bob, player_id, source.programme_id))
+    assert await users(tx, made) == [ann, None]
