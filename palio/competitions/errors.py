@@ -127,3 +127,15 @@ class EndsEarlier(Invalid):
     """It ends at `ends_at`: an end can only be moved to a later time."""
 
     code = "competitions.ends_earlier"
+
+
+class SeriesExists(Conflict):
+    """There is a series `code` already: choose another code."""
+
+    code = "competitions.series_exists"
+
+
+class ZoneUnknown(Invalid):
+    """There is no time zone `tz`: write it like Europe/Berlin."""
+
+    code = "competitions.zone_unknown"

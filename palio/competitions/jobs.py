@@ -1,13 +1,14 @@
 """What competitions do by the clock, whatever their product."""
 
-from palio.competitions.messages import ExpireRewards
-from palio.competitions.service import claims
+from palio.competitions.messages import EnsureSeries, ExpireRewards
+from palio.competitions.service import claims, series
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
 
 EXPIRY_SCHEDULE = Schedule("competitions.expiry", "every 1h", ExpireRewards(), at_start=True)
+SERIES_SCHEDULE = Schedule("competitions.series", "every 10m", EnsureSeries(), at_start=True)
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
 
@@ -17,3 +18,9 @@ async def expire(tx: Tx, job: ExpireRewards) -> None:
     for _ in range(STEPS_MAX):
         if not await claims.expire(tx, now=clock.now()):
             return
+
+
+@handles(EnsureSeries)
+async def ensure_series(tx: Tx, job: EnsureSeries) -> None:
+    """Let the next competition of each series exist before the current one ends."""
+    await series.ensure_series(tx, now=clock.now())

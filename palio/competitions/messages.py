@@ -69,3 +69,8 @@ class RewardUnclaimed(Event):
 @dataclass(frozen=True, slots=True)
 class ExpireRewards(Job):
     """Send prizes back that nobody claimed in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureSeries(Job):
+    """Make what the series lack."""

@@ -20,11 +20,14 @@ from palio.competitions.types import (
     Linked,
     ListId,
     NewCompetition,
+    NewSeries,
     Participant,
     Prize,
     Reward,
     Score,
     Scored,
+    Series,
+    SeriesId,
     Settled,
     Standing,
     StateChange,
@@ -37,16 +40,24 @@ from palio.infra.arrays import Int8s, Jsons, Moments, Texts
 from palio.infra.db import Tx
 
 HEADER = """
-    select c.id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text, c.status,
-      c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, c.min_score, c.allow_nonpositive, c.prize_asset,
-      c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule, c.leftover_to, c.no_winner, c.grace_s,
-      c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at, l.final_at as frozen_at,
+    select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
+      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, c.min_score, c.allow_nonpositive,
+      c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule, c.leftover_to,
+      c.no_winner, c.grace_s, c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at,
+      l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
       c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version
     from competitions.competitions c
     join competitions.lists l on l.id = c.list_id
     join competitions.boards b on b.id = l.board_id """
 
+
+SERIES = """
+    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, t.*
+    from competitions.series s cross join jsonb_to_record(s.template) as t(
+      title text, description text, rules_text text, prize_asset text, guaranteed_pool bigint, prize_rule jsonb,
+      score_scale int, min_score bigint, tie_rule text, empty_rule text, leftover_to text, no_winner text, grace_s int,
+      review_h int) """
 
 WAITING = """
     select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to
@@ -71,16 +82,19 @@ async def insert_competition(
         list as (
           insert into competitions.lists (board_id, period_key, starts_at, ends_at)
           select id, 'ALL', %s, %s from board returning id)
-        insert into competitions.competitions (id, product, subject_ref, cadence, title, description, rules_text,
+        insert into competitions.competitions (id, series_id, period_key, product, subject_ref, cadence, title,
+          description, rules_text,
           status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
           treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
           created_by, created_at, updated_at)
-        select %s, %s, %s, %s, %s, %s, %s, 'draft', list.id, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
+        select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
+          %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
           %s, %s, %s, %s, %s, %s
         from list""",
         *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.direction, new.tie_rule, competition_id),
         *(new.starts_at, new.ends_at),
-        *(competition_id, new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
+        *(competition_id, new.series_id, new.period_key),
+        *(new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
         *(new.starts_at, new.ends_at, new.tz, new.min_score, new.allow_nonpositive, new.prize_asset),
         *(new.guaranteed_pool, new.treasury_bps, json.dumps(prize_rule), new.tie_rule, new.empty_rule),
         *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h, created_by, now, now),
@@ -868,3 +882,63 @@ async def update_expired(tx: Tx, expired: Sequence[Waiting]) -> None:
         where r.competition_id = u.competition_id and r.entrant_id = u.entrant_id""",
         *([found.competition_id for found in expired], [found.entrant_id for found in expired]),
     )
+
+
+async def insert_series(
+    tx: Tx, series_id: SeriesId, new: NewSeries, template: Mapping[str, object], now: datetime
+) -> bool:
+    """A series; False when its code is taken."""
+    return bool(
+        await db.run(
+            tx,
+            """
+            insert into competitions.series (id, code, product, cadence, tz, template, create_lead_h, created_at)
+            values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s) on conflict (code) do nothing""",
+            *(series_id, new.code, new.product, new.cadence, new.tz, json.dumps(template), new.create_lead_h, now),
+        )
+    )
+
+
+async def lock_active_series(tx: Tx) -> list[Series]:
+    """Series that make competitions, in key order, ours until the transaction ends; at most 1,000."""
+    return await db.rows(tx, Series, SERIES + "where s.active order by s.id limit 1000 for update of s")
+
+
+async def list_series(tx: Tx, series_ids: Sequence[SeriesId]) -> list[Series]:
+    """These series by code."""
+    return await db.rows(tx, Series, SERIES + "where s.id = any(%s) order by s.code", list(series_ids))
+
+
+async def has_instance(tx: Tx, series_id: SeriesId, period_key: str) -> bool:
+    """Whether the competition of a period has been made, whatever became of it."""
+    return bool(
+        await db.value(
+            tx,
+            "select exists (select from competitions.competitions where series_id = %s and period_key = %s)",
+            *(series_id, period_key),
+        )
+    )
+
+
+async def list_instances(tx: Tx, series_ids: Sequence[SeriesId]) -> list[CompetitionId]:
+    """The competitions of series that are not over, oldest first."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select id from competitions.competitions
+        where series_id = any(%s) and status in ('upcoming', 'live', 'settling') order by starts_at limit 10000""",
+        list(series_ids),
+    )
+    return found
+
+
+async def find_ending(tx: Tx, series_id: SeriesId, ends_at: datetime) -> CompetitionId | None:
+    """The competition of a series that ends at an instant and was not cancelled."""
+    found: CompetitionId | None = await db.value(
+        tx,
+        """
+        select id from competitions.competitions
+        where series_id = %s and ends_at = %s and status <> 'cancelled' limit 1""",
+        *(series_id, ends_at),
+    )
+    return found

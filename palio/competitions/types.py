@@ -9,6 +9,7 @@ from uuid import UUID
 from palio.kernel.ids import UserId
 from palio.kernel.settings import Setting
 
+SeriesId = NewType("SeriesId", UUID)
 CompetitionId = NewType("CompetitionId", UUID)
 EntrantId = NewType("EntrantId", int)
 ListId = NewType("ListId", int)
@@ -126,6 +127,67 @@ class NewCompetition:
     no_winner: NoWinner = "treasury"
     grace_s: int = 0
     review_h: int = 0
+    series_id: SeriesId | None = None
+    period_key: str | None = None
+
+
+class Period(NamedTuple):
+    """A span of a calendar, half-open: `W:2026-W12`."""
+
+    key: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeries:
+    """What is needed to make one: what each of its competitions will be, and how long ahead it is announced."""
+
+    code: str
+    product: Product
+    cadence: Cadence
+    tz: str
+    title: str
+    prize_asset: str
+    guaranteed_pool: int
+    prize_rule: PrizeRule
+    description: str = ""
+    rules_text: str = ""
+    score_scale: int = 0
+    min_score: int = 0
+    tie_rule: TieRule = "share"
+    empty_rule: EmptyRule = "redistribute"
+    leftover_to: LeftoverTo = "treasury"
+    no_winner: NoWinner = "treasury"
+    grace_s: int = 0
+    review_h: int = 0
+    create_lead_h: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series as it is stored, its template in columns."""
+
+    id: SeriesId
+    code: str
+    product: Product
+    cadence: Cadence
+    tz: str
+    create_lead_h: int
+    title: str
+    description: str
+    rules_text: str
+    prize_asset: str
+    guaranteed_pool: int
+    prize_rule: Mapping[str, object]
+    score_scale: int
+    min_score: int
+    tie_rule: TieRule
+    empty_rule: EmptyRule
+    leftover_to: LeftoverTo
+    no_winner: NoWinner
+    grace_s: int
+    review_h: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +195,7 @@ class Competition:
     """The header of a competition as it is stored."""
 
     id: CompetitionId
+    series_id: SeriesId | None
     product: Product
     subject_ref: str | None
     period_key: str | None

@@ -14,6 +14,8 @@ SUBSCRIPTIONS: Routes = {
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
+    competitions.EnsureSeries: (competition_jobs.ensure_series,),
+    competitions.CompetitionPublished: (race_jobs.attach,),
     competitions.ExpireRewards: (competition_jobs.expire,),
     affiliates.AccountLinked: (race_jobs.claim,),
     affiliates.AccountUnlinked: (race_jobs.let_go,),

@@ -36,6 +36,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE),
     race_jobs.SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
+    competition_jobs.SERIES_SCHEDULE,
 )
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,

@@ -29,9 +29,21 @@ create table competitions.lists (
   final_at timestamptz,
   unique (board_id, period_key));
 
+-- A template from which competitions are made ahead of time, one per period in the zone of the series.
+create table competitions.series (
+  id uuid primary key,
+  code text not null unique check (length(code) between 2 and 40),
+  product text not null check (product in ('quest', 'race', 'steps', 'game', 'custom')),
+  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly')),
+  tz text not null default 'UTC',
+  template jsonb not null,
+  active boolean not null default true,
+  create_lead_h int not null default 24 check (create_lead_h between 1 and 720),
+  created_at timestamptz not null);
+
 create table competitions.competitions (
   id uuid primary key,
-  series_id uuid,
+  series_id uuid references competitions.series,
   period_key text,
   cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly', 'special')),
   product text not null check (product in ('quest', 'race', 'steps', 'game', 'custom')),
@@ -262,7 +274,7 @@ create policy operators on competitions.contributions for all to palio_app
   using ((select infra.actor_kind()) in ('staff', 'system'))
   with check ((select infra.actor_kind()) in ('staff', 'system'));
 
-grant select, insert, update on competitions.boards, competitions.lists, competitions.competitions,
+grant select, insert, update on competitions.series, competitions.boards, competitions.lists, competitions.competitions,
   competitions.entrants, competitions.participants, competitions.scores, competitions.contributions,
   competitions.rewards, competitions.undistributed to palio_app;
 grant select, insert on competitions.receipts, competitions.standings, competitions.archives to palio_app;

@@ -2,11 +2,17 @@
 create schema races;
 grant usage on schema races to palio_app;
 
+create table races.series (
+  series_id uuid primary key references competitions.series,
+  programme_id uuid not null,
+  chained boolean not null default true,
+  created_at timestamptz not null);
+
 create table races.races (
   competition_id uuid primary key references competitions.competitions,
   number bigint generated always as identity unique,
   programme_id uuid not null,
-  series_id uuid,
+  series_id uuid references races.series,
   linked_only boolean not null default false,
   chained boolean not null default false,
   previous_id uuid unique references races.races,
@@ -71,7 +77,7 @@ create table races.picture_log (
   facts jsonb not null,
   primary key (competition_id, at));
 
-grant select, insert, update on races.races, races.baselines, races.holds to palio_app;
+grant select, insert, update on races.series, races.races, races.baselines, races.holds to palio_app;
 grant delete on races.baselines to palio_app; -- another start picture has exceptions of its own
 grant select, insert on races.decisions, races.picture_log to palio_app;
 grant usage on all sequences in schema races to palio_app;

@@ -1,7 +1,8 @@
 """What races do when others tell them something, and by the clock."""
 
-from palio import affiliates
+from palio import affiliates, competitions
 from palio.affiliates.types import ProgrammeId
+from palio.competitions.types import CompetitionId
 from palio.infra import outbox
 from palio.infra.db import Tx
 from palio.kernel import clock
@@ -31,6 +32,12 @@ async def let_go(tx: Tx, event: affiliates.AccountUnlinked) -> None:
     await service.link(tx, player_id=event.player_id, user_id=None, now=clock.now())
 
 
+@handles(competitions.CompetitionPublished)
+async def attach(tx: Tx, event: competitions.CompetitionPublished) -> None:
+    """Put the race beside a competition that a series of races has made."""
+    await service.attach(tx, competition_id=CompetitionId(event.competition), now=clock.now())
+
+
 @handles(OnSnapshot)
 async def on_snapshot(tx: Tx, job: OnSnapshot) -> None:
     """Bring the races of the programme up to its newest snapshot."""
@@ -40,7 +47,8 @@ async def on_snapshot(tx: Tx, job: OnSnapshot) -> None:
 
 @handles(TickRaces)
 async def tick(tx: Tx, job: TickRaces) -> None:
-    """Give each race in which something is due a transaction of its own."""
+    """Give each race in which something is due a transaction of its own, and each series the race it lacks."""
+    await service.repair(tx, now=clock.now())
     for number in await service.due(tx, now=clock.now()):
         await outbox.send(tx, SettleRace(number), key=f"race:{number}")
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotView
-from palio.competitions.types import CompetitionId, EntrantId
+from palio.competitions.types import CompetitionId, EntrantId, SeriesId
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.races.types import Baseline, FinalState, Hold, HoldDecision, Race, Stage, Start
+from palio.races.types import Baseline, FinalState, Hold, HoldDecision, Race, RaceSeries, Stage, Start
 
 RACE = """
     select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
@@ -25,15 +25,17 @@ async def insert_race(
     previous_id: CompetitionId | None,
     backdated_reason: str | None,
     now: datetime,
+    series_id: SeriesId | None = None,
 ) -> bool:
     """The race beside its competition; False when another race follows the previous one already."""
     return bool(
         await db.run(
             tx,
             """
-            insert into races.races (competition_id, programme_id, chained, previous_id, backdated_reason, created_at)
-            values (%s, %s, %s, %s, %s, %s) on conflict (previous_id) do nothing""",
-            *(competition_id, programme_id, previous_id is not None, previous_id, backdated_reason, now),
+            insert into races.races (competition_id, programme_id, series_id, chained, previous_id, backdated_reason,
+              created_at)
+            values (%s, %s, %s, %s, %s, %s, %s) on conflict (previous_id) do nothing""",
+            *(competition_id, programme_id, series_id, previous_id is not None, previous_id, backdated_reason, now),
         )
     )
 
@@ -259,3 +261,21 @@ async def update_rebased(tx: Tx, competition_id: CompetitionId, snapshot: Snapsh
 async def has_successor(tx: Tx, competition_id: CompetitionId) -> bool:
     """Whether another race is chained to this one."""
     return bool(await db.value(tx, "select exists (select from races.races where previous_id = %s)", competition_id))
+
+
+async def insert_series(
+    tx: Tx, series_id: SeriesId, programme_id: ProgrammeId, *, is_chained: bool, now: datetime
+) -> None:
+    """What is special about a series of races."""
+    await db.run(
+        tx,
+        "insert into races.series (series_id, programme_id, chained, created_at) values (%s, %s, %s, %s)",
+        *(series_id, programme_id, is_chained, now),
+    )
+
+
+async def list_series(tx: Tx) -> list[RaceSeries]:
+    """Every series of races, at most 1,000."""
+    return await db.rows(
+        tx, RaceSeries, "select series_id, programme_id, chained from races.series order by series_id limit 1000"
+    )

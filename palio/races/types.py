@@ -7,7 +7,16 @@ from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotView
-from palio.competitions.types import Cadence, CompetitionId, EntrantId, Phase, PrizeRule, RewardStatus, Status
+from palio.competitions.types import (
+    Cadence,
+    CompetitionId,
+    EntrantId,
+    Phase,
+    PrizeRule,
+    RewardStatus,
+    SeriesId,
+    Status,
+)
 from palio.kernel.settings import Setting
 
 StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
@@ -96,6 +105,42 @@ class NewRace:
     review_h: int = 24
     previous: int | None = None
     backdated_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRaceSeries:
+    """Races that follow each other by the calendar; what is said of one race is said of all of them."""
+
+    code: str
+    cadence: Cadence
+    tz: str
+    race: NewRace
+    chained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSeries:
+    """What is special about a series of races."""
+
+    series_id: SeriesId
+    programme_id: ProgrammeId
+    chained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLine:
+    """A series in a list: its code, what it pays, and the numbers of its races that are not over."""
+
+    code: str
+    cadence: Cadence
+    tz: str
+    title: str
+    asset: str
+    asset_scale: int
+    pool: int
+    programme: str
+    chained: bool
+    races: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,3 +218,17 @@ def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec
     assert "Spring race" in command("races", "list").out
     missing = command("races", "settle", "999999", "--json")
     assert (missing.status, missing.answer["code"]) == (1, "races.no_such_race")
+
+
+def test_a_series_is_tried_and_refused(command: Command, spec: Spec, commands_dsn: str) -> None:
+    """A dry run names the races that would be made and leaves none; prizes that do not add up are refused."""
+    asyncio.run(programme(commands_dsn, "weekly"))
+    body = {"code": "weekly", "cadence": "weekly", "title": "Weekly race", "pool": "500.00", "programme": "weekly"}
+    at_noon = ("--at", "2026-03-22T12:00:00Z", "--json")
+    path = str(spec(json.dumps(body)))
+    tried = command("races", "series", "create", "--spec", path, *at_noon, "--dry-run")
+    assert (tried.status, tried.answer["code"], len(tried.answer["races"])) == (0, "weekly", 2)
+    assert command("races", "series", "list").out == "There is no series of races.\n"
+    short = str(spec(json.dumps({**body, "prizes": [50, 30]})))
+    refused = command("races", "series", "create", "--spec", short, *at_noon)
+    assert (refused.status, refused.answer["code"]) == (1, "competitions.prize_sum")

@@ -6,7 +6,7 @@ from datetime import datetime
 from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
-from palio.competitions.messages import CompetitionPublished, CompetitionWentLive
+from palio.competitions.messages import CompetitionPublished, CompetitionWentLive, EnsureSeries
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, NewCompetition
 from palio.infra import outbox, partitions, settings
@@ -71,6 +71,8 @@ async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Comp
     if competition.status != "live" or now < competition.ends_at:
         raise NotLive(status=competition.status, ends_at=competition.ends_at)
     await sql.update_status(tx, competition_id, "settling", "collecting", now)
+    if competition.series_id:
+        await outbox.send(tx, EnsureSeries(), key="series")
     return await lock(tx, competition_id=competition_id)
 
 

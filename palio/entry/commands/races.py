@@ -15,9 +15,11 @@ from palio.entry.printing import Cell, columns, decimal, record, tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palio.races import Line, NewRace, Progress, RaceLine, RaceView
+    from palio.races import Line, NewRace, Progress, RaceLine, RaceView, SeriesLine
 
 app = typer.Typer(no_args_is_help=True, help="Wager races over the snapshots of a feed.")
+series = typer.Typer(no_args_is_help=True, help="Races that follow each other by the calendar.")
+app.add_typer(series, name="series")
 
 MICRO, CENTS = 6, 2
 DOLLARS = re.compile(r"(?P<whole>[0-9]{1,13})(\.(?P<cents>[0-9]{1,2}))?")
@@ -85,10 +87,16 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
 
 
 def _read(path: Path) -> "NewRace":
+    from palio import competitions, races
+
+    return races.read_spec(_json(path), read_rule=competitions.read_prize_rule)
+
+
+def _json(path: Path) -> object:
     import json
     from decimal import Decimal
 
-    from palio import competitions, races
+    from palio import races
 
     def refuse(constant: str) -> object:
         raise ValueError(f"{constant} is no number of JSON")
@@ -100,10 +108,12 @@ def _read(path: Path) -> "NewRace":
         return members
 
     try:
-        body = json.loads(content(path), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique)
+        body: object = json.loads(
+            content(path), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique
+        )
     except (ValueError, RecursionError) as problem:
         raise races.SpecInvalid(field=path.name, expected=f"one JSON object: {problem}") from None
-    return races.read_spec(body, read_rule=competitions.read_prize_rule)
+    return body
 
 
 @app.command(name="list")
@@ -202,6 +212,56 @@ def settle(number: Number, *, at: At = None, dry_run: DryRun = False, as_json: A
     done = terminal.run(work, json=as_json)
     head = ["Nothing was changed; this would be done:"] if dry_run else []
     tell(done, as_json=as_json, lines=[*head, _told(done)])
+
+
+@series.command(name="create")
+def create_series(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Make a series: its race that is on, and within a day of its start the next one, chained where they touch.
+
+    FILE holds code, cadence (daily, weekly, weekend, monthly), title and pool, and may hold zone (UTC), chained (true)
+    and what the specification of a race may hold beside its times.
+
+    Exit status 1: the series is refused, with the reason.
+    """
+    from palio import competitions, races
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: terminal.Place) -> list[races.SeriesLine]:
+        now = at or clock.now()
+        new = races.read_series(_json(spec), read_rule=competitions.read_prize_rule, now=now)
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            await races.create_series(tx, new=new, actor=operators.actor(), now=now)
+            return [line for line in await races.list_series(tx) if line.code == new.code]
+
+    (made,) = terminal.run(work, json=as_json)
+    head = ["Nothing was changed; this series would be made:"] if dry_run else []
+    tell(made, as_json=as_json, lines=[*head, *_series_table([made])])
+
+
+@series.command(name="list")
+def list_series(*, as_json: AsJson = False) -> None:
+    """List series of races with the numbers of their races that are not over."""
+    from palio import races
+    from palio.entry import operators, terminal
+
+    async def work(place: terminal.Place) -> list[races.SeriesLine]:
+        async with operators.acting(place.database) as tx:
+            return await races.list_series(tx)
+
+    found = terminal.run(work, json=as_json)
+    tell({"items": found}, as_json=as_json, lines=_series_table(found) if found else ["There is no series of races."])
+
+
+def _series_table(found: "Sequence[SeriesLine]") -> list[str]:
+    rows: list[list[Cell]] = [
+        [
+            *(line.code, line.cadence, line.tz, line.programme, decimal(line.pool, line.asset_scale), line.asset),
+            *(", ".join(map(str, line.races)), line.title),
+        ]
+        for line in found
+    ]
+    return columns(["code", "cadence", "zone", "programme", "pool", "asset", "races", "title"], rows, to_right=(4,))
 
 
 @app.command()

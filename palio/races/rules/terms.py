@@ -9,12 +9,13 @@ from typing import TypeAlias, TypeVar
 
 from palio.competitions.types import Band, Cadence, Competition, PrizeRule
 from palio.races.errors import ChainGap, PrizePrecision, ReasonMissing, SpecInvalid, WindowInvalid
-from palio.races.types import NewRace, Race
+from palio.races.types import MICRO_PER_UNIT, NewRace, NewRaceSeries, Race
 
 WINDOW_MIN, WINDOW_MAX = timedelta(minutes=10), timedelta(days=366)
 PLACES_MAX = 200
 RACES_OPEN_MAX = 20
 TITLE_MAX, TEXT_MAX = 200, 20_000
+SERIES_TITLE_MAX = 180  # each race adds its period
 REASON_MIN, REASON_MAX = 5, 300
 GRACE_S_MAX, REVIEW_H_MAX = 86_400, 336
 AMOUNT_MAX = 9_007_199_254_740_991
@@ -23,6 +24,7 @@ PLACE = re.compile(r"[0-9]{1,4}")
 YEAR_FIRST, YEAR_LAST = 2, 9998  # zones, grace, review and whole months reckoned from a time must be times too
 LINE_BREAKS = "\n\r\t"
 UNWRITABLE = {"Cc", "Cs"}  # control characters, and halves of characters that no encoding has
+CODE = re.compile(r"[a-z][a-z0-9-]{1,39}")
 CADENCES: Mapping[str, Cadence] = {
     "daily": "daily",
     "weekly": "weekly",
@@ -62,6 +64,11 @@ def check(new: NewRace) -> None:
     last = new.prize_rule.bands[-1].last
     if last is None or last > PLACES_MAX:
         raise SpecInvalid(field="prizes", expected=f"bands that end at place {PLACES_MAX} or before")
+
+
+def minimum(new: NewRace, default: int) -> int:
+    """The minimum wager in micro-units; a race that states none takes the default, in units."""
+    return default * MICRO_PER_UNIT if new.min_wager_micro is None else new.min_wager_micro
 
 
 def check_backdating(new: NewRace, now: datetime) -> str | None:
@@ -114,6 +121,48 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
     if fields:
         raise SpecInvalid(field=min(map(str, fields)), expected="left out: no such field is known")
     return new
+
+
+def read_series(body: object, *, read_rule: ReadRule, now: datetime) -> NewRaceSeries:
+    """A series as it is written in JSON. Refuses with SpecInvalid, PrizePrecision, PrizeShape.
+
+    `code`, `cadence` (daily, weekly, weekend or monthly), `title` and `pool` must be there; `zone` (UTC), `chained`
+    (true) and what a race may have beside its times may be.
+    """
+    if not isinstance(body, Mapping):
+        raise SpecInvalid(field="specification", expected="a JSON object")
+    fields = dict(body)
+    code = _take(fields, "code", _code)
+    cadence = _take(fields, "cadence", _repeating)
+    tz = _take(fields, "zone", _text(1, 60), "UTC")
+    chained = _take(fields, "chained", _truth, True)
+    for name in ("starts_at", "ends_at", "previous", "backdated_reason"):
+        if name in fields:
+            raise SpecInvalid(field=name, expected="left out: the calendar says it")
+    window = {"starts_at": now.isoformat(), "ends_at": (now + WINDOW_MIN).isoformat()}
+    race = read({**fields, **window, "cadence": cadence}, read_rule=read_rule)
+    if len(race.title) > SERIES_TITLE_MAX:
+        raise SpecInvalid(field="title", expected=f"a text of 1 to {SERIES_TITLE_MAX} characters")
+    return NewRaceSeries(code, cadence, tz, race, chained=chained)
+
+
+def _code(value: object) -> str:
+    if not isinstance(value, str) or not CODE.fullmatch(value):
+        raise ValueError("2 to 40 small letters, digits and hyphens, a letter first")
+    return value
+
+
+def _repeating(value: object) -> Cadence:
+    cadence = _cadence(value)
+    if cadence == "special":
+        raise ValueError("daily, weekly, weekend or monthly")
+    return cadence
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - `_take` turns it into the refusal of a field
+    return value
 
 
 def _take(fields: dict[str, object], name: str, read_value: Callable[[object], Read], *default: Read) -> Read:

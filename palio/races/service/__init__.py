@@ -5,13 +5,16 @@ from palio.races.service.linking import link
 from palio.races.service.making import create_race
 from palio.races.service.reading import lines, recent, standings, view
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
+from palio.races.service.series import attach, create_series, list_series, repair
 from palio.races.service.steering import cancel, extend, force_final, release, replace_start
 
 __all__ = [
     "adjust",
     "advance",
+    "attach",
     "cancel",
     "create_race",
+    "create_series",
     "decide_hold",
     "due",
     "exclude",
@@ -19,11 +22,13 @@ __all__ = [
     "force_final",
     "lines",
     "link",
+    "list_series",
     "on_snapshot_many",
     "open_of",
     "recent",
     "reinstate",
     "release",
+    "repair",
     "replace_start",
     "settle",
     "standings",

@@ -11,7 +11,7 @@ from palio.kernel.ids import Actor, new_id
 from palio.races import sql
 from palio.races.errors import ChainGap, NoPicture, NoSuchRace, ProgrammeClosed, SpecInvalid, TooManyRaces
 from palio.races.rules import pictures, terms
-from palio.races.types import DEFAULT_MIN_WAGER, MICRO_PER_UNIT, PICTURE_TOLERANCE_S, NewRace, Race
+from palio.races.types import DEFAULT_MIN_WAGER, PICTURE_TOLERANCE_S, NewRace, Race
 
 SCORE_SCALE = 6
 
@@ -30,10 +30,8 @@ async def create_race(tx: Tx, *, new: NewRace, actor: Actor, now: datetime) -> R
     previous_id = await _previous(tx, new, programme.id) if new.previous else None
     if reason and previous_id is None:
         await _require_picture(tx, new, programme)
-    minimum = new.min_wager_micro
-    if minimum is None:
-        minimum = settings.value(DEFAULT_MIN_WAGER) * MICRO_PER_UNIT
-    competition_id = await competitions.create(tx, new=_competition(new, minimum), created_by=actor.user_id, now=now)
+    made = _competition(new, terms.minimum(new, settings.value(DEFAULT_MIN_WAGER)))
+    competition_id = await competitions.create(tx, new=made, created_by=actor.user_id, now=now)
     if not await sql.insert_race(
         tx, competition_id, programme.id, previous_id=previous_id, backdated_reason=reason, now=now
     ):

@@ -1,0 +1,108 @@
+"""Periods of a calendar in a time zone, and the competitions a series makes of them."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from palio.competitions.errors import ZoneUnknown
+from palio.competitions.rules import prizes
+from palio.competitions.types import Cadence, NewCompetition, NewSeries, Period, Series
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+WEEKEND_BEGINS = timedelta(days=5)  # after Monday
+AHEAD = 2  # the period that is on or comes next, and the one after it
+
+
+def check(new: NewSeries) -> None:
+    """Accept a series whose prizes add up and whose zone exists.
+
+    Refuses with ZoneUnknown, PrizeShape, PrizeSum, PrizeIncreasing.
+    """
+    try:
+        ZoneInfo(new.tz)
+    except (KeyError, ValueError, OSError):
+        raise ZoneUnknown(tz=new.tz) from None
+    prizes.check(new.prize_rule, new.guaranteed_pool)
+
+
+def template(new: NewSeries) -> dict[str, object]:
+    """What the competitions of a series have in common, as JSON."""
+    return {
+        "title": new.title,
+        "description": new.description,
+        "rules_text": new.rules_text,
+        "prize_asset": new.prize_asset,
+        "guaranteed_pool": new.guaranteed_pool,
+        "prize_rule": prizes.written(new.prize_rule),
+        "score_scale": new.score_scale,
+        "min_score": new.min_score,
+        "tie_rule": new.tie_rule,
+        "empty_rule": new.empty_rule,
+        "leftover_to": new.leftover_to,
+        "no_winner": new.no_winner,
+        "grace_s": new.grace_s,
+        "review_h": new.review_h,
+    }
+
+
+def due(series: Series, now: datetime) -> list[Period]:
+    """The periods whose competition must exist: what is on, and what begins within the lead of the series."""
+    latest = now + timedelta(hours=series.create_lead_h)
+    upcoming = periods(series.cadence, series.tz, now)
+    return [period for period, _ in zip(upcoming, range(AHEAD), strict=False) if period.starts_at <= latest]
+
+
+def periods(cadence: Cadence, tz: str, at: datetime) -> Iterator[Period]:
+    """The periods that are not over at an instant, in order, without end."""
+    day = at.astimezone(ZoneInfo(tz)).date()
+    while True:
+        key, first, after = _span(cadence, day)
+        period = Period(key, _midnight(first, tz), _midnight(after, tz))
+        if period.ends_at > at:
+            yield period
+        day = after
+
+
+def _span(cadence: Cadence, day: date) -> tuple[str, date, date]:
+    """Key, first day and the day after the last of the period in which a day lies; of a weekend, that of its week."""
+    year, week, weekday = day.isocalendar()
+    monday = day - timedelta(days=weekday - 1)
+    if cadence == "daily":
+        return f"D:{day.isoformat()}", day, day + DAY
+    if cadence == "weekly":
+        return f"W:{year}-W{week:02}", monday, monday + WEEK
+    if cadence == "weekend":
+        return f"WE:{year}-W{week:02}", monday + WEEKEND_BEGINS, monday + WEEK
+    first = day.replace(day=1)
+    return f"M:{first:%Y-%m}", first, (first + timedelta(days=32)).replace(day=1)
+
+
+def _midnight(day: date, tz: str) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(tz)).astimezone(UTC)
+
+
+def instance(series: Series, period: Period) -> NewCompetition:
+    """The competition of one period; its title names the period."""
+    return NewCompetition(
+        product=series.product,
+        title=f"{series.title} {period.key.partition(':')[2]}",
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        prize_asset=series.prize_asset,
+        guaranteed_pool=series.guaranteed_pool,
+        prize_rule=prizes.read(series.prize_rule),
+        cadence=series.cadence,
+        description=series.description,
+        rules_text=series.rules_text,
+        tz=series.tz,
+        score_scale=series.score_scale,
+        min_score=series.min_score,
+        tie_rule=series.tie_rule,
+        empty_rule=series.empty_rule,
+        leftover_to=series.leftover_to,
+        no_winner=series.no_winner,
+        grace_s=series.grace_s,
+        review_h=series.review_h,
+        series_id=series.id,
+        period_key=period.key,
+    )

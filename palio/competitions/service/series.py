@@ -1,0 +1,70 @@
+"""Series: the next competition exists before the current one ends."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from palio.competitions import sql
+from palio.competitions.errors import SeriesExists
+from palio.competitions.rules import series as periods
+from palio.competitions.service.lifecycle import create, publish
+from palio.competitions.types import CompetitionId, NewSeries, Period, Series, SeriesId
+from palio.infra import audit
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor, new_id
+
+LATE = "its series had not been able to make it in time"  # why a competition of a series begins in the past
+
+
+async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) -> SeriesId:
+    """Make a series; its competitions come with `ensure_series`.
+
+    Refuses with SeriesExists, ZoneUnknown, PrizeShape, PrizeSum, PrizeIncreasing.
+    """
+    periods.check(new)
+    series_id = SeriesId(new_id())
+    if not await sql.insert_series(tx, series_id, new, periods.template(new), now):
+        raise SeriesExists(code=new.code)
+    await audit.record(
+        tx,
+        actor=actor,
+        action="series.create",
+        entity_type="series",
+        entity_id=str(series_id),
+        changes={"code": (None, new.code), "cadence": (None, new.cadence), "pool": (None, new.guaranteed_pool)},
+    )
+    return series_id
+
+
+async def ensure_series(tx: Tx, *, now: datetime) -> list[CompetitionId]:
+    """Make and publish what the active series lack: the period that is on and, within their lead, the next.
+
+    Periods that passed while nobody looked are not made up. Answers what was made; a repeat makes nothing.
+    """
+    return [
+        await _make(tx, series, period, now)
+        for series in await sql.lock_active_series(tx)
+        for period in periods.due(series, now)
+        if not await sql.has_instance(tx, series.id, period.key)
+    ]
+
+
+async def series_of(tx: Tx, *, series_ids: Sequence[SeriesId]) -> list[Series]:
+    """These series, by code."""
+    return await sql.list_series(tx, series_ids)
+
+
+async def instances_of(tx: Tx, *, series_ids: Sequence[SeriesId]) -> list[CompetitionId]:
+    """The competitions of series that are not over, oldest first."""
+    return await sql.list_instances(tx, series_ids)
+
+
+async def neighbour(tx: Tx, *, series_id: SeriesId, ends_at: datetime) -> CompetitionId | None:
+    """The competition of a series that ends at an instant, unless it was cancelled."""
+    return await sql.find_ending(tx, series_id, ends_at)
+
+
+async def _make(tx: Tx, series: Series, period: Period, now: datetime) -> CompetitionId:
+    competition_id = await create(tx, new=periods.instance(series, period), created_by=None, now=now)
+    late = LATE if period.starts_at <= now else None
+    await publish(tx, competition_id=competition_id, now=now, backdated_reason=late)
+    return competition_id
