@@ -350,3 +350,16 @@ class RaceView:
     grace_s: int
     review_h: int
     cancel_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How a race between stored snapshots would have ended; amounts in units of the asset."""
+
+    start_state: StartState
+    start: Picture
+    final_state: FinalState
+    final: Picture
+    lines: tuple[Line, ...]
+    qualified: int
+    undistributed: int

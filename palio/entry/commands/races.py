@@ -214,6 +214,34 @@ def settle(number: Number, *, at: At = None, dry_run: DryRun = False, as_json: A
     tell(done, as_json=as_json, lines=[*head, _told(done)])
 
 
+@app.command()
+def rehearse(
+    spec: SpecFile,
+    *,
+    chained: Annotated[
+        bool, typer.Option("--chained", help="Open it by the snapshot that closes its neighbour.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the race of FILE would end between stored snapshots. Nothing is written.
+
+    Exit status 1: there are no snapshots for its start and end, or its prizes do not add up.
+    """
+    from palio import races
+    from palio.entry import operators, terminal
+
+    async def work(place: terminal.Place) -> races.Rehearsal:
+        async with operators.acting(place.database) as tx:
+            return await races.rehearse(tx, new=_read(spec), chained=chained)
+
+    done = terminal.run(work, json=as_json)
+    rows: list[list[Cell]] = [
+        [line.rank, line.uid, line.name, decimal(line.total_micro, MICRO), line.prize] for line in done.lines
+    ]
+    table = columns(["rank", "uid", "name", "total", "prize (units)"], rows, to_right=(0, 3, 4))
+    tell(done, as_json=as_json, lines=[*table, f"Undistributed: {done.undistributed} units."])
+
+
 @series.command(name="create")
 def create_series(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make a series: its race that is on, and within a day of its start the next one, chained where they touch.

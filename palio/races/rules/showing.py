@@ -35,6 +35,11 @@ def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: boo
     return tuple(flag for flag, applies in marks if applies)
 
 
+def full_name(player: Player) -> str:
+    """How staff see a player named."""
+    return player.name or f"Player {player.uid[-4:]}"
+
+
 def line(row: BoardRow, player: Player) -> Line:
     """A row of the board as staff see it."""
     standing = row.standing
@@ -42,7 +47,7 @@ def line(row: BoardRow, player: Player) -> Line:
         place=standing.place,
         rank=standing.rank,
         uid=player.uid,
-        name=player.name or f"Player {player.uid[-4:]}",
+        name=full_name(player),
         total_micro=standing.score,
         prize=row.prize,
         reward_status=row.reward_status,

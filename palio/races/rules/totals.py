@@ -98,6 +98,17 @@ def differences(recomputed: Mapping[PlayerId, int], submitted: Mapping[PlayerId,
     return {player_id: difference for player_id, difference in found.items() if difference}
 
 
+def ranks_of(totals: Sequence[int], min_wager_micro: int) -> list[int | None]:
+    """The shown rank of each total, in ranking order: equal totals share one, below the line there is none."""
+    ranks: list[int | None] = []
+    for place, total in enumerate(totals, 1):
+        if total <= 0 or total < min_wager_micro:
+            ranks.append(None)
+        else:
+            ranks.append(ranks[-1] if place > 1 and total == totals[place - 2] else place)
+    return ranks
+
+
 def baselines_digest(start: Iterable[ReadingAt], exceptions: Mapping[PlayerId, Baseline]) -> str:
     """SHA-256 in hex over the lines `uid|kind|value` of the start picture, by uid, then of those who came later."""
     lines = [f"{reading.uid}|{reading.kind}|{reading.all_time_micro}" for reading in start]

@@ -4,6 +4,7 @@ from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.linking import link
 from palio.races.service.making import create_race
 from palio.races.service.reading import lines, recent, standings, view
+from palio.races.service.rehearsing import rehearse
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
 from palio.races.service.series import attach, create_series, list_series, repair
 from palio.races.service.steering import cancel, extend, force_final, release, replace_start
@@ -26,6 +27,7 @@ __all__ = [
     "on_snapshot_many",
     "open_of",
     "recent",
+    "rehearse",
     "reinstate",
     "release",
     "repair",

@@ -104,11 +104,11 @@ async def _plan(tx: Tx, race: Race, changes: Sequence[WagerChange], scored: Coll
         scored=scored,
         start=readings,
         exceptions=await sql.list_baselines(tx, race.competition_id, list(strangers)),
-        joined=await _joined(tx, start, absent),
+        joined=await joined_since(tx, start=start, absent=absent),
     )
 
 
-async def _joined(tx: Tx, start: SnapshotView, absent: Mapping[PlayerId, str]) -> set[PlayerId]:
+async def joined_since(tx: Tx, *, start: SnapshotView, absent: Mapping[PlayerId, str]) -> set[PlayerId]:
     """Those who were not there when the race was opened: a complete picture has no row of theirs, believed or not."""
     if not absent or not start.complete:
         return set()
