@@ -108,9 +108,7 @@ def _json(path: Path) -> object:
         return members
 
     try:
-        body: object = json.loads(
-            content(path), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique
-        )
+        body: object = json.loads(content(path), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError) as problem:
         raise races.SpecInvalid(field=path.name, expected=f"one JSON object: {problem}") from None
     return body
