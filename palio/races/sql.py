@@ -279,3 +279,19 @@ async def list_series(tx: Tx) -> list[RaceSeries]:
     return await db.rows(
         tx, RaceSeries, "select series_id, programme_id, chained from races.series order by series_id limit 1000"
     )
+
+
+async def insert_waiting(tx: Tx, competition_id: CompetitionId, facts: Mapping[str, object], now: datetime) -> bool:
+    """That a picture is waited for; False when that is written already."""
+    written = json.dumps(facts)
+    return bool(
+        await db.run(
+            tx,
+            """
+            insert into races.picture_log (competition_id, at, event, facts)
+            select %s, coalesce(greatest(%s, max(at) + interval '1 microsecond'), %s), 'waiting', %s::jsonb
+            from races.picture_log where competition_id = %s
+            having not coalesce(bool_or(event = 'waiting' and facts = %s::jsonb), false)""",
+            *(competition_id, now, now, written, competition_id, written),
+        )
+    )

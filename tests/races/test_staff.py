@@ -264,6 +264,28 @@ async def test_a_race_that_no_snapshot_closes_is_forced_by_two_people_after_six_
     assert [(uid, units, rank) for uid, units, rank in await board(tx, made) if units] == [("ann", 10, 1)]
 
 
+async def test_what_a_race_waits_for_is_written_down_once_and_overdue_after_six_hours(tx: Tx) -> None:
+    source = await feed(tx)
+    made = await race(tx, source, BEFORE)
+    for now in (START, at("09:00:00")):
+        await run(tx, now)
+    await source.show(tx, at("09:10:00"), {"ann": "100"})
+    for now in (at("20:05:00"), at("01:59:00", day=27), at("02:00:00", day=27), at("02:01:00", day=27)):
+        await run(tx, now)
+    cursor = await tx.execute(
+        """
+        select event, facts ->> 'picture', facts ->> 'alarm' from races.picture_log
+        where competition_id = %s order by at""",
+        [made.competition_id],
+    )
+    assert await cursor.fetchall() == [
+        ("waiting", "start", None),
+        ("late", "start", None),
+        ("waiting", "final", None),
+        ("waiting", "final", "overdue.settlement"),
+    ]
+
+
 async def test_a_valid_snapshot_that_comes_before_the_second_person_settles_normally(tx: Tx) -> None:
     source, made = await begun(tx, {"ann": "100"})
     last = await source.show(tx, at("19:50:00"), {"ann": "110"})

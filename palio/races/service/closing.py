@@ -16,7 +16,7 @@ from palio.races.messages import RaceHeld
 from palio.races.rules import pictures, totals
 from palio.races.service import books
 from palio.races.service.books import Book
-from palio.races.types import BIG_CORRECTION_BPS, FINAL_LATE_S, Hold, Race
+from palio.races.types import BIG_CORRECTION_BPS, FINAL_ALARM_H, FINAL_LATE_S, Hold, Race
 
 ROWS_MAX = 1_000  # more than places and their ties
 
@@ -28,6 +28,7 @@ async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime)
     due_at = pictures.final_due_at(competition.ends_at, competition.grace_s)
     snapshot = await affiliates.snapshot_from(tx, programme_id=race.programme_id, at=due_at)
     if snapshot is None or race.start_snapshot_id is None:
+        await _wait(tx, race, competition, now)
         return False
     state = pictures.final_state(snapshot.fetched_at, due_at=due_at, late_s=settings.value(FINAL_LATE_S))
     await sql.update_final(tx, race.competition_id, state, snapshot.id)
@@ -38,6 +39,16 @@ async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime)
         tx, [(snapshot_id, "race", keep_until) for snapshot_id in (race.start_snapshot_id, snapshot.id)]
     )
     return True
+
+
+async def _wait(tx: Tx, race: Race, competition: Competition, now: datetime) -> None:
+    """Write down that the final picture is waited for, and once that it is overdue: then staff may force the end."""
+    await sql.insert_waiting(tx, race.competition_id, {"picture": "final"}, now)
+    overdue_at = competition.ends_at + timedelta(hours=settings.value(FINAL_ALARM_H))
+    if now >= overdue_at and await sql.insert_waiting(
+        tx, race.competition_id, {"picture": "final", "alarm": "overdue.settlement"}, now
+    ):
+        log.error("overdue.settlement", race=race.number, ends_at=competition.ends_at.isoformat())
 
 
 async def freeze(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> bool:

@@ -16,6 +16,7 @@ async def choose(tx: Tx, *, race: Race, competition: Competition, now: datetime)
     """Choose the picture that opens a race, if there is one; it is kept as long as the race can be recomputed."""
     start = await _chosen(tx, race, competition)
     if start is None:
+        await sql.insert_waiting(tx, race.competition_id, {"picture": "start"}, now)
         return False
     snapshot = start.snapshot
     await sql.update_start(tx, race.competition_id, start)
