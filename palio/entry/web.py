@@ -1,5 +1,6 @@
 """The web application: the routes of every module behind the browser edge."""
 
+import secrets
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -7,6 +8,7 @@ from starlette.types import ASGIApp
 from palio.entry import home, probes
 from palio.entry.wiring import Wiring
 from palio.infra import logging
+from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
 from palio.races import web as races
 from palio.ui import assets, documents, streams
@@ -14,6 +16,7 @@ from palio.ui.edge import Served
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
+from palio.ui.paging import Cursors
 from palio.ui.routes import Routes
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
@@ -37,9 +40,16 @@ def make(wiring: Wiring) -> ASGIApp:
         "streams": Streams(wiring.hub, origin),
         "pages": Pages(Languages()),
         "files": Files(DIST.parent),
+        "cursors": Cursors(cursor_key(wiring)),
     }
     served = partial(tell, wiring.metrics)
     return assemble((probes.routes(wiring), *MODULES), state=state, served=served, origin=origin)
+
+
+def cursor_key(wiring: Wiring) -> bytes:
+    """What cursors are signed with: the same wherever the keyring is; without one they last as long as the process."""
+    keyring = wiring.database.equipment.keyring
+    return keyring.key_for("cursors") if keyring else secrets.token_bytes(KEY_BYTES)
 
 
 def tell(metrics: Metrics, served: Served) -> None:

@@ -43,6 +43,10 @@ class Keyring:
         column_key = hmac.digest(self.index[version], f"palio-index|{column}".encode(), "sha256")
         return BlindIndex(hmac.digest(column_key, value.encode(), "sha256"), version)
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key of its own for something that is not stored, like the signature of a cursor."""
+        return hmac.digest(self.index[max(self.index)], f"palio-key|{purpose}".encode(), "sha256")
+
 
 def load_or_make(path: Path) -> Keyring:
     """The keyring of a file; where there is none, a new one is made, once however many processes start.

@@ -1,12 +1,16 @@
 """Refusals of the edge itself: what can be wrong with a request before any module has seen it.
 
 Malformed
-└── MalformedJson
+├── MalformedJson
+└── CursorInvalid
 Forbidden
 └── CsrfRejected
+Gone
+└── CursorExpired
 TooLarge
 └── BodyTooLarge
 Invalid
+├── CursorMismatch
 ├── UnknownField
 ├── UnknownParameter
 └── TimeZoneRequired
@@ -17,13 +21,31 @@ Refusal
 └── InternalError      500   the one that is not about the request
 """
 
-from palio.kernel.errors import Forbidden, Invalid, Malformed, Refusal, TooLarge
+from palio.kernel.errors import Forbidden, Gone, Invalid, Malformed, Refusal, TooLarge
 
 
 class MalformedJson(Malformed):
     """The body is not the JSON we read: `reason`. Numbers are finite, keys are unique, nesting is at most 32 deep."""
 
     code = "malformed_json"
+
+
+class CursorInvalid(Malformed):
+    """The cursor is none of ours, or was altered: take it whole from `next` or `prev` of an answer."""
+
+    code = "cursor_invalid"
+
+
+class CursorExpired(Gone):
+    """The cursor is older than `days_max` days: begin again without one."""
+
+    code = "cursor_expired"
+
+
+class CursorMismatch(Invalid):
+    """The cursor belongs to another list, filter, sort or caller: begin again without one."""
+
+    code = "cursor_mismatch"
 
 
 class CsrfRejected(Forbidden):

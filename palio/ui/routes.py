@@ -13,8 +13,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from palio.kernel.errors import Invalid, Refusal, Unavailable
-from palio.ui import problems, strict
-from palio.ui.refusals import InternalError, NotAcceptable, UnknownParameter
+from palio.ui import problems, strict, tables
+from palio.ui.refusals import (
+    CursorExpired,
+    CursorInvalid,
+    CursorMismatch,
+    InternalError,
+    NotAcceptable,
+    UnknownParameter,
+)
 
 Access: TypeAlias = str  # "public", "player", "owner", or the permission it takes: "races.race.edit"
 Given = ParamSpec("Given")
@@ -22,6 +29,7 @@ Answer = TypeVar("Answer")
 Handler: TypeAlias = Callable[[Request], Coroutine[None, None, Response]]
 
 OF_EVERY_CALL: tuple[type[Refusal], ...] = (NotAcceptable, UnknownParameter, Invalid, InternalError, Unavailable)
+OF_EVERY_LIST: tuple[type[Refusal], ...] = (CursorInvalid, CursorMismatch, CursorExpired)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -33,7 +41,12 @@ class Route(APIRoute):
 
 
 class Call(Route):
-    """A route of the API: unknown parameters, foreign media types and loose JSON are refused, reads carry an ETag."""
+    """A route of the API: unknown parameters, foreign media types and loose JSON are refused, reads carry an ETag.
+
+    A list is also a table (CSV) for whoever prefers that; `row` is one of its rows, which tells the columns.
+    """
+
+    row: strict.Json = None
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
@@ -42,14 +55,18 @@ class Call(Route):
         takes_json = self.body_field is not None
 
         async def strictly(request: Request) -> Response:
-            if not strict.accepts(request.headers.get("accept", ""), media_type):
-                raise NotAcceptable(media_type=media_type)
+            as_table = self.row is not None and tables.is_wanted(request)
+            wanted = tables.MEDIA_TYPE if as_table else media_type
+            if not strict.accepts(request.headers.get("accept", ""), wanted):
+                raise NotAcceptable(media_type=wanted)
             if odd := _odd_parameters(request, known):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
             if takes_json:
                 strict.require_json(request)
             response = await answer(strict.StrictRequest(request.scope, request.receive))
+            if as_table and response.status_code == HTTPStatus.OK:
+                return tables.respond(request, strict.parse(bytes(response.body)), self.row)
             return _unless_known(request, response)
 
         return strictly
@@ -72,10 +89,16 @@ class Routes:
         tier: str = "core",
         response_class: type[Response] = JSONResponse,
     ) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
-        """Declare a call that reads. The function's name becomes its operation id, its docstring the document."""
+        """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
+
+        A list (an example with `items`) can also be had as a table: by `Accept`, and for links as `<path>.csv`.
+        """
+        row = _first_row(example)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            every = (*refuses, *OF_EVERY_CALL)
+            every = (*refuses, *(OF_EVERY_LIST if row else ()), *OF_EVERY_CALL)
+            if row:
+                self._add(self._table(path, handler, row), access, every, handler)
             route = Call(
                 f"/api/v1{path}",
                 handler,
@@ -87,9 +110,18 @@ class Routes:
                 responses={200: _example(example, response_class), **_documented(every)},
                 openapi_extra=_declared(access, tier, every),
             )
+            route.row = row
             return self._add(route, access, every, handler)
 
         return declare
+
+    def _table(self, path: str, handler: Callable[Given, Answer], row: strict.Json) -> Call:
+        """The same list under an address that always answers CSV."""
+        operation_id = f"{self.module}_{handler.__name__}_csv"
+        address = f"/api/v1{path}{tables.ENDING}"
+        route = Call(address, handler, methods=["GET"], operation_id=operation_id, include_in_schema=False)
+        route.row = row
+        return route
 
     def page(self, path: str, *, access: Access) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
         """Declare something that is not a call: a page, a health check, a file."""
@@ -141,8 +173,22 @@ def _declared(access: Access, tier: str, refuses: Iterable[type[Refusal]]) -> di
 
 def _example(example: object, response_class: type[Response]) -> dict[str, object]:
     media_type = response_class.media_type or strict.JSON_TYPE
-    plain = example if isinstance(example, str) else TypeAdapter(type(example)).dump_python(example, mode="json")
-    return {"content": {media_type: {"example": plain}}}
+    content = {media_type: {"example": _plain(example)}}
+    if row := _first_row(example):
+        content[tables.MEDIA_TYPE] = {"example": tables.write([row], columns=list(tables.cells(row)))}
+    return {"content": content}
+
+
+def _plain(example: object) -> strict.Json:
+    plain: strict.Json = TypeAdapter(type(example)).dump_python(example, mode="json")
+    return plain
+
+
+def _first_row(example: object) -> strict.Json:
+    """The first row of the example of a list; None when it is no list."""
+    plain = _plain(example)
+    items = plain.get("items") if isinstance(plain, dict) else None
+    return items[0] if isinstance(items, list) else None
 
 
 def _documented(refuses: Iterable[type[Refusal]]) -> dict[int | str, dict[str, object]]:

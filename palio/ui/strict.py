@@ -83,10 +83,14 @@ def require_json(request: Request) -> None:
 
 def accepts(accepted: str, media_type: str) -> bool:
     """Does a header `Accept` take this type? One without a value takes everything."""
-    ranges = [part.split(";") for part in accepted.lower().split(",") if part.strip()]
     family = media_type.partition("/")[0] + "/*"
-    taken = {kind.strip() for kind, *rest in ranges if not any(word.replace(" ", "") in _NEVER for word in rest)}
-    return not ranges or bool(taken & {"*/*", family, media_type})
+    return not accepted.strip() or bool(ranges(accepted) & {"*/*", family, media_type})
+
+
+def ranges(accepted: str) -> set[str]:
+    """The types and families that a header `Accept` takes, as it names them."""
+    parts = [part.split(";") for part in accepted.lower().split(",")]
+    return {kind.strip() for kind, *rest in parts if not any(word.replace(" ", "") in _NEVER for word in rest)}
 
 
 _NEVER = {"q=0", "q=0.0", "q=0.00", "q=0.000"}

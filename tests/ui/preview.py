@@ -11,6 +11,7 @@ from palio.ui import assets, documents, pages, streams
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
+from palio.ui.paging import Cursors
 from palio.ui.routes import Routes
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
@@ -43,5 +44,6 @@ def app(
         "pages": Pages(languages or Languages()),
         "files": Files(DIST.parent),
         "streams": Streams(hub or Hub(""), None),
+        "cursors": Cursors(bytes(32)),
     }
     return assemble([races, streams.routes, documents.routes, assets.routes, *more], state=state, served=served)

@@ -1,0 +1,140 @@
+"""Pages of a list: opaque cursors that go on behind a row or in front of one, only for whoever got them."""
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, TypeAlias
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query, Request
+
+from palio.ui import tables
+from palio.ui.actor import Ask
+from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
+from palio.ui.values import Whole
+
+Key: TypeAlias = tuple[int | str, ...]  # the sort values of one row, its id last
+
+LIMIT_DEFAULT, LIMIT_MAX = 50, 200
+AGE_DAYS_MAX = 7
+MAC_BYTES = 16
+HOUR_S = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a cursor belongs to: which list in which order, what it was narrowed to, and who reads it."""
+
+    address: str
+    sort: str
+    filters: str
+    caller: str
+
+    def digest(self) -> str:
+        """The same text for the same list only."""
+        parts = json.dumps([self.address, self.sort, self.filters, self.caller])
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins: behind a row, or, going back, in front of one."""
+
+    key: Key
+    is_back: bool = False
+
+
+class Cursors:
+    """Writes cursors and reads them back. Their issue time is the hour, so that an unchanged list keeps its ETag."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def write(self, position: Position, listing: Listing, now: datetime) -> str:
+        """The cursor of a position."""
+        hour = int(now.timestamp()) // HOUR_S
+        content = json.dumps([position.key, position.is_back, listing.digest(), hour], separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(content) + content).rstrip(b"=").decode()
+
+    def read(self, text: str, listing: Listing, now: datetime) -> Position:
+        """The position of a cursor. Refuses with CursorInvalid, CursorMismatch, CursorExpired."""
+        key, is_back, digest, hour = self._opened(text)
+        if digest != listing.digest():
+            raise CursorMismatch
+        if now - timedelta(days=AGE_DAYS_MAX) > datetime.fromtimestamp((hour + 1) * HOUR_S, now.tzinfo):
+            raise CursorExpired(days_max=AGE_DAYS_MAX)
+        return Position(tuple(key), is_back)
+
+    def _opened(self, text: str) -> tuple[list[int | str], bool, str, int]:
+        try:
+            sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            raise CursorInvalid from None
+        mac, content = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(content)):
+            raise CursorInvalid
+        key, is_back, digest, hour = json.loads(content)
+        return key, is_back, digest, hour
+
+    def _mac(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, b"palio-cursor|" + content, "sha256")[:MAC_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which part of a list is asked for, and the cursors of its neighbours."""
+
+    limit: int
+    position: Position | None
+    listing: Listing
+    cursors: Cursors
+    now: datetime
+
+    def behind(self, *key: int | str) -> str:
+        """The cursor of what follows a row."""
+        return self.cursors.write(Position(key), self.listing, self.now)
+
+    def before(self, *key: int | str) -> str:
+        """The cursor of what precedes a row."""
+        return self.cursors.write(Position(key, is_back=True), self.listing, self.now)
+
+    def span(self) -> tuple[int, int]:
+        """For a list whose rows are numbered without gaps: behind which number it goes on, and how many at most."""
+        if self.position is None:
+            return 0, self.limit
+        number = int(self.position.key[0])
+        if not self.position.is_back:
+            return number, self.limit
+        limit = min(self.limit, number - 1)
+        return number - 1 - limit, limit
+
+    def around(self, first: int, last: int, *, of: int) -> tuple[str | None, str | None]:
+        """The cursors `(next, prev)` beside the rows numbered `first` to `last` of so many."""
+        return self.behind(last) if last < of else None, self.before(first) if first > 1 else None
+
+
+async def paging(
+    request: Request,
+    ask: Ask,
+    limit: Annotated[Whole, Query(ge=1, le=LIMIT_MAX, description="How many rows at most")] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, Query(max_length=1_000, description="`next` or `prev` of an answer")] = None,
+) -> Paging:
+    """Read what part is asked for; a table (CSV) holds as much as one may. Refuses as a cursor does."""
+    listing = listing_of(request, str(ask.actor.user_id or ""))
+    cursors: Cursors = request.app.state.cursors
+    position = cursors.read(cursor, listing, ask.now) if cursor else None
+    return Paging(tables.ROWS_MAX if tables.is_wanted(request) else limit, position, listing, cursors, ask.now)
+
+
+Paged = Annotated[Paging, Depends(paging)]
+
+
+def listing_of(request: Request, caller: str) -> Listing:
+    """The list that a request is about: its address without what only says which part of it."""
+    asked = {name: value for name, value in request.query_params.items() if value}
+    sort = asked.pop("sort", "")
+    filters = urlencode(sorted((name, value) for name, value in asked.items() if name not in {"limit", "cursor"}))
+    return Listing(request.url.path.removesuffix(tables.ENDING), sort, filters, caller)

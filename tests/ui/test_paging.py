@@ -1,0 +1,206 @@
+"""Cursors belong to one list and one reader, and lists can be had as tables."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from palio.infra.keyring import Keyring
+from palio.ui import tables
+from palio.ui.paging import Cursors, Listing, Paged, Position
+from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
+from palio.ui.routes import Routes
+from tests.ui import preview
+from tests.ui.conftest import talk_to
+
+NOW = datetime(2026, 3, 20, 14, 5, 22, tzinfo=UTC)
+LISTING = Listing("/api/v1/races", "", "state=live", "anna")
+CURSORS = Cursors(bytes(32))
+TEXT = CURSORS.write(Position((17, "x"), is_back=True), LISTING, NOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A numbered row with something nasty in it."""
+
+    n: int
+    name: str
+    price: dict[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list."""
+
+    items: tuple[Item, ...]
+    next: str | None
+    prev: str | None
+
+
+numbers = Routes("numbers")
+NAMES = ("=1+1", "-5", "@x", "\tx", 'a "b", c', "Ünï")
+
+
+def item(n: int) -> Item:
+    return Item(n, NAMES[n % len(NAMES)], {"asset": "USD", "amount": -5})
+
+
+@numbers.get("/numbers", access="public", example=Items((item(1),), None, None))
+async def list_numbers(page: Paged, last: int = 25) -> Items:
+    """List the numbers from 1 on."""
+    behind, limit = page.span()
+    found = tuple(item(n) for n in range(behind + 1, last + 1)[:limit])
+    return Items(found, *page.around(behind + 1, behind + len(found), of=last))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with talk_to(preview.app(numbers)) as client:
+        yield client
+
+
+def test_a_cursor_comes_back_as_it_was_given() -> None:
+    assert CURSORS.read(TEXT, LISTING, NOW) == Position((17, "x"), is_back=True)
+
+
+@pytest.mark.parametrize("changes", [{"address": "/x"}, {"sort": "-n"}, {"filters": ""}, {"caller": "bert"}])
+def test_a_cursor_of_another_list_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(CursorMismatch):
+        CURSORS.read(TEXT, replace(LISTING, **changes), NOW)
+
+
+@pytest.mark.parametrize("n", range(len(TEXT)))
+def test_an_altered_cursor_is_refused(n: int) -> None:
+    """Whichever character is another one; what only fills the last byte up is not looked at."""
+    altered = TEXT[:n] + ("A" if TEXT[n] != "A" else "Q") + TEXT[n + 1 :]
+    with pytest.raises(CursorInvalid):
+        CURSORS.read(altered, LISTING, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "!", "a", "AAAA", "é", TEXT[:-4], TEXT + "AAAA"])
+def test_what_was_never_a_cursor_is_refused(text: str) -> None:
+    with pytest.raises(CursorInvalid):
+        CURSORS.read(text, LISTING, NOW)
+
+
+def test_a_cursor_lasts_seven_days() -> None:
+    """To the hour in which it was written."""
+    assert CURSORS.read(TEXT, LISTING, NOW + timedelta(days=7))
+    with pytest.raises(CursorExpired) as refused:
+        CURSORS.read(TEXT, LISTING, NOW + timedelta(days=7, hours=1))
+
+    assert refused.value.facts == {"days_max": 7}
+
+
+def test_another_key_reads_nothing() -> None:
+    with pytest.raises(CursorInvalid):
+        Cursors(b"x" * 32).read(TEXT, LISTING, NOW)
+
+
+def test_the_keyring_has_a_key_for_each_purpose() -> None:
+    """It is none of the keys that stored values are made with."""
+    ring = Keyring({1: bytes(32)}, {1: bytes(32), 2: b"x" * 32})
+    keys = {ring.key_for("cursors"), ring.key_for("others"), Keyring({1: bytes(32)}, {1: bytes(32)}).key_for("cursors")}
+
+    assert len(keys) == 3 and keys.isdisjoint([*ring.wrapping.values(), *ring.index.values()])
+
+
+async def test_a_list_is_walked_there_and_back(client: httpx2.AsyncClient) -> None:
+    """Whatever the limit on the way: no row twice, none left out, and the ends have no further cursor."""
+    there, cursor = [], ""
+    while cursor is not None:
+        answer = (await client.get(f"/api/v1/numbers?limit=10&cursor={cursor}")).json()
+        there.append([row["n"] for row in answer["items"]])
+        cursor, back = answer["next"], answer["prev"]
+    assert there == [[*range(1, 11)], [*range(11, 21)], [*range(21, 26)]]
+
+    first = (await client.get(f"/api/v1/numbers?limit=15&cursor={back}")).json()
+    rest = (await client.get(f"/api/v1/numbers?limit=200&cursor={first['prev']}")).json()
+    assert [row["n"] for row in first["items"]] == [*range(6, 21)]
+    assert [row["n"] for row in rest["items"]] == [*range(1, 6)] and rest["prev"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("last=9&cursor={}", 422, "cursor_mismatch"),
+        ("cursor={}x", 400, "cursor_invalid"),
+        ("cursor=" + "A" * 1001, 422, "validation_failed"),
+        ("limit=0", 422, "validation_failed"),
+        ("limit=201", 422, "validation_failed"),
+    ],
+)
+async def test_a_cursor_that_does_not_fit_is_a_clear_refusal(
+    client: httpx2.AsyncClient, query: str, status: int, code: str
+) -> None:
+    cursor = (await client.get("/api/v1/numbers?limit=10")).json()["next"]
+    answer = await client.get("/api/v1/numbers?" + query.replace("{}", cursor))
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_an_unchanged_page_keeps_its_tag(client: httpx2.AsyncClient) -> None:
+    first = await client.get("/api/v1/numbers?limit=10")
+    again = await client.get("/api/v1/numbers?limit=10", headers={"if-none-match": first.headers["etag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted"),
+    [
+        ("/api/v1/numbers", "text/csv"),
+        ("/api/v1/numbers", "text/csv, */*;q=0.1"),
+        ("/api/v1/numbers.csv", "text/html, */*;q=0.8"),
+    ],
+)
+async def test_a_list_is_a_table_for_whoever_prefers_that(client: httpx2.AsyncClient, path: str, accepted: str) -> None:
+    """All of it, whatever a page holds; no cell is a formula, and numbers stay numbers."""
+    answer = await client.get(path, headers={"accept": accepted})
+    table = list(csv.reader(io.StringIO(answer.text, newline="")))
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert answer.headers["content-disposition"] == 'attachment; filename="numbers.csv"'
+    assert table[0] == ["n", "name", "price_asset", "price_amount"]
+    assert table[1] == ["1", "'-5", "USD", "-5"] and table[6][1] == "'=1+1"
+    assert {row[1] for row in table[1:]} == {"'=1+1", "'-5", "'@x", "'\tx", 'a "b", c', "Ünï"}
+    assert len(table) == 26 and answer.text.count("\r\n") == 26 and "link" not in answer.headers
+
+
+@pytest.mark.parametrize("accepted", ["", "*/*", "application/json, text/csv", "text/csv;q=0, */*"])
+async def test_json_stays_json(client: httpx2.AsyncClient, accepted: str) -> None:
+    answer = await client.get("/api/v1/numbers", headers={"accept": accepted})
+
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_table_says_true_and_nothing() -> None:
+    row = {"a": True, "b": None, "c": ["=x", "y"], "d": []}
+
+    assert tables.cells(row) == {"a": "true", "b": "", "c": "'=x y", "d": ""}
+
+
+async def test_what_a_table_does_not_hold_follows_under_a_link(client: httpx2.AsyncClient) -> None:
+    """The link keeps what the list was narrowed to."""
+    first = await client.get("/api/v1/numbers.csv?last=10001")
+    link = first.headers["link"]
+    rest = await client.get(link.partition(">")[0].removeprefix("<"))
+
+    assert (first.text.count("\r\n"), link[-12:]) == (tables.ROWS_MAX + 1, '; rel="next"')
+    assert rest.text.splitlines()[1].startswith("10001,") and rest.text.count("\r\n") == 2
+
+
+async def test_the_description_tells_of_tables_and_cursors(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/api/v1/openapi.json")).json()
+    call = document["paths"]["/api/v1/numbers"]["get"]
+
+    assert call["responses"]["200"]["content"]["text/csv"]["example"].startswith(
+        "n,name,price_asset,price_amount\r\n1,"
+    )
+    assert {"cursor_invalid", "cursor_mismatch", "cursor_expired"} <= set(call["x-problems"])
+    assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last"}
+    assert "/api/v1/numbers.csv" not in document["paths"]
