@@ -13,6 +13,7 @@ from palio.competitions.types import (
     CompetitionId,
     Contribution,
     Counts,
+    Entrant,
     EntrantId,
     Entrants,
     Gate,
@@ -379,16 +380,40 @@ async def find_leader(tx: Tx, competition_id: CompetitionId) -> EntrantId | None
     return found
 
 
-async def list_ranked(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Standing]:
-    """The first places of the live ranking."""
+async def list_ranked(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Standing]:
+    """The places of the live ranking behind a place."""
     return await db.rows(
         tx,
         Standing,
         """
         select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
         from competitions.ranked(%s) s join competitions.entrants e on e.id = s.entrant_id
-        where s.place <= %s order by s.place""",
-        *(competition_id, limit),
+        where s.place > %s and s.place <= %s order by s.place""",
+        *(competition_id, after, after + limit),
+    )
+
+
+async def find_place(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
+    """Where an entrant stands: frozen, once there are standings, else live; None for who is not ranked."""
+    found: int | None = await db.value(
+        tx,
+        """
+        select coalesce(
+          (select s.place from competitions.standings s join competitions.competitions c on c.list_id = s.list_id
+            where c.id = %s and s.entrant_id = %s),
+          (select place from competitions.ranked(%s) where entrant_id = %s))""",
+        *(competition_id, entrant_id, competition_id, entrant_id),
+    )
+    return found
+
+
+async def list_entrants(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[Entrant]:
+    """Who these are, without order."""
+    return await db.rows(
+        tx,
+        Entrant,
+        "select id as entrant_id, kind, ref, label, user_id from competitions.entrants where id = any(%s)",
+        list(entrant_ids),
     )
 
 
@@ -420,16 +445,16 @@ async def hash_standings(tx: Tx, list_id: ListId) -> bytes:
     )
 
 
-async def list_standings(tx: Tx, list_id: ListId, limit: int) -> list[Standing]:
-    """The first places of the frozen ranking."""
+async def list_standings(tx: Tx, list_id: ListId, limit: int, *, after: int = 0) -> list[Standing]:
+    """The places of the frozen ranking behind a place."""
     return await db.rows(
         tx,
         Standing,
         """
         select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
         from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
-        where s.list_id = %s and s.place <= %s order by s.place""",
-        *(list_id, limit),
+        where s.list_id = %s and s.place > %s and s.place <= %s order by s.place""",
+        *(list_id, after, after + limit),
     )
 
 
@@ -515,15 +540,15 @@ async def update_rewards(
     )
 
 
-async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Reward]:
-    """The prize list in place order."""
+async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Reward]:
+    """The prizes of the places behind a place, in their order."""
     return await db.rows(
         tx,
         Reward,
         """
         select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
-        from competitions.rewards where competition_id = %s order by place limit %s""",
-        *(competition_id, limit),
+        from competitions.rewards where competition_id = %s and place > %s order by place limit %s""",
+        *(competition_id, after, limit),
     )
 
 

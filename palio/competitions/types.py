@@ -382,6 +382,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Entrant:
+    """Somebody who can stand on lists, whichever they are."""
+
+    entrant_id: EntrantId
+    kind: EntrantKind
+    ref: str
+    label: str | None
+    user_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Entrants:
     """How many are on the list of a competition."""
 
@@ -417,7 +428,7 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The first rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now."""
+    """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now."""
 
     rows: tuple[BoardRow, ...]
     entrants: int

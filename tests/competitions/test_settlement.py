@@ -9,7 +9,7 @@ from palio.competitions.types import CompetitionId, EmptyRule, PrizeRule, TieRul
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from tests.factories.competitions import HOUR, banded, enter, live, new, score
+from tests.factories.competitions import HOUR, banded, enter, live, new, score, settle
 
 R10_VALUES = (5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
 FIXED_VALUES = (500000, 250000, 100000, 50000, 35000, 25000, 15000, 12500, 7500, 5000)
@@ -20,14 +20,6 @@ QUEST = banded("occupants", (1, 1, 5000), (2, 13, 4000), (14, 50, 1000))
 OPEN = banded("occupants", (1, 1, 4000), (2, 2, 2000), (3, 3, 1500), (4, 10, 1500), (11, None, 1000))
 
 LOWEST = 100
-
-
-async def settle(tx: Tx, competition_id: CompetitionId, now: datetime) -> int:
-    """Every due step; how many there were."""
-    steps = 0
-    while await competitions.settle(tx, competition_id=competition_id, now=now):
-        steps += 1
-    return steps
 
 
 async def pool(tx: Tx, competition_id: CompetitionId, asset: str = "USD") -> int:

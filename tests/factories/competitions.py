@@ -72,6 +72,14 @@ async def score(
     assert all(isinstance(outcome, Counted) for outcome in outcomes)
 
 
+async def settle(tx: Tx, competition_id: CompetitionId, now: datetime) -> int:
+    """Every due step; how many there were."""
+    steps = 0
+    while await competitions.settle(tx, competition_id=competition_id, now=now):
+        steps += 1
+    return steps
+
+
 def banded(split: str, *bands: tuple[int, int | None, int], kind: str = "bps") -> PrizeRule:
     """A rule of `(from, to, value)`."""
     rows = [{"from": first, "to": last, "value": value} for first, last, value in bands]

@@ -11,6 +11,7 @@ from palio.competitions.types import (
     BoardRow,
     Competition,
     CompetitionId,
+    Entrant,
     EntrantId,
     EntrantKind,
     Reward,
@@ -37,14 +38,24 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
     return found[competition_id]
 
 
-async def top(tx: Tx, *, competition_id: CompetitionId, limit: int) -> Board:
-    """The first rows of the ranking, at most 100,000, each with its prize: provisional until the freeze.
+async def top(tx: Tx, *, competition_id: CompetitionId, limit: int, after: int = 0) -> Board:
+    """The rows of the ranking behind a place, at most 100,000, each with its prize: provisional until the freeze.
 
-    Refuses with NoSuchCompetition.
+    Ranks are those of the whole ranking, wherever it is cut. Refuses with NoSuchCompetition.
     """
     competition = await get(tx, competition_id=competition_id)
     limit = min(limit, ROWS_MAX)
-    return await (_frozen if competition.standings_hash else _live)(tx, competition, limit)
+    return await (_frozen if competition.standings_hash else _live)(tx, competition, limit, after)
+
+
+async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
+    """Where an entrant stands in the ranking; None if nowhere."""
+    return await sql.find_place(tx, competition_id, entrant_id)
+
+
+async def entrants_many(tx: Tx, entrant_ids: Sequence[EntrantId]) -> dict[EntrantId, Entrant]:
+    """Who at most 1,000 entrants are; those that do not exist are missing."""
+    return {found.entrant_id: found for found in await sql.list_entrants(tx, entrant_ids)}
 
 
 async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
@@ -52,15 +63,17 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
     return await sql.find_leader(tx, competition_id)
 
 
-async def _live(tx: Tx, competition: Competition, limit: int) -> Board:
-    rows = await sql.list_ranked(tx, competition.id, limit)
+async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    rows = await sql.list_ranked(tx, competition.id, limit, after=after)
     counts = await sql.count_scores(tx, competition.id)
     rule = prizes.read(competition.prize_rule)
+    paid = prizes.places_of(rule) or counts.qualified
+    first = rows if not after else await sql.list_ranked(tx, competition.id, min(paid, after + limit))
     shares = prizes.provisional(
         rule,
         pool=competition.guaranteed_pool,
-        rows=rows,
-        tied_below=await _tied_below(tx, competition, rows),
+        rows=first,
+        tied_below=await _tied_below(tx, competition, first),
         qualified=counts.qualified,
         empty_rule=competition.empty_rule,
     )
@@ -81,10 +94,11 @@ async def _tied_below(tx: Tx, competition: Competition, rows: Sequence[Standing]
     return await sql.count_tied(tx, competition.list_id, rows[-1]) - shown
 
 
-async def _frozen(tx: Tx, competition: Competition, limit: int) -> Board:
-    rows = await sql.list_standings(tx, competition.list_id, limit)
+async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    rows = await sql.list_standings(tx, competition.list_id, limit, after=after)
     counts = await sql.count_scores(tx, competition.id)
-    won = {reward.entrant_id: reward for reward in await sql.list_rewards(tx, competition.id, limit)}
+    rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
+    won = {reward.entrant_id: reward for reward in rewards}
     left = await sql.find_undistributed(tx, competition.id)
     return Board(
         rows=tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows),
