@@ -82,12 +82,26 @@ grant delete on races.baselines to palio_app; -- another start picture has excep
 grant select, insert on races.decisions, races.picture_log to palio_app;
 grant usage on all sequences in schema races to palio_app;
 
--- Every change of a total with the total it led to: derived, because a document growing with each snapshot is refused.
+-- What lists of races show and are narrowed by, so that one statement pages them; the winners are all on rank 1.
+create view races.listed with (security_invoker = on) as
+  select r.competition_id, r.number, r.programme_id, c.title, c.status, c.starts_at, c.ends_at, c.prize_asset as asset,
+    coalesce(c.pool_final, c.guaranteed_pool) as pool, a.year, a.month, a.participant_count,
+    a.total_score::bigint as total_micro, a.metadata ->> 'standings_hash' as standings_sha256,
+    a.metadata -> 'start' ->> 'sha256' as start_sha256, a.metadata -> 'final' ->> 'sha256' as final_sha256,
+    array(select (w ->> 'entrant')::bigint
+      from jsonb_path_query(a.participants, '$[*] ? (@.rank == 1)') w) as winners
+  from races.races r join competitions.competitions c on c.id = r.competition_id
+  left join competitions.archives a on a.competition_id = r.competition_id
+  where c.status <> 'draft';
+grant select on races.listed to palio_app;
+
+-- Every change of a total, numbered, with the total it led to: derived, because a document growing with each snapshot
+-- is refused.
 create view races.wager_history with (security_invoker = on) as
   select c.id as competition_id, r.entrant_id, r.happened_at, r.kind, r.delta,
-    (sum(r.delta) over (partition by r.list_id, r.entrant_id order by r.happened_at, r.created_at, r.key))::bigint as total,
-    (r.facts ->> 'snapshot')::uuid as snapshot_id, (r.facts ->> 'seq')::bigint as seq,
-    case when r.kind in ('adjust', 'out', 'in') then r.facts ->> 'reason' end as public_note
+    (row_number() over in_order)::int as n, (sum(r.delta) over in_order)::bigint as total,
+    case when r.kind = 'adjust' then r.facts ->> 'reason' end as note, (r.facts ->> 'snapshot')::uuid as snapshot_id, (r.facts ->> 'seq')::bigint as seq
   from competitions.competitions c join competitions.receipts r on r.list_id = c.list_id
-  where c.product = 'race';
+  where c.product = 'race' and r.kind in ('score', 'correction', 'adjust')
+  window in_order as (partition by r.list_id, r.entrant_id order by r.happened_at, r.created_at, r.key);
 grant select on races.wager_history to palio_app;

@@ -9,6 +9,18 @@ class NoSuchRace(NotFound):
     code = "races.no_such_race"
 
 
+class NoneNow(NotFound):
+    """There is no race that is `state` at present."""
+
+    code = "races.none_now"
+
+
+class NoSuchEntrant(NotFound):
+    """Nobody of the number `entrant_id` stands in race `number`."""
+
+    code = "races.no_such_entrant"
+
+
 class SpecInvalid(Invalid):
     """The race cannot be made: `field` must be `expected`."""
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from uuid import UUID
 
-from palio.races.types import BoardRow, Picture, RaceView
+from palio.races.types import BoardRow, Change, Outcome, Part, Picture, RaceLine, RaceLines, RaceView
+from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
 PODIUM_PLACES = 3
@@ -119,6 +120,7 @@ class StandingAnswer:
 
     rank: int | None
     place: int
+    entrant_id: int
     name: str
     total_micro: int
     gap_micro: int | None
@@ -129,7 +131,7 @@ class StandingAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StandingsAnswer:
-    """The first lines of the board. `below_line` has wagered and does not rank: the minimum is not reached."""
+    """Lines of the board. `below_line` has wagered and does not rank: the minimum is not reached."""
 
     items: tuple[StandingAnswer, ...]
     next: str | None
@@ -139,24 +141,32 @@ class StandingsAnswer:
     below_line: tuple[StandingAnswer, ...]
 
     @classmethod
-    def of(cls, race: RaceView, limit: int) -> "StandingsAnswer":
+    def of(cls, race: RaceView, page: Paging) -> "StandingsAnswer":
         asset = asset_of(race)
-        gaps = [above.total_micro - row.total_micro for above, row in pairwise(race.rows)]
-        lines = [_standing(row, gap, asset) for row, gap in zip(race.rows[:limit], [None, *gaps], strict=False)]
+        totals = [race.above_micro, *(row.total_micro for row in race.rows)]
+        gaps = [None if above is None or total is None else above - total for above, total in pairwise(totals)]
+        lines = [_standing(row, gap, asset) for row, gap in zip(race.rows, gaps, strict=True)]
+        after, before = beside(race, page)
         return cls(
             items=tuple(line for line in lines if line.rank is not None),
-            next=None,
-            prev=None,
+            next=after,
+            prev=before,
             as_of=race.as_of,
             stale=race.is_stale,
             below_line=tuple(line for line in lines if line.rank is None),
         )
 
 
+def beside(race: RaceView, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside the rows of a board."""
+    return page.around(race.after + 1, race.after + len(race.rows), of=race.entrants)
+
+
 def _standing(row: BoardRow, gap: int | None, asset: Asset) -> StandingAnswer:
     return StandingAnswer(
         rank=row.rank if row.is_qualified else None,
         place=row.place,
+        entrant_id=row.entrant_id,
         name=row.name,
         total_micro=max(0, row.total_micro),
         gap_micro=gap,
@@ -164,6 +174,194 @@ def _standing(row: BoardRow, gap: int | None, asset: Asset) -> StandingAnswer:
         flags=row.flags,
         reward_status=row.reward_status,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnswer:
+    """A race in a list of races; `pool` is what it pays in all."""
+
+    id: UUID
+    number: int
+    title: str
+    programme: str
+    status: str
+    starts_at: Instant
+    ends_at: Instant
+    pool: Money
+    participants: int
+
+    @classmethod
+    def of(cls, line: RaceLine) -> "LineAnswer":
+        return cls(
+            id=line.competition_id,
+            number=line.number,
+            title=line.title,
+            programme=line.programme,
+            status=line.status,
+            starts_at=line.starts_at,
+            ends_at=line.ends_at,
+            pool=Money.of(line.pool, Asset(line.asset, line.asset_scale)),
+            participants=line.entrants,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RacesAnswer:
+    """Races, the newest first."""
+
+    items: tuple[LineAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, found: RaceLines, page: Paging) -> "RacesAnswer":
+        return cls(tuple(map(LineAnswer.of, found.lines)), *ends(found, page))
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedAnswer:
+    """A race that is over, as the archive keeps it. The winners are all on rank 1; wagers are micro-units."""
+
+    id: UUID
+    number: int
+    title: str
+    programme: str
+    status: str
+    year: int
+    month: int
+    starts_at: Instant
+    ends_at: Instant
+    pool: Money
+    participants: int
+    currency: str
+    total_micro: int
+    winners: tuple[str, ...]
+    standings_sha256: str
+    start_payload_sha256: str
+    final_payload_sha256: str
+
+    @classmethod
+    def of(cls, line: RaceLine, outcome: Outcome) -> "ArchivedAnswer":
+        return cls(
+            id=line.competition_id,
+            number=line.number,
+            title=line.title,
+            programme=line.programme,
+            status=line.status,
+            year=outcome.year,
+            month=outcome.month,
+            starts_at=line.starts_at,
+            ends_at=line.ends_at,
+            pool=Money.of(line.pool, Asset(line.asset, line.asset_scale)),
+            participants=outcome.participants,
+            currency=outcome.currency,
+            total_micro=outcome.total_micro,
+            winners=outcome.winners,
+            standings_sha256=outcome.standings_sha256,
+            start_payload_sha256=outcome.start_sha256,
+            final_payload_sha256=outcome.final_sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveAnswer:
+    """Races that are over, the newest first."""
+
+    items: tuple[ArchivedAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, found: RaceLines, page: Paging) -> "ArchiveAnswer":
+        lines = tuple(ArchivedAnswer.of(line, line.outcome) for line in found.lines if line.outcome)
+        return cls(lines, *ends(found, page))
+
+
+def part_of(page: Paging) -> Part:
+    """Which part of a list of races a page is."""
+    if page.position is None:
+        return Part(page.limit)
+    number = int(page.position.key[0])
+    return Part(page.limit, newer_than=number) if page.position.is_back else Part(page.limit, older_than=number)
+
+
+def ends(found: RaceLines, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside a part of a list of races; next is older."""
+    if not found.lines:
+        return None, None
+    older = page.behind(found.lines[-1].number) if found.has_older else None
+    return older, page.before(found.lines[0].number) if found.has_newer else None
+
+
+@dataclass(frozen=True, slots=True)
+class WonAnswer:
+    """What a place has won: `paid`, `unclaimed` until `claim_by`, or `expired`, among others."""
+
+    place: int
+    rank: int
+    name: str
+    prize: Money
+    status: str
+    claim_by: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrizesAnswer:
+    """The prizes in the order of places; none before the standings are frozen."""
+
+    items: tuple[WonAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, race: RaceView, page: Paging) -> "PrizesAnswer":
+        asset = asset_of(race)
+        won = tuple(
+            WonAnswer(row.place, row.rank, row.name, Money.of(row.prize, asset), row.reward_status, row.claim_by)
+            for row in race.rows
+            if row.reward_status
+        )
+        after, before = beside(race, page)
+        return cls(won, after if len(won) == len(race.rows) else None, before)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAnswer:
+    """One change of a total, in micro-units: a score, a correction by the source, or an adjustment by the house."""
+
+    n: int
+    happened_at: Instant
+    kind: str
+    delta_micro: int
+    total_micro: int
+    note: str | None
+    snapshot_seq: int | None
+
+    @classmethod
+    def of(cls, change: Change) -> "ChangeAnswer":
+        return cls(
+            n=change.n,
+            happened_at=change.happened_at,
+            kind=change.kind,
+            delta_micro=change.delta,
+            total_micro=change.total,
+            note=change.note,
+            snapshot_seq=change.seq,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesAnswer:
+    """How a total came about, from the first change on; totals are never shown below 0."""
+
+    items: tuple[ChangeAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, changes: Sequence[Change], of: int, page: Paging) -> "ChangesAnswer":
+        after, _ = page.span()
+        return cls(tuple(map(ChangeAnswer.of, changes)), *page.around(after + 1, after + len(changes), of=of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +376,18 @@ class Board:
     missing_micro: int | None
     has_ties: bool
     flags: frozenset[str]
-    hidden: int
 
     @classmethod
     def of(cls, race: RaceView) -> "Board":
         ranked = [row for row in race.rows if row.is_qualified]
+        podium = [] if race.after else ranked[:PODIUM_PLACES]
         paid_places = max((prize.last for prize in race.prizes), default=0)
-        rest = ranked[PODIUM_PLACES:]
+        rest = ranked[len(podium) :]
         paid = list(takewhile(lambda row: row.place <= paid_places, rest))
         unpaid = rest[len(paid) :]
         last_paid = next((row for row in ranked if row.place == paid_places), None)
         return cls(
-            podium=ranked[:PODIUM_PLACES],
+            podium=podium,
             paid=paid,
             unpaid=unpaid,
             below=[row for row in race.rows if not row.is_qualified],
@@ -197,7 +395,6 @@ class Board:
             missing_micro=last_paid.total_micro - unpaid[0].total_micro if last_paid and unpaid else None,
             has_ties=any(a.rank == b.rank and b.prize for a, b in pairwise(ranked)),
             flags=frozenset(flag for row in race.rows for flag in row.flags),
-            hidden=race.entrants - len(race.rows),
         )
 
 
@@ -246,10 +443,53 @@ RACE_EXAMPLE = RaceAnswer(
     updated_at=_AT,
 )
 STANDINGS_EXAMPLE = StandingsAnswer(
-    items=(StandingAnswer(1, 1, "pla***", 155_530_000, None, Money("USD", 25_000, "250.00"), (), None),),
+    items=(StandingAnswer(1, 1, 112, "pla***", 155_530_000, None, Money("USD", 25_000, "250.00"), (), None),),
     next=None,
     prev=None,
     as_of=_AT,
     stale=False,
     below_line=(),
+)
+LINE = LineAnswer(
+    id=_RACE_ID,
+    number=38,
+    title="Weekly wager race 38",
+    programme="northwind",
+    status="live",
+    starts_at=datetime(2026, 3, 16, tzinfo=UTC),
+    ends_at=datetime(2026, 3, 23, tzinfo=UTC),
+    pool=Money("USD", 50_000, "500.00"),
+    participants=212,
+)
+RACES_EXAMPLE = RacesAnswer(items=(LINE,), next=None, prev=None)
+ARCHIVE_EXAMPLE = ArchiveAnswer(
+    items=(
+        ArchivedAnswer(
+            id=_RACE_ID,
+            number=37,
+            title="Weekly wager race 37",
+            programme="northwind",
+            status="completed",
+            year=2026,
+            month=3,
+            starts_at=datetime(2026, 3, 9, tzinfo=UTC),
+            ends_at=datetime(2026, 3, 16, tzinfo=UTC),
+            pool=Money("USD", 50_000, "500.00"),
+            participants=198,
+            currency="USD",
+            total_micro=450_299_844,
+            winners=("pla***",),
+            standings_sha256=_DIGEST,
+            start_payload_sha256=_DIGEST,
+            final_payload_sha256=_DIGEST,
+        ),
+    ),
+    next=None,
+    prev=None,
+)
+PRIZES_EXAMPLE = PrizesAnswer(
+    items=(WonAnswer(1, 1, "pla***", Money("USD", 25_000, "250.00"), "unclaimed", _AT),), next=None, prev=None
+)
+CHANGES_EXAMPLE = ChangesAnswer(
+    items=(ChangeAnswer(1, _AT, "score", 155_530_000, 155_530_000, None, 412),), next=None, prev=None
 )

@@ -9,12 +9,33 @@ from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotVi
 from palio.competitions.types import CompetitionId, EntrantId, SeriesId
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.races.types import Baseline, FinalState, Hold, HoldDecision, Race, RaceSeries, Stage, Start
+from palio.races.types import (
+    Baseline,
+    Change,
+    FinalState,
+    Hold,
+    HoldDecision,
+    Listed,
+    Part,
+    Race,
+    RaceSeries,
+    Stage,
+    Start,
+    Wanted,
+)
 
+NUMBER_MAX = 2**63 - 1
 RACE = """
     select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
       final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to, leader_entrant
     from races.races """
+LISTED = """
+    select competition_id, number, programme_id, title, status, starts_at, ends_at, asset, pool, year, month,
+      participant_count, total_micro, standings_sha256, start_sha256, final_sha256, winners
+    from races.listed
+    where status = any(coalesce(%s::text[], array[status])) and programme_id = coalesce(%s::uuid, programme_id)
+      and year is not distinct from coalesce(%s::int, year) and month is not distinct from coalesce(%s::int, month)
+      and (year is not null or not %s) """
 
 
 async def insert_race(
@@ -67,9 +88,53 @@ async def list_open(tx: Tx, programme_id: ProgrammeId | None) -> list[Race]:
     )
 
 
-async def list_newest(tx: Tx, limit: int) -> list[Race]:
-    """The newest races, those that are not done first."""
-    return await db.rows(tx, Race, RACE + "order by stage = 'done', number desc limit %s", limit)
+async def list_newest(tx: Tx, wanted: Wanted, programme_id: ProgrammeId | None, part: Part) -> list[Listed]:
+    """A part of the races that are wanted, newest first."""
+    narrowed = (list(wanted.states) or None, programme_id, wanted.year, wanted.month, wanted.is_over)
+    if part.newer_than is None:
+        last = part.older_than or NUMBER_MAX
+        return await db.rows(
+            tx, Listed, LISTED + "and number < %s order by number desc limit %s", *narrowed, last, part.limit
+        )
+    found = await db.rows(
+        tx, Listed, LISTED + "and number > %s order by number limit %s", *narrowed, part.newer_than, part.limit
+    )
+    return found[::-1]
+
+
+async def list_current_first(tx: Tx, limit: int) -> list[Listed]:
+    """The newest races, those that are not over first."""
+    return await db.rows(
+        tx,
+        Listed,
+        LISTED + "order by status in ('completed', 'archived', 'cancelled'), number desc limit %s",
+        *(None, None, None, None, False, limit),
+    )
+
+
+async def list_changes(
+    tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, *, after: int, limit: int
+) -> list[Change]:
+    """The changes of one total behind the one of that number, in order."""
+    return await db.rows(
+        tx,
+        Change,
+        """
+        select n, happened_at, kind, delta, greatest(total, 0) as total, note, seq from races.wager_history
+        where competition_id = %s and entrant_id = %s and n > %s order by n limit %s""",
+        *(competition_id, entrant_id, after, limit),
+    )
+
+
+async def count_changes(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> int:
+    """How many changes one total has had."""
+    return int(
+        await db.value(
+            tx,
+            "select count(*) from races.wager_history where competition_id = %s and entrant_id = %s",
+            *(competition_id, entrant_id),
+        )
+    )
 
 
 async def update_start(tx: Tx, competition_id: CompetitionId, start: Start) -> None:

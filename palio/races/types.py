@@ -26,6 +26,7 @@ BaselineKind: TypeAlias = Literal["picture", "last_known", "unknown", "first_see
 HoldDecision: TypeAlias = Literal["kept", "from_zero", "from_value", "excluded"]
 HoldReason: TypeAlias = Literal["first_seen_jump", "stale", "big_correction", "dispute"]
 Waiting: TypeAlias = Literal["start_picture", "final_picture", "recompute", "review", "release"]
+ChangeKind: TypeAlias = Literal["score", "correction", "adjust"]
 Flag: TypeAlias = Literal["stale", "corrected", "held", "adjusted"]
 
 MICRO_PER_UNIT = 1_000_000
@@ -288,8 +289,66 @@ class BoardRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list of races is narrowed to; empty or None: not at all."""
+
+    states: tuple[str, ...] = ()
+    programme: str | None = None
+    year: int | None = None
+    month: int | None = None
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a list, newest first: at most so many races older than a number, or, going back, newer than it."""
+
+    limit: int
+    older_than: int | None = None
+    newer_than: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A race with what its competition and, when it is over, its archive say of it."""
+
+    competition_id: CompetitionId
+    number: int
+    programme_id: ProgrammeId
+    title: str
+    status: Status
+    starts_at: datetime
+    ends_at: datetime
+    asset: str
+    pool: int
+    year: int | None
+    month: int | None
+    participant_count: int | None
+    total_micro: int | None
+    standings_sha256: str | None
+    start_sha256: str | None
+    final_sha256: str | None
+    winners: Sequence[EntrantId]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a race ended, as the archive keeps it; `winners` are all on rank 1, `total_micro` is what all wagered."""
+
+    year: int
+    month: int
+    participants: int
+    total_micro: int
+    currency: str
+    winners: tuple[str, ...]
+    standings_sha256: str
+    start_sha256: str
+    final_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class RaceLine:
-    """A race in a list of races: `races.recent(tx, *, limit)`, those that are on first, then the newest."""
+    """A race in a list of races; `outcome` is there when it is over."""
 
     competition_id: UUID
     number: int
@@ -302,13 +361,37 @@ class RaceLine:
     asset_scale: int
     pool: int
     entrants: int
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RaceLines:
+    """A part of a list of races, and whether there are newer and older ones."""
+
+    lines: tuple[RaceLine, ...]
+    has_newer: bool
+    has_older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a total, as everybody sees it: numbered, with the total it led to, never shown below 0."""
+
+    n: int
+    happened_at: datetime
+    kind: ChangeKind
+    delta: int
+    total: int
+    note: str | None
+    seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RaceView:
-    """What the race page shows. `rows` are the first of the board, the qualified ones before the others.
+    """What the race page shows. `rows` are those of the board behind place `after`, the qualified before the others.
 
-    `asset_scale` is how many decimal places the prize asset has; `version` and the two times are the competition's.
+    `above_micro` is the total in the line above them. `asset_scale` is how many decimal places the prize asset has;
+    `version` and the two times are the competition's.
     """
 
     competition_id: UUID
@@ -350,6 +433,8 @@ class RaceView:
     grace_s: int
     review_h: int
     cancel_reason: str | None = None
+    after: int = 0
+    above_micro: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

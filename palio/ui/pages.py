@@ -87,7 +87,8 @@ def render(
     language = pages.languages.choose(request.headers.get("accept-language", ""))
     template = pages.environment(language).get_template(name)
     theme = request.cookies.get("theme")
-    context = {**values, "theme": theme if theme in THEMES else None, "language": language}
+    here = f"{request.url.path}?{request.url.query}".rstrip("?")  # where a block of the page is had again
+    context = {**values, "here": here, "theme": theme if theme in THEMES else None, "language": language}
     if block and "HX-Request" in request.headers:
         html = "".join(template.blocks[block](template.new_context(context)))
     else:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx2
+import psycopg
 import pytest
 
 from palio.infra import embedded
@@ -66,6 +67,124 @@ async def test_the_first_lines_alone_can_be_asked_for(client: httpx2.AsyncClient
     assert [row["rank"] for row in answer["items"]] == [1, 2, 3] and answer["below_line"] == []
 
 
+async def test_the_board_is_walked_by_place_there_and_back(client: httpx2.AsyncClient) -> None:
+    """Places run on, the gap reaches over the border of a page, and the way back shows the same."""
+    whole = (await client.get("/api/v1/races/1/standings")).json()
+    shown, cursor = [], ""
+    while cursor is not None:
+        answer = (await client.get(f"/api/v1/races/1/standings?limit=5&cursor={cursor}")).json()
+        shown.append([*answer["items"], *answer["below_line"]])
+        cursor, back = answer["next"], answer["prev"]
+    before = (await client.get(f"/api/v1/races/1/standings?limit=5&cursor={back}")).json()
+
+    assert [len(part) for part in shown] == [5, 5, 3]
+    assert [row for part in shown for row in part] == [*whole["items"], *whole["below_line"]]
+    assert [*before["items"], *before["below_line"]] == shown[1]
+
+
+async def test_races_are_listed_and_narrowed(
+    client: httpx2.AsyncClient, cluster: embedded.Cluster, worker_id: str
+) -> None:
+    with psycopg.connect(cluster.dsn("postgres", f"palio_race_{worker_id}")) as conn:
+        (code,) = conn.execute("select code from affiliates.programmes order by id limit 1").fetchone()  # the older one
+    every = (await client.get("/api/v1/races")).json()
+    first = (await client.get("/api/v1/races?limit=1")).json()
+    older = (await client.get(f"/api/v1/races?limit=1&cursor={first['next']}")).json()
+    newer = (await client.get(f"/api/v1/races?limit=1&cursor={older['prev']}")).json()
+    coming = (await client.get("/api/v1/races?state=upcoming")).json()
+    by_programme = (await client.get(f"/api/v1/races?programme={code}")).json()
+
+    assert [(row["number"], row["status"], row["participants"]) for row in every["items"]] == [
+        (2, "upcoming", 0),
+        (1, "completed", 13),
+    ]
+    assert [row["number"] for row in (*first["items"], *older["items"])] == [2, 1]
+    assert (first["prev"], older["next"], newer) == (None, None, first)
+    assert [row["number"] for row in coming["items"]] == [2]
+    assert [row["number"] for row in by_programme["items"]] == [1]
+
+
+async def test_the_race_before_is_told_and_that_none_is_on(client: httpx2.AsyncClient) -> None:
+    previous, one = await client.get("/api/v1/races/previous"), await client.get("/api/v1/races/1")
+    current = await client.get("/api/v1/races/current")
+
+    assert previous.json() == one.json()
+    assert (current.status_code, current.json()["code"], current.json()["facts"]) == (
+        404,
+        "races.none_now",
+        {"state": "live"},
+    )
+
+
+async def test_the_archive_keeps_what_happened(client: httpx2.AsyncClient) -> None:
+    """By year and month; the winners by their public names, both payloads by their hash."""
+    kept = (await client.get("/api/v1/races/history?year=2025&month=3")).json()
+    none = (await client.get("/api/v1/races/history?year=2025&month=4")).json()
+    row = kept["items"][0]
+
+    assert none == {"items": [], "next": None, "prev": None}
+    assert (row["number"], row["year"], row["month"], row["participants"]) == (1, 2025, 3, 13)
+    assert (row["total_micro"], row["currency"], row["winners"]) == (450_299_844, "USD", ["pla***"])
+    assert row["start_payload_sha256"].startswith(BASELINE) and row["final_payload_sha256"].startswith(FINAL)
+    assert row["standings_sha256"] == (await client.get("/api/v1/races/1")).json()["standings_sha256"]
+
+
+async def test_the_prizes_say_what_became_of_them(client: httpx2.AsyncClient) -> None:
+    won = (await client.get("/api/v1/races/1/prizes")).json()
+
+    assert [row["place"] for row in won["items"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row["prize"]["amount"] for row in won["items"]] == [25000, 7500, 5000, 2500, 2500, 1875, 1875]
+    assert {(row["status"], row["name"]) for row in won["items"]} == {("unclaimed", "pla***")}
+    assert all(row["claim_by"] for row in won["items"]) and won["next"] is None
+
+
+async def test_the_history_of_an_entrant_adds_up_to_his_total(client: httpx2.AsyncClient) -> None:
+    first = (await client.get("/api/v1/races/1/standings?limit=1")).json()["items"][0]
+    told = (await client.get(f"/api/v1/races/1/entrants/{first['entrant_id']}/history")).json()
+
+    assert [(row["n"], row["kind"], row["note"]) for row in told["items"]] == [(1, "score", None)]
+    assert told["items"][0]["delta_micro"] == told["items"][0]["total_micro"] == first["total_micro"]
+
+
+async def test_the_board_is_a_table_too(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/api/v1/races/1/standings", headers={"accept": "text/csv"})
+    lines = answer.text.split("\r\n")
+
+    assert lines[0].startswith("rank,place,entrant_id,name,total_micro,gap_micro,prize_now_asset,prize_now_amount")
+    assert len(lines) == 9 and lines[1].startswith("1,1,") and lines[-1] == ""
+    assert answer.text == (await client.get("/api/v1/races/1/standings.csv")).text
+
+
+GETS = (
+    *("/", "/races/1", "/races/2", "/api/v1/races", "/api/v1/races/previous", "/api/v1/races/history"),
+    *("/api/v1/races/1", "/api/v1/races/1/standings", "/api/v1/races/1/standings.csv", "/api/v1/races/1/prizes"),
+    *("/api/v1/races/current", "/api/v1/races/2/standings", "/api/v1/races/1/entrants/1/history"),
+)
+TABLES = """
+    select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relispartition
+      and relnamespace::regnamespace::text in ('races', 'competitions', 'ledger') order by oid"""
+
+
+def digests(conn: psycopg.Connection) -> dict[str, object]:
+    """What every table of races, competitions and ledger holds."""
+    tables = [name for (name,) in conn.execute(TABLES).fetchall()]
+    return {
+        name: conn.execute(f"select count(*), md5(string_agg(t::text, ',' order by t::text)) from {name} t").fetchone()  # noqa: S608 - names of the catalogue
+        for name in tables
+    }
+
+
+async def test_reading_writes_nothing(client: httpx2.AsyncClient, cluster: embedded.Cluster, worker_id: str) -> None:
+    """Every address, fifty times: no row of races, competitions or ledger is another."""
+    with psycopg.connect(cluster.dsn("postgres", f"palio_race_{worker_id}"), autocommit=True) as conn:
+        before = digests(conn)
+        codes = {path: {(await client.get(path)).status_code for _ in range(50)} for path in GETS}
+        after = digests(conn)
+
+    assert before == after and before["competitions.rewards"][0] == 7
+    assert {path: code for path, code in codes.items() if not code <= {200, 404, 409}} == {}
+
+
 async def test_the_page_shows_the_same(client: httpx2.AsyncClient) -> None:
     page = (await client.get("/races/1")).text
     home = (await client.get("/")).text
@@ -85,6 +204,11 @@ async def test_the_page_shows_the_same(client: httpx2.AsyncClient) -> None:
         ("/api/v1/races/one", 404, "not_found"),
         ("/api/v1/races/2/standings", 409, "races.not_started"),
         ("/races/999", 404, "races.no_such_race"),
+        ("/api/v1/races/2/prizes", 409, "races.not_started"),
+        ("/api/v1/races/1/entrants/999999/history", 404, "races.no_such_entrant"),
+        ("/api/v1/races?programme=none", 404, "affiliates.programme_unknown"),
+        ("/api/v1/races?state=open", 422, "validation_failed"),
+        ("/api/v1/races/history?month=13", 422, "validation_failed"),
         ("/api/v1/races/1/standings?limit=201", 422, "validation_failed"),
         ("/api/v1/races/1/standings?sort=name", 422, "unknown_parameter"),
     ],
@@ -104,9 +228,12 @@ async def test_every_example_of_the_description_has_the_shape_of_its_answer(clie
         if "application/json" in call["get"]["responses"]["200"]["content"]
     }
 
-    assert examples.keys() == {"/api/v1/races/{number}", "/api/v1/races/{number}/standings"}
+    first = (await client.get("/api/v1/races/1/standings?limit=1")).json()["items"][0]["entrant_id"]
+    assert len(examples) == 8
     for path, example in examples.items():
-        answer = (await client.get(path.replace("{number}", "1"))).json()
+        if path == "/api/v1/races/current":
+            continue  # none is on; its answer is that of every race
+        answer = (await client.get(path.replace("{number}", "1").replace("{entrant_id}", str(first)))).json()
         assert answer.keys() == example.keys()
         assert [row.keys() for row in answer.get("items", [])[:1]] == [row.keys() for row in example.get("items", [])]
 

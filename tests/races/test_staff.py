@@ -66,7 +66,7 @@ async def test_an_adjustment_is_shown_with_its_note_and_its_opposite_restores_th
     assert (first.name, first.rank, first.total_micro) == ("player0018", 1, 170_628_429)
     shown = await races.view(tx, number=made.number, now=at("20:30:00"))
     assert (shown.phase, shown.rows[0].flags) == ("review", ("adjusted",))
-    note = "select public_note from races.wager_history where competition_id = %s and kind = 'adjust'"
+    note = "select note from races.wager_history where competition_id = %s and kind = 'adjust'"
     assert await db.value(tx, note, made.competition_id) == "booked twice by the provider"
 
     await adjust(tx, made, player_id, -100, at("21:00:00"), undoes=given)

@@ -6,12 +6,12 @@ from starlette.types import ASGIApp
 
 from palio.infra.realtime import Hub
 from palio.kernel.errors import NotFound
-from palio.races.schemas import Board, asset_of
+from palio.races.schemas import Board, asset_of, beside
 from palio.ui import assets, documents, pages, streams
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
-from palio.ui.paging import Cursors
+from palio.ui.paging import Cursors, Paged
 from palio.ui.routes import Routes
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
@@ -29,12 +29,20 @@ async def home(request: Request) -> HTMLResponse:
 
 
 @races.page("/races/{number:int}", access="public")
-async def race_page(request: Request, number: int) -> HTMLResponse:
+async def race_page(request: Request, number: int, page: Paged) -> HTMLResponse:
     race = BY_NUMBER.get(number)
     if race is None:
         raise NotFound(number=number)
-    values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": NOW}
-    return pages.render(request, "races/race.html", values, block="race")
+    older, newer = beside(race, page)
+    values = {
+        "race": race,
+        "board": Board.of(race),
+        "asset": asset_of(race),
+        "now": NOW,
+        "newer": newer,
+        "older": older,
+    }
+    return pages.render(request, "races/race.html", {**values, "newer": newer, "older": older}, block="race")
 
 
 def app(

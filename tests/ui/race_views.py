@@ -156,4 +156,4 @@ BY_NUMBER = {view.number: view for view in VIEWS.values()}
 
 
 def line_of(view: RaceView) -> RaceLine:
-    return RaceLine(**{name: getattr(view, name) for name in RaceLine.__dataclass_fields__})
+    return RaceLine(**{name: getattr(view, name) for name in RaceLine.__dataclass_fields__ if hasattr(view, name)})

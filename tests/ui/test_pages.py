@@ -108,7 +108,7 @@ async def test_what_players_wrote_is_text(client: httpx2.AsyncClient) -> None:
         ("before", ["Announced", "Starts in", "The board opens with the start"], ["Live", "Waiting for the start"]),
         ("waiting", ["Waiting for the start picture", "Nobody has wagered yet"], ["Ended"]),
         ("late", ["Counts from a later picture", "Announced after its start", "The numbers are old", "Stale"], []),
-        ("marks", ["being checked", "stale", "corrected", "adjusted", "Not ranked", "200 more players", "level"], []),
+        ("marks", ["being checked", "stale", "corrected", "adjusted", "Not ranked", "Places below", "level"], []),
         ("collecting", ["Being settled", "the last numbers are on their way", "Ended"], ["Live", "Final</span>"]),
         ("review", ["being reviewed", "Final</span>", "Frozen standings"], ["Provisional", "on their way"]),
         ("completed", ["Completed", "prize waiting", "paid", "Not given out", "$37.50"], ["Pays now", "Live"]),

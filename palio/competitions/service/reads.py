@@ -54,7 +54,7 @@ async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: Entrant
 
 
 async def entrants_many(tx: Tx, entrant_ids: Sequence[EntrantId]) -> dict[EntrantId, Entrant]:
-    """Who at most 1,000 entrants are; those that do not exist are missing."""
+    """Who these entrants are; those that do not exist are missing."""
     return {found.entrant_id: found for found in await sql.list_entrants(tx, entrant_ids)}
 
 

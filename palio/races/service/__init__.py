@@ -2,8 +2,9 @@
 
 from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.linking import link
+from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race
-from palio.races.service.reading import lines, recent, standings, view
+from palio.races.service.reading import changes, entrant, lines, standings, view
 from palio.races.service.rehearsing import rehearse
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
 from palio.races.service.series import attach, create_series, list_series, repair
@@ -14,16 +15,19 @@ __all__ = [
     "advance",
     "attach",
     "cancel",
+    "changes",
     "create_race",
     "create_series",
     "decide_hold",
     "due",
+    "entrant",
     "exclude",
     "extend",
     "force_final",
     "lines",
     "link",
     "list_series",
+    "listed",
     "on_snapshot_many",
     "open_of",
     "recent",

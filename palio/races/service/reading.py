@@ -1,30 +1,32 @@
 """What is seen of races. Reading never writes; only jobs and staff move a race."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from palio import affiliates, competitions, identity, ledger
+from palio import affiliates, competitions, ledger
 from palio.affiliates.types import Player, PlayerId, SnapshotId
 from palio.competitions.types import Board, Competition, EntrantId, Standing
 from palio.competitions.types import BoardRow as Ranked
 from palio.infra.db import Tx
-from palio.kernel.ids import UserId
 from palio.races import sql
-from palio.races.errors import NotStarted
+from palio.races.errors import NoSuchEntrant, NotStarted
 from palio.races.rules import pictures, showing
+from palio.races.service import naming
 from palio.races.service.running import find
-from palio.races.types import BoardRow, Flag, Line, Picture, Race, RaceLine, RaceView
+from palio.races.types import BoardRow, Change, Flag, Line, Picture, Race, RaceView
 
 ROWS_MAX = 100_000
+CHANGES_MAX = 10_000
 
 
-async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100) -> RaceView:
-    """A race as everybody may see it, with the first rows of its board. Refuses with NoSuchRace."""
+async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
+    """A race as everybody may see it, with the rows of its board behind a place. Refuses with NoSuchRace."""
     race, competition = await find(tx, number=number)
     programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
     shown = await _pictures(tx, race)
-    board = await competitions.top(tx, competition_id=competition.id, limit=min(rows_max, ROWS_MAX))
+    board, above_micro = await _board(tx, competition, after, rows_max)
     rule = competitions.read_prize_rule(competition.prize_rule)
     ahead = competitions.preview_prizes(
         rule, pool=competition.guaranteed_pool, entrants=showing.places_of(rule), empty_rule=competition.empty_rule
@@ -71,53 +73,58 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100) -> Ra
         grace_s=competition.grace_s,
         review_h=competition.review_h,
         cancel_reason=competition.cancel_reason,
+        after=after,
+        above_micro=above_micro,
     )
 
 
-async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100) -> RaceView:
+async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
     """The same once there are standings. Refuses with NoSuchRace, NotStarted."""
-    seen = await view(tx, number=number, now=now, rows_max=rows_max)
-    if seen.status in ("draft", "upcoming"):
-        raise NotStarted(number=number, starts_at=seen.starts_at)
-    return seen
+    _, competition = await find(tx, number=number)
+    _require_started(number, competition)
+    return await view(tx, number=number, now=now, rows_max=rows_max, after=after)
 
 
 async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
     """The standings as staff see them: uids and full names. Refuses with NoSuchRace, NotStarted."""
     _, competition = await find(tx, number=number)
-    if competition.status in ("draft", "upcoming"):
-        raise NotStarted(number=number, starts_at=competition.starts_at)
+    _require_started(number, competition)
     board = await competitions.top(tx, competition_id=competition.id, limit=limit)
     players = await affiliates.players_many(tx, [_player_id(row.standing) for row in board.rows])
     return [showing.line(row, players[_player_id(row.standing)]) for row in board.rows]
 
 
-async def recent(tx: Tx, *, limit: int = 50) -> list[RaceLine]:
-    """The newest races, at most 200, those that are not over first."""
-    races = await sql.list_newest(tx, min(limit, 200))
-    headers = await competitions.get_many(tx, [race.competition_id for race in races])
-    programmes = {
-        programme_id: await affiliates.programme_status(tx, programme_id=programme_id)
-        for programme_id in {race.programme_id for race in races}
-    }
-    scales = await _scales(tx)
-    counts = await competitions.counts_many(tx, list(headers))
-    return [
-        RaceLine(
-            competition_id=race.competition_id,
-            number=race.number,
-            title=headers[race.competition_id].title,
-            programme=programmes[race.programme_id].name,
-            status=headers[race.competition_id].status,
-            starts_at=headers[race.competition_id].starts_at,
-            ends_at=headers[race.competition_id].ends_at,
-            asset=headers[race.competition_id].prize_asset,
-            asset_scale=scales[headers[race.competition_id].prize_asset],
-            pool=headers[race.competition_id].guaranteed_pool,
-            entrants=counts.get(race.competition_id, 0),
-        )
-        for race in races
-    ]
+async def entrant(tx: Tx, *, number: int, entrant_id: int, now: datetime) -> RaceView:
+    """The race with the one line of an entrant. Refuses with NoSuchRace, NotStarted, NoSuchEntrant."""
+    _, competition = await find(tx, number=number)
+    _require_started(number, competition)
+    place = await competitions.place_of(tx, competition_id=competition.id, entrant_id=EntrantId(entrant_id))
+    if place is None:
+        raise NoSuchEntrant(number=number, entrant_id=entrant_id)
+    return await standings(tx, number=number, now=now, rows_max=1, after=place - 1)
+
+
+async def changes(
+    tx: Tx, *, number: int, entrant_id: int, after: int = 0, limit: int = CHANGES_MAX
+) -> tuple[list[Change], int]:
+    """How a total came about, behind a change, in order; and how many changes there are.
+
+    Refuses with NoSuchRace, NotStarted, NoSuchEntrant.
+    """
+    _, competition = await find(tx, number=number)
+    _require_started(number, competition)
+    found = await sql.list_changes(
+        tx, competition.id, EntrantId(entrant_id), after=after, limit=min(limit, CHANGES_MAX)
+    )
+    of = await sql.count_changes(tx, competition.id, EntrantId(entrant_id))
+    if not of:
+        raise NoSuchEntrant(number=number, entrant_id=entrant_id)
+    return found, of
+
+
+def _require_started(number: int, competition: Competition) -> None:
+    if competition.status in ("draft", "upcoming"):
+        raise NotStarted(number=number, starts_at=competition.starts_at)
 
 
 async def _pictures(tx: Tx, race: Race) -> dict[SnapshotId, Picture]:
@@ -126,12 +133,22 @@ async def _pictures(tx: Tx, race: Race) -> dict[SnapshotId, Picture]:
     return {snapshot.id: showing.picture(snapshot) for snapshot in snapshots}
 
 
+async def _board(tx: Tx, competition: Competition, after: int, rows_max: int) -> tuple[Board, int | None]:
+    """The rows behind a place, and the total in the line above them."""
+    limit = min(rows_max, ROWS_MAX)
+    if not after:
+        return await competitions.top(tx, competition_id=competition.id, limit=limit), None
+    board = await competitions.top(tx, competition_id=competition.id, limit=limit + 1, after=after - 1)
+    above = board.rows[0].standing.score if board.rows else None
+    return replace(board, rows=board.rows[1:]), above
+
+
 async def _rows(tx: Tx, race: Race, competition: Competition, board: Board) -> tuple[BoardRow, ...]:
     if not board.rows:
         return ()
     player_ids = [_player_id(row.standing) for row in board.rows]
     players = await affiliates.players_many(tx, player_ids)
-    names = await _names(tx, board.rows)
+    names = await naming.names_of(tx, people=[row.standing for row in board.rows])
     flags = await _flags(tx, race, board.rows, players)
     waiting = await _claims(tx, competition)
     return tuple(
@@ -149,21 +166,6 @@ async def _rows(tx: Tx, race: Race, competition: Competition, board: Board) -> t
         )
         for row in board.rows
     )
-
-
-async def _names(tx: Tx, rows: Sequence[Ranked]) -> dict[EntrantId, str]:
-    """Linked players by the name they chose, the others by the public spelling of the feed's name."""
-    linked = [row.standing.user_id for row in rows if row.standing.user_id]
-    names = await identity.names(tx, ids=linked) if linked else {}
-    unlinked = [_player_id(row.standing) for row in rows if row.standing.user_id not in names]
-    labels = await affiliates.public_labels(tx, player_ids=unlinked) if unlinked else {}
-    return {row.standing.entrant_id: _name(row.standing, names, labels) for row in rows}
-
-
-def _name(standing: Standing, names: Mapping[UserId, str], labels: Mapping[PlayerId, str]) -> str:
-    if standing.user_id and standing.user_id in names:
-        return names[standing.user_id]
-    return labels.get(_player_id(standing)) or standing.label or "Player"
 
 
 async def _flags(
@@ -192,12 +194,8 @@ async def _claims(tx: Tx, competition: Competition) -> dict[EntrantId, datetime]
     return {reward.entrant_id: reward.claim_by for reward in rewards if reward.claim_by}
 
 
-async def _scales(tx: Tx) -> dict[str, int]:
-    return {asset.code: asset.scale for asset in await ledger.assets(tx)}
-
-
 async def _scale(tx: Tx, asset: str) -> int:
-    return (await _scales(tx))[asset]
+    return next(found.scale for found in await ledger.assets(tx) if found.code == asset)
 
 
 def _player_id(standing: Standing) -> PlayerId:
