@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from uuid import UUID
 
-from palio.races.types import BoardRow, Change, Outcome, Part, Picture, RaceLine, RaceLines, RaceView
+from palio.races.types import MICRO_PER_UNIT, BoardRow, Change, Outcome, Part, Picture, RaceLine, RaceLines, RaceView
+from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
@@ -396,6 +397,17 @@ class Board:
             has_ties=any(a.rank == b.rank and b.prize for a, b in pairwise(ranked)),
             flags=frozenset(flag for row in race.rows for flag in row.flags),
         )
+
+
+def lines_with_assets(lines: Sequence[RaceLine]) -> list[tuple[RaceLine, Asset]]:
+    """Races beside what their pools are counted in, as lists show them."""
+    return [(line, Asset(line.asset, line.asset_scale)) for line in lines]
+
+
+def chart_of(changes: Sequence[Change], name: str) -> Chart:
+    """How a total grew; drawn to the cent."""
+    values = tuple(round(change.total / MICRO_PER_UNIT, 2) for change in changes)
+    return Chart(tuple(f"{change.happened_at:%d.%m. %H:%M}" for change in changes), (Series(name, "step", values),))
 
 
 def asset_of(race: RaceView) -> Asset:

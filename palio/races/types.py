@@ -363,6 +363,11 @@ class RaceLine:
     entrants: int
     outcome: Outcome | None = None
 
+    @property
+    def when(self) -> Literal["now", "soon", "over"]:
+        """Where it hangs among the others."""
+        return "now" if self.status in ("live", "settling") else "soon" if self.status == "upcoming" else "over"
+
 
 @dataclass(frozen=True, slots=True)
 class RaceLines:

@@ -71,6 +71,10 @@ class Formats:
         """A date: `Mar 20, 2026`."""
         return format_skeleton("yMMMd", on, locale=self._locale)
 
+    def month(self, n: int) -> str:
+        """The name of a month, 1 to 12, standing alone."""
+        return str(self._locale.months["stand-alone"]["wide"][n])
+
     def _joined(self, skeleton: str, at: datetime) -> str:
         day = format_skeleton(skeleton, at.astimezone(UTC), locale=self._locale)
         return str(self._locale.datetime_formats["medium"]).replace("{0}", self.clock(at)).replace("{1}", day)

@@ -30,6 +30,12 @@ def _plain_digits(value: object) -> object:
     return value
 
 
+def _nothing(value: object) -> object:
+    """A field of a form that was left empty says nothing."""
+    return None if value == "" else value
+
+
+Blank = BeforeValidator(_nothing)
 Whole = Annotated[int, BeforeValidator(_plain_digits)]  # a whole number in an address
 
 

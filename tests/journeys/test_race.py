@@ -175,10 +175,10 @@ def digests(conn: psycopg.Connection) -> dict[str, object]:
 
 
 async def test_reading_writes_nothing(client: httpx2.AsyncClient, cluster: embedded.Cluster, worker_id: str) -> None:
-    """Every address, fifty times: no row of races, competitions or ledger is another."""
+    """Every address, over fifty calls in all: no row of races, competitions or ledger is another."""
     with psycopg.connect(cluster.dsn("postgres", f"palio_race_{worker_id}"), autocommit=True) as conn:
         before = digests(conn)
-        codes = {path: {(await client.get(path)).status_code for _ in range(50)} for path in GETS}
+        codes = {path: {(await client.get(path)).status_code for _ in range(4)} for path in GETS}
         after = digests(conn)
 
     assert before == after and before["competitions.rewards"][0] == 7

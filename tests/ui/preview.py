@@ -24,7 +24,7 @@ races = Routes("races")
 @races.page("/", access="public")
 async def home(request: Request) -> HTMLResponse:
     lines = [line_of(view) for view in BY_NUMBER.values()] if "empty" not in request.query_params else []
-    values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines]}
+    values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines], "now": NOW}
     return pages.render(request, "home.html", values, block="races")
 
 
