@@ -81,10 +81,11 @@ def exit_status(found: Sequence[Findings]) -> int:
 
 
 def circumstances() -> Circumstances:
-    """Date, commit, and the size of this machine."""
+    """Date, commit, the size of this machine, and how busy others keep it: ask before a run."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     disk = file_system(Path(tempfile.gettempdir()))
-    machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {disk}, Python {platform.python_version()}"
+    python, (load_average, *_) = platform.python_version(), os.getloadavg()
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GB, {disk}, Python {python}, load before {load_average:.1f}"
     return Circumstances(clock.now(), _commit(), machine)
 
 
@@ -98,7 +99,7 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def record(found: Sequence[Findings]) -> None:
-    """Append the run to RESULTS.md."""
-    with RESULTS.open("a") as page:
-        page.write("\n" + report.as_page(found, circumstances()))
+def record(found: Sequence[Findings], where: Circumstances, *, page: Path = RESULTS) -> None:
+    """Append the run to the page of results."""
+    with page.open("a") as file:
+        file.write("\n" + report.as_page(found, where))

@@ -1,5 +1,7 @@
 """Choosing benches, and the exit status of a run."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import suite
@@ -22,6 +24,22 @@ def test_the_exit_status_is_one_below_a_floor_and_for_a_wrong_result() -> None:
 
 def test_a_wrong_yard_stick_fails_the_run_although_it_has_no_goal() -> None:
     assert suite.exit_status([Findings("LOAD", "", [Series("LOAD", "rows", [], ["a row was lost"])])]) == 1
+
+
+def test_a_recorded_run_is_appended_to_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    page.write_text("# Results\n")
+
+    suite.record([findings(0.4)], suite.circumstances(), page=page)
+    suite.record([findings(0.3)], suite.circumstances(), page=page)
+
+    lines = page.read_text().splitlines()
+    assert lines[:2] == ["# Results", ""]
+    assert [line for line in lines if line.startswith("| P10")] == [
+        "| P10 s CPU | **0.4** | 0.4-0.4 in 1 | 0.2 | 0.5 | floor reached |",
+        "| P10 s CPU | **0.3** | 0.3-0.3 in 1 | 0.2 | 0.5 | floor reached |",
+    ]
+    assert sum("load before" in line for line in lines) == 2
 
 
 def test_names_choose_benches_in_any_case_and_none_means_every_goal() -> None:

@@ -48,7 +48,7 @@ def bench(
 
     logging.configure(level=levels.WARNING)
     up.settle_memory()
-    plan = Plan(seconds, rounds, size)
+    plan, before = Plan(seconds, rounds, size), suite.circumstances()
     try:
         benches = suite.chosen(names or [])
         with terminal.refusing(json=as_json), asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -59,7 +59,7 @@ def bench(
         terminal.say(str(reason))
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     if record:
-        suite.record(found)
+        suite.record(found, before)
     for line in report.as_json(found) if as_json else [report.as_text(found)]:
         typer.echo(line)
     raise typer.Exit(suite.exit_status(found))
