@@ -150,14 +150,17 @@ async def test_partitions_that_end_are_an_error_and_short_ones_a_warning(
 
 
 async def test_tables_that_nobody_prepared_are_one_finding(admin: Tx, known: doctor.Known) -> None:
-    await admin.execute("insert into infra.partition_parents values ('ledger.entries', 'month', 'instant')")
-    await admin.execute("insert into infra.partition_parents values ('ledger.transfers', 'month', 'instant')")
+    for name in ("first", "second"):
+        await admin.execute(f"create table infra.{name} (at timestamptz) partition by range (at)")
+        await admin.execute(f"create table infra.{name}_default partition of infra.{name} default")
+        await admin.execute("insert into infra.partition_parents values (%s, 'month', 'instant')", [f"infra.{name}"])
     await admin.execute("set local role palio_app")
 
-    (finding,) = await doctor.examine_database(admin, known)
+    found = {finding.id: finding for finding in await doctor.examine_database(admin, known)}
 
-    assert (finding.id, finding.severity) == ("partitions.none", "warning")
-    assert "ledger.entries, ledger.transfers" in finding.what
+    finding = found["partitions.none"]  # others may have left rows in a default partition
+    assert finding.severity == "warning"
+    assert "infra.first, infra.second" in finding.what
 
 
 def test_an_id_ends_a_partition_at_its_milliseconds() -> None:

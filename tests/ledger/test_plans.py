@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from palio import ledger
+from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Payment, Post
@@ -21,12 +23,14 @@ ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), t
 
 
 @pytest.fixture(scope="module")
-async def owners(database: Database) -> Sequence[UserId]:
-    """Tables on which a sequential scan would show."""
+async def owners(database: Database, cluster: embedded.Cluster, database_name: str) -> Sequence[UserId]:
+    """Tables on which a sequential scan would show, and of which the planner knows how large they are."""
     owners = [UserId(new_id()) for _ in range(WALLETS)]
     async with database.begin(SYSTEM) as tx:
         rows = [Payment(f"plan:{owner}", owner, 100) for owner in owners]
         await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON)
+    with psycopg.connect(cluster.dsn("postgres", database_name), autocommit=True) as conn:
+        conn.execute("analyze ledger.keys, ledger.accounts, ledger.balances")
     return owners
 
 
