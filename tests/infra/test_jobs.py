@@ -324,3 +324,39 @@ def test_rests_grow_to_an_hour_and_end_after_twelve_attempts():
         None,
     ]
     assert jobs.rest_after(23, "critical") and not jobs.rest_after(24, "critical")
+
+
+REFUSES_RETRIES = """
+    create function public.refuse_retry() returns trigger language plpgsql as $$
+    begin raise exception 'no' using errcode = 'unique_violation', constraint = 'something_else'; end $$;
+    create trigger refuse_retry before update on jobs.procrastinate_jobs for each row
+      when (new.attempts > old.attempts) execute function public.refuse_retry()"""
+TAKES_RETRIES = "drop trigger refuse_retry on jobs.procrastinate_jobs; drop function public.refuse_retry()"
+
+
+@pytest.fixture
+def refused_retries(cluster, database_name):
+    """The database does not take in that a job has failed."""
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as admin:
+        admin.execute(REFUSES_RETRIES)
+        yield
+        admin.execute(TAKES_RETRIES)
+
+
+@pytest.mark.usefixtures("refused_retries")
+async def test_a_job_whose_failure_could_not_be_written_is_neither_dropped_nor_held_for_ever(dsn):
+    """Its worker lives, so nobody would rescue it: with the next heartbeat it goes back to the queue."""
+    ledger, bell = Ledger(), new_id()
+
+    @handles(Ring)
+    async def ring(tx: Tx, job: Ring) -> None:
+        ledger.note("rang", job.bell)
+        if len(ledger.seen) == 1:
+            raise ZeroDivisionError
+
+    routes = {Ring: (ring,)}
+    async with opened(dsn, routes) as database, working(dsn, database, routes):
+        async with database.begin_system("a test") as tx:
+            await outbox.send(tx, Ring(bell))
+        await ledger.until(2)
+    assert ledger.seen == [("rang", bell)] * 2
