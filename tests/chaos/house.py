@@ -67,6 +67,9 @@ class House:
         with self._admin() as conn:
             statement = "create database {} template {}"
             conn.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
+            conn.execute(
+                "checkpoint"
+            )  # or a crash forgets what copied sequences gave since: their last log is not here
         return name
 
     def dsn(self, database: str) -> str:
