@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
-from palio.infra import embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
+from palio.infra import db, embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
 from palio.infra.addresses import Addresses
-from palio.infra.db import Database, Equipment
+from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
@@ -139,9 +140,7 @@ async def opened(
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)
     try:
-        async with database.begin_system("settings") as tx:
-            await settings.declare(tx, catalogue)
-            await settings.snapshot.load(tx)
+        await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if has_new_schema:
             await partitions.keep(database, KeepPartitions())
         yield Wiring(
@@ -158,6 +157,11 @@ async def opened(
         )
     finally:
         await database.pool.close()
+
+
+async def _declare(tx: Tx, catalogue: Catalogue) -> None:
+    await settings.declare(tx, catalogue)
+    await settings.snapshot.load(tx)
 
 
 def _keyring(environment: Environment) -> Keyring | None:

@@ -128,12 +128,17 @@ def _read_or_default(setting: Setting[Value], stored: object) -> Value:
 
 
 async def declare(tx: Tx, catalogue: Catalogue) -> None:
-    """Bring the rows up to what the modules declare; rows of no module are kept as retired."""
+    """Bring the rows up to what the modules declare; rows of no module are kept as retired.
+
+    Rows that are right already are left alone, so that processes which start together do not wait for each other.
+    """
     declared = list(catalogue)
     await db.run(
         tx,
         """insert into infra.settings as s (key, description, type)
-        select * from unnest(%s::text[], %s::text[], %s::text[]) as d (key, description, type) order by d.key
+        select d.* from unnest(%s::text[], %s::text[], %s::text[]) as d (key, description, type)
+          left join infra.settings k on k.key = d.key
+        where (k.description, k.type, k.retired) is distinct from (d.description, d.type, false) order by d.key
         on conflict (key) do update set description = excluded.description, type = excluded.type, retired = false
         where (s.description, s.type, s.retired) is distinct from (excluded.description, excluded.type, false)""",
         [setting.key for setting in declared],
