@@ -12,7 +12,7 @@ import palio
 from palio.identity.types import USERNAME_MAX
 from palio.infra import doctor, embedded, migrate
 from palio.infra.db import Tx
-from palio.infra.doctor.database import Partition, _end
+from palio.infra.doctor.partitions import Partition, end_of
 from palio.infra.settings import Environment
 from palio.kernel import clock
 from palio.kernel.settings import Catalogue
@@ -167,7 +167,7 @@ def test_an_id_ends_a_partition_at_its_milliseconds() -> None:
     expression = "FOR VALUES FROM (MINVALUE) TO ('019ca6b1-dc00-7000-8000-000000000000')"
     part = Partition("a.b", "month", "uuid7", "a.b_1", is_default=False, expression=expression, live=0)
 
-    assert _end(part).isoformat() == "2026-03-01T00:00:00+00:00"
+    assert end_of(part).isoformat() == "2026-03-01T00:00:00+00:00"
 
 
 def test_secrets_are_for_us_alone_and_the_fix_closes_them(tmp_path: Path) -> None:

@@ -25,6 +25,24 @@ class Finding:
     fix: Fix | None = field(default=None, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """A finding that may be made: `what` and `remedy` name in braces the facts that a check fills in."""
+
+    id: str
+    severity: Severity
+    what: str
+    why: str
+    remedy: str
+    fix: Fix | None = None
+
+    def found(self, **facts: object) -> Finding:
+        """The finding with these facts."""
+        return Finding(
+            self.id, self.severity, self.what.format(**facts), self.why, self.remedy.format(**facts), self.fix
+        )
+
+
 def exit_status(findings: Sequence[Finding]) -> int:
     """0 healthy, 1 with warnings, 2 with errors."""
     return max((EXIT_STATUS[finding.severity] for finding in findings), default=0)
