@@ -9,7 +9,7 @@ from uuid import UUID
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor
 from palio.ledger import errors
-from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request, wallet_of
+from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     AccountId,
@@ -181,6 +181,6 @@ def decide_payments(bills: Iterable[Bill], paid: Mapping[str, Paid], stored: Map
         if bill.key in stored:
             return _replay(bill, stored[bill.key])
         done = paid[bill.key]
-        return done.refusal or Posted(TransferId(bill.id), {wallet_of(bill.payment.owner): (done.balance, done.seq)})
+        return done.refusal or Posted(TransferId(bill.id), {bill.wallet: (done.balance, done.seq)})
 
     return answer(bills, outcome_of)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from palio.kernel.ids import UserId
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     DESCRIPTION_CHARS_MAX,
@@ -25,6 +24,7 @@ from palio.ledger.types import (
 
 KEY = re.compile(r"[A-Za-z0-9:._-]{1,200}")
 ADDRESS = re.compile(r"[a-z0-9._-]{1,64}(:[a-z0-9._-]{1,64}){1,3}")
+AS_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # json.dumps makes one per call
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
 FAMILIES = frozenset(
     {
@@ -66,9 +66,10 @@ class Request(Claim):
 
 @dataclass(slots=True, kw_only=True)
 class Bill(Claim):
-    """A payment of a fan-out judged by itself."""
+    """A payment of a fan-out judged by itself, and the wallet it goes to."""
 
     payment: Payment
+    wallet: str
 
 
 AnyClaim = TypeVar("AnyClaim", bound=Claim)
@@ -97,10 +98,10 @@ def prepare_payments(
 
 
 def _bill(payment: Payment, bill_id: UUID, source: str, asset: str, kind: str) -> Bill:
-    bill = Bill(payment.key, bill_id, payment=payment)
+    bill = Bill(payment.key, bill_id, payment=payment, wallet=f"user:{payment.owner}:main")
     bill.fault = _fault_of_payment(payment) or _keep_metadata(bill, payment.metadata)
     if bill.fault is None:
-        legs = (source, asset, -payment.amount), (wallet_of(payment.owner), asset, payment.amount)
+        legs = (source, asset, -payment.amount), (bill.wallet, asset, payment.amount)
         bill.hash = request_hash(kind, legs)
     return bill
 
@@ -126,11 +127,6 @@ def _keep_metadata(claim: Claim, metadata: Mapping[str, object]) -> str | None:
         return None
     claim.metadata = metadata_text(metadata)
     return "metadata" if claim.metadata is None else None
-
-
-def wallet_of(owner: UserId) -> str:
-    """The address of an owner's wallet."""
-    return f"user:{owner}:main"
 
 
 def _fault_of(request: Request, known: Vocabulary) -> str | None:
@@ -211,7 +207,7 @@ def _is_unicode(text: str) -> bool:
 def metadata_text(metadata: Mapping[str, object]) -> str | None:
     """The facts as JSON; None when they are no JSON object that the database can hold, or above 4 KiB."""
     try:
-        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = AS_JSON.encode(metadata)
         is_small = len(text.encode()) <= METADATA_BYTES_MAX
     except (TypeError, ValueError, RecursionError):
         return None

@@ -13,7 +13,7 @@ from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Texts, Uuid
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor
 from palio.ledger.rules.decisions import Decision, Paid, Purse, Stored
-from palio.ledger.rules.requests import Bill, Request, wallet_of
+from palio.ledger.rules.requests import Bill, Request
 from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, Asset, Handle, Place, Refused, Status
 
 
@@ -185,7 +185,7 @@ async def fan_out(
     refusals: Sequence[_RefusedRow] = refused or ()
     for row in refusals:
         bill = bills[row["n"]]
-        account = source if row["of"] == "source" else wallet_of(bill.payment.owner)
+        account = source if row["of"] == "source" else bill.wallet
         paid[bill.key] = Paid(0, 0, Refused(row["code"], {"account": account}))
     return paid, stored
 
