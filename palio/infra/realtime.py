@@ -7,8 +7,9 @@ a bounded amount of memory and skips what was overtaken.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -61,21 +62,21 @@ class TooManyStreams(TooMany):
 class Frame:
     """One message to a client. `sse` is its text on an event stream; a state topic has no position to resume from."""
 
-    event: Literal["ready", "changed", "resync", "bye"]
+    event: Literal["changed", "resync", "bye"]
     data: str
     topic: str = ""
+    sse: bytes = field(init=False, repr=False, compare=False)
 
-    @property
-    def sse(self) -> bytes:
-        return f"event: {self.event}\ndata: {self.data}\n\n".encode()
+    def __post_init__(self) -> None:
+        """Encode it once, whoever hears it."""
+        object.__setattr__(self, "sse", f"event: {self.event}\ndata: {self.data}\n\n".encode())
 
 
-READY = Frame("ready", "{}")
 RESYNC = Frame("resync", "{}")
 BYE = Frame("bye", '{"reason": "restart", "retry_ms": 3000}')
 
 
-class _Client:
+class Listener:
     """What one stream has still to be given: the newest frame of each topic, in the order in which they came up."""
 
     __slots__ = ("_news", "_waiting", "topics")
@@ -86,11 +87,15 @@ class _Client:
         self._waiting: dict[str, Frame] = {}
 
     def put(self, frame: Frame) -> None:
+        """Have it taken soon, instead of an older one of its topic."""
         self._waiting[frame.topic or frame.event] = frame
         self._news.set()
 
-    async def take(self) -> list[Frame]:
-        await self._news.wait()
+    async def take(self, seconds_max: float) -> list[Frame]:
+        """What has come, as soon as something has; nothing after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                await self._news.wait()
         self._news.clear()
         frames = list(self._waiting.values())
         self._waiting.clear()
@@ -108,15 +113,15 @@ class Hub:
         self._something, self._nothing = asyncio.Event(), asyncio.Event()
         self._nothing.set()
         self._callbacks: dict[str, Callable[[], None]] = {}
-        self._clients: set[_Client] = set()
-        self._audience: dict[str, set[_Client]] = {}
+        self._listeners: set[Listener] = set()
+        self._audience: dict[str, set[Listener]] = {}
         self._resting: dict[str, Frame | None] = {}  # topics passed on a moment ago, with what came since
         self._is_closed = False
         self.is_listening = False
 
     @property
     def streams_open(self) -> int:
-        return len(self._clients)
+        return len(self._listeners)
 
     # speaking
 
@@ -190,8 +195,8 @@ class Hub:
         self.is_listening = True
         for call in self._callbacks.values():
             call()
-        for client in self._clients:
-            client.put(RESYNC)
+        for listener in self._listeners:
+            listener.put(RESYNC)
 
     def _hear(self, payload: str) -> None:
         for event in payload.splitlines():
@@ -203,8 +208,8 @@ class Hub:
         if topic in self._resting:
             self._resting[topic] = frame
             return
-        for client in self._audience.get(topic, ()):
-            client.put(frame)
+        for listener in self._audience.get(topic, ()):
+            listener.put(frame)
         self._resting[topic] = None
         asyncio.get_running_loop().call_later(REST_SECONDS, self._rested, topic)
 
@@ -214,46 +219,52 @@ class Hub:
 
     # streams
 
-    async def stream(self, topics: Collection[str]) -> AsyncGenerator[Frame]:
-        """What changes about public topics, for one client: `ready`, then `changed` and `resync`, at last `bye`.
+    def join(self, topics: Collection[str]) -> Listener:
+        """Hear what changes about public topics: `changed` and `resync`, at last `bye`.
 
-        Refuses with TooManyStreams. The edge has judged the topics: at most 50.
+        The edge has judged the topics: at most 50. Whoever joins has to `leave`; `serving` sees to it.
+        Refuses with TooManyStreams.
         """
-        if len(self._clients) >= STREAMS_MAX:
+        if len(self._listeners) >= STREAMS_MAX:
             raise TooManyStreams(limit=STREAMS_MAX)
-        client = _Client(frozenset(topics))
-        self._join(client)
-        try:
-            yield READY
-            while True:
-                for frame in await client.take():
-                    yield frame
-                    if frame is BYE:
-                        return
-        finally:
-            self._leave(client)
-
-    def _join(self, client: _Client) -> None:
-        if len(client.topics) > TOPICS_OF_STREAM_MAX:
-            raise ValueError(f"{len(client.topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
-        self._clients.add(client)
-        for topic in client.topics:
-            self._audience.setdefault(topic, set()).add(client)
+        if len(topics) > TOPICS_OF_STREAM_MAX:
+            raise ValueError(f"{len(topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
+        listener = Listener(frozenset(topics))
+        self._listeners.add(listener)
+        for topic in listener.topics:
+            self._audience.setdefault(topic, set()).add(listener)
         if self._is_closed:
-            client.put(BYE)
+            listener.put(BYE)
+        return listener
 
-    def _leave(self, client: _Client) -> None:
-        self._clients.discard(client)
-        for topic in client.topics:
-            self._audience[topic].discard(client)
+    @contextmanager
+    def serving(self, listener: Listener, gone: Coroutine[Any, Any, None]) -> Iterator[None]:
+        """Let it hear for the length of the block. When `gone` returns, nobody is there to read: it is told `bye`."""
+
+        async def watch() -> None:
+            await gone
+            listener.put(BYE)
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            self.leave(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Hear nothing any more."""
+        self._listeners.discard(listener)
+        for topic in listener.topics:
+            self._audience[topic].discard(listener)
             if not self._audience[topic]:
                 del self._audience[topic]
 
     def close(self) -> None:
         """End every stream with `bye`, also those still to come, so that the web server can stop."""
         self._is_closed = True
-        for client in self._clients:
-            client.put(BYE)
+        for listener in self._listeners:
+            listener.put(BYE)
 
     # both
 

@@ -1,10 +1,9 @@
 """Live streams for browsers (server-sent events): an event names a topic, and the page fetches that part again."""
 
-import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -12,9 +11,10 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Query, Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from palio.infra.realtime import Frame, Hub, TooManyStreams
+from palio.infra.realtime import BYE, RESYNC, Hub, Listener, TooManyStreams
 from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany
 from palio.kernel.ids import new_id
 from palio.ui import problems
@@ -37,12 +37,6 @@ class OriginRejected(Forbidden):
     code = "origin_rejected"
 
 
-class EventStream(StreamingResponse):
-    """An answer that goes on: never cached, never held back."""
-
-    media_type = "text/event-stream"
-
-
 @dataclass(frozen=True, slots=True)
 class Streams:
     """What this process streams from, and how many streams each address has open."""
@@ -51,6 +45,39 @@ class Streams:
     origin: str | None
     comment_seconds: float = COMMENT_SECONDS
     open: Counter[str] = field(default_factory=Counter)
+
+
+class EventStream(Response):
+    """An answer that goes on until the caller or the server leaves: never cached, never held back.
+
+    What has come by then is one write, however many frames; a comment is one when nothing happens for a while.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, streams: Streams, address: str, listener: Listener, begun: bytes, status_code: int = 200
+    ) -> None:
+        super().__init__(status_code=status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._streams, self._address, self._listener, self._begun = streams, address, listener, begun
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's
+        """Tell the listener's frames until the end."""
+        streams = self._streams
+        with streams.hub.serving(self._listener, _until_gone(receive)), _counted(streams.open, self._address):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._begun, "more_body": True})
+            await self._tell(send)
+
+    async def _tell(self, send: Send) -> None:
+        listener, is_open = self._listener, True
+        while is_open:
+            frames = await listener.take(self._streams.comment_seconds)
+            is_open = BYE not in frames
+            lines = [_resync(sorted(listener.topics)) if frame is RESYNC else frame.sse for frame in frames]
+            body = b"".join(lines) or COMMENT
+            await send({"type": "http.response.body", "body": body, "more_body": is_open})
 
 
 @routes.get(
@@ -78,13 +105,11 @@ async def open_topics(
     if len(asked) > TOPICS_MAX:
         raise TooLarge(limit=TOPICS_MAX)
     heard = [topic for topic in asked if PUBLIC_TOPICS.fullmatch(topic)]
-    frames = streams.hub.stream(heard)
-    await anext(frames)  # it is ready, or refuses before the answer has begun
+    listener = streams.hub.join(heard)  # or it refuses, before the answer has begun
     begun = [_ready(), *(_unheard(request, topic) for topic in asked if topic not in heard)]
     if "last-event-id" in request.headers:  # what was missed is not kept: the newest value is read again
         begun.append(_resync(heard))
-    lines = _lines(streams, address, frames, heard, begun)
-    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return EventStream(streams, address, listener, b"".join(begun))
 
 
 def _require_own_page(request: Request, ours: str | None) -> None:
@@ -122,27 +147,9 @@ def _unheard(request: Request, topic: str) -> bytes:
     return _frame("problem", problems.DOCUMENT.dump_python(problem, mode="json"))
 
 
-async def _lines(
-    streams: Streams, address: str, frames: AsyncGenerator[Frame], topics: Sequence[str], begun: Sequence[bytes]
-) -> AsyncIterator[bytes]:
-    """Everything one client is sent, with a comment whenever nothing happens for a while."""
-    with _counted(streams.open, address):
-        yield b"".join(begun)
-        coming = asyncio.ensure_future(anext(frames, None))
-        try:
-            while True:
-                done, _ = await asyncio.wait((coming,), timeout=streams.comment_seconds)
-                if not done:
-                    yield COMMENT
-                elif frame := coming.result():
-                    coming = asyncio.ensure_future(anext(frames, None))
-                    yield _resync(topics) if frame.event == "resync" else frame.sse
-                else:
-                    return
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-            await frames.aclose()
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import psycopg
 import pytest
 
 from palio.infra import realtime
 from palio.infra.db import Database, Equipment
-from palio.infra.realtime import BYE, READY, RESYNC, Frame, Hub
+from palio.infra.realtime import BYE, RESYNC, Frame, Hub, Listener
 
 PATIENCE_SECONDS = 10
 
@@ -59,17 +59,25 @@ async def tell(speaker: Database, topic: str, seq: int) -> None:
         realtime.publish(tx, topic, "race.updated", {"seq": seq})
 
 
-async def following(frames: AsyncIterator[Frame]) -> Frame:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return await anext(frames)
+@contextmanager
+def listening(hub: Hub, *topics: str) -> Iterator[Listener]:
+    listener = hub.join(topics)
+    try:
+        yield listener
+    finally:
+        hub.leave(listener)
+
+
+async def following(listener: Listener) -> Frame:
+    [frame] = await listener.take(PATIENCE_SECONDS)
+    return frame
 
 
 async def test_what_a_commit_publishes_reaches_the_streams_of_another_process(hub, speaker):
-    async with aclosing(hub.stream(["race:1", "races"])) as frames:
-        assert await following(frames) is READY
+    with listening(hub, "race:1", "races") as listener:
         await tell(speaker, "race:2", 8)
         await tell(speaker, "race:1", 9)
-        frame = await following(frames)
+        frame = await following(listener)
     event = json.loads(frame.data)
     assert event.pop("at").endswith("Z")
     assert event == {"topic": "race:1", "type": "race.updated", "data": {"seq": 9}}
@@ -77,14 +85,13 @@ async def test_what_a_commit_publishes_reaches_the_streams_of_another_process(hu
 
 
 async def test_nothing_is_told_of_what_was_undone(hub, speaker):
-    async with aclosing(hub.stream(["race:1"])) as frames:
-        await following(frames)
+    with listening(hub, "race:1") as listener:
         with suppress(ZeroDivisionError):
             async with speaker.begin_system("a test") as tx:
                 realtime.publish(tx, "race:1", "race.updated", {"seq": 1})
                 raise ZeroDivisionError
         await tell(speaker, "race:1", 2)
-        assert json.loads((await following(frames)).data)["data"] == {"seq": 2}
+        assert json.loads((await following(listener)).data)["data"] == {"seq": 2}
 
 
 async def test_many_topics_travel_together_and_of_each_the_newest(hub, speaker, dsn):
@@ -108,8 +115,7 @@ async def test_many_topics_travel_together_and_of_each_the_newest(hub, speaker, 
 async def test_a_topic_arrives_at_most_every_quarter_second_and_ends_at_its_newest(hub, speaker):
     loop, seqs = asyncio.get_running_loop(), []
     began = loop.time()
-    async with aclosing(hub.stream(["race:1"])) as frames:
-        await following(frames)
+    with listening(hub, "race:1") as listener:
 
         async def hurry() -> None:
             for seq in range(1, 31):
@@ -118,53 +124,50 @@ async def test_a_topic_arrives_at_most_every_quarter_second_and_ends_at_its_newe
 
         hurrying = asyncio.create_task(hurry())
         while not seqs or seqs[-1] < 30:
-            seqs.append(json.loads((await following(frames)).data)["data"]["seq"])
+            seqs.append(json.loads((await following(listener)).data)["data"]["seq"])
         await hurrying
     assert seqs == sorted(seqs)
     assert len(seqs) <= (loop.time() - began) / 0.25 + 2
 
 
 async def test_after_a_lost_connection_every_stream_is_told_to_load_again(hub, speaker, cluster, database_name):
-    async with aclosing(hub.stream(["race:1"])) as frames, aclosing(hub.stream(["races"])) as others:
-        await following(frames)
-        await following(others)
+    with listening(hub, "race:1") as listener, listening(hub, "races") as other:
         async with await psycopg.AsyncConnection.connect(cluster.dsn(), autocommit=True) as admin:
             statement = """select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = %s and query ilike 'listen%%'"""
             await admin.execute(statement, [database_name])
-        assert await following(frames) is RESYNC
-        assert await following(others) is RESYNC
+        assert await following(listener) is RESYNC
+        assert await following(other) is RESYNC
         await tell(speaker, "race:1", 5)
-        assert json.loads((await following(frames)).data)["data"] == {"seq": 5}
+        assert json.loads((await following(listener)).data)["data"] == {"seq": 5}
 
 
 async def test_closing_says_bye_to_every_stream_and_to_later_ones():
     hub = Hub("")
-    async with aclosing(hub.stream(["race:1"])) as frames:
-        assert await following(frames) is READY
+    with listening(hub, "race:1") as listener:
         hub.close()
-        assert [frame async for frame in frames] == [BYE]
-    assert [frame async for frame in hub.stream(["race:1"])] == [READY, BYE]
+        assert await following(listener) is BYE
+    with listening(hub, "race:1") as late:
+        assert await following(late) is BYE
     assert hub.streams_open == 0
 
 
 async def test_a_client_that_reads_nothing_keeps_only_the_newest_of_each_topic():
     hub = Hub("")
-    async with aclosing(hub.stream(["race:1", "race:2"])) as frames:
-        await following(frames)
+    with listening(hub, "race:1", "race:2") as listener:
         for seq in range(1_000):
-            for client in hub._clients:
-                client.put(Frame("changed", str(seq), f"race:{1 + seq % 2}"))
-        assert [(await following(frames)).data for _ in range(2)] == ["998", "999"]
+            listener.put(Frame("changed", str(seq), f"race:{1 + seq % 2}"))
+        assert [frame.data for frame in await listener.take(PATIENCE_SECONDS)] == ["998", "999"]
+        assert await listener.take(0.01) == []
 
 
-async def test_streams_and_topics_are_limited():
+def test_streams_and_topics_are_limited():
     hub = Hub("")
     with pytest.raises(ValueError, match="51 topics"):
-        await anext(hub.stream([f"race:{number}" for number in range(51)]))
-    hub._clients = set(range(realtime.STREAMS_MAX))
+        hub.join([f"race:{number}" for number in range(51)])
+    hub._listeners = set(range(realtime.STREAMS_MAX))
     with pytest.raises(realtime.TooManyStreams):
-        await anext(hub.stream(["races"]))
+        hub.join(["races"])
 
 
 @pytest.mark.parametrize("facts", [{"text": "x" * 4_096}, {"share": float("nan")}])

@@ -1,6 +1,7 @@
 """`palio up` with one slow request, one slow job and one live stream in place of the product."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Wiring
 from palio.infra import outbox
 from palio.infra.db import Tx
+from palio.infra.realtime import BYE, Frame, Hub
 from palio.kernel.messages import Job, handles
 
 
@@ -28,6 +30,17 @@ async def wait(tx: Tx, job: Wait) -> None:
     await asyncio.sleep(job.seconds)
 
 
+async def told(hub: Hub) -> AsyncIterator[bytes]:
+    """What a listener hears, to the end."""
+    listener = hub.join(["test"])
+    frames: list[Frame] = []
+    yield b"event: ready\n\n"
+    while BYE not in frames:
+        frames = await listener.take(60)
+        yield b"".join(frame.sse for frame in frames)
+    hub.leave(listener)
+
+
 def make(wiring: Wiring) -> ASGIApp:
     async def slow(request: Request) -> Response:
         await asyncio.sleep(request.path_params["seconds"])
@@ -39,8 +52,7 @@ def make(wiring: Wiring) -> ASGIApp:
         return PlainTextResponse("sent")
 
     async def stream(request: Request) -> Response:
-        frames = (frame.sse async for frame in wiring.hub.stream(["test"]))
-        return StreamingResponse(frames, media_type="text/event-stream")
+        return StreamingResponse(told(wiring.hub), media_type="text/event-stream")
 
     return Starlette(
         routes=[Route("/slow/{seconds:int}", slow), Route("/job/{seconds:int}", job), Route("/stream", stream)]

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from palio.infra import realtime
 from palio.infra.db import Database, Equipment
-from palio.infra.realtime import Hub
+from palio.infra.realtime import RESYNC, Hub
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.journeys.browser.conftest import serve
 
@@ -72,6 +72,7 @@ async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[Hous
 
 async def _listening(hub: Hub) -> None:
     """A hub that begins to listen has every stream read everything again."""
-    async for frame in hub.stream({"races"}):
-        if frame.event == "resync":
-            return
+    listener = hub.join(["races"])
+    while RESYNC not in await listener.take(1):
+        pass
+    hub.leave(listener)
