@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from bench import children, traffic
-from bench.echo import until_answering
 from bench.figures import Figure, Goal
 from bench.ground import SYSTEM, Ground
 from bench.report import Findings
 from bench.rounds import Arm, Plan, Turn, Work, interleave
+from bench.serving import serving
 from palio.infra import realtime
 
 GOAL = Goal("P14", "messages/s of one core", target=100_000, floor=40_000)
@@ -70,16 +70,6 @@ class FanOut(Arm):
         _, text = await traffic.get(self._port, "/metrics")
         found = OPEN.search(text.replace(b".0\n", b"\n"))
         return int(found[1]) if found else 0
-
-
-@asynccontextmanager
-async def serving(ground: Ground) -> AsyncIterator[tuple[int, int]]:
-    """A web process over the same database: its port and its process id."""
-    port = traffic.free_port()
-    environment = {"PALIO_DATA": str(ground.home), "PALIO_BIND": f"{traffic.HOST}:{port}"}
-    async with children.running("palio", "web", log=ground.home / "web.log", environment=environment) as child:
-        await until_answering(port)
-        yield port, child.pid
 
 
 @asynccontextmanager

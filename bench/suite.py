@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import echo, figures, load, p10_snapshot, p11_settle, p14_fan_out, p16_cold_start, report, tpcb
+from bench import echo, figures, load, p10_snapshot, p11_settle, p14_fan_out, p15_pages, p16_cold_start, report, tpcb
 from bench.ground import Ground, file_system, standing
 from bench.meters import require_proc
 from bench.report import Circumstances, Findings
@@ -50,6 +50,7 @@ GOALS: Mapping[str, Measure] = {
     "P10": p10_snapshot.measure,
     "P11": p11_settle.measure,
     "P14": p14_fan_out.measure,
+    "P15": p15_pages.measure,
     "P16": p16_cold_start.measure,
 }
 YARDSTICKS: Mapping[str, Measure] = {"TPCB": measure_tpcb, "LOAD": measure_load, "ECHO": measure_echo}
