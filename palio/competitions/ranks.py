@@ -1,0 +1,286 @@
+"""Who stands where among very many: an order of entrants in memory that answers in logarithmic time.
+
+A sorted base of aligned arrays, 32 bytes an entrant (40 with a subscore), and beside it a small delta: places of the
+base that no longer count, and entrants who count instead. A reader takes one reference to both and never waits; a
+change makes a new delta and, when that has grown, a new base.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from palio.competitions.types import Direction, TieRule
+
+Whole: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = Sequence[int] | Whole
+DELTA_MIN = 10_000
+DELTA_PART = 100  # or this part of the base, where that is more
+NOTHING = np.empty(0, np.int64)
+
+
+class Place(NamedTuple):
+    """Where an entrant stands: strict place from 1, shown rank, score as submitted, how many share the rank."""
+
+    place: int
+    rank: int
+    entrant: int
+    score: int
+    ties: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Entrants in ranking order: score with its sign, subscore where there is one, time reached, number."""
+
+    columns: tuple[Whole, ...]
+    by_entrant: Whole  # the positions in order of the entrants' numbers
+
+    @classmethod
+    def of(cls, columns: Sequence[Whole]) -> "_Keys":
+        """Keys that are in order already."""
+        return cls(tuple(columns), np.argsort(columns[-1]))
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def taken(self, positions: Whole) -> list[Whole]:
+        """The columns of these positions."""
+        return [column[positions] for column in self.columns]
+
+    def where(self, entrants: Whole) -> tuple[Whole, npt.NDArray[np.bool_]]:
+        """The position of each of these entrants, and whether he is here at all."""
+        numbers = self.columns[-1]
+        if not len(numbers):
+            return np.zeros(len(entrants), np.int64), np.zeros(len(entrants), np.bool_)
+        found = numbers.searchsorted(entrants, sorter=self.by_entrant)
+        positions = self.by_entrant[np.minimum(found, len(numbers) - 1)]
+        return positions, numbers[positions] == entrants
+
+    def before(self, wanted: Sequence[Whole], *, or_equal: bool = False) -> Whole:
+        """How many keys come before each wanted one, or come not after it; fewer columns than ours are a prefix."""
+        low = self.columns[0].searchsorted(wanted[0], "left")
+        high = self.columns[0].searchsorted(wanted[0], "right")
+        if len(wanted) == 1:
+            return high if or_equal else low
+        while (is_open := low < high).any():
+            middle = (low + high) // 2
+            comes_before = self._comes_before(np.minimum(middle, len(self) - 1), wanted, or_equal=or_equal)
+            low = np.where(is_open & comes_before, middle + 1, low)
+            high = np.where(is_open & ~comes_before, middle, high)
+        return low
+
+    def _comes_before(self, positions: Whole, wanted: Sequence[Whole], *, or_equal: bool) -> npt.NDArray[np.bool_]:
+        found = np.full(len(positions), or_equal)
+        for column, value in zip(reversed(self.columns[: len(wanted)]), reversed(wanted), strict=True):
+            here = column[positions]
+            found = np.where(here == value, found, here < value)
+        return found
+
+
+def _in_order(columns: Sequence[Whole]) -> list[Whole]:
+    """The columns sorted; only what is tied by score needs more than one look."""
+    order = np.argsort(columns[0])
+    sorted_scores = columns[0][order]
+    same = sorted_scores[1:] == sorted_scores[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(tied):
+        among = order[tied]
+        order[tied] = among[np.lexsort([column[among] for column in reversed(columns)])]
+    return [column[order] for column in columns]
+
+
+class _State:
+    """One instant of the order. Never changed: a reader that holds it sees one truth."""
+
+    __slots__ = ("added", "added_at", "added_places", "base", "removed", "removed_kept", "size")
+
+    def __init__(self, base: _Keys, removed: Whole, added: _Keys) -> None:
+        self.base = base
+        self.removed = removed  # positions of the base that do not count, in order
+        self.added = added
+        self.removed_kept = removed - np.arange(len(removed))  # how many of the base count before each of them
+        self.added_at = base.before(added.columns)  # the position of the base that each comes before
+        self.added_places = self.kept_before(self.added_at) + np.arange(len(added))
+        self.size = len(base) - len(removed) + len(added)
+
+    def kept_before(self, positions: Whole) -> Whole:
+        """How many of the base before these positions count."""
+        return positions - self.removed.searchsorted(positions)
+
+    def at(self, places: Whole) -> list[Whole]:
+        """The columns of these places, counted from 0."""
+        added_before = self.added_places.searchsorted(places)
+        is_added = self.added_places.searchsorted(places, "right") > added_before
+        kept = places - added_before
+        positions = kept + self.removed_kept.searchsorted(kept, "right")
+        columns = [np.empty(len(places), np.int64) for _ in self.base.columns]
+        for column, of_base, of_added in zip(columns, self.base.columns, self.added.columns, strict=True):
+            column[is_added] = of_added[added_before[is_added]]
+            column[~is_added] = of_base[positions[~is_added]]
+        return columns
+
+    def places_of(self, entrants: Whole) -> tuple[Whole, npt.NDArray[np.bool_]]:
+        """The place of each of these entrants, counted from 0, and whether he has one."""
+        position, is_known = self.base.where(entrants)
+        gone = self.removed.searchsorted(position, "right") > self.removed.searchsorted(position)
+        places = self.kept_before(position) + self.added_at.searchsorted(position, "right")
+        index, is_added = self.added.where(entrants)
+        places[is_added] = self.added_places[index[is_added]]
+        return places, is_added | (is_known & ~gone)
+
+    def before(self, wanted: Sequence[Whole], *, or_equal: bool) -> Whole:
+        """How many come before each of these keys, or come not after it."""
+        in_base = self.base.before(wanted, or_equal=or_equal)
+        return self.kept_before(in_base) + self.added.before(wanted, or_equal=or_equal)
+
+    def changed(self, entrants: Whole, columns: Sequence[Whole], present: npt.NDArray[np.bool_]) -> "_State":
+        """The order in which these entrants, each named once, have these keys or are not there."""
+        position, is_known = self.base.where(entrants)
+        is_same = present & is_known
+        is_same[is_known] &= np.logical_and.reduce(
+            [
+                ours[position[is_known]] == theirs[is_known]
+                for ours, theirs in zip(self.base.columns, columns, strict=True)
+            ]
+        )
+        back = position[is_same]  # they stand where the base has them
+        removed = np.setdiff1d(np.union1d(self.removed, position[is_known]), back, assume_unique=True)
+        index, is_added = self.added.where(entrants)
+        rest = [np.delete(column, index[is_added]) for column in self.added.columns]
+        fresh = _in_order([column[present & ~is_same] for column in columns])
+        return _State(self.base, removed, _Keys.of(_merged(rest, fresh)))
+
+    def merged(self) -> "_State":
+        """The same order without a delta."""
+        base = [np.delete(column, self.removed) for column in self.base.columns]
+        at = self.kept_before(self.added_at)
+        columns = [np.insert(of_base, at, of_added) for of_base, of_added in zip(base, self.added.columns, strict=True)]
+        return _settled(columns)
+
+    @property
+    def delta(self) -> int:
+        """How much is to be read beside the base."""
+        return len(self.removed) + len(self.added)
+
+
+def _merged(columns: Sequence[Whole], others: Sequence[Whole]) -> list[Whole]:
+    at = _Keys(tuple(columns), NOTHING).before(others)
+    return [np.insert(column, at, other) for column, other in zip(columns, others, strict=True)]
+
+
+def _settled(columns: Sequence[Whole]) -> _State:
+    """An order without a delta, of columns that are in order."""
+    nobody = _Keys((NOTHING,) * len(columns), NOTHING)
+    return _State(_Keys.of(columns), NOTHING, nobody)
+
+
+class RankIndex:
+    """An order of entrants by score, subscore (less is better), time reached (earlier is better) and number.
+
+    `ties` says whether entrants of equal score and subscore share a rank (1, 2, 2, 4) or stand by the time. Numbers and
+    scores are whole, at most 9 * 10**15 either way; times are microseconds since 1970. One thread at a time changes it;
+    any number of threads read it meanwhile. A delta larger than `delta_min` and than a hundredth of the base is merged
+    into it by the change that makes it so.
+    """
+
+    def __init__(
+        self,
+        *,
+        direction: Direction = "desc",
+        ties: TieRule = "share",
+        has_subscore: bool = False,
+        delta_min: int = DELTA_MIN,
+    ) -> None:
+        self._sign = -1 if direction == "desc" else 1
+        self._has_shared_ranks = ties == "share"
+        self._has_subscore = has_subscore
+        self._delta_min = delta_min
+        self._state = _settled((NOTHING,) * (4 if has_subscore else 3))
+
+    @classmethod
+    def load(
+        cls,
+        entrants: Numbers,
+        scores: Numbers,
+        reached_at_us: Numbers,
+        subscores: Numbers | None = None,
+        *,
+        direction: Direction = "desc",
+        ties: TieRule = "share",
+        delta_min: int = DELTA_MIN,
+    ) -> "RankIndex":
+        """The order of these entrants, each named once."""
+        index = cls(direction=direction, ties=ties, has_subscore=subscores is not None, delta_min=delta_min)
+        index._state = _settled(_in_order(index._columns(entrants, scores, reached_at_us, subscores)))
+        return index
+
+    def __len__(self) -> int:
+        return self._state.size
+
+    def apply(
+        self,
+        entrants: Numbers,
+        scores: Numbers,
+        reached_at_us: Numbers,
+        present: Sequence[bool] | npt.NDArray[np.bool_],
+        subscores: Numbers | None = None,
+    ) -> None:
+        """Set what these entrants have now, or take those out who are not `present`.
+
+        Of somebody named twice the last counts. To set what is set already changes nothing.
+        """
+        columns = self._columns(entrants, scores, reached_at_us, subscores)
+        numbers, last = np.unique(columns[-1][::-1], return_index=True)
+        last = len(columns[-1]) - 1 - last
+        is_present = np.asarray(present, np.bool_)[last]
+        state = self._state.changed(numbers, [column[last] for column in columns], is_present)
+        is_due = state.delta > max(self._delta_min, len(state.base) // DELTA_PART)
+        self._state = state.merged() if is_due else state
+
+    def page(self, after: int, limit: int) -> list[Place]:
+        """At most `limit` places from `after + 1` on."""
+        state = self._state
+        return self._read(state, np.arange(after, max(after, min(after + limit, state.size)), dtype=np.int64))
+
+    def rank_of(self, entrant: int) -> Place | None:
+        """Where somebody stands; None for who is not here."""
+        return self.places_many([entrant]).get(entrant)
+
+    def around(self, entrant: int, radius: int) -> list[Place]:
+        """Somebody and at most `radius` on either side of him, by place; nobody for who is not here."""
+        state = self._state
+        (place,), (is_here,) = state.places_of(np.array([entrant], np.int64))
+        if not is_here:
+            return []
+        first, end = max(0, int(place) - radius), min(state.size, int(place) + radius + 1)
+        return self._read(state, np.arange(first, end, dtype=np.int64))
+
+    def places_many(self, entrants: Numbers) -> dict[int, Place]:
+        """Where each of these stands; those who are not here are missing."""
+        state = self._state
+        places, is_here = state.places_of(np.asarray(entrants, np.int64))
+        return {place.entrant: place for place in self._read(state, places[is_here])}
+
+    def _columns(
+        self, entrants: Numbers, scores: Numbers, reached_at_us: Numbers, subscores: Numbers | None
+    ) -> list[Whole]:
+        if (subscores is not None) != self._has_subscore:
+            raise ValueError("an order has subscores for everybody or for nobody")
+        columns = (
+            [scores, reached_at_us, entrants] if subscores is None else [scores, subscores, reached_at_us, entrants]
+        )
+        signed, *others = (np.ascontiguousarray(column, np.int64) for column in columns)
+        return [signed * self._sign, *others]
+
+    def _read(self, state: _State, places: Whole) -> list[Place]:
+        columns = state.at(places)
+        scores, entrants = columns[0] * self._sign, columns[-1]
+        ranks, ties = places + 1, np.ones_like(places)
+        if self._has_shared_ranks:
+            better = state.before(columns[:-2], or_equal=False)
+            ranks, ties = better + 1, state.before(columns[:-2], or_equal=True) - better
+        lists = (column.tolist() for column in (places + 1, ranks, entrants, scores, ties))
+        return [Place(*row) for row in zip(*lists, strict=True)]

@@ -1,0 +1,192 @@
+"""The order in memory, beside a plain sorted list, and what it costs by counting instead of timing."""
+
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palio.competitions import Place, RankIndex
+from palio.competitions.types import Direction, TieRule
+
+
+@dataclass(frozen=True)
+class Change:
+    entrant: int
+    score: int
+    reached_at: int
+    subscore: int
+    is_present: bool
+
+
+@dataclass
+class Plain:
+    """The same order by sorting everybody each time."""
+
+    direction: Direction
+    ties: TieRule
+    entrants: dict[int, Change] = field(default_factory=dict)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self.entrants.pop(change.entrant, None)
+            if change.is_present:
+                self.entrants[change.entrant] = change
+
+    def places(self) -> list[Place]:
+        sign = -1 if self.direction == "desc" else 1
+        found: list[Place] = []
+        ordered = sorted(
+            self.entrants.values(), key=lambda one: (sign * one.score, one.subscore, one.reached_at, one.entrant)
+        )
+        for _, group in groupby(ordered, key=lambda one: (one.score, one.subscore)):
+            tied = list(group)
+            first = len(found) + 1
+            for place, one in enumerate(tied, first):
+                rank, ties = (first, len(tied)) if self.ties == "share" else (place, 1)
+                found.append(Place(place, rank, one.entrant, one.score, ties))
+        return found
+
+
+def columns(changes: Sequence[Change]) -> tuple[list[int], list[int], list[int]]:
+    return [one.entrant for one in changes], [one.score for one in changes], [one.reached_at for one in changes]
+
+
+def changed(index: RankIndex, changes: Sequence[Change], *, has_subscore: bool) -> None:
+    subscores = [one.subscore for one in changes] if has_subscore else None
+    index.apply(*columns(changes), [one.is_present for one in changes], subscores)
+
+
+# few values of each, so that ties, returns and repetitions are the rule
+few = st.builds(Change, *[st.integers(1, 12), st.integers(-3, 3), st.integers(0, 2), st.integers(0, 1), st.booleans()])
+
+
+@pytest.mark.parametrize("delta_min", [0, 3, 10_000])
+@pytest.mark.parametrize("ties", ["share", "earliest"])
+@given(data=st.data(), direction=st.sampled_from(["desc", "asc"]), has_subscore=st.booleans())
+@settings(max_examples=60)
+def test_every_answer_equals_that_of_a_sorted_list(
+    data: st.DataObject, direction: Direction, has_subscore: bool, ties: TieRule, delta_min: int
+) -> None:
+    one = few if has_subscore else few.map(lambda change: replace(change, subscore=0))
+    first = data.draw(st.lists(one, max_size=30, unique_by=lambda change: change.entrant))
+    plain = Plain(direction, ties)
+    plain.apply(replace(change, is_present=True) for change in first)
+    subscores = [change.subscore for change in first] if has_subscore else None
+    index = RankIndex.load(*columns(first), subscores, direction=direction, ties=ties, delta_min=delta_min)
+    for changes in data.draw(st.lists(st.lists(one, max_size=8), max_size=6)):
+        plain.apply(changes)
+        changed(index, changes, has_subscore=has_subscore)
+        expected = plain.places()
+        assert index.page(0, 100) == expected
+        assert len(index) == len(expected)
+        after, limit = data.draw(st.integers(0, 14)), data.draw(st.integers(0, 14))
+        assert index.page(after, limit) == expected[after : after + limit]
+        assert index.places_many(range(14)) == {place.entrant: place for place in expected}
+        for place in expected:
+            assert index.rank_of(place.entrant) == place
+            assert index.around(place.entrant, 2) == expected[max(0, place.place - 3) : place.place + 2]
+        assert index.rank_of(99) is None
+        assert index.around(99, 2) == []
+
+
+def test_ties_share_a_rank_or_stand_by_the_time() -> None:
+    people = ([1, 2, 3, 4], [30, 20, 20, 10], [5, 9, 8, 1])
+    assert [(p.entrant, p.rank, p.ties) for p in RankIndex.load(*people).page(0, 9)] == [
+        *((1, 1, 1), (3, 2, 2), (2, 2, 2), (4, 4, 1)),
+    ]
+    assert [(p.entrant, p.rank, p.ties) for p in RankIndex.load(*people, ties="earliest").page(0, 9)] == [
+        *((1, 1, 1), (3, 2, 1), (2, 3, 1), (4, 4, 1)),
+    ]
+
+
+def test_where_less_is_better_the_smallest_is_first() -> None:
+    scores = [15, 11, 10, 10, 10, 9, 7, 5]
+    index = RankIndex.load(range(8), scores, [0] * 8, direction="asc")
+    assert [(place.score, place.rank) for place in index.page(0, 8)] == [
+        *((5, 1), (7, 2), (9, 3), (10, 4), (10, 4), (10, 4), (11, 7), (15, 8)),
+    ]
+
+
+def test_an_order_begins_empty_and_is_filled_by_changes() -> None:
+    index = RankIndex()
+    assert (len(index), index.page(0, 10), index.rank_of(1), index.around(1, 3)) == (0, [], None, [])
+    index.apply([7, 8], [1, 2], [0, 0], [True, True])
+    assert [place.entrant for place in index.page(0, 10)] == [8, 7]
+    index.apply([8], [0], [0], [False])
+    assert index.page(0, 10) == [Place(1, 1, 7, 1, 1)]
+
+
+def test_subscores_are_for_everybody_or_for_nobody() -> None:
+    with pytest.raises(ValueError, match="for everybody or for nobody"):
+        RankIndex().apply([1], [1], [1], [True], [1])
+    with pytest.raises(ValueError, match="for everybody or for nobody"):
+        RankIndex(has_subscore=True).apply([1], [1], [1], [True])
+
+
+def test_a_page_read_while_the_order_changes_shows_one_instant() -> None:
+    index, generations, people = RankIndex.load(range(50), range(50), [0] * 50, delta_min=0), 200, range(50)
+    seen = {0}
+
+    def read() -> None:
+        while max(seen) < generations:
+            shown = {place.score // 100 for place in index.page(0, 50)}
+            assert len(shown) == 1
+            seen.update(shown)
+
+    with ThreadPoolExecutor(1) as readers:
+        reader = readers.submit(read)
+        for generation in range(1, generations + 1):
+            index.apply(people, [generation * 100 + (n * generation) % 50 for n in people], [0] * 50, [True] * 50)
+        reader.result(timeout=20)
+
+
+def many(size: int) -> RankIndex:
+    chance = Random(size)  # noqa: S311 - scores, no secrets
+    scores = [chance.randrange(10**9) for _ in range(size)]
+    index = RankIndex.load(range(size), scores, [0] * size)
+    for entrant in range(0, size, max(1, size // 50)):
+        index.apply([entrant], [chance.randrange(10**9)], [1], [True])
+    return index
+
+
+def seconds(act: Callable[[RankIndex], object], index: RankIndex) -> float:
+    """The least of several runs: what the machine does besides cannot make it smaller."""
+    found = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        for _ in range(40):
+            act(index)
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+def test_answers_from_a_board_200_times_as_large_take_about_as_long() -> None:
+    small, large = many(1_000), many(200_000)
+    acts: list[Callable[[RankIndex], object]] = [
+        lambda index: index.page(500, 100),
+        lambda index: index.rank_of(500),
+        lambda index: index.around(500, 25),
+        lambda index: index.apply([500], [index.page(500, 1)[0].score + 1], [1], [True]),
+    ]
+    for act in acts:
+        assert seconds(act, large) < 20 * seconds(act, small)
+
+
+@pytest.mark.parametrize(("subscores", "bytes_max"), [(False, 33), (True, 41)])
+def test_an_entrant_takes_a_key_and_one_number(subscores: bool, bytes_max: int) -> None:
+    size = 100_000
+    numbers, scores = np.arange(size), np.arange(size)[::-1].copy()
+    tracemalloc.start()
+    index = RankIndex.load(numbers, scores, numbers, numbers if subscores else None)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert index.page(0, 1) == [Place(1, 1, 0, size - 1, 1)]
+    assert held / size <= bytes_max
