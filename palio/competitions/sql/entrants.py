@@ -1,0 +1,164 @@
+"""Who can stand on lists, who takes part, and the users behind them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from palio.competitions.types import (
+    Admission,
+    Claim,
+    CompetitionId,
+    Entrant,
+    EntrantId,
+    Linked,
+    Participant,
+)
+from palio.infra import db
+from palio.infra.db import Tx
+
+
+async def insert_entrants(tx: Tx, items: Sequence[Admission]) -> None:
+    """Entrants nobody has met before, numbered in the order given."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.entrants (kind, ref, user_id, label)
+        select u.kind, u.ref, u.user_id, u.label
+        from unnest(%s::text[], %s::text[], %s::uuid[], %s::text[]) with ordinality u(kind, ref, user_id, label, n)
+        where not exists (select from competitions.entrants e where e.kind = u.kind and e.ref = u.ref)
+        order by u.n on conflict (kind, ref) do nothing""",
+        *([item.kind for item in items], [item.ref for item in items]),
+        *([item.user_id for item in items], [item.label for item in items]),
+    )
+
+
+async def insert_participants(tx: Tx, items: Sequence[Admission], now: datetime) -> list[Participant]:
+    """Enter them where they are not yet; answers every one of them in the order given."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.participants (competition_id, entrant_id, joined_at, via)
+        select u.competition_id, e.id, %s, u.via
+        from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) u(competition_id, kind, ref, via)
+        join competitions.entrants e on e.kind = u.kind and e.ref = u.ref
+        order by u.competition_id, e.id on conflict do nothing""",
+        *(now, [item.competition_id for item in items], [item.kind for item in items]),
+        *([item.ref for item in items], [item.via for item in items]),
+    )
+    return await db.rows(
+        tx,
+        Participant,
+        """
+        select p.competition_id, p.entrant_id, p.state, e.kind, e.user_id, e.label
+        from unnest(%s::uuid[], %s::text[], %s::text[]) with ordinality u(competition_id, kind, ref, n)
+        join competitions.entrants e on e.kind = u.kind and e.ref = u.ref
+        join competitions.participants p on p.competition_id = u.competition_id and p.entrant_id = e.id
+        order by u.n""",
+        *([item.competition_id for item in items], [item.kind for item in items], [item.ref for item in items]),
+    )
+
+
+async def update_entrants(tx: Tx, entrants: Sequence[tuple[EntrantId, UUID | None, str | None]]) -> None:
+    """Their user and public spelling, where these have changed."""
+    ids, users, labels = zip(*entrants, strict=True)
+    await db.run(
+        tx,
+        """
+        update competitions.entrants e set user_id = u.user_id, label = u.label
+        from unnest(%s::bigint[], %s::uuid[], %s::text[]) u(id, user_id, label) where e.id = u.id""",
+        *(list(ids), list(users), list(labels)),
+    )
+
+
+async def list_participants(tx: Tx, pairs: Sequence[tuple[CompetitionId, EntrantId]]) -> list[Participant]:
+    """The participations of at most 10,000 pairs that exist."""
+    return await db.rows(
+        tx,
+        Participant,
+        """
+        select p.competition_id, p.entrant_id, p.state, e.kind, e.user_id, e.label
+        from unnest(%s::uuid[], %s::bigint[]) u(competition_id, entrant_id)
+        join competitions.participants p on p.competition_id = u.competition_id and p.entrant_id = u.entrant_id
+        join competitions.entrants e on e.id = p.entrant_id""",
+        *([competition_id for competition_id, _ in pairs], [entrant_id for _, entrant_id in pairs]),
+    )
+
+
+async def list_entrants(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[Entrant]:
+    """Who these are, without order."""
+    return await db.rows(
+        tx,
+        Entrant,
+        "select id as entrant_id, kind, ref, label, user_id from competitions.entrants where id = any(%s)",
+        list(entrant_ids),
+    )
+
+
+async def update_participant(
+    tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, *, state: str, reason: str, by: UUID | None
+) -> None:
+    """Whether an entrant takes part, and who decided so."""
+    await db.run(
+        tx,
+        """
+        update competitions.participants set state = %s, reason = %s, decided_by = %s
+        where competition_id = %s and entrant_id = %s""",
+        *(state, reason, by, competition_id, entrant_id),
+    )
+
+
+async def list_disqualified(tx: Tx, competition_id: CompetitionId) -> list[EntrantId]:
+    """Those who were taken out by staff."""
+    found: list[EntrantId] = await db.column(
+        tx,
+        "select entrant_id from competitions.participants where competition_id = %s and state = 'disqualified'",
+        competition_id,
+    )
+    return found
+
+
+async def list_linked(tx: Tx, claims: Sequence[Claim]) -> list[Linked]:
+    """The entrants that claims are about, in the order of their ids; whom nobody has met is left out."""
+    return await db.rows(
+        tx,
+        Linked,
+        """
+        select e.id as entrant_id, u.user_id
+        from unnest(%s::text[], %s::text[], %s::uuid[]) u(kind, ref, user_id)
+        join competitions.entrants e on e.kind = u.kind and e.ref = u.ref order by e.id""",
+        *([claim.kind for claim in claims], [claim.ref for claim in claims], [claim.user_id for claim in claims]),
+    )
+
+
+async def lock_running_of(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[CompetitionId]:
+    """The competitions of these entrants that are not over, held against their settlement, in key order."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select c.id from competitions.competitions c
+        where c.status in ('upcoming', 'live', 'settling') and exists (
+          select from competitions.participants p where p.competition_id = c.id and p.entrant_id = any(%s))
+        order by c.id for key share of c""",
+        list(entrant_ids),
+    )
+    return found
+
+
+async def update_users(tx: Tx, linked: Sequence[Linked], competition_ids: Sequence[CompetitionId]) -> None:
+    """The users behind entrants, also on prizes of these competitions that are not paid yet."""
+    entrants, users = [link.entrant_id for link in linked], [link.user_id for link in linked]
+    await db.run(
+        tx,
+        """
+        update competitions.entrants e set user_id = u.user_id
+        from unnest(%s::bigint[], %s::uuid[]) u(id, user_id) where e.id = u.id""",
+        *(entrants, users),
+    )
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set user_id = u.user_id
+        from unnest(%s::bigint[], %s::uuid[]) u(id, user_id)
+        where r.competition_id = any(%s) and r.entrant_id = u.id and r.status in ('pending', 'approved')""",
+        *(entrants, users, list(competition_ids)),
+    )

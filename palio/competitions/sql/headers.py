@@ -1,0 +1,172 @@
+"""Headers of competitions, and the lists that belong to them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from palio.competitions.types import (
+    Competition,
+    CompetitionId,
+    Gate,
+    ListId,
+    NewCompetition,
+)
+from palio.infra import db
+from palio.infra.db import Tx
+
+HEADER = """
+    select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
+      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, c.min_score, c.allow_nonpositive,
+      c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule, c.leftover_to,
+      c.no_winner, c.grace_s, c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at,
+      l.final_at as frozen_at,
+      array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
+      c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version
+    from competitions.competitions c
+    join competitions.lists l on l.id = c.list_id
+    join competitions.boards b on b.id = l.board_id """
+
+
+async def insert_competition(
+    tx: Tx,
+    competition_id: CompetitionId,
+    new: NewCompetition,
+    prize_rule: Mapping[str, object],
+    created_by: UUID | None,
+    now: datetime,
+) -> None:
+    """A draft with a board of its own that has one list."""
+    await db.run(
+        tx,
+        """
+        with board as (
+          insert into competitions.boards (code, metric, score_scale, direction, tie_rule, competition_id)
+          values (%s, %s, %s, %s, %s, %s) returning id),
+        list as (
+          insert into competitions.lists (board_id, period_key, starts_at, ends_at)
+          select id, 'ALL', %s, %s from board returning id)
+        insert into competitions.competitions (id, series_id, period_key, product, subject_ref, cadence, title,
+          description, rules_text,
+          status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
+          treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
+          created_by, created_at, updated_at)
+        select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
+          %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
+          %s, %s, %s, %s, %s, %s
+        from list""",
+        *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.direction, new.tie_rule, competition_id),
+        *(new.starts_at, new.ends_at),
+        *(competition_id, new.series_id, new.period_key),
+        *(new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
+        *(new.starts_at, new.ends_at, new.tz, new.min_score, new.allow_nonpositive, new.prize_asset),
+        *(new.guaranteed_pool, new.treasury_bps, json.dumps(prize_rule), new.tie_rule, new.empty_rule),
+        *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h, created_by, now, now),
+    )
+
+
+async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition | None:
+    """The header, ours until the transaction ends: waits for submissions that are under way."""
+    return await db.find(tx, Competition, HEADER + "where c.id = %s for update of c", competition_id)
+
+
+async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Competition]:
+    """The headers of at most 1,000 competitions."""
+    return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
+
+
+async def lock_gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Gate]:
+    """What submissions must know, held in key order so that the move to settling waits for this transaction."""
+    return await db.rows(
+        tx,
+        Gate,
+        """
+        select id, status, phase, paused_at, starts_at, ends_at, treasury_bps, list_id
+        from competitions.competitions where id = any(%s) order by id for key share""",
+        list(competition_ids),
+    )
+
+
+async def update_published(
+    tx: Tx, competition_id: CompetitionId, terms_hash: bytes, backdated_reason: str | None, now: datetime
+) -> None:
+    """A draft becomes upcoming with its terms hashed."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set status = 'upcoming', terms_hash = %s, backdated_reason = %s,
+          updated_at = %s, version = version + 1 where id = %s""",
+        *(terms_hash, backdated_reason, now, competition_id),
+    )
+
+
+async def update_status(tx: Tx, competition_id: CompetitionId, status: str, phase: str | None, now: datetime) -> None:
+    """Move along the life cycle."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set status = %s, phase = %s, updated_at = %s, version = version + 1
+        where id = %s""",
+        *(status, phase, now, competition_id),
+    )
+
+
+async def update_frozen(
+    tx: Tx,
+    competition_id: CompetitionId,
+    *,
+    pool_final: int,
+    standings_hash: bytes,
+    evidence: Mapping[str, object],
+    now: datetime,
+) -> None:
+    """What the freeze found; the competition is now in review."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set phase = 'review', pool_final = %s, standings_hash = %s,
+          evidence = %s::jsonb, updated_at = %s, version = version + 1 where id = %s""",
+        *(pool_final, standings_hash, json.dumps(evidence), now, competition_id),
+    )
+
+
+async def update_list_final(tx: Tx, list_id: ListId, entrants: int, now: datetime) -> None:
+    """No score changes any more."""
+    await db.run(
+        tx,
+        "update competitions.lists set state = 'final', entrants = %s, final_at = %s where id = %s",
+        *(entrants, now, list_id),
+    )
+
+
+async def update_standings_hash(tx: Tx, competition_id: CompetitionId, digest: bytes, now: datetime) -> None:
+    """The digest of standings that were written anew."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set standings_hash = %s, updated_at = %s, version = version + 1
+        where id = %s""",
+        *(digest, now, competition_id),
+    )
+
+
+async def update_ends_at(tx: Tx, competition: Competition, ends_at: datetime, now: datetime) -> None:
+    """A later end, of the competition and of its list."""
+    await db.run(
+        tx,
+        "update competitions.competitions set ends_at = %s, updated_at = %s, version = version + 1 where id = %s",
+        *(ends_at, now, competition.id),
+    )
+    await db.run(tx, "update competitions.lists set ends_at = %s where id = %s", ends_at, competition.list_id)
+
+
+async def update_cancelled(tx: Tx, competition_id: CompetitionId, reason: str, now: datetime) -> None:
+    """It is off, and so are the prizes that were worked out."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set status = 'cancelled', phase = null, cancel_reason = %s, updated_at = %s,
+          version = version + 1 where id = %s""",
+        *(reason, now, competition_id),
+    )
+    await db.run(tx, "update competitions.rewards set status = 'void' where competition_id = %s", competition_id)

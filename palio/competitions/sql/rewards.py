@@ -1,0 +1,217 @@
+"""Prizes, from the allocation to the wallet, and what nobody won."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from palio.competitions.sql.columns import uuids
+from palio.competitions.types import (
+    Claimed,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    Leftover,
+    Prize,
+    Reward,
+    Settled,
+    Waiting,
+)
+from palio.infra import db
+from palio.infra.arrays import Int8s, Jsons, Texts
+from palio.infra.db import Tx
+
+WAITING = """
+    select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to
+    from competitions.rewards r join competitions.competitions c on c.id = r.competition_id """
+
+
+async def insert_rewards(
+    tx: Tx, competition: Competition, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
+) -> None:
+    """The prizes of a frozen competition, each in the status it has by now; unclaimed ones wait until `claim_by`."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.rewards (competition_id, entrant_id, place, rank, asset, amount, status, user_id,
+          transfer_id, claim_by, why, paid_at)
+        select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id::uuid, u.transfer_id::uuid,
+          case when u.status = 'unclaimed' then %s::timestamptz end,
+          case when u.refusal is null then u.why else u.why || jsonb_build_object('refused', u.refusal) end,
+          case when u.status = 'paid' then %s::timestamptz end
+        from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+          %s::jsonb[], %s::text[]) u(entrant_id, place, rank, amount, status, user_id, transfer_id, why, refusal)""",
+        *(competition.id, competition.prize_asset, claim_by, now),
+        *(Int8s.of([reward.prize.entrant_id for reward in rewards]), Int8s.of([r.prize.place for r in rewards])),
+        *(Int8s.of([reward.prize.rank for reward in rewards]), Int8s.of([r.prize.amount for r in rewards])),
+        Texts.of([reward.status for reward in rewards]),
+        *(uuids([reward.prize.user_id for reward in rewards]), uuids([reward.transfer_id for reward in rewards])),
+        *(Jsons.of([reward.prize.why for reward in rewards]), Texts.of([reward.refusal for reward in rewards])),
+    )
+
+
+async def update_approved(tx: Tx, competition_id: CompetitionId) -> int:
+    """Release what waited for the review."""
+    return await db.run(
+        tx,
+        "update competitions.rewards set status = 'approved' where competition_id = %s and status = 'pending'",
+        competition_id,
+    )
+
+
+async def lock_approved(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Prize]:
+    """The next prizes to pay, in place order."""
+    return await db.rows(
+        tx,
+        Prize,
+        """
+        select entrant_id, user_id, place, rank, amount, why::text
+        from competitions.rewards where competition_id = %s and status = 'approved'
+        order by place limit %s for update skip locked""",
+        *(competition_id, limit),
+    )
+
+
+async def update_rewards(
+    tx: Tx, competition_id: CompetitionId, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
+) -> None:
+    """What became of prizes that were approved; unclaimed ones wait until `claim_by`."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id::uuid,
+          claim_by = case when u.status = 'unclaimed' then %s::timestamptz end,
+          why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end,
+          paid_at = case when u.status = 'paid' then %s::timestamptz end
+        from unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) u(entrant_id, status, transfer_id, refusal)
+        where r.competition_id = %s and r.entrant_id = u.entrant_id""",
+        *(claim_by, now, Int8s.of([reward.prize.entrant_id for reward in rewards])),
+        *(Texts.of([reward.status for reward in rewards]), uuids([reward.transfer_id for reward in rewards])),
+        *(Texts.of([reward.refusal for reward in rewards]), competition_id),
+    )
+
+
+async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Reward]:
+    """The prizes of the places behind a place, in their order."""
+    return await db.rows(
+        tx,
+        Reward,
+        """
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        from competitions.rewards where competition_id = %s and place > %s order by place limit %s""",
+        *(competition_id, after, limit),
+    )
+
+
+async def has_reward(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> bool:
+    """Whether an entrant holds a prize."""
+    return bool(
+        await db.value(
+            tx,
+            "select exists (select from competitions.rewards where competition_id = %s and entrant_id = %s)",
+            *(competition_id, entrant_id),
+        )
+    )
+
+
+async def sum_kept(tx: Tx, competition_id: CompetitionId) -> int:
+    """What the pool still owes: prizes that wait for their winner or were refused by his wallet."""
+    return int(
+        await db.value(
+            tx,
+            """
+            select coalesce(sum(amount), 0)::bigint from competitions.rewards
+            where competition_id = %s and status in ('unclaimed', 'withheld')""",
+            competition_id,
+        )
+    )
+
+
+async def delete_allocation(tx: Tx, competition: Competition) -> None:
+    """Take back standings and prizes of which nothing has been paid, so that they can be written anew."""
+    await db.run(tx, "delete from competitions.rewards where competition_id = %s", competition.id)
+    await db.run(tx, "delete from competitions.undistributed where competition_id = %s", competition.id)
+    await db.run(tx, "delete from competitions.standings where list_id = %s", competition.list_id)
+
+
+async def insert_undistributed(tx: Tx, competition_id: CompetitionId, left: Leftover) -> None:
+    """What nobody won, and where it will go."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.undistributed (competition_id, amount, to_address, reason)
+        values (%s, %s, %s, %s)""",
+        *(competition_id, left.amount, left.to_address, left.reason),
+    )
+
+
+async def find_undistributed(tx: Tx, competition_id: CompetitionId) -> Leftover | None:
+    """What nobody won; None when everything was won."""
+    return await db.find(
+        tx,
+        Leftover,
+        "select amount, to_address, reason from competitions.undistributed where competition_id = %s",
+        competition_id,
+    )
+
+
+async def update_undistributed(tx: Tx, competition_id: CompetitionId, transfer_id: UUID) -> None:
+    """The transfer by which it went."""
+    await db.run(
+        tx,
+        "update competitions.undistributed set transfer_id = %s where competition_id = %s",
+        *(transfer_id, competition_id),
+    )
+
+
+async def lock_claimable(tx: Tx, entrant_ids: Sequence[EntrantId], now: datetime) -> list[Waiting]:
+    """Prizes that wait for these entrants and can still be claimed, ours until the transaction ends."""
+    return await db.rows(
+        tx,
+        Waiting,
+        WAITING
+        + """where r.entrant_id = any(%s) and r.status = 'unclaimed' and r.claim_by > %s
+        order by r.competition_id, r.entrant_id for update of r""",
+        *(list(entrant_ids), now),
+    )
+
+
+async def lock_unclaimed(tx: Tx, now: datetime, limit: int) -> list[Waiting]:
+    """Prizes that nobody claimed in time, ours until the transaction ends."""
+    return await db.rows(
+        tx,
+        Waiting,
+        WAITING
+        + """where r.status = 'unclaimed' and r.claim_by <= %s
+        order by r.competition_id, r.entrant_id limit %s for update of r""",
+        *(now, limit),
+    )
+
+
+async def update_claimed(tx: Tx, claimed: Sequence[Claimed], now: datetime) -> None:
+    """Prizes that found their winner: paid, or withheld where his wallet refused."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set user_id = u.user_id, transfer_id = u.transfer_id,
+          status = case when u.transfer_id is null then 'withheld' else 'paid' end,
+          paid_at = case when u.transfer_id is not null then %s::timestamptz end, claim_by = null,
+          why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end
+        from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[], %s::text[])
+          u(competition_id, entrant_id, user_id, transfer_id, refusal)
+        where r.competition_id = u.competition_id and r.entrant_id = u.entrant_id""",
+        *(now, [found.waiting.competition_id for found in claimed], [found.waiting.entrant_id for found in claimed]),
+        *([found.user_id for found in claimed], [found.transfer_id for found in claimed]),
+        [found.refusal for found in claimed],
+    )
+
+
+async def update_expired(tx: Tx, expired: Sequence[Waiting]) -> None:
+    """Prizes that went back."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards r set status = 'expired'
+        from unnest(%s::uuid[], %s::bigint[]) u(competition_id, entrant_id)
+        where r.competition_id = u.competition_id and r.entrant_id = u.entrant_id""",
+        *([found.competition_id for found in expired], [found.entrant_id for found in expired]),
+    )

@@ -1,0 +1,125 @@
+"""Rankings, live and frozen."""
+
+from datetime import datetime
+
+from palio.competitions.types import (
+    CompetitionId,
+    EntrantId,
+    ListId,
+    Standing,
+    Winner,
+)
+from palio.infra import db
+from palio.infra.db import Tx
+
+
+async def find_leader(tx: Tx, competition_id: CompetitionId) -> EntrantId | None:
+    """Who stands first in the live ranking, if anybody qualifies."""
+    found: EntrantId | None = await db.value(
+        tx, "select entrant_id from competitions.ranked(%s) where place = 1 and qualified", competition_id
+    )
+    return found
+
+
+async def list_ranked(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Standing]:
+    """The places of the live ranking behind a place."""
+    return await db.rows(
+        tx,
+        Standing,
+        """
+        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
+        from competitions.ranked(%s) s join competitions.entrants e on e.id = s.entrant_id
+        where s.place > %s and s.place <= %s order by s.place""",
+        *(competition_id, after, after + limit),
+    )
+
+
+async def find_place(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
+    """Where an entrant stands: frozen, once there are standings, else live; None for who is not ranked."""
+    found: int | None = await db.value(
+        tx,
+        """
+        select coalesce(
+          (select s.place from competitions.standings s join competitions.competitions c on c.list_id = s.list_id
+            where c.id = %s and s.entrant_id = %s),
+          (select place from competitions.ranked(%s) where entrant_id = %s))""",
+        *(competition_id, entrant_id, competition_id, entrant_id),
+    )
+    return found
+
+
+async def insert_standings(tx: Tx, competition_id: CompetitionId) -> int:
+    """Freeze the ranking; answers how many stand in it."""
+    return await db.run(
+        tx,
+        """
+        insert into competitions.standings (list_id, place, rank, entrant_id, score, subscore, reached_at, qualified)
+        select list_id, place, rank, entrant_id, score, subscore, reached_at, qualified
+        from competitions.ranked(%s) order by place""",
+        competition_id,
+    )
+
+
+async def hash_standings(tx: Tx, list_id: ListId) -> bytes:
+    """SHA-256 over the lines `place|rank|kind:ref|score|subscore|reached_at in µs|qualified`, joined by line feeds."""
+    return bytes(
+        await db.value(
+            tx,
+            """
+            select sha256(convert_to(coalesce(string_agg(
+              s.place || '|' || coalesce(s.rank::text, '') || '|' || e.kind || ':' || e.ref || '|' || s.score || '|'
+              || s.subscore || '|' || (extract(epoch from s.reached_at) * 1000000)::bigint || '|' || s.qualified,
+              E'\\n' order by s.place), ''), 'UTF8'))
+            from competitions.standings s join competitions.entrants e on e.id = s.entrant_id where s.list_id = %s""",
+            list_id,
+        )
+    )
+
+
+async def list_standings(tx: Tx, list_id: ListId, limit: int, *, after: int = 0) -> list[Standing]:
+    """The places of the frozen ranking behind a place."""
+    return await db.rows(
+        tx,
+        Standing,
+        """
+        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
+        from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
+        where s.list_id = %s and s.place > %s and s.place <= %s order by s.place""",
+        *(list_id, after, after + limit),
+    )
+
+
+async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> list[Winner]:
+    """Everybody frozen whose rank can win something, in place order: ties across the last paid place are whole."""
+    return await db.rows(
+        tx,
+        Winner,
+        """
+        select s.rank, s.entrant_id, e.user_id
+        from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
+        where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place""",
+        *(list_id, last_place),
+    )
+
+
+async def insert_archive(tx: Tx, competition_id: CompetitionId, year: int, month: int, now: datetime) -> None:
+    """The row that history shows, with its first hundred."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.archives (competition_id, period_key, month, year, prize_pool, starts_at, ends_at,
+          participant_count, total_score, participants, metadata, created_at)
+        select c.id, c.period_key, %s, %s, c.pool_final, c.starts_at, c.ends_at,
+          (select count(*) from competitions.standings s where s.list_id = c.list_id),
+          (select coalesce(sum(s.score), 0) from competitions.standings s where s.list_id = c.list_id),
+          (select coalesce(jsonb_agg(jsonb_build_object('place', s.place, 'rank', s.rank, 'entrant', s.entrant_id,
+              'label', e.label, 'score', s.score, 'prize', coalesce(r.amount, 0)) order by s.place), '[]')
+            from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
+            left join competitions.rewards r on r.competition_id = c.id and r.entrant_id = s.entrant_id
+            where s.list_id = c.list_id and s.place <= 100),
+          c.evidence || jsonb_build_object('standings_hash', encode(c.standings_hash, 'hex'),
+            'terms_hash', encode(c.terms_hash, 'hex')),
+          %s
+        from competitions.competitions c where c.id = %s""",
+        *(month, year, now, competition_id),
+    )
