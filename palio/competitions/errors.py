@@ -139,3 +139,15 @@ class ZoneUnknown(Invalid):
     """There is no time zone `tz`: write it like Europe/Berlin."""
 
     code = "competitions.zone_unknown"
+
+
+class NoSuchBoard(NotFound):
+    """There is no board `code` with a period `period`."""
+
+    code = "competitions.no_such_board"
+
+
+class NotOnBoard(NotFound):
+    """`entrant` does not stand on the board `code` in this period."""
+
+    code = "competitions.not_on_board"

@@ -5,8 +5,9 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from palio.competitions import web as competitions
 from palio.entry import home, probes
-from palio.entry.wiring import Wiring
+from palio.entry.wiring import BOARDS, Wiring
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
@@ -26,6 +27,7 @@ log = logging.get("web")
 MODULES: tuple[Routes, ...] = (
     home.routes,
     races.routes,
+    competitions.routes,
     streams.routes,
     documents.routes,
     assets.routes,
@@ -41,6 +43,7 @@ def make(wiring: Wiring) -> ASGIApp:
         "pages": Pages(Languages()),
         "files": Files(DIST.parent),
         "cursors": Cursors(cursor_key(wiring)),
+        "boards": BOARDS,
     }
     served = partial(tell, wiring.metrics)
     return assemble((probes.routes(wiring), *MODULES), state=state, served=served, origin=origin)

@@ -25,6 +25,7 @@ from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
 from palio.infra.storage import Storage
+from palio.kernel.providers import BoardSource
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import types as ledger_types
@@ -39,6 +40,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
 )
+BOARDS: tuple[BoardSource[Tx], ...] = ()
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     identity_types.USERNAME_MAX,

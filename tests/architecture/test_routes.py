@@ -23,7 +23,7 @@ def test_a_route_declares_access(route: Route) -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_an_address_is_lower_case_with_typed_ids(route: Route) -> None:
     """No word is mistaken for an id, and none for another word."""
-    assert re.fullmatch(r"/|(/([a-z0-9.-]+|\{[a-z_]+(:[a-z]+)?\}))+", route.path)
+    assert re.fullmatch(r"/|(/([a-z0-9.-]+|\{[a-z_]+(:[a-z]+)?\}(\.csv)?))+", route.path)
     assert [name for name in re.findall(r"\{([a-z_]+_id)\}", route.path) if name] == [], "{x_id:uuid}"
 
 
