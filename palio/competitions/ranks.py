@@ -29,6 +29,8 @@ class Place(NamedTuple):
     entrant: int
     score: int
     ties: int
+    subscore: int = 0
+    reached_at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,5 +284,74 @@ class RankIndex:
         if self._has_shared_ranks:
             better = state.before(columns[:-2], or_equal=False)
             ranks, ties = better + 1, state.before(columns[:-2], or_equal=True) - better
-        lists = (column.tolist() for column in (places + 1, ranks, entrants, scores, ties))
-        return [Place(*row) for row in zip(*lists, strict=True)]
+        subscores = columns[1] if self._has_subscore else np.zeros_like(places)
+        found = (places + 1, ranks, entrants, scores, ties, subscores, columns[-2])
+        return [Place(*row) for row in zip(*(column.tolist() for column in found), strict=True)]
+
+
+class Ranking:
+    """Two orders, one below the other: who has at least the score that counts, and everybody else, who has no rank.
+
+    Places go through; a place is above the line when it is at most `qualified`.
+    """
+
+    def __init__(self, above: RankIndex, below: RankIndex, least: int) -> None:
+        self._above, self._below, self._least = above, below, least
+
+    @classmethod
+    def load(
+        cls,
+        entrants: Numbers,
+        scores: Numbers,
+        reached_at_us: Numbers,
+        subscores: Numbers,
+        *,
+        least: int,
+        direction: Direction = "desc",
+        ties: TieRule = "share",
+    ) -> "Ranking":
+        """The order of these entrants, each named once; `least` is the lowest score that counts."""
+        columns = [np.asarray(column, np.int64) for column in (entrants, scores, reached_at_us, subscores)]
+        counts = columns[1] >= least
+        above = RankIndex.load(*(column[counts] for column in columns), direction=direction, ties=ties)
+        below = RankIndex.load(*(column[~counts] for column in columns), direction=direction, ties="earliest")
+        return cls(above, below, least)
+
+    def __len__(self) -> int:
+        return len(self._above) + len(self._below)
+
+    @property
+    def qualified(self) -> int:
+        """How many stand above the line."""
+        return len(self._above)
+
+    def apply(
+        self,
+        entrants: Numbers,
+        scores: Numbers,
+        reached_at_us: Numbers,
+        subscores: Numbers,
+        present: Sequence[bool] | npt.NDArray[np.bool_],
+    ) -> None:
+        """Set what these entrants have now, or take those out who are not `present`; each of them is named once."""
+        is_present, counts = np.asarray(present, np.bool_), np.asarray(scores, np.int64) >= self._least
+        self._above.apply(entrants, scores, reached_at_us, is_present & counts, subscores)
+        self._below.apply(entrants, scores, reached_at_us, is_present & ~counts, subscores)
+
+    def page(self, after: int, limit: int) -> list[Place]:
+        """At most `limit` places from `after + 1` on."""
+        above = self._above.page(after, limit)
+        return above + self._lower(self._below.page(max(0, after - self.qualified), limit - len(above)))
+
+    def place_of(self, entrant: int) -> Place | None:
+        """Where somebody stands; None for who is not here."""
+        return self.places_many([entrant]).get(entrant)
+
+    def places_many(self, entrants: Numbers) -> dict[int, Place]:
+        """Where each of these stands; those who are not here are missing."""
+        below = self._lower(list(self._below.places_many(entrants).values()))
+        return self._above.places_many(entrants) | {place.entrant: place for place in below}
+
+    def _lower(self, places: list[Place]) -> list[Place]:
+        above = self.qualified
+        return [place._replace(place=place.place + above, rank=place.rank + above) for place in places]

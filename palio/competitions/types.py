@@ -32,6 +32,15 @@ WHOLE_BPS = 10_000
 BANDS_MAX = 200
 SCORE_MAX = 9_000_000_000_000_000
 
+RANK_MEMORY_MB = Setting(
+    "competitions.rank_memory_mb",
+    "int",
+    2_048,
+    "How much memory of each process live rankings may take; those not read for longest are loaded anew",
+    unit="MiB",
+    low=64,
+    high=65_536,
+)
 PAY_APPROVAL_ABOVE = Setting(
     "competitions.pay_approval_above",
     "money",
@@ -210,6 +219,7 @@ class Competition:
     ends_at: datetime
     tz: str
     score_scale: int
+    direction: Direction
     min_score: int
     allow_nonpositive: bool
     prize_asset: str
@@ -239,6 +249,11 @@ class Competition:
     def pool_address(self) -> str:
         """The ledger account that holds the prizes."""
         return f"pool:{self.id}"
+
+    @property
+    def least_score(self) -> int:
+        """The lowest score that qualifies."""
+        return self.min_score if self.allow_nonpositive else max(self.min_score, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +415,23 @@ class Entrants:
     entrants: int
 
 
+class Changed(NamedTuple):
+    """Scores of a list as columns, times in microseconds since 1970; `is_ranked` of 0 is out.
+
+    `horizon` is from which transaction on the next look must read, `version` the newest one that changed the list,
+    `is_private` says that the transaction that looked has written something itself.
+    """
+
+    horizon: int
+    version: int
+    is_private: bool
+    entrants: Sequence[int]
+    scores: Sequence[int]
+    reached_at_us: Sequence[int]
+    subscores: Sequence[int]
+    is_ranked: Sequence[int]
+
+
 class Winner(NamedTuple):
     """Somebody whose rank can win something."""
 
@@ -419,22 +451,31 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """One line of a board with its prize in units of the asset: what it would be paid now, or what it won."""
+    """One line of a board with its prize in units of the asset: what it would be paid now, or what it won.
+
+    `ties` is how many share its rank, `trend` by how many ranks it rose within the hour (None: not known).
+    """
 
     standing: Standing
     prize: int
     reward_status: RewardStatus | None
+    ties: int = 1
+    trend: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now."""
+    """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now.
+
+    Of two versions of a live ranking the larger is the later one.
+    """
 
     rows: tuple[BoardRow, ...]
     entrants: int
     qualified: int
     undistributed: int
     is_provisional: bool
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,26 @@ create policy operators on competitions.receipts for all to palio_app
   using ((select infra.actor_kind()) in ('staff', 'system'))
   with check ((select infra.actor_kind()) in ('staff', 'system'));
 create policy without_owner on competitions.receipts for select to palio_app using (owner_id is null);
+create policy definer_reads on competitions.receipts for select to palio_owner using (true);
+
+-- Who stands elsewhere than a reader of a list remembers, whoever reads; every change of a score has a receipt. `since`
+-- is the horizon of the snapshot he remembers: what was running then may be committed by now, in any order.
+create function competitions.changed_since(list bigint, since bigint) returns table (entrant_id bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select distinct r.entrant_id from competitions.receipts r where r.list_id = list and r.tx_id >= since
+$$;
+revoke all on function competitions.changed_since from public;
+grant execute on function competitions.changed_since to palio_app;
+
+-- The newest transaction that changed a list, which tells two states of it apart; and whether the present one did.
+create function competitions.newest_change(list bigint) returns table (tx_id bigint, is_mine boolean)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select (select coalesce(max(r.tx_id), 0) from competitions.receipts r where r.list_id = list),
+    exists (select from competitions.receipts r where r.list_id = list
+      and r.tx_id = pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset())
+$$;
+revoke all on function competitions.newest_change from public;
+grant execute on function competitions.newest_change to palio_app;
 
 alter table competitions.contributions enable row level security;
 alter table competitions.contributions force row level security;

@@ -18,7 +18,6 @@ from palio.competitions.types import (
     RuleKind,
     Share,
     Split,
-    Standing,
     TieRule,
     Why,
 )
@@ -208,18 +207,13 @@ def groups_of(ranks: Iterable[int]) -> list[int]:
 
 
 def provisional(
-    rule: PrizeRule, *, pool: int, rows: Sequence[Standing], tied_below: int, qualified: int, empty_rule: EmptyRule
+    rule: PrizeRule, *, pool: int, groups: Sequence[int], qualified: int, empty_rule: EmptyRule
 ) -> list[Share]:
-    """What the first rows of a live board would earn if it ended now.
+    """What the first places of a live board would earn if it ended now; `groups` are those that begin at a paid place.
 
-    `tied_below` counts those who share the rank of the last row but are not among the rows. Whoever follows may be
-    tied or not: that changes nobody's prize above.
+    Whoever follows may be tied or not: that changes nobody's prize above.
     """
-    groups = groups_of(row.rank for row in rows if row.rank is not None)
-    if groups:
-        groups[-1] += tied_below
-    groups += [1] * (qualified - sum(groups))
-    return allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule)
+    return allocate(rule, pool=pool, groups=[*groups, *[1] * (qualified - sum(groups))], empty_rule=empty_rule)
 
 
 def preview_prizes(

@@ -1,16 +1,19 @@
 """What others may know: headers, boards, standings, prize lists."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition
-from palio.competitions.rules import prizes
+from palio.competitions.ranks import Place
+from palio.competitions.service import rankings
 from palio.competitions.types import (
     Board,
     BoardRow,
     Competition,
     CompetitionId,
+    Counts,
     Entrant,
     EntrantId,
     EntrantKind,
@@ -18,11 +21,14 @@ from palio.competitions.types import (
     Score,
     Standing,
 )
+from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
 ROWS_MAX = 100_000
 REWARDS_MAX = 100_000
+COUNTS_MAX = 10_000
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 async def get_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, Competition]:
@@ -49,8 +55,12 @@ async def top(tx: Tx, *, competition_id: CompetitionId, limit: int, after: int =
 
 
 async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
-    """Where an entrant stands in the ranking; None if nowhere."""
-    return await sql.find_place(tx, competition_id, entrant_id)
+    """Where an entrant stands in the ranking; None if nowhere. Refuses with NoSuchCompetition."""
+    competition = await get(tx, competition_id=competition_id)
+    if competition.standings_hash:
+        return await sql.find_place(tx, competition.list_id, entrant_id)
+    found = (await rankings.live(tx, competition=competition)).ranking.place_of(entrant_id)
+    return found.place if found else None
 
 
 async def entrants_many(tx: Tx, entrant_ids: Sequence[EntrantId]) -> dict[EntrantId, Entrant]:
@@ -64,39 +74,64 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
 
 
 async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
-    rows = await sql.list_ranked(tx, competition.id, limit, after=after)
-    counts = await sql.count_scores(tx, competition.id)
-    rule = prizes.read(competition.prize_rule)
-    paid = prizes.places_of(rule) or counts.qualified
-    first = rows if not after else await sql.list_ranked(tx, competition.id, min(paid, after + limit))
-    shares = prizes.provisional(
-        rule,
-        pool=competition.guaranteed_pool,
-        rows=first,
-        tied_below=await _tied_below(tx, competition, first),
-        qualified=counts.qualified,
-        empty_rule=competition.empty_rule,
-    )
-    amounts = {share.place: share.amount for share in shares}
+    live = await rankings.live(tx, competition=competition)
+    # no waiting from here to the last look: the ranking belongs to this moment
+    places, prizes_now = live.ranking.page(after, limit), live.prizes(competition)
+    entrants, qualified, version = len(live.ranking), live.ranking.qualified, live.version
+    known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
     return Board(
-        rows=tuple(BoardRow(row, amounts.get(row.place, 0), None) for row in rows),
-        entrants=counts.entrants,
-        qualified=counts.qualified,
-        undistributed=competition.guaranteed_pool - sum(amounts.values()),
+        rows=tuple(
+            BoardRow(
+                _standing(place, known[EntrantId(place.entrant)], qualified),
+                prizes_now.amounts.get(place.place, 0),
+                None,
+                ties=place.ties,
+            )
+            for place in places
+        ),
+        entrants=entrants,
+        qualified=qualified,
+        undistributed=prizes_now.undistributed,
         is_provisional=True,
+        version=version,
     )
 
 
-async def _tied_below(tx: Tx, competition: Competition, rows: Sequence[Standing]) -> int:
-    if competition.tie_rule == "earliest" or not rows or rows[-1].rank is None:
-        return 0
-    shown = sum(row.rank == rows[-1].rank for row in rows)
-    return await sql.count_tied(tx, competition.list_id, rows[-1]) - shown
+def _standing(place: Place, entrant: Entrant, qualified: int) -> Standing:
+    return Standing(
+        place=place.place,
+        rank=place.rank if place.place <= qualified else None,
+        entrant_id=entrant.entrant_id,
+        kind=entrant.kind,
+        ref=entrant.ref,
+        label=entrant.label,
+        user_id=entrant.user_id,
+        score=place.score,
+        subscore=place.subscore,
+        reached_at=EPOCH + place.reached_at_us * MICROSECOND,
+    )
+
+
+class _Counts:
+    """How many stand in frozen rankings, by the digest of the ranking: it cannot change without it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, Counts] = OrderedDict()
+
+    async def of(self, tx: Tx, competition: Competition) -> Counts:
+        """The counts of a frozen competition."""
+        digest = competition.standings_hash or b""
+        if digest not in self._known:
+            self._known[digest] = await sql.count_standings(tx, competition.list_id)
+            if len(self._known) > COUNTS_MAX:
+                self._known.popitem(last=False)
+        return self._known[digest]
 
 
 async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    rankings.forget(tx, competition=competition)
     rows = await sql.list_standings(tx, competition.list_id, limit, after=after)
-    counts = await sql.count_scores(tx, competition.id)
+    counts = await db.memory(tx, _Counts).of(tx, competition)
     rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
     won = {reward.entrant_id: reward for reward in rewards}
     left = await sql.find_undistributed(tx, competition.id)
@@ -132,7 +167,11 @@ async def scores(tx: Tx, *, competition_id: CompetitionId) -> list[Score]:
 
 async def counts_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, int]:
     """How many entrants are on the lists of at most 1,000 competitions."""
-    return await sql.count_entrants(tx, competition_ids)
+    counts = await sql.list_frozen_counts(tx, competition_ids)
+    for competition in await sql.list_competitions(tx, [each for each in competition_ids if each not in counts]):
+        has_scores = competition.status not in ("draft", "upcoming")
+        counts[competition.id] = len((await rankings.live(tx, competition=competition)).ranking) if has_scores else 0
+    return counts
 
 
 async def entered(

@@ -17,9 +17,9 @@ from palio.infra.db import Tx
 
 HEADER = """
     select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
-      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, c.min_score, c.allow_nonpositive,
-      c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule, c.leftover_to,
-      c.no_winner, c.grace_s, c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at,
+      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, b.direction, c.min_score,
+      c.allow_nonpositive, c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule,
+      c.leftover_to, c.no_winner, c.grace_s, c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at,
       l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
       c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version

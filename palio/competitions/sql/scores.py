@@ -7,6 +7,7 @@ from uuid import UUID
 
 from palio.competitions.sql.columns import uuids
 from palio.competitions.types import (
+    Changed,
     CompetitionId,
     Counts,
     EntrantId,
@@ -14,11 +15,10 @@ from palio.competitions.types import (
     ListId,
     Score,
     Scored,
-    Standing,
     StateChange,
     Submission,
 )
-from palio.infra import db
+from palio.infra import arrays, db
 from palio.infra.arrays import Int8s, Jsons, Moments, Texts
 from palio.infra.db import Tx
 
@@ -107,6 +107,37 @@ async def insert_state_receipts(tx: Tx, items: Sequence[tuple[ListId, UUID | Non
     )
 
 
+async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
+    """Everybody who is ranked on a list."""
+    [found] = await arrays.columns(
+        tx,
+        """
+        select infra.tx_horizon(), n.tx_id, n.is_mine, s.* from competitions.newest_change(%s) n, (
+          select coalesce(array_agg(entrant_id), '{}'), coalesce(array_agg(score), '{}'),
+            coalesce(array_agg((extract(epoch from reached_at) * 1000000)::bigint), '{}'),
+            coalesce(array_agg(subscore), '{}'), coalesce(array_agg(1::bigint), '{}')
+          from competitions.scores where list_id = %s and state = 'ranked') s""",
+        *(list_id, list_id),
+    )
+    return Changed(*found)
+
+
+async def get_changed(tx: Tx, list_id: ListId, since: int, limit: int) -> Changed:
+    """The present scores of those that changed since a horizon; of more than `limit` changes only so many."""
+    [found] = await arrays.columns(
+        tx,
+        """
+        select infra.tx_horizon(), n.tx_id, n.is_mine, s.* from competitions.newest_change(%s) n, (
+          select coalesce(array_agg(s.entrant_id), '{}'), coalesce(array_agg(s.score), '{}'),
+            coalesce(array_agg((extract(epoch from s.reached_at) * 1000000)::bigint), '{}'),
+            coalesce(array_agg(s.subscore), '{}'), coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')
+          from (select entrant_id from competitions.changed_since(%s, %s) limit %s) c
+          join competitions.scores s on s.list_id = %s and s.entrant_id = c.entrant_id) s""",
+        *(list_id, list_id, since, limit, list_id),
+    )
+    return Changed(*found)
+
+
 async def count_scores(tx: Tx, competition_id: CompetitionId) -> Counts:
     """How many are on the list, how many of them qualify, and the sum of their scores."""
     found = await db.find(
@@ -123,31 +154,17 @@ async def count_scores(tx: Tx, competition_id: CompetitionId) -> Counts:
     return found or Counts(0, 0, 0)
 
 
-async def count_entrants(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, int]:
-    """How many are on the lists of at most 1,000 competitions."""
+async def list_frozen_counts(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, int]:
+    """How many are on the final lists of at most 1,000 competitions; those that can still change are left out."""
     found = await db.rows(
         tx,
         Entrants,
         """
-        select c.id, coalesce(l.entrants, (select count(*) from competitions.scores s
-          where s.list_id = c.list_id and s.state = 'ranked'))::int as entrants
-        from competitions.competitions c join competitions.lists l on l.id = c.list_id where c.id = any(%s)""",
+        select c.id, l.entrants from competitions.competitions c join competitions.lists l on l.id = c.list_id
+        where c.id = any(%s) and l.entrants is not null""",
         list(competition_ids),
     )
     return {row.id: row.entrants for row in found}
-
-
-async def count_tied(tx: Tx, list_id: ListId, standing: Standing) -> int:
-    """How many share the score of this one."""
-    return int(
-        await db.value(
-            tx,
-            """
-            select count(*) from competitions.scores
-            where list_id = %s and state = 'ranked' and score = %s and subscore = %s""",
-            *(list_id, standing.score, standing.subscore),
-        )
-    )
 
 
 async def list_scores(tx: Tx, list_id: ListId) -> list[Score]:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from palio.competitions.types import (
     CompetitionId,
+    Counts,
     EntrantId,
     ListId,
     Standing,
@@ -16,36 +17,42 @@ from palio.infra.db import Tx
 async def find_leader(tx: Tx, competition_id: CompetitionId) -> EntrantId | None:
     """Who stands first in the live ranking, if anybody qualifies."""
     found: EntrantId | None = await db.value(
-        tx, "select entrant_id from competitions.ranked(%s) where place = 1 and qualified", competition_id
+        tx,
+        """
+        select s.entrant_id
+        from competitions.competitions c
+        join competitions.lists l on l.id = c.list_id
+        join competitions.boards b on b.id = l.board_id
+        join competitions.scores s on s.list_id = c.list_id and s.state = 'ranked'
+        where c.id = %s and s.score >= c.min_score and (s.score > 0 or c.allow_nonpositive)
+        order by case b.direction when 'asc' then s.score else -s.score end, s.subscore, s.reached_at, s.entrant_id
+        limit 1""",
+        competition_id,
     )
     return found
 
 
-async def list_ranked(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Standing]:
-    """The places of the live ranking behind a place."""
-    return await db.rows(
-        tx,
-        Standing,
-        """
-        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
-        from competitions.ranked(%s) s join competitions.entrants e on e.id = s.entrant_id
-        where s.place > %s and s.place <= %s order by s.place""",
-        *(competition_id, after, after + limit),
-    )
-
-
-async def find_place(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
-    """Where an entrant stands: frozen, once there are standings, else live; None for who is not ranked."""
+async def find_place(tx: Tx, list_id: ListId, entrant_id: EntrantId) -> int | None:
+    """Where an entrant stands in the frozen ranking; None for who was not ranked."""
     found: int | None = await db.value(
         tx,
-        """
-        select coalesce(
-          (select s.place from competitions.standings s join competitions.competitions c on c.list_id = s.list_id
-            where c.id = %s and s.entrant_id = %s),
-          (select place from competitions.ranked(%s) where entrant_id = %s))""",
-        *(competition_id, entrant_id, competition_id, entrant_id),
+        "select place from competitions.standings where list_id = %s and entrant_id = %s",
+        *(list_id, entrant_id),
     )
     return found
+
+
+async def count_standings(tx: Tx, list_id: ListId) -> Counts:
+    """How many stand in the frozen ranking, how many of them qualify, and the sum of their scores."""
+    found = await db.find(
+        tx,
+        Counts,
+        """
+        select count(*)::int as entrants, count(rank)::int as qualified, coalesce(sum(score), 0)::bigint as total_score
+        from competitions.standings where list_id = %s""",
+        list_id,
+    )
+    return found or Counts(0, 0, 0)
 
 
 async def insert_standings(tx: Tx, competition_id: CompetitionId) -> int:
