@@ -1,7 +1,7 @@
 """What competitions do by the clock, whatever their product."""
 
-from palio.competitions.messages import EnsureSeries, ExpireRewards
-from palio.competitions.service import claims, series
+from palio.competitions.messages import EnsureSeries, ExpireRewards, TakeSnapshots, WatchRanks
+from palio.competitions.service import claims, series, trends
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
@@ -9,6 +9,8 @@ from palio.kernel.schedules import Schedule
 
 EXPIRY_SCHEDULE = Schedule("competitions.expiry", "every 1h", ExpireRewards(), at_start=True)
 SERIES_SCHEDULE = Schedule("competitions.series", "every 10m", EnsureSeries(), at_start=True)
+SNAPSHOT_SCHEDULE = Schedule("competitions.snapshots", "every 1h", TakeSnapshots(), at_start=True)
+WATCH_SCHEDULE = Schedule("competitions.ranks", "every 1m", WatchRanks())
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
 
@@ -24,3 +26,15 @@ async def expire(tx: Tx, job: ExpireRewards) -> None:
 async def ensure_series(tx: Tx, job: EnsureSeries) -> None:
     """Let the next competition of each series exist before the current one ends."""
     await series.ensure_series(tx, now=clock.now())
+
+
+@handles(TakeSnapshots)
+async def take_snapshots(tx: Tx, job: TakeSnapshots) -> None:
+    """Keep the first hundred of each live list."""
+    await trends.take_snapshots(tx, now=clock.now())
+
+
+@handles(WatchRanks)
+async def watch_ranks(tx: Tx, job: WatchRanks) -> None:
+    """Tell players of the ranks they have reached and lost."""
+    await trends.watch(tx, now=clock.now())

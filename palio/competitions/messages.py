@@ -67,6 +67,29 @@ class RewardUnclaimed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RankChanged(Event):
+    """A player's rank is news to him; None is below the line, or out of the ranking."""
+
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    entrant: int
+    user: UUID
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshots(Job):
+    """Keep the first of each live list, to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRanks(Job):
+    """Tell players whose rank has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireRewards(Job):
     """Send prizes back that nobody claimed in time."""
 

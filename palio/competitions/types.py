@@ -41,6 +41,24 @@ RANK_MEMORY_MB = Setting(
     low=64,
     high=65_536,
 )
+RANK_MOVE_PLACES = Setting(
+    "competitions.rank_move_places",
+    "int",
+    5,
+    "By how many ranks a player must have moved to be told, unless he reached or lost a prize",
+    unit="ranks",
+    low=1,
+    high=100,
+)
+RANK_NOTICE_H = Setting(
+    "competitions.rank_notice_h",
+    "int",
+    6,
+    "How long a player is left alone after he was told of his rank, unless he reaches or loses a prize",
+    unit="h",
+    low=1,
+    high=168,
+)
 PAY_APPROVAL_ABOVE = Setting(
     "competitions.pay_approval_above",
     "money",
@@ -136,6 +154,7 @@ class NewCompetition:
     no_winner: NoWinner = "treasury"
     grace_s: int = 0
     review_h: int = 0
+    rank_events: bool = True
     series_id: SeriesId | None = None
     period_key: str | None = None
 
@@ -430,6 +449,23 @@ class Changed(NamedTuple):
     reached_at_us: Sequence[int]
     subscores: Sequence[int]
     is_ranked: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Somebody's rank at an instant that has passed."""
+
+    entrant_id: EntrantId
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The rank that an entrant knows of: the one he was told last, or the first one we saw; None below the line."""
+
+    entrant_id: EntrantId
+    rank: int | None
+    told_at: datetime | None
 
 
 class Winner(NamedTuple):

@@ -17,6 +17,8 @@ SUBSCRIPTIONS: Routes = {
     competitions.EnsureSeries: (competition_jobs.ensure_series,),
     competitions.CompetitionPublished: (race_jobs.attach,),
     competitions.ExpireRewards: (competition_jobs.expire,),
+    competitions.TakeSnapshots: (competition_jobs.take_snapshots,),
+    competitions.WatchRanks: (competition_jobs.watch_ranks,),
     affiliates.AccountLinked: (race_jobs.claim,),
     affiliates.AccountUnlinked: (race_jobs.let_go,),
     affiliates.SnapshotApplied: (race_jobs.queue_snapshot,),

@@ -39,6 +39,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     race_jobs.SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
+    *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
 )
 BOARDS: tuple[BoardSource[Tx], ...] = ()
 SETTINGS: tuple[Setting[Any], ...] = (
@@ -46,7 +47,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     identity_types.USERNAME_MAX,
     *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
-    competitions_types.RANK_MEMORY_MB,
+    *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
     *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT),
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),

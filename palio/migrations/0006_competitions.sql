@@ -74,6 +74,7 @@ create table competitions.competitions (
   empty_rule text not null check (empty_rule in ('redistribute', 'keep')),
   leftover_to text not null check (leftover_to in ('treasury', 'house', 'rollover')),
   no_winner text not null check (no_winner in ('treasury', 'rollover', 'refund')),
+  rank_events boolean not null default true,
   results_visible text not null default 'live' check (results_visible in ('live', 'after_end')),
   grace_s int not null check (grace_s between 0 and 86400),
   collect_s int not null check (collect_s >= 0),
@@ -250,6 +251,24 @@ create table competitions.archives (
   created_at timestamptz not null);
 create index on competitions.archives (year, month);
 
+-- The first hundred of live lists each hour: what a rank is compared with, and charts.
+create table competitions.snapshots (
+  list_id bigint not null references competitions.lists,
+  taken_at timestamptz not null,
+  kind text not null default 'hourly' check (kind in ('hourly', 'final')),
+  top jsonb not null, -- [{"entrant", "rank", "score"}]
+  primary key (list_id, taken_at));
+create index on competitions.snapshots (taken_at);
+
+-- The rank that an entrant with a user knows of: the one he was told last, or the first one we saw.
+create table competitions.rank_marks (
+  list_id bigint not null references competitions.lists,
+  entrant_id bigint not null references competitions.entrants,
+  rank int check (rank > 0), -- null: below the line, or out
+  at timestamptz not null,
+  told_at timestamptz,
+  primary key (list_id, entrant_id)) with (fillfactor = 80);
+
 -- What a player paid or was given belongs to him; rows of entrants without a user repeat public boards.
 alter table competitions.receipts enable row level security;
 alter table competitions.receipts force row level security;
@@ -300,4 +319,6 @@ grant select, insert, update on competitions.series, competitions.boards, compet
 grant select, insert on competitions.receipts, competitions.standings, competitions.archives to palio_app;
 -- A decision of staff during the review writes standings and prizes anew; nothing of them has been paid by then.
 grant delete on competitions.standings, competitions.rewards, competitions.undistributed to palio_app;
+grant select, insert, delete on competitions.snapshots to palio_app;
+grant select, insert, update, delete on competitions.rank_marks to palio_app;
 grant usage on all sequences in schema competitions to palio_app;

@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition
 from palio.competitions.ranks import Place
+from palio.competitions.rules import trends
 from palio.competitions.service import rankings
 from palio.competitions.types import (
     Board,
@@ -23,11 +25,13 @@ from palio.competitions.types import (
 )
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel import clock
 from palio.kernel.ids import UserId
 
 ROWS_MAX = 100_000
 REWARDS_MAX = 100_000
 COUNTS_MAX = 10_000
+TREND_AGE = timedelta(minutes=55)
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -44,14 +48,32 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
     return found[competition_id]
 
 
-async def top(tx: Tx, *, competition_id: CompetitionId, limit: int, after: int = 0) -> Board:
+async def top(
+    tx: Tx, *, competition_id: CompetitionId, limit: int, after: int = 0, now: datetime | None = None
+) -> Board:
     """The rows of the ranking behind a place, at most 100,000, each with its prize: provisional until the freeze.
 
-    Ranks are those of the whole ranking, wherever it is cut. Refuses with NoSuchCompetition.
+    Ranks are those of the whole ranking, wherever it is cut. Of the first hundred of a live ranking it says how they
+    moved in the hour before `now` (this instant, if not given). Refuses with NoSuchCompetition.
     """
     competition = await get(tx, competition_id=competition_id)
     limit = min(limit, ROWS_MAX)
-    return await (_frozen if competition.standings_hash else _live)(tx, competition, limit, after)
+    if competition.standings_hash:
+        return await _frozen(tx, competition, limit, after)
+    return await _with_trends(tx, competition, await _live(tx, competition, limit, after), now or clock.now())
+
+
+async def _with_trends(tx: Tx, competition: Competition, board: Board, now: datetime) -> Board:
+    entrants = [row.standing.entrant_id for row in board.rows if row.standing.rank]
+    if not entrants:
+        return board
+    found = await sql.list_earlier(tx, competition.list_id, now - TREND_AGE, entrants)
+    earlier = {ranked.entrant_id: ranked.rank for ranked in found}
+    rows = (
+        replace(row, trend=trends.rose_by(row.standing.rank, earlier.get(row.standing.entrant_id)))
+        for row in board.rows
+    )
+    return replace(board, rows=tuple(rows)) if earlier else board
 
 
 async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:

@@ -15,6 +15,7 @@ from palio.competitions.sql.entrants import (
 from palio.competitions.sql.headers import (
     insert_competition,
     list_competitions,
+    list_live,
     lock_competition,
     lock_gates,
     update_cancelled,
@@ -80,11 +81,21 @@ from palio.competitions.sql.standings import (
     list_standings,
     list_winners,
 )
+from palio.competitions.sql.trends import (
+    delete_marks,
+    delete_snapshots,
+    insert_snapshots,
+    list_earlier,
+    list_marks,
+    upsert_marks,
+)
 
 __all__ = [
     "count_scores",
     "count_standings",
     "delete_allocation",
+    "delete_marks",
+    "delete_snapshots",
     "find_ending",
     "find_leader",
     "find_place",
@@ -103,16 +114,20 @@ __all__ = [
     "insert_receipts",
     "insert_rewards",
     "insert_series",
+    "insert_snapshots",
     "insert_standings",
     "insert_state_receipts",
     "insert_undistributed",
     "list_competitions",
     "list_disqualified",
+    "list_earlier",
     "list_entered",
     "list_entrants",
     "list_frozen_counts",
     "list_instances",
     "list_linked",
+    "list_live",
+    "list_marks",
     "list_participants",
     "list_receipts",
     "list_rewards",
@@ -148,4 +163,5 @@ __all__ = [
     "update_taken_back",
     "update_undistributed",
     "update_users",
+    "upsert_marks",
 ]

@@ -50,10 +50,10 @@ async def insert_competition(
           description, rules_text,
           status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
           treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
-          created_by, created_at, updated_at)
+          rank_events, created_by, created_at, updated_at)
         select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
           %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s
+          %s, %s, %s, %s, %s, %s, %s
         from list""",
         *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.direction, new.tie_rule, competition_id),
         *(new.starts_at, new.ends_at),
@@ -61,7 +61,8 @@ async def insert_competition(
         *(new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
         *(new.starts_at, new.ends_at, new.tz, new.min_score, new.allow_nonpositive, new.prize_asset),
         *(new.guaranteed_pool, new.treasury_bps, json.dumps(prize_rule), new.tie_rule, new.empty_rule),
-        *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h, created_by, now, now),
+        *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h),
+        *(new.rank_events, created_by, now, now),
     )
 
 
@@ -73,6 +74,18 @@ async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition
 async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Competition]:
     """The headers of at most 1,000 competitions."""
     return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
+
+
+async def list_live(tx: Tx, limit: int, *, with_rank_events: bool = False) -> list[Competition]:
+    """The competitions that run, those that began first first; or only those that tell players of their ranks."""
+    return await db.rows(
+        tx,
+        Competition,
+        HEADER
+        + """where c.status = 'live' and c.paused_at is null and (c.rank_events or not %s)
+        order by c.starts_at, c.id limit %s""",
+        *(with_rank_events, limit),
+    )
 
 
 async def lock_gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Gate]:

@@ -1,0 +1,79 @@
+"""What ranks are compared with: the first of each list by the hour, and what players know of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from palio.competitions.types import EntrantId, ListId, Mark, Ranked
+from palio.infra import db
+from palio.infra.db import Tx
+
+
+async def insert_snapshots(tx: Tx, tops: Mapping[ListId, Sequence[Mapping[str, int]]], now: datetime) -> None:
+    """The first of each of these lists at an instant; a repeat changes nothing."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.snapshots (list_id, taken_at, top)
+        select u.list_id, %s, u.top::jsonb from unnest(%s::bigint[], %s::text[]) u(list_id, top)
+        order by u.list_id on conflict do nothing""",
+        *(now, list(tops), [json.dumps(top) for top in tops.values()]),
+    )
+
+
+async def delete_snapshots(tx: Tx, before: datetime) -> int:
+    """Forget what is older; answers how many."""
+    return await db.run(tx, "delete from competitions.snapshots where taken_at < %s", before)
+
+
+async def list_earlier(
+    tx: Tx, list_id: ListId, taken_until: datetime, entrant_ids: Sequence[EntrantId]
+) -> list[Ranked]:
+    """The ranks of entrants in the newest snapshot that was taken by then; of who was not among the first, none."""
+    return await db.rows(
+        tx,
+        Ranked,
+        """
+        select e.entrant as entrant_id, e.rank
+        from (select top from competitions.snapshots where list_id = %s and taken_at <= %s
+          order by taken_at desc limit 1) s
+        cross join jsonb_to_recordset(s.top) e(entrant bigint, rank int) where e.entrant = any(%s)""",
+        *(list_id, taken_until, list(entrant_ids)),
+    )
+
+
+async def list_marks(tx: Tx, list_id: ListId, limit: int) -> list[Mark]:
+    """What the entrants of a list know of."""
+    return await db.rows(
+        tx,
+        Mark,
+        """
+        select entrant_id, rank, told_at from competitions.rank_marks where list_id = %s
+        order by entrant_id limit %s""",
+        *(list_id, limit),
+    )
+
+
+async def upsert_marks(tx: Tx, list_id: ListId, marks: Sequence[Mark], now: datetime) -> None:
+    """What they know of from now on."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.rank_marks (list_id, entrant_id, rank, at, told_at)
+        select %s, u.entrant_id, u.rank, %s, u.told_at
+        from unnest(%s::bigint[], %s::int[], %s::timestamptz[]) u(entrant_id, rank, told_at) order by u.entrant_id
+        on conflict (list_id, entrant_id) do update set rank = excluded.rank, at = excluded.at,
+          told_at = excluded.told_at""",
+        *(list_id, now, [mark.entrant_id for mark in marks], [mark.rank for mark in marks]),
+        [mark.told_at for mark in marks],
+    )
+
+
+async def delete_marks(tx: Tx) -> int:
+    """Forget what concerns lists that do not change any more; answers how many."""
+    return await db.run(
+        tx,
+        """
+        delete from competitions.rank_marks m using competitions.lists l
+        where l.id = m.list_id and l.state = 'final'""",
+    )
