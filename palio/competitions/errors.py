@@ -151,3 +151,9 @@ class NotOnBoard(NotFound):
     """`entrant` does not stand on the board `code` in this period."""
 
     code = "competitions.not_on_board"
+
+
+class ResultsHidden(NotFound):
+    """Its prizes are shown when it is completed; it is `status` now."""
+
+    code = "competitions.results_hidden"

@@ -1,11 +1,28 @@
 """How competitions and boards look from outside: the answers of the API."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
+from palio.competitions.types import (
+    Archived,
+    Board,
+    BoardRow,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    Line,
+    Lines,
+    ListId,
+    Part,
+    Prizes,
+    Shown,
+    Standing,
+)
 from palio.kernel.providers import BoardHead, BoardLine, BoardPeriod, BoardView
-from palio.ui.values import Instant, decimal
+from palio.ui.paging import Paging
+from palio.ui.values import Asset, Instant, Money, decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,7 @@ class BoardsAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class LineAnswer:
+class BoardLineAnswer:
     """One line: `display` is the score as text, `ties` how many share the rank, `trend` how far it rose in an hour."""
 
     rank: int
@@ -51,7 +68,7 @@ class LineAnswer:
     trend: int | None
 
     @classmethod
-    def of(cls, line: BoardLine, scale: int) -> "LineAnswer":
+    def of(cls, line: BoardLine, scale: int) -> "BoardLineAnswer":
         return cls(
             rank=line.rank,
             place=line.place,
@@ -68,7 +85,7 @@ class LineAnswer:
 class BoardAnswer:
     """Lines of a board; `of` is how many there are. While it is `warming` nobody's rank is known."""
 
-    items: tuple[LineAnswer, ...]
+    items: tuple[BoardLineAnswer, ...]
     next: str | None
     prev: str | None
     board: HeadAnswer
@@ -85,7 +102,7 @@ class BoardAnswer:
     @classmethod
     def of_view(cls, view: BoardView, after: str | None, before: str | None) -> "BoardAnswer":
         return cls(
-            items=tuple(LineAnswer.of(line, view.head.scale) for line in view.lines),
+            items=tuple(BoardLineAnswer.of(line, view.head.scale) for line in view.lines),
             next=after,
             prev=before,
             board=HeadAnswer.of(view.head),
@@ -99,6 +116,348 @@ class BoardAnswer:
             stale=view.is_stale,
             warming=view.is_warming,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAnswer:
+    """A competition in a list; `pool` is what it pays in all."""
+
+    id: UUID
+    product: str
+    subject_ref: str | None
+    title: str
+    cadence: str
+    period_key: str | None
+    status: str
+    starts_at: Instant
+    ends_at: Instant
+    pool: Money
+    participants: int
+
+    @classmethod
+    def of(cls, line: Line) -> "ListedAnswer":
+        competition = line.competition
+        return cls(
+            id=competition.id,
+            product=competition.product,
+            subject_ref=competition.subject_ref,
+            title=competition.title,
+            cadence=competition.cadence,
+            period_key=competition.period_key,
+            status=competition.status,
+            starts_at=competition.starts_at,
+            ends_at=competition.ends_at,
+            pool=_pool(competition, line.asset_scale),
+            participants=line.entrants,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionsAnswer:
+    """Competitions, the newest first."""
+
+    items: tuple[ListedAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, found: Lines, page: Paging) -> "CompetitionsAnswer":
+        return cls(tuple(map(ListedAnswer.of, found.lines)), *_ends(found, page))
+
+
+@dataclass(frozen=True, slots=True)
+class PlacePrizeAnswer:
+    """What each of the places `first` to `last` pays when every place is taken."""
+
+    first: int
+    last: int
+    prize: Money
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitionAnswer:
+    """The terms of a competition and how far it has come. Scores have `score_scale` decimals."""
+
+    id: UUID
+    product: str
+    subject_ref: str | None
+    title: str
+    description: str
+    rules_text: str
+    cadence: str
+    period_key: str | None
+    status: str
+    phase: str | None
+    starts_at: Instant
+    ends_at: Instant
+    tz: str
+    score_scale: int
+    direction: str
+    min_score: int
+    tie_rule: str
+    empty_rule: str
+    leftover_to: str
+    no_winner: str
+    results_visible: str
+    treasury_bps: int
+    pool: Money
+    prizes: tuple[PlacePrizeAnswer, ...]
+    undistributed: Money
+    entrants: int
+    qualified: int
+    provisional: bool
+    paused_at: Instant | None
+    backdated_reason: str | None
+    cancel_reason: str | None
+    terms_sha256: str
+    standings_sha256: str | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+    @classmethod
+    def of(cls, shown: Shown) -> "CompetitionAnswer":
+        competition, asset = shown.competition, _asset(shown.competition, shown.asset_scale)
+        is_frozen = competition.standings_hash is not None
+        return cls(
+            id=competition.id,
+            product=competition.product,
+            subject_ref=competition.subject_ref,
+            title=competition.title,
+            description=competition.description,
+            rules_text=competition.rules_text,
+            cadence=competition.cadence,
+            period_key=competition.period_key,
+            status=competition.status,
+            phase=competition.phase,
+            starts_at=competition.starts_at,
+            ends_at=competition.ends_at,
+            tz=competition.tz,
+            score_scale=competition.score_scale,
+            direction=competition.direction,
+            min_score=competition.min_score,
+            tie_rule=competition.tie_rule,
+            empty_rule=competition.empty_rule,
+            leftover_to=competition.leftover_to,
+            no_winner=competition.no_winner,
+            results_visible=competition.results_visible,
+            treasury_bps=competition.treasury_bps,
+            pool=_pool(competition, shown.asset_scale),
+            prizes=tuple(
+                PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset)) for each in shown.prizes
+            ),
+            undistributed=Money.of(shown.board.undistributed if is_frozen else 0, asset),
+            entrants=shown.board.entrants,
+            qualified=shown.board.qualified,
+            provisional=shown.board.is_provisional,
+            paused_at=competition.paused_at,
+            backdated_reason=competition.backdated_reason,
+            cancel_reason=competition.cancel_reason,
+            terms_sha256=(competition.terms_hash or b"").hex(),
+            standings_sha256=competition.standings_hash.hex() if competition.standings_hash else None,
+            version=competition.version,
+            created_at=competition.created_at,
+            updated_at=competition.updated_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RankedAnswer:
+    """One line; without a rank it is below the line. `prize` is what it would be paid now, or what it won."""
+
+    rank: int | None
+    place: int
+    entrant_id: int
+    name: str
+    score: int
+    display: str
+    prize: Money
+    ties: int
+    trend: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankingAnswer:
+    """Lines of the board by place; `of` is how many there are."""
+
+    items: tuple[RankedAnswer, ...]
+    next: str | None
+    prev: str | None
+    of: int
+    as_of: Instant
+    version: int
+    stale: bool
+    provisional: bool
+
+    @classmethod
+    def of_shown(cls, shown: Shown, after: int, page: Paging) -> "RankingAnswer":
+        scale, asset = shown.competition.score_scale, _asset(shown.competition, shown.asset_scale)
+        return cls(
+            items=tuple(
+                RankedAnswer(
+                    rank=row.standing.rank,
+                    place=row.standing.place,
+                    entrant_id=row.standing.entrant_id,
+                    name=shown.names[row.standing.entrant_id],
+                    score=row.standing.score,
+                    display=format(decimal(row.standing.score, scale), "f"),
+                    prize=Money.of(row.prize, asset),
+                    ties=row.ties,
+                    trend=row.trend,
+                )
+                for row in shown.board.rows
+            ),
+            **_beside(shown, after, page),
+            of=shown.board.entrants,
+            as_of=shown.as_of,
+            version=shown.board.version or shown.competition.version,
+            stale=False,
+            provisional=shown.board.is_provisional,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RewardAnswer:
+    """What a place has won, and whether it is paid."""
+
+    place: int
+    rank: int
+    entrant_id: int
+    name: str
+    prize: Money
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RewardsAnswer:
+    """The prizes in the order of places; none before the standings are frozen."""
+
+    items: tuple[RewardAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, shown: Shown, after: int, page: Paging) -> "RewardsAnswer":
+        asset = _asset(shown.competition, shown.asset_scale)
+        won = tuple(
+            RewardAnswer(
+                place=row.standing.place,
+                rank=row.standing.rank or row.standing.place,
+                entrant_id=row.standing.entrant_id,
+                name=shown.names[row.standing.entrant_id],
+                prize=Money.of(row.prize, asset),
+                status=row.reward_status,
+            )
+            for row in shown.board.rows
+            if row.reward_status
+        )
+        beside = _beside(shown, after, page)
+        return cls(won, beside["next"] if len(won) == len(shown.board.rows) else None, beside["prev"])
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAnswer:
+    """One of the first in a competition that is over; `prize` is in units of the asset of its pool."""
+
+    place: int
+    rank: int | None
+    entrant_id: int
+    name: str
+    score: int
+    prize: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAnswer:
+    """A competition that is over. `total_wagered` is the sum of its scores; of its participants the first ten."""
+
+    id: UUID
+    product: str
+    title: str
+    month: int
+    year: int
+    prize_pool: Money
+    start_date: Instant
+    end_date: Instant
+    participants: tuple[ParticipantAnswer, ...]
+    total_wagered: int
+    participant_count: int
+    status: str
+
+    @classmethod
+    def of(cls, line: Line, archived: Archived) -> "EndedAnswer":
+        competition = line.competition
+        return cls(
+            id=competition.id,
+            product=competition.product,
+            title=competition.title,
+            month=archived.month,
+            year=archived.year,
+            prize_pool=_pool(competition, line.asset_scale),
+            start_date=competition.starts_at,
+            end_date=competition.ends_at,
+            participants=tuple(_participant(row, line.names) for row in archived.participants),
+            total_wagered=archived.total_score,
+            participant_count=archived.participant_count,
+            status=competition.status,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndedListAnswer:
+    """Competitions that are over, the newest first."""
+
+    items: tuple[EndedAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, found: Lines, page: Paging) -> "EndedListAnswer":
+        lines = tuple(EndedAnswer.of(line, line.archived) for line in found.lines if line.archived)
+        return cls(lines, *_ends(found, page))
+
+
+def part_of(page: Paging) -> Part:
+    """Which part of a list of competitions a page is."""
+    if page.position is None:
+        return Part(page.limit)
+    last = CompetitionId(UUID(str(page.position.key[0])))
+    return Part(page.limit, newer_than=last) if page.position.is_back else Part(page.limit, older_than=last)
+
+
+def _ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
+    if not found.lines:
+        return None, None
+    newest, oldest = found.lines[0].competition.id, found.lines[-1].competition.id
+    older = page.behind(str(oldest)) if found.has_older else None
+    return older, page.before(str(newest)) if found.has_newer else None
+
+
+def _beside(shown: Shown, after: int, page: Paging) -> dict[str, str | None]:
+    last = after + len(shown.board.rows)
+    following, preceding = page.around(after + 1, last, of=shown.board.entrants)
+    return {"next": following, "prev": preceding}
+
+
+def _participant(row: Mapping[str, object], names: Mapping[EntrantId, str]) -> ParticipantAnswer:
+    place, rank, entrant, score, prize = (row[name] for name in ("place", "rank", "entrant", "score", "prize"))
+    return ParticipantAnswer(
+        place=int(str(place)),
+        rank=None if rank is None else int(str(rank)),
+        entrant_id=int(str(entrant)),
+        name=names[EntrantId(int(str(entrant)))],
+        score=int(str(score)),
+        prize=int(str(prize)),
+    )
+
+
+def _asset(competition: Competition, scale: int) -> Asset:
+    return Asset(competition.prize_asset, scale)
+
+
+def _pool(competition: Competition, scale: int) -> Money:
+    amount = competition.guaranteed_pool if competition.pool_final is None else competition.pool_final
+    return Money.of(amount, _asset(competition, scale))
 
 
 HEAD = BoardHead("wager:default", "Wagers", "wager", 6, "USD", ("today", "week", "month", "all"))
@@ -117,3 +476,81 @@ VIEW = BoardView(
 BOARDS_EXAMPLE = BoardsAnswer.of([HEAD])
 BOARD_EXAMPLE = BoardAnswer.of_view(VIEW, "AAECAwQFBgc", None)
 AROUND_EXAMPLE = BoardAnswer.of_view(VIEW, None, None)
+
+
+def _march(day: int, hour: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+COMPETITION = Competition(
+    id=CompetitionId(UUID("019cffd0-4c00-7000-8000-0000000000c1")),
+    series_id=None,
+    product="race",
+    subject_ref="race:38",
+    period_key="W:2026-W12",
+    cadence="weekly",
+    title="Weekly race 2026-W12",
+    description="",
+    rules_text="",
+    status="live",
+    phase=None,
+    list_id=ListId(38),
+    starts_at=_march(16),
+    ends_at=_march(23),
+    tz="UTC",
+    score_scale=6,
+    direction="desc",
+    min_score=10_000_000,
+    allow_nonpositive=False,
+    prize_asset="USD",
+    guaranteed_pool=50_000,
+    treasury_bps=1_000,
+    prize_rule={},
+    tie_rule="share",
+    empty_rule="keep",
+    leftover_to="house",
+    no_winner="treasury",
+    results_visible="live",
+    grace_s=900,
+    review_h=24,
+    terms_hash=bytes(32),
+    pool_final=None,
+    standings_hash=None,
+    paused_at=None,
+    frozen_at=None,
+    review_reasons=(),
+    backdated_reason=None,
+    evidence={},
+    cancel_reason=None,
+    created_at=_march(15),
+    updated_at=_march(18, 14),
+    version=3,
+)
+FIRST = EntrantId(112)
+LEADER = BoardRow(
+    Standing(1, 1, FIRST, "player", "7a", "cob***", None, 9_203_670_000, 0, _march(18, 14)), 25_000, None, trend=2
+)
+BOARD = Board((LEADER,), entrants=127, qualified=88, undistributed=0, is_provisional=True, version=41_822)
+SHOWN = Shown(COMPETITION, 2, BOARD, {FIRST: "cob***"}, (Prizes(1, 1, 25_000), Prizes(2, 2, 7_500)), _march(18, 14))
+ARCHIVED = Archived(
+    COMPETITION.id,
+    *(3, 2026, 9_203_670_000, 1),
+    [{"place": 1, "rank": 1, "entrant": 112, "score": 9_203_670_000, "prize": 25_000}],
+)
+OVER = Line(replace(COMPETITION, status="completed", pool_final=50_000), 2, 1, ARCHIVED, {FIRST: "cob***"})
+COMPETITION_EXAMPLE = CompetitionAnswer.of(SHOWN)
+COMPETITIONS_EXAMPLE = CompetitionsAnswer((ListedAnswer.of(replace(OVER, entrants=127)),), "AAECAwQFBgc", None)
+STANDINGS_EXAMPLE = RankingAnswer(
+    items=(RankedAnswer(1, 1, FIRST, "cob***", 9_203_670_000, "9203.670000", Money("USD", 25_000, "250.00"), 1, 2),),
+    next="AAECAwQFBgc",
+    prev=None,
+    of=127,
+    as_of=_march(18, 14),
+    version=41_822,
+    stale=False,
+    provisional=True,
+)
+REWARDS_EXAMPLE = RewardsAnswer(
+    (RewardAnswer(1, 1, FIRST, "cob***", Money("USD", 25_000, "250.00"), "paid"),), "AAECAwQFBgc", None
+)
+COMPETITION_ARCHIVE_EXAMPLE = EndedListAnswer((EndedAnswer.of(OVER, ARCHIVED),), "AAECAwQFBgc", None)

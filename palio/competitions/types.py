@@ -23,6 +23,7 @@ EmptyRule: TypeAlias = Literal["redistribute", "keep"]
 LeftoverTo: TypeAlias = Literal["treasury", "house"]
 NoWinner: TypeAlias = Literal["treasury", "refund"]
 RewardStatus: TypeAlias = Literal["pending", "approved", "paid", "unclaimed", "withheld", "expired", "void"]
+ResultsVisible: TypeAlias = Literal["live", "after_end"]
 Direction: TypeAlias = Literal["desc", "asc"]
 EntrantKind: TypeAlias = Literal["user", "player", "team"]
 RuleKind: TypeAlias = Literal["bps", "fixed"]
@@ -155,6 +156,7 @@ class NewCompetition:
     grace_s: int = 0
     review_h: int = 0
     rank_events: bool = True
+    results_visible: ResultsVisible = "live"
     series_id: SeriesId | None = None
     period_key: str | None = None
 
@@ -249,6 +251,7 @@ class Competition:
     empty_rule: EmptyRule
     leftover_to: LeftoverTo
     no_winner: NoWinner
+    results_visible: ResultsVisible
     grace_s: int
     review_h: int
     terms_hash: bytes | None
@@ -466,6 +469,78 @@ class Mark:
     entrant_id: EntrantId
     rank: int | None
     told_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list of competitions is narrowed to; None: not at all. Year and month are those of the archive."""
+
+    status: Status | None = None
+    product: Product | None = None
+    year: int | None = None
+    month: int | None = None
+    is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a list, newest first: at most so many older than a competition, or, going back, newer than it."""
+
+    limit: int
+    older_than: CompetitionId | None = None
+    newer_than: CompetitionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """How a competition ended; of its participants the first ones, as they were frozen."""
+
+    competition_id: CompetitionId
+    month: int
+    year: int
+    total_score: int
+    participant_count: int
+    participants: Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A competition in a list, with what is known of how it ended."""
+
+    competition: Competition
+    asset_scale: int
+    entrants: int
+    archived: Archived | None
+    names: Mapping[EntrantId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A part of a list of competitions, and whether there are newer and older ones."""
+
+    lines: tuple[Line, ...]
+    has_newer: bool
+    has_older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A competition as everybody may see it, with rows of its board, the names in them, and what places pay."""
+
+    competition: Competition
+    asset_scale: int
+    board: "Board"
+    names: Mapping[EntrantId, str]
+    prizes: tuple["Prizes", ...]
+    as_of: datetime
+
+
+class Prizes(NamedTuple):
+    """What each of some neighbouring places pays when every place is taken, in units of the asset."""
+
+    first: int
+    last: int
+    amount: int
 
 
 class Winner(NamedTuple):

@@ -1,5 +1,6 @@
 """A race between the two real captures, as the API and the pages show it."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -44,6 +45,21 @@ async def test_the_api_tells_the_terms_and_both_pictures(client: httpx2.AsyncCli
     assert told["undistributed"] == {"asset": "USD", "amount": 3_750, "text": "37.50"}
     assert (told["prizes"][0]["first"], told["prizes"][0]["prize"]["text"]) == (1, "250.00")
     assert (told["entrants"], told["qualified"], told["backdated_reason"]) == (13, 7, "announced in the chat")
+
+
+async def test_a_race_is_the_same_as_a_competition(client: httpx2.AsyncClient) -> None:
+    race = (await client.get("/api/v1/races/1")).json()
+    competition = (await client.get(f"/api/v1/competitions/{race['id']}")).json()
+    board = (await client.get("/api/v1/races/1/standings")).json()
+    standings = (await client.get(f"/api/v1/competitions/{race['id']}/standings")).json()
+    lines = [*board["items"], *board["below_line"]]
+
+    for name in ("title", "status", "starts_at", "pool", "prizes", "undistributed", "entrants", "terms_sha256"):
+        assert competition[name] == race[name]
+    for name in ("rank", "place", "entrant_id", "name"):
+        assert [row[name] for row in standings["items"]] == [line[name] for line in lines]
+    assert [row["score"] for row in standings["items"]] == [line["total_micro"] for line in lines]
+    assert [row["prize"] for row in standings["items"]] == [line["prize_now"] for line in lines]
 
 
 async def test_the_standings_are_those_of_the_captures(client: httpx2.AsyncClient) -> None:
@@ -225,15 +241,18 @@ async def test_every_example_of_the_description_has_the_shape_of_its_answer(clie
     examples = {
         path: call["get"]["responses"]["200"]["content"]["application/json"]["example"]
         for path, call in document["paths"].items()
-        if "application/json" in call["get"]["responses"]["200"]["content"]
+        if "application/json" in call["get"]["responses"]["200"]["content"] and "/boards" not in path
     }
 
     first = (await client.get("/api/v1/races/1/standings?limit=1")).json()["items"][0]["entrant_id"]
-    assert len(examples) == 8
+    race = (await client.get("/api/v1/races/1")).json()["id"]
+    ids = {"{number}": "1", "{entrant_id}": str(first), "{competition_id}": race}
+    assert len(examples) == 13
     for path, example in examples.items():
         if path == "/api/v1/races/current":
             continue  # none is on; its answer is that of every race
-        answer = (await client.get(path.replace("{number}", "1").replace("{entrant_id}", str(first)))).json()
+        address = re.sub(r"{\w+}", lambda name: ids[name[0]], path)
+        answer = (await client.get(address)).json()
         assert answer.keys() == example.keys()
         assert [row.keys() for row in answer.get("items", [])[:1]] == [row.keys() for row in example.get("items", [])]
 

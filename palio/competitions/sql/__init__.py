@@ -14,8 +14,10 @@ from palio.competitions.sql.entrants import (
 )
 from palio.competitions.sql.headers import (
     insert_competition,
+    list_archived,
     list_competitions,
     list_live,
+    list_newest,
     lock_competition,
     lock_gates,
     update_cancelled,
@@ -118,6 +120,7 @@ __all__ = [
     "insert_standings",
     "insert_state_receipts",
     "insert_undistributed",
+    "list_archived",
     "list_competitions",
     "list_disqualified",
     "list_earlier",
@@ -128,6 +131,7 @@ __all__ = [
     "list_linked",
     "list_live",
     "list_marks",
+    "list_newest",
     "list_participants",
     "list_receipts",
     "list_rewards",

@@ -6,11 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from palio.competitions.types import (
+    Archived,
     Competition,
     CompetitionId,
     Gate,
     ListId,
     NewCompetition,
+    Part,
+    Wanted,
 )
 from palio.infra import db
 from palio.infra.db import Tx
@@ -19,13 +22,25 @@ HEADER = """
     select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
       c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, b.direction, c.min_score,
       c.allow_nonpositive, c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule,
-      c.leftover_to, c.no_winner, c.grace_s, c.review_h, c.terms_hash, c.pool_final, c.standings_hash, c.paused_at,
-      l.final_at as frozen_at,
+      c.leftover_to, c.no_winner, c.results_visible, c.grace_s, c.review_h, c.terms_hash, c.pool_final,
+      c.standings_hash, c.paused_at, l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
       c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version
     from competitions.competitions c
     join competitions.lists l on l.id = c.list_id
     join competitions.boards b on b.id = l.board_id """
+
+
+WANTED = (
+    HEADER
+    + """left join competitions.archives a on a.competition_id = c.id
+    cross join (select %s::text as status, %s::text as product, %s::int as year, %s::int as month,
+      %s::bool as is_archived) w
+    where c.status <> 'draft' and (w.status is null or c.status = w.status)
+      and (w.product is null or c.product = w.product) and (w.year is null or a.year = w.year)
+      and (w.month is null or a.month = w.month) and (a.competition_id is not null or not w.is_archived) """
+)
+ID_MAX = UUID(int=2**128 - 1)
 
 
 async def insert_competition(
@@ -50,10 +65,10 @@ async def insert_competition(
           description, rules_text,
           status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
           treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
-          rank_events, created_by, created_at, updated_at)
+          rank_events, results_visible, created_by, created_at, updated_at)
         select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
           %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s, %s
+          %s, %s, %s, %s, %s, %s, %s, %s
         from list""",
         *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.direction, new.tie_rule, competition_id),
         *(new.starts_at, new.ends_at),
@@ -62,7 +77,7 @@ async def insert_competition(
         *(new.starts_at, new.ends_at, new.tz, new.min_score, new.allow_nonpositive, new.prize_asset),
         *(new.guaranteed_pool, new.treasury_bps, json.dumps(prize_rule), new.tie_rule, new.empty_rule),
         *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h),
-        *(new.rank_events, created_by, now, now),
+        *(new.rank_events, new.results_visible, created_by, now, now),
     )
 
 
@@ -74,6 +89,33 @@ async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition
 async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Competition]:
     """The headers of at most 1,000 competitions."""
     return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
+
+
+async def list_newest(tx: Tx, wanted: Wanted, part: Part) -> list[Competition]:
+    """A part of what everybody may see of the competitions that are wanted, newest first."""
+    narrowed = (wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived)
+    if part.newer_than is None:
+        last = part.older_than or ID_MAX
+        return await db.rows(
+            tx, Competition, WANTED + "and c.id < %s order by c.id desc limit %s", *narrowed, last, part.limit
+        )
+    found = await db.rows(
+        tx, Competition, WANTED + "and c.id > %s order by c.id limit %s", *narrowed, part.newer_than, part.limit
+    )
+    return found[::-1]
+
+
+async def list_archived(tx: Tx, competition_ids: Sequence[CompetitionId], participants_max: int) -> list[Archived]:
+    """How these competitions ended, as far as they have, with their first participants."""
+    return await db.rows(
+        tx,
+        Archived,
+        """
+        select competition_id, month, year, total_score::bigint, participant_count,
+          jsonb_path_query_array(participants, '$[0 to $last]', jsonb_build_object('last', %s::int - 1)) as participants
+        from competitions.archives where competition_id = any(%s)""",
+        *(participants_max, list(competition_ids)),
+    )
 
 
 async def list_live(tx: Tx, limit: int, *, with_rank_events: bool = False) -> list[Competition]:

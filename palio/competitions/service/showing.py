@@ -1,0 +1,102 @@
+"""What everybody may see of competitions, with the names that people chose to show."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from itertools import groupby
+
+from palio import identity, ledger
+from palio.competitions import sql
+from palio.competitions.errors import NoSuchCompetition, ResultsHidden
+from palio.competitions.rules import prizes
+from palio.competitions.service import reads
+from palio.competitions.types import (
+    Competition,
+    CompetitionId,
+    Entrant,
+    EntrantId,
+    Line,
+    Lines,
+    Part,
+    Prizes,
+    Shown,
+    Standing,
+    Wanted,
+)
+from palio.infra.db import Tx
+
+PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
+PLACES_MAX = 1_000
+OVER = ("completed", "archived")
+STRANGER = "Player"
+
+
+async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> Lines:
+    """A part of the competitions that are wanted, newest first; drafts are nobody's business."""
+    found = await sql.list_newest(tx, wanted, Part(part.limit + 1, part.older_than, part.newer_than))
+    has_more = len(found) > part.limit
+    if part.newer_than is None:
+        return Lines(await _lines(tx, found[: part.limit], wanted), part.older_than is not None, has_more)
+    return Lines(await _lines(tx, found[-part.limit :], wanted), has_more, has_older=True)
+
+
+async def _lines(tx: Tx, found: list[Competition], wanted: Wanted) -> tuple[Line, ...]:
+    ids = [competition.id for competition in found]
+    scales = {asset.code: asset.scale for asset in await ledger.assets(tx)}
+    counts = await reads.counts_many(tx, ids)
+    archived = {each.competition_id: each for each in await sql.list_archived(tx, ids, PARTICIPANTS_MAX)}
+    people = {EntrantId(int(str(row["entrant"]))) for each in archived.values() for row in each.participants}
+    names = await _names(tx, await reads.entrants_many(tx, list(people))) if wanted.is_archived else {}
+    return tuple(
+        Line(each, scales[each.prize_asset], counts.get(each.id, 0), archived.get(each.id), names) for each in found
+    )
+
+
+async def shown(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int = 0, after: int = 0) -> Shown:
+    """A competition with the rows of its board behind a place. Refuses with NoSuchCompetition, also for a draft."""
+    competition = await reads.get(tx, competition_id=competition_id)
+    if competition.status == "draft":
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
+    return Shown(
+        competition=competition,
+        asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
+        board=board,
+        names=await _names(tx, {row.standing.entrant_id: row.standing for row in board.rows}),
+        prizes=_prizes(competition),
+        as_of=competition.frozen_at or now,
+    )
+
+
+async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
+    """The same for whoever asks what was won. Refuses with NoSuchCompetition, ResultsHidden."""
+    found = await shown(tx, competition_id=competition_id, now=now, limit=limit, after=after)
+    competition = found.competition
+    if competition.results_visible == "after_end" and competition.status not in OVER:
+        raise ResultsHidden(status=competition.status)
+    return found
+
+
+async def _names(tx: Tx, people: dict[EntrantId, Standing] | dict[EntrantId, Entrant]) -> dict[EntrantId, str]:
+    """Users by the name they chose to show, the others by the spelling that their product gave."""
+    somebody: Collection[Standing | Entrant] = list(people.values())
+    users = [each.user_id for each in somebody if each.user_id]
+    names = await identity.names(tx, ids=users) if users else {}
+    return {
+        each.entrant_id: (names.get(each.user_id) if each.user_id else None) or each.label or STRANGER
+        for each in somebody
+    }
+
+
+def _prizes(competition: Competition) -> tuple[Prizes, ...]:
+    """What places pay when everybody who can win is there, neighbours of the same amount together."""
+    rule = prizes.read(competition.prize_rule)
+    places = min(prizes.places_of(rule) or rule.bands[-1].first, PLACES_MAX)
+    pool = competition.guaranteed_pool if competition.pool_final is None else competition.pool_final
+    shares = prizes.allocate(rule, pool=pool, groups=[1] * places, empty_rule=competition.empty_rule)
+    return tuple(_together((share.place, share.amount) for share in shares))
+
+
+def _together(amounts: Iterable[tuple[int, int]]) -> Iterable[Prizes]:
+    for amount, group in groupby(amounts, key=lambda each: each[1]):
+        places = [place for place, _ in group]
+        yield Prizes(places[0], places[-1], amount)
