@@ -133,3 +133,15 @@ class NoSuchRow(NotFound):
     """There is no held row `row_id`."""
 
     code = "affiliates.row_unknown"
+
+
+class BadPeriodKey(Invalid):
+    """`key` names no period: write D:2026-03-18, W:2026-W12, M:2026-03 or ALL; all are in UTC."""
+
+    code = "affiliates.bad_period_key"
+
+
+class NoSuchPeriod(NotFound):
+    """There are no numbers of `key`: the programme was not read yet when it ended, or it has not begun."""
+
+    code = "affiliates.period_unknown"

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from palio.affiliates import rules, service
 from palio.affiliates.errors import OutOfOrder
-from palio.affiliates.messages import FetchFeed, TickFeeds, WatchStaleness
+from palio.affiliates.messages import ClosePeriods, FetchFeed, TickFeeds, WatchStaleness
 from palio.affiliates.types import (
     Asking,
     Attempt,
@@ -35,10 +35,12 @@ from palio.kernel.schedules import Schedule
 
 TICK_SCHEDULE = Schedule("affiliates.tick", "every 10s", TickFeeds())
 STALE_SCHEDULE = Schedule("affiliates.stale_watch", "every 1m", WatchStaleness())
+CLOSING_SCHEDULE = Schedule("affiliates.close_periods", "every 5m", ClosePeriods())
 
 STATEMENT_SECONDS_MAX = 60  # one statement may write a hundred thousand rows
 STATS = "affiliates.stats"  # the table of readings, which has a partition for each month
 ROWS_OF_TRIAL = 20
+PERIODS_OF_RUN_MAX = 500  # of one programme; the next run goes on
 GRAIN = 2**53
 
 Pause: TypeAlias = Callable[[float], Awaitable[object]]
@@ -59,6 +61,20 @@ async def tick(tx: Tx, job: TickFeeds) -> None:
 async def watch_staleness(tx: Tx, job: WatchStaleness) -> None:
     """Tell whose numbers have become too old, or are fresh again."""
     await service.watch_staleness(tx, now=clock.now())
+
+
+@handles(ClosePeriods)
+async def close_periods(database: Database, job: ClosePeriods) -> None:
+    """Close what is over of every programme, each period in a transaction of its own."""
+    async with database.begin_system("periods are closed by the clock") as tx:
+        programme_ids = await service.programme_ids(tx)
+    for programme_id in programme_ids:
+        for _ in range(PERIODS_OF_RUN_MAX):
+            async with database.begin_system(
+                "periods are closed by the clock", seconds_max=STATEMENT_SECONDS_MAX, generic_plans=True
+            ) as tx:
+                if await service.close_next(tx, programme_id=programme_id, now=clock.now()) is None:
+                    break
 
 
 @handles(FetchFeed, queue="outgoing")

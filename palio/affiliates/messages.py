@@ -99,6 +99,11 @@ class WatchStaleness(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class ClosePeriods(Job):
+    """See which days, weeks and months are over."""
+
+
+@dataclass(frozen=True, slots=True)
 class FetchFeed(Job):
     """Read a feed for one instant it was due at."""
 

@@ -77,6 +77,8 @@ AttemptOutcome: TypeAlias = Literal[
 LinkState: TypeAlias = Literal["active", "unlinked", "transferred"]
 ReadingKind: TypeAlias = Literal["listed", "stale", "quarantined", "unknown"]
 NamesShown: TypeAlias = Literal["full", "masked", "hidden"]
+PeriodKind: TypeAlias = Literal["D", "W", "M", "ALL"]
+Source: TypeAlias = Literal["reported", "computed"]
 
 MICRO_PER_UNIT: Final = 1_000_000
 MICRO_MAX: Final = 2**53 - 1
@@ -84,6 +86,7 @@ UNKNOWN: Final = -(2**63)  # how a column of integers says that a number is not 
 UPLOAD_FEED: Final = "upload"
 PULL_FEED: Final = "pull"
 DEFAULT_PROGRAMME: Final = "default"
+PERIOD_KINDS: Final[tuple[PeriodKind, ...]] = ("D", "W", "M", "ALL")
 
 MAX_BYTES: Setting[int] = Setting(
     "affiliates.max_bytes", "int", 67_108_864, "Largest body of a feed", "bytes", low=1_024, high=536_870_912
@@ -148,6 +151,14 @@ PLACEHOLDER_NAMES: Setting[str] = Setting(
     "masked",
     "How players whom nobody has linked are named in public",
     choices=("full", "masked", "hidden"),
+)
+BOARD_SOURCE: Setting[str] = Setting(
+    "affiliates.board_source",
+    "choice",
+    "auto",
+    "What boards of a day, week or month show: what the provider reports, or what we count; auto counts as soon as we"
+    " have seen the whole of it",
+    choices=("auto", "reported", "computed"),
 )
 
 
@@ -330,6 +341,114 @@ class ProgrammeStatus:
     def is_stale(self, now: datetime) -> bool:
         """Are the numbers too old to be shown without a warning?"""
         return self.as_of is None or now - self.as_of > self.stale_after
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeHead:
+    """A programme in a list of programmes."""
+
+    id: ProgrammeId
+    code: str
+    name: str
+    currency: str
+    status: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoardPlayer:
+    """A player as a board needs him; the last two are what a closed period says, None while it is on."""
+
+    id: PlayerId
+    no: int
+    uid: str
+    name: str | None
+    name_hidden: bool
+    growth_bps: int | None
+    share_bps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A day, ISO week or month in UTC, `[starts_at, ends_at)`; ALL has no ends."""
+
+    key: str
+    kind: PeriodKind
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodTotal:
+    """What a closed period says of one player, or of the programme: final, and never computed again.
+
+    `reported` is the last value that the provider's own column had in it, None if it had none.
+    """
+
+    no: int
+    wagered: Micro
+    corrected: Micro
+    reported: Micro | None
+    growth_bps: int | None
+    share_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which board is asked for: a programme (None: the default one), and a period by its kind or its key."""
+
+    programme: str | None = None
+    kind: PeriodKind = "ALL"
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One line of a board; `ties` is how many share the rank. Growth is of whole periods only.
+
+    Who has wagered nothing has no place.
+    """
+
+    place: int | None
+    rank: int | None
+    ties: int
+    player_id: PlayerId
+    name: str
+    wagered_micro: Micro
+    growth_bps: int | None
+    share_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardView:
+    """A part of a board. While its order is not known (`is_warming`) there are no rows, rather than wrong ones.
+
+    `coverage_from` is since when its numbers are known to us. `programme` is None in a deployment that has none.
+    """
+
+    programme: ProgrammeStatus | None
+    period: Period
+    source: Source
+    rows: tuple[BoardRow, ...] = ()
+    after: int = 0
+    of: int = 0
+    total_micro: Micro = 0
+    as_of: datetime | None = None
+    coverage_from: datetime | None = None
+    is_stale: bool = True
+    is_final: bool = False
+    is_warming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeTotals:
+    """What a programme adds up to: players, the columns as reported, and the total of each current board."""
+
+    programme: ProgrammeStatus
+    players: int
+    total_users: int | None
+    reported: Totals
+    boards: tuple[BoardView, ...]
 
 
 @dataclass(frozen=True, slots=True)

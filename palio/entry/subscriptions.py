@@ -14,6 +14,7 @@ SUBSCRIPTIONS: Routes = {
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
+    affiliates.ClosePeriods: (affiliate_jobs.close_periods,),
     competitions.EnsureSeries: (competition_jobs.ensure_series,),
     competitions.CompetitionPublished: (race_jobs.attach,),
     competitions.ExpireRewards: (competition_jobs.expire,),

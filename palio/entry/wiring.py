@@ -35,7 +35,7 @@ from palio.races import types as races_types
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE),
-    *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE),
+    *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     race_jobs.SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
@@ -49,7 +49,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
-    *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT),
+    *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT, affiliates_types.BOARD_SOURCE),
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
     *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),

@@ -147,7 +147,7 @@ create table affiliates.players (
   no int not null,
   uid text collate "C" not null,
   name text,
-  name_key text,
+  name_key text collate "C", -- so that a beginning of a name is a range of the index
   today_micro bigint,
   week_micro bigint,
   month_micro bigint,
@@ -216,6 +216,35 @@ create table affiliates.pictures (
   sha256 bytea not null,
   keep_until timestamptz); -- null is for ever
 create index on affiliates.pictures (programme_id);
+
+-- What closed days, weeks and months (and ALL, once a day) say of each player; the programme's total bears its own id.
+create table affiliates.periods (
+  programme_id uuid not null references affiliates.programmes,
+  player_id uuid not null,
+  period_key text collate "C" not null check (period_key ~ '^(D:\d{4}-\d\d-\d\d|W:\d{4}-W\d\d|M:\d{4}-\d\d|ALL)$'),
+  wagered_micro bigint not null,
+  corrected_micro bigint not null,
+  commission_micro bigint not null default 0,
+  reported_micro bigint,
+  growth_bps int,
+  share_bps int not null,
+  is_total bool not null,
+  final bool not null,
+  updated_at timestamptz not null,
+  primary key (player_id, period_key),
+  check (is_total = (player_id = programme_id)),
+  check (final = (period_key <> 'ALL')));
+create index on affiliates.periods (programme_id, period_key);
+
+create function affiliates.check_period() returns trigger language plpgsql as $$
+begin
+  if old.final then
+    raise exception 'period % of %: it is closed', old.period_key, old.player_id using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger closed before update on affiliates.periods
+  for each row execute function affiliates.check_period();
 
 create table affiliates.quarantine (
   id uuid primary key,
@@ -313,6 +342,7 @@ revoke all on function affiliates.active_links from public;
 grant execute on function affiliates.active_links to palio_app;
 
 grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.attempts,
-  affiliates.snapshots, affiliates.players, affiliates.absences, affiliates.pictures, affiliates.quarantine, affiliates.links to palio_app;
+  affiliates.snapshots, affiliates.players, affiliates.absences, affiliates.pictures, affiliates.periods, affiliates.quarantine,
+  affiliates.links to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
   affiliates.anomalies, affiliates.link_events to palio_app;

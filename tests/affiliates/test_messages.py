@@ -94,9 +94,11 @@ async def test_an_applied_snapshot_is_told_once_and_a_fall_by_name(
         ]
         assert await messages(tx, hear_advanced) == []
         assert told == []
+    boards = [f"board:wager:{code}:{kind}" for kind in types.PERIOD_KINDS]
     assert [(event["topic"], event["type"], event["data"]["seq"]) for event in told] == [  # type: ignore[index]
-        ("feed", "feed.updated", 1),
-        ("feed", "feed.updated", 2),
+        (topic, "feed.updated" if topic == "feed" else "leaderboard.updated", seq)
+        for seq in (1, 2)
+        for topic in (*boards, "feed")
     ]
 
 

@@ -27,10 +27,20 @@ from palio.affiliates.rules.judgement import (
     upstream_at,
 )
 from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, mapping_of
-from palio.affiliates.rules.names import label
+from palio.affiliates.rules.names import label, shown
 from palio.affiliates.rules.numbers import name_key
 from palio.affiliates.rules.parse import parse
 from palio.affiliates.rules.payload import Known, Parsed
+from palio.affiliates.rules.periods import (
+    after,
+    before,
+    growth_bps,
+    is_whole,
+    period_at,
+    period_of,
+    share_bps,
+    source_of,
+)
 from palio.affiliates.rules.roster import PLAYER_BYTES, Columns, Roster
 from palio.affiliates.rules.rows import read_row, written
 from palio.affiliates.rules.snapshots import (
@@ -42,10 +52,13 @@ from palio.affiliates.rules.snapshots import (
     suspicious,
     unreadable,
 )
+from palio.affiliates.rules.wagers import DATED, MICROSECOND, Moves, Step, Wagers, advanced, opened, step_of
 
 __all__ = [
     "CANONICAL",
     "CYCLE_SECONDS_MAX",
+    "DATED",
+    "MICROSECOND",
     "PLAYER_BYTES",
     "Change",
     "Columns",
@@ -54,28 +67,39 @@ __all__ = [
     "FeedMapping",
     "Known",
     "Limits",
+    "Moves",
     "Oddity",
     "Parsed",
     "Roster",
+    "Step",
+    "Wagers",
     "admitted",
+    "advanced",
+    "after",
     "anomaly_counts",
     "answered",
     "applied",
+    "before",
     "breaker_after",
     "compare",
     "credentials",
     "due",
     "failed",
+    "growth_bps",
     "hint",
     "is_incomplete",
     "is_repetition",
+    "is_whole",
     "judged",
     "just_after",
     "label",
     "mapping_of",
     "name_key",
     "next_due",
+    "opened",
     "parse",
+    "period_at",
+    "period_of",
     "player_oddities",
     "postponed_until",
     "read_row",
@@ -83,7 +107,11 @@ __all__ = [
     "repeated",
     "rest_before_next",
     "roster_after",
+    "share_bps",
+    "shown",
     "snapshot_anomalies",
+    "source_of",
+    "step_of",
     "suspicion",
     "suspicious",
     "unreadable",

@@ -10,6 +10,11 @@ NO_NAME: Final = "Hidden player"
 UID_TAIL_CHARACTERS: Final = 4
 
 
+def shown(setting: str, *, is_hidden: bool) -> NamesShown:
+    """How much of a name is shown of a player whom nobody has linked."""
+    return "hidden" if is_hidden or setting == "hidden" else "full" if setting == "full" else "masked"
+
+
 def label(name: str | None, uid: str, *, shown: NamesShown) -> str:
     """The spelling of an unlinked player: whole, its beginning (3 characters, 1 of a short name), or nothing of it.
 

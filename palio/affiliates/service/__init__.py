@@ -1,6 +1,7 @@
 """Use cases of the feeds: take a payload in, judge it, and tell what is known of whom."""
 
 from palio.affiliates.service.archive import archive, restore, stored_payload
+from palio.affiliates.service.boards import find_players, leaderboard, programmes, totals
 from palio.affiliates.service.cycles import (
     close_cycle,
     fail_cycle,
@@ -12,6 +13,7 @@ from palio.affiliates.service.cycles import (
 from palio.affiliates.service.feeds import add_feed, asking, ensure_feed, feeds, pull_feed, queue_due, watch_staleness
 from palio.affiliates.service.ingest import ensure_programme, ingest, note_refusal
 from palio.affiliates.service.links import link, unlink
+from palio.affiliates.service.periods import close_next, programme_ids
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
 from palio.affiliates.service.reads import (
     anomalies,
@@ -40,6 +42,7 @@ __all__ = [
     "asking",
     "changes_since",
     "close_cycle",
+    "close_next",
     "discard",
     "dismiss_row",
     "doubted_in",
@@ -47,9 +50,11 @@ __all__ = [
     "ensure_programme",
     "fail_cycle",
     "feeds",
+    "find_players",
     "held_rows",
     "ingest",
     "keep_pictures_many",
+    "leaderboard",
     "link",
     "links_many",
     "listed_in",
@@ -59,7 +64,9 @@ __all__ = [
     "open_cycle",
     "players_many",
     "programme",
+    "programme_ids",
     "programme_status",
+    "programmes",
     "public_labels",
     "pull_feed",
     "queue_due",
@@ -70,6 +77,7 @@ __all__ = [
     "snapshot_from",
     "snapshots",
     "stored_payload",
+    "totals",
     "try_out",
     "unlink",
     "watch_staleness",

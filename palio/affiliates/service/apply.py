@@ -9,12 +9,14 @@ from typing import TypeVar
 from palio.affiliates import rules, sql
 from palio.affiliates.messages import SnapshotApplied, WagerCorrected, WagersAdvanced, WagerTotal
 from palio.affiliates.rules import Difference, Limits, Oddity, Parsed, Roster
+from palio.affiliates.service.orders import follow_after_commit
 from palio.affiliates.service.pictures import keep_daily
 from palio.affiliates.service.rosters import remember_after_commit
 from palio.affiliates.types import (
     FIRST_SEEN_LIMIT,
     JUMP_LIMIT,
     MICRO_PER_UNIT,
+    PERIOD_KINDS,
     AnomalyCode,
     Arrival,
     HeldRow,
@@ -27,6 +29,7 @@ from palio.affiliates.types import (
 )
 from palio.infra import outbox, realtime, settings
 from palio.infra.db import Tx
+from palio.kernel import clock
 
 ITEMS_OF_MESSAGE_MAX = 1_000
 Item = TypeVar("Item")
@@ -108,7 +111,7 @@ async def save(tx: Tx, *, judged: Judged, snapshot: Snapshot, oddities: Sequence
     """Write what an applied snapshot changes, and tell it. Its own row is there already."""
     difference = judged.difference
     await keep_daily(tx, last=judged.last, fetched_at=snapshot.fetched_at)
-    await sql.update_programme(tx, snapshot)
+    code = await sql.update_programme(tx, snapshot)
     if difference.new:
         await sql.insert_players(tx, snapshot, difference.new)
         await sql.insert_first_stats(tx, snapshot, difference.new)
@@ -127,13 +130,14 @@ async def save(tx: Tx, *, judged: Judged, snapshot: Snapshot, oddities: Sequence
         await sql.update_held(tx, decided, snapshot.fetched_at, by=None, note=note)
     if oddities:
         await sql.insert_anomalies(tx, snapshot, oddities)
-    await tell(tx, snapshot=snapshot, difference=difference)
+    await tell(tx, code=code, snapshot=snapshot, difference=difference)
     source = (judged.arrival.feed.id, judged.arrival.feed.mapping_version)
     remember_after_commit(
         tx,
         programme_id=snapshot.programme_id,
         next_roster=lambda: rules.roster_after(judged.roster, snapshot.id, source, judged.parsed, difference),
     )
+    follow_after_commit(tx, snapshot=snapshot, changes=[*difference.all()])
 
 
 def _held_jump(reading: Reading) -> HeldRow:
@@ -150,7 +154,7 @@ def _decided_jumps(judged: Judged) -> dict[HeldRowId, HeldState]:
     }
 
 
-async def tell(tx: Tx, *, snapshot: Snapshot, difference: Difference) -> None:
+async def tell(tx: Tx, *, code: str, snapshot: Snapshot, difference: Difference) -> None:
     """Let others hear of an applied snapshot: once as a whole, and of those whom it concerns."""
     seq = snapshot.seq or 0
     await outbox.send(tx, SnapshotApplied(snapshot.programme_id, snapshot.id, seq))
@@ -159,8 +163,17 @@ async def tell(tx: Tx, *, snapshot: Snapshot, difference: Difference) -> None:
         await outbox.send(tx, WagerCorrected(snapshot.programme_id, snapshot.id, seq, tuple(some)))
     for totals in _in_batches(await _advanced_totals(tx, snapshot, difference)):
         await outbox.send(tx, WagersAdvanced(snapshot.programme_id, tuple(totals)))
-    facts = {"programme": str(snapshot.programme_id), "seq": seq, "as_of": snapshot.as_of.isoformat()}
-    realtime.publish(tx, "feed", "feed.updated", {**facts, "changed": snapshot.changed + snapshot.new_players})
+    changed = snapshot.changed + snapshot.new_players
+    tell_boards(tx, code=code, seq=seq, as_of=snapshot.as_of, changed=changed)
+    facts = {"programme": str(snapshot.programme_id), "seq": seq, "as_of": clock.text(snapshot.as_of)}
+    realtime.publish(tx, "feed", "feed.updated", {**facts, "changed": changed})
+
+
+def tell_boards(tx: Tx, *, code: str, seq: int, as_of: datetime, changed: int) -> None:
+    """Let pages read the boards of a programme again: `changed` players have other numbers, as of `as_of`."""
+    facts = {"seq": seq, "as_of": clock.text(as_of), "changed": changed}
+    for kind in PERIOD_KINDS:
+        realtime.publish(tx, f"board:wager:{code}:{kind}", "leaderboard.updated", facts)
 
 
 async def _advanced_totals(tx: Tx, snapshot: Snapshot, difference: Difference) -> list[WagerTotal]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from palio.affiliates import rules, sql
 from palio.affiliates.errors import FeedExists
 from palio.affiliates.messages import FeedRecovered, FeedStale, FetchFeed
+from palio.affiliates.service.apply import tell_boards
 from palio.affiliates.service.ingest import ensure_programme
 from palio.affiliates.types import (
     INTERVAL_S,
@@ -23,6 +24,7 @@ from palio.affiliates.types import (
 from palio.infra import audit, crypto, outbox, realtime, settings, targets
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
+from palio.kernel import clock
 from palio.kernel.ids import new_id
 
 FEEDS_OF_TICK_MAX = 100
@@ -128,8 +130,9 @@ async def watch_staleness(tx: Tx, *, now: datetime) -> None:
     Programmes that are only uploaded to are nobody's fault.
     """
     oldest = now - timedelta(seconds=settings.value(STALE_AFTER_S))
-    for programme_id, as_of, is_stale in await sql.update_stale(tx, now, oldest):
+    for programme_id, code, seq, as_of, is_stale in await sql.update_stale(tx, now, oldest):
         programme = ProgrammeId(programme_id)
         await outbox.send(tx, FeedStale(programme, as_of) if is_stale else FeedRecovered(programme, as_of))
         kind = "feed.stale" if is_stale else "feed.updated"
-        realtime.publish(tx, "feed", kind, {"programme": str(programme_id), "as_of": as_of.isoformat()})
+        realtime.publish(tx, "feed", kind, {"programme": str(programme_id), "seq": seq, "as_of": clock.text(as_of)})
+        tell_boards(tx, code=code, seq=seq, as_of=as_of, changed=0)

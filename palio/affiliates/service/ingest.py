@@ -11,6 +11,7 @@ from palio.affiliates import rules, sql
 from palio.affiliates.errors import BadJson, BodyTooLarge, OutOfOrder, ShapeUnknown
 from palio.affiliates.rules import Difference, FeedMapping, Known, Parsed, Roster
 from palio.affiliates.service.apply import applied, judge, save, tell
+from palio.affiliates.service.orders import follow_after_commit
 from palio.affiliates.service.pictures import keep_daily
 from palio.affiliates.service.rosters import current_roster, remember_after_commit, remembered_roster
 from palio.affiliates.types import (
@@ -170,8 +171,9 @@ async def _store(
 async def _repeat(tx: Tx, snapshot: Snapshot, last: Snapshot) -> None:
     """The bytes of the last snapshot again: the programme is as of later, and nothing else changes."""
     await keep_daily(tx, last=last, fetched_at=snapshot.fetched_at)
-    await sql.update_programme(tx, snapshot)
-    await tell(tx, snapshot=snapshot, difference=NO_DIFFERENCE)
+    code = await sql.update_programme(tx, snapshot)
+    await tell(tx, code=code, snapshot=snapshot, difference=NO_DIFFERENCE)
+    follow_after_commit(tx, snapshot=snapshot)
     if roster := remembered_roster(tx, programme_id=snapshot.programme_id, snapshot_id=last.id):
         remember_after_commit(
             tx, programme_id=snapshot.programme_id, next_roster=lambda: replace(roster, snapshot_id=snapshot.id)

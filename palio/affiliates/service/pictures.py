@@ -56,7 +56,7 @@ async def readings_at(
     snapshot = await sql.get_applied(tx, snapshot_id)
     if snapshot.programme_id != programme_id:
         raise NoSuchSnapshot(snapshot_id=snapshot_id)
-    columns = await _columns_at(tx, snapshot)
+    columns = await columns_at(tx, snapshot=snapshot)
     players = await sql.list_players_at(tx, programme_id, len(columns), player_ids)
     return {
         player_id: ReadingAt(player_id, no, uid, columns.all_time_of(no), _kind(columns, no))
@@ -74,7 +74,7 @@ def _kind(columns: Columns, no: int) -> ReadingKind:
 async def _keep(tx: Tx, snapshot: SnapshotView, reason: str, keep_until: datetime | None) -> None:
     if await sql.update_reason(tx, snapshot.id, reason, keep_until):
         return
-    columns = await _columns_at(tx, snapshot)
+    columns = await columns_at(tx, snapshot=snapshot)
     data = columns.to_bytes()
     await sql.insert_picture(
         tx,
@@ -87,7 +87,7 @@ async def _keep(tx: Tx, snapshot: SnapshotView, reason: str, keep_until: datetim
     )
 
 
-async def _columns_at(tx: Tx, snapshot: SnapshotView) -> Columns:
+async def columns_at(tx: Tx, *, snapshot: SnapshotView) -> Columns:
     """From memory, from its picture, or from the next older picture and what changed since."""
     if roster := remembered_roster(tx, programme_id=snapshot.programme_id, snapshot_id=snapshot.id):
         return roster.columns

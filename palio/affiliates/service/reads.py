@@ -9,7 +9,6 @@ from palio.affiliates.types import (
     STALE_AFTER_S,
     Anomaly,
     Link,
-    NamesShown,
     Player,
     PlayerId,
     Programme,
@@ -24,8 +23,6 @@ from palio.affiliates.types import (
 from palio.infra import settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-
-SHOWN: dict[str, NamesShown] = {"full": "full", "masked": "masked", "hidden": "hidden"}
 
 
 async def programme(tx: Tx, *, code: str) -> Programme:
@@ -81,9 +78,9 @@ async def players_many(tx: Tx, player_ids: Sequence[PlayerId]) -> dict[PlayerId,
 
 async def public_labels(tx: Tx, *, player_ids: Sequence[PlayerId]) -> dict[PlayerId, str]:
     """How players are named in public as long as nobody has linked them, by `affiliates.placeholder_names`."""
-    shown = SHOWN[settings.value(PLACEHOLDER_NAMES)]
+    setting = settings.value(PLACEHOLDER_NAMES)
     return {
-        player.id: rules.label(player.name, player.uid, shown="hidden" if player.name_hidden else shown)
+        player.id: rules.label(player.name, player.uid, shown=rules.shown(setting, is_hidden=player.name_hidden))
         for player in await sql.list_players(tx, player_ids)
     }
 

@@ -126,9 +126,12 @@ async def list_feeds(tx: Tx, limit: int) -> list[FeedState]:
     )
 
 
-async def update_stale(tx: Tx, now: datetime, oldest: datetime) -> Sequence[tuple[ProgrammeId, datetime, bool]]:
-    """Note which programmes that are read by themselves became too old or fresh again: id, as of when, whether stale.
+async def update_stale(
+    tx: Tx, now: datetime, oldest: datetime
+) -> Sequence[tuple[ProgrammeId, str, int, datetime, bool]]:
+    """Note which programmes that are read by themselves became too old or fresh again.
 
+    Of each: id, code, number of its last snapshot, as of when, whether stale.
     `oldest` is the oldest `as_of` that counts as fresh.
     """
     cursor = await tx.execute(
@@ -136,7 +139,7 @@ async def update_stale(tx: Tx, now: datetime, oldest: datetime) -> Sequence[tupl
         update affiliates.programmes p set stale_since = case when p.last_as_of < %s then %s::timestamptz end
         where (p.stale_since is null) = (p.last_as_of < %s) and exists (
           select from affiliates.feeds f where f.programme_id = p.id and f.enabled and f.kind <> 'upload')
-        returning p.id, p.last_as_of, p.stale_since is not null""",
+        returning p.id, p.code, p.seq, p.last_as_of, p.stale_since is not null""",
         (oldest, now, oldest),
     )
     return await cursor.fetchall()

@@ -118,15 +118,16 @@ async def get_status(tx: Tx, programme_id: ProgrammeId, stale_after_s: int) -> P
     return found
 
 
-async def update_programme(tx: Tx, snapshot: Snapshot) -> None:
-    """The programme has one more applied snapshot."""
-    await db.run(
+async def update_programme(tx: Tx, snapshot: Snapshot) -> str:
+    """The programme, whose code is answered, has one more applied snapshot."""
+    code: str = await db.value(
         tx,
         """
         update affiliates.programmes set seq = %s, last_as_of = %s, last_snapshot_id = %s,
-          first_as_of = coalesce(first_as_of, %s) where id = %s""",
+          first_as_of = coalesce(first_as_of, %s) where id = %s returning code""",
         *(snapshot.seq, snapshot.as_of, snapshot.id, snapshot.as_of, snapshot.programme_id),
     )
+    return code
 
 
 async def upsert_cycle(

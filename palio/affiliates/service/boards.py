@@ -1,0 +1,160 @@
+"""Boards of a programme: who wagered how much in a day, week, month, or ever."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from palio import competitions
+from palio.affiliates import rules, sql
+from palio.affiliates.errors import NoSuchPeriod, NoSuchProgramme
+from palio.affiliates.service.naming import names_of, users_of
+from palio.affiliates.service.orders import Order, current_order, past
+from palio.affiliates.types import (
+    BOARD_SOURCE,
+    PERIOD_KINDS,
+    PLACEHOLDER_NAMES,
+    STALE_AFTER_S,
+    BoardPlayer,
+    BoardRow,
+    BoardView,
+    ProgrammeHead,
+    ProgrammeStatus,
+    ProgrammeTotals,
+    Wanted,
+)
+from palio.competitions import RankIndex
+from palio.infra import settings
+from palio.infra.db import Tx
+
+PROGRAMMES_MAX = 1_000
+FOUND_MAX = 20
+LAST_CHARACTER = chr(0x10FFFF)
+
+
+async def programmes(tx: Tx) -> list[ProgrammeStatus]:
+    """Every programme and how far it has been read, the default one first."""
+    heads = await sql.list_heads(tx, PROGRAMMES_MAX)
+    return [await sql.get_status(tx, head.id, settings.value(STALE_AFTER_S)) for head in heads]
+
+
+async def leaderboard(tx: Tx, *, wanted: Wanted, now: datetime, after: int = 0, limit: int = 100) -> BoardView:
+    """At most `limit` rows of a board behind a place. A deployment without a programme has an empty one.
+
+    Refuses with NoSuchProgramme, BadPeriodKey, NoSuchPeriod.
+    """
+    view, index = await _opened(tx, wanted, now)
+    if view.programme is None or index is None:
+        return replace(view, after=after)
+    places = index.page(after, limit)
+    rows = await _rows(tx, view, places)
+    return replace(view, rows=tuple(rows), after=after)
+
+
+async def find_players(tx: Tx, *, wanted: Wanted, text: str, now: datetime) -> BoardView:
+    """Players by name with their places on a board, at most 20; who has wagered nothing there has none.
+
+    A masked name is only found by the whole of it, so that nobody can guess it letter by letter, and a hidden one not
+    at all; a linked player only if the name that he chose fits too. Refuses as `leaderboard`.
+    """
+    view, index = await _opened(tx, wanted, now)
+    key = rules.name_key(text)
+    if view.programme is None or not key:
+        return view
+    named = await sql.list_named(tx, view.programme.id, key, key + LAST_CHARACTER, limit=10 * FOUND_MAX)
+    names, users = await names_of(tx, players=named), await users_of(tx, players=named)
+    found = [player for player in named if _may_find(player, names[player.id], key, is_linked=player.id in users)]
+    places = index.places_many([player.no for player in found]) if index else {}
+    rows = [_row(view, player, places.get(player.no), names[player.id]) for player in found[:FOUND_MAX]]
+    return replace(view, rows=tuple(rows))
+
+
+def _may_find(player: BoardPlayer, shown: str, key: str, *, is_linked: bool) -> bool:
+    if is_linked:
+        return (rules.name_key(shown) or "").startswith(key)
+    kind = rules.shown(settings.value(PLACEHOLDER_NAMES), is_hidden=player.name_hidden)
+    return kind == "full" or (kind == "masked" and rules.name_key(player.name) == key)
+
+
+async def totals(tx: Tx, *, programme: str | None, now: datetime) -> ProgrammeTotals | None:
+    """What a programme adds up to; None before its first snapshot. Refuses with NoSuchProgramme."""
+    head = await _head(tx, programme)
+    sums = await sql.find_last_sums(tx, head.id) if head else None
+    if head is None or sums is None:
+        return None
+    boards = [(await _opened(tx, Wanted(programme, kind), now))[0] for kind in PERIOD_KINDS]
+    players, total_users, reported = sums
+    status = await sql.get_status(tx, head.id, settings.value(STALE_AFTER_S))
+    return ProgrammeTotals(status, players, total_users, reported, tuple(boards))
+
+
+async def _head(tx: Tx, code: str | None) -> ProgrammeHead | None:
+    heads = await sql.list_heads(tx, PROGRAMMES_MAX)
+    found = next((head for head in heads if code in {None, head.code}), None)
+    if found is None and code is not None:
+        raise NoSuchProgramme(programme=code)
+    return found
+
+
+async def _opened(tx: Tx, wanted: Wanted, now: datetime) -> tuple[BoardView, RankIndex | None]:
+    """What is known of a board beside its rows, and its order: None if nobody stands there or it is not known."""
+    period = rules.period_of(wanted.key) if wanted.key else rules.period_at(wanted.kind, now)
+    head = await _head(tx, wanted.programme)
+    status = await sql.get_status(tx, head.id, settings.value(STALE_AFTER_S)) if head else None
+    view = BoardView(status, period, "reported" if period.kind == "ALL" else "computed")
+    if period.starts_at and period.starts_at > now:
+        raise NoSuchPeriod(key=period.key)
+    if status is None or status.as_of is None:
+        return view, None
+    order = await current_order(tx, programme_id=status.id, seq=status.seq)
+    if order is None:
+        return replace(view, as_of=status.as_of, is_stale=status.is_stale(now), is_warming=True), None
+    return await _placed(tx, view, order, now)
+
+
+async def _placed(tx: Tx, view: BoardView, order: Order, now: datetime) -> tuple[BoardView, RankIndex | None]:
+    wagers, period, status = order.wagers, view.period, view.programme
+    assert status  # noqa: S101 - it has an order
+    source = rules.source_of(period, wagers.began_at, settings.value(BOARD_SOURCE))
+    view = replace(
+        view,
+        source=source,
+        as_of=wagers.as_of,
+        is_stale=replace(status, as_of=wagers.as_of).is_stale(now),
+        coverage_from=max(wagers.began_at, period.starts_at or wagers.began_at),
+    )
+    if wagers.periods[period.kind] == period:
+        index = order.indexes[period.kind]
+        return replace(
+            view, source=order.sources[period.kind], of=len(index), total_micro=order.total(period.kind)
+        ), index
+    if period.starts_at and period.starts_at > wagers.fetched_at:
+        return replace(view, coverage_from=period.starts_at), None
+    if period.ends_at and period.ends_at <= wagers.began_at:
+        raise NoSuchPeriod(key=period.key)
+    closed = await past(tx, programme_id=status.id, key=period.key, source=source)
+    if closed is None:
+        return replace(view, is_warming=True), None
+    index = closed.index
+    return replace(view, of=len(index), total_micro=closed.total, is_final=True, is_stale=False), index
+
+
+async def _rows(tx: Tx, view: BoardView, places: Sequence[competitions.Place]) -> list[BoardRow]:
+    assert view.programme  # noqa: S101 - somebody stands there
+    found = await sql.list_board_players(tx, view.programme.id, [place.entrant for place in places], view.period.key)
+    players, names = {player.no: player for player in found}, await names_of(tx, players=found)
+    return [_row(view, players[place.entrant], place, names[players[place.entrant].id]) for place in places]
+
+
+def _row(view: BoardView, player: BoardPlayer, place: competitions.Place | None, name: str) -> BoardRow:
+    score = place.score if place else 0
+    share = player.share_bps if view.is_final else None
+    return BoardRow(
+        place=place.place if place else None,
+        rank=place.rank if place else None,
+        ties=place.ties if place else 1,
+        player_id=player.id,
+        name=name,
+        wagered_micro=score,
+        growth_bps=player.growth_bps,
+        share_bps=rules.share_bps(score, view.total_micro) if share is None else share,
+    )
