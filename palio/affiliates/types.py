@@ -438,6 +438,7 @@ class BoardView:
     is_stale: bool = True
     is_final: bool = False
     is_warming: bool = False
+    has_earlier: bool = False  # whether there are numbers of the period before
 
 
 @dataclass(frozen=True, slots=True)

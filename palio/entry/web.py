@@ -5,6 +5,7 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
 from palio.entry import home, probes
 from palio.entry.wiring import BOARDS, Wiring
@@ -28,6 +29,7 @@ MODULES: tuple[Routes, ...] = (
     home.routes,
     races.routes,
     competitions.routes,
+    affiliates.routes,
     streams.routes,
     documents.routes,
     assets.routes,

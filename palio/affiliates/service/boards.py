@@ -121,6 +121,7 @@ async def _placed(tx: Tx, view: BoardView, order: Order, now: datetime) -> tuple
         as_of=wagers.as_of,
         is_stale=replace(status, as_of=wagers.as_of).is_stale(now),
         coverage_from=max(wagers.began_at, period.starts_at or wagers.began_at),
+        has_earlier=period.starts_at is not None and period.starts_at > wagers.began_at,
     )
     if wagers.periods[period.kind] == period:
         index = order.indexes[period.kind]
