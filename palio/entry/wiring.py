@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import palio
+from palio import affiliates
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
@@ -41,7 +42,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
 )
-BOARDS: tuple[BoardSource[Tx], ...] = ()
+BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     identity_types.USERNAME_MAX,

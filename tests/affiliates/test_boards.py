@@ -11,6 +11,8 @@ from palio.affiliates.service.orders import Orders, current_order
 from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.infra.storage import Storage
+from palio.kernel.ids import new_id
+from palio.kernel.providers import BoardAsk
 from tests.affiliates.conftest import Send
 from tests.conftest import SYSTEM
 from tests.factories.affiliates import QUARTER, T1, T2, Crowd, body, fixture, ingest, row
@@ -307,3 +309,25 @@ async def test_the_totals_of_a_programme(tx: Tx, programme: types.Programme, sen
         ("M:2025-03", found.reported.month),
         ("ALL", found.reported.all_time),
     ]
+
+
+async def test_a_board_is_served_like_those_of_other_modules(tx: Tx, programme: types.Programme, send: Send) -> None:
+    """Acceptance of the seam: top, around and ranks say the same, and what does not exist is None."""
+    source = affiliates.WAGER_BOARDS
+    await send(body(*(row(f"u{n}", n, name=f"player {n}") for n in range(10))))
+    ask = BoardAsk(f"wager:{programme.code}", "all", NOON)
+
+    top = await source.top(tx, ask, 0, 3)
+    assert top
+    third = top.lines[2]
+    around = await source.around(tx, ask, third.entrant, 1)
+    ranks = await source.ranks_many(tx, ask, [third.entrant, str(new_id()), "nobody"])
+
+    assert [(one.place, one.score) for one in top.lines] == [(1, 9 * MICRO), (2, 8 * MICRO), (3, 7 * MICRO)]
+    assert (top.head.code, top.of, top.version, top.period.key) == (ask.code, 9, 1, "ALL")
+    assert around and [one.place for one in around.lines] == [2, 3, 4]
+    assert ranks == {third.entrant: third}
+    for code, period in ((f"wager:{programme.code}", "weekend"), ("wager:nowhere", "all"), (ask.code, "D:2020-01-01")):
+        assert await source.top(tx, BoardAsk(code, period, NOON), 0, 1) is None
+    assert await source.my_rank(tx, ask, new_id()) is None
+    assert await source.around(tx, ask, str(new_id()), 1) is None

@@ -31,9 +31,11 @@ from palio.affiliates.service.reads import (
     snapshot_from,
     snapshots,
 )
+from palio.affiliates.service.sources import WAGER_BOARDS
 from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, release_row
 
 __all__ = [
+    "WAGER_BOARDS",
     "add_feed",
     "anomalies",
     "applied_snapshot",

@@ -17,6 +17,7 @@ from palio.affiliates.types import (
     BoardPlayer,
     BoardRow,
     BoardView,
+    PlayerId,
     ProgrammeHead,
     ProgrammeStatus,
     ProgrammeTotals,
@@ -48,6 +49,35 @@ async def leaderboard(tx: Tx, *, wanted: Wanted, now: datetime, after: int = 0, 
     places = index.page(after, limit)
     rows = await _rows(tx, view, places)
     return replace(view, rows=tuple(rows), after=after)
+
+
+async def around(tx: Tx, *, wanted: Wanted, player_id: PlayerId, radius: int, now: datetime) -> BoardView | None:
+    """The rows around a player; None if he does not stand there. Refuses as `leaderboard`."""
+    view, index = await _opened(tx, wanted, now)
+    (number,) = await _numbers(tx, view, [player_id]) or (None,)
+    if index is None or number is None:
+        return None
+    places = index.around(number, radius)
+    rows = await _rows(tx, view, places)
+    return replace(view, rows=tuple(rows), after=places[0].place - 1) if places else None
+
+
+async def standings_of(tx: Tx, *, wanted: Wanted, player_ids: Sequence[PlayerId], now: datetime) -> BoardView:
+    """The rows of some players, by place; who does not stand there is left out. Refuses as `leaderboard`."""
+    view, index = await _opened(tx, wanted, now)
+    numbers = await _numbers(tx, view, player_ids)
+    if index is None or not numbers:
+        return view
+    places = sorted(index.places_many(numbers).values())
+    return replace(view, rows=tuple(await _rows(tx, view, places)))
+
+
+async def _numbers(tx: Tx, view: BoardView, player_ids: Sequence[PlayerId]) -> list[int]:
+    """The numbers of those who belong to the programme."""
+    if view.programme is None or not player_ids:
+        return []
+    found = await sql.list_players(tx, player_ids)
+    return [player.no for player in found if player.programme_id == view.programme.id]
 
 
 async def find_players(tx: Tx, *, wanted: Wanted, text: str, now: datetime) -> BoardView:
