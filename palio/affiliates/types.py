@@ -344,6 +344,17 @@ class ProgrammeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """Where an archived payload, read anew, says something else than what is stored as of its snapshot."""
+
+    seq: int
+    uid: str | None
+    what: str
+    stored: int | str | None
+    now: int | str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProgrammeHead:
     """A programme in a list of programmes."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.entry.conftest import Command
+from tests.entry.conftest import Command, Done
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 T1, T2 = FIXTURES / "affiliate_snapshot_T1.json", FIXTURES / "affiliate_snapshot_T2.json"
@@ -147,3 +147,66 @@ def test_a_time_to_come_is_pointed_out(command: Command) -> None:
         "This lies ahead of the clock: no capture of before 2126-03-26T21:00:00.000000Z can be applied any more.\n"
     )
     assert "ahead of the clock" not in usual.out
+
+
+def ingested(command: Command, code: str, *captures: tuple[Path, str]) -> list[Done]:
+    """Captures of a programme of its own, which is made first."""
+    command("affiliates", "feed", "add", "https://1.1.1.1/", "--programme", code)
+    return [command("affiliates", "ingest", str(path), "--at", at, "--feed", code, "--json") for path, at in captures]
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Path:
+    """A body with fewer than half of the players."""
+    rows = json.loads(T1.read_text())["data"][:63]
+    path = tmp_path / "half.json"
+    path.write_text(json.dumps({"success": True, "data": rows}))
+    return path
+
+
+def test_archived_captures_are_read_again_without_a_difference_and_without_a_trace(
+    command: Command,
+    rows,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    half: Path,
+) -> None:
+    """Acceptance 28."""
+    ingested(command, "again", (T1, "2025-03-26T08:21:15Z"), (T2, "2025-03-26T20:28:00Z"))
+    before = rows()
+    feed_id = command("affiliates", "feeds", "--json").answer
+    upload = next(one["id"] for one in feed_id if one["programme"] == "again" and one["kind"] == "upload")
+    swapped = tmp_path / "swapped.json"
+    swapped.write_text('{"week": "wagered.this_month", "month": "wagered.this_week"}')
+
+    same = command("affiliates", "replay", upload, "--json")
+    other = command("affiliates", "replay", upload, "--mapping", str(swapped), "--json")
+    none = command("affiliates", "replay", upload, "--from", "2025-03-27T00:00:00Z", "--json")
+
+    assert (same.status, same.answer) == (0, {"payloads": 2, "differences": []})
+    assert other.status == 1 and {one["what"] for one in other.answer["differences"]} == {"week", "month"}
+    assert (none.status, none.answer["payloads"]) == (0, 0)
+    assert rows() == before
+    assert command("affiliates", "replay", "nothing", "--json").answer["code"] == "affiliates.feed_unknown"
+
+
+def test_staff_decide_about_a_suspicious_capture_by_the_command_that_it_names(command: Command, half: Path) -> None:
+    captures = ((T1, "2025-03-26T08:21:15Z"), (half, "2025-03-26T09:00:00Z"), (half, "2025-03-26T10:00:00Z"))
+    _, first, second = ingested(command, "decided", *captures)
+    assert [one.answer["status"] for one in (first, second)] == ["suspicious", "suspicious"]
+    listed = command("affiliates", "snapshots", "--programme", "decided").out
+    assert "palio affiliates apply ID --reason" in listed and first.answer["id"] in listed
+
+    gone = command("affiliates", "discard", first.answer["id"], "--reason", "half of it is missing", "--json")
+    believed = command("affiliates", "apply", second.answer["id"], "--reason", "they were closed", "--json")
+    again = command("affiliates", "apply", first.answer["id"], "--reason", "second thoughts", "--json")
+
+    assert (gone.status, gone.answer["status"]) == (0, "discarded")
+    assert (believed.status, believed.answer["status"], believed.answer["seq"], believed.answer["vanished"]) == (
+        0,
+        "applied",
+        2,
+        64,
+    )
+    assert (again.status, again.answer["code"]) == (1, "affiliates.already_decided")
+    programme = next(one for one in command("affiliates", "programmes", "--json").answer if one["code"] == "decided")
+    assert programme["seq"] == 2

@@ -20,6 +20,7 @@ from palio.affiliates.service.reads import (
     applied_snapshot,
     changes_since,
     doubted_in,
+    fetched_at,
     held_rows,
     links_many,
     listed_in,
@@ -31,6 +32,7 @@ from palio.affiliates.service.reads import (
     snapshot_from,
     snapshots,
 )
+from palio.affiliates.service.replay import feed_named, replay, replayable
 from palio.affiliates.service.sources import WAGER_BOARDS
 from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, release_row
 
@@ -51,7 +53,9 @@ __all__ = [
     "ensure_feed",
     "ensure_programme",
     "fail_cycle",
+    "feed_named",
     "feeds",
+    "fetched_at",
     "find_players",
     "held_rows",
     "ingest",
@@ -74,6 +78,8 @@ __all__ = [
     "queue_due",
     "readings_at",
     "release_row",
+    "replay",
+    "replayable",
     "restore",
     "snapshot_before",
     "snapshot_from",

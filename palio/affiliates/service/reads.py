@@ -50,6 +50,11 @@ async def applied_snapshot(tx: Tx, *, snapshot_id: SnapshotId) -> SnapshotView:
     return await sql.get_applied(tx, snapshot_id)
 
 
+async def fetched_at(tx: Tx, *, snapshot_id: SnapshotId) -> datetime:
+    """When a snapshot was fetched, whatever became of it. Refuses with NoSuchSnapshot."""
+    return (await sql.get_snapshot(tx, snapshot_id)).fetched_at
+
+
 async def changes_since(
     tx: Tx, *, programme_id: ProgrammeId, seq: int, through_seq: int, limit: int
 ) -> list[WagerChange]:

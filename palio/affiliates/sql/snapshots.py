@@ -129,6 +129,22 @@ async def get_applied(tx: Tx, snapshot_id: SnapshotId) -> SnapshotView:
     return found
 
 
+async def list_applied_ids(
+    tx: Tx, feed_id: FeedId, begin: datetime | None, end: datetime | None, limit: int
+) -> list[SnapshotId]:
+    """The applied snapshots of a feed in a span, in order."""
+    return await db.column(
+        tx,
+        """
+        select s.id from affiliates.feeds f join affiliates.snapshots s on s.programme_id = f.programme_id
+        where f.id = %s and s.feed_id = f.id and s.status = 'applied'
+          and (%s::timestamptz is null or s.fetched_at >= %s::timestamptz)
+          and (%s::timestamptz is null or s.fetched_at < %s::timestamptz)
+        order by s.fetched_at limit %s""",
+        *(feed_id, begin, begin, end, end, limit),
+    )
+
+
 async def find_before(tx: Tx, programme_id: ProgrammeId, at: datetime) -> SnapshotView | None:
     """The newest applied snapshot fetched at or before an instant."""
     return await db.find(

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from palio.entry.commands import feeds
-from palio.entry.options import AsJson, DryRun, Limit, Since, content, instant
+from palio.entry.options import AsJson, DryRun, Limit, Misuse, Reason, Since, content, instant
 from palio.entry.printing import columns, decimal, moment, plain, tell
 
 if TYPE_CHECKING:
-    from palio.affiliates.types import Anomaly, Player, Programme, Snapshot
+    from palio.affiliates.types import Anomaly, Discrepancy, Player, Programme, ProgrammeStatus, Snapshot
     from palio.entry.terminal import Place
     from palio.infra.db import Tx
 
@@ -25,6 +26,12 @@ feeds.register(app)
 MICRO_PLACES = 6
 AHEAD_MAX = timedelta(minutes=5)  # clocks differ
 DEFAULT = "default"
+
+SnapshotArgument = Annotated[UUID, typer.Argument(metavar="ID", help="As palio affiliates snapshots lists it.")]
+Begin = Annotated[
+    datetime | None, typer.Option("--from", parser=instant, metavar="TIME", help="Fetched at this instant or later.")
+]
+End = Annotated[datetime | None, typer.Option("--to", parser=instant, metavar="TIME", help="Fetched before this one.")]
 
 Code = Annotated[str, typer.Option("--programme", metavar="CODE", help="The code of the programme.")]
 Capture = Annotated[
@@ -136,11 +143,15 @@ def _verdict(snapshot: "Snapshot") -> list[str]:
         f"{snapshot.corrections} corrected"
     )
     total, more = decimal(snapshot.sum_all_time_micro, MICRO_PLACES), decimal(snapshot.delta_micro, MICRO_PLACES)
+    decide = [
+        f"Look at it, then: palio affiliates apply {snapshot.id} --reason … (believe it), or discard (put it aside)."
+    ]
     return [
         f"{became}, as of {moment(snapshot.as_of)}.",
         f"{rows}.",
         f"All-time wagers: {total}, {more} more than before.",
         *(f"{code}: {count}" for code, count in sorted(snapshot.anomaly_counts.items())),
+        *(decide if snapshot.status == "suspicious" else []),
     ]
 
 
@@ -157,12 +168,152 @@ def snapshots(*, programme: Code = DEFAULT, limit: Limit = 20, as_json: AsJson =
 
     found = terminal.run(work, json=as_json)
     rows = [
-        [one.seq, one.fetched_at, one.status, one.reason, one.accepted, one.quarantined, one.changed, one.sha256.hex()]
+        [
+            *(one.seq, one.fetched_at, one.status, one.reason, one.accepted, one.quarantined, one.changed),
+            *(str(one.id), one.sha256.hex()),
+        ]
         for one in found
     ]
-    head = ["seq", "fetched at", "status", "reason", "rows", "held back", "changed", "sha256 of the payload"]
+    head = ["seq", "fetched at", "status", "reason", "rows", "held back", "changed", "id", "sha256 of the payload"]
     lines = columns(head, rows, to_right=(0, 4, 5, 6)) if rows else ["Nothing has come in."]
+    if any(one.status == "suspicious" for one in found):
+        lines.append("Decide what is suspicious: palio affiliates apply ID --reason …, or discard ID --reason …")
     tell(found, as_json=as_json, lines=lines)
+
+
+@app.command()
+def programmes(*, as_json: AsJson = False) -> None:
+    """List the programmes and how far each has been read, the default one first."""
+    from palio import affiliates
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "list[ProgrammeStatus]":
+        async with operators.acting(place.database) as tx:
+            return await affiliates.programmes(tx)
+
+    found, now = terminal.run(work, json=as_json), clock.now()
+    rows = [
+        [one.code, one.name, one.currency, one.status, one.seq, one.as_of, "stale" if one.is_stale(now) else "fresh"]
+        for one in found
+    ]
+    head = ["code", "name", "currency", "status", "snapshots", "as of", "numbers"]
+    tell(found, as_json=as_json, lines=columns(head, rows, to_right=(4,)) if rows else ["There is none yet."])
+
+
+@app.command()
+def apply(snapshot: SnapshotArgument, *, reason: Reason, as_json: AsJson = False) -> None:
+    """Apply a suspicious snapshot as it is. Exit status 1: it is decided, or a newer one is applied."""
+    from palio import affiliates
+    from palio.affiliates.types import SnapshotId
+    from palio.entry import operators, terminal
+    from palio.infra import partitions
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "Snapshot":
+        snapshot_id = SnapshotId(snapshot)
+        async with operators.acting(place.database) as tx:
+            stored = await affiliates.stored_payload(tx, snapshot_id=snapshot_id)
+            fetched_at = await affiliates.fetched_at(tx, snapshot_id=snapshot_id)
+            await partitions.ensure(tx, "affiliates.stats", fetched_at)
+        body = await affiliates.restore(place.storage, payload=stored)
+        async with place.database.begin(actor := operators.actor(), seconds_max=60, generic_plans=True) as tx:
+            return await affiliates.apply_anyway(
+                tx,
+                actor=actor,
+                snapshot_id=snapshot_id,
+                body=body,
+                reason=operators.reason(reason),
+                now=clock.now(),
+            )
+
+    found = terminal.run(work, json=as_json)
+    tell(found, as_json=as_json, lines=_verdict(found))
+
+
+@app.command()
+def discard(snapshot: SnapshotArgument, *, reason: Reason, as_json: AsJson = False) -> None:
+    """Put a suspicious snapshot aside for good. Exit status 1: it is decided."""
+    from palio import affiliates
+    from palio.affiliates.types import SnapshotId
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "Snapshot":
+        async with operators.acting(place.database) as tx:
+            return await affiliates.discard(
+                tx,
+                actor=operators.actor(),
+                snapshot_id=SnapshotId(snapshot),
+                reason=operators.reason(reason),
+                now=clock.now(),
+            )
+
+    found = terminal.run(work, json=as_json)
+    tell(found, as_json=as_json, lines=[f"Put aside: the snapshot of {moment(found.fetched_at)} ({found.reason})."])
+
+
+@app.command()
+def replay(
+    feed: Annotated[str, typer.Argument(metavar="FEED", help="The id of a feed, or the code of its programme.")],
+    *,
+    begin: Begin = None,
+    end: End = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="JSON of another mapping, to see what it does."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read archived payloads anew and list how that differs from what is stored. Nothing is written.
+
+    Exit status 1: something differs.
+    """
+    from palio.entry import terminal
+
+    given = None if mapping is None else _document(content(mapping))
+
+    async def work(place: "Place") -> "tuple[int, list[Discrepancy]]":
+        return await _replay(place, feed, begin, end, given)
+
+    payloads, found = terminal.run(work, json=as_json)
+    rows = [[one.seq, one.uid, one.what, _shown(one.stored), _shown(one.now)] for one in found]
+    lines = columns(["seq", "uid", "what", "stored", "read now"], rows, to_right=(0, 3, 4)) if rows else []
+    lines.append(f"{payloads} payloads read, {len(found)} differences.")
+    tell({"payloads": payloads, "differences": found}, as_json=as_json, lines=lines)
+    raise typer.Exit(1 if found else 0)
+
+
+def _document(text: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Misuse("malformed_json", "the mapping is an object of JSON")
+    return found
+
+
+def _shown(value: "int | str | None") -> str | None:
+    return decimal(value, MICRO_PLACES) if isinstance(value, int) else value
+
+
+async def _replay(
+    place: "Place", feed: str, begin: datetime | None, end: datetime | None, mapping: dict[str, object] | None
+) -> "tuple[int, list[Discrepancy]]":
+    from palio import affiliates
+    from palio.entry import operators
+
+    async with operators.acting(place.database, dry_run=True) as tx:
+        feed_id = await affiliates.feed_named(tx, text=feed)
+        snapshot_ids = await affiliates.replayable(tx, feed_id=feed_id, begin=begin, end=end)
+    found: list[Discrepancy] = []
+    for snapshot_id in snapshot_ids:
+        async with operators.acting(place.database, dry_run=True) as tx:
+            stored = await affiliates.stored_payload(tx, snapshot_id=snapshot_id)
+            body = await affiliates.restore(place.storage, payload=stored)
+            found += await affiliates.replay(tx, snapshot_id=snapshot_id, body=body, mapping=mapping)
+    return len(snapshot_ids), found
 
 
 @app.command()
