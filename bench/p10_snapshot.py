@@ -1,4 +1,4 @@
-"""P10: one snapshot of an affiliate feed archived, compared and stored, when one player in twenty has wagered."""
+"""P10: one affiliate snapshot archived, compared, stored and ranked, when one player in twenty has wagered."""
 
 import gc
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from bench.report import Findings, Ratio, growth_line, number
 from bench.rounds import Arm, Plan, Work, interleave
 from palio import affiliates
 from palio.affiliates import jobs
-from palio.affiliates.types import Programme, Snapshot
+from palio.affiliates.types import BoardView, Programme, Snapshot, Wanted
 
 CHANGED = Goal("P10", "s CPU", target=0.2, floor=0.5, less_is_better=True)
 UNCHANGED = Goal("P10", "ms CPU for an unchanged body", target=20, floor=50, less_is_better=True)
@@ -62,6 +62,12 @@ class Feed:
             now=self._fetched_at,
         )
 
+    async def leader(self) -> BoardView:
+        """The first place of all time, and what everybody wagered; a board that was read stays in order."""
+        wanted = Wanted(self.programme.code)
+        async with self._ground.database.begin(SYSTEM) as tx:
+            return await affiliates.leaderboard(tx, wanted=wanted, now=self._fetched_at, limit=1)
+
     async def stored(self, snapshot: Snapshot | None) -> Stored:
         """What the tables say, of this snapshot where it matters."""
         snapshot_id, programme_id = snapshot.id if snapshot else None, self.programme.id
@@ -97,14 +103,19 @@ class Ingest(Arm):
         return Work(2 * self._moved)  # for each a player and a reading
 
     async def check(self) -> list[str]:
-        """Readings and players gain exactly the changed rows, and nobody's wager is lost."""
+        """Readings and players gain exactly the changed rows, nobody's wager is lost, and the board says the same."""
         now, total = await self._feed.stored(self._snapshot), sum(self._feed.network.all_time_micro)
+        board = await self._feed.leader()
         pairs = {
             "snapshot": (self._snapshot and (self._snapshot.status, self._snapshot.changed), ("applied", self._moved)),
             "readings": (now.readings - self._before.readings, self._moved),
             "players": (now.moved, self._moved),
             "wagered": (now.wagered, total - self._before.total),
             "total": (now.total, total),
+            "ranked": (
+                (board.total_micro, board.rows[0].wagered_micro, board.as_of),
+                (total, max(self._feed.network.all_time_micro), self._snapshot and self._snapshot.as_of),
+            ),
         }
         return [
             f"{self.name}: {what}: {found}, not {right}" for what, (found, right) in pairs.items() if found != right
@@ -128,7 +139,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     costs = [(arm.players, median(found[arm.name].cpu_seconds)) for arm in changed]
     return Findings(
         "P10",
-        f"affiliate snapshot of {players:,} players, {SHARE_CHANGED:.0%} changed: archive, compare, store",
+        f"affiliate snapshot of {players:,} players, {SHARE_CHANGED:.0%} changed: archive, compare, store, rank",
         list(found.values()),
         [
             Figure(CHANGED, tuple(largest.cpu_seconds), correct=not largest.faults),
@@ -146,4 +157,5 @@ async def begun(ground: Ground, players: int) -> tuple[Feed, float]:
     feed = Feed(ground, programme, Network(players))
     begin = perf_counter()
     await feed.ingest(feed.network.body())
+    await feed.leader()
     return feed, perf_counter() - begin

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from palio import affiliates
 from palio.affiliates import rules
 from palio.affiliates.rules import CANONICAL, FeedMapping, Parsed
-from palio.affiliates.types import MICRO_MAX, Reading
+from palio.affiliates.types import MICRO_MAX, Flag, HeldRow, Reading
 from palio.kernel.errors import Refusal
 from tests.factories.affiliates import body, fixture, row
 
@@ -405,3 +405,30 @@ def test_a_capture_with_a_few_bytes_changed_is_read_or_refused(data: st.DataObje
         parse(bytes(content).replace(b'"entries"', b'"data"'))
     except Refusal:
         return
+
+
+NUMBERS = st.one_of(
+    st.integers(-10, 10**12).map(str),
+    st.decimals(min_value=0, max_value=10**10, places=9, allow_nan=False).map(lambda number: format(number, "f")),
+    st.floats(0, 10**11, allow_nan=False).map(repr),
+    st.sampled_from(
+        ["null", "true", '"5.5"', "0.0000005", "0.0000015", "2.5000005000", "1E3", "-0.0", "0.00000050001"]
+    ),
+)
+
+
+@given(st.lists(NUMBERS, min_size=4, max_size=4), st.sampled_from(["a", "unknown", "a b", "ü", "\u200bx"]))
+def test_a_row_in_the_normal_form_reads_as_any_other(numbers: list[str], text: str) -> None:
+    """A key that nobody reads sends the same row the long way."""
+    wagered = ", ".join(f'"{name}": {number}' for name, number in zip(COLUMN_NAMES, numbers, strict=True))
+    usual = f'{{"uid": {json.dumps(text)}, "name": {json.dumps(text)}, "wagered": {{{wagered}}}}}'
+    longer = usual[:-1] + ', "more": 1}'
+    one, other = (rules.read_row(1, row.encode(), CANONICAL) for row in (usual, longer))
+    if isinstance(one, Reading):
+        assert isinstance(other, Reading) and one == other._replace(flags=one.flags, strange_keys=())
+        assert other.flags == one.flags | Flag.STRANGE_KEYS
+    else:
+        assert isinstance(other, HeldRow) and (one.uid, one.reason) == (other.uid, other.reason)
+
+
+COLUMN_NAMES = ("today", "this_week", "this_month", "all_time")

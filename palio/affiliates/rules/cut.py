@@ -36,11 +36,29 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
     this_week: msgspec.Raw = ABSENT
 
 
+class UsualNumbers(msgspec.Struct, forbid_unknown_fields=True):
+    """The four numbers of a row in the normal form, as they are written."""
+
+    today: msgspec.Raw
+    this_week: msgspec.Raw
+    this_month: msgspec.Raw
+    all_time: msgspec.Raw
+
+
+class UsualRow(msgspec.Struct, forbid_unknown_fields=True):
+    """A row in the normal form."""
+
+    uid: str
+    wagered: UsualNumbers
+    name: str = ""
+
+
 _value = msgspec.json.Decoder(float_hook=exact)
 _raw = msgspec.json.Decoder(msgspec.Raw)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _usual = msgspec.json.Decoder(_Usual)
+_usual_row = msgspec.json.Decoder(UsualRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,14 @@ def value_of(text: bytes) -> object:
         return _value.decode(text)
     except msgspec.ValidationError:
         raise NotBelievedError("bad_number") from None
+
+
+def usual_row(text: bytes) -> UsualRow | None:
+    """A row if it has the normal form, in a third of the time; None for any other, which goes key by key."""
+    try:
+        return _usual_row.decode(text)
+    except msgspec.ValidationError:
+        return None
 
 
 def opened(text: bytes) -> Opened:

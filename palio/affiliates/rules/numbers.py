@@ -8,6 +8,7 @@ from typing import Final
 
 from palio.affiliates.types import MICRO_MAX, HeldReason, Micro
 
+PLAIN_NUMBER: Final = re.compile(rb"(\d{1,9})(?:\.(\d{1,6})(\d*))?")  # of so few digits that it is never too large
 PLAIN_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.\d{1,30})?", re.ASCII)
 EXACT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # moves a point, never rounds
 UNITS_MAX: Final = Decimal(MICRO_MAX).scaleb(-6)
@@ -44,6 +45,19 @@ def micro_of(value: object, units: int = 0) -> Micro | None:
     if number > UNITS_MAX:
         raise NotBelievedError("too_large")
     return round(number.scaleb(6, EXACT))
+
+
+def plain_micro(literal: bytes) -> Micro | None:
+    """A JSON number without sign and exponent as `micro_of` reads it; None for anything else."""
+    found = PLAIN_NUMBER.fullmatch(literal)
+    if found is None:
+        return None
+    whole, micros, rest = found.groups(b"")
+    micro = int(whole + micros.ljust(6, b"0"))
+    if rest < b"5":
+        return micro
+    is_tie = not rest[1:].strip(b"0") and rest.startswith(b"5")
+    return micro + micro % 2 if is_tie else micro + 1
 
 
 def _decimal_of(value: object) -> Decimal:

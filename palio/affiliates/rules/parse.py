@@ -87,6 +87,8 @@ def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, know
 
 
 def _require_utf8(body: bytes) -> None:
+    if body.isascii():  # the usual case, for a third of the price
+        return
     try:
         body.decode()
     except UnicodeDecodeError as problem:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from palio.affiliates.rules.cut import UIDS, value_of
-from palio.affiliates.rules.mapping import FeedMapping, Field, values_at
-from palio.affiliates.rules.numbers import NotBelievedError, first_of, micro_of, name_of, uid_of
+from palio.affiliates.rules.cut import UIDS, usual_row, value_of
+from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, Field, values_at
+from palio.affiliates.rules.numbers import NotBelievedError, first_of, micro_of, name_of, plain_micro, uid_of
 from palio.affiliates.types import MICRO_PER_UNIT, Flag, HeldRow, Micro, Reading
 
 NAMES: Final = ("name", "username", "display_name")
@@ -25,6 +25,8 @@ NAME_CLEANED, STRANGE_KEYS = int(Flag.NAME_CLEANED), int(Flag.STRANGE_KEYS)
 
 def read_row(number: int, text: bytes, mapping: FeedMapping) -> Reading | HeldRow:
     """The reading in a row, or the row as it is held."""
+    if mapping is CANONICAL and (reading := _usual_reading(text)):
+        return reading
     uid = None
     try:
         row = _object_of(text)
@@ -32,6 +34,24 @@ def read_row(number: int, text: bytes, mapping: FeedMapping) -> Reading | HeldRo
         return _reading(uid, row, mapping)
     except NotBelievedError as problem:
         return HeldRow(number, uid, problem.reason, text[:ROW_BYTES_MAX].decode(errors="ignore"))
+
+
+def _usual_reading(text: bytes) -> Reading | None:
+    """The reading of a row in the normal form in which nothing is odd; None leaves it to those who look closer."""
+    row = usual_row(text)
+    if row is None:
+        return None
+    wagered = row.wagered
+    today, week = plain_micro(bytes(wagered.today)), plain_micro(bytes(wagered.this_week))
+    month, all_time = plain_micro(bytes(wagered.this_month)), plain_micro(bytes(wagered.all_time))
+    if today is None or week is None or month is None or all_time is None:
+        return None
+    try:
+        uid, (name, was_cleaned) = uid_of(row.uid), name_of(row.name)
+    except NotBelievedError:
+        return None
+    flags = COLUMN_LAG if today > week or week > month or month > all_time else 0
+    return Reading(uid, name, today, week, month, all_time, flags | NAME_CLEANED if was_cleaned else flags)
 
 
 def _object_of(text: bytes) -> Mapping[str, object]:
