@@ -42,7 +42,7 @@ def make(wiring: Wiring) -> ASGIApp:
     state = {
         "database": wiring.database,
         "streams": Streams(wiring.hub, origin),
-        "pages": Pages(Languages()),
+        "pages": Pages(Languages(), origin=origin),
         "files": Files(DIST.parent),
         "cursors": Cursors(cursor_key(wiring)),
         "boards": BOARDS,

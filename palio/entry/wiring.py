@@ -32,6 +32,7 @@ from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import types as ledger_types
 from palio.races import jobs as race_jobs
 from palio.races import types as races_types
+from palio.ui import types as ui_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
@@ -54,6 +55,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
     *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
+    ui_types.EMBED_ORIGINS,
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it

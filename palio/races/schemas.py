@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
+from typing import Annotated
 from uuid import UUID
+
+from fastapi import Path, Query
 
 from palio.races.types import MICRO_PER_UNIT, BoardRow, Change, Outcome, Part, Picture, RaceLine, RaceLines, RaceView
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
-from palio.ui.values import Asset, Instant, Money
+from palio.ui.values import Asset, Instant, Money, Whole
 
 PODIUM_PLACES = 3
+
+Number = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[38])]
+EntrantNumber = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[112])]
+Year = Annotated[Whole | None, Query(ge=2000, le=2100)]
+Month = Annotated[Whole | None, Query(ge=1, le=12)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,10 @@ class RaceAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StandingAnswer:
-    """One line. `total_micro` is never shown below 0; `gap_micro` more would draw level with the line above."""
+    """One line. `total_micro` is never shown below 0; `gap_micro` more would draw level with the line above.
+
+    `trend` is how many ranks the line has risen within the last hour, null when it was not there.
+    """
 
     rank: int | None
     place: int
@@ -126,6 +137,7 @@ class StandingAnswer:
     total_micro: int
     gap_micro: int | None
     prize_now: Money
+    trend: int | None
     flags: tuple[str, ...]
     reward_status: str | None
 
@@ -172,6 +184,7 @@ def _standing(row: BoardRow, gap: int | None, asset: Asset) -> StandingAnswer:
         total_micro=max(0, row.total_micro),
         gap_micro=gap,
         prize_now=Money.of(row.prize, asset),
+        trend=row.trend,
         flags=row.flags,
         reward_status=row.reward_status,
     )
@@ -376,6 +389,7 @@ class Board:
     paid_places: int
     missing_micro: int | None
     has_ties: bool
+    has_trends: bool
     flags: frozenset[str]
 
     @classmethod
@@ -395,6 +409,7 @@ class Board:
             paid_places=paid_places,
             missing_micro=last_paid.total_micro - unpaid[0].total_micro if last_paid and unpaid else None,
             has_ties=any(a.rank == b.rank and b.prize for a, b in pairwise(ranked)),
+            has_trends=any(row.trend is not None for row in race.rows),
             flags=frozenset(flag for row in race.rows for flag in row.flags),
         )
 
@@ -455,7 +470,7 @@ RACE_EXAMPLE = RaceAnswer(
     updated_at=_AT,
 )
 STANDINGS_EXAMPLE = StandingsAnswer(
-    items=(StandingAnswer(1, 1, 112, "pla***", 155_530_000, None, Money("USD", 25_000, "250.00"), (), None),),
+    items=(StandingAnswer(1, 1, 112, "pla***", 155_530_000, None, Money("USD", 25_000, "250.00"), 2, (), None),),
     next=None,
     prev=None,
     as_of=_AT,

@@ -274,7 +274,10 @@ class PrizePlaces:
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """One line of the standings as everybody sees it; `prize` is what it would pay now, or pays when frozen."""
+    """One line of the standings as everybody sees it; `prize` is what it would pay now, or pays when frozen.
+
+    `trend` is how many ranks it has risen within the last hour, negative when it fell, None when it was not there.
+    """
 
     place: int
     rank: int
@@ -286,6 +289,7 @@ class BoardRow:
     flags: tuple[Flag, ...] = ()
     reward_status: str | None = None
     claim_by: datetime | None = None
+    trend: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

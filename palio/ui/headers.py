@@ -2,12 +2,16 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from palio.infra import settings
+from palio.ui.types import EMBED_ORIGINS
+
 POLICY = (
     b"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    b" object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    b" object-src 'none'; base-uri 'none'"
 )
+PAGES = (b"content-security-policy", POLICY + b"; form-action 'self'; frame-ancestors 'none'")
+EMBEDS = "/embed/"  # what lies below may stand in frames of others: it has no cookie and no form
 HEADERS = [
-    (b"content-security-policy", POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -26,7 +30,8 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        extra = [*HEADERS, OVER_TLS] if scope["scheme"] == "https" else HEADERS
+        policy = _embed_policy() if scope["path"].startswith(EMBEDS) else PAGES
+        extra = [policy, *HEADERS, OVER_TLS] if scope["scheme"] == "https" else [policy, *HEADERS]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -34,3 +39,9 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _embed_policy() -> tuple[bytes, bytes]:
+    """Our own pages show embeds, and the operator's list of sites."""
+    origins = " ".join(("'self'", *settings.value(EMBED_ORIGINS)))
+    return b"content-security-policy", POLICY + b"; form-action 'none'; frame-ancestors " + origins.encode()

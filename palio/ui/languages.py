@@ -34,6 +34,15 @@ class Languages:
         found = negotiate_locale(_by_weight(accepted), list(self._all), sep="-")
         return self._all[found or SOURCE]
 
+    def named(self, tag: str) -> Language | None:
+        """The language of a tag, if there are words in it."""
+        return self._all.get(tag)
+
+    @property
+    def tags(self) -> list[str]:
+        """All of them, English first."""
+        return list(self._all)
+
 
 def _catalogue(path: Path) -> NullTranslations:
     with path.open("rb") as file:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
+from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
 from markupsafe import Markup
@@ -21,12 +23,23 @@ THEMES = {"day", "night"}
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>')
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an embed looks: what is not chosen follows the system, and the header `Accept-Language`."""
+
+    theme: str | None = None
+    accent: str | None = None
+    lang: str | None = None
+    is_overlay: bool = False
+
+
 class Pages:
     """Everything that pages are made of; one for an application, hung on its state."""
 
-    def __init__(self, languages: Languages, *, name: str = "Palio") -> None:
+    def __init__(self, languages: Languages, *, name: str = "Palio", origin: str | None = None) -> None:
         self.languages = languages
-        self._name = name
+        self.name = name
+        self.origin = origin  # how the world reaches us; None: as whoever asks does
         self._environments: dict[str, Environment] = {}  # one for each language that has been asked for
 
     def environment(self, language: Language) -> Environment:
@@ -65,7 +78,7 @@ class Pages:
             "icon": lambda name: ICON.format(sprite, name),
             "format": formats,
             "instant": instant,
-            "site": {"name": self._name},
+            "site": {"name": self.name},
         }
         for kit in (ROOT / "ui/templates/kit").glob("*.html"):  # a block drawn alone knows no imports of its page
             module = environment.get_template(f"kit/{kit.name}").module
@@ -83,15 +96,51 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """The page, or its block alone when htmx asks for it."""
-    pages: Pages = request.app.state.pages
-    language = pages.languages.choose(request.headers.get("accept-language", ""))
-    template = pages.environment(language).get_template(name)
+    language = language_of(request)
     theme = request.cookies.get("theme")
-    here = f"{request.url.path}?{request.url.query}".rstrip("?")  # where a block of the page is had again
-    context = {**values, "here": here, "theme": theme if theme in THEMES else None, "language": language}
-    if block and "HX-Request" in request.headers:
-        html = "".join(template.blocks[block](template.new_context(context)))
-    else:
-        html = template.render(context)
+    html = _html(request, name, {**values, "theme": theme if theme in THEMES else None}, block, language)
     vary = {"Vary": "HX-Request, Accept-Language, Cookie", "Content-Language": language.tag}
     return HTMLResponse(html, status, {**vary, **(headers or {})})
+
+
+def render_embed(
+    request: Request, name: str, values: Mapping[str, object], *, look: Look, block: str | None = None
+) -> HTMLResponse:
+    """What stands in a page of somebody else: the address alone says how it looks, cookies are not read."""
+    language = language_of(request, look.lang)
+    html = _html(request, name, {**values, "look": look}, block, language)
+    return HTMLResponse(html, headers={"Vary": "HX-Request, Accept-Language", "Content-Language": language.tag})
+
+
+def language_of(request: Request, tag: str | None = None) -> Language:
+    """The language of the parameter `lang`, refused if there are no words in it; else the one preferred."""
+    languages: Languages = request.app.state.pages.languages
+    if tag is None:
+        return languages.choose(request.headers.get("accept-language", ""))
+    language = languages.named(tag)
+    if language is None:
+        words = f"There are no words in it: choose one of {', '.join(languages.tags)}."
+        raise RequestValidationError([{"loc": ("query", "lang"), "type": "language_unknown", "msg": words}])
+    return language
+
+
+def languages_of(request: Request) -> list[str]:
+    """The tags of the languages there are."""
+    languages: Languages = request.app.state.pages.languages
+    return languages.tags
+
+
+def absolute(request: Request, path: str) -> str:
+    """An address of ours in full, for whoever reads it elsewhere."""
+    pages: Pages = request.app.state.pages
+    return (pages.origin or str(request.base_url)).rstrip("/") + path
+
+
+def _html(request: Request, name: str, values: Mapping[str, object], block: str | None, language: Language) -> str:
+    pages: Pages = request.app.state.pages
+    template = pages.environment(language).get_template(name)
+    here = f"{request.url.path}?{request.url.query}".rstrip("?")  # where a block of the page is had again
+    context = {**values, "here": here, "language": language, "absolute": partial(absolute, request)}
+    if block and "HX-Request" in request.headers:
+        return "".join(template.blocks[block](template.new_context(context)))
+    return template.render(context)

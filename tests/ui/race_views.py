@@ -34,7 +34,8 @@ def row(place: int, total: int, **changes: object) -> BoardRow:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-ROWS = tuple(row(place, total) for place, total in enumerate(TOTALS, 1))
+TRENDS = (0, 2, -1, -1, None, 1, -3, *[0] * 6)
+ROWS = tuple(row(n, total, trend=trend) for n, (total, trend) in enumerate(zip(TOTALS, TRENDS, strict=True), 1))
 LIVE = RaceView(
     competition_id=UUID("01981f2c-7d1e-7a33-9c52-6f0a3b1d8e44"),
     number=38,

@@ -1,0 +1,9 @@
+"""How races are met: pages, calls, and what stands in pages of others."""
+
+from palio.races.web.calls import routes as calls
+from palio.races.web.embeds import routes as embeds
+from palio.races.web.pages import routes as pages
+from palio.ui.routes import Routes
+
+routes = Routes("races")
+routes.all = [*pages.all, *calls.all, *embeds.all]

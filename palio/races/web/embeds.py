@@ -1,0 +1,95 @@
+"""What shows a race elsewhere: frames, overlays for streaming software, the picture of a link, and how to get them."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse
+
+from palio.infra.db import Database, Tx
+from palio.races import service
+from palio.races.schemas import Board, Number, asset_of
+from palio.races.web.sharing import card_of, frame_of
+from palio.ui import cards, pages
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.pages import Look
+from palio.ui.routes import Routes
+from palio.ui.values import Blank, Whole
+
+ROWS_DEFAULT, ROWS_OF_OVERLAY, ROWS_MAX = 10, 5, 50
+CARD_ROWS = 3
+routes = Routes("races")
+
+Theme = Literal["day", "night"]
+Accent = Literal["azure", "red", "green", "plum", "brown", "sable"]
+Rows = Annotated[Whole, Query(ge=1, le=ROWS_MAX)]
+Lang = Annotated[str, Query(max_length=20)]
+
+
+class Options(BaseModel):
+    """What the address of an embed may say; anything else is refused, so that no misspelt word is ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+    theme: Theme | None = None
+    accent: Accent | None = None
+    rows: Rows | None = None
+    lang: Lang | None = None
+    overlay: Literal["0", "1"] = "0"
+
+    def look(self) -> Look:
+        """How it looks."""
+        return Look(self.theme, self.accent, self.lang, self.overlay == "1")
+
+
+Chosen = Annotated[Options, Query()]
+
+
+@routes.page("/embed/races/{number:int}", access="public")
+async def embed_board(request: Request, number: Number, ask: Ask, tx: InTx, options: Chosen) -> HTMLResponse:
+    """The head of the board, in a frame or over a picture."""
+    rows = options.rows or (ROWS_OF_OVERLAY if options.overlay == "1" else ROWS_DEFAULT)
+    return await _embed(request, tx, ask, number, options.look(), rows=rows)
+
+
+@routes.page("/embed/races/{number:int}/countdown", access="public")
+async def embed_countdown(request: Request, number: Number, ask: Ask, tx: InTx, options: Chosen) -> HTMLResponse:
+    """The clock of the race alone."""
+    return await _embed(request, tx, ask, number, options.look(), rows=0)
+
+
+async def _embed(request: Request, tx: Tx, ask: Asking, number: int, look: Look, *, rows: int) -> HTMLResponse:
+    race = await service.view(tx, number=number, now=ask.now, rows_max=max(rows, 1))
+    values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": ask.now, "only_clock": not rows}
+    return pages.render_embed(request, "races/embed.html", values, look=look, block="embed")
+
+
+@routes.page("/embed/races/{number:int}/card.png", access="public")
+async def draw_card(request: Request, number: Number, ask: Ask) -> Response:
+    """The picture that goes with a link to the race."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:  # given back before anything is drawn
+        race = await service.view(tx, number=number, now=ask.now, rows_max=CARD_ROWS)
+    card = card_of(race, pages.language_of(request))
+    return await run_in_threadpool(cards.respond, request, card)
+
+
+@routes.page("/races/{number:int}/share", access="public")
+async def share_page(
+    request: Request,
+    number: Number,
+    ask: Ask,
+    tx: InTx,
+    theme: Annotated[Theme | None, Blank] = None,
+    accent: Annotated[Accent | None, Blank] = None,
+    rows: Annotated[Rows | None, Blank] = None,
+    lang: Annotated[Lang | None, Blank] = None,
+) -> HTMLResponse:
+    """The link, the embed code and what they look like."""
+    race = await service.view(tx, number=number, now=ask.now, rows_max=1)
+    chosen = {"theme": theme, "accent": accent, "rows": rows, "lang": lang}
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    frame = frame_of(race, pages.absolute(request, ""), query=query, rows=rows or ROWS_DEFAULT)
+    tags = pages.languages_of(request)
+    return pages.render(request, "races/share.html", {"race": race, "chosen": chosen, "frame": frame, "tags": tags})
