@@ -409,7 +409,7 @@ class Board:
             paid_places=paid_places,
             missing_micro=last_paid.total_micro - unpaid[0].total_micro if last_paid and unpaid else None,
             has_ties=any(a.rank == b.rank and b.prize for a, b in pairwise(ranked)),
-            has_trends=any(row.trend is not None for row in race.rows),
+            has_trends=race.status == "live" and any(row.trend is not None for row in race.rows),
             flags=frozenset(flag for row in race.rows for flag in row.flags),
         )
 

@@ -1,6 +1,7 @@
 """Documents about the API: its description, a viewer for it, and what each refusal means."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
@@ -21,6 +22,11 @@ class Entry:
     status: int
     explanation: str
 
+    @property
+    def module(self) -> str:
+        """Whose it is; empty for what the whole product shares."""
+        return self.code.rpartition(".")[0]
+
 
 def entries() -> list[Entry]:
     """Every code of the product that can reach the wire: the general ones first, then by module."""
@@ -29,8 +35,7 @@ def entries() -> list[Entry]:
 
 
 def _order(entry: Entry) -> tuple[str, int, str]:
-    module, dot, _ = entry.code.rpartition(".")
-    return module + dot, entry.status, entry.code
+    return entry.module, entry.status, entry.code
 
 
 def _entry(kind: type[Refusal]) -> Entry:
@@ -40,7 +45,8 @@ def _entry(kind: type[Refusal]) -> Entry:
 @routes.page("/problems", access="public")
 async def list_problems(request: Request) -> HTMLResponse:
     """Everything that can be refused."""
-    return pages.render(request, "problems.html", {"entries": entries()})
+    found = groupby(entries(), key=lambda entry: entry.module)
+    return pages.render(request, "problems.html", {"groups": [(module, list(group)) for module, group in found]})
 
 
 @routes.page("/problems/{code}", access="public")

@@ -11,6 +11,7 @@ from palio.kernel.errors import NotFound
 
 ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the first that the caller takes
 HASHED = "assets/"  # a name with the hash of its content never means anything else
+COMPRESSED_BYTES_MIN = 1 << 10  # what is larger and not compressed yet meets the compressor, which names the header too
 FOR_EVER = "public, max-age=31536000, immutable"
 mimetypes.add_type("font/woff2", ".woff2")
 
@@ -38,10 +39,12 @@ class Files:
             raise NotFound
         taken = {word.partition(";")[0].strip() for word in request.headers.get("accept-encoding", "").split(",")}
         encoding = next((name for name in file.copies if name in taken), None)
-        headers = {"Cache-Control": FOR_EVER if file.is_hashed else "no-cache", "Vary": "Accept-Encoding"}
+        headers = {"Cache-Control": FOR_EVER if file.is_hashed else "no-cache"}
         if encoding:
             headers["Content-Encoding"] = encoding
         path = file.copies[encoding] if encoding else file.path
+        if file.copies and (encoding or path.stat().st_size < COMPRESSED_BYTES_MIN):
+            headers["Vary"] = "Accept-Encoding"
         answer = FileResponse(path, headers=headers, media_type=file.media_type, stat_result=path.stat())
         if answer.headers["etag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers | {"ETag": answer.headers["etag"]})

@@ -19,6 +19,7 @@ from palio.ui.values import instant
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "ui/static/dist"
+DISPLAY_FONT = "bricolage-grotesque-latin-wght-normal.woff2"
 THEMES = {"day", "night"}
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>')
 
@@ -53,6 +54,10 @@ class Pages:
         manifest: Mapping[str, Mapping[str, object]] = json.loads((DIST / "manifest.json").read_text())
         return manifest
 
+    def _display_font(self) -> str:
+        """The letters of headings, which a page asks for before its stylesheet does."""
+        return next(self._file(name) for name in self._manifest if name.endswith(DISPLAY_FONT))
+
     def _file(self, source: str) -> str:
         return f"/static/dist/{self._manifest[source]['file']}"
 
@@ -75,6 +80,7 @@ class Pages:
         environment.globals |= {
             "file": self._file,
             "stylesheets": self._stylesheets,
+            "display_font": self._display_font(),
             "icon": lambda name: ICON.format(sprite, name),
             "format": formats,
             "instant": instant,

@@ -1,5 +1,6 @@
 """Refusals on the wire: problem documents (RFC 9457) for programs, a page for people. HTTP numbers stand only here."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -196,7 +197,15 @@ async def on_http(request: Request, exception: Exception) -> Response:
         return await on_refusal(request, exception.__cause__)
     kind = BY_STATUS.get(exception.status_code, errors.Malformed)
     facts = {"method": request.method} if kind is refusals.MethodNotAllowed else {}
-    return respond(request, describe(request, kind(**facts)), exception.headers)
+    return respond(request, describe(request, kind(**facts)), _with_head(request, exception.headers))
+
+
+def _with_head(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """What can be read answers HEAD too, which no route declares; a stream, which refuses it, does not."""
+    allowed = re.findall(r"[A-Z]+", (headers or {}).get("Allow", ""))
+    if "GET" not in allowed or request.method == "HEAD":
+        return headers
+    return {**(headers or {}), "Allow": ", ".join(sorted({*allowed, "HEAD"}))}
 
 
 async def on_defect(request: Request, defect: Exception) -> Response:

@@ -14,10 +14,9 @@ import palio
 from palio.kernel.errors import Refusal
 from palio.ui import description, problems
 from palio.ui.edge import Edge, Served
+from palio.ui.files import COMPRESSED_BYTES_MIN
 from palio.ui.headers import SecurityHeaders
 from palio.ui.routes import Routes
-
-COMPRESSED_BYTES_MIN = 1 << 10
 
 
 def assemble(

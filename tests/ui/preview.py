@@ -27,8 +27,12 @@ races = Routes("races")
 
 @races.page("/", access="public")
 async def home(request: Request) -> HTMLResponse:
-    lines = [line_of(view) for view in BY_NUMBER.values()] if "empty" not in request.query_params else []
-    values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines], "now": NOW}
+    views = list(BY_NUMBER.values()) if "empty" not in request.query_params else []
+    on, *others = [*views, None]
+    lines = [line_of(view) for view in others if view]
+    values = {"races": [(line, Asset(line.asset, line.asset_scale)) for line in lines], "now": NOW, "featured": on}
+    if on:
+        values |= {"featured_asset": asset_of(on), "leaders": on.rows[:3], "has_trends": True}
     return pages.render(request, "home.html", values, block="races")
 
 

@@ -23,7 +23,14 @@ async def test_a_stored_copy_is_sent_in_the_encoding_the_caller_takes(
     assert answer.headers.get("content-encoding") == encoding
     assert raw == (DIST / (MANIFEST["src/app.ts"]["file"] + copy)).read_bytes()
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert "Accept-Encoding" in answer.headers["vary"]
+    assert answer.headers["vary"] == "Accept-Encoding"
+
+
+async def test_what_is_never_compressed_is_the_same_for_everybody(client: httpx2.AsyncClient) -> None:
+    font = next(name for name in MANIFEST if name.endswith("latin-wght-normal.woff2"))
+    answer = await client.get(f"/static/dist/{MANIFEST[font]['file']}", headers={"accept-encoding": "gzip"})
+
+    assert (answer.headers["content-type"], answer.headers.get("vary")) == ("font/woff2", None)
 
 
 async def test_a_hashed_name_holds_for_ever_and_another_is_asked_for_again(client: httpx2.AsyncClient) -> None:

@@ -121,7 +121,7 @@ async def test_a_method_is_what_it_says(client: httpx2.AsyncClient) -> None:
     read, foreign = (await client.get("/problems", headers=override), await client.options("/problems"))
 
     assert read.status_code == 200
-    assert (foreign.status_code, foreign.headers["allow"]) == (405, "GET")
+    assert (foreign.status_code, foreign.headers["allow"]) == (405, "GET, HEAD")
     assert "access-control-allow-origin" not in foreign.headers
 
 

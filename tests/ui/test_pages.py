@@ -106,7 +106,11 @@ async def test_what_players_wrote_is_text(client: httpx2.AsyncClient) -> None:
     [
         ("live", ["Live", "Ends in", "Provisional until the review", "Paid places end"], ["Final</span>", "Stale"]),
         ("before", ["Announced", "Starts in", "The board opens with the start"], ["Live", "Waiting for the start"]),
-        ("waiting", ["Waiting for the start picture", "Nobody has wagered yet"], ["Ended"]),
+        (
+            "waiting",
+            ["Waiting for the start picture", "The board is about to open"],
+            ["Ended", "Nobody has", "Provisional"],
+        ),
         ("late", ["Counts from a later picture", "Announced after its start", "The numbers are old", "Stale"], []),
         ("marks", ["being checked", "stale", "corrected", "adjusted", "Not ranked", "Places below", "level"], []),
         ("collecting", ["Being settled", "the last numbers are on their way", "Ended"], ["Live", "Final</span>"]),

@@ -25,7 +25,7 @@ def banner(number: int, width: int, height: int) -> Image.Image:
     hung = Image.new("RGBA", (wide, high))
     hung.paste(cloth, mask=_cut(wide, high))
     ImageDraw.Draw(hung).rectangle((0, 0, wide, high * ROD_HEIGHT), fill=ROD)
-    return hung.resize((width, height), Image.Resampling.LANCZOS)
+    return hung.resize((width, height), Image.Resampling.BOX)
 
 
 def _cut(wide: int, high: int) -> Image.Image:

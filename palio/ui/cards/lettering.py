@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
+from unicodedata import category
 
 from PIL import ImageFont
 from PIL.ImageFont import FreeTypeFont
@@ -15,6 +16,7 @@ OF_THE_MACHINE = (  # looked for in its font folders
     *("NotoSansDevanagari-Bold.ttf", "NotoSansThai-Bold.ttf", "NotoSansCJK-Bold.ttc", "Arial Unicode.ttf"),
 )
 NOBODYS = "\U0010fffe"  # no character: every font draws it as the one it has not
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # some scripts are spelt with them
 UNDRAWABLE = "\N{BULLET}" * 3
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -43,12 +45,13 @@ def broken(text: str, size: int, weight: int, room: float, lines_max: int) -> li
             lines[-1], words = longer, words[1:]
         else:
             lines.append("")
-    rest = " ".join([*lines[lines_max - 1 :], *words])
+    rest = " ".join(filter(None, [*lines[lines_max - 1 :], *words]))
     return [fitted(line, size, weight, room) for line in [*lines[: lines_max - 1], rest] if line]
 
 
 def drawable(text: str) -> str:
-    """The text without what no letter is here for; three dots when nothing is left."""
+    """The text without what no letter is here for, and without marks of direction; three dots when nothing is left."""
+    text = "".join(c for c in text if category(c)[0] != "C" or c in JOINERS)
     shown = "".join(c for c in text if any(_has(face, c) for face in OURS))
     if len(shown) < len(text):
         others = ("".join(c for c in text if _has(name, c)) for name in OF_THE_MACHINE)

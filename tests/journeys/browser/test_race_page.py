@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import httpx2
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
@@ -186,27 +185,3 @@ async def test_a_failed_refresh_leaves_the_board_standing(browser: Browser, hous
             await house.tell(f"race:{race_views.LIVE.competition_id}")
 
         await expect(page.locator(".podium-1")).to_contain_text("$155.53")
-
-
-async def test_the_first_page_is_small(browser: Browser, house: House) -> None:
-    """At most 8 requests, 60 kB of script and style and 15 kB of a board of a hundred, as they travel."""
-    number = 43
-    rows = tuple(race_views.row(place, 200_000_000 - place) for place in range(1, 101))
-    race_views.BY_NUMBER[number] = replace(race_views.LIVE, number=number, rows=rows, entrants=100, qualified=100)
-    async with looking(browser, house.base) as (page, _):
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        await page.goto(f"{house.base}/races/{number}", wait_until="load")
-        await expect(page.locator("html")).to_have_attribute("data-stream", "live")
-    async with httpx2.AsyncClient() as client:
-        html = await size_of(client, asked[0])
-        code = [await size_of(client, url) for url in asked if url.endswith((".js", ".css"))]
-    del race_views.BY_NUMBER[number]
-    assert len(asked) <= 8
-    assert 0 < sum(code) <= 60_000
-    assert 0 < html <= 15_000
-
-
-async def size_of(client: httpx2.AsyncClient, url: str) -> int:
-    async with client.stream("GET", url, headers={"accept-encoding": "gzip"}) as answer:
-        return sum([len(piece) async for piece in answer.aiter_raw()])
