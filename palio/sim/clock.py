@@ -1,6 +1,6 @@
 """The time of a world: it runs from where it was put, as fast as is wanted, or stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from palio.kernel import clock
@@ -24,6 +24,11 @@ class Clock:
         if not self._speed:
             return self._at
         return self._at + (self._real() - self._seen) * self._speed
+
+    @property
+    def pace(self) -> float:
+        """How many times as fast as real time it runs; 0: it stands."""
+        return self._speed
 
     def set(self, at: datetime) -> None:
         """Go on from a later instant. Refuses to go back."""
@@ -49,3 +54,14 @@ class Clock:
         self._at, self._speed = self.now(), times
         if times:
             self._seen = self._real()
+
+    # what outlives the process
+
+    def kept(self) -> dict[str, object]:
+        """What is written down of it."""
+        return {"at": self.now().isoformat(), "real": self._real().isoformat(), "speed": self._speed}
+
+    def catch_up(self, kept: Mapping[str, object]) -> None:
+        """Be at least where a clock is that was written down and went on."""
+        past = (self._real() - datetime.fromisoformat(str(kept["real"]))) * float(str(kept["speed"]))
+        self.set(max(self.now(), datetime.fromisoformat(str(kept["at"])) + past))

@@ -4,15 +4,16 @@ It has the habits of the real one: one answer lists everybody, unsorted, without
 doubles with noise; `today` rolls at 07:00 UTC, `this_week` on Mondays, `this_month` is read every three days only.
 """
 
-import gzip
 import hmac
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
-from palio.sim.growth import MICRO_PER_UNIT, Growth, Row
+from palio.sim.growth import MICRO_PER_UNIT, Growth, Numbers, Row, row
 from palio.sim.refusals import SimRefusal
 from palio.sim.wire import Reply, Request, as_json
 
@@ -21,39 +22,58 @@ PATH = "/feed/user/affiliate/referral-leaderboard/"
 FIRST, SECOND = timedelta(hours=12, minutes=7), timedelta(minutes=15)  # how long each capture is shown
 REPLAY = FIRST + SECOND
 SHAPES = ("flat", "array", "results", "users", "single", "string", "grouped", "paged")
-COLUMNS = ("today", "this_week", "this_month", "all_time")
+COLUMNS = Numbers._fields
 ROWS_OF_PAGE = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An act that was ordered, and when: all that makes this feed another than its seed makes it."""
+
+    at: datetime
+    act: str
+    members: Mapping[str, object] = field(default_factory=dict)
+
+
 class Feed:
-    """One feed of one world; its acts are the control calls of the same names, and return what they changed."""
+    """One feed of one world; its acts are the control calls of the same names, and `orders` keeps what was ordered."""
 
     def __init__(
-        self, *, seed: int, start: datetime, now: Callable[[], datetime], token: str | None, pace: float = 1
+        self,
+        *,
+        seed: int,
+        start: datetime,
+        now: Callable[[], datetime],
+        token: str | None,
+        pace: float = 1,
+        players: int = 0,
     ) -> None:
-        self._start, self._now, self._token = start, now, token
+        self._start, self._clock, self._token = start, now, token
         self._captures = [(DATA / f"affiliate_snapshot_{name}.json").read_bytes() for name in ("T1", "T2")]
-        self._growth = Growth(self._captures[1], seed=seed, start=start + REPLAY, pace=pace)
+        self._growth = Growth(self._captures[1], seed=seed, start=start + REPLAY, pace=pace, players=players)
+        self.orders: list[Order] = []
+        self._ordered_at: datetime | None = None
         self._vanished: set[str] = set()
         self._share, self._shape = 1.0, "flat"
         self._variant: str | None = None
         self._outage_until: datetime | None = None
-        self._frozen: dict[str, datetime] = {}
+        self._frozen: dict[str, dict[str, float]] = {}
 
-    def answer(self, request: Request) -> Reply:
-        """What the provider would answer."""
+    def _now(self) -> datetime:
+        return self._ordered_at or self._clock()
+
+    def answer(self, request: Request, *, skew: timedelta = timedelta()) -> Reply:
+        """What the provider would answer; its clock may go wrong by `skew`."""
         if request.method != "GET" or not request.path.removeprefix(PATH) or not request.path.startswith(PATH):
             return as_json({"success": False, "message": "Not Found"}, 404)
         if not self.is_known(request):
             return as_json({"success": False, "message": "Unauthorized"}, 401)
         if self._outage_until and self._now() < self._outage_until:
             return as_json({"success": False, "message": "Internal Server Error"}, 500)
+        if self._variant:
+            return _variant(self._variant)
         page = request.query.get("page", "1")
-        reply = self._body(int(page) if page.isascii() and page.isdecimal() else 1)
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return reply
-        packed = {**reply.headers, "Content-Encoding": "gzip"}
-        return Reply(reply.status, gzip.compress(reply.body, 1, mtime=0), packed)
+        return self._list(int(page) if page.isascii() and page.isdecimal() else 1, self._now() + skew)
 
     def is_known(self, request: Request) -> bool:
         """Does the request bear the key, if there is one?"""
@@ -61,49 +81,43 @@ class Feed:
             request.headers.get("authorization", "").encode(), f"Bearer {self._token}".encode()
         )
 
-    def _body(self, page: int) -> Reply:
-        if self._variant:
-            return _variant(self._variant)
+    def _list(self, page: int, said_at: datetime) -> Reply:
         age = self._now() - self._start
-        if age < REPLAY and self._is_untouched():
+        if age < REPLAY and not (self._vanished or self._frozen or self._share < 1 or self._shape != "flat"):
             return Reply(body=self._captures[0 if age < FIRST else 1])
-        return Reply(body=json.dumps(self._shaped(self._rows(), page), indent=1, ensure_ascii=False).encode())
-
-    def _is_untouched(self) -> bool:
-        return not self._vanished and not self._frozen and self._share == 1 and self._shape == "flat"
+        rows = self._rows()
+        if self._shape == "flat":
+            return Reply(body=_flat(rows))
+        return Reply(body=json.dumps(self._shaped(rows, page, said_at), indent=1, ensure_ascii=False).encode())
 
     def _rows(self) -> list[Row]:
         age = self._now() - self._start
-        rows: list[Row] = (
-            self._growth.rows(self._now())
-            if age >= REPLAY
-            else json.loads(self._captures[0 if age < FIRST else 1])["data"]
-        )
-        for column, since in self._frozen.items():
-            rows = _with_column_of(rows, self._growth.rows(since), column)
-        listed = [row for row in rows if row["uid"] not in self._vanished]
+        rows = self._growth.rows(self._now()) if age >= REPLAY else _captured(self._captures[0 if age < FIRST else 1])
+        for column, values in self._frozen.items():
+            rows = [row(one.uid, one.name, one.wagered._replace(**{column: values.get(one.uid, 0)})) for one in rows]
+        listed = [one for one in rows if one.uid not in self._vanished] if self._vanished else rows
         return listed[: math.ceil(len(listed) * self._share)]
 
-    def _shaped(self, rows: Sequence[Row], page: int) -> object:
-        whole = {"success": True, "data": rows, "today": _total(rows, "today"), "this_week": _total(rows, "this_week")}
+    def _shaped(self, rows: Sequence[Row], page: int, said_at: datetime) -> object:
+        objects = [one.members() for one in rows]
+        whole = {"success": True, "data": objects, "today": _total(rows, 0), "this_week": _total(rows, 1)}
         match self._shape:
             case "array":
-                return rows
+                return objects
             case "results" | "users":
-                return {self._shape: rows}
+                return {self._shape: objects}
             case "single":
-                return rows[0] if rows else {}
+                return objects[0] if rows else {}
             case "string":
                 return json.dumps(whole)
             case "grouped":
-                about = {"totalUsers": len(rows), "lastUpdated": self._now().isoformat()}
-                return {"status": "success", "metadata": about, "data": {"monthly": {"data": rows}}}
-            case "paged":
-                about = {"totalUsers": len(rows), "totalPages": math.ceil(len(rows) / ROWS_OF_PAGE)}
-                shown = rows[(page - 1) * ROWS_OF_PAGE : page * ROWS_OF_PAGE]
-                return {**whole, "data": shown, "metadata": about}
-            case _:
-                return whole
+                about = {"totalUsers": len(rows), "lastUpdated": said_at.isoformat()}
+                return {"status": "success", "metadata": about, "data": {"monthly": {"data": objects}}}
+            case _:  # paged
+                pages = math.ceil(len(rows) / ROWS_OF_PAGE)
+                about = {"totalUsers": len(rows), "totalPages": pages, "page": page}
+                shown = objects[(page - 1) * ROWS_OF_PAGE : page * ROWS_OF_PAGE]
+                return {"success": True, "metadata": about, "data": shown}
 
     # what is ordered
 
@@ -160,7 +174,7 @@ class Feed:
         if column is None:
             self._frozen.clear()
         elif column in COLUMNS:
-            self._frozen[column] = self._now()
+            self._frozen[column] = {one.uid: getattr(one.wagered, column) for one in self._growth.rows(self._now())}
         else:
             raise SimRefusal(f"there is no column {column}: {', '.join(COLUMNS)}")
 
@@ -179,6 +193,14 @@ class Feed:
             acts[act](**members)
         except TypeError as failure:  # names it does not have, or a value of another kind
             raise SimRefusal(str(failure).partition(".")[2] or str(failure)) from None
+        self.orders.append(Order(self._now(), act, dict(members)))
+
+    def repeat(self, orders: Sequence[Order]) -> None:
+        """Have everything ordered again as it once was, each at its own time."""
+        for order in orders:
+            self._ordered_at = order.at
+            self.control(order.act, order.members)
+        self._ordered_at = None
 
     def state(self) -> dict[str, object]:
         """What would be told now."""
@@ -191,23 +213,24 @@ class Feed:
             "share": self._share,
             "frozen": sorted(self._frozen),
             "vanished": sorted(self._vanished),
-            "all_time": _total(rows, "all_time"),
+            "all_time": _total(rows, 3),
         }
 
 
-def _total(rows: Sequence[Row], column: str) -> float:
-    total: float = sum(row["wagered"][column] for row in rows if isinstance(row["wagered"], dict))
+def _captured(body: bytes) -> list[Row]:
+    return [row(one["uid"], one["name"], Numbers(**one["wagered"])) for one in json.loads(body)["data"]]
+
+
+def _flat(rows: Sequence[Row]) -> bytes:
+    """The list as the captures have it, put together from the texts of its rows."""
+    listed = "[\n" + ",\n".join([one.text for one in rows]) + "\n ]" if rows else "[]"
+    totals = f'"today": {_total(rows, 0)!r},\n "this_week": {_total(rows, 1)!r}'
+    return f'{{\n "success": true,\n "data": {listed},\n {totals}\n}}'.encode()
+
+
+def _total(rows: Sequence[Row], column: int) -> float:
+    total: float = sum(one.wagered[column] for one in rows)
     return total
-
-
-def _with_column_of(rows: Sequence[Row], earlier: Sequence[Row], column: str) -> list[Row]:
-    """The rows with one column as it was; who was not there then has nothing in it."""
-    then = {row["uid"]: row["wagered"][column] for row in earlier if isinstance(row["wagered"], dict)}
-    return [
-        {**row, "wagered": {**row["wagered"], column: then.get(row["uid"], 0)}}
-        for row in rows
-        if isinstance(row["wagered"], dict)
-    ]
 
 
 def _micro(amount: object) -> int:
@@ -219,12 +242,17 @@ def _micro(amount: object) -> int:
     return int(whole) * MICRO_PER_UNIT + int(part.ljust(6, "0"))
 
 
-def _variant(name: str) -> Reply:
+@cache
+def _variants() -> dict[str, dict[str, object]]:
     found = json.loads((DATA / "affiliate_payload_variants.json").read_bytes())["variants"]
-    variants = {one["id"]: one for one in found}
+    return {one["id"]: one for one in found}
+
+
+def _variant(name: str) -> Reply:
+    variants = _variants()
     if name not in variants:
         raise SimRefusal(f"there is no variant {name}: {', '.join(variants)}")
     raw = variants[name].get("raw")
-    body = raw if raw is not None else json.dumps(variants[name]["body"], ensure_ascii=False)
+    body = raw if isinstance(raw, str) else json.dumps(variants[name]["body"], ensure_ascii=False)
     is_page = body.startswith("<")
     return Reply(body=body.encode(), headers={"Content-Type": "text/html" if is_page else "application/json"})

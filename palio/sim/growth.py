@@ -4,18 +4,19 @@ What a player does on a day comes from a stream of its own, so that the state at
 what was ordered, never on when somebody looked.
 """
 
+import hashlib
 import json
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypeAlias
+from heapq import heappop, heappush
+from json.encoder import encode_basestring as quoted
+from typing import NamedTuple
 
 from palio.sim.chance import Stream
 from palio.sim.refusals import SimRefusal
-
-Row: TypeAlias = "dict[str, object]"
 
 MICRO_PER_UNIT = 1_000_000
 DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
@@ -28,6 +29,39 @@ PARETO_SHAPE, PARETO_TIMES_MAX = 1.3, 60  # the tail of the heavy ones
 HOURS = (4, 3, 2, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 7, 8, 9, 10, 10, 9, 8, 6)  # when people play, in UTC
 JITTER_SHARE, JITTER_MICRO_MAX = 0.03, 100_000  # the week's column of a few players is a little off
 UID_CHARACTERS = 20
+CROWD_UNITS_MAX = 50_000  # what one of the invented many has wagered before
+
+
+class Numbers(NamedTuple):
+    """The columns of a row, as the feed names them."""
+
+    today: float
+    this_week: float
+    this_month: float
+    all_time: float
+
+
+class Row(NamedTuple):
+    """One player as the list shows him; `text` is the same as JSON, indented as the captures are."""
+
+    uid: str
+    name: str
+    wagered: Numbers
+    text: str
+
+    def members(self) -> dict[str, object]:
+        """The row as an object."""
+        return {"uid": self.uid, "name": self.name, "wagered": self.wagered._asdict()}
+
+
+def row(uid: str, name: str, wagered: Numbers) -> Row:
+    """A row with its text: written by hand, since a hundred thousand of them are to be ready in a second."""
+    today, week, month, all_time = wagered
+    text = (
+        f'  {{\n   "uid": {quoted(uid)},\n   "name": {quoted(name)},\n   "wagered": {{\n    "today": {today!r},\n'
+        f'    "this_week": {week!r},\n    "this_month": {month!r},\n    "all_time": {all_time!r}\n   }}\n  }}'
+    )
+    return Row(uid, name, wagered, text)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,18 +87,38 @@ class Player:
 
 
 class Growth:
-    """The list of players from `start` on. `pace` makes sessions more frequent and as much smaller."""
+    """The list of players from `start` on. `pace` makes sessions more frequent and as much smaller.
 
-    def __init__(self, capture: bytes, *, seed: int, start: datetime, pace: float = 1) -> None:
+    `players` is how many there are at the start, if that is more than the capture has. A row is worked out again only
+    when something came to it, or a column rolled.
+    """
+
+    def __init__(self, capture: bytes, *, seed: int, start: datetime, pace: float = 1, players: int = 0) -> None:
         self._seed, self._start, self._pace = seed, start, pace
         self._grown_until = start.replace(hour=0, minute=0, second=0, microsecond=0)
         self._players = {player.uid: player for player in map(self._known, json.loads(capture)["data"])}
+        for number in range(len(self._players), players):
+            player = self._invented(number)
+            self._players[player.uid] = player
+        self._moving = {uid for uid, player in self._players.items() if any(_columns_that_roll(player.opening))}
+        self._rows: dict[str, Row] = {}
+        self._coming: list[tuple[datetime, str]] = []  # when whose row changes
+        self._rolled: tuple[datetime, ...] = ()
+        if players:
+            self.rows(start)  # the first list of very many takes longest: better before anybody asks
 
-    def _known(self, row: dict[str, object]) -> Player:
-        wagered = row["wagered"]
+    def _known(self, listed: dict[str, object]) -> Player:
+        wagered = listed["wagered"]
         opening = dict(wagered) if isinstance(wagered, dict) else {}
-        uid = str(row["uid"])
-        return Player(uid, str(row["name"]), self._rate_of(uid) if opening["all_time"] else 0, opening)
+        uid = str(listed["uid"])
+        return Player(uid, str(listed["name"]), self._rate_of(uid) if opening["all_time"] else 0, opening)
+
+    def _invented(self, number: int) -> Player:
+        drawn = hashlib.sha256(f"{self._seed}|feed|crowd|{number}".encode())
+        micro = int.from_bytes(drawn.digest()[-8:]) % (CROWD_UNITS_MAX * MICRO_PER_UNIT) if number % 2 else 0
+        uid = drawn.hexdigest()[:UID_CHARACTERS]
+        rate = self._rate_of(uid) if micro else 0
+        return Player(uid, f"crowd{number:06}", rate, {"all_time": noisy(micro)})
 
     def _rate_of(self, uid: str) -> int:
         return Stream(self._seed, f"feed|class|{uid}").weighted(CLASSES)
@@ -79,30 +133,54 @@ class Growth:
 
     def play(self, uid: str, micro: int, *, at: datetime) -> None:
         """A wager of exactly so much; less than nothing corrects the counter."""
-        insort(self.player(uid).plays, Play(max(at, self._start), micro, micro < 0))
+        self._have_play(self.player(uid), Play(max(at, self._start), micro, micro < 0))
 
     def rename(self, uid: str, name: str, *, at: datetime) -> None:
         """Another name from now on."""
-        insort(self.player(uid).names, (at, name))
+        self._have_renamed(self.player(uid), name, at)
 
     def appear(self, uid: str, name: str, *, at: datetime) -> None:
         """Somebody new, who has wagered nothing yet."""
         self._grow(at)
         self._join(uid, name, at)
 
+    def _have_play(self, player: Player, play: Play) -> None:
+        insort(player.plays, play)
+        self._moving.add(player.uid)
+        heappush(self._coming, (play.at, player.uid))
+
+    def _have_renamed(self, player: Player, name: str, at: datetime) -> None:
+        insort(player.names, (at, name))
+        heappush(self._coming, (at, player.uid))
+
     def _join(self, uid: str, name: str, at: datetime) -> None:
-        self._players.setdefault(uid, Player(uid, name, self._rate_of(uid), listed_from=at))
+        if uid not in self._players:
+            self._players[uid] = Player(uid, name, self._rate_of(uid), listed_from=at)
+            heappush(self._coming, (at, uid))
 
     # what follows from it
 
     def rows(self, now: datetime) -> list[Row]:
         """The list as it is now, in the order in which players came."""
         self._grow(now)
-        return [
-            self._row(player, now)
-            for player in self._players.values()
-            if player.listed_from is None or player.listed_from <= now
-        ]
+        for uid in self._changed(now):
+            player = self._players[uid]
+            if player.listed_from is None or player.listed_from <= now:
+                self._rows[uid] = self._row(player, now)
+        return [self._rows[uid] for uid in self._players if uid in self._rows]
+
+    def _changed(self, now: datetime) -> set[str]:
+        """Whose row may be another than when somebody looked last: everybody's when a column rolled."""
+        rolled = (_day_of(now), _week_of(now), self._read_at(now))
+        have_rolled, self._rolled = rolled != self._rolled, rolled
+        changed = set() if not have_rolled else set(self._moving) if self._rows else set(self._players)
+        while self._coming and self._coming[0][0] <= now:
+            changed.add(heappop(self._coming)[1])
+        return changed
+
+    def _read_at(self, now: datetime) -> datetime:
+        """When the column of the month was read last."""
+        return self._start + (now - self._start) // MONTH_IS_READ_EVERY * MONTH_IS_READ_EVERY
 
     def _grow(self, now: datetime) -> None:
         """Decide day by day what happens, up to the day that is on."""
@@ -112,7 +190,7 @@ class Growth:
             self._have_somebody_join(day)
             for player in self._players.values():
                 for play in self._sessions(player, day):
-                    insort(player.plays, play)
+                    self._have_play(player, play)
 
     def _sessions(self, player: Player, day: datetime) -> Iterator[Play]:
         if not player.rate:
@@ -139,19 +217,23 @@ class Growth:
             return
         chance = Stream(self._seed, f"feed|renames|{day:%Y-%m-%d}")
         player = [*self._players.values()][chance.below(len(self._players))]
-        insort(player.names, (day + WEEK * chance.fraction(), f"{player.name}_{chance.word(2).lower()}"))
+        at = day + WEEK * chance.fraction()
+        self._have_renamed(player, f"{player.name}_{chance.word(2).lower()}", at)
 
     def _row(self, player: Player, now: datetime) -> Row:
-        name = next((name for at, name in reversed(player.names) if at <= now), player.name)
-        week, read = _week_of(now), self._start + (now - self._start) // MONTH_IS_READ_EVERY * MONTH_IS_READ_EVERY
+        names = [name for at, name in player.names if at <= now] if player.names else []
+        name = names[-1] if names else player.name
+        if player.uid not in self._moving:
+            return row(player.uid, name, Numbers(0, 0, 0, player.opening.get("all_time", 0)))
+        week, read = _week_of(now), self._read_at(now)
         jitter = self._jitter(player, week) if _sum(player, week, now) else 0
-        wagered = {
-            "today": self._column(player, "today", _day_of(now), now),
-            "this_week": self._column(player, "this_week", week, now, jitter),
-            "this_month": self._column(player, "this_month", _month_of(read), read),
-            "all_time": self._column(player, "all_time", None, now),
-        }
-        return {"uid": player.uid, "name": name, "wagered": wagered}
+        wagered = Numbers(
+            self._column(player, "today", _day_of(now), now),
+            self._column(player, "this_week", week, now, jitter),
+            self._column(player, "this_month", _month_of(read), read),
+            self._column(player, "all_time", None, now),
+        )
+        return row(player.uid, name, wagered)
 
     def _jitter(self, player: Player, week: datetime) -> int:
         chance = Stream(self._seed, f"feed|jitter|{player.uid}|{week:%Y-%m-%d}")
@@ -162,6 +244,10 @@ class Growth:
         opening = player.opening.get(name, 0) if since is None or since <= self._start else 0
         added = _sum(player, since, until) + more
         return noisy(micro_of(opening) + added) if added else opening
+
+
+def _columns_that_roll(opening: dict[str, float]) -> tuple[float, ...]:
+    return tuple(opening.get(column, 0) for column in Numbers._fields[:-1])
 
 
 def micro_of(value: float) -> int:

@@ -48,13 +48,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An answer and how it arrives: late, slowly, cut off after so many bytes of the body, or not at all."""
+    """An answer and how it arrives: late, slowly, cut off after so many bytes of the body, or not at all.
+
+    `instead` are bytes that come in its place, whatever they are.
+    """
 
     reply: Reply
     delay_s: float = 0
     bytes_per_s: float | None = None
     cut_at: int | None = None
     is_lost: bool = False
+    instead: bytes = b""
 
 
 Answering: TypeAlias = Callable[[Request], Delivery]
@@ -97,6 +101,10 @@ async def _deliver(writer: asyncio.StreamWriter, delivery: Delivery) -> None:
     await asyncio.sleep(delivery.delay_s)
     if delivery.is_lost:
         writer.transport.abort()
+        return
+    if delivery.instead:
+        writer.write(delivery.instead)
+        await writer.drain()
         return
     reply = delivery.reply
     headers = {**reply.headers, "Content-Length": str(len(reply.body)), "Connection": "close"}

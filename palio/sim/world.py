@@ -4,36 +4,24 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from palio.sim.clock import Clock
-from palio.sim.faults import Faults, fault_of, spoiled
-from palio.sim.feed import PATH, Feed
+from palio.sim.exchanges import ANSWER_BYTES_MAX, BODY_BYTES_MAX, EXCHANGES_MAX, Exchange, beginning, masked
+from palio.sim.faults import Faults, fault_of, skew, spoiled
+from palio.sim.feed import PATH, Feed, Order
+from palio.sim.keeping import Keeping
 from palio.sim.refusals import SimRefusal
+from palio.sim.scenarios import Rehearsal, resumed, scenario
 from palio.sim.wire import Delivery, Reply, Request, as_json, serving
 
 HOST = "127.0.0.1"
 CONTROL = "/__sim__/"
-EXCHANGES_MAX = 100_000
-JOURNAL_BYTES_MAX = 2_000  # of a body
-MASKED = ("authorization", "cookie")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What somebody asked of a simulator and heard; credentials are masked, `is_known` says whether they were right."""
-
-    number: int
-    at: datetime
-    sim: str
-    method: str
-    path: str
-    headers: dict[str, str]
-    is_known: bool
-    status: int
-    body: str
-    fault: str | None
+SIMS = ("feed",)
+CALLS = "reset, journal, clock, faults, scenario, state/feed, feed/<act>"
 
 
 class World:
@@ -47,19 +35,77 @@ class World:
         token: str | None = None,
         clock: Clock | None = None,
         pace: float = 1,
+        players: int = 0,
+        folder: Path | None = None,
     ) -> None:
-        """`start` is when the feed begins with its first capture; the clock may be ahead of it."""
+        """`start` is when the feed begins with its first capture; the clock may be ahead of it.
+
+        With a `folder` the world writes down there what is said and ordered, and goes on from what it finds. Refuses a
+        folder in which the world of another seed lives.
+        """
         self.clock = clock or Clock(start)
-        self._start, self.token, self._pace = start or self.clock.now(), token, pace
+        self._start, self.token, self._pace, self._players = start or self.clock.now(), token, pace, players
+        self._keeping = Keeping(folder, "feed") if folder else None
         self.port = 0
-        self.reset(seed)
+        kept = self._keeping.state() if self._keeping else None
+        if kept and kept["seed"] != seed:
+            raise SimRefusal(f"the world of seed {kept['seed']} lives in {folder}: use that seed, or another folder")
+        self._begin(seed, datetime.fromisoformat(kept["start"]) if kept else self._start)
+        if self._keeping and kept:
+            self._resume(kept)
+            self.journal.extend(self._keeping.exchanges())
+            self._exchanges = self.journal[-1].number if self.journal else 0
+        self._keep()
 
     def reset(self, seed: int = 1) -> None:
         """Everything as at the start, but the clock."""
-        self.faults = Faults(seed)
-        self.feed = Feed(seed=seed, start=self._start, now=self.clock.now, token=self.token, pace=self._pace)
+        if self._keeping:
+            self._keeping.begin_again()
+        self._begin(seed, self._start)
+        self._keep()
+
+    def _begin(self, seed: int, start: datetime) -> None:
+        self._seed, self._start = seed, start
+        self.faults = Faults(seed, SIMS)
+        self.feed = Feed(
+            seed=seed,
+            start=start,
+            now=self.clock.now,
+            token=self.token,
+            pace=self._pace,
+            players=self._players,
+        )
+        self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
-        self._exchanges = 0
+        self._exchanges = self._taken = 0
+
+    # what outlives the process
+
+    def _keep(self) -> None:
+        if self._keeping:
+            self._keeping.keep(
+                {
+                    "seed": self._seed,
+                    "start": self._start.isoformat(),
+                    "clock": self.clock.kept(),
+                    "orders": [asdict(order) for order in self.feed.orders],
+                    "faults": [asdict(rule) for rule in self.faults.rules()],
+                    "rehearsal": self.rehearsal.kept() if self.rehearsal else None,
+                }
+            )
+
+    def _resume(self, kept: Mapping[str, Any]) -> None:
+        self.clock.catch_up(kept["clock"])
+        self.feed.repeat(
+            [Order(datetime.fromisoformat(one["at"]), one["act"], one["members"]) for one in kept["orders"]]
+        )
+        for rule in kept["faults"]:
+            fault = fault_of({name: rule[name] for name in ("sim", "effect", "match", "times")})
+            fault.seen, fault.met = rule["seen"], rule["met"]
+            self.faults.add(fault)
+        self.rehearsal = resumed(kept["rehearsal"]) if kept["rehearsal"] else None
+
+    # what is asked of it
 
     @property
     def feed_url(self) -> str:
@@ -76,64 +122,126 @@ class World:
 
     def answer(self, request: Request) -> Delivery:
         """What a request is answered, and how it arrives."""
+        self.catch_up()
         if request.path.startswith(CONTROL):
             return Delivery(self._controlled(request))
         if not request.path.startswith("/feed/"):
-            return Delivery(as_json({"message": "no simulator lives here: feed"}, 404))
+            reply = as_json({"message": f"no simulator lives here: {', '.join(SIMS)}"}, 404)
+            self._note("", request, reply, status=404, fault=None)
+            return Delivery(reply)
         effect = self.faults.meet("feed", request)
         takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        delivery = spoiled(self.feed.answer(request), effect, takes_gzip=takes_gzip)
-        self._note(request, delivery, effect.name if effect else None)
+        reply = Reply(0) if effect and effect.name == "reset" else self.feed.answer(request, skew=skew(effect))
+        delivery = spoiled(reply, effect, takes_gzip=takes_gzip, now=self.clock.now())
+        self._note("feed", request, reply, status=delivery.reply.status, fault=effect.name if effect else None)
+        if effect:
+            self._keep()
         return delivery
 
-    def _note(self, request: Request, delivery: Delivery, fault: str | None) -> None:
+    def _note(self, sim: str, request: Request, reply: Reply, *, status: int, fault: str | None) -> None:
         self._exchanges += 1
-        headers = {name: "•" if name in MASKED else value for name, value in request.headers.items()}
-        self.journal.append(
-            Exchange(
-                *(self._exchanges, self.clock.now(), "feed", request.method, request.path, headers),
-                *(self.feed.is_known(request), delivery.reply.status),
-                *(request.body[:JOURNAL_BYTES_MAX].decode(errors="replace"), fault),
-            )
+        exchange = Exchange(
+            number=self._exchanges,
+            at=self.clock.now(),
+            sim=sim,
+            method=request.method,
+            path=request.path,
+            headers=masked(request.headers),
+            is_known=bool(sim) and fault != "expired_credentials" and self.feed.is_known(request),
+            status=status,
+            body=beginning(request.body, BODY_BYTES_MAX),
+            answer=beginning(reply.body, ANSWER_BYTES_MAX),
+            fault=fault,
         )
+        self.journal.append(exchange)
+        if self._keeping:
+            self._keeping.note(exchange)
+
+    # what tests and rehearsals say about it
+
+    def expected(self, exchanges: int) -> list[Exchange]:
+        """So many exchanges since the last call, which the test wanted. Raises AssertionError for another number."""
+        found = self._unexpected()
+        if len(found) != exchanges:
+            raise AssertionError(f"wanted {exchanges} exchanges, not {_told(found)}")
+        self._taken = self._exchanges
+        return found
+
+    def assert_quiet(self) -> None:
+        """See that nothing was said that no test wanted. Raises AssertionError."""
+        if found := self._unexpected():
+            raise AssertionError(f"nobody expected {_told(found)}")
+
+    def _unexpected(self) -> list[Exchange]:
+        return [one for one in self.journal if one.number > self._taken]
+
+    def rehearse(self, name: str) -> Rehearsal:
+        """Begin a scenario; what it brings comes by the clock of this world. Refuses one that does not exist."""
+        self.rehearsal = Rehearsal(scenario(name), self.clock.now())
+        self._keep()
+        self.catch_up()
+        return self.rehearsal
+
+    def catch_up(self) -> None:
+        """Do what a rehearsal has brought meanwhile."""
+        if self.rehearsal:
+            self.rehearsal.catch_up(self.clock.now(), self._call)
 
     # the control calls
 
     def _controlled(self, request: Request) -> Reply:
         try:
-            return self._control(request.method, request.path.removeprefix(CONTROL), request)
+            path = request.path.removeprefix(CONTROL)
+            if request.method == "GET":
+                return as_json(self._told(path, request.query))
+            self._call(request.method, path, request.members())
         except SimRefusal as refusal:
             return as_json({"message": str(refusal)}, 422)
-
-    def _control(self, method: str, path: str, request: Request) -> Reply:
-        match method, path.split("/"):
-            case "POST", ["reset"]:
-                self.reset(_whole(request.members(), "seed", 1))
-            case "GET", ["journal"]:
-                return as_json([asdict(one) for one in self._said(request.query)])
-            case "POST", ["clock"]:
-                self._turn(request.members())
-            case "POST", ["faults"]:
-                self.faults.add(fault_of(request.members()))
-            case "DELETE", ["faults"]:
-                self.faults.clear()
-            case "GET", ["faults"]:
-                return as_json([asdict(rule) for rule in self.faults.rules()])
-            case "GET", ["state", "feed"]:
-                return as_json(self.feed.state())
-            case "POST", ["feed", act]:
-                self.feed.control(act, request.members())
-            case _:
-                raise SimRefusal("known: reset, journal, clock, faults, state/feed, feed/<act>")
         return as_json({"now": self.clock.now()})
 
+    def _told(self, path: str, asked: Mapping[str, str]) -> object:
+        match path.split("/"):
+            case ["journal"]:
+                return [asdict(one) for one in self._said(asked)]
+            case ["faults"]:
+                return [asdict(rule) for rule in self.faults.rules()]
+            case ["state", "feed"]:
+                return self.feed.state()
+            case ["state", other]:
+                raise SimRefusal(f"there is no simulator {other}: {', '.join(SIMS)}")
+            case ["scenario"]:
+                return self.rehearsal.kept() if self.rehearsal else None
+            case _:
+                raise SimRefusal(f"known: {CALLS}")
+
+    def _call(self, method: str, path: str, members: Mapping[str, object]) -> None:
+        """Carry out a control call that changes something, and write down what it made of this world."""
+        match method, path.split("/"):
+            case "POST", ["reset"]:
+                self.reset(_whole(members, "seed", 1))
+            case "POST", ["clock"]:
+                self._turn(members)
+            case "POST", ["faults"]:
+                self.faults.add(fault_of(members))
+            case "DELETE", ["faults"]:
+                self.faults.clear()
+            case "POST", ["scenario"]:
+                self.rehearse(_word(members, "name"))
+            case "POST", ["feed", act]:
+                self.feed.control(act, members)
+            case _:
+                raise SimRefusal(f"known: {CALLS}")
+        self._keep()
+
     def _said(self, asked: Mapping[str, str]) -> list[Exchange]:
-        since = asked.get("since", "0")
+        since, sim = asked.get("since", "0"), asked.get("sim")
         if not (since.isascii() and since.isdecimal()):
             raise SimRefusal("since is the number of an exchange")
-        return [one for one in self.journal if one.number > int(since) and asked.get("sim", one.sim) == one.sim]
+        if sim is not None and sim not in SIMS:
+            raise SimRefusal(f"there is no simulator {sim}: {', '.join(SIMS)}")
+        return [one for one in self.journal if one.number > int(since) and sim in {None, one.sim}]
 
-    def _turn(self, members: dict[str, object]) -> None:
+    def _turn(self, members: Mapping[str, object]) -> None:
         """`set` an instant, `advance` seconds, `speed` times, or `freeze`."""
         match members:
             case {"set": str(written)}:
@@ -151,8 +259,19 @@ class World:
                 raise SimRefusal("the clock takes one of set, advance, speed, freeze")
 
 
-def _whole(members: dict[str, object], name: str, otherwise: int) -> int:
+def _told(exchanges: list[Exchange]) -> str:
+    return "; ".join(f"{one.number}: {one.method} {one.path} -> {one.status}" for one in exchanges) or "none"
+
+
+def _whole(members: Mapping[str, object], name: str, otherwise: int) -> int:
     value = members.get(name, otherwise)
     if not isinstance(value, int) or set(members) - {name}:
         raise SimRefusal(f"known: {name}, a whole number")
+    return value
+
+
+def _word(members: Mapping[str, object], name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or set(members) - {name}:
+        raise SimRefusal(f"known: {name}, a text")
     return value

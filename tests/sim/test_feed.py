@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -173,6 +174,50 @@ def test_the_list_comes_in_every_form(shape: str, begins: str) -> None:
     assert ask(world).reply.body.decode().startswith(begins)
 
 
+def test_the_text_of_the_list_is_that_of_its_rows() -> None:
+    """It is put together by hand; the same as JSON has it, whatever moved or rolled, however often it was asked for."""
+    world = world_at(GROWN + HOUR)
+    world.feed.rename(FIRST, 'the "player" \\ äß')
+    for _ in range(30):
+        world.clock.advance(5 * HOUR)
+        body, once = ask(world).reply.body, world_at(world.clock.now())
+        once.feed.repeat(world.feed.orders)
+        once.feed.rename(FIRST, 'the "player" \\ äß')
+        assert body.decode() == json.dumps(json.loads(body), indent=1, ensure_ascii=False)
+        assert ask(once).reply.body == body
+    world.feed.shrink(0)
+    assert json.loads(ask(world).reply.body) == {"success": True, "data": [], "today": 0, "this_week": 0}
+
+
+def test_a_thousand_questions_are_answered_the_same_by_the_same_seed() -> None:
+    """Acceptance 3 of the simulators: another world beside them changes nothing."""
+    first, second, other = world_at(), world_at(), world_at(seed=2)
+    differs = False
+    for number in range(1_000):
+        for world in (first, second, other):
+            world.clock.advance(timedelta(minutes=7))
+            if number % 50 == 0:
+                world.feed.play(FIRST, "1.5")
+        answers = [ask(world).reply.body for world in (first, other, second)]
+        assert answers[0] == answers[2]
+        differs |= answers[0] != answers[1]
+    assert differs
+
+
+@pytest.mark.parametrize(("players", "seconds_max"), [(1_841, 0.02), (100_000, 1)])
+def test_many_players_are_listed_quickly(players: int, seconds_max: float) -> None:
+    """Section 7 of the simulators, of processor time: an ordinary answer, and one after every column rolled."""
+    world = world_at(GROWN, players=players)
+    took = []
+    for step in (timedelta(), timedelta(minutes=15), DAY):
+        world.clock.advance(step)
+        begun = time.process_time()
+        body = ask(world, **{"accept-encoding": "gzip"}).reply.body
+        took.append(time.process_time() - begun)
+    assert players <= len(json.loads(gzip.decompress(body))["data"]) <= players + 12
+    assert max(took) < 2 * seconds_max  # with room for a busy machine
+
+
 def test_every_odd_body_can_be_had() -> None:
     world = world_at()
     for one in json.loads((DATA / "affiliate_payload_variants.json").read_bytes())["variants"]:
@@ -223,6 +268,10 @@ def test_each_effect_spoils_the_answer_in_its_own_way() -> None:
 
     assert met(Effect("delay", ms=5)).delay_s == 0.005
     assert met(Effect("slow", bytes_per_s=10)).bytes_per_s == 10
+    assert met(Effect("bad_tls")).instead.startswith(b"\x15\x03")
+    assert met(Effect("expired_credentials")).reply.status == 401
+    assert [met(Effect(name)).is_lost for name in ("reset", "reset_after")] == [True, True]
+    assert met(Effect("clock_skew", s=-7_200)).reply.headers["Date"] == "Wed, 18 Mar 2026 22:22:00 GMT"
     assert met(Effect("truncate", at=7)).cut_at == 7
     assert met(Effect("status", code=429, headers={"Retry-After": "3"})).reply.headers["Retry-After"] == "3"
     assert met(Effect("wrong_type")).reply.headers["Content-Type"].startswith("text/html")
@@ -233,6 +282,28 @@ def test_each_effect_spoils_the_answer_in_its_own_way() -> None:
     assert len(gzip.decompress(bomb.body)) == 1_000_000
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(met(Effect("garbage")).reply.body)
+
+
+def test_a_reset_after_does_what_was_asked_and_loses_the_answer() -> None:
+    world = world_at()
+    for name in ("reset_after", "reset"):
+        world.faults.add(Fault("feed", Effect(name), times=1))
+        ask(world)
+    assert [bool(one.answer) for one in world.journal] == [True, False]
+
+
+def test_a_provider_whose_clock_is_wrong_says_so_in_its_body() -> None:
+    world = world_at()
+    world.feed.shape("grouped")
+    world.faults.add(Fault("feed", Effect("clock_skew", s=3_600)))
+    assert json.loads(ask(world).reply.body)["metadata"]["lastUpdated"] == (GROWN + HOUR).isoformat()
+
+
+def test_a_key_that_has_expired_is_not_known() -> None:
+    world = world_at(token="the key")
+    world.faults.add(Fault("feed", Effect("expired_credentials"), times=1))
+    assert [ask(world, authorization="Bearer the key").reply.status for _ in range(2)] == [401, 200]
+    assert [one.is_known for one in world.journal] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +321,17 @@ def test_each_effect_spoils_the_answer_in_its_own_way() -> None:
         ("feed/shrink", {"share": 2}, "a share lies in 0-1"),
         ("faults", {"effect": {"name": "explode"}}, "there is no effect explode: status, delay"),
         ("faults", {"effect": {"name": "status", "cod": 1}}, "unknown: cod; known: at, bytes_per_s, code"),
+        ("faults", {"effect": {"name": "delay", "ms": "x"}}, "ms: Input should be a valid integer"),
+        ("faults", {"effect": {"name": "delay", "ms": -1}}, "an effect goes beyond what this machine can bear"),
+        (
+            "faults",
+            {"effect": {"name": "reset"}, "match": {"nth": "x"}},
+            "nth: Input should be a valid integer",
+        ),
+        ("faults", {"sim": "moon", "effect": {"name": "reset"}}, "there is no simulator moon: feed"),
         ("faults", {"fect": {}}, "a fault has effect, match, sim, times"),
+        ("scenario", {"name": "flood"}, "there is no scenario flood: feed-liar, feed-outage"),
+        ("scenario", {}, "known: name, a text"),
         ("clock", {"advance": -1}, "the clock goes forward only"),
         ("clock", {"turn": 1}, "the clock takes one of set, advance, speed, freeze"),
         ("reset", {"sede": 1}, "known: seed"),
@@ -262,6 +343,11 @@ def test_a_control_call_that_makes_no_sense_says_what_would(path: str, members: 
     status, answer = order(world_at(), path, **members)
     assert status == 422
     assert said in answer["message"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", ["journal?sim=moon", "state/moon"])
+def test_what_is_asked_of_a_simulator_that_does_not_exist_says_which_do(path: str) -> None:
+    assert order(world_at(), path, "GET") == (422, {"message": "there is no simulator moon: feed"})
 
 
 def test_control_calls_do_what_the_calls_of_python_do() -> None:

@@ -38,6 +38,8 @@ async def test_the_list_arrives_whole(world: World) -> None:
     ("effect", "kind"),
     [
         (Effect("reset"), "network"),
+        (Effect("reset_after"), "network"),
+        (Effect("bad_tls"), "network"),
         (Effect("truncate", at=300), "cut_short"),
         (Effect("huge", mb=20), "too_large"),
         (Effect("slow", bytes_per_s=100), "timeout"),
