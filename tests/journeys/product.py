@@ -10,8 +10,9 @@ import psycopg
 from psycopg import sql
 
 from palio.entry import web, wiring
+from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Wiring
-from palio.infra import embedded
+from palio.infra import embedded, jobs
 from palio.infra.addresses import Addresses
 from palio.infra.settings import Environment
 from tests.journeys.browser.conftest import serve
@@ -26,12 +27,16 @@ class Product:
 
 
 @asynccontextmanager
-async def running(cluster: embedded.Cluster, name: str, data: Path) -> AsyncIterator[Product]:
+async def running(
+    cluster: embedded.Cluster, name: str, data: Path, *, routes: jobs.Routes = SUBSCRIPTIONS, sim: str = "off"
+) -> AsyncIterator[Product]:
     """A process for the length of the block; its database is gone afterwards."""
     with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} template palio").format(sql.Identifier(name)))
     dsn = cluster.dsn("palio_app", name)
-    async with wiring.opened(Environment(data=data), Addresses(app=dsn, direct=dsn, migrate=dsn)) as wired:
+    async with wiring.opened(
+        Environment(data=data, sim=sim), Addresses(app=dsn, direct=dsn, migrate=dsn), routes=routes
+    ) as wired:
         hub = asyncio.create_task(wired.hub.run())
         async with serve(web.make(wired)) as base:
             yield Product(wired, base)
