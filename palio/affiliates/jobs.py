@@ -269,6 +269,7 @@ async def _call(database: Database, asking: Asking) -> Answer | Failure:
     feed, equipment = asking.feed, database.equipment
     profile = replace(
         UNTRUSTED,
+        door="feed",
         seconds_max=feed.timeout_s,
         bytes_max=feed.max_bytes,
         may_be_inside=equipment.is_simulated,

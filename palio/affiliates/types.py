@@ -589,6 +589,16 @@ class NewFeed:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedHealth:
+    """How fresh the numbers of a programme are; `players` is how many the provider says it has."""
+
+    programme: str
+    as_of: datetime | None
+    is_stale: bool
+    players: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class FeedState:
     """A feed as staff see it: never its key, only how that ends."""
 

@@ -13,6 +13,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
+from palio.entry import figures
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
 from palio.infra import db, embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
@@ -160,7 +161,9 @@ async def opened(
             settings=catalogue,
             instance=instance,
             health=Health(database, instance, schema_min=version),
-            metrics=Metrics(database, hub, data=environment.data, version=palio.__version__),
+            metrics=Metrics(
+                database, hub, data=environment.data, version=palio.__version__, looking=[figures.of_feeds]
+            ),
         )
     finally:
         await database.pool.close()

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 FailureKind: TypeAlias = Literal["address", "network", "timeout", "too_large", "encoding", "cut_short"]
 
 CONNECT_SECONDS_MAX = 3
+BROKEN = 500  # from this status on the fault is the other side's
 CHUNK_BYTES = 65_536
 DETAIL_CHARACTERS_MAX = 300
 GZIP: Final = 16 + zlib.MAX_WBITS
@@ -34,8 +36,12 @@ ENCODINGS = {"", "identity", "gzip", "x-gzip"}
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The limits of one integration. `may_be_inside` takes private addresses, plain http and any port."""
+    """The limits of one integration, and by what name its failures are counted.
 
+    `may_be_inside` takes private addresses, plain http and any port.
+    """
+
+    door: str = "untrusted"
     seconds_max: float = 20
     bytes_max: int = 5 * 1024 * 1024
     hosts: frozenset[str] | None = None
@@ -98,10 +104,14 @@ def _trusted() -> ssl.SSLContext:
 
 
 class Client:
-    """Calls others. `resolve` and `trusted` are the system's own unless a test plays them."""
+    """Calls others, and counts by door how often nothing usable came back.
+
+    `resolve` and `trusted` are the system's own unless a test plays them.
+    """
 
     def __init__(self, *, resolve: Resolve = _resolve, trusted: ssl.SSLContext | None = None) -> None:
         self._resolve, self._trusted = resolve, trusted
+        self.failures: Counter[str] = Counter()
 
     async def require(self, url: str, *, profile: Profile) -> None:
         """See that an address may be called now, without calling it. Refuses with UrlRefused."""
@@ -121,6 +131,12 @@ class Client:
         """
         if method not in profile.methods:
             raise ValueError(f"{method} is not among {sorted(profile.methods)}")
+        outcome = await self._outcome(url, profile, headers, method)
+        if isinstance(outcome, Failure) or outcome.status >= BROKEN:
+            self.failures[profile.door] += 1
+        return outcome
+
+    async def _outcome(self, url: str, profile: Profile, headers: Mapping[str, str], method: str) -> Answer | Failure:
         try:
             async with asyncio.timeout(profile.seconds_max):
                 target = target_of(url, may_be_inside=profile.may_be_inside)

@@ -1,17 +1,22 @@
 """Figures of a process for Prometheus. No label carries a user: routes are templates, codes and queues are words."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import psycopg
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from palio.infra import db
-from palio.infra.db import Database
+from palio.infra.db import Database, Tx
 from palio.infra.realtime import Hub
+from palio.kernel import clock
 from palio.kernel.errors import Refusal
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -32,12 +37,44 @@ class Line:
     figure: float
 
 
-class Metrics:
-    """What one process counts, and what is looked up when somebody asks."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A figure of a module, by one label, that is looked up when somebody asks."""
 
-    def __init__(self, database: Database, hub: Hub, *, data: Path, version: str) -> None:
-        self._database = database
+    name: str
+    text: str
+    label: str
+
+
+Looking: TypeAlias = Callable[[Tx, datetime], Awaitable[Mapping[Look, Sequence[Line]]]]
+
+
+class _Doors(Collector):
+    """How often nothing usable came back from outside, as the way out counts it."""
+
+    def __init__(self, failures: Mapping[str, int]) -> None:
+        self._failures = failures
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """For Prometheus."""
+        family = CounterMetricFamily(
+            "palio_door_failures", "Calls of others that brought nothing usable", None, ["door"]
+        )
+        for door, times in self._failures.items():
+            family.add_metric([door], times)
+        yield family
+
+
+class Metrics:
+    """What one process counts, and what is looked up when somebody asks, `looking` by the modules."""
+
+    def __init__(
+        self, database: Database, hub: Hub, *, data: Path, version: str, looking: Sequence[Looking] = ()
+    ) -> None:
+        self._database, self._looking = database, looking
         self._registry = CollectorRegistry()
+        self._gauges: dict[Look, Gauge] = {}
+        self._registry.register(_Doors(database.equipment.http.failures))
         self._requests = Histogram(
             "palio_requests_seconds", "Answered requests", ("route", "status"), buckets=SECONDS, registry=self._registry
         )
@@ -62,6 +99,13 @@ class Metrics:
     def _pool(self, figure: str) -> Callable[[], float]:
         return lambda: self._database.pool.get_stats().get(figure, 0)
 
+    def _show(self, found: Mapping[Look, Sequence[Line]]) -> None:
+        for look, lines in found.items():
+            if look not in self._gauges:
+                self._gauges[look] = self._labelled(look.name, look.text, look.label)
+            for line in lines:
+                self._gauges[look].labels(line.label).set(line.figure)
+
     def answered(self, *, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its template."""
         self._requests.labels(route, str(status)).observe(seconds)
@@ -74,10 +118,14 @@ class Metrics:
         """Everything, as Prometheus reads it; what the database knows is left out while it is away."""
         self._lags.clear()
         self._dead.clear()
+        for gauge in self._gauges.values():
+            gauge.clear()
         with suppress(Refusal, psycopg.Error):
             async with self._database.begin_system("metrics") as tx:
                 for line in await db.rows(tx, Line, LAGS):
                     self._lags.labels(line.label).set(line.figure)
                 for line in await db.rows(tx, Line, DEAD):
                     self._dead.labels(line.label).set(line.figure)
+                for look in self._looking:
+                    self._show(await look(tx, clock.now()))
         return generate_latest(self._registry)

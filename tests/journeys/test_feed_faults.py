@@ -209,6 +209,18 @@ async def hours(cluster: embedded.Cluster, worker_id: str, tmp_path: Path) -> As
     clock.use(lambda: datetime.now(UTC))
 
 
+async def _status(client: httpx2.AsyncClient) -> dict[str, object]:
+    """What everybody may know of the instance: how it is, and which programme is stale."""
+    told = (await client.get("/api/v1/status")).json()
+    return {"status": told["status"], **{feed["programme"]: feed["stale"] for feed in told["feeds"]}}
+
+
+async def _figures(client: httpx2.AsyncClient) -> dict[str, float]:
+    """How old the numbers of each programme are, in seconds, as Prometheus reads it."""
+    lines = [line for line in (await client.get("/metrics")).text.splitlines() if line.startswith("palio_feed_age")]
+    return {line.split('"')[1]: float(line.split()[1]) for line in lines}
+
+
 async def _shown(client: httpx2.AsyncClient, number: int) -> dict[str, object]:
     """The board as the API tells it: whether it is stale, as of when, and every total."""
     told = (await client.get(f"/api/v1/races/{number}/standings?limit=100")).json()
@@ -231,6 +243,7 @@ async def test_three_hours_of_faults_and_lies_invent_nothing_and_lose_nothing(ho
             GAINED, hours.calm.programme.id
         )
         troubled, calm = [await _shown(client, side.number) for side in (hours.troubled, hours.calm)]
+        assert await _status(client) == {"status": "ok", "troubled": False, "calm": False}
         assert troubled["totals"] == calm["totals"] and troubled["stale"] is False
         assert ("pla***", 1_507_770_000) in calm["totals"]  # type: ignore[operator]
 
@@ -260,6 +273,8 @@ async def _outage_of_every_kind(hours: Hours, client: httpx2.AsyncClient) -> Non
     stale = await _shown(client, hours.troubled.number)
     assert stale == {**shown, "stale": True}
     assert await hours.numbers(hours.troubled) == before
+    assert await _status(client) == {"status": "degraded", "troubled": True, "calm": False}
+    assert await _figures(client) == {"troubled": 35 * 60, "calm": 0}
     page = (await client.get(f"/races/{hours.troubled.number}")).text
     assert "Stale, as of" in page
     assert "Stale, as of" not in (await client.get(f"/races/{hours.calm.number}")).text

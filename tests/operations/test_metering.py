@@ -2,16 +2,23 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from starlette.requests import Request
 
+from palio import affiliates
 from palio.entry import metering, wiring
 from palio.entry.wiring import Wiring
 from palio.infra import db, embedded
 from palio.infra.addresses import Addresses
+from palio.infra.http import UNTRUSTED
 from palio.infra.settings import Environment
+from palio.infra.storage import Storage
+from palio.kernel import clock
+from palio.kernel.ids import new_id
+from tests.factories.affiliates import fixture, ingest
 
 
 @pytest.fixture
@@ -75,3 +82,28 @@ async def test_figures_of_requests_refusals_pool_and_queues(wired: Wiring) -> No
     async with wired.database.begin_system("test") as tx:
         await db.run(tx, "delete from jobs.procrastinate_jobs where task_name = 'x'")
         await db.run(tx, "delete from infra.job_runs where job = 'x:y'")
+
+
+async def test_figures_of_feeds_and_of_what_failed_outside(wired: Wiring, tmp_path: Path) -> None:
+    """A programme that is only uploaded to is nobody's fault, and has no age."""
+    noon = clock.now() - timedelta(minutes=7)
+    async with wired.database.begin_system("test") as tx:
+        read = await affiliates.ensure_programme(tx, code=f"p{new_id().hex[-12:]}")
+        sent = await affiliates.ensure_programme(tx, code=f"p{new_id().hex[-12:]}")
+        await affiliates.add_feed(
+            tx, code=read.code, new=affiliates.NewFeed("https://feed.example.com/"), now=noon, reason="a test"
+        )
+        for programme in (read, sent):
+            await ingest(tx, programme, fixture("affiliate_snapshot_T1"), noon, Storage(tmp_path))
+    http = wired.database.equipment.http
+    await http.call("http://127.0.0.1:1/", profile=replace(UNTRUSTED, door="feed", may_be_inside=True))
+
+    lines = (await wired.metrics.text()).decode().splitlines()
+
+    ages = {line.split('"')[1]: float(line.split()[1]) for line in lines if line.startswith("palio_feed_age_seconds{")}
+    assert 420 <= ages[read.code] < 480 and sent.code not in ages
+    assert f'palio_affiliate_total_users{{programme="{read.code}"}} 127.0' in lines
+    assert 'palio_door_failures_total{door="feed"} 1.0' in lines
+    async with wired.database.begin_system("test") as tx:
+        await db.run(tx, "update affiliates.feeds set enabled = false where programme_id = %s", read.id)
+    assert read.code not in (await wired.metrics.text()).decode()

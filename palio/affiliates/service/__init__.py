@@ -10,7 +10,16 @@ from palio.affiliates.service.cycles import (
     open_cycle,
     try_out,
 )
-from palio.affiliates.service.feeds import add_feed, asking, ensure_feed, feeds, pull_feed, queue_due, watch_staleness
+from palio.affiliates.service.feeds import (
+    add_feed,
+    asking,
+    ensure_feed,
+    feeds,
+    health,
+    pull_feed,
+    queue_due,
+    watch_staleness,
+)
 from palio.affiliates.service.ingest import ensure_programme, ingest, note_refusal
 from palio.affiliates.service.links import link, unlink
 from palio.affiliates.service.periods import close_next, programme_ids
@@ -57,6 +66,7 @@ __all__ = [
     "feeds",
     "fetched_at",
     "find_players",
+    "health",
     "held_rows",
     "ingest",
     "keep_pictures_many",

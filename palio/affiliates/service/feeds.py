@@ -15,6 +15,7 @@ from palio.affiliates.types import (
     STALE_AFTER_S,
     TIMEOUT_S,
     Asking,
+    FeedHealth,
     FeedId,
     FeedState,
     NewFeed,
@@ -103,6 +104,12 @@ async def pull_feed(tx: Tx, *, code: str) -> PullFeed:
 async def feeds(tx: Tx) -> list[FeedState]:
     """Every feed as staff see it, by programme and name."""
     return await sql.list_feeds(tx, FEEDS_MAX)
+
+
+async def health(tx: Tx, *, now: datetime) -> list[FeedHealth]:
+    """How fresh the numbers are of each programme that is read by itself, or told by its provider."""
+    oldest = now - timedelta(seconds=settings.value(STALE_AFTER_S))
+    return await sql.list_health(tx, oldest, FEEDS_MAX)
 
 
 async def queue_due(tx: Tx, *, now: datetime) -> int:

@@ -7,6 +7,7 @@ from palio.affiliates.errors import NoFeedToPull, NoSuchFeed
 from palio.affiliates.types import (
     PULL_FEED,
     Breaker,
+    FeedHealth,
     FeedId,
     FeedState,
     NewFeed,
@@ -123,6 +124,25 @@ async def list_feeds(tx: Tx, limit: int) -> list[FeedState]:
             where feed_id = f.id order by due_at desc limit 1) c on true
         order by p.code, f.name limit %s""",
         limit,
+    )
+
+
+async def list_health(tx: Tx, oldest: datetime, limit: int) -> list[FeedHealth]:
+    """Programmes that are read or told, with how many players the last snapshot says there are, by code.
+
+    A complete list that does not say it says it by its length. `oldest` is the oldest `as_of` that counts as fresh.
+    """
+    return await db.rows(
+        tx,
+        FeedHealth,
+        """
+        select p.code as programme, p.last_as_of as as_of, coalesce(p.last_as_of < %s, true) as is_stale,
+          coalesce(s.total_users, case when s.complete then s.rows_total end) as players
+        from affiliates.programmes p left join affiliates.snapshots s on s.id = p.last_snapshot_id
+        where p.status = 'active' and exists (
+          select from affiliates.feeds f where f.programme_id = p.id and f.enabled and f.kind <> 'upload')
+        order by p.code limit %s""",
+        *(oldest, limit),
     )
 
 
