@@ -17,6 +17,7 @@ from palio.affiliates.types import (
     Brought,
     Cycle,
     FeedId,
+    Paging,
     Payload,
     Snapshot,
     Trial,
@@ -42,6 +43,7 @@ STATS = "affiliates.stats"  # the table of readings, which has a partition for e
 ROWS_OF_TRIAL = 20
 PERIODS_OF_RUN_MAX = 500  # of one programme; the next run goes on
 GRAIN = 2**53
+NOT_A_PAGE = 300  # from this status on
 
 Pause: TypeAlias = Callable[[float], Awaitable[object]]
 Chance: TypeAlias = Callable[[], float]
@@ -266,6 +268,35 @@ class _Reading:
 
 
 async def _call(database: Database, asking: Asking) -> Answer | Failure:
+    """Ask a feed for its list: all pages of it as one body, or what went wrong with the first that did."""
+    if asking.paging is None:
+        return await _exchange(database, asking, asking.url)
+    try:
+        async with asyncio.timeout(rules.CYCLE_SECONDS_MAX / 2):
+            return await _call_for_pages(database, asking, asking.paging)
+    except TimeoutError:
+        return Failure("timeout", f"its pages took more than {rules.CYCLE_SECONDS_MAX // 2} s")
+
+
+async def _call_for_pages(database: Database, asking: Asking, paging: Paging) -> Answer | Failure:
+    """Page after page, as long as any of them says that there are more."""
+    pages, first = list[bytes](), None
+    said = 1
+    while len(pages) < said:
+        answer = await _exchange(database, asking, rules.address_of(asking.url, paging, len(pages) + 1))
+        if isinstance(answer, Failure) or answer.status >= NOT_A_PAGE:
+            return answer
+        first = first or answer
+        if answer.content_type != first.content_type:
+            return answer
+        pages.append(answer.body)
+        said = max(said, rules.pages_said(answer.body, paging))
+        if said > rules.PAGES_MAX or sum(map(len, pages)) > asking.feed.max_bytes:
+            return Failure("too_large", f"more than {rules.PAGES_MAX} pages, or {asking.feed.max_bytes} bytes")
+    return replace(first, body=rules.bound(pages)) if first else Failure("cut_short", "it has no page")
+
+
+async def _exchange(database: Database, asking: Asking, url: str) -> Answer | Failure:
     feed, equipment = asking.feed, database.equipment
     profile = replace(
         UNTRUSTED,
@@ -275,7 +306,7 @@ async def _call(database: Database, asking: Asking) -> Answer | Failure:
         may_be_inside=equipment.is_simulated,
     )
     headers = {"Accept": "application/json", **asking.headers}
-    return await equipment.http.call(asking.url, profile=profile, headers=headers)
+    return await equipment.http.call(url, profile=profile, headers=headers)
 
 
 def _attempt_of(outcome: Answer | Failure, at: datetime, secret: str | None) -> Attempt:

@@ -662,13 +662,22 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class Paging:
+    """How a list of several pages is asked for them, and where each says how many there are."""
+
+    parameter: str
+    total_pages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Asking:
-    """How a feed is asked, with its key."""
+    """How a feed is asked, with its key; without `paging` it has one page."""
 
     feed: PullFeed
     url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     secret: str | None = field(repr=False)
+    paging: Paging | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -563,8 +563,53 @@ async def test_every_shape_of_the_list_is_read(ours: House, shape: str) -> None:
     assert (cycle.state, len(await ours.totals())) == ("applied", 127)
 
 
-async def test_one_page_of_several_is_doubted(ours: House) -> None:
-    """Paging is not read: a first page must not pass for the whole."""
+async def _read_in_pages(ours: House) -> None:
+    ours.world.feed.shape("paged")
+    async with ours.database.begin(SYSTEM) as tx:
+        await affiliates.set_mapping(tx, code=ours.code, document={"page": "page"}, reason="it comes in pages")
+
+
+async def test_a_list_in_pages_is_read_whole_and_archived_as_it_came(ours: House) -> None:
+    """127 players on two pages of a hundred: the same numbers as on one, from one payload that can be read again."""
+    await ours.fetch()
+    whole = await ours.totals()
+    await _read_in_pages(ours)
+    ours.world.clock.advance(MINUTE)
+    cycle = await ours.fetch()
+    assert cycle is not None
+    assert (cycle.state, cycle.attempts, len(ours.world.journal)) == ("unchanged", 1, 3)
+    assert await ours.totals() == whole
+    (shown,) = await ours.rows(
+        "select rows_total, complete, anomaly_counts ? 'page_skew' from affiliates.snapshots where id = %s",
+        cycle.snapshot_id,
+    )
+    assert shown == (127, True, False)
+    trial = await affiliates.try_feed(ours.database, code=ours.code)
+    assert (trial.outcome, trial.accepted) == ("ok", 127)
+    acts = await ours.rows("select action, changes from infra.audit_rows where entity_id = %s", str(ours.feed_id))
+    assert ("feed.mapping", {"mapping_version": [0, 1]}) in acts
+
+
+async def test_a_page_that_fails_is_no_page_and_all_are_asked_again(ours: House) -> None:
+    await _read_in_pages(ours)
+    ours.world.faults.add(Fault("feed", Effect("status", code=503), Match(nth=2)))
+    cycle = await ours.fetch()
+    assert cycle is not None
+    assert (cycle.state, cycle.attempts, len(ours.world.journal)) == ("applied", 2, 4)
+    assert len(await ours.totals()) == 127
+
+
+async def test_pages_that_are_too_many_bytes_together_are_not_taken(ours: House) -> None:
+    await _read_in_pages(ours)
+    await ours.rows("update affiliates.feeds set max_bytes = 20000 where id = %s", ours.feed_id)
+    cycle = await ours.fetch()
+    assert cycle is not None
+    assert (cycle.state, cycle.attempts, cycle.error_code) == ("failed", 1, "too_large")
+    assert await ours.totals() == {}
+
+
+async def test_without_a_mapping_that_knows_of_pages_one_of_several_is_doubted(ours: House) -> None:
+    """A first page must not pass for the whole."""
     ours.world.feed.appear("fresh")
     ours.world.feed.shape("paged")
     cycle = await ours.fetch()

@@ -58,6 +58,24 @@ def test_a_feed_is_added_tried_read_and_its_player_linked(command: Command, worl
     assert (listed["programme"], listed["breaker"], listed["last_state"]) == ("sim", "closed", "applied")
     assert (listed["secret_hint"], SECRET in str(listed)) == ("-XYZ", False)
     assert "…-XYZ" in command("affiliates", "feeds").out
+
+    (tmp_path / "mapping.json").write_text('{"page": "page"}')
+    mapped = (
+        "affiliates",
+        "feed",
+        "mapping",
+        str(tmp_path / "mapping.json"),
+        "--programme",
+        "sim",
+        "--reason",
+        "pages",
+    )
+    assert command(*mapped, "--dry-run").out == "Would read programme sim by version 1.\n"
+    assert (command(*mapped).status, command(*mapped, "--json").answer) == (0, {"version": 2})
+    (tmp_path / "mapping.json").write_text('{"page": 1}')
+    assert command(*mapped, "--json").answer["code"] == "affiliates.bad_mapping"
+    (tmp_path / "mapping.json").write_text("[]")
+    assert command(*mapped).status == 64
     assert command("affiliates", "anomalies", "--programme", "sim", "--since", "2026-01-01T00:00:00Z").status == 0
 
     assert command("identity", "create", "chen").status == 0

@@ -29,6 +29,7 @@ from palio.affiliates.rules.judgement import (
 from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, mapping_of
 from palio.affiliates.rules.names import label, shown
 from palio.affiliates.rules.numbers import name_key
+from palio.affiliates.rules.pages import PAGES_MAX, address_of, bound, pages_said, paging_of
 from palio.affiliates.rules.parse import parse
 from palio.affiliates.rules.payload import Known, Parsed
 from palio.affiliates.rules.periods import (
@@ -59,6 +60,7 @@ __all__ = [
     "CYCLE_SECONDS_MAX",
     "DATED",
     "MICROSECOND",
+    "PAGES_MAX",
     "PLAYER_BYTES",
     "Change",
     "Columns",
@@ -73,6 +75,7 @@ __all__ = [
     "Roster",
     "Step",
     "Wagers",
+    "address_of",
     "admitted",
     "advanced",
     "after",
@@ -80,6 +83,7 @@ __all__ = [
     "answered",
     "applied",
     "before",
+    "bound",
     "breaker_after",
     "compare",
     "credentials",
@@ -97,6 +101,8 @@ __all__ = [
     "name_key",
     "next_due",
     "opened",
+    "pages_said",
+    "paging_of",
     "parse",
     "period_at",
     "period_of",

@@ -96,6 +96,8 @@ def snapshot_anomalies(
     users, listed = parsed.total_users, rows_listed(parsed)
     if "totals_mismatch" in parsed.anomalies:
         found["totals_mismatch"] = {"sum_today_micro": parsed.totals.today, "sum_week_micro": parsed.totals.week}
+    if "page_skew" in parsed.anomalies:
+        found["page_skew"] = {"rows": listed, "total_users": users}
     if difference.vanished * 10 > roster.not_stale:
         found["mass_vanish"] = {"vanished": difference.vanished, "of": roster.not_stale}
     if coverage == "full" and users is not None and users != listed:

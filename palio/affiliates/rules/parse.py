@@ -12,9 +12,9 @@ from operator import ne
 from typing import Final
 
 from palio.affiliates.errors import BadContentType, BadEncoding, UpstreamRefused
-from palio.affiliates.rules.cut import Opened, cut, may_be_deep, opened, require_shallow, value_of
-from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, Field, Path, values_at
-from palio.affiliates.rules.numbers import NotBelievedError
+from palio.affiliates.rules.cut import Opened, may_be_deep, require_shallow
+from palio.affiliates.rules.mapping import CANONICAL, FeedMapping
+from palio.affiliates.rules.pages import cut_pages, head_of, is_skewed, member_of, opened_pages, pages_missing
 from palio.affiliates.rules.payload import FORGOTTEN, Known, Parsed, Sums
 from palio.affiliates.rules.rows import COLUMNS, read_row
 from palio.affiliates.types import AnomalyCode, Flag, HeldRow, Micro, Reading
@@ -22,13 +22,6 @@ from palio.affiliates.types import AnomalyCode, Flag, HeldRow, Micro, Reading
 JSON_TYPE: Final = re.compile(r"(?:application|text)/json|application/[\w.-]+\+json", re.ASCII)
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 SUCCESSES: Final = frozenset({"success", "ok"})
-HEAD: Final[Mapping[Field, Path]] = {
-    "upstream_at": ("metadata", "lastUpdated"),
-    "total_users": ("metadata", "totalUsers"),
-    "total_pages": ("metadata", "totalPages"),
-    "root_today": ("today",),
-    "root_week": ("this_week",),
-}
 COUNT_MAX: Final = 2**31 - 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM: Final = 10**11  # a number of seconds up to the year 5138
@@ -61,23 +54,25 @@ def parse(body: bytes, content_type: str, mapping: FeedMapping = CANONICAL, know
     if not JSON_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()):
         raise BadContentType(content_type=content_type)
     _require_utf8(body)
-    whole = opened(body.removeprefix(BYTE_ORDER_MARK))
-    _require_success(whole, mapping)
-    pieces = cut(whole, mapping.paths.get("rows", ()))
+    pages = opened_pages(body.removeprefix(BYTE_ORDER_MARK), mapping)
+    for page in pages:
+        _require_success(page, mapping)
+    whole, pieces = pages[0], cut_pages(pages, mapping.paths.get("rows", ()))
     rows = _read_rows(pieces.rows, known, mapping, pieces.above)
     readings, flags, totals = rows.readings.values(), rows.sums.flags, rows.sums.totals
     anomalies: dict[AnomalyCode, int] = {code: _counted(flags, flag) for flag, code in FLAG_ANOMALIES.items()}
-    is_mismatch = _differs(_head(whole, mapping, "root_today"), totals.today, len(readings))
-    is_mismatch |= _differs(_head(whole, mapping, "root_week"), totals.week, len(readings))
+    is_mismatch = _differs(head_of(whole, mapping, "root_today"), totals.today, len(readings))
+    is_mismatch |= _differs(head_of(whole, mapping, "root_week"), totals.week, len(readings))
     anomalies["totals_mismatch"] = int(is_mismatch)
+    anomalies["page_skew"] = int(len(pages) > 1 and is_skewed(pages, mapping))
     return Parsed(
         shape=pieces.shape,
         readings=rows.readings,
         held=tuple(rows.held),
         totals=totals,
-        upstream_at=_instant(_head(whole, mapping, "upstream_at")),
-        total_users=_count(_head(whole, mapping, "total_users")),
-        total_pages=_count(_head(whole, mapping, "total_pages")),
+        upstream_at=_instant(head_of(whole, mapping, "upstream_at")),
+        total_users=_count(head_of(whole, mapping, "total_users")),
+        total_pages=_count(pages_missing(pages, mapping)),
         anomalies={code: players for code, players in anomalies.items() if players},
         missing_columns=_missing_columns(readings),
         strange_keys=_strange_keys(readings, flags),
@@ -97,31 +92,19 @@ def _require_utf8(body: bytes) -> None:
 
 def _require_success(whole: Opened, mapping: FeedMapping) -> None:
     if "success" in mapping.paths:
-        said = _head(whole, mapping, "success")
+        said = head_of(whole, mapping, "success")
         if not any(said == good and type(said) is type(good) for good in mapping.success_is):
             raise UpstreamRefused(said=said)
         return
     for name in ("success", "status"):
-        said = _member(whole, name)
+        said = member_of(whole, name)
         if name in whole.members and not (said is True or (name == "status" and _is_fine(said))):
-            message = _member(whole, "message")
+            message = member_of(whole, "message")
             raise UpstreamRefused(said=message if isinstance(message, str) else f"{name}: {said}")
 
 
 def _is_fine(status: object) -> bool:
     return not isinstance(status, str) or status in SUCCESSES
-
-
-def _member(whole: Opened, name: str) -> object:
-    try:
-        return value_of(whole.members[name]) if name in whole.members else None
-    except NotBelievedError:
-        return None
-
-
-def _head(whole: Opened, mapping: FeedMapping, field: Field) -> object:
-    first, *rest = mapping.paths.get(field) or HEAD[field]
-    return next(values_at(_member(whole, first), tuple(rest)), None)
 
 
 def _read_rows(texts: list[bytes], before: Known, mapping: FeedMapping, above: int) -> _Rows:

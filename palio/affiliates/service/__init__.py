@@ -18,6 +18,7 @@ from palio.affiliates.service.feeds import (
     health,
     pull_feed,
     queue_due,
+    set_mapping,
     watch_staleness,
 )
 from palio.affiliates.service.ingest import ensure_programme, ingest, note_refusal
@@ -91,6 +92,7 @@ __all__ = [
     "replay",
     "replayable",
     "restore",
+    "set_mapping",
     "snapshot_before",
     "snapshot_from",
     "snapshots",

@@ -1,5 +1,6 @@
 """Feeds that we read by ourselves: what operators say about them, when they are due, and whose numbers are too old."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -7,7 +8,7 @@ from palio.affiliates import rules, sql
 from palio.affiliates.errors import FeedExists
 from palio.affiliates.messages import FeedRecovered, FeedStale, FetchFeed
 from palio.affiliates.service.apply import tell_boards
-from palio.affiliates.service.ingest import ensure_programme
+from palio.affiliates.service.ingest import ensure_programme, mapping_of
 from palio.affiliates.types import (
     INTERVAL_S,
     MAX_ATTEMPTS,
@@ -92,7 +93,31 @@ async def asking(tx: Tx, *, feed: PullFeed) -> Asking:
     """How a feed is asked, its key opened. Refuses with SecretInvalid, crypto.Shredded."""
     secret = await crypto.open_sealed(tx, feed.secret, _secret_of(feed.id)) if feed.secret else None
     url, headers = rules.credentials(feed.auth_kind, secret, feed.url)
-    return Asking(replace(feed, max_bytes=min(feed.max_bytes, settings.value(MAX_BYTES))), url, headers, secret)
+    mapping = await mapping_of(tx, feed=await sql.get_feed(tx, feed.id))
+    limited = replace(feed, max_bytes=min(feed.max_bytes, settings.value(MAX_BYTES)))
+    return Asking(limited, url, headers, secret, rules.paging_of(mapping))
+
+
+async def set_mapping(tx: Tx, *, code: str, document: Mapping[str, object], reason: str, via: audit.Via = "cli") -> int:
+    """Have the feed of a programme read by this mapping from now on; answers its version. Audited.
+
+    Older versions stay, for what they have read. Refuses with NoSuchProgramme, NoFeedToPull, BadMapping.
+    """
+    feed = await sql.lock_pull_feed(tx, (await pull_feed(tx, code=code)).id)
+    rules.mapping_of(document, version=1)
+    before = (await sql.get_feed(tx, feed.id)).mapping_version
+    version = await sql.insert_mapping(tx, feed.id, document, tx.actor.user_id, reason)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="feed.mapping",
+        entity_type="feed",
+        entity_id=str(feed.id),
+        changes={"mapping_version": (before, version)},
+        reason=reason,
+        via=via,
+    )
+    return version
 
 
 async def pull_feed(tx: Tx, *, code: str) -> PullFeed:

@@ -138,7 +138,7 @@ async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Ro
 
     Refuses as `rules.parse` does.
     """
-    mapping = await _mapping(tx, feed)
+    mapping = await mapping_of(tx, feed=feed)
     known = roster.known if roster.source == (feed.id, feed.mapping_version) else Known()
     parsing = asyncio.get_running_loop().run_in_executor(None, rules.parse, body, content_type, mapping, known)
     while not (await asyncio.wait([parsing], timeout=IDLE_SECONDS_MAX))[0]:
@@ -146,7 +146,8 @@ async def read(tx: Tx, *, feed: Feed, content_type: str, body: bytes, roster: Ro
     return parsing.result()
 
 
-async def _mapping(tx: Tx, feed: Feed) -> FeedMapping:
+async def mapping_of(tx: Tx, *, feed: Feed) -> FeedMapping:
+    """How a feed is read. Refuses with NoSuchMapping, BadMapping."""
     if not feed.mapping_version:
         return rules.CANONICAL
     written = await sql.get_mapping(tx, feed.id, feed.mapping_version)

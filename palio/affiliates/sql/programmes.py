@@ -1,5 +1,7 @@
 """Programmes, their feeds, and the cycles in which these are read."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -99,6 +101,24 @@ async def get_mapping(tx: Tx, feed_id: FeedId, version: int) -> dict[str, object
     if found is None:
         raise NoSuchMapping(feed_id=feed_id, version=version)
     return found
+
+
+async def insert_mapping(
+    tx: Tx, feed_id: FeedId, mapping: Mapping[str, object], created_by: UUID | None, note: str
+) -> int:
+    """The feed is read by this mapping from now on; answers its version."""
+    written = json.dumps(mapping)
+    version: int = await db.value(
+        tx,
+        """
+        insert into affiliates.feed_mappings (feed_id, version, mapping, sha256, created_by, note)
+        select %s, coalesce(max(version), 0) + 1, %s::jsonb, sha256(convert_to(%s::jsonb::text, 'utf8')), %s, %s
+        from affiliates.feed_mappings where feed_id = %s
+        returning version""",
+        *(feed_id, written, written, created_by, note, feed_id),
+    )
+    await db.run(tx, "update affiliates.feeds set mapping_version = %s where id = %s", version, feed_id)
+    return version
 
 
 async def get_status(tx: Tx, programme_id: ProgrammeId, stale_after_s: int) -> ProgrammeStatus:

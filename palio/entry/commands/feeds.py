@@ -3,13 +3,14 @@
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson, DryRun, Misuse, Reason
+from palio.entry.options import AsJson, DryRun, Misuse, Reason, content
 from palio.entry.printing import columns, decimal, moment, record, tell
 
 if TYPE_CHECKING:
@@ -94,6 +95,39 @@ def _auth_kind(text: str) -> "AuthKind":
             return text
         case _:
             raise Misuse("unknown_auth", f"{text!r}: choose from none, bearer, header, basic, query")
+
+
+@app.command()
+def mapping(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON: dotted paths by field, units, success_is, page.")],
+    *,
+    programme: Code = DEFAULT,
+    reason: Reason,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have the feed of a programme read by another mapping; {} is the built-in one. Older versions are kept.
+
+    Fields: rows, uid, name, today, week, month, all_time, upstream_at, total_users, total_pages, root_today, root_week,
+    success. `page` names the parameter by which a list of several pages is asked for them.
+    """
+    from palio import affiliates
+    from palio.entry import operators, terminal
+
+    try:
+        document = json.loads(content(file))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Misuse("file_invalid", f"{file} holds no JSON object")
+
+    async def work(place: "Place") -> int:
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            return await affiliates.set_mapping(tx, code=programme, document=document, reason=reason)
+
+    version = terminal.run(work, json=as_json)
+    said = "Would read" if dry_run else "Reads"
+    tell({"version": version}, as_json=as_json, lines=[f"{said} programme {programme} by version {version}."])
 
 
 @app.command("test")
