@@ -1,6 +1,6 @@
 """Refusals of the feeds. Nothing of a refused payload is believed; the archive keeps its bytes."""
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Upstream
+from palio.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unauthenticated, Upstream
 
 
 class BadContentType(Invalid):
@@ -31,6 +31,12 @@ class BadMapping(Invalid):
     """The mapping cannot be used at `field`: `problem`."""
 
     code = "affiliates.bad_mapping"
+
+
+class PushRefused(Unauthenticated):
+    """It is not signed by this feed's provider, or not just now: check secret and clock, and sign the bytes as sent."""
+
+    code = "affiliates.push_refused"
 
 
 class UpstreamRefused(Upstream):

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from palio.affiliates import rules, service
 from palio.affiliates.errors import OutOfOrder
-from palio.affiliates.messages import ClosePeriods, FetchFeed, TickFeeds, WatchStaleness
+from palio.affiliates.messages import ClosePeriods, FetchFeed, TakePushed, TickFeeds, WatchStaleness
 from palio.affiliates.types import (
     Asking,
     Attempt,
@@ -19,12 +19,13 @@ from palio.affiliates.types import (
     FeedId,
     Paging,
     Payload,
+    Push,
     Snapshot,
     Trial,
     Trigger,
     Turn,
 )
-from palio.infra import partitions
+from palio.infra import logging, partitions
 from palio.infra.db import Database, Tx
 from palio.infra.http import UNTRUSTED, Answer, Failure
 from palio.infra.storage import Storage
@@ -33,6 +34,8 @@ from palio.kernel.errors import Refusal, Unavailable
 from palio.kernel.ids import Actor
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
+
+log = logging.get("feeds")
 
 TICK_SCHEDULE = Schedule("affiliates.tick", "every 10s", TickFeeds())
 STALE_SCHEDULE = Schedule("affiliates.stale_watch", "every 1m", WatchStaleness())
@@ -43,6 +46,7 @@ STATS = "affiliates.stats"  # the table of readings, which has a partition for e
 ROWS_OF_TRIAL = 20
 PERIODS_OF_RUN_MAX = 500  # of one programme; the next run goes on
 GRAIN = 2**53
+SECRET_BYTES = 32
 NOT_A_PAGE = 300  # from this status on
 
 Pause: TypeAlias = Callable[[float], Awaitable[object]]
@@ -85,6 +89,45 @@ async def fetch_feed(database: Database, job: FetchFeed) -> None:
     await fetch(database, feed_id=job.feed_id, due_at=job.due_at, trigger=job.trigger)
 
 
+def new_push_secret() -> str:
+    """A secret that nobody knows yet."""
+    return rules.secret_of(secrets.token_bytes(SECRET_BYTES))
+
+
+async def receive(database: Database, *, feed_id: FeedId, push: Push, content_type: str, now: datetime) -> bool:
+    """Archive what a provider has sent by itself and leave the rest to a job; False: it was sent before.
+
+    Refuses with PushRefused before anything is kept, and as `archive`.
+    """
+    async with database.begin_system("who sends a list") as tx:
+        await service.require_genuine(tx, feed_id=feed_id, push=push, now=now)
+    payload = await service.archive(_storage(database), body=push.body, received_at=now, content_type=content_type)
+    async with database.begin_system("a list was sent") as tx:
+        return await service.accept(tx, feed_id=feed_id, event_id=push.event_id, payload=payload, now=now)
+
+
+@handles(TakePushed)
+async def take_pushed(database: Database, job: TakePushed) -> None:
+    """Judge and apply what a provider has sent; what is refused has left its cycle, and is not tried again."""
+    async with database.begin_system("a list was sent") as tx:
+        stored, actor = await service.pushed(tx, job=job), tx.actor
+    body = await service.restore(_storage(database), payload=stored)
+    payload = Payload(stored.sha256, stored.size, stored.content_type, stored.storage_key, job.received_at, body)
+    try:
+        await _apply(
+            database,
+            actor=actor,
+            feed_id=job.feed_id,
+            payload=payload,
+            fetched_at=job.received_at,
+            trigger="push",
+        )
+    except Unavailable:
+        raise
+    except Refusal as refusal:
+        log.warning("a list that was sent is refused", feed_id=str(job.feed_id), code=refusal.code)
+
+
 async def take_in(
     database: Database,
     storage: Storage,
@@ -98,9 +141,16 @@ async def take_in(
     now: datetime,
 ) -> Snapshot:
     """Archive a payload, then read, judge and apply it. Refuses as `archive` and `ingest` do."""
+    payload = await service.archive(storage, body=body, content_type=content_type, received_at=now)
+    return await _apply(database, actor=actor, feed_id=feed_id, payload=payload, fetched_at=fetched_at, trigger=trigger)
+
+
+async def _apply(
+    database: Database, *, actor: Actor, feed_id: FeedId, payload: Payload, fetched_at: datetime, trigger: Trigger
+) -> Snapshot:
+    """Judge and apply what lies in the archive; a refusal leaves its cycle and goes on."""
     async with database.begin(actor) as tx:
         await partitions.ensure(tx, STATS, fetched_at)
-    payload = await service.archive(storage, body=body, content_type=content_type, received_at=now)
     try:
         async with database.begin(actor, seconds_max=STATEMENT_SECONDS_MAX, generic_plans=True) as tx:
             return await service.ingest(tx, feed_id=feed_id, payload=payload, fetched_at=fetched_at, trigger=trigger)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from palio.affiliates.types import FeedId, Micro, PlayerId, ProgrammeId, SnapshotId, Trigger
 from palio.kernel.ids import UserId
@@ -101,6 +102,15 @@ class WatchStaleness(Job):
 @dataclass(frozen=True, slots=True)
 class ClosePeriods(Job):
     """See which days, weeks and months are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakePushed(Job):
+    """Judge and apply a list that a provider has sent by itself; it is as of when it came."""
+
+    feed_id: FeedId
+    payload_id: UUID
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

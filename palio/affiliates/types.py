@@ -662,6 +662,24 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """What a provider sends by itself, with the headers of Standard Webhooks as they came."""
+
+    event_id: str
+    timestamp: str
+    signatures: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PushFeed:
+    """A feed whose provider sends by itself, with its sealed secrets."""
+
+    id: FeedId
+    secret: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Paging:
     """How a list of several pages is asked for them, and where each says how many there are."""
 

@@ -13,6 +13,7 @@ SUBSCRIPTIONS: Routes = {
     PruneRuns: (pruning.prune_runs,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
+    affiliates.TakePushed: (affiliate_jobs.take_pushed,),
     affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
     affiliates.ClosePeriods: (affiliate_jobs.close_periods,),
     competitions.EnsureSeries: (competition_jobs.ensure_series,),

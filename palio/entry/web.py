@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
-from palio.entry import home, probes, status
+from palio.entry import home, hooks, probes, status
 from palio.entry.wiring import BOARDS, Wiring
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
@@ -28,6 +28,7 @@ log = logging.get("web")
 MODULES: tuple[Routes, ...] = (
     home.routes,
     status.routes,
+    hooks.routes,
     races.routes,
     competitions.routes,
     affiliates.routes,

@@ -54,6 +54,12 @@ create table affiliates.feed_mappings (
 create trigger append_only before update or delete on affiliates.feed_mappings
   for each row execute function infra.refuse_change();
 
+create table affiliates.pushes ( -- what providers sent by themselves, for a week: the same again has no effect
+  feed_id uuid not null references affiliates.feeds,
+  event_key text not null check (length(event_key) between 1 and 256),
+  received_at timestamptz not null,
+  primary key (feed_id, event_key));
+
 create table affiliates.payloads (
   id uuid primary key,
   feed_id uuid not null references affiliates.feeds,
@@ -344,5 +350,6 @@ grant execute on function affiliates.active_links to palio_app;
 grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.attempts,
   affiliates.snapshots, affiliates.players, affiliates.absences, affiliates.pictures, affiliates.periods, affiliates.quarantine,
   affiliates.links to palio_app;
+grant select, insert, delete on affiliates.pushes to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
   affiliates.anomalies, affiliates.link_events to palio_app;

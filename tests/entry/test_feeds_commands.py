@@ -59,6 +59,12 @@ def test_a_feed_is_added_tried_read_and_its_player_linked(command: Command, worl
     assert (listed["secret_hint"], SECRET in str(listed)) == ("-XYZ", False)
     assert "…-XYZ" in command("affiliates", "feeds").out
 
+    pushed = ("affiliates", "feed", "push", "--programme", "sim", "--reason", "they asked")
+    secrets = [command(*pushed, "--json").answer for _ in range(2)]
+    assert secrets[0]["path"] == secrets[1]["path"] and secrets[0]["secret"] != secrets[1]["secret"]
+    assert secrets[0]["secret"].startswith("whsec_")
+    assert command(*pushed, "--dry-run").out == "Would take lists of programme sim.\n"
+
     (tmp_path / "mapping.json").write_text('{"page": "page"}')
     mapped = (
         "affiliates",

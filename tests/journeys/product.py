@@ -28,14 +28,14 @@ class Product:
 
 @asynccontextmanager
 async def running(
-    cluster: embedded.Cluster, name: str, data: Path, *, routes: jobs.Routes = SUBSCRIPTIONS, sim: str = "off"
+    cluster: embedded.Cluster, name: str, data: Path, *, routes: jobs.Routes = SUBSCRIPTIONS, **environment: object
 ) -> AsyncIterator[Product]:
     """A process for the length of the block; its database is gone afterwards."""
     with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} template palio").format(sql.Identifier(name)))
     dsn = cluster.dsn("palio_app", name)
     async with wiring.opened(
-        Environment(data=data, sim=sim), Addresses(app=dsn, direct=dsn, migrate=dsn), routes=routes
+        Environment(data=data, **environment), Addresses(app=dsn, direct=dsn, migrate=dsn), routes=routes
     ) as wired:
         hub = asyncio.create_task(wired.hub.run())
         async with serve(web.make(wired)) as base:

@@ -42,6 +42,7 @@ from palio.affiliates.rules.periods import (
     share_bps,
     source_of,
 )
+from palio.affiliates.rules.pushes import is_genuine, live_secrets, secret_of, signature, with_newest
 from palio.affiliates.rules.roster import PLAYER_BYTES, Columns, Roster
 from palio.affiliates.rules.rows import read_row, written
 from palio.affiliates.rules.snapshots import (
@@ -91,12 +92,14 @@ __all__ = [
     "failed",
     "growth_bps",
     "hint",
+    "is_genuine",
     "is_incomplete",
     "is_repetition",
     "is_whole",
     "judged",
     "just_after",
     "label",
+    "live_secrets",
     "mapping_of",
     "name_key",
     "next_due",
@@ -113,8 +116,10 @@ __all__ = [
     "repeated",
     "rest_before_next",
     "roster_after",
+    "secret_of",
     "share_bps",
     "shown",
+    "signature",
     "snapshot_anomalies",
     "source_of",
     "step_of",
@@ -122,6 +127,7 @@ __all__ = [
     "suspicious",
     "unreadable",
     "upstream_at",
+    "with_newest",
     "without",
     "written",
 ]

@@ -25,6 +25,7 @@ from palio.affiliates.service.ingest import ensure_programme, ingest, note_refus
 from palio.affiliates.service.links import link, unlink
 from palio.affiliates.service.periods import close_next, programme_ids
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
+from palio.affiliates.service.pushes import accept, let_push, pushed, require_genuine
 from palio.affiliates.service.reads import (
     anomalies,
     applied_snapshot,
@@ -48,6 +49,7 @@ from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, r
 
 __all__ = [
     "WAGER_BOARDS",
+    "accept",
     "add_feed",
     "anomalies",
     "applied_snapshot",
@@ -72,6 +74,7 @@ __all__ = [
     "ingest",
     "keep_pictures_many",
     "leaderboard",
+    "let_push",
     "link",
     "links_many",
     "listed_in",
@@ -86,11 +89,13 @@ __all__ = [
     "programmes",
     "public_labels",
     "pull_feed",
+    "pushed",
     "queue_due",
     "readings_at",
     "release_row",
     "replay",
     "replayable",
+    "require_genuine",
     "restore",
     "set_mapping",
     "snapshot_before",

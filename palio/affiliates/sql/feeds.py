@@ -13,6 +13,7 @@ from palio.affiliates.types import (
     NewFeed,
     ProgrammeId,
     PullFeed,
+    PushFeed,
 )
 from palio.infra import db
 from palio.infra.db import Tx
@@ -125,6 +126,40 @@ async def list_feeds(tx: Tx, limit: int) -> list[FeedState]:
         order by p.code, f.name limit %s""",
         limit,
     )
+
+
+async def find_push_feed(tx: Tx, programme_id: ProgrammeId) -> PushFeed | None:
+    """The feed by which the provider of the programme sends by itself."""
+    statement = "select id, secret from affiliates.feeds where kind = 'push' and enabled and programme_id = %s"
+    return await db.find(tx, PushFeed, statement, programme_id)
+
+
+async def get_push_feed(tx: Tx, feed_id: FeedId) -> PushFeed | None:
+    """The same by its id; None if there is none."""
+    statement = "select id, secret from affiliates.feeds where kind = 'push' and enabled and id = %s"
+    return await db.find(tx, PushFeed, statement, feed_id)
+
+
+async def insert_push_feed(tx: Tx, feed_id: FeedId, programme_id: ProgrammeId, bytes_max: int) -> None:
+    """A feed whose provider sends by itself, as yet without a secret."""
+    await db.run(
+        tx,
+        "insert into affiliates.feeds (id, programme_id, name, kind, max_bytes) values (%s, %s, 'push', 'push', %s)",
+        *(feed_id, programme_id, bytes_max),
+    )
+
+
+async def insert_push(tx: Tx, feed_id: FeedId, event_key: str, now: datetime) -> bool:
+    """Note that something was sent; False if it was before."""
+    statement = """
+        insert into affiliates.pushes (feed_id, event_key, received_at) values (%s, %s, %s)
+        on conflict do nothing returning true"""
+    return bool(await db.value(tx, statement, feed_id, event_key, now))
+
+
+async def delete_pushes(tx: Tx, feed_id: FeedId, before: datetime) -> None:
+    """Forget what was sent so long ago that nobody sends it again."""
+    await db.run(tx, "delete from affiliates.pushes where feed_id = %s and received_at < %s", feed_id, before)
 
 
 async def list_health(tx: Tx, oldest: datetime, limit: int) -> list[FeedHealth]:

@@ -34,6 +34,21 @@ async def upsert_payload(tx: Tx, feed_id: FeedId, payload: Payload) -> UUID:
     return found
 
 
+async def get_stored(tx: Tx, payload_id: UUID) -> StoredPayload:
+    """Where the bytes of a payload lie that has a row. Raises LookupError for one that has none."""
+    found = await db.find(
+        tx,
+        StoredPayload,
+        """
+        select id, feed_id, sha256, bytes as size, content_type, storage_key
+        from affiliates.payloads where id = %s""",
+        payload_id,
+    )
+    if found is None:
+        raise LookupError(f"payload {payload_id} has no row")
+    return found
+
+
 async def get_payload(tx: Tx, snapshot_id: SnapshotId) -> StoredPayload:
     """Where the bytes of a snapshot lie. Refuses with NoSuchSnapshot."""
     found = await db.find(

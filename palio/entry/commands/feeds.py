@@ -98,6 +98,30 @@ def _auth_kind(text: str) -> "AuthKind":
 
 
 @app.command()
+def push(*, programme: Code = DEFAULT, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Let a provider send the lists of a programme by himself, and print the secret once.
+
+    Done again, it makes another secret; the one before stays live until then. He signs as Standard Webhooks say.
+    """
+    from palio import affiliates
+    from palio.entry import operators, terminal
+
+    secret = affiliates.new_push_secret()
+
+    async def work(place: "Place") -> "FeedId":
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            return await affiliates.let_push(tx, code=programme, secret=secret, reason=operators.reason(reason))
+
+    feed_id = terminal.run(work, json=as_json)
+    path = f"/hooks/feeds/{feed_id}"
+    if dry_run:
+        tell({"path": path}, as_json=as_json, lines=[f"Would take lists of programme {programme}."])
+        return
+    lines = [f"Takes lists of programme {programme} at {path} (POST).", f"Secret, shown once: {secret}"]
+    tell({"path": path, "secret": secret}, as_json=as_json, lines=lines)
+
+
+@app.command()
 def mapping(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON: dotted paths by field, units, success_is, page.")],
     *,
@@ -123,7 +147,7 @@ def mapping(
 
     async def work(place: "Place") -> int:
         async with operators.acting(place.database, dry_run=dry_run) as tx:
-            return await affiliates.set_mapping(tx, code=programme, document=document, reason=reason)
+            return await affiliates.set_mapping(tx, code=programme, document=document, reason=operators.reason(reason))
 
     version = terminal.run(work, json=as_json)
     said = "Would read" if dry_run else "Reads"
