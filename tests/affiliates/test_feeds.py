@@ -1,6 +1,7 @@
 """Feeds that are read by themselves, over a real wire and with the clock of a world: what is asked, kept and told."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.messages import Message
 from palio.sim import REPLAY, Clock, Effect, Fault, Match, World
+from tests.factories.affiliates import fixture
 
 Heard = TypeVar("Heard", bound=Message)
 
@@ -387,6 +389,71 @@ async def test_a_feed_that_lies_is_doubted_corrected_or_ignored_but_nothing_is_i
     await ours.run_until(NOON + MINUTE + 3 * QUARTER)
     assert (await ours.cycles())[-1][1:] == ("failed", 4, "bad_content_type")
     assert await ours.totals() == after
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "error", "accepted", "held"),
+    [
+        *((name, "applied", None, 2, 0) for name in ("canonical", "unsorted_zero_first", "bare_array")),
+        *(
+            (name, "applied", None, 1, 0)
+            for name in (
+                *("int_zero_float_nonzero", "today_gt_week", "wrapped_results", "single_object", "grouped_seed2"),
+                *("missing_column", "missing_name", "renamed_user", "dup_uid_same", "all_time_decrease"),
+                "root_totals_mismatch",
+            )
+        ),
+        ("string_numbers", "unchanged", None, 0, 1),
+        ("missing_uid", "unchanged", None, 0, 1),
+        ("empty_data", "unchanged", None, 0, 0),
+        ("nan_like", "invalid", "bad_json", 0, 0),
+        ("success_false_200", "failed", "upstream_refused", 0, 0),
+        ("html_200", "failed", "bad_content_type", 0, 0),
+    ],
+)
+async def test_every_odd_body_that_is_served_ends_as_it_should(
+    ours: House, name: str, state: str, error: str | None, accepted: int, held: int
+) -> None:
+    """Acceptance 9 of the simulators, on a fresh programme; what the rows then hold is a matter of the parser."""
+    ours.world.feed.variant(name)
+    cycle = await ours.fetch()
+    assert cycle is not None
+    assert (cycle.state, cycle.error_code) == (state, error)
+    assert len(await ours.totals()) == accepted
+    statement = "select count(*) from affiliates.quarantine where feed_id = %s"
+    assert await ours.rows(statement, ours.feed_id) == [(held,)]
+
+
+def test_every_odd_body_is_among_these() -> None:
+    (mark,) = test_every_odd_body_that_is_served_ends_as_it_should.pytestmark  # type: ignore[attr-defined]
+    variants = json.loads(fixture("affiliate_payload_variants"))["variants"]
+    assert {row[0] for row in mark.args[1]} == {one["id"] for one in variants}
+
+
+@pytest.mark.parametrize(("players", "seconds_max"), [(2_000, 5), pytest.param(100_000, 60, marks=pytest.mark.nightly)])
+async def test_a_crowd_over_the_wire_leaves_rows_for_those_who_moved_alone(
+    dsn: str, tmp_path: Path, players: int, seconds_max: int
+) -> None:
+    """Acceptance 16, as far as the simulator is concerned: whoever did not play costs no row."""
+    standing = Clock(NOON, is_frozen=True)
+    clock.use(standing.now)
+    async with (
+        World(start=NOON - REPLAY, token=SECRET, clock=standing, players=players).serving() as world,
+        house(dsn, world, tmp_path) as ours,
+    ):
+        begun = time.process_time()
+        first = await ours.fetch()
+        before = await ours.totals()
+        standing.advance(QUARTER)
+        second = await ours.fetch()
+        assert first is not None and second is not None and (first.state, second.state) == ("applied", "applied")
+        after = await ours.totals()
+        moved = {uid for uid, total in after.items() if total != before.get(uid)}
+        statement = "select count(*) from affiliates.stats s where s.snapshot_id = %s and s.kind <> 'columns_only'"
+        assert await ours.rows(statement, second.snapshot_id) == [(len(moved),)]
+        assert len(after) >= players and 0 < len(moved) < players // 10
+        assert time.process_time() - begun < seconds_max
+    clock.use(lambda: datetime.now(UTC))
 
 
 async def test_an_exact_wager_arrives_exactly(ours: House) -> None:
