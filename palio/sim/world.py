@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,17 +11,18 @@ from typing import Any
 
 from palio.sim.clock import Clock
 from palio.sim.exchanges import ANSWER_BYTES_MAX, BODY_BYTES_MAX, EXCHANGES_MAX, Exchange, beginning, masked
-from palio.sim.faults import Faults, fault_of, skew, spoiled
+from palio.sim.faults import Effect, Faults, fault_of, skew, spoiled
 from palio.sim.feed import PATH, Feed, Order
 from palio.sim.keeping import Keeping
+from palio.sim.mailbox import Mailbox, require_mail_effect
 from palio.sim.refusals import SimRefusal
 from palio.sim.scenarios import Rehearsal, resumed, scenario
 from palio.sim.wire import Delivery, Reply, Request, as_json, serving
 
 HOST = "127.0.0.1"
 CONTROL = "/__sim__/"
-SIMS = ("feed",)
-CALLS = "reset, journal, clock, faults, scenario, state/feed, feed/<act>"
+SIMS = ("feed", "smtp")
+CALLS = "reset, journal, clock, faults, scenario, state/feed, state/smtp, feed/<act>"
 
 
 class World:
@@ -46,7 +47,7 @@ class World:
         self.clock = clock or Clock(start)
         self._start, self.token, self._pace, self._players = start or self.clock.now(), token, pace, players
         self._keeping = Keeping(folder, "feed") if folder else None
-        self.port = 0
+        self.port = self.smtp_port = 0
         kept = self._keeping.state() if self._keeping else None
         if kept and kept["seed"] != seed:
             raise SimRefusal(f"the world of seed {kept['seed']} lives in {folder}: use that seed, or another folder")
@@ -75,6 +76,7 @@ class World:
             pace=self._pace,
             players=self._players,
         )
+        self.mailbox = Mailbox(self)
         self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
         self._exchanges = self._taken = 0
@@ -112,19 +114,54 @@ class World:
         """Where the feed is, once the world is served."""
         return f"http://{HOST}:{self.port}{PATH}DEMO"
 
+    @property
+    def smtp_url(self) -> str:
+        """Where letters are handed in, once they can be."""
+        return f"smtp://{HOST}:{self.smtp_port}"
+
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator["World"]:
-        """Listen on loopback for the length of the block; 0 is any free port. Raises OSError for one that is taken."""
-        server = await asyncio.start_server(serving(self.answer), HOST, port)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+    async def serving(self, port: int = 0, *, smtp_port: int | None = None) -> AsyncIterator["World"]:
+        """Listen on loopback for the length of the block; 0 is any free port. Raises OSError for one that is taken.
+
+        Letters are taken with an `smtp_port` only.
+        """
+        async with AsyncExitStack() as listening:
+            server = await asyncio.start_server(serving(self.answer), HOST, port)
+            await listening.enter_async_context(server)
+            self.port = server.sockets[0].getsockname()[1]
+            if smtp_port is not None:
+                self.smtp_port = await listening.enter_async_context(self._taking_letters(smtp_port))
             yield self
+
+    @asynccontextmanager
+    async def _taking_letters(self, port: int) -> AsyncIterator[int]:
+        async with self.mailbox.serving(HOST, port) as taken:
+            yield taken
+
+    # what the mailbox asks of its world
+
+    def now(self) -> datetime:
+        """The instant of the world."""
+        return self.clock.now()
+
+    def met(self, request: Request) -> Effect | None:
+        """What goes wrong with a letter on purpose."""
+        self.catch_up()
+        return self.faults.meet("smtp", request)
+
+    def noted(self, request: Request, *, status: int, fault: str | None) -> None:
+        """Write down that a letter came."""
+        self._note("smtp", request, Reply(body=b""), status=status, fault=fault)
+        if fault:
+            self._keep()
 
     def answer(self, request: Request) -> Delivery:
         """What a request is answered, and how it arrives."""
         self.catch_up()
         if request.path.startswith(CONTROL):
             return Delivery(self._controlled(request))
+        if request.path == "/mail" or request.path.startswith("/mail/"):
+            return Delivery(self.mailbox.page(request.path))
         if not request.path.startswith("/feed/"):
             reply = as_json({"message": f"no simulator lives here: {', '.join(SIMS)}"}, 404)
             self._note("", request, reply, status=404, fault=None)
@@ -207,6 +244,8 @@ class World:
                 return [asdict(rule) for rule in self.faults.rules()]
             case ["state", "feed"]:
                 return self.feed.state()
+            case ["state", "smtp"]:
+                return self.mailbox.state()
             case ["state", other]:
                 raise SimRefusal(f"there is no simulator {other}: {', '.join(SIMS)}")
             case ["scenario"]:
@@ -222,7 +261,10 @@ class World:
             case "POST", ["clock"]:
                 self._turn(members)
             case "POST", ["faults"]:
-                self.faults.add(fault_of(members))
+                fault = fault_of(members)
+                if fault.sim == "smtp":
+                    require_mail_effect(fault.effect)
+                self.faults.add(fault)
             case "DELETE", ["faults"]:
                 self.faults.clear()
             case "POST", ["scenario"]:

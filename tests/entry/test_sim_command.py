@@ -84,8 +84,8 @@ def test_a_rehearsal_begins_and_says_what_will_be_seen(command: Command, served:
             "sim.refused",
             "ms: Input should be a valid integer",
         ),
-        (("faults", "add", "reset", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed"),
-        (("journal", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed"),
+        (("faults", "add", "reset", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp"),
+        (("journal", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp"),
         (("rehearse", "flood"), "sim.refused", "there is no scenario flood: feed-liar, feed-outage"),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_help_names_every_effect() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("moon",), "there is no simulator moon: feed [unknown_sim]"),
+        (("moon",), "there is no simulator moon: feed, smtp [unknown_sim]"),
         (("--scenario", "flood"), "there is no scenario flood: feed-liar, feed-outage [sim_refused]"),
         (("feed", "--faults", "FILE"), "holds no JSON list of objects [faults_invalid]"),
     ],
@@ -129,7 +129,7 @@ def test_a_world_that_cannot_be_begun_is_not(
 async def test_a_world_goes_on_where_it_was_killed_and_tells_its_scenario(tmp_path: Path) -> None:
     """`--keep`, `--faults`, `--scenario` and `--speed`, seen from outside: an hour passes in a second."""
     (tmp_path / "faults").write_text(json.dumps([{"effect": {"name": "status", "code": 418}, "times": 1}]))
-    words = (sys.executable, "-m", "palio", "sim", "--port", "0", "--keep", str(tmp_path / "sim"))
+    words = (sys.executable, "-m", "palio", "sim", "feed", "--port", "0", "--keep", str(tmp_path / "sim"))
     first = await asyncio.create_subprocess_exec(
         *(*words, "--faults", str(tmp_path / "faults"), "--scenario", "feed-outage", "--speed", "3600"),
         stdout=asyncio.subprocess.PIPE,

@@ -47,9 +47,12 @@ app.add_typer(faults, name="faults")
 
 @app.command(SERVE)
 def serve(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which: feed. Default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which: feed, smtp. Default: all.")
+    ] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Where on 127.0.0.1; 0: any.")] = 8_900,
+    smtp_port: Annotated[int, typer.Option(min=0, max=65_535, help="Where letters are taken; 0: any.")] = 8_925,
     seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
     speed: Annotated[float, typer.Option(min=0, max=3_600, help="So many times as fast as real time.")] = 1,
     start: Annotated[
@@ -92,7 +95,7 @@ def serve(
     except SimRefusal as refusal:
         raise Misuse("sim_refused", str(refusal)) from None
     try:
-        asyncio.run(_serve(world, port, begun))
+        asyncio.run(_serve(world, port, smtp_port if "smtp" in (names or SIMS) else None, begun))
     except OSError as failure:
         typer.echo(f"127.0.0.1:{port} cannot be had: {failure.strerror} [sim.port_taken]", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE) from None
@@ -112,16 +115,18 @@ def _listed(file: Path | None) -> list[dict[str, object]]:
     return found
 
 
-async def _serve(world: "World", port: int, begun: "Rehearsal | None") -> None:
+async def _serve(world: "World", port: int, smtp_port: int | None, begun: "Rehearsal | None") -> None:
     from palio.entry.stopping import SIGNALS  # noqa: PLC0415 - only this command needs it
 
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for signal in SIGNALS:
         loop.add_signal_handler(signal, stopping.set)
-    async with world.serving(port):
+    async with world.serving(port, smtp_port=smtp_port):
         typer.echo(f"PALIO_SIM=on\nPALIO_FEED_URL={world.feed_url}")
         if world.token:
             typer.echo(f"PALIO_FEED_TOKEN={world.token}")
+        if smtp_port is not None:
+            typer.echo(f"PALIO_SMTP_URL={world.smtp_url}")
         telling = asyncio.create_task(_narrate(world, begun)) if begun else None
         await stopping.wait()
         if telling:
