@@ -132,6 +132,11 @@ class Mailbox:
             )
         )
 
+    def clear(self) -> None:
+        """Nobody has ever written."""
+        self.letters.clear()
+        self._taken = 0
+
     def state(self) -> list[dict[str, object]]:
         """Every letter, the oldest first."""
         return [

@@ -48,6 +48,7 @@ class World:
         self._start, self.token, self._pace, self._players = start or self.clock.now(), token, pace, players
         self._keeping = Keeping(folder, "feed") if folder else None
         self.port = self.smtp_port = 0
+        self.mailbox = Mailbox(self)
         kept = self._keeping.state() if self._keeping else None
         if kept and kept["seed"] != seed:
             raise SimRefusal(f"the world of seed {kept['seed']} lives in {folder}: use that seed, or another folder")
@@ -76,7 +77,7 @@ class World:
             pace=self._pace,
             players=self._players,
         )
-        self.mailbox = Mailbox(self)
+        self.mailbox.clear()
         self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
         self._exchanges = self._taken = 0
@@ -130,13 +131,8 @@ class World:
             await listening.enter_async_context(server)
             self.port = server.sockets[0].getsockname()[1]
             if smtp_port is not None:
-                self.smtp_port = await listening.enter_async_context(self._taking_letters(smtp_port))
+                self.smtp_port = await listening.enter_async_context(self.mailbox.serving(HOST, smtp_port))
             yield self
-
-    @asynccontextmanager
-    async def _taking_letters(self, port: int) -> AsyncIterator[int]:
-        async with self.mailbox.serving(HOST, port) as taken:
-            yield taken
 
     # what the mailbox asks of its world
 
@@ -184,7 +180,8 @@ class World:
             method=request.method,
             path=request.path,
             headers=masked(request.headers),
-            is_known=bool(sim) and fault != "expired_credentials" and self.feed.is_known(request),
+            is_known=sim == "smtp"
+            or (sim == "feed" and fault != "expired_credentials" and self.feed.is_known(request)),
             status=status,
             body=beginning(request.body, BODY_BYTES_MAX),
             answer=beginning(reply.body, ANSWER_BYTES_MAX),

@@ -391,6 +391,35 @@ async def test_a_feed_that_lies_is_doubted_corrected_or_ignored_but_nothing_is_i
     assert await ours.totals() == after
 
 
+async def test_the_scenario_of_an_outage_is_seen_as_its_file_says(ours: House) -> None:
+    await ours.run_until(NOON + MINUTE)
+    before = await ours.totals()
+    begun = ours.world.rehearse("feed-outage")
+    stale, left_alone, fresh = [begun.began_at + timedelta(seconds=one.after_s) for one in begun.scenario.shows]
+    await ours.run_until(stale, 5 * MINUTE)
+    assert await _is_stale(ours)
+    assert len(await ours.taken(hear_stale, affiliates.FeedStale)) == 1
+    await ours.run_until(left_alone, 5 * MINUTE)
+    assert (await ours.breaker())[0] == "open"
+    assert await ours.totals() == before
+    await ours.run_until(fresh, 5 * MINUTE)
+    assert not await _is_stale(ours)
+    assert len(await ours.taken(hear_recovered, affiliates.FeedRecovered)) == 1
+    assert (await ours.totals())[FIRST] == before[FIRST] + 12_340_000  # type: ignore[operator]
+
+
+async def test_the_scenario_of_a_liar_is_seen_as_its_file_says(ours: House) -> None:
+    await ours.run_until(NOON + MINUTE)
+    before = await ours.totals()
+    begun = ours.world.rehearse("feed-liar")
+    ends = []
+    for sight in begun.scenario.shows:
+        await ours.run_until(begun.began_at + timedelta(seconds=sight.after_s), 5 * MINUTE)
+        ends.append(((await ours.cycles())[-1][1], (await ours.totals())[FIRST] - before[FIRST]))  # type: ignore[operator]
+    fallen = -250_000_000
+    assert ends == [("suspicious", 0), ("applied", fallen), ("failed", fallen), ("applied", fallen)]
+
+
 @pytest.mark.parametrize(
     ("name", "state", "error", "accepted", "held"),
     [

@@ -31,6 +31,10 @@ def test_the_pages_are_one_list() -> None:
     assert found.shape == "flat"
 
 
+def test_a_byte_order_mark_on_any_page_is_no_part_of_it() -> None:
+    assert read(page(row("a", 1)), b"\xef\xbb\xbf" + page(row("b", 2))).readings.keys() == {"a", "b"}
+
+
 def test_who_stands_on_two_pages_counts_once_and_the_larger_number_is_his() -> None:
     found = read(page(row("a", 1), row("b", 2)), page(row("b", 2.5), row("a", 1)))
     assert {uid: reading.all_time for uid, reading in found.readings.items()} == {"a": 1_000_000, "b": 2_500_000}
@@ -59,7 +63,15 @@ def test_what_was_read_of_pages_need_not_be_read_again() -> None:
 
 @pytest.mark.parametrize(
     ("body", "pages"),
-    [(page(pages=7), 7), (page(pages="7"), 1), (page(pages=0), 1), (page(pages=True), 1), (b"<html>", 1), (b"[]", 1)],
+    [
+        (page(pages=7), 7),
+        (page(pages="7"), 1),
+        (page(pages=0), 1),
+        (page(pages=True), 1),
+        (b"<html>", 1),
+        (b"[]", 1),
+        (b"\xef\xbb\xbf" + page(), 2),
+    ],
 )
 def test_how_many_pages_there_are_is_a_number_or_one(body: bytes, pages: int) -> None:
     assert rules.pages_said(body, PAGING) == pages

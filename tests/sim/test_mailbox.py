@@ -48,7 +48,9 @@ async def test_a_letter_is_taken_kept_and_shown(world: World) -> None:
     (one,) = world.mailbox.letters
     assert (one.number, one.at, one.to, one.subject) == (1, NOON, ["anna@example.com"], "Prizes & more")
     assert (one.message_id, one.text.strip()) == ("<one@example.com>", "Dear Anna")
-    assert [(said.sim, said.path, said.status) for said in world.expected(1)] == [("smtp", "/anna@example.com", 250)]
+    assert [(said.sim, said.path, said.status, said.is_known) for said in world.expected(1)] == [
+        ("smtp", "/anna@example.com", 250, True)
+    ]
     page = world.answer(Request("GET", "/mail", {}, {})).reply.body.decode()
     assert '<a href="/mail/1">Prizes &amp; more</a>' in page
     page = world.answer(Request("GET", "/mail/1", {}, {})).reply.body.decode()
@@ -77,6 +79,14 @@ async def test_what_goes_wrong_is_heard_and_only_a_lost_answer_leaves_the_letter
     await hand_in(world.smtp_port, letter())
     assert {one.message_id for one in world.mailbox.letters} == {"<one@example.com>"}
     assert [one.fault for one in world.expected(2)] == [effect.name, None]
+
+
+async def test_after_a_reset_the_same_server_has_empty_boxes(world: World) -> None:
+    await hand_in(world.smtp_port, letter())
+    world.reset()
+    assert not world.mailbox.letters
+    await hand_in(world.smtp_port, letter())
+    assert [(one.number, one.to) for one in world.mailbox.letters] == [(1, ["anna@example.com"])]
 
 
 async def test_a_letter_for_one_of_them_fails_alone(world: World) -> None:

@@ -2,28 +2,18 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from palio.infra.http import UNTRUSTED, Answer, Client, Failure
-from palio.sim import Clock, Effect, Fault, World
+from palio.sim import Effect, Fault, World
 
 INSIDE = replace(UNTRUSTED, may_be_inside=True, seconds_max=5, bytes_max=1_000_000)
-NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World(clock=Clock(NOON, is_frozen=True), token="the key").serving() as world:
-        yield world
 
 
 async def ask(world: World, **changes: float) -> Answer | Failure:
-    headers = {"Authorization": "Bearer the key"}
-    return await Client().call(world.feed_url, profile=replace(INSIDE, **changes), headers=headers)  # type: ignore[arg-type]
+    return await Client().call(world.feed_url, profile=replace(INSIDE, **changes))  # type: ignore[arg-type]
 
 
 async def test_the_list_arrives_whole(world: World) -> None:
@@ -31,7 +21,7 @@ async def test_the_list_arrives_whole(world: World) -> None:
     assert isinstance(answer, Answer)
     assert (answer.status, len(json.loads(answer.body)["data"])) == (200, 127)
     assert answer.headers["content-encoding"] == "gzip"
-    assert [(one.path[-4:], one.is_known) for one in world.journal] == [("DEMO", True)]
+    assert [(one.path[-4:], one.is_known) for one in world.expected(1)] == [("DEMO", True)]
 
 
 @pytest.mark.parametrize(
@@ -52,13 +42,14 @@ async def test_what_goes_wrong_on_purpose_goes_wrong_on_the_wire(world: World, e
     outcome = await ask(world, seconds_max=0.4 if kind == "timeout" else 20)
     assert isinstance(outcome, Failure)
     assert outcome.kind == kind
+    assert [one.fault for one in world.expected(1)] == [effect.name]
 
 
 async def test_a_redirect_leads_nowhere(world: World) -> None:
     world.faults.add(Fault("feed", Effect("redirect", url=world.feed_url), times=1))
     outcome = await ask(world)
     assert isinstance(outcome, Answer)
-    assert (outcome.status, len(world.journal)) == (302, 1)
+    assert (outcome.status, world.expected(1)[0].fault) == (302, "redirect")
 
 
 async def test_a_world_is_there_and_reset_in_no_time() -> None:

@@ -10,6 +10,7 @@ from palio.affiliates.rules.numbers import NotBelievedError
 from palio.affiliates.types import Paging
 
 PAGES_MAX = 500
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 HEAD: Final[Mapping[Field, Path]] = {
     "upstream_at": ("metadata", "lastUpdated"),
     "total_users": ("metadata", "totalUsers"),
@@ -33,15 +34,15 @@ def address_of(url: str, paging: Paging, page: int) -> str:
 def pages_said(body: bytes, paging: Paging) -> int:
     """How many pages there are as this one says; 1 if it cannot be read, which is judged later."""
     try:
-        said = _at(opened(body), paging.total_pages)
+        said = _at(opened(body.removeprefix(BYTE_ORDER_MARK)), paging.total_pages)
     except BadJson:
         return 1
     return said if type(said) is int and said > 0 else 1
 
 
 def bound(pages: Sequence[bytes]) -> bytes:
-    """All pages as one JSON array, each byte as it came: that is what the archive keeps."""
-    return b"[" + b",\n".join(pages) + b"]"
+    """All pages as one JSON array, each byte as it came but for byte order marks: that is what the archive keeps."""
+    return b"[" + b",\n".join(page.removeprefix(BYTE_ORDER_MARK) for page in pages) + b"]"
 
 
 def opened_pages(body: bytes, mapping: FeedMapping) -> list[Opened]:

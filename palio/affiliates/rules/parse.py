@@ -14,13 +14,20 @@ from typing import Final
 from palio.affiliates.errors import BadContentType, BadEncoding, UpstreamRefused
 from palio.affiliates.rules.cut import Opened, may_be_deep, require_shallow
 from palio.affiliates.rules.mapping import CANONICAL, FeedMapping
-from palio.affiliates.rules.pages import cut_pages, head_of, is_skewed, member_of, opened_pages, pages_missing
+from palio.affiliates.rules.pages import (
+    BYTE_ORDER_MARK,
+    cut_pages,
+    head_of,
+    is_skewed,
+    member_of,
+    opened_pages,
+    pages_missing,
+)
 from palio.affiliates.rules.payload import FORGOTTEN, Known, Parsed, Sums
 from palio.affiliates.rules.rows import COLUMNS, read_row
 from palio.affiliates.types import AnomalyCode, Flag, HeldRow, Micro, Reading
 
 JSON_TYPE: Final = re.compile(r"(?:application|text)/json|application/[\w.-]+\+json", re.ASCII)
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 SUCCESSES: Final = frozenset({"success", "ok"})
 COUNT_MAX: Final = 2**31 - 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
