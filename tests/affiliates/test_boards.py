@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from palio import affiliates
-from palio.affiliates import types
+from palio.affiliates import rules, types
 from palio.affiliates.service.orders import Orders, current_order
 from palio.infra import db
 from palio.infra.db import Database, Tx
@@ -120,6 +120,25 @@ async def test_a_day_that_is_over_is_closed_with_the_sums_of_its_changes(
         select wagered_micro, corrected_micro, reported_micro, growth_bps, share_bps from affiliates.periods
         where programme_id = %s and player_id = programme_id and period_key = 'D:2025-04-10'"""
     assert await (await tx.execute(statement, [programme.id])).fetchall() == [(27 * MICRO, 10 * MICRO, 0, None, 10_000)]
+
+
+async def test_every_closed_period_adds_up_to_the_changes_in_it(tx: Tx, programme: types.Programme, send: Send) -> None:
+    """Two months with players who join, fall and pause: acceptance 16, its last sentence."""
+    crowd = Crowd(30)
+    for number in range(90):
+        joined = [row(f"new{more}", 3 * number - more) for more in range(number // 9)]
+        await send(body(*crowd.rows, *joined), DAYS[0] + number * timedelta(hours=17))
+        crowd.play(0.3)
+
+    closed = await close(tx, programme)
+
+    assert (len([key for key in closed if key[0] == "D"]), len([key for key in closed if key[0] == "W"])) == (64, 9)
+    assert [key for key in closed if key[0] == "M"] == ["M:2025-04", "M:2025-05"]
+    for key in closed:
+        period = rules.period_of(key)
+        assert period.starts_at and period.ends_at
+        stored = dict(await (await tx.execute(ROWS, [programme.id, key])).fetchall())
+        assert stored == await sums(tx, programme, period.starts_at, period.ends_at), key
 
 
 async def test_a_closed_day_keeps_its_board_with_growth_and_share(

@@ -198,7 +198,7 @@ async def test_programmes_totals_and_players_are_told(shown: Shown) -> None:
     assert (player["name"], player["rank"], player["wagered_micro"]) == ("pla***", 115, 247_500_000)
 
 
-async def test_a_deployment_without_numbers_has_an_empty_stale_board(
+async def test_a_board_without_numbers_is_empty_and_one_with_old_ones_says_so(
     browser: Browser, cluster: embedded.Cluster, worker_id: str, tmp_path: Path
 ) -> None:
     async with running(cluster, f"palio_empty_{worker_id}", tmp_path) as product:
@@ -208,5 +208,18 @@ async def test_a_deployment_without_numbers_has_an_empty_stale_board(
             assert [*await seen.barriers(), *await seen.faults()] == []
         async with httpx2.AsyncClient(base_url=product.base) as client:
             found = json.loads((await client.get("/api/v1/affiliates/leaderboard?period=D")).content)
-    assert (found["items"], found["as_of"], found["stale"], found["programme"]) == ([], None, True, None)
-    assert found["period"] == f"D:{clock.now().astimezone(UTC).date()}"
+        assert (found["items"], found["as_of"], found["stale"], found["programme"]) == ([], None, True, None)
+        assert found["period"] == f"D:{clock.now().astimezone(UTC).date()}"
+
+        async with product.wiring.database.begin(SYSTEM) as tx:
+            programme = await affiliates.ensure_programme(tx, code="harbour-club")
+        await Shown(product, programme).show(clock.now() - timedelta(minutes=47), totals())
+        for size, theme in (("desktop", "night"), ("small", "day")):
+            async with looking(browser, product.base, size=size, theme=theme) as (page, seen):
+                await page.goto(product.base + "/leaderboard?period=ALL")
+                await expect(page.get_by_text("The numbers are old")).to_be_visible()
+                await expect(page.get_by_text("47 minutes ago")).to_be_visible()
+                await expect(page.locator(".tag-warning")).to_contain_text("Stale, as of")
+                if folder := os.environ.get("PALIO_PICTURES"):
+                    await page.screenshot(path=Path(folder) / f"board-stale.{size}.{theme}.png")
+                assert [*await seen.barriers(), *await seen.faults()] == []
