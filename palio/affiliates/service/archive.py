@@ -1,5 +1,6 @@
 """The raw archive: what a feed sent lies there as it came, before anybody judges it."""
 
+import asyncio
 import hashlib
 from datetime import datetime
 
@@ -21,10 +22,10 @@ async def archive(
     size_max = settings.value(MAX_BYTES)
     if len(body) > size_max:
         raise BodyTooLarge(size=len(body), size_max=size_max)
-    sha256 = hashlib.sha256(body).digest()
+    sha256 = await asyncio.to_thread(lambda: hashlib.sha256(body).digest())  # beside the loop: nobody waits for it
     key = address_of("payloads", sha256)
     if not await storage.has(key):
-        await storage.put(key, packing.pack(body))
+        await storage.put(key, await asyncio.to_thread(packing.pack, body))
     return Payload(sha256, len(body), content_type, key, received_at, body)
 
 
