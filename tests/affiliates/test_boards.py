@@ -291,14 +291,6 @@ async def test_a_masked_player_is_found_by_his_whole_name_only(tx: Tx, programme
     assert await found_by(tx, programme, "idle") == [(None, "I***", 0)]
 
 
-async def test_a_deployment_without_programmes_has_an_empty_stale_board(tx: Tx) -> None:
-    await tx.execute("update affiliates.programmes set is_default = false")  # other tests may have left some
-    if await affiliates.programmes(tx):
-        pytest.skip("another test of this database has committed a programme")
-    view = await affiliates.leaderboard(tx, wanted=types.Wanted(), now=NOON)
-    assert (view.programme, view.rows, view.as_of, view.is_stale) == (None, (), None, True)
-
-
 async def test_a_programme_without_snapshot_is_empty_and_stale(tx: Tx, programme: types.Programme) -> None:
     view = await board(tx, programme)
     assert (view.rows, view.as_of, view.is_stale, view.coverage_from) == ((), None, True, None)
