@@ -112,6 +112,9 @@ def test_a_specification_may_say_everything() -> None:
     assert (found.previous, found.backdated_reason) == (3, "said on stream")
     assert read(min_wager_micro=5, min_wager=None).min_wager_micro == 5
     assert read(rules_text="one\n\ttwo").rules_text == "one\n\ttwo"
+    hebrew, joined = "\u05de\u05e8\u05d5\u05e5", "\U0001f469\u200d\U0001f4bb race"
+    for title in (hebrew, joined, "\u6625", "!"):
+        assert read(title=title).title == title
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,10 @@ def test_a_specification_may_say_everything() -> None:
         ({"title": "a\0b"}, "races.spec_invalid", "title"),
         ({"title": "a\ud83d"}, "races.spec_invalid", "title"),
         ({"title": "a\x1b[2J"}, "races.spec_invalid", "title"),
+        ({"title": "\u200b\u200c\u200d\u2060\ufeff"}, "races.spec_invalid", "something can be seen"),
+        ({"title": "\u3164\u0301 \u2800"}, "races.spec_invalid", "something can be seen"),
+        ({"title": "Spring \u202eecar"}, "races.spec_invalid", "direction of reading"),
+        ({"backdated_reason": "\u200b" * 5}, "races.spec_invalid", "something can be seen"),
         ({"title": ...}, "races.spec_invalid", "title"),
         ({"starts_at": "2025-03-26T08:30:00"}, "races.spec_invalid", "starts_at"),
         ({"ends_at": 5}, "races.spec_invalid", "ends_at"),

@@ -24,6 +24,8 @@ PLACE = re.compile(r"[0-9]{1,4}")
 YEAR_FIRST, YEAR_LAST = 2, 9998  # zones, grace, review and whole months reckoned from a time must be times too
 LINE_BREAKS = "\n\r\t"
 UNWRITABLE = {"Cc", "Cs"}  # control characters, and halves of characters that no encoding has
+TURNERS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # what follows would be read backwards
+BLANK = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols of which nothing is seen
 CODE = re.compile(r"[a-z][a-z0-9-]{1,39}")
 CADENCES: Mapping[str, Cadence] = {
     "daily": "daily",
@@ -182,9 +184,18 @@ def _text(low: int, high: int) -> Callable[[object], str]:
             raise ValueError(f"a text of {low} to {high} characters")
         if any(unicodedata.category(character) in UNWRITABLE for character in value if character not in LINE_BREAKS):
             raise ValueError("a text without control characters and halves of characters")
+        if TURNERS & set(value):
+            raise ValueError("a text without marks that turn the direction of reading")
+        if value.strip() and not any(map(_is_seen, value)):
+            raise ValueError("a text of which something can be seen")
         return value.strip()
 
     return read_text
+
+
+def _is_seen(character: str) -> bool:
+    """Letters, digits, punctuation and symbols are; spaces, joiners, marks upon nothing are not."""
+    return unicodedata.category(character)[0] in "LNPS" and character not in BLANK
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
