@@ -58,6 +58,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
     ui_types.EMBED_ORIGINS,
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
+    races_types.LEADER_GAP_MIN,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -19,6 +19,12 @@ class RaceStandingsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RaceLeaderChanged(Event):
+    race: UUID
+    entrant: int
+
+
+@dataclass(frozen=True, slots=True)
 class RaceCompleted(Event):
     race: UUID
     period_key: str | None

@@ -27,7 +27,8 @@ from palio.races.types import (
 NUMBER_MAX = 2**63 - 1
 RACE = """
     select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
-      final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to, leader_entrant
+      final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to, leader_entrant,
+      leader_told_at, created_at
     from races.races """
 LISTED = """
     select competition_id, number, programme_id, title, status, starts_at, ends_at, asset, pool, year, month,
@@ -158,12 +159,14 @@ async def update_final(tx: Tx, competition_id: CompetitionId, state: FinalState,
     )
 
 
-async def update_last_seq(tx: Tx, competition_id: CompetitionId, seq: int, leader: EntrantId | None) -> None:
-    """The last snapshot that was submitted, and who leads since."""
+async def update_last_seq(
+    tx: Tx, competition_id: CompetitionId, seq: int, leader: EntrantId | None, told_at: datetime | None
+) -> None:
+    """The last snapshot that was submitted, whom everybody knows to lead, and when a leader was told last."""
     await db.run(
         tx,
-        "update races.races set last_seq = %s, leader_entrant = %s where competition_id = %s",
-        *(seq, leader, competition_id),
+        "update races.races set last_seq = %s, leader_entrant = %s, leader_told_at = %s where competition_id = %s",
+        *(seq, leader, told_at, competition_id),
     )
 
 

@@ -76,6 +76,15 @@ ADJUST_OVER = Setting(
     low=0,
     high=10**9,
 )
+LEADER_GAP_MIN = Setting(
+    "races.leader_gap_min",
+    "int",
+    30,
+    "How long after the news of a leader the next one may be told",
+    unit="min",
+    low=0,
+    high=1_440,
+)
 DEFAULT_MIN_WAGER = Setting(
     "races.default_min_wager",
     "int",
@@ -146,7 +155,10 @@ class SeriesLine:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What is special about a race beside its competition; `last_seq` is the last snapshot that was submitted."""
+    """What is special about a race beside its competition; `last_seq` is the last snapshot that was submitted.
+
+    `leader_entrant` is whom everybody knows to lead, since `leader_told_at` if that was told.
+    """
 
     competition_id: CompetitionId
     number: int
@@ -164,6 +176,8 @@ class Race:
     gap_from: datetime | None
     gap_to: datetime | None
     leader_entrant: EntrantId | None
+    leader_told_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +212,13 @@ class Wager(NamedTuple):
     @property
     def delta(self) -> int:
         return self.after - self.before
+
+
+class Pair(NamedTuple):
+    """A total as it was submitted and as the pictures say it, in micro-units."""
+
+    submitted: int
+    recomputed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +465,27 @@ class RaceView:
     cancel_reason: str | None = None
     after: int = 0
     above_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A player whose score is not what the pictures say; both in micro-units, adjustments of staff left aside."""
+
+    uid: str
+    name: str
+    submitted_micro: int
+    recomputed_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """Every total anew, from the picture that opened a race and the one that closed it, or the newest so far."""
+
+    number: int
+    start: Picture
+    final: Picture
+    players: int
+    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)

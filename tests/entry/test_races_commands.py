@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from palio import affiliates, races
@@ -165,6 +166,13 @@ async def second_capture(dsn: str, code: str) -> None:
     await database.pool.close()
 
 
+def corrupt(dsn: str, micro: int) -> None:
+    """Somebody changes the best score behind the back of the product."""
+    with psycopg.connect(dsn) as conn:
+        conn.execute("select set_config('palio.actor_kind', 'system', true)")
+        conn.execute("update competitions.scores set score = score + %s where score > 155000000", [micro])
+
+
 def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec: Spec, commands_dsn: str) -> None:
     """Create (first dry), list, tick, standings, settle: each says what it did, in words and as JSON."""
     asyncio.run(programme(commands_dsn, "terminal"))
@@ -185,8 +193,9 @@ def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec
         {"asset": "USD", "amount": 50000},
     )
     assert made.answer["prizes"][5] == {"first": 6, "last": 7, "amount": 1875} or len(made.answer["prizes"]) == 6
-    early = command("races", "standings", number, "--json")
-    assert (early.status, early.answer["code"]) == (1, "races.not_started")
+    for word in ("standings", "recompute"):
+        early = command("races", word, number, "--json")
+        assert (early.status, early.answer["code"]) == (1, "races.not_started")
 
     ticked = command("races", "tick", *noon)
     assert ticked.out == f"race {number}: started, start picture chosen; now live\n"
@@ -200,6 +209,31 @@ def test_a_backdated_race_is_made_moved_along_and_settled(command: Command, spec
     assert tried.out.splitlines()[0] == "Nothing was changed; this would be done:"
     assert command("races", "tick", *after, "--json").answer["items"][0]["steps"][-1] == "done"
     assert command("races", "tick", *after).out == "Nothing is due.\n"
+    again = command("races", "settle", number, *after)
+    assert again.out == f"race {number}: nothing to do, nothing was changed; now completed\n"
+    assert command("races", "settle", number, *after, "--json").answer["steps"] == []
+
+    proved = command("races", "recompute", number)
+    assert (proved.status, proved.out) == (
+        0,
+        f"All scores of race {number} are what snapshots 1 and 2 say of 127 players.\n",
+    )
+    corrupt(commands_dsn, 1)
+    differs = command("races", "recompute", number, "--json")
+    assert (differs.status, differs.answer["players"], differs.answer["start"]["seq"]) == (1, 127, 1)
+    assert differs.answer["differences"] == [
+        {
+            "uid": "UFvzLnjIXxUmSpRkdMP1",
+            "name": "player0006",
+            "submitted_micro": 155_530_001,
+            "recomputed_micro": 155_530_000,
+        }
+    ]
+    assert "155.530001  155.530000" in command("races", "recompute", number).out
+    corrupt(commands_dsn, -1)
+    rehearsed = command("races", "rehearse", "--spec", path)
+    assert rehearsed.out.splitlines()[1].split() == ["1", "UFvzLnjIXxUmSpRkdMP1", "player0006", "155.530000", "25000"]
+    assert rehearsed.out.endswith("Undistributed: 0 units.\n")
 
     shown = command("races", "standings", number, "--json")
     assert [line["uid"] for line in shown.answer["items"]] == [row["uid"] for row in EXPECTED["ranking"]]
@@ -229,6 +263,11 @@ def test_a_series_is_tried_and_refused(command: Command, spec: Spec, commands_ds
     tried = command("races", "series", "create", "--spec", path, *at_noon, "--dry-run")
     assert (tried.status, tried.answer["code"], len(tried.answer["races"])) == (0, "weekly", 2)
     assert command("races", "series", "list").out == "There is no series of races.\n"
-    short = str(spec(json.dumps({**body, "prizes": [50, 30]})))
+    assert command("races", "series", "create", "--spec", path, *at_noon).status == 0
+    listed = command("races", "series", "list", "--json").answer["items"][0]
+    assert (listed["code"], listed["races"]) == ("weekly", [*range(listed["races"][0], listed["races"][0] + 2)])
+    told = command("races", "tick", "--at", "2026-03-22T12:00:00Z").out
+    assert told == f"race {listed['races'][0]}: started; now live, waits for start picture\n"
+    short = str(spec(json.dumps({**body, "code": "short", "prizes": [50, 30]})))
     refused = command("races", "series", "create", "--spec", short, *at_noon)
     assert (refused.status, refused.answer["code"]) == (1, "competitions.prize_sum")

@@ -15,7 +15,7 @@ from palio.entry.printing import Cell, columns, decimal, record, tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palio.races import Line, NewRace, Progress, RaceLine, RaceView, SeriesLine
+    from palio.races import Line, NewRace, Progress, RaceLine, RaceView, Recomputed, SeriesLine
 
 app = typer.Typer(no_args_is_help=True, help="Wager races over the snapshots of a feed.")
 series = typer.Typer(no_args_is_help=True, help="Races that follow each other by the calendar.")
@@ -144,7 +144,8 @@ def _table(found: "Sequence[RaceLine]") -> list[str]:
 def tick(*, at: At = None, as_json: AsJson = False) -> None:
     """Do every step of every race that is due now, or was due at TIME: start, count, end, freeze, pay.
 
-    A worker does the same once a minute. Each race has a transaction of its own.
+    A worker does the same once a minute. Each race has a transaction of its own; a series whose competition lacks its
+    race gets it.
     """
     from palio import races
     from palio.entry import operators, terminal
@@ -153,6 +154,7 @@ def tick(*, at: At = None, as_json: AsJson = False) -> None:
     async def work(place: terminal.Place) -> list[races.Progress]:
         now = at or clock.now()
         async with operators.acting(place.database) as tx:
+            await races.repair(tx, now=now)
             numbers = await races.due(tx, now=now)
         done = []
         for number in numbers:
@@ -165,7 +167,7 @@ def tick(*, at: At = None, as_json: AsJson = False) -> None:
 
 
 def _told(progress: "Progress") -> str:
-    steps = ", ".join(progress.steps) or "nothing to do"
+    steps = ", ".join(progress.steps) or "nothing to do, nothing was changed"
     state = f"{progress.status}/{progress.phase}" if progress.phase else progress.status
     waits = f", waits for {progress.waits_for.replace('_', ' ')}" if progress.waits_for else ""
     return f"race {progress.number}: {steps}; now {state}{waits}"
@@ -198,7 +200,10 @@ def standings(number: Number, *, limit: Limit = 200, as_json: AsJson = False) ->
 
 @app.command()
 def settle(number: Number, *, at: At = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Do the due steps of one race. Exit status 1: there is none, or no snapshot closes it yet."""
+    """Do the due steps of one race: what a worker does once a minute. What has been done is never done again.
+
+    Exit status 1: there is none, or no snapshot closes it yet; then nothing is changed.
+    """
     from palio import races
     from palio.entry import operators, terminal
     from palio.kernel import clock
@@ -210,6 +215,36 @@ def settle(number: Number, *, at: At = None, dry_run: DryRun = False, as_json: A
     done = terminal.run(work, json=as_json)
     head = ["Nothing was changed; this would be done:"] if dry_run else []
     tell(done, as_json=as_json, lines=[*head, _told(done)])
+
+
+@app.command()
+def recompute(number: Number, *, as_json: AsJson = False) -> None:
+    """Work out every total of a race anew from its stored pictures, and name whose score differs. Nothing is written.
+
+    Exit status 1: a score differs, or there is nothing to work out yet.
+    """
+    from palio import races
+    from palio.entry import operators, terminal
+
+    async def work(place: terminal.Place) -> races.Recomputed:
+        async with operators.acting(place.database) as tx:
+            return await races.recompute(tx, number=number)
+
+    done = terminal.run(work, json=as_json)
+    tell(done, as_json=as_json, lines=_recomputed(done))
+    raise typer.Exit(1 if done.differences else 0)
+
+
+def _recomputed(done: "Recomputed") -> list[str]:
+    pictures = f"snapshots {done.start.seq} and {done.final.seq}"
+    if not done.differences:
+        return [f"All scores of race {done.number} are what {pictures} say of {done.players} players."]
+    rows: list[list[Cell]] = [
+        [one.uid, one.name, decimal(one.submitted_micro, MICRO), decimal(one.recomputed_micro, MICRO)]
+        for one in done.differences
+    ]
+    table = columns(["uid", "name", "submitted", "recomputed"], rows, to_right=(2, 3))
+    return [*table, f"Scores of race {done.number} that are not what {pictures} say: {len(done.differences)}."]
 
 
 @app.command()

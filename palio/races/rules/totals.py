@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from palio.affiliates.types import PlayerId, ReadingAt, SnapshotId, WagerChange
-from palio.races.types import Baseline, Plan, Wager
+from palio.races.types import Baseline, Pair, Plan, Wager
 
 
 def exceptions_of(start: Iterable[ReadingAt], snapshot_id: SnapshotId) -> Iterator[Baseline]:
@@ -90,12 +90,12 @@ def _value_at_start(
     return reading.all_time_micro if reading else None
 
 
-def differences(recomputed: Mapping[PlayerId, int], submitted: Mapping[PlayerId, int]) -> dict[PlayerId, int]:
-    """By how much scores differ from the recomputed totals; whoever never was above his baseline has no score."""
+def differences(recomputed: Mapping[PlayerId, int], submitted: Mapping[PlayerId, int]) -> dict[PlayerId, Pair]:
+    """Where scores differ from the recomputed totals; whoever never was above his baseline has no score."""
     expected = {player_id: total for player_id, total in recomputed.items() if total > 0 or player_id in submitted}
     players = expected.keys() | submitted.keys()
-    found = {player_id: submitted.get(player_id, 0) - expected.get(player_id, 0) for player_id in players}
-    return {player_id: difference for player_id, difference in found.items() if difference}
+    found = {player_id: Pair(submitted.get(player_id, 0), expected.get(player_id, 0)) for player_id in players}
+    return {player_id: pair for player_id, pair in found.items() if pair.submitted != pair.recomputed}
 
 
 def ranks_of(totals: Sequence[int], min_wager_micro: int) -> list[int | None]:

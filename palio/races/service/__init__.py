@@ -5,6 +5,7 @@ from palio.races.service.linking import link
 from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race
 from palio.races.service.reading import changes, entrant, lines, standings, view
+from palio.races.service.recomputing import recompute
 from palio.races.service.rehearsing import rehearse
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
 from palio.races.service.series import attach, create_series, list_series, repair
@@ -31,6 +32,7 @@ __all__ = [
     "on_snapshot_many",
     "open_of",
     "recent",
+    "recompute",
     "rehearse",
     "reinstate",
     "release",

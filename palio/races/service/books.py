@@ -12,7 +12,7 @@ from palio.infra.db import Tx
 from palio.races import sql
 from palio.races.rules import pictures, totals
 from palio.races.service import counting
-from palio.races.types import Baseline, Race
+from palio.races.types import Baseline, Pair, Race
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,19 @@ async def differences(tx: Tx, *, race: Race, book: Book) -> dict[PlayerId, int]:
 
     Whoever was disqualified is left out: his wagers were refused meanwhile.
     """
+    found = await compare(tx, race=race, book=book)
+    return {player_id: pair.submitted - pair.recomputed for player_id, pair in found.items()}
+
+
+async def compare(tx: Tx, *, race: Race, book: Book) -> dict[PlayerId, Pair]:
+    """The same with both totals of whom they differ for."""
     scores = await competitions.scores(tx, competition_id=race.competition_id)
     adjusted = await competitions.adjustments(tx, competition_id=race.competition_id)
     out = await competitions.disqualified(tx, competition_id=race.competition_id)
     submitted = {_player_of(score.ref): score.score - adjusted.get(score.entrant_id, 0) for score in scores}
     left_out = {_player_of(score.ref) for score in scores if score.entrant_id in out}
     found = totals.differences(totals.recompute(book.before, book.after, book.exceptions), submitted)
-    return {player_id: difference for player_id, difference in found.items() if player_id not in left_out}
+    return {player_id: pair for player_id, pair in found.items() if player_id not in left_out}
 
 
 async def level(
@@ -91,7 +97,7 @@ async def level(
         for player_id, difference in sorted(wrong.items())
     ]
     counted = await counting.submit(tx, race=race, items=items, now=now)
-    await counting.tell(tx, race=race, snapshot=book.final, counted=counted)
+    await counting.tell(tx, race=race, competition=competition, snapshot=book.final, counted=counted, now=now)
     return counted
 
 

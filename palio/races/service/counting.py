@@ -10,13 +10,13 @@ import structlog
 from palio import affiliates, competitions
 from palio.affiliates.types import Flag, PlayerId, SnapshotView, WagerChange
 from palio.competitions.types import Admission, Competition, EntrantId, Refused, Submission
-from palio.infra import outbox, realtime
+from palio.infra import outbox, realtime, settings
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.races import sql
-from palio.races.messages import RaceHeld, RaceStandingsChanged
-from palio.races.rules import pictures, totals
-from palio.races.types import Baseline, Hold, Plan, Race, Wager
+from palio.races.messages import RaceHeld, RaceLeaderChanged, RaceStandingsChanged
+from palio.races.rules import news, pictures, totals
+from palio.races.types import LEADER_GAP_MIN, Baseline, Hold, Plan, Race, Wager
 
 CHANGES_MAX = 50_000  # of one look at a feed
 BATCH_MAX = 10_000
@@ -38,15 +38,31 @@ async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetim
     while seq < newest.seq and (changes := await _changes(tx, race, seq, newest.seq)):
         counted += await _count(tx, race, competition, changes, now)
         seq = changes[-1].seq
-    await tell(tx, race=race, snapshot=newest, counted=counted)
+    await tell(tx, race=race, competition=competition, snapshot=newest, counted=counted, now=now)
     return True
 
 
-async def tell(tx: Tx, *, race: Race, snapshot: SnapshotView, counted: int) -> None:
-    """Let pages read the board again."""
+async def tell_decided(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> None:
+    """The same when staff have changed a total; before the first snapshot there is no board to read."""
+    (race,) = await sql.lock_races(tx, [race.competition_id])
+    if snapshot := await newest_of(tx, race=race, competition=competition):
+        await tell(tx, race=race, competition=competition, snapshot=snapshot, counted=1, now=now)
+
+
+async def tell(
+    tx: Tx, *, race: Race, competition: Competition, snapshot: SnapshotView, counted: int, now: datetime
+) -> None:
+    """Let pages read the board again, and others know what has changed on it."""
     leader = await competitions.leader(tx, competition_id=race.competition_id)
-    await sql.update_last_seq(tx, race.competition_id, max(race.last_seq, snapshot.seq), leader)
-    await outbox.send(tx, RaceStandingsChanged(race.competition_id, snapshot.seq))
+    leading = news.leading(
+        race, competition, leader, fetched_at=snapshot.fetched_at, gap_min=settings.value(LEADER_GAP_MIN), now=now
+    )
+    seq = max(race.last_seq, snapshot.seq)
+    await sql.update_last_seq(tx, race.competition_id, seq, leading.entrant_id, leading.told_at)
+    if counted:
+        await outbox.send(tx, RaceStandingsChanged(race.competition_id, snapshot.seq))
+    if leading.is_news and leader:
+        await outbox.send(tx, RaceLeaderChanged(race.competition_id, leader))
     facts = {"seq": snapshot.seq, "as_of": clock.text(snapshot.as_of), "changed": counted, "leader": leader}
     realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
 

@@ -71,6 +71,7 @@ async def adjust(
         raise competitions.ApprovalDue(act="the adjustment", because=because, summed_micro=summed)
     changes = {"player": (None, player_id), "amount_micro": (None, amount_micro), "note": (None, public_note)}
     await record(tx, race=race, actor=actor, action="race.adjust", changes=changes, reason=reason)
+    await counting.tell_decided(tx, race=race, competition=competition, now=now)
     return True
 
 
@@ -112,6 +113,7 @@ async def reinstate(
     )
     decision_id = await _decide(tx, race, player_id, "kept", actor, reason, public_note, now)
     await _make_up(tx, race, competition, player_id, entrant_id, actor, decision_id, now)
+    await counting.tell_decided(tx, race=race, competition=competition, now=now)
 
 
 async def decide_hold(
@@ -231,6 +233,7 @@ async def _exclude(
         now=now,
         approved_by=approved_by,
     )
+    await counting.tell_decided(tx, race=race, competition=competition, now=now)
 
 
 async def _begin_at(

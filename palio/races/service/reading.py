@@ -80,15 +80,13 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after
 
 async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
     """The same once there are standings. Refuses with NoSuchRace, NotStarted."""
-    _, competition = await find(tx, number=number)
-    _require_started(number, competition)
+    await find_started(tx, number=number)
     return await view(tx, number=number, now=now, rows_max=rows_max, after=after)
 
 
 async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
     """The standings as staff see them: uids and full names. Refuses with NoSuchRace, NotStarted."""
-    _, competition = await find(tx, number=number)
-    _require_started(number, competition)
+    _, competition = await find_started(tx, number=number)
     board = await competitions.top(tx, competition_id=competition.id, limit=limit)
     players = await affiliates.players_many(tx, [_player_id(row.standing) for row in board.rows])
     return [showing.line(row, players[_player_id(row.standing)]) for row in board.rows]
@@ -96,8 +94,7 @@ async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
 
 async def entrant(tx: Tx, *, number: int, entrant_id: int, now: datetime) -> RaceView:
     """The race with the one line of an entrant. Refuses with NoSuchRace, NotStarted, NoSuchEntrant."""
-    _, competition = await find(tx, number=number)
-    _require_started(number, competition)
+    _, competition = await find_started(tx, number=number)
     place = await competitions.place_of(tx, competition_id=competition.id, entrant_id=EntrantId(entrant_id))
     if place is None:
         raise NoSuchEntrant(number=number, entrant_id=entrant_id)
@@ -111,8 +108,7 @@ async def changes(
 
     Refuses with NoSuchRace, NotStarted, NoSuchEntrant.
     """
-    _, competition = await find(tx, number=number)
-    _require_started(number, competition)
+    _, competition = await find_started(tx, number=number)
     found = await sql.list_changes(
         tx, competition.id, EntrantId(entrant_id), after=after, limit=min(limit, CHANGES_MAX)
     )
@@ -122,9 +118,12 @@ async def changes(
     return found, of
 
 
-def _require_started(number: int, competition: Competition) -> None:
+async def find_started(tx: Tx, *, number: int) -> tuple[Race, Competition]:
+    """A race that has begun, and its competition. Refuses with NoSuchRace, NotStarted."""
+    race, competition = await find(tx, number=number)
     if competition.status in ("draft", "upcoming"):
         raise NotStarted(number=number, starts_at=competition.starts_at)
+    return race, competition
 
 
 async def _pictures(tx: Tx, race: Race) -> dict[SnapshotId, Picture]:
