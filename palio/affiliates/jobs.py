@@ -196,7 +196,7 @@ async def try_feed(database: Database, *, code: str) -> Trial:
         asking = await service.asking(tx, feed=feed)
     outcome = await _call(database, asking)
     attempt = _attempt_of(outcome, clock.now(), asking.secret)
-    trial = Trial(attempt.outcome, attempt.http_status, attempt.detail, attempt.size)
+    trial = Trial(attempt.outcome, attempt.http_status, attempt.detail, attempt.size, attempt.error_code)
     if not isinstance(outcome, Answer) or attempt.outcome != "ok":
         return trial
     async with database.begin_system("a feed is tried") as tx:

@@ -715,6 +715,7 @@ class Trial:
     http_status: int | None
     detail: str
     size: int
+    error_code: str | None = None
     shape: Shape | None = None
     rows: tuple[Reading, ...] = ()
     accepted: int = 0

@@ -170,7 +170,7 @@ def try_out(*, programme: Code = DEFAULT, as_json: AsJson = False) -> None:
 
 def _findings(trial: "Trial") -> list[str]:
     if trial.outcome != "ok":
-        return [f"Nothing usable came: {trial.outcome} ({trial.detail})."]
+        return [f"Nothing usable came: {trial.error_code or trial.outcome} ({trial.detail})."]
     rows = [[one.uid, one.name, *(decimal(micro, MICRO_PLACES) for micro in one[2:6])] for one in trial.rows]
     held = [[one.row_no, one.uid, one.reason, one.row] for one in trial.held]
     return [
