@@ -3,10 +3,12 @@
 After each of them every row of the business is what it was.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -15,9 +17,11 @@ import pytest
 from psycopg import conninfo
 
 from palio.entry import web, wiring
-from palio.infra import embedded
+from palio.infra import embedded, keyring
 from palio.infra.addresses import Addresses
 from palio.infra.settings import Environment
+from palio.sim import World
+from palio.sim.faults import Effect, Fault
 from tests.chaos import books
 from tests.entry.conftest import address_of, run
 from tests.factories.races import FIXTURES
@@ -33,6 +37,13 @@ RACE = {
     "ends_at": "2126-03-26T20:00:00Z",
     "pool": "500.00",
 }
+OVER = {
+    "starts_at": "2025-03-26T21:10:00Z",
+    "ends_at": "2025-03-26T23:00:00Z",
+    "backdated_reason": "announced in the chat",
+}
+FIRST = "jOY9iXNML6GmbhGX7zgO"  # the uid of the first player of the feed
+SECRET = "s3cr3t-XYZ"
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +63,65 @@ def address(cluster: embedded.Cluster, dsn: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def before(address: str, dsn: str, tmp_path_factory: pytest.TempPathFactory) -> books.Books:
-    """Every row, when there is a programme as of the second capture, a race and a user."""
+def world() -> Iterator[World]:
+    """A feed that goes wrong as it is told, beside the commands, which have an event loop of their own."""
+    world, is_there, loop = World(token=SECRET), threading.Event(), asyncio.new_event_loop()
+    world.clock.advance(timedelta(hours=13))  # past the captures that it begins with, which nobody can change
+    is_over = asyncio.Event()
+
+    async def serve() -> None:
+        async with world.serving():
+            is_there.set()
+            await is_over.wait()
+
+    beside = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    beside.start()
+    assert is_there.wait(10)
+    yield world
+    loop.call_soon_threadsafe(is_over.set)
+    beside.join(10)
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The environment of a house whose outside is played, with the key of its sealed columns."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    keyring.load_or_make(keys)
+    return {"PALIO_SIM": "on", "PALIO_KEYRING_FILE": str(keys)}
+
+
+@pytest.fixture(scope="module")
+def before(
+    address: str,
+    dsn: str,
+    world: World,
+    simulated: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> books.Books:
+    """Every row, when there is a programme as of the second capture, a feed, a user and two races.
+
+    The first race is to come; the second is over, and no snapshot closes it.
+    """
     place = tmp_path_factory.mktemp("before")
     (place / "race.json").write_text(json.dumps(RACE))
+    (place / "over.json").write_text(json.dumps({**RACE, **OVER}))
+    (place / "key").write_text(SECRET)
+    (place / "wrong").write_text("another")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PALIO_DATABASE_URL", address)
-        patch.setenv("PALIO_DATA", str(place))
-        assert run("identity", "create", "anna").status == 0
-        assert run("affiliates", "ingest", str(T2), "--at", "2025-03-26T21:00:00Z").status == 0
-        assert run("races", "create", "--spec", str(place / "race.json")).status == 0
+        for name, value in {"PALIO_DATABASE_URL": address, "PALIO_DATA": str(place), **simulated}.items():
+            patch.setenv(name, value)
+        sim = ("affiliates", "feed", "add", world.feed_url, "--secret-file")
+        for words in (
+            ("identity", "create", "anna"),
+            ("affiliates", "ingest", str(T2), "--at", "2025-03-26T21:00:00Z"),
+            (*sim, str(place / "key"), "--programme", "sim"),
+            (*sim, str(place / "wrong"), "--programme", "locked"),
+            ("races", "create", "--spec", str(place / "race.json")),
+            ("races", "create", "--spec", str(place / "over.json")),
+            ("races", "tick"),
+        ):
+            assert run(*words).status == 0, words
     return believed(dsn)
 
 
@@ -134,8 +194,10 @@ def test_a_capture_that_looks_wrong_waits_for_staff(
     assert believed(dsn) == before
 
 
+FEED_ADD = "affiliates feed add {} --programme other"
 COMMANDS = {
     "an older snapshot": (1, "affiliates.out_of_order", "later", "affiliates ingest {T1} --at 2025-03-26T20:59:59Z"),
+    "a body larger than the limit": (1, "affiliates.too_large", "67108865", "affiliates ingest {LARGE} {AT}"),
     "the same again": (1, "affiliates.out_of_order", "later", "affiliates ingest {T2} --at 2025-03-26T21:00:00Z"),
     "a programme nobody made": (1, "affiliates.programme_unknown", "nope", "affiliates ingest {T1} {AT} --feed nope"),
     "a file that is not there": (64, "usage", "does not exist", "affiliates ingest /nowhere {AT}"),
@@ -156,6 +218,24 @@ COMMANDS = {
     "half a letter for a name": (1, "identity.no_such_user", "no user", "ledger balance \udcff"),
     "a race nobody made": (1, "races.no_such_race", "99", "races settle 99"),
     "no number": (64, "usage", "integer", "races settle NaN"),
+    "a settlement without a final snapshot": (1, "races.no_final_picture", "never settled", "races settle 2"),
+    "a trial of it": (1, "races.no_final_picture", "never settled", "races settle 2 --dry-run"),
+    "a board before the start": (1, "races.not_started", "2126-03-26T08:30:00", "races standings 1"),
+    "a recomputation before the start": (1, "races.not_started", "2126-03-26T08:30:00", "races recompute 1"),
+    "a feed on this machine": (1, "url_refused", "points inside", FEED_ADD.format("https://127.0.0.1/list")),
+    "a feed in the house": (1, "url_refused", "points inside", FEED_ADD.format("https://10.0.0.5/list")),
+    "a feed that is the cloud's": (1, "url_refused", "points inside", FEED_ADD.format("https://169.254.169.254/")),
+    "a feed inside in IPv6": (1, "url_refused", "points inside", FEED_ADD.format("https://[::ffff:127.0.0.1]/list")),
+    "a feed inside as a number": (1, "url_refused", "in disguise", FEED_ADD.format("https://2130706433/list")),
+    "a feed inside in hex": (1, "url_refused", "in disguise", FEED_ADD.format("https://0x7f.1/list")),
+    "a feed without a dot": (1, "url_refused", "without a dot", FEED_ADD.format("https://localhost/list")),
+    "a feed in clear": (1, "url_refused", "https", FEED_ADD.format("http://feed.example.com/list")),
+    "a feed whose address has a key": (
+        1,
+        "url_refused",
+        "like https://",
+        FEED_ADD.format("https://me:pw@feed.example.com/list"),
+    ),
     "a user nobody made": (1, "identity.no_such_user", "no user", "ledger balance nobody"),
     "an asset nobody made": (1, "ledger.unknown_asset", "No asset", "ledger balance anna EUR"),
     "a name that is taken": (1, "identity.username_taken", "choose another", "identity create ANNA"),
@@ -168,9 +248,12 @@ COMMANDS = {
 
 @pytest.mark.parametrize(("status", "code", "remedy", "line"), COMMANDS.values(), ids=COMMANDS.keys())
 def test_a_command_that_cannot_be_carried_out_is_refused(
-    dsn: str, before: books.Books, status: int, code: str, remedy: str, line: str
+    place: Path, dsn: str, before: books.Books, status: int, code: str, remedy: str, line: str
 ) -> None:
-    words = line.format(T1=T1, T2=T2, AT=" ".join(LATER)).split(" ")
+    large = place / "large"
+    with large.open("wb") as file:
+        file.truncate(67_108_865)  # a byte more than a feed may send, and no place on the disk
+    words = line.format(T1=T1, T2=T2, AT=" ".join(LATER), LARGE=large).split(" ")
 
     require_refusal(status, code, remedy, *words)
 
@@ -193,6 +276,20 @@ RACES: dict[str, tuple[object, str, str]] = {
     "tenths of a cent": ({"pool": 500.001}, "races.spec_invalid", "2 decimal places"),
     "a pool of another asset": ({"pool": {"asset": "EUR", "amount": 5}}, "races.spec_invalid", "EUR"),
     "no length": ({"ends_at": RACE["starts_at"]}, "races.window", "10 minutes"),
+    "an end before the start": ({"ends_at": "2126-03-25T20:00:00Z"}, "races.window", "2126-03-25T20:00:00"),
+    "a chain with a gap": (
+        {"previous": 1, "starts_at": "2126-03-26T20:00:01Z", "ends_at": "2126-03-27T20:00:00Z"},
+        *("races.chain_gap", "2126-03-26T20:00:00"),
+    ),
+    "a chain to no race": ({"previous": 99}, "races.no_such_race", "99"),
+    "prizes finer than a basis point": ({"prizes": [99.995, 0.005]}, "races.prize_precision", "99.995"),
+    "bands finer than a basis point": (
+        {"prizes": {"kind": "bps", "bands": [{"from": 1, "to": 1, "value": 9999.5}]}},
+        *("competitions.prize_shape", "whole"),
+    ),
+    "a title of zero-width characters": ({"title": "\u200b\u200c\u200d\u2060\ufeff"}, "races.spec_invalid", "seen"),
+    "a title of an empty letter": ({"title": "\u3164"}, "races.spec_invalid", "seen"),
+    "a title that turns the text round": ({"title": "Spring \u202eecar"}, "races.spec_invalid", "direction"),
     "a start in the past": (
         {"starts_at": "2025-04-01T00:00:00Z", "ends_at": "2025-04-02T00:00:00Z"},
         *("races.reason_missing", "backdated_reason"),
@@ -273,6 +370,61 @@ def test_a_data_directory_that_the_account_of_the_server_may_not_enter_is_refuse
 
     closed.chmod(0o700)
     assert not (closed / "data/pg").exists()
+    assert believed(dsn) == before
+
+
+FEEDS = {
+    "a wrong token": ("locked", None, "auth_failed", "401"),
+    "a redirect": ("sim", Effect("redirect", url="http://127.0.0.1:1/"), "redirected", "302"),
+    "a body larger than the limit": ("sim", Effect("huge", mb=68), "too_large", "67108864"),
+    "a page": ("sim", Effect("garbage"), "affiliates.bad_json", "again"),
+}
+
+
+@pytest.mark.parametrize(("programme", "effect", "code", "said"), FEEDS.values(), ids=FEEDS.keys())
+def test_a_feed_that_answers_wrongly_is_told(
+    dsn: str,
+    before: books.Books,
+    world: World,
+    simulated: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    programme: str,
+    effect: Effect | None,
+    code: str,
+    said: str,
+) -> None:
+    """The trial says what came; of a redirect nobody follows it, of a large body no more is read than is allowed."""
+    for name, value in simulated.items():
+        monkeypatch.setenv(name, value)
+    if effect:
+        world.faults.add(Fault("feed", effect, times=1))
+
+    told = run("affiliates", "feed", "test", "--programme", programme, "--json")
+
+    assert (told.status, told.answer.get("error_code") or told.answer["code"]) == (1, code)
+    assert said in str(told.answer)
+    assert SECRET not in told.out + told.err
+    assert believed(dsn) == before
+
+
+def test_a_name_of_zero_width_characters_in_a_feed_is_cleaned(
+    dsn: str,
+    before: books.Books,
+    world: World,
+    simulated: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its player is there without a name, or with what is left of it; nobody is refused for it."""
+    for name, value in simulated.items():
+        monkeypatch.setenv(name, value)
+    found = []
+    for name in ("\u200b" * 15, "alice\u200d", "\u202ebob"):
+        world.feed.rename(FIRST, name)
+        told = run("affiliates", "feed", "test", "--programme", "sim", "--json")
+        assert (told.status, told.answer["accepted"], told.answer["held"]) == (0, 127, [])
+        found += [row[1] for row in told.answer["rows"] if row[0] == FIRST]
+
+    assert found == [None, "alice", "bob"]
     assert believed(dsn) == before
 
 
