@@ -1,19 +1,21 @@
 """Pictures, baselines, corrections, holds and the recomputation, with figures small enough to check by hand."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from palio import affiliates, competitions, identity, ledger, races
-from palio.affiliates.types import PlayerId
+from palio.affiliates.types import PlayerId, SnapshotId
 from palio.competitions.types import Competition
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.races.types import Race
+from palio.infra.storage import Storage
+from palio.races.types import Picture, Race
 from tests.factories.races import T1, T2, Feed, at, feed, race, run, setup_r
 
 START, END, FINAL = at("08:30:00"), at("20:00:00"), at("20:20:00")
@@ -245,13 +247,16 @@ async def test_order_and_repetition_of_looks_do_not_matter(tx: Tx, looks: tuple[
     ]
 
 
-async def test_a_snapshot_after_the_final_picture_is_not_in_the_race(tx: Tx) -> None:
+async def test_a_snapshot_after_the_final_picture_is_not_in_the_race_but_in_the_next(tx: Tx) -> None:
     source, made = await begun(tx, {"ann": "100"})
+    window = {"starts_at": END, "ends_at": END + timedelta(hours=5), "previous": made.number}
+    following = await race(tx, source, START, **window)
     await source.show(tx, FINAL, {"ann": "110"})
     await source.show(tx, at("20:40:00"), {"ann": "999"})
     await races.on_snapshot_many(tx, [made.competition_id], now=at("20:41:00"))
     done = await settled(tx, made, at("20:45:00"))
     assert (done.status, await scores(tx, made)) == ("completed", {"ann": 10})
+    assert await scores(tx, following) == {"ann": 889}
     shown = await races.view(tx, number=made.number, now=at("20:45:00"))
     assert shown.final and shown.final.fetched_at == FINAL
 
@@ -308,16 +313,52 @@ async def test_without_a_final_picture_nothing_is_settled(tx: Tx) -> None:
 
 
 async def test_feed_dead_in_the_middle_loses_nothing(tx: Tx) -> None:
-    """Three hours of silence: stale and unchanged; the next snapshot holds everything."""
-    source, made = await begun(tx, {"ann": "100"})
-    await source.show(tx, at("10:00:00"), {"ann": "110"})
-    await run(tx, at("10:00:00"))
-    shown = await races.view(tx, number=made.number, now=at("13:00:00"))
-    assert (shown.is_stale, shown.as_of, shown.rows[0].total_micro) == (True, at("10:00:00"), 10_000_000)
-    await source.show(tx, at("13:00:00"), {"ann": "150"})
-    await run(tx, at("13:00:00"))
-    shown = await races.view(tx, number=made.number, now=at("13:00:00"))
-    assert (shown.is_stale, shown.rows[0].total_micro) == (False, 50_000_000)
+    """Three hours of silence: stale after 30 minutes and unchanged; the next snapshot gives what a run without has."""
+    steps = {f"{hour}:{minute}:00": hour * 60 + int(minute) for hour in range(9, 15) for minute in ("00", "15", "30")}
+    runs = []
+    for silent in (False, True):
+        source, made = await begun(tx, {"ann": "1000", "bob": "1000"})
+        for clock, played in steps.items():
+            if silent and 10 <= int(clock.partition(":")[0]) < 13:
+                continue
+            await source.show(tx, at(clock.zfill(8)), {"ann": str(1000 + played), "bob": str(1000 + played % 7)})
+            await run(tx, at(clock.zfill(8)))
+            if silent and clock == "9:30:00":
+                await require_silence(tx, made, at("09:30:00"))
+        shown = await races.view(tx, number=made.number, now=at("14:30:00"))
+        runs.append((await scores(tx, made), shown.is_stale, [row.total_micro for row in shown.rows]))
+    assert runs[0] == runs[1] == ({"ann": 870, "bob": 2}, False, [870_000_000, 2_000_000])
+
+
+async def require_silence(tx: Tx, made: Race, since: datetime) -> None:
+    """The board of then, and the mark that it is old once 30 minutes have gone."""
+    before = await races.view(tx, number=made.number, now=since)
+    for minutes, is_stale in ((30, False), (31, True), (180, True)):
+        now = since + timedelta(minutes=minutes)
+        await run(tx, now)
+        shown = await races.view(tx, number=made.number, now=now)
+        assert (shown.is_stale, shown.as_of, shown.rows) == (is_stale, since, before.rows)
+
+
+async def test_a_week_that_begins_again_in_the_middle_of_a_race_changes_nothing(tx: Tx) -> None:
+    """From Saturday to Tuesday; the column of the week falls to 0 on Monday, as feeds do it, or never."""
+    found = []
+    for resets in (True, False):
+        source = await feed(tx)
+        made = None
+        for day, hour, played in ((22, 0, 0), (23, 12, 40), (24, 1, 55), (24, 12, 61), (25, 0, 70)):
+            moment = datetime(2025, 3, day, hour, 20 if day == 25 else 0, tzinfo=UTC)
+            week = played - 40 if resets and day >= 24 else played
+            wagered = {"today": 0, "this_week": week, "this_month": 300 + played, "all_time": 1000 + played}
+            await source.take(tx, json.dumps({"data": [{"uid": "ann", "wagered": wagered}]}).encode(), moment)
+            window = {"starts_at": at("00:00:00", day=22), "ends_at": at("00:00:00", day=25)}
+            made = made or await race(tx, source, moment, **window)
+            await run(tx, moment)
+        assert made
+        done = await competitions.get(tx, competition_id=made.competition_id)
+        found.append((done.status, await scores(tx, made), await receipts(tx, made)))
+    assert found[0] == found[1]
+    assert found[0][:2] == ("completed", {"ann": 70})
 
 
 async def test_equal_totals_share_a_rank_and_their_places(tx: Tx) -> None:
@@ -344,19 +385,38 @@ async def test_the_odd_cent_goes_to_the_one_who_was_there_earlier(tx: Tx) -> Non
     assert found[9:] == [("x", 10, 417), ("y", 10, 417), ("z", 10, 416)]
 
 
-async def test_standings_can_be_rebuilt_from_the_archived_payloads(tx: Tx) -> None:
-    """The two bodies alone give the lines, and with them the hash, of the frozen standings."""
-    source, made = await setup_r(tx)
+async def test_standings_can_be_rebuilt_from_the_archived_payloads(tx: Tx, tmp_path: Path) -> None:
+    """The two bodies that lie in the archive alone give the lines, and with them the hash, of the frozen standings."""
+    storage = Storage(tmp_path)
+    source = await feed(tx)
+    for body, fetched_at in ((T1, at("08:21:15")), (T2, at("20:28:00"))):
+        payload = await affiliates.archive(storage, body=body, received_at=fetched_at)
+        await affiliates.ingest(tx, feed_id=source.upload_feed_id, payload=payload, fetched_at=fetched_at)  # type: ignore[arg-type]
+        if body == T1:
+            made = await race(tx, source, at("12:00:00"))
     await run(tx, at("20:30:00"))
-    before = {row["uid"]: row["wagered"]["all_time"] for row in parsed(T1)}
-    after = {row["uid"]: row["wagered"]["all_time"] for row in parsed(T2)}
+    shown = await races.view(tx, number=made.number, now=at("20:30:00"))
+    before, after = [
+        {row["uid"]: row["wagered"]["all_time"] for row in parsed(await archived(tx, storage, picture))}
+        for picture in (shown.start, shown.final)
+    ]
     totals = {uid: micro(after[uid]) - micro(before.get(uid, 0)) for uid in after}
     ranked = sorted((uid for uid in totals if totals[uid] > 0), key=lambda uid: (-totals[uid], uid))
     ids = await player_ids(tx, source)
     reached = int(END.timestamp()) * 10**6 - 1  # T2 came after the end, so its wagers count as made just before it
     lines = [f"{place}|{place}|player:{ids[uid]}|{totals[uid]}|0|{reached}|true" for place, uid in enumerate(ranked, 1)]
-    frozen = await competitions.get(tx, competition_id=made.competition_id)
-    assert frozen.standings_hash == sha256("\n".join(lines).encode()).digest()
+    rebuilt = sha256("\n".join(lines).encode()).hexdigest()
+    kept = "select metadata ->> 'standings_hash' from competitions.archives where competition_id = %s"
+    assert shown.standings_sha256 == await db.value(tx, kept, made.competition_id) == rebuilt
+
+
+async def archived(tx: Tx, storage: Storage, picture: Picture | None) -> bytes:
+    """The bytes behind a picture, which are those that the page names."""
+    assert picture
+    payload = await affiliates.stored_payload(tx, snapshot_id=SnapshotId(picture.snapshot_id))
+    body = await affiliates.restore(storage, payload=payload)
+    assert sha256(body).hexdigest() == picture.sha256
+    return body
 
 
 def parsed(body: bytes) -> list[dict[str, dict[str, object]]]:

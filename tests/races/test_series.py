@@ -1,6 +1,6 @@
 """Series of races: chained where their windows touch, each with the race that its competition needs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -52,6 +52,45 @@ async def test_weeks_are_chained_and_the_next_waits_for_the_end_of_the_one_befor
     assert totals == [40, 7]
     done = await competitions.get(tx, competition_id=first.competition_id)
     assert (done.status, done.period_key, done.title) == ("completed", "W:2026-W12", "Weekly race 2026-W12")
+
+
+@pytest.mark.parametrize(
+    ("cadence", "zone", "noon", "key", "window", "next_key"),
+    [
+        (
+            *("weekly", "UTC", "2026-03-22T00:00", "W:2026-W12"),
+            *(("2026-03-16T00:00", "2026-03-23T00:00", 168), "W:2026-W13"),
+        ),
+        (
+            *("weekly", "Europe/Berlin", "2026-03-28T22:00", "W:2026-W13"),
+            *(("2026-03-22T23:00", "2026-03-29T22:00", 167), "W:2026-W14"),
+        ),
+        (
+            *("weekend", "UTC", "2026-03-21T12:00", "WE:2026-W12"),
+            *(("2026-03-21T00:00", "2026-03-23T00:00", 48), None),
+        ),
+    ],
+)
+async def test_a_day_before_the_end_the_next_one_exists_once(
+    tx: Tx, cadence: str, zone: str, noon: str, key: str, window: tuple[str, str, int], next_key: str | None
+) -> None:
+    source = await feed(tx)
+    now = at(noon)
+    new = read({"programme": source.code, "cadence": cadence, "zone": zone}, now)
+    early = now - timedelta(microseconds=1) if next_key else now
+    await races.create_series(tx, new=new, actor=SYSTEM, now=early)
+    (first,) = await made(tx, new.code)
+    for _ in range(20):
+        await competitions.ensure_series(tx, now=now)
+        await races.repair(tx, now=now)
+    found = await made(tx, new.code)
+    headers = [await competitions.get(tx, competition_id=race.competition_id) for race in found]
+    assert [header.period_key for header in headers] == [key, *([next_key] if next_key else [])]
+    assert (headers[0].starts_at, headers[0].ends_at) == (at(window[0]), at(window[1]))
+    assert headers[0].ends_at - headers[0].starts_at == timedelta(hours=window[2])
+    if next_key:
+        assert (headers[1].status, headers[1].starts_at) == ("upcoming", headers[0].ends_at)
+        assert found[1].previous_id == first.competition_id
 
 
 async def test_weekends_do_not_touch_and_are_not_chained(tx: Tx) -> None:
