@@ -104,6 +104,18 @@ def sums(dsn: str) -> dict[str, object]:
     return dict(found or {})
 
 
+def settlement(dsn: str) -> dict[str, object]:
+    """How much of one competition is settled: what its pool held at the freeze, and what of it was given away."""
+    with psycopg.connect(dsn, row_factory=dict_row) as conn:
+        found = conn.execute("""select
+            (select count(*) from competitions.standings) as standings,
+            (select count(*) from competitions.archives) as archives,
+            (select coalesce(sum(amount), 0)::bigint from competitions.rewards)
+              + (select coalesce(sum(amount), 0)::bigint from competitions.undistributed) as given,
+            (select pool_final from competitions.competitions) as pool""").fetchone()
+    return dict(found or {})
+
+
 def balances(dsn: str) -> dict[str, int]:
     """Every wallet in USD, by user name."""
     with psycopg.connect(dsn) as conn:

@@ -31,6 +31,7 @@ from tests.chaos.house import Caught, House, Part, Process, until
 from tests.chaos.programs import PayNaively, SettleGame
 from tests.factories.affiliates import FIXTURES
 from tests.factories.competitions import live, score
+from tests.factories.races import EXPECTED
 
 pytestmark = pytest.mark.xdist_group("killing")
 
@@ -75,6 +76,18 @@ CLOCK = (  # between the steps of a race
     "competitions.standings",
     "competitions.archives",
 )
+ENDING = (  # between the end of a race and its completion
+    "races.picture_log",
+    "competitions.standings",
+    "ledger.accounts",
+    "ledger.keys",
+    "ledger.balances",
+    "ledger.entries",
+    "competitions.rewards",
+    "competitions.archives",
+)
+SERVER_KILLS_SHARE = 0.2
+PRIZES = {"anna": 25_000, "bruno": 7_500, "carla": 5_000}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +129,7 @@ def ingest(file: Path, at: str) -> partial[None]:
 
 
 INGEST = ingest(T2, "2025-03-26T20:28:00Z")
+SETTLE_RACE = partial(programs.command, "races", "settle", "1", "--json")
 VERIFY = partial(programs.command, "verify", "ledger", "--json")
 
 
@@ -389,6 +403,52 @@ def test_a_worker_killed_between_two_steps_of_the_clock_leaves_a_race_to_the_nex
     run_race(house, name)
 
     assert rows(house, name) == rows(house, peaceful) != before
+    require_sound(house, name)
+
+
+@pytest.fixture(scope="module")
+def won(house: House, applied: str) -> str:
+    """The same race a second before its end: all is counted, and the first three places are known people."""
+    name = house.copy(applied)
+    best = [row["uid"] for row in EXPECTED["ranking"][: len(PRIZES)]]
+    why = ("--programme", "default", "--reason", "his ticket")
+    for words in (
+        [("identity", "create", user) for user in PRIZES],
+        [("affiliates", "link", uid, "--user", user, *why) for uid, user in zip(best, PRIZES, strict=True)],
+    ):
+        made = [house.start(name, partial(programs.command, *line)) for line in words]
+        assert [process.wait() for process in made] == [0] * len(PRIZES), made[0].errors
+    assert house.run(name, partial(programs.command, "races", "tick", "--at", "2025-03-26T19:59:59Z")).wait() == 0
+    house.settle_down(name)
+    return name
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(60, marks=pytest.mark.nightly)])
+def test_a_race_killed_at_random_points_between_its_end_and_its_completion_is_paid_once(
+    house: House, won: str, chance: Random, kills: int
+) -> None:
+    """A worker, the command that settles, or both with the server, at a random write of the settlement."""
+    peaceful, name = house.copy(won), house.copy(won)
+    run_race(house, peaceful)
+    for _ in range(kills):
+        part = chance.choice((programs.worker, SETTLE_RACE))
+        table = chance.choice(ENDING)
+        with suppress(psycopg.OperationalError), house.hold(name, table) as caught:
+            process = house.start(name, part)
+            assert caught(process).is_inside, table
+            process.kill()
+            if chance.random() < SERVER_KILLS_SHARE:
+                house.kill_server()
+        house.settle_down(name)
+        assert books.settlement(house.dsn(name)) == {"standings": 0, "archives": 0, "given": 0, "pool": None}
+
+    run_race(house, name)
+    again = house.run(name, SETTLE_RACE)
+
+    assert (again.wait(), json.loads(again.output)["steps"]) == (0, [])
+    assert books.settlement(house.dsn(name)) == {"standings": 13, "archives": 1, "given": 50_000, "pool": 50_000}
+    assert books.balances(house.dsn(name)) == PRIZES
+    assert rows(house, name) == rows(house, peaceful)
     require_sound(house, name)
 
 
