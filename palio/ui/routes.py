@@ -9,6 +9,7 @@ from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -31,6 +32,15 @@ Handler: TypeAlias = Callable[[Request], Coroutine[None, None, Response]]
 OF_EVERY_CALL: tuple[type[Refusal], ...] = (NotAcceptable, UnknownParameter, Invalid, InternalError, Unavailable)
 OF_EVERY_LIST: tuple[type[Refusal], ...] = (CursorInvalid, CursorMismatch, CursorExpired)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+
+
+class _Number(IntegerConvertor):
+    """A number in an address is written in one way, so that each page has one address: no zeros in front."""
+
+    regex = "0|[1-9][0-9]{0,18}"
+
+
+register_url_convertor("int", _Number())
 
 
 class Route(APIRoute):

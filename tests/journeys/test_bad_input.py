@@ -455,6 +455,9 @@ def require_refusal(status: int, code: str, remedy: str, *words: str) -> None:
 REQUESTS = {
     "a race nobody made": ("/api/v1/races/99", 404, "races.no_such_race"),
     "race zero": ("/api/v1/races/0", 404, "not_found"),
+    "a zero in front": ("/api/v1/races/01", 404, "not_found"),
+    "a page with a zero in front": ("/races/01", 404, "not_found"),
+    "a number of 5,000 digits": ("/races/" + 5_000 * "1", 404, "not_found"),
     "a number too large": ("/api/v1/races/9223372036854775808", 404, "not_found"),
     "a number with a point": ("/api/v1/races/1.5", 404, "not_found"),
     "digits of another script": ("/api/v1/races/%D9%A1", 404, "not_found"),
