@@ -298,6 +298,7 @@ class BoardRow:
     """One line of the standings as everybody sees it; `prize` is what it would pay now, or pays when frozen.
 
     `trend` is how many ranks it has risen within the last hour, negative when it fell, None when it was not there.
+    `decimals` of the total tell it from its neighbours' where those are others.
     """
 
     place: int
@@ -311,6 +312,7 @@ class BoardRow:
     reward_status: str | None = None
     claim_by: datetime | None = None
     trend: int | None = None
+    decimals: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from babel.numbers import format_decimal, format_percent, get_currency_symbol
 from palio.ui.values import Asset, decimal
 
 MICRO_PLACES = 6
-WAGER_STEP = Decimal("0.01")
+WAGER_PLACES = 2
 DAY = timedelta(days=1)
 
 
@@ -25,10 +25,13 @@ class Formats:
         """`$1,250.00`, or `12 COIN` for what has no sign of its own."""
         return _signed(amount, sign) + self._in(asset.code, decimal(abs(amount), asset.scale), asset.scale)
 
-    def wager(self, micro: int, currency: str, *, at_least: bool = False) -> str:
-        """Micro-units to the cent; `at_least` rounds up, so that who wagers what is shown has wagered enough."""
+    def wager(self, micro: int, currency: str, *, at_least: bool = False, places: int = WAGER_PLACES) -> str:
+        """Micro-units to the cent, or to more places.
+
+        `at_least` rounds up, so that who wagers what is shown has wagered enough.
+        """
         rounding = ROUND_CEILING if at_least else ROUND_HALF_EVEN
-        return self._in(currency, decimal(micro, MICRO_PLACES).quantize(WAGER_STEP, rounding), 2)
+        return self._in(currency, decimal(micro, MICRO_PLACES).quantize(Decimal(1).scaleb(-places), rounding), places)
 
     def exact(self, micro: int) -> str:
         """Micro-units with all six places."""

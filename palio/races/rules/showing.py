@@ -1,11 +1,13 @@
 """How races look: prizes by places, pictures, lines, marks."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from palio.affiliates.types import Player, SnapshotView
 from palio.competitions.types import BoardRow, PrizeRule, Share
 from palio.races.types import Flag, Line, Picture, PrizePlaces
+
+DECIMALS_MIN, DECIMALS_MAX = 2, 6  # a cent, and a micro-unit
 
 
 def places_of(rule: PrizeRule) -> int:
@@ -22,6 +24,25 @@ def prize_places(shares: Sequence[Share]) -> tuple[PrizePlaces, ...]:
 def picture(snapshot: SnapshotView) -> Picture:
     """A stored snapshot as everybody sees it."""
     return Picture(snapshot.id, snapshot.seq, snapshot.fetched_at, snapshot.as_of, snapshot.sha256.hex())
+
+
+def decimals_of(totals: Sequence[int]) -> list[int]:
+    """How many decimals of each total, in ranking order and micro-units, tell it from the next other ones: 2 to 6.
+
+    So nobody looks level with whom he does not share his rank; equal totals look alike.
+    """
+    distinct = list(dict.fromkeys(totals))
+    needed = [DECIMALS_MIN, *(_telling(above, below) for above, below in pairwise(distinct)), DECIMALS_MIN]
+    shown = {total: max(pair) for total, pair in zip(distinct, pairwise(needed), strict=False)}
+    return [shown[total] for total in totals]
+
+
+def _telling(above: int, below: int) -> int:
+    return next(
+        places
+        for places in range(DECIMALS_MIN, DECIMALS_MAX + 1)
+        if places == DECIMALS_MAX or round(above, places - DECIMALS_MAX) != round(below, places - DECIMALS_MAX)
+    )
 
 
 def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: bool) -> tuple[Flag, ...]:

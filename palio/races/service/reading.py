@@ -150,20 +150,22 @@ async def _rows(tx: Tx, race: Race, competition: Competition, board: Board) -> t
     names = await naming.names_of(tx, people=[row.standing for row in board.rows])
     flags = await _flags(tx, race, board.rows, players)
     waiting = await _claims(tx, competition)
+    totals = [max(0, row.standing.score) for row in board.rows]
     return tuple(
         BoardRow(
             place=row.standing.place,
             rank=row.standing.rank or row.standing.place,
             entrant_id=row.standing.entrant_id,
             name=names[row.standing.entrant_id],
-            total_micro=max(0, row.standing.score),
+            total_micro=total,
             prize=row.prize,
             is_qualified=row.standing.rank is not None,
             flags=flags[row.standing.entrant_id],
             reward_status=row.reward_status,
             claim_by=waiting.get(row.standing.entrant_id),
+            decimals=decimals,
         )
-        for row in board.rows
+        for row, total, decimals in zip(board.rows, totals, showing.decimals_of(totals), strict=True)
     )
 
 
