@@ -10,6 +10,7 @@ import pytest
 
 from palio.infra import embedded
 from palio.kernel import clock
+from palio.races.web import routes as races_routes
 from tests.factories.races import EXPECTED, at, feed, race, run, setup_r
 from tests.journeys.product import running
 from tests.ui.house import SYSTEM
@@ -171,11 +172,15 @@ async def test_the_board_is_a_table_too(client: httpx2.AsyncClient) -> None:
     assert answer.text == (await client.get("/api/v1/races/1/standings.csv")).text
 
 
-GETS = (
-    *("/", "/races/1", "/races/2", "/api/v1/races", "/api/v1/races/previous", "/api/v1/races/history"),
-    *("/api/v1/races/1", "/api/v1/races/1/standings", "/api/v1/races/1/standings.csv", "/api/v1/races/1/prizes"),
-    *("/api/v1/races/current", "/api/v1/races/2/standings", "/api/v1/races/1/entrants/1/history"),
-)
+PLACES = [{"number": number, "entrant_id": entrant_id} for number in ("1", "2", "3") for entrant_id in ("1", "999999")]
+
+
+def addresses() -> list[str]:
+    """Every page and call of races, for a race that is over, one to come and one that nobody made."""
+    paths = [route.path.replace(":int}", "}") for route in races_routes.all]
+    return sorted({"/", *(path.format(**place) for path in paths for place in PLACES)})
+
+
 TABLES = """
     select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relispartition
       and relnamespace::regnamespace::text in ('races', 'competitions', 'ledger') order by oid"""
@@ -190,15 +195,20 @@ def digests(conn: psycopg.Connection) -> dict[str, object]:
     }
 
 
-async def test_reading_writes_nothing(client: httpx2.AsyncClient, cluster: embedded.Cluster, worker_id: str) -> None:
-    """Every address, over fifty calls in all: no row of races, competitions or ledger is another."""
+@pytest.mark.parametrize("times", [4, pytest.param(1_000, marks=pytest.mark.nightly)])
+async def test_reading_writes_nothing(
+    client: httpx2.AsyncClient, cluster: embedded.Cluster, worker_id: str, times: int
+) -> None:
+    """Every address so often, as page, call and table: no row of races, competitions or ledger is another."""
+    found = addresses()
+    assert len(found) > 50 and "/api/v1/races/1/standings.csv" in found and "/races/1/entrants/1" in found
     with psycopg.connect(cluster.dsn("postgres", f"palio_race_{worker_id}"), autocommit=True) as conn:
         before = digests(conn)
-        codes = {path: {(await client.get(path)).status_code for _ in range(4)} for path in GETS}
+        codes = {path: {(await client.get(path)).status_code for _ in range(times)} for path in found}
         after = digests(conn)
 
     assert before == after and before["competitions.rewards"][0] == 7
-    assert {path: code for path, code in codes.items() if not code <= {200, 404, 409}} == {}
+    assert {path: code for path, code in codes.items() if not code <= {200, 404, 409} or len(code) > 1} == {}
 
 
 async def test_the_page_shows_the_same(client: httpx2.AsyncClient) -> None:
