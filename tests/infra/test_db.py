@@ -37,6 +37,13 @@ async def test_a_transaction_states_its_actor_and_leaves_nothing_behind(database
         assert found == ("none", None)
 
 
+async def test_whoever_may_run_long_statements_may_compute_long_between_them(database):
+    idle = "select current_setting('idle_in_transaction_session_timeout')"
+    for seconds_max, expected in ((None, "10s"), (10, "10s"), (60, "1min"), (None, "10s")):
+        async with database.begin(player(UserId(new_id())), seconds_max=seconds_max) as tx:
+            assert await db.value(tx, idle) == expected
+
+
 async def test_a_viewer_only_reads(database):
     with pytest.raises(errors.ReadOnlySqlTransaction):
         async with database.begin(Actor("viewer", UserId(new_id()), RequestId(new_id()))) as tx:
