@@ -1,15 +1,16 @@
 """Players who turn out to be somebody: prizes that wait for them, and their place in the races that run."""
 
+import json
 from datetime import timedelta
 
-from palio import affiliates, competitions, ledger
+from palio import affiliates, competitions, ledger, races
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.races import jobs
 from palio.races.types import Race
-from tests.factories.races import Feed, at, feed, linked, player, race, run, setup_r
+from tests.factories.races import STAFF, T2, Feed, at, feed, linked, player, race, run, setup_r
 
 
 async def told(tx: Tx, source: Feed, uid: str, user_id: UserId) -> None:
@@ -45,6 +46,34 @@ async def test_a_link_pays_the_prize_that_waits_once(tx: Tx) -> None:
     assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 25_000
     statuses = [reward.status for reward in await competitions.rewards(tx, competition_id=made.competition_id)]
     assert statuses == ["paid"] + ["unclaimed"] * 9
+
+
+async def test_whoever_is_taken_out_of_a_race_keeps_what_he_won_in_another(tx: Tx) -> None:
+    """The next one moves up on the next read; the 250.00 of before are paid when he links."""
+    source, _ = await setup_r(tx)
+    await run(tx, at("20:30:00"))
+    following = await race(tx, source, at("20:31:00"), starts_at=at("20:28:00"), ends_at=at("23:00:00"))
+    body = json.loads(T2)
+    for row in body["data"]:
+        row["wagered"]["all_time"] += {"player0006": 9, "player0018": 8}.get(row["name"], 0)
+    await source.take(tx, json.dumps(body).encode(), at("21:00:00"))
+    await run(tx, at("21:00:00"))
+    board = [(line.name, line.rank) for line in await races.lines(tx, number=following.number)]
+    assert board == [("player0006", 1), ("player0018", 2)]
+    best = await player(tx, source, "player0006")
+    why = {"actor": STAFF, "reason": "excluded himself", "public_note": "takes no part"}
+    await races.exclude(tx, number=following.number, player_id=best, now=at("21:01:00"), **why)  # type: ignore[arg-type]  # who, why, and the note
+    board = [(line.name, line.rank) for line in await races.lines(tx, number=following.number)]
+    assert board == [("player0018", 1)]
+
+    user_id = UserId(new_id())
+    await linked(tx, source, "player0006", user_id)
+    clock.use(lambda: at("21:02:00"))
+    try:
+        await told(tx, source, "player0006", user_id)
+    finally:
+        clock.use(clock._system)
+    assert await wallet(tx, user_id) == 25_000
 
 
 async def test_after_thirty_days_a_prize_is_the_houses_and_a_link_pays_nothing(tx: Tx) -> None:
