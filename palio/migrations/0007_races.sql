@@ -6,6 +6,7 @@ create table races.series (
   series_id uuid primary key references competitions.series,
   programme_id uuid not null,
   chained boolean not null default true,
+  linked_only boolean not null default false,
   created_at timestamptz not null);
 
 create table races.races (

@@ -61,6 +61,7 @@ class RaceAnswer:
     ends_at: Instant
     currency: str
     min_wager_micro: int
+    linked_only: bool
     pool: Money
     prizes: tuple[PrizeAnswer, ...]
     undistributed: Money
@@ -99,6 +100,7 @@ class RaceAnswer:
             ends_at=race.ends_at,
             currency=race.currency,
             min_wager_micro=race.min_wager_micro,
+            linked_only=race.linked_only,
             pool=Money.of(race.pool, asset),
             prizes=tuple(PrizeAnswer(p.first, p.last, Money.of(p.amount, asset)) for p in race.prizes),
             undistributed=Money.of(race.undistributed, asset),
@@ -447,6 +449,7 @@ RACE_EXAMPLE = RaceAnswer(
     ends_at=datetime(2026, 3, 23, tzinfo=UTC),
     currency="USD",
     min_wager_micro=0,
+    linked_only=False,
     pool=Money("USD", 50_000, "500.00"),
     prizes=(PrizeAnswer(1, 1, Money("USD", 25_000, "250.00")), PrizeAnswer(2, 3, Money("USD", 12_500, "125.00"))),
     undistributed=Money("USD", 0, "0.00"),

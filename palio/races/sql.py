@@ -26,9 +26,9 @@ from palio.races.types import (
 
 NUMBER_MAX = 2**63 - 1
 RACE = """
-    select competition_id, number, programme_id, previous_id, start_state, start_snapshot_id, start_seq, final_state,
-      final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to, leader_entrant,
-      leader_told_at, created_at
+    select competition_id, number, programme_id, linked_only, previous_id, start_state, start_snapshot_id, start_seq,
+      final_state, final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to,
+      leader_entrant, leader_told_at, created_at
     from races.races """
 LISTED = """
     select competition_id, number, programme_id, title, status, starts_at, ends_at, asset, pool, year, month,
@@ -48,16 +48,18 @@ async def insert_race(
     backdated_reason: str | None,
     now: datetime,
     series_id: SeriesId | None = None,
+    linked_only: bool = False,
 ) -> bool:
     """The race beside its competition; False when another race follows the previous one already."""
     return bool(
         await db.run(
             tx,
             """
-            insert into races.races (competition_id, programme_id, series_id, chained, previous_id, backdated_reason,
-              created_at)
-            values (%s, %s, %s, %s, %s, %s, %s) on conflict (previous_id) do nothing""",
-            *(competition_id, programme_id, series_id, previous_id is not None, previous_id, backdated_reason, now),
+            insert into races.races (competition_id, programme_id, series_id, linked_only, chained, previous_id,
+              backdated_reason, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (previous_id) do nothing""",
+            *(competition_id, programme_id, series_id, linked_only, previous_id is not None, previous_id),
+            *(backdated_reason, now),
         )
     )
 
@@ -332,20 +334,24 @@ async def has_successor(tx: Tx, competition_id: CompetitionId) -> bool:
 
 
 async def insert_series(
-    tx: Tx, series_id: SeriesId, programme_id: ProgrammeId, *, is_chained: bool, now: datetime
+    tx: Tx, series_id: SeriesId, programme_id: ProgrammeId, *, is_chained: bool, linked_only: bool, now: datetime
 ) -> None:
     """What is special about a series of races."""
     await db.run(
         tx,
-        "insert into races.series (series_id, programme_id, chained, created_at) values (%s, %s, %s, %s)",
-        *(series_id, programme_id, is_chained, now),
+        """
+        insert into races.series (series_id, programme_id, chained, linked_only, created_at)
+        values (%s, %s, %s, %s, %s)""",
+        *(series_id, programme_id, is_chained, linked_only, now),
     )
 
 
 async def list_series(tx: Tx) -> list[RaceSeries]:
     """Every series of races, at most 1,000."""
     return await db.rows(
-        tx, RaceSeries, "select series_id, programme_id, chained from races.series order by series_id limit 1000"
+        tx,
+        RaceSeries,
+        "select series_id, programme_id, chained, linked_only from races.series order by series_id limit 1000",
     )
 
 

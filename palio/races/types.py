@@ -98,7 +98,10 @@ DEFAULT_MIN_WAGER = Setting(
 
 @dataclass(frozen=True, slots=True)
 class NewRace:
-    """What is needed to make one: micro-units for the minimum, units of the asset for the pool; None: the default."""
+    """What is needed to make one: micro-units for the minimum, units of the asset for the pool; None: the default.
+
+    With `linked_only` only players rank whom a user is linked to.
+    """
 
     title: str
     programme: str
@@ -115,6 +118,7 @@ class NewRace:
     review_h: int = 24
     previous: int | None = None
     backdated_reason: str | None = None
+    linked_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class RaceSeries:
     series_id: SeriesId
     programme_id: ProgrammeId
     chained: bool
+    linked_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,7 @@ class Race:
     competition_id: CompetitionId
     number: int
     programme_id: ProgrammeId
+    linked_only: bool
     previous_id: CompetitionId | None
     start_state: StartState
     start_snapshot_id: SnapshotId | None
@@ -465,6 +471,7 @@ class RaceView:
     grace_s: int
     review_h: int
     cancel_reason: str | None = None
+    linked_only: bool = False
     after: int = 0
     above_micro: int | None = None
 

@@ -1,7 +1,7 @@
 """Players who turn out to be somebody: prizes that wait for them, and their place in the races that run."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from palio import affiliates, competitions, ledger, races
 from palio.infra import db
@@ -9,8 +9,8 @@ from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.races import jobs
-from palio.races.types import Race
-from tests.factories.races import STAFF, T2, Feed, at, feed, linked, player, race, run, setup_r
+from palio.races.types import NewRace, Race
+from tests.factories.races import DEFAULT, STAFF, T2, Feed, at, feed, linked, player, race, run, setup_r
 
 
 async def told(tx: Tx, source: Feed, uid: str, user_id: UserId) -> None:
@@ -92,6 +92,68 @@ async def test_after_thirty_days_a_prize_is_the_houses_and_a_link_pays_nothing(t
         clock.use(clock._system)
     assert (await wallet(tx, user_id), await ledger.total(tx)) == (0, 0)
     assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 0
+
+
+async def test_in_a_race_of_linked_players_whoever_links_ranks_with_all_that_he_has_wagered(tx: Tx) -> None:
+    """ann is linked before, bob while it runs, cid never; bob leaves again before the end and has his score still."""
+    source = await feed(tx)
+    await source.show(tx, at("08:25:00"), {"ann": "100", "bob": "100", "cid": "100"})
+    made = await race(tx, source, at("08:25:00"), linked_only=True)
+    ann, bob = UserId(new_id()), UserId(new_id())
+    await linked(tx, source, "ann", ann)
+    await run(tx, at("08:30:00"))
+    await source.show(tx, at("10:00:00"), {"ann": "120", "bob": "110", "cid": "150"})
+    await run(tx, at("10:00:00"))
+    assert await board(tx, made) == [("ann", 1, 20)]
+    assert (await races.recompute(tx, number=made.number)).differences == ()
+
+    clock.use(lambda: at("11:00:00"))
+    try:
+        player_id = await linked(tx, source, "bob", bob)
+        await told(tx, source, "bob", bob)
+        assert await board(tx, made) == [("ann", 1, 20), ("bob", 2, 10)]
+        await source.show(tx, at("12:00:00"), {"ann": "120", "bob": "125", "cid": "160"})
+        await run(tx, at("12:00:00"))
+        assert await board(tx, made) == [("bob", 1, 25), ("ann", 2, 20)]
+        rehearsed = await races.rehearse(tx, new=await spec_until(tx, source, at("11:40:00")))
+        assert [(line.uid, line.rank) for line in rehearsed.lines] == [("bob", 1), ("ann", 2)]
+        await db.run(tx, "update affiliates.links set state = 'unlinked' where player_id = %s", player_id)
+        await jobs.let_go(tx, affiliates.AccountUnlinked(bob, player_id, source.programme_id))
+    finally:
+        clock.use(clock._system)
+    assert await board(tx, made) == [("ann", 1, 20)]
+    await source.show(tx, at("20:20:00"), {"ann": "121", "bob": "130", "cid": "160"})
+    await run(tx, at("20:20:00"))
+    assert await board(tx, made) == [("ann", 1, 21)]
+    done = await competitions.get(tx, competition_id=made.competition_id)
+    assert (done.status, await wallet(tx, ann), await wallet(tx, bob)) == ("completed", 25_000, 0)
+
+
+async def board(tx: Tx, made: Race) -> list[tuple[str, int | None, int]]:
+    return [(line.uid, line.rank, line.total_micro // 10**6) for line in await races.lines(tx, number=made.number)]
+
+
+async def spec_until(tx: Tx, source: Feed, ends_at: datetime) -> NewRace:
+    """The same race with this end."""
+    return NewRace(
+        *("Spring race", source.code, at("08:30:00"), ends_at, "USD", 50_000, races.by_place(DEFAULT)),
+        min_wager_micro=0,
+        linked_only=True,
+    )
+
+
+async def test_a_player_let_back_in_without_a_link_does_not_rank_among_linked_ones(tx: Tx) -> None:
+    source = await feed(tx)
+    await source.show(tx, at("08:25:00"), {"ann": "100"})
+    made = await race(tx, source, at("08:25:00"), linked_only=True)
+    await run(tx, at("08:30:00"))
+    await source.show(tx, at("10:00:00"), {"ann": "120"})
+    await run(tx, at("10:00:00"))
+    ann = await player(tx, source, "ann")
+    why = {"actor": STAFF, "reason": "his ticket", "public_note": "a mistake"}
+    await races.exclude(tx, number=made.number, player_id=ann, now=at("10:01:00"), **why)  # type: ignore[arg-type]  # who, why, and the note
+    await races.reinstate(tx, number=made.number, player_id=ann, now=at("10:02:00"), **why)  # type: ignore[arg-type]  # as above
+    assert await board(tx, made) == []
 
 
 async def test_a_running_race_knows_its_linked_players(tx: Tx) -> None:

@@ -104,9 +104,9 @@ async def test_weekends_do_not_touch_and_are_not_chained(tx: Tx) -> None:
 
 async def test_an_unchained_series_takes_pictures_of_its_own(tx: Tx) -> None:
     source = await feed(tx)
-    new = read({"programme": source.code, "chained": False}, at("2026-03-16T00:00"))
+    new = read({"programme": source.code, "chained": False, "linked_only": True}, at("2026-03-16T00:00"))
     await races.create_series(tx, new=new, actor=SYSTEM, now=at("2026-03-22T12:00"))
-    assert [race.previous_id for race in await made(tx, new.code)] == [None, None]
+    assert [(race.previous_id, race.linked_only) for race in await made(tx, new.code)] == [(None, True)] * 2
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ def test_a_specification_may_say_everything() -> None:
         review_h=1,
         previous=3,
         backdated_reason="said on stream",
+        linked_only=True,
     )
+    assert (found.linked_only, read().linked_only) == (True, False)
     assert (found.pool_asset, found.pool, found.min_wager_micro, found.cadence) == ("QC", 7, 10_000_001, "weekly")
     assert [band.value for band in found.prize_rule.bands] == [6250, 3750]
     assert (found.description, found.rules_text, found.grace_s, found.review_h) == ("d", "r", 0, 1)
@@ -146,6 +148,7 @@ def test_a_specification_may_say_everything() -> None:
         ({"pool": True}, "races.spec_invalid", "pool"),
         ({"min_wager": "-1"}, "races.spec_invalid", "min_wager"),
         ({"min_wager": 1, "min_wager_micro": 1_000_000}, "races.spec_invalid", "min_wager_micro"),
+        ({"linked_only": 1}, "races.spec_invalid", "true or false"),
         ({"cadence": "hourly"}, "races.spec_invalid", "cadence"),
         ({"grace_s": 86_401}, "races.spec_invalid", "grace_s"),
         ({"review_h": True}, "races.spec_invalid", "review_h"),

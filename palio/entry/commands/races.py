@@ -62,8 +62,8 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
     FILE holds title, starts_at, ends_at and pool ("500.00" dollars, or {"asset": "USD", "amount": 50000}), and may hold
     programme (default), prizes ([50, 30, 20] or {"1": 50, "2": 30, "3": 20} in percent, or {"kind": "fixed" or "bps",
     "bands": [{"from": 1, "to": 1, "value": 5000}]}), min_wager ("10.00") or min_wager_micro, cadence, description,
-    rules_text, grace_s (900), review_h (24; 0 pays at once), previous (the number of the race it is chained to), and,
-    for a start in the past, backdated_reason.
+    rules_text, grace_s (900), review_h (24; 0 pays at once), previous (the number of the race it is chained to),
+    linked_only (true: only linked players rank), and, for a start in the past, backdated_reason.
 
     Exit status 1: the race is refused, with the reason.
     """
@@ -390,6 +390,7 @@ def _race(race: "RaceView") -> dict[str, object]:
         "ends_at": race.ends_at,
         "pool": {"asset": race.asset, "amount": race.pool},
         "min_wager_micro": race.min_wager_micro,
+        "linked_only": race.linked_only,
         "prizes": race.prizes,
         "start_state": race.start_state,
         "final_state": race.final_state,
@@ -422,6 +423,7 @@ def _record(race: "RaceView") -> "dict[str, str | int | None]":
         "pool": f"{decimal(race.pool, race.asset_scale)} {race.asset}",
         "prizes": ", ".join(prizes),
         "minimum": decimal(race.min_wager_micro, MICRO),
+        "who": "linked players" if race.linked_only else "all players",
         "terms": race.terms_sha256,
     }
 

@@ -94,7 +94,7 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
 
     `title`, `starts_at`, `ends_at` and `pool` must be there; `programme`, `prizes`, `min_wager_micro` (or `min_wager`
     in units), `cadence`, `description`, `rules_text`, `grace_s`, `review_h`, `previous` (the number of the race it is
-    chained to) and `backdated_reason` may be.
+    chained to), `backdated_reason` and `linked_only` (false) may be.
     """
     if not isinstance(body, Mapping):
         raise SpecInvalid(field="specification", expected="a JSON object")
@@ -119,6 +119,7 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
         review_h=_take(fields, "review_h", _whole(0, REVIEW_H_MAX), 24),
         previous=_take(fields, "previous", _whole(1, AMOUNT_MAX), None),
         backdated_reason=_take(fields, "backdated_reason", _text(0, REASON_MAX), None),
+        linked_only=_take(fields, "linked_only", _truth, False),
     )
     if fields:
         raise SpecInvalid(field=min(map(str, fields)), expected="left out: no such field is known")

@@ -9,10 +9,11 @@ import structlog
 
 from palio import affiliates, competitions
 from palio.affiliates.types import Flag, PlayerId, SnapshotView, WagerChange
-from palio.competitions.types import Admission, Competition, EntrantId, Refused, Submission
+from palio.competitions.types import Admission, Competition, EntrantId, Refused, StateChange, Submission
 from palio.infra import outbox, realtime, settings
 from palio.infra.db import Tx
 from palio.kernel import clock
+from palio.kernel.ids import new_id
 from palio.races import sql
 from palio.races.messages import RaceHeld, RaceLeaderChanged, RaceStandingsChanged
 from palio.races.rules import news, pictures, totals
@@ -159,7 +160,22 @@ async def enter(tx: Tx, *, race: Race, player_ids: Sequence[PlayerId], now: date
             for player_id in batch
         ]
         entrants.update(zip(batch, await competitions.admit_many(tx, items, now=now), strict=True))
+        if race.linked_only and (unlinked := [entrants[player_id] for player_id in batch if player_id not in users]):
+            await set_ranked(tx, race=race, entrant_ids=unlinked, is_ranked=False, now=now)
     return entrants
+
+
+async def set_ranked(tx: Tx, *, race: Race, entrant_ids: Sequence[EntrantId], is_ranked: bool, now: datetime) -> None:
+    """Let entrants of a race of linked players rank, or take them out as long as nobody is behind them; scores stay."""
+    reason = "linked" if is_ranked else "nobody is linked to this player"
+    changes = [
+        StateChange(
+            *(race.competition_id, entrant_id, "in" if is_ranked else "out"),
+            *(f"link:{new_id()}", now, reason),
+        )
+        for entrant_id in entrant_ids
+    ]
+    await competitions.set_state_many(tx, changes, now=now)
 
 
 async def submit(tx: Tx, *, race: Race, items: Sequence[Submission], now: datetime) -> int:

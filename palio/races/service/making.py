@@ -33,7 +33,13 @@ async def create_race(tx: Tx, *, new: NewRace, actor: Actor, now: datetime) -> R
     made = _competition(new, terms.minimum(new, settings.value(DEFAULT_MIN_WAGER)))
     competition_id = await competitions.create(tx, new=made, created_by=actor.user_id, now=now)
     if not await sql.insert_race(
-        tx, competition_id, programme.id, previous_id=previous_id, backdated_reason=reason, now=now
+        tx,
+        competition_id,
+        programme.id,
+        previous_id=previous_id,
+        backdated_reason=reason,
+        now=now,
+        linked_only=new.linked_only,
     ):
         raise ChainGap(previous=new.previous, ends_at=new.starts_at)
     await competitions.publish(tx, competition_id=competition_id, now=now, backdated_reason=reason)

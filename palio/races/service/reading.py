@@ -73,6 +73,7 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after
         grace_s=competition.grace_s,
         review_h=competition.review_h,
         cancel_reason=competition.cancel_reason,
+        linked_only=race.linked_only,
         after=after,
         above_micro=above_micro,
     )

@@ -99,7 +99,11 @@ async def _run(tx: Tx, new: NewRace, start: SnapshotView, final: SnapshotView) -
         }
         seq = changes[-1].seq
     found = totals.recompute(before, after, exceptions)
-    return _Run({player_id: found[player_id] for player_id in reached_at}, reached_at)
+    entered = list(reached_at)
+    if new.linked_only:
+        linked = {link.player_id for link in await affiliates.links_many(tx, player_ids=entered)}
+        entered = [player_id for player_id in entered if player_id in linked]
+    return _Run({player_id: found[player_id] for player_id in entered}, reached_at)
 
 
 async def _joined(

@@ -27,7 +27,7 @@ async def create_series(tx: Tx, *, new: NewRaceSeries, actor: Actor, now: dateti
     if programme.status != "active":
         raise ProgrammeClosed(programme=programme.code, status=programme.status)
     series_id = await competitions.create_series(tx, new=_series(new), actor=actor, now=now)
-    await sql.insert_series(tx, series_id, programme.id, is_chained=new.chained, now=now)
+    await sql.insert_series(tx, series_id, programme.id, is_chained=new.chained, linked_only=race.linked_only, now=now)
     await competitions.ensure_series(tx, now=now)
     await repair(tx, now=now)
     return series_id
@@ -60,6 +60,7 @@ async def attach(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> boo
         backdated_reason=competition.backdated_reason,
         now=now,
         series_id=series.series_id,
+        linked_only=series.linked_only,
     )
 
 
