@@ -110,9 +110,9 @@ async def test_in_a_race_of_linked_players_whoever_links_ranks_with_all_that_he_
     clock.use(lambda: at("11:00:00"))
     try:
         player_id = await linked(tx, source, "bob", bob)
-        await told(tx, source, "bob", bob)
-        assert await board(tx, made) == [("ann", 1, 20), ("bob", 2, 10)]
         await source.show(tx, at("12:00:00"), {"ann": "120", "bob": "125", "cid": "160"})
+        await told(tx, source, "bob", bob)  # before that snapshot is counted
+        assert await board(tx, made) == [("ann", 1, 20), ("bob", 2, 10)]
         await run(tx, at("12:00:00"))
         assert await board(tx, made) == [("bob", 1, 25), ("ann", 2, 20)]
         rehearsed = await races.rehearse(tx, new=await spec_until(tx, source, at("11:40:00")))

@@ -44,9 +44,10 @@ async def catch_up(tx: Tx, *, race: Race, competition: Competition, now: datetim
 
 
 async def tell_decided(tx: Tx, *, race: Race, competition: Competition, now: datetime) -> None:
-    """The same when staff have changed a total; before the first snapshot there is no board to read."""
+    """The same when a decision has changed the board; what the feed has brought since is told when it is counted."""
     (race,) = await sql.lock_races(tx, [race.competition_id])
-    if snapshot := await newest_of(tx, race=race, competition=competition):
+    snapshot = await newest_of(tx, race=race, competition=competition)
+    if snapshot and snapshot.seq <= race.last_seq:
         await tell(tx, race=race, competition=competition, snapshot=snapshot, counted=1, now=now)
 
 
