@@ -1,7 +1,5 @@
 """`palio affiliates feed …`, `feeds`, `link`, `unlink`: from the terminal to a world and back."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from palio.infra import keyring
 from palio.sim import World
 from tests.entry.conftest import Command
+from tests.factories.worlds import beside
 
 FIRST = "jOY9iXNML6GmbhGX7zgO"  # player0001
 SECRET = "s3cr3t-XYZ"
@@ -17,25 +16,12 @@ SECRET = "s3cr3t-XYZ"
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world beside the commands, which have an event loop of their own."""
+    """A world beside the commands."""
     keyring.load_or_make(tmp_path / "keys.json")
     monkeypatch.setenv("PALIO_KEYRING_FILE", str(tmp_path / "keys.json"))
     monkeypatch.setenv("PALIO_SIM", "on")
-    world, is_there, loop = World(token=SECRET), threading.Event(), asyncio.new_event_loop()
-    is_over = asyncio.Event()
-
-    async def serve() -> None:
-        async with world.serving():
-            is_there.set()
-            await is_over.wait()
-
-    beside = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    beside.start()
-    assert is_there.wait(10)
-    yield world
-    loop.call_soon_threadsafe(is_over.set)
-    beside.join(10)
-    loop.close()
+    with beside(World(token=SECRET)) as world:
+        yield world
 
 
 def test_a_feed_is_added_tried_read_and_its_player_linked(command: Command, world: World, tmp_path: Path) -> None:

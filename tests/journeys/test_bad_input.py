@@ -3,10 +3,8 @@
 After each of them every row of the business is what it was.
 """
 
-import asyncio
 import json
 import os
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +23,7 @@ from palio.sim.faults import Effect, Fault
 from tests.chaos import books
 from tests.entry.conftest import address_of, run
 from tests.factories.races import FIXTURES
+from tests.factories.worlds import beside
 from tests.journeys.browser.conftest import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,23 +63,11 @@ def address(cluster: embedded.Cluster, dsn: str) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """A feed that goes wrong as it is told, beside the commands, which have an event loop of their own."""
-    world, is_there, loop = World(token=SECRET), threading.Event(), asyncio.new_event_loop()
+    """A feed that goes wrong as it is told."""
+    world = World(token=SECRET)
     world.clock.advance(timedelta(hours=13))  # past the captures that it begins with, which nobody can change
-    is_over = asyncio.Event()
-
-    async def serve() -> None:
-        async with world.serving():
-            is_there.set()
-            await is_over.wait()
-
-    beside = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    beside.start()
-    assert is_there.wait(10)
-    yield world
-    loop.call_soon_threadsafe(is_over.set)
-    beside.join(10)
-    loop.close()
+    with beside(world):
+        yield world
 
 
 @pytest.fixture(scope="module")
