@@ -150,6 +150,21 @@ async def test_the_history_of_a_total_ends_at_the_total(tx: Tx) -> None:
     ]
 
 
+async def test_a_board_says_who_has_risen_within_the_hour(tx: Tx) -> None:
+    source, made = await begun(tx, {"ann": "100", "bob": "100"})
+    await source.show(tx, at("10:00:00"), {"ann": "120", "bob": "110"})
+    await run(tx, at("10:00:00"))
+    await competitions.take_snapshots(tx, now=at("10:00:00"))
+    await source.show(tx, at("11:00:00"), {"ann": "120", "bob": "130", "cid": "5"})
+    await run(tx, at("11:00:00"))
+    shown = await races.view(tx, number=made.number, now=at("11:00:00"))
+    assert [(row.total_micro // 10**6, row.rank, row.trend) for row in shown.rows] == [
+        (30, 1, 1),
+        (20, 2, -1),
+        (5, 3, None),
+    ]
+
+
 async def test_who_was_never_above_his_baseline_is_no_entrant(tx: Tx) -> None:
     """A fall before the first rise: the first submission is everything since the baseline, not the last change."""
     source, made = await begun(tx, {"ann": "100"})

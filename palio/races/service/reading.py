@@ -26,7 +26,7 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after
     race, competition = await find(tx, number=number)
     programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
     shown = await _pictures(tx, race)
-    board, above_micro = await _board(tx, competition, after, rows_max)
+    board, above_micro = await _board(tx, competition, after, rows_max, now)
     rule = competitions.read_prize_rule(competition.prize_rule)
     ahead = competitions.preview_prizes(
         rule, pool=competition.guaranteed_pool, entrants=showing.places_of(rule), empty_rule=competition.empty_rule
@@ -133,12 +133,14 @@ async def _pictures(tx: Tx, race: Race) -> dict[SnapshotId, Picture]:
     return {snapshot.id: showing.picture(snapshot) for snapshot in snapshots}
 
 
-async def _board(tx: Tx, competition: Competition, after: int, rows_max: int) -> tuple[Board, int | None]:
+async def _board(
+    tx: Tx, competition: Competition, after: int, rows_max: int, now: datetime
+) -> tuple[Board, int | None]:
     """The rows behind a place, and the total in the line above them."""
     limit = min(rows_max, ROWS_MAX)
     if not after:
-        return await competitions.top(tx, competition_id=competition.id, limit=limit), None
-    board = await competitions.top(tx, competition_id=competition.id, limit=limit + 1, after=after - 1)
+        return await competitions.top(tx, competition_id=competition.id, limit=limit, now=now), None
+    board = await competitions.top(tx, competition_id=competition.id, limit=limit + 1, after=after - 1, now=now)
     above = board.rows[0].standing.score if board.rows else None
     return replace(board, rows=board.rows[1:]), above
 
@@ -164,6 +166,7 @@ async def _rows(tx: Tx, race: Race, competition: Competition, board: Board) -> t
             flags=flags[row.standing.entrant_id],
             reward_status=row.reward_status,
             claim_by=waiting.get(row.standing.entrant_id),
+            trend=row.trend,
             decimals=decimals,
         )
         for row, total, decimals in zip(board.rows, totals, showing.decimals_of(totals), strict=True)
