@@ -1,11 +1,9 @@
 """The pages around a race, from the product itself: lists, archive and entrants, with and without script."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -91,8 +89,6 @@ async def test_nothing_is_wrong_with_the_pages_around_a_race(
             await expect(page.locator("h1")).to_be_visible()
             if name == "entrant":
                 await expect(page.locator("data-chart canvas")).to_be_visible()
-            if folder := os.environ.get("PALIO_PICTURES"):
-                await page.screenshot(path=Path(folder) / f"{name}.{size}.{theme}.png", full_page=True)
 
             assert (name, [*await seen.barriers(), *await seen.faults()]) == (name, [])
 
