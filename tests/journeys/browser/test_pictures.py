@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Browser, expect
 
-from palio import affiliates, identity, races
+from palio import affiliates, competitions, identity, races
 from palio.infra import embedded
 from palio.infra.db import Tx
 from palio.kernel import clock
@@ -58,9 +58,10 @@ async def product(
             await show(tx, source, monday - MINUTE)
             await make(tx, source, 38, monday, now=monday - MINUTE)
             await run(tx, monday + 30 * MINUTE)
-            for hours in range(6, 97, 6):
+            for hours in range(6, 91, 6):
                 await show(tx, source, monday + timedelta(hours=hours))
                 await follow(tx, source, monday + timedelta(hours=hours))
+            await competitions.take_snapshots(tx, now=monday + timedelta(hours=91))
             await show(tx, source, now - 2 * MINUTE)
             await follow(tx, source, now)
             await make(tx, source, 39, monday + WEEK, now=now)
@@ -109,6 +110,7 @@ async def follow(tx: Tx, source: Feed, now: datetime) -> None:
         ("race-night", "/races/3", "phone", "night"),
         ("home", "/", "phone", "day"),
         ("home-wide", "/", "desktop", "day"),
+        ("leaderboard", "/leaderboard?period=W", "desktop", "day"),
         ("archive", "/races/history", "desktop", "day"),
         ("result", "/races/2", "phone", "day"),
         ("overlay", "/embed/races/3?overlay=1", "desktop", "night"),

@@ -111,12 +111,12 @@ async def test_the_keyboard_reaches_everything_in_order(browser: Browser, base: 
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await page.goto(base + LIVE)
         names = []
-        for _ in range(4):
+        for _ in range(5):
             await page.keyboard.press("Tab")
             names.append(
                 await page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel")
             )
-        assert names == ["Skip to content", "Palio", "Races", "Day or night"]
+        assert names == ["Skip to content", "Palio", "Races", "Leaderboard", "Day or night"]
 
         await page.locator("#start-picture-digest summary").focus()
         await page.keyboard.press("Enter")
