@@ -26,7 +26,7 @@ COMMENT_SECONDS = 15  # so often something is sent, or proxies take the line for
 RETRY_MS = 3_000
 COMMENT = b":\n\n"
 UUID_FORM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-PUBLIC_TOPICS = re.compile(rf"races|feed|race:{UUID_FORM}|board:wager:[a-z0-9-]{{2,40}}:(?:D|W|M|ALL)")
+PUBLIC_TOPICS = re.compile(rf"races|feed|(?:race|competition):{UUID_FORM}|board:wager:[a-z0-9-]{{2,40}}:(?:D|W|M|ALL)")
 
 routes = Routes("stream")
 

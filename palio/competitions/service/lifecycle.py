@@ -8,6 +8,7 @@ from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive, EnsureSeries
 from palio.competitions.rules import lifecycle, prizes
+from palio.competitions.service import telling
 from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, NewCompetition
 from palio.infra import outbox, partitions, settings
 from palio.infra.db import Tx
@@ -40,7 +41,7 @@ async def publish(
     await sql.update_published(tx, competition_id, lifecycle.terms_hash(competition), backdated_reason, now)
     await _fund(tx, competition, now)
     await outbox.send(tx, CompetitionPublished(*lifecycle.told(competition)))
-    return await lock(tx, competition_id=competition_id)
+    return await moved(tx, competition_id=competition_id)
 
 
 async def _fund(tx: Tx, competition: Competition, now: datetime) -> None:
@@ -59,7 +60,7 @@ async def start(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Comp
         raise NotUpcoming(status=competition.status, starts_at=competition.starts_at)
     await sql.update_status(tx, competition_id, "live", None, now)
     await outbox.send(tx, CompetitionWentLive(*lifecycle.told(competition)))
-    return await lock(tx, competition_id=competition_id)
+    return await moved(tx, competition_id=competition_id)
 
 
 async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Competition:
@@ -73,7 +74,14 @@ async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Comp
     await sql.update_status(tx, competition_id, "settling", "collecting", now)
     if competition.series_id:
         await outbox.send(tx, EnsureSeries(), key="series")
-    return await lock(tx, competition_id=competition_id)
+    return await moved(tx, competition_id=competition_id)
+
+
+async def moved(tx: Tx, *, competition_id: CompetitionId) -> Competition:
+    """The header as it is after a step, of which whoever looks on is told. Refuses with NoSuchCompetition."""
+    competition = await lock(tx, competition_id=competition_id)
+    telling.moved(tx, competition=competition)
+    return competition
 
 
 async def lock(tx: Tx, *, competition_id: CompetitionId) -> Competition:

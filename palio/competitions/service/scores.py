@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from palio.competitions import sql
 from palio.competitions.rules import lifecycle
+from palio.competitions.service import telling
 from palio.competitions.types import (
     Admission,
     CompetitionId,
@@ -73,6 +74,7 @@ async def submit_many(tx: Tx, items: Sequence[Submission], *, now: datetime) -> 
             first.setdefault(_receipt(item, gates), number)
     sent = {receipt: items[number] for receipt, number in first.items()}
     fresh = await _insert(tx, sent, participants, now)
+    telling.changed(tx, competition_ids=[sent[receipt].competition_id for receipt in fresh])
     missing = [(receipt[-1], item) for receipt, item in sent.items() if receipt not in fresh]
     stored = {_identity(row): row for row in await sql.list_receipts(tx, missing)} if missing else {}
     known = {**stored, **fresh}
@@ -101,6 +103,7 @@ async def set_state_many(tx: Tx, items: Sequence[StateChange], *, now: datetime)
         if (participant := participants.get((item.competition_id, item.entrant_id)))
         and item.competition_id in open_gates
     ]
+    telling.changed(tx, competition_ids=[item.competition_id for _, _, item in rows])
     return await sql.insert_state_receipts(tx, rows, now) if rows else 0
 
 

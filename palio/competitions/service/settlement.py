@@ -1,6 +1,7 @@
 """From the last score to the last prize: close, freeze, review, pay, finish. Every step can be repeated."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,6 +11,7 @@ from palio.competitions import sql
 from palio.competitions.errors import NotCollecting, NotInReview
 from palio.competitions.messages import CompetitionCompleted, CompetitionFrozen, RewardPaid, RewardUnclaimed
 from palio.competitions.rules import lifecycle, prizes
+from palio.competitions.service import telling
 from palio.competitions.service.lifecycle import close, lock
 from palio.competitions.types import (
     PAY_APPROVAL_ABOVE,
@@ -78,6 +80,7 @@ async def _pay_or_wait(tx: Tx, competition: Competition, won: Sequence[Prize], n
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     at_once = lifecycle.may_pay(competition, now=now, approval_above=above)
     if not at_once or len(won) > lifecycle.REWARDS_AT_ONCE_MAX:
+        telling.moved(tx, competition=competition)
         pending = [Settled(prize, "pending") for prize in won]
         await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
         return competition
@@ -122,6 +125,7 @@ async def recount(tx: Tx, *, competition: Competition, now: datetime) -> tuple[s
     pending = [Settled(prize, "pending") for prize in won]
     await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
     await sql.update_standings_hash(tx, competition.id, digest, now)
+    telling.moved(tx, competition=competition)
     return (competition.standings_hash or b"").hex(), digest.hex()
 
 
@@ -161,6 +165,7 @@ async def release(
 async def _release(tx: Tx, competition: Competition, now: datetime) -> None:
     await sql.update_approved(tx, competition.id)
     await sql.update_status(tx, competition.id, "settling", "paying", now)
+    telling.moved(tx, competition=replace(competition, phase="paying"))
 
 
 async def _pay_next(tx: Tx, competition: Competition, now: datetime) -> bool:
@@ -243,6 +248,7 @@ async def _finish(tx: Tx, competition: Competition, now: datetime) -> bool:
     await sql.insert_archive(tx, competition.id, year, month, now)
     await sql.update_status(tx, competition.id, "completed", None, now)
     await outbox.send(tx, CompetitionCompleted(*lifecycle.told(competition)))
+    telling.moved(tx, competition=replace(competition, status="completed", phase=None))
     return True
 
 

@@ -9,7 +9,8 @@ from palio.competitions import sql
 from palio.competitions.errors import AdjustmentInvalid, NoSuchEntrant
 from palio.competitions.messages import CompetitionCancelled
 from palio.competitions.rules import lifecycle
-from palio.competitions.service.lifecycle import lock
+from palio.competitions.service import telling
+from palio.competitions.service.lifecycle import lock, moved
 from palio.competitions.service.settlement import recount
 from palio.competitions.types import (
     SCORE_MAX,
@@ -61,6 +62,7 @@ async def adjust_score(
     happened_at = lifecycle.decided_at(competition, now)
     item = Submission(competition_id, entrant_id, delta, key, happened_at, "adjust", facts)
     await sql.insert_receipts(tx, [(competition.list_id, participant.owner_id, item)], now)
+    telling.changed(tx, competition_ids=[competition.id])
     changes = {"entrant": (None, entrant_id), "delta": (None, delta), **await _recounted(tx, competition, now)}
     await _record(tx, competition, actor, "competition.adjust", reason, changes)
     return True
@@ -116,7 +118,7 @@ async def extend(
     await sql.update_ends_at(tx, competition, ends_at, now)
     changes = {"ends_at": (competition.ends_at, ends_at)}
     await _record(tx, competition, actor, "competition.extend", reason, changes)
-    return await lock(tx, competition_id=competition_id)
+    return await moved(tx, competition_id=competition_id)
 
 
 async def cancel(
@@ -147,7 +149,7 @@ async def cancel(
     await outbox.send(tx, CompetitionCancelled(*lifecycle.told(competition)))
     changes = {"status": (competition.status, "cancelled"), "approved_by": (None, approved_by)}
     await _record(tx, competition, actor, "competition.cancel", reason, changes)
-    return await lock(tx, competition_id=competition_id)
+    return await moved(tx, competition_id=competition_id)
 
 
 async def _find(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> tuple[Competition, Participant]:
@@ -179,6 +181,7 @@ async def _decide(
         reason=reason,
     )
     await sql.insert_state_receipts(tx, [(competition.list_id, participant.owner_id, change)], now)
+    telling.changed(tx, competition_ids=[competition.id])
     changes = {
         "entrant": (None, entrant_id),
         "state": (participant.state, state),

@@ -1,0 +1,25 @@
+"""What the topic of a competition says: that it has moved on, or that its board is to be read again."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from palio.competitions.types import Competition, CompetitionId
+from palio.infra import realtime
+from palio.infra.db import Tx
+
+
+def moved(tx: Tx, *, competition: Competition) -> None:
+    """It has another status, phase or end."""
+    kind = "competition.completed" if competition.status == "completed" else "competition.status_changed"
+    facts = {"status": competition.status, "phase": competition.phase, "version": competition.version}
+    realtime.publish(tx, _topic(competition.id), kind, facts)
+
+
+def changed(tx: Tx, *, competition_ids: Iterable[CompetitionId]) -> None:
+    """Scores have changed, each as often as it is named: one notice per competition and batch."""
+    for competition_id, times in Counter(competition_ids).items():
+        realtime.publish(tx, _topic(competition_id), "competition.updated", {"changed": times})
+
+
+def _topic(competition_id: CompetitionId) -> str:
+    return f"competition:{competition_id}"
