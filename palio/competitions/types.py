@@ -543,6 +543,25 @@ class Prizes(NamedTuple):
     amount: int
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not as it must be: which check, of which entrant (None: of all), and both figures."""
+
+    check: str
+    entrant_id: EntrantId | None
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a recomputation of a competition saw."""
+
+    competition: Competition
+    entrants: int
+    differences: tuple[Difference, ...]
+
+
 class Winner(NamedTuple):
     """Somebody whose rank can win something."""
 

@@ -33,6 +33,7 @@ from palio.competitions.sql.pools import (
     lock_contributions,
     update_taken_back,
 )
+from palio.competitions.sql.proofs import list_wrong_scores, list_wrong_standings
 from palio.competitions.sql.rewards import (
     delete_allocation,
     find_undistributed,
@@ -139,6 +140,8 @@ __all__ = [
     "list_series",
     "list_standings",
     "list_winners",
+    "list_wrong_scores",
+    "list_wrong_standings",
     "lock_active_series",
     "lock_approved",
     "lock_claimable",
