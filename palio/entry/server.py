@@ -37,6 +37,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Cal
         lifespan="off",
         ws="none",  # an upgrade is a request like any other: the edge answers it, with its headers
         server_header=False,
+        proxy_headers=False,  # the application knows which proxies it trusts
         timeout_graceful_shutdown=REQUEST_SECONDS_MAX,
     )
     server = _Server(config, ready)

@@ -5,12 +5,13 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
-from palio.infra.messages import KeepPartitions, PruneRuns
+from palio.infra.messages import KeepPartitions, PruneRequests, PruneRuns
 from palio.races import jobs as race_jobs
 
 SUBSCRIPTIONS: Routes = {
     KeepPartitions: (partitions.keep,),
     PruneRuns: (pruning.prune_runs,),
+    PruneRequests: (pruning.prune_requests,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

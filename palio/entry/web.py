@@ -12,6 +12,7 @@ from palio.entry.wiring import BOARDS, Wiring
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
+from palio.infra.ratelimit import Limiter
 from palio.races import web as races
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
@@ -46,17 +47,24 @@ def make(wiring: Wiring) -> ASGIApp:
         "streams": Streams(wiring.hub, origin),
         "pages": Pages(Languages(), origin=origin),
         "files": Files(DIST.parent),
-        "cursors": Cursors(cursor_key(wiring)),
+        "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
     }
-    served = partial(tell, wiring.metrics)
-    return assemble((probes.routes(wiring), *MODULES), state=state, served=served, origin=origin)
+    return assemble(
+        (probes.routes(wiring), *MODULES),
+        state=state,
+        served=partial(tell, wiring.metrics),
+        origin=origin,
+        limiter=Limiter(wiring.database, key_for(wiring, "limits")),
+        key=key_for(wiring, "forms"),
+        trusted=wiring.environment.proxies,
+    )
 
 
-def cursor_key(wiring: Wiring) -> bytes:
-    """What cursors are signed with: the same wherever the keyring is; without one they last as long as the process."""
+def key_for(wiring: Wiring, purpose: str) -> bytes:
+    """What something is signed with: the same wherever the keyring is; without one it lasts as long as the process."""
     keyring = wiring.database.equipment.keyring
-    return keyring.key_for("cursors") if keyring else secrets.token_bytes(KEY_BYTES)
+    return keyring.key_for(purpose) if keyring else secrets.token_bytes(KEY_BYTES)
 
 
 def tell(metrics: Metrics, served: Served) -> None:

@@ -16,7 +16,20 @@ from palio.competitions import types as competitions_types
 from palio.entry import figures
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
-from palio.infra import db, embedded, external, jobs, keyring, migrate, partitions, pruning, roles, settings
+from palio.infra import (
+    db,
+    embedded,
+    external,
+    idempotency,
+    jobs,
+    keyring,
+    migrate,
+    partitions,
+    pruning,
+    ratelimit,
+    roles,
+    settings,
+)
 from palio.infra.addresses import Addresses
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
@@ -37,7 +50,7 @@ from palio.ui import types as ui_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
-    *(partitions.SCHEDULE, pruning.SCHEDULE),
+    *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     race_jobs.SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
@@ -47,6 +60,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
+    *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS),
     identity_types.USERNAME_MAX,
     *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),

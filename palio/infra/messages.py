@@ -34,3 +34,8 @@ class KeepPartitions(Job):
 @dataclass(frozen=True, slots=True)
 class PruneRuns(Job):
     """Forget finished runs that are older than `jobs.retention_days`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PruneRequests(Job):
+    """Forget answers to requests and their keys that are past their time, and limits that nobody is near."""

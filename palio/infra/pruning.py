@@ -2,19 +2,20 @@
 
 from datetime import timedelta
 
-from palio.infra import db
+from palio.infra import db, idempotency, ratelimit
 from palio.infra.db import Tx
-from palio.infra.messages import PruneRuns
+from palio.infra.messages import PruneRequests, PruneRuns
 from palio.infra.settings import exact
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Setting
 
-ROWS_OF_RUN_MAX = 50_000
+ROWS_MAX = 50_000
 
 RETENTION_DAYS = Setting("jobs.retention_days", "int", 30, "How long finished runs of jobs are kept.", "days", 1, 365)
 SCHEDULE = Schedule("infra.prune", "0 * * * *", PruneRuns())
+REQUESTS_SCHEDULE = Schedule("infra.prune_requests", "20 * * * *", PruneRequests())
 
 
 @handles(PruneRuns, queue="bulk")
@@ -26,5 +27,13 @@ async def prune_runs(tx: Tx, job: PruneRuns) -> None:
         """delete from infra.job_runs where (started_at, id) in (
           select started_at, id from infra.job_runs where started_at < %s order by started_at limit %s)""",
         clock.now() - timedelta(days=days),
-        ROWS_OF_RUN_MAX,
+        ROWS_MAX,
     )
+
+
+@handles(PruneRequests, queue="bulk")
+async def prune_requests(tx: Tx, job: PruneRequests) -> None:
+    """Forget what is past its time, at most 50,000 of a kind in one go."""
+    days: int = await exact(tx, idempotency.KEY_DAYS)
+    await idempotency.prune(tx, now=clock.now(), keys_kept=timedelta(days=days), rows_max=ROWS_MAX)
+    await ratelimit.prune(tx, rows_max=ROWS_MAX)

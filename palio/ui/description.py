@@ -24,19 +24,21 @@ def describe(modules: Sequence[Routes]) -> bytes:
         description="Refusals are problem documents (RFC 9457); `/problems` explains every code.",
         routes=[route for module in modules for route in module.all],
     )
-    for path, status, media_type, content in _examples(modules):  # with their nulls, which the framework leaves out
-        document["paths"][path]["get"]["responses"][status]["content"][media_type] |= content
+    for place, status, media_type, content in _examples(modules):  # with their nulls, which the framework leaves out
+        path, method = place
+        document["paths"][path][method]["responses"][status]["content"][media_type] |= content
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")
     document.setdefault("components", {}).setdefault("schemas", {}).update(parts | {"Problem": problem})
     return json.dumps(_of_version_3_1(document), ensure_ascii=False, sort_keys=True).encode()
 
 
-def _examples(modules: Sequence[Routes]) -> Iterator[tuple[str, str, str, dict[str, object]]]:
+def _examples(modules: Sequence[Routes]) -> Iterator[tuple[tuple[str, str], str, str, dict[str, object]]]:
     for route in chain.from_iterable(module.all for module in modules):
         for status, answer in route.responses.items():
             for media_type, content in answer["content"].items():
-                yield route.path_format, str(status), media_type, content
+                method = next(iter(route.methods or ())).lower()
+                yield (route.path_format, method), str(status), media_type, content
 
 
 def _of_version_3_1(part: object) -> object:

@@ -1,6 +1,7 @@
 """The edge of the web application: what happens to every request before and after the routes, in pure ASGI."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from palio.kernel.errors import Malformed, Refusal
 from palio.kernel.ids import RequestId, new_id
-from palio.ui.refusals import BodyTooLarge, CsrfRejected
+from palio.ui.refusals import BodyTooLarge, CsrfRejected, TokenInUrl
 
 BODY_BYTES_MAX = 1 << 20
 BODY_SECONDS_MAX = 30
 ADDRESS_BYTES_MAX = 8 << 10
 HEADER_BYTES_MAX = 16 << 10
+BOUND_OTHERWISE = ("/api/", "/u/", "/n/", "/hooks/", "/mcp")  # programs, signed links and signed messages
+TOKEN_IN_QUERY = re.compile(rb"(?:^|&)(?:access|api|refresh)_token=", re.IGNORECASE)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 REQUEST_ID, CODE = "palio.request_id", "palio.code"  # what a request says of itself in its scope
+RATE_HEADERS = "palio.rate_headers"  # and what its answer will say about limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,18 @@ def _refusal(scope: Scope, headers: Headers, origin: str | None) -> Refusal | No
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > BODY_BYTES_MAX:
         return BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
-    if scope["method"] not in SAFE_METHODS and "cookie" in headers and "authorization" not in headers:
-        return None if _is_ours(headers, origin) else CsrfRejected()
+    if _is_from_a_browser(scope, headers) and not _is_ours(headers, origin):
+        return CsrfRejected()
+    if scope["path"].startswith("/api/") and TOKEN_IN_QUERY.search(scope["query_string"]):
+        return TokenInUrl()
     return None
+
+
+def _is_from_a_browser(scope: Scope, headers: Headers) -> bool:
+    """Does this change something for whoever sits at a browser? Outside the API also before he has signed in."""
+    if scope["method"] in SAFE_METHODS or "authorization" in headers:
+        return False
+    return "cookie" in headers or not scope["path"].startswith(BOUND_OTHERWISE)
 
 
 def _is_ours(headers: Headers, origin: str | None) -> bool:

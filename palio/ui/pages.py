@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from palio.ui.formats import Formats
+from palio.ui.guard import Guard
 from palio.ui.languages import Language, Languages
 from palio.ui.values import instant
 
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "ui/static/dist"
 DISPLAY_FONT = "bricolage-grotesque-latin-wght-normal.woff2"
 THEMES = {"day", "night"}
+HIDDEN = Markup('<input type="hidden" name="{}" value="{}">')
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>')
 
 
@@ -92,6 +94,11 @@ class Pages:
         return environment
 
 
+def _hidden_fields(guard: Guard, request: Request) -> Markup:
+    """What every form of a page carries: a new key each time it is drawn, and the token of this session."""
+    return Markup("").join(HIDDEN.format(name, value) for name, value in guard.hidden(request).items())
+
+
 def render(
     request: Request,
     name: str,
@@ -146,7 +153,14 @@ def _html(request: Request, name: str, values: Mapping[str, object], block: str 
     pages: Pages = request.app.state.pages
     template = pages.environment(language).get_template(name)
     here = f"{request.url.path}?{request.url.query}".rstrip("?")  # where a block of the page is had again
-    context = {**values, "here": here, "language": language, "absolute": partial(absolute, request)}
+    guard: Guard = request.app.state.guard
+    context = {
+        **values,
+        "here": here,
+        "language": language,
+        "absolute": partial(absolute, request),
+        "hidden_fields": partial(_hidden_fields, guard, request),
+    }
     if block and "HX-Request" in request.headers:
         return "".join(template.blocks[block](template.new_context(context)))
     return template.render(context)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from palio.kernel import errors
 from palio.kernel.errors import Refusal
 from palio.ui import pages, refusals
-from palio.ui.edge import CODE, request_id_of
+from palio.ui.edge import CODE, RATE_HEADERS, request_id_of
 from palio.ui.values import instant
 
 STATUS: dict[type[Refusal], int] = {
@@ -138,6 +138,9 @@ def respond(request: Request, problem: Problem, headers: Mapping[str, str] | Non
     """The document for programs, a page for browsers, and for htmx what is said on it."""
     request.scope[CODE] = problem.code
     extra = dict(headers or {}) | {"Cache-Control": "no-store", "Vary": "Accept, HX-Request"}
+    extra |= request.scope.get(RATE_HEADERS, {})
+    if "version" in problem.facts and problem.status == STATUS[errors.Stale]:
+        extra["ETag"] = f'"{problem.facts["version"]}"'
     if problem.retry_after_s is not None:
         extra["Retry-After"] = str(problem.retry_after_s)
     if wants_page(request):
@@ -155,17 +158,24 @@ def wants_page(request: Request) -> bool:
 async def on_refusal(request: Request, refusal: Exception) -> Response:
     """Answer what a use case or the edge refused."""
     assert isinstance(refusal, Refusal)  # noqa: S101 - registered for this class
-    return respond(request, describe(request, refusal))
+    return respond(request, of(request, refusal))
 
 
 async def on_invalid(request: Request, invalid: Exception) -> Response:
-    """Answer input of the wrong shape: one problem that names every place. A path of the wrong shape leads nowhere."""
+    """Answer input of the wrong shape: one problem that names every place."""
     assert isinstance(invalid, RequestValidationError)  # noqa: S101 - registered for this class
-    found = invalid.errors()
+    return respond(request, of(request, invalid))
+
+
+def of(request: Request, refused: Refusal | RequestValidationError) -> Problem:
+    """The document of a refusal, or of input of the wrong shape. A path of the wrong shape leads nowhere."""
+    if isinstance(refused, Refusal):
+        return describe(request, refused)
+    found = refused.errors()
     if any(error["loc"][0] == "path" for error in found):
-        return await on_refusal(request, errors.NotFound())
+        return describe(request, errors.NotFound())
     places = [place_of(error["loc"][1:], error["type"], error["msg"]) for error in found]
-    return respond(request, describe(request, refusal_of(places), places))
+    return describe(request, refusal_of(places), places)
 
 
 PLACE_CODES: dict[str, type[Refusal]] = {  # what pydantic calls it -> what we do

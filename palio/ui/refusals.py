@@ -2,9 +2,17 @@
 
 Malformed
 ├── MalformedJson
-└── CursorInvalid
+├── CursorInvalid
+├── IdempotencyKeyRequired
+├── IdempotencyKeyInvalid
+└── TokenInUrl
 Forbidden
-└── CsrfRejected
+├── CsrfRejected
+├── ScopeMissing
+├── SessionRequired
+├── MfaRequired
+├── StepUpRequired
+└── ImpersonationReadOnly
 Gone
 └── CursorExpired
 TooLarge
@@ -36,6 +44,24 @@ class CursorInvalid(Malformed):
     code = "cursor_invalid"
 
 
+class IdempotencyKeyRequired(Malformed):
+    """This call moves something of value: send a new `Idempotency-Key` with it, and the same on a retry."""
+
+    code = "idempotency_key_required"
+
+
+class IdempotencyKeyInvalid(Malformed):
+    """The header `Idempotency-Key` holds 1 to 255 visible ASCII characters, in quotes or bare."""
+
+    code = "idempotency_key_invalid"
+
+
+class TokenInUrl(Malformed):
+    """Addresses are logged and shared, so no token stands in one: send it in the header `Authorization`."""
+
+    code = "token_in_url"
+
+
 class CursorExpired(Gone):
     """The cursor is older than `days_max` days: begin again without one."""
 
@@ -52,6 +78,36 @@ class CsrfRejected(Forbidden):
     """A change that carries a cookie must come from our own pages. This one did not, and nothing changed."""
 
     code = "csrf_rejected"
+
+
+class ScopeMissing(Forbidden):
+    """The token may not do this: it lacks the scope `scope`."""
+
+    code = "scope_missing"
+
+
+class SessionRequired(Forbidden):
+    """No token can do this: sign in and do it yourself."""
+
+    code = "session_required"
+
+
+class MfaRequired(Forbidden):
+    """Staff act with a second factor only: set one up, or sign in with it."""
+
+    code = "mfa_required"
+
+
+class StepUpRequired(Forbidden):
+    """This needs a second factor of the last `minutes_max` minutes: enter a code, then do it again."""
+
+    code = "step_up_required"
+
+
+class ImpersonationReadOnly(Forbidden):
+    """You are looking as somebody else: nothing can be changed."""
+
+    code = "impersonation_read_only"
 
 
 class BodyTooLarge(TooLarge):

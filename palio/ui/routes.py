@@ -1,37 +1,85 @@
-"""Routes: how a module offers calls and pages. Each says who may use it; calls are strict and document themselves."""
+"""Routes: how a module offers calls, pages and forms. Each says who may use it; calls are strict and well described.
+
+What happens to a request, in this order: who asks, may he, how often, did he ask it before, and then the handler.
+"""
 
 import hashlib
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from palio.kernel.errors import Invalid, Refusal, Unavailable
-from palio.ui import problems, strict, tables
+from palio.infra.db import Database, Tx
+from palio.infra.idempotency import Asked, InProgress, KeyReused
+from palio.kernel.errors import Forbidden, Invalid, Refusal, Required, Stale, TooMany, Unauthenticated, Unavailable
+from palio.ui import access as accesses
+from palio.ui import actor, keys, limits, problems, strict, tables, versions
+from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
+from palio.ui.actor import Asking
+from palio.ui.edge import SAFE_METHODS
+from palio.ui.guard import CSRF, KEY, FormRequest, Guard
+from palio.ui.limits import Limit
+from palio.ui.problems import Problem
 from palio.ui.refusals import (
+    BodyTooLarge,
+    CsrfRejected,
     CursorExpired,
     CursorInvalid,
     CursorMismatch,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+    ImpersonationReadOnly,
     InternalError,
+    MalformedJson,
+    MfaRequired,
     NotAcceptable,
+    ScopeMissing,
+    SessionRequired,
+    StepUpRequired,
+    TokenInUrl,
+    UnknownField,
     UnknownParameter,
+    UnsupportedMedia,
 )
 
-Access: TypeAlias = str  # "public", "player", "owner", or the permission it takes: "races.race.edit"
+Idempotency: TypeAlias = Literal["required", "optional", "none"]
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 Handler: TypeAlias = Callable[[Request], Coroutine[None, None, Response]]
 
-OF_EVERY_CALL: tuple[type[Refusal], ...] = (NotAcceptable, UnknownParameter, Invalid, InternalError, Unavailable)
+OF_EVERY_CALL: tuple[type[Refusal], ...] = (
+    *(NotAcceptable, UnknownParameter, Invalid, InternalError, Unavailable, TooMany, TokenInUrl),
+)
 OF_EVERY_LIST: tuple[type[Refusal], ...] = (CursorInvalid, CursorMismatch, CursorExpired)
+OF_EVERY_WRITE: tuple[type[Refusal], ...] = (CsrfRejected, ImpersonationReadOnly)
+OF_EVERY_BODY: tuple[type[Refusal], ...] = (MalformedJson, UnknownField, UnsupportedMedia, BodyTooLarge)
+OF_EVERY_KEY: tuple[type[Refusal], ...] = (IdempotencyKeyInvalid, KeyReused, InProgress)
+OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+KEY_HEADER = "idempotency-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a route is declared with: who may use it, how often, and what becomes of a repeat.
+
+    `secrets` are fields of the answer that are shown once, and null when it is told again.
+    """
+
+    terms: Terms
+    limits: tuple[Limit, ...] = ()
+    idempotency: Idempotency = "none"
+    secrets: frozenset[str] = frozenset()
 
 
 class _Number(IntegerConvertor):
@@ -46,8 +94,39 @@ register_url_convertor("int", _Number())
 class Route(APIRoute):
     """A route that has declared who may use it."""
 
-    access: Access
+    rules: Rules
+    module: str
     refuses: tuple[type[Refusal], ...] = ()
+
+    @property
+    def access(self) -> Access:
+        return self.rules.terms.access
+
+    async def admit(self, request: Request) -> Asking:
+        """Find out who asks, and refuse whoever may not."""
+        ask = await actor.asking(request)
+        accesses.require(self.rules.terms, ask, request.method)
+        return ask
+
+    def asked(self, ask: Asking, key: str, sha256: bytes) -> Asked | None:
+        """The request under its key; None for a caller whom nobody would know again."""
+        return Asked(ask.actor.user_id, self.unique_id, key, sha256) if ask.actor.user_id else None
+
+
+class Page(Route):
+    """Something that is not a call: a page, a health check, a file. What somebody signed in sees is kept nowhere."""
+
+    def get_route_handler(self) -> Handler:
+        answer = super().get_route_handler()
+
+        async def admitted(request: Request) -> Response:
+            if self.access != "public":  # a file asks nobody who he is
+                await self.admit(request)
+            response = await answer(request)
+            ask: Asking | None = request.scope.get(actor.ASKING)
+            return _unkept(ask, response) if ask else response
+
+        return admitted
 
 
 class Call(Route):
@@ -65,6 +144,8 @@ class Call(Route):
         takes_json = self.body_field is not None
 
         async def strictly(request: Request) -> Response:
+            ask = await self.admit(request)
+            await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
             as_table = self.row is not None and tables.is_wanted(request)
             wanted = tables.MEDIA_TYPE if as_table else media_type
             if not strict.accepts(request.headers.get("accept", ""), wanted):
@@ -74,12 +155,111 @@ class Call(Route):
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
             if takes_json:
                 strict.require_json(request)
-            response = await answer(strict.StrictRequest(request.scope, request.receive))
+            strict_request = strict.StrictRequest(request.scope, request.receive)
+            if request.method not in SAFE_METHODS:
+                return _told(request, ask, await self._change(strict_request, ask, answer))
+            response = await answer(strict_request)
             if as_table and response.status_code == HTTPStatus.OK:
-                return tables.respond(request, strict.parse(bytes(response.body)), self.row)
-            return _unless_known(request, response)
+                return _told(request, ask, tables.respond(request, strict.parse(bytes(response.body)), self.row))
+            return _told(request, ask, _unless_known(request, ask, response))
 
         return strictly
+
+    async def _change(self, request: strict.StrictRequest, ask: Asking, answer: Handler) -> Response:
+        """Carry out what changes something, once for each key."""
+        key = keys.read_key(request.headers.get(KEY_HEADER)) if self.rules.idempotency != "none" else None
+        if key is None:
+            if self.rules.idempotency == "required":
+                raise IdempotencyKeyRequired
+            return await answer(request)
+        said = keys.canonical(await request.json()) if self.body_field is not None else b""
+        asked = self.asked(ask, key, keys.digest(request, said))
+        if asked is None:
+            return await answer(request)
+        return await keys.once(request, ask, asked, lambda: answer(request), secrets=self.rules.secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A form that was refused, to be shown again: what was typed, and what is wrong with it."""
+
+    values: Mapping[str, str]
+    problem: Problem
+
+
+Again: TypeAlias = Callable[[Request, Asking, Tx, Filled], Awaitable[Response]]
+
+
+class Offer(TypedDict, total=False):
+    """How a call that changes something is declared.
+
+    With a key it happens once: `required` where value moves, `none` where an answer must never be stored; `secrets` are
+    fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
+    unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor.
+    """
+
+    access: typing.Required[Access]
+    example: typing.Required[object]
+    refuses: Sequence[type[Refusal]]
+    scope: str
+    rate: Sequence[Limit]
+    idempotency: Idempotency
+    secrets: Sequence[str]
+    step_up: bool
+    status: int
+    tier: str
+
+
+class Declare(Protocol):
+    """What a declaration does to its handler: nothing, it only notes it down."""
+
+    def __call__(self, handler: Callable[Given, Answer], /) -> Callable[Given, Answer]: ...
+
+
+class Form(Route):
+    """What a form of a page is sent to. It comes from our own page and has its effect once, however often it is sent.
+
+    What is refused is shown in the form again by `again`, in a transaction of its own; without it, as a problem.
+    """
+
+    again: Again | None = None
+
+    def get_route_handler(self) -> Handler:
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            ask = await self.admit(request)
+            await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
+            form = FormRequest(request.scope, request.receive)
+            await form.read()
+            if ask.session_id:
+                guard: Guard = request.app.state.guard
+                guard.check(ask, form.carried[CSRF])
+            try:
+                response = await self._change(form, ask, answer)
+            except (Refusal, RequestValidationError) as refused:
+                if self.again is None:
+                    raise
+                response = await self._show_again(self.again, form, ask, problems.of(request, refused))
+            return _unkept(ask, response)
+
+        return guarded
+
+    async def _change(self, form: FormRequest, ask: Asking, answer: Handler) -> Response:
+        key = keys.read_key(form.carried[KEY] or None) if self.rules.idempotency != "none" else None
+        asked = self.asked(ask, key, keys.digest(form, await form.said())) if key else None
+        if asked is None:
+            if self.rules.idempotency == "required":
+                raise IdempotencyKeyRequired
+            return await answer(form)
+        return await keys.once(form, ask, asked, lambda: answer(form), secrets=self.rules.secrets)
+
+    async def _show_again(self, again: Again, form: FormRequest, ask: Asking, problem: Problem) -> Response:
+        database: Database = form.app.state.database
+        async with database.begin(ask.actor) as tx:
+            response = await again(form, ask, tx, Filled(await form.typed(), problem))
+        response.status_code = problem.status
+        return response
 
 
 class Routes:
@@ -96,19 +276,23 @@ class Routes:
         access: Access,
         example: object,
         refuses: Sequence[type[Refusal]] = (),
+        scope: str | None = None,
+        rate: Sequence[Limit] = (),
         tier: str = "core",
         response_class: type[Response] = JSONResponse,
-    ) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
+    ) -> Declare:
         """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
 
         A list (an example with `items`) can also be had as a table: by `Accept`, and for links as `<path>.csv`.
+        Tokens need the scope `<module>:read` for what is not public, unless `scope` names another.
         """
         row = _first_row(example)
+        rules = self._rules("GET", access, scope, rate=rate)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            every = (*refuses, *(OF_EVERY_LIST if row else ()), *OF_EVERY_CALL)
+            every = (*refuses, *(OF_EVERY_LIST if row else ()), *_of_access(rules.terms), *OF_EVERY_CALL)
             if row:
-                self._add(self._table(path, handler, row), access, every, handler)
+                self._add(self._table(path, handler, row), rules, every, handler)
             route = Call(
                 f"/api/v1{path}",
                 handler,
@@ -118,10 +302,59 @@ class Routes:
                 summary=(handler.__doc__ or "").strip().splitlines()[0],
                 response_class=response_class,
                 responses={200: _example(example, response_class), **_documented(every)},
-                openapi_extra=_declared(access, tier, every),
+                openapi_extra=_declared(rules, tier, every),
             )
             route.row = row
-            return self._add(route, access, every, handler)
+            return self._add(route, rules, every, handler)
+
+        return declare
+
+    def post(self, path: str, **offer: Unpack[Offer]) -> Declare:
+        """Declare a call that changes something; `put`, `patch` and `delete` take the same.
+
+        Its body is one pydantic model with `extra="forbid"`. A handler that takes `versions.Seen` needs `If-Match`.
+        """
+        return self._change("POST", path, offer)
+
+    def put(self, path: str, **offer: Unpack[Offer]) -> Declare:
+        """Declare a call that replaces something."""
+        return self._change("PUT", path, offer)
+
+    def patch(self, path: str, **offer: Unpack[Offer]) -> Declare:
+        """Declare a call that changes some fields of something."""
+        return self._change("PATCH", path, offer)
+
+    def delete(self, path: str, **offer: Unpack[Offer]) -> Declare:
+        """Declare a call that removes something."""
+        return self._change("DELETE", path, offer)
+
+    def _change(self, method: str, path: str, offer: Offer) -> Declare:
+        rules = self._rules(
+            method,
+            offer["access"],
+            offer.get("scope"),
+            rate=offer.get("rate", ()),
+            idempotency=offer.get("idempotency", "optional"),
+            secrets=offer.get("secrets", ()),
+            step_up=offer.get("step_up", False),
+        )
+        status = offer.get("status", 200)
+
+        def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
+            route = Call(
+                f"/api/v1{path}",
+                handler,
+                methods=[method],
+                status_code=status,
+                operation_id=f"{self.module}_{handler.__name__}",
+                tags=[self.module],
+                summary=(handler.__doc__ or "").strip().splitlines()[0],
+                response_class=JSONResponse,
+            )
+            every = (*offer.get("refuses", ()), *_of_change(route, rules))
+            route.responses = {status: _example(offer["example"], JSONResponse), **_documented(every)}
+            route.openapi_extra = _declared(rules, offer.get("tier", "core"), every)
+            return self._add(route, rules, every, handler)
 
         return declare
 
@@ -133,21 +366,65 @@ class Routes:
         route.row = row
         return route
 
-    def page(self, path: str, *, access: Access) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
+    def page(self, path: str, *, access: Access) -> Declare:
         """Declare something that is not a call: a page, a health check, a file."""
+        rules = self._rules("GET", access, NO_SCOPE if access == "public" else NO_TOKEN)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            route = Route(path, handler, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
-            return self._add(route, access, (), handler)
+            route = Page(path, handler, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
+            return self._add(route, rules, (), handler)
 
         return declare
 
+    def form(
+        self,
+        path: str,
+        *,
+        access: Access,
+        again: Again | None = None,
+        rate: Sequence[Limit] = (),
+        idempotency: Idempotency = "optional",
+        step_up: bool = False,
+    ) -> Declare:
+        """Declare what the form of a page is sent to (POST). The handler takes `Annotated[Model, Form()]`.
+
+        The model has `extra="forbid"` and only the form's own fields: the hidden ones are taken aside. What is refused
+        is shown by `again`. No token can send a form.
+        """
+        rules = self._rules("POST", access, NO_TOKEN, rate=rate, idempotency=idempotency, step_up=step_up)
+
+        def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
+            route = Form(path, handler, methods=["POST"], response_class=HTMLResponse, include_in_schema=False)
+            route.again = again
+            return self._add(route, rules, (), handler)
+
+        return declare
+
+    def _rules(
+        self,
+        method: str,
+        access: Access,
+        scope: str | None,
+        *,
+        rate: Sequence[Limit] = (),
+        idempotency: Idempotency = "none",
+        secrets: Sequence[str] = (),
+        step_up: bool = False,
+    ) -> Rules:
+        needed = accesses.scope_of(self.module, access, method) if scope is None else scope
+        return Rules(Terms(access, needed, step_up), tuple(rate), idempotency, frozenset(secrets))
+
     def _add(
-        self, route: Route, access: Access, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
+        self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
     ) -> Callable[Given, Answer]:
-        route.access, route.refuses = access, refuses
+        route.rules, route.refuses, route.module = rules, refuses, self.module
         self.all.append(route)
         return handler
+
+
+def takes_version(route: Route) -> bool:
+    """Does the handler want to know which version the caller has seen?"""
+    return any(each.call is versions.seen_version for each in route.dependant.dependencies)
 
 
 def _odd_parameters(request: Request, known: set[str]) -> dict[str, str]:
@@ -156,25 +433,66 @@ def _odd_parameters(request: Request, known: set[str]) -> dict[str, str]:
     return odd | {name: "This parameter stands twice." for name in known if names.count(name) > 1}
 
 
-def _unless_known(request: Request, response: Response) -> Response:
-    """Give a read its weak ETag, and answer 304 to whoever has the same already."""
+def _unless_known(request: Request, ask: Asking, response: Response) -> Response:
+    """Give a read its ETag, weak if it has no version, and answer 304 to whoever has the same already."""
     if response.status_code != HTTPStatus.OK or response.headers.get("content-type") != strict.JSON_TYPE:
         return response
-    tag = f'W/"{hashlib.sha256(response.body).hexdigest()[:16]}"'
-    response.headers["ETag"] = tag
-    response.headers.setdefault("Cache-Control", "public, max-age=5")
+    tag = response.headers.setdefault("ETag", f'W/"{hashlib.sha256(response.body).hexdigest()[:16]}"')
+    if ask.actor.kind == "none":
+        response.headers.setdefault("Cache-Control", "public, max-age=5")
     if tag in [word.strip() for word in request.headers.get("if-none-match", "").split(",")]:
-        kept = {name: response.headers[name] for name in ("etag", "cache-control")}
+        kept = {name: response.headers[name] for name in ("etag", "cache-control") if name in response.headers}
         return Response(status_code=304, headers=kept)
     return response
 
 
-def _declared(access: Access, tier: str, refuses: Iterable[type[Refusal]]) -> dict[str, object]:
+def _told(request: Request, ask: Asking, response: Response) -> Response:
+    """The answer of a call with what it says about limits; only what everybody is told may be kept."""
+    for name, value in limits.headers(request).items():
+        response.headers[name] = value
+    response.headers.add_vary_header("Authorization")
+    response.headers.add_vary_header("Cookie")
+    return _unkept(ask, response)
+
+
+def _unkept(ask: Asking, response: Response) -> Response:
+    if ask.actor.kind != "none":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _of_access(terms: Terms) -> tuple[type[Refusal], ...]:
+    """What a caller may be refused with for who he is."""
+    found: list[type[Refusal]] = []
+    if terms.access != "public":
+        found.append(Unauthenticated)
+    if terms.access not in {"public", *accesses.OF_PLAYERS}:
+        found += [Forbidden, MfaRequired]
+    if terms.scope != NO_SCOPE:
+        found.append(SessionRequired if terms.scope == NO_TOKEN else ScopeMissing)
+    if terms.step_up:
+        found.append(StepUpRequired)
+    return tuple(found)
+
+
+def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
+    return (
+        *_of_access(rules.terms),
+        *OF_EVERY_CALL,
+        *OF_EVERY_WRITE,
+        *(OF_EVERY_BODY if route.body_field is not None else ()),
+        *(OF_EVERY_KEY if rules.idempotency != "none" else ()),
+        *([IdempotencyKeyRequired] if rules.idempotency == "required" else ()),
+        *(OF_EVERY_VERSION if takes_version(route) else ()),
+    )
+
+
+def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict[str, object]:
     return {
-        "x-access": access,
-        "x-scope": "none",
-        "x-rate": "none",
-        "x-idempotency": "none",
+        "x-access": rules.terms.access,
+        "x-scope": rules.terms.scope,
+        "x-rate": ["calls", *(limit.name for limit in rules.limits)],
+        "x-idempotency": rules.idempotency,
         "x-tier": tier,
         "x-mcp": "none",
         "x-problems": sorted({kind.code for kind in refuses}),

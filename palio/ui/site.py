@@ -1,5 +1,6 @@
 """The web application: routes of many modules, what becomes of refusals and defects, and the edge around all of it."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import FastAPI
@@ -11,11 +12,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import palio
+from palio.infra.keyring import KEY_BYTES
+from palio.infra.ratelimit import Limiter
 from palio.kernel.errors import Refusal
 from palio.ui import description, problems
+from palio.ui.actor import Identify, nobody
 from palio.ui.edge import Edge, Served
 from palio.ui.files import COMPRESSED_BYTES_MIN
+from palio.ui.guard import Guard
 from palio.ui.headers import SecurityHeaders
+from palio.ui.proxies import Network, Proxies
 from palio.ui.routes import Routes
 
 
@@ -25,8 +31,16 @@ def assemble(
     state: Mapping[str, object],
     served: Callable[[Served], None],
     origin: str | None = None,
+    identify: Identify = nobody,
+    limiter: Limiter | None = None,
+    key: bytes | None = None,
+    trusted: Sequence[Network] = (),
 ) -> ASGIApp:
-    """The application: `state` is what handlers find on it, `served` hears of every request."""
+    """The application: `state` is what handlers find on it, `served` hears of every request.
+
+    `identify` says who asks; `limiter` counts how often, nobody does without it; forms are proven ours under `key`,
+    which is the same in all processes. What `trusted` proxies say about a caller's address is believed.
+    """
     app = FastAPI(
         title="Palio",
         version=palio.__version__,
@@ -36,6 +50,8 @@ def assemble(
     )
     for name, part in state.items():
         setattr(app.state, name, part)
+    app.state.identify, app.state.limiter = identify, limiter
+    app.state.guard = Guard(key or secrets.token_bytes(KEY_BYTES))
     app.state.description = description.describe(modules)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=6)  # leaves event streams alone
     app.add_exception_handler(Refusal, problems.on_refusal)
@@ -47,4 +63,4 @@ def assemble(
         request.scope["app"] = app  # the edge stands before the application, and its problems are pages too
         return problems.respond(request, problems.describe(request, refusal))
 
-    return SecurityHeaders(Edge(app, served=served, refuse=refuse, origin=origin))
+    return SecurityHeaders(Proxies(Edge(app, served=served, refuse=refuse, origin=origin), trusted))

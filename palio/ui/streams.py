@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from palio.infra.realtime import BYE, RESYNC, Hub, Listener, TooManyStreams
 from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany
 from palio.kernel.ids import new_id
 from palio.ui import problems
+from palio.ui.limits import network_of
 from palio.ui.routes import Routes
 
 TOPICS_MAX = 50
@@ -98,7 +98,7 @@ async def open_topics(
     """
     streams: Streams = request.app.state.streams
     _require_own_page(request, streams.origin)
-    address = _counted_address(request)
+    address = network_of(request)
     if streams.open[address] >= STREAMS_OF_ADDRESS_MAX:
         raise TooMany(policy="streams", limit=STREAMS_OF_ADDRESS_MAX)
     asked = list(dict.fromkeys(topics.split(",")))
@@ -118,16 +118,6 @@ def _require_own_page(request: Request, ours: str | None) -> None:
         return
     if ours or urlsplit(origin).netloc != request.headers.get("host"):
         raise OriginRejected(origin=origin)
-
-
-def _counted_address(request: Request) -> str:
-    """Where the caller is: his address, or the /64 of it."""
-    host = request.client.host if request.client else ""
-    try:
-        found = ip_address(host)
-    except ValueError:
-        return host
-    return host if found.version == 4 else str(ip_network(f"{host}/64", strict=False))  # noqa: PLR2004 - IPv4
 
 
 def _frame(event: str, data: object, more: str = "") -> bytes:

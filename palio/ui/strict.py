@@ -17,9 +17,14 @@ Json: TypeAlias = "str | int | float | list[Json] | dict[str, Json] | None"
 class StrictRequest(Request):
     """A request whose `json()` refuses what careless readers accept."""
 
+    _said: Json
+    _is_read = False
+
     async def json(self) -> Json:
-        """The body. Refuses with MalformedJson."""
-        return parse(await self.body())
+        """The body, read once. Refuses with MalformedJson."""
+        if not self._is_read:
+            self._said, self._is_read = parse(await self.body()), True
+        return self._said
 
 
 def parse(body: bytes) -> Json:

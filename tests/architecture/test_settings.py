@@ -9,14 +9,15 @@ import palio
 from palio.entry.wiring import SETTINGS
 from palio.kernel.settings import NUMBERS, Catalogue, Setting, read, write
 
-OF_INFRA = {"backup", "archive", "jobs", "stream", "db", "webhook"}
+OF_INFRA = {"backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"}
+PLACES = {"types", "pruning", "settings", "idempotency", "ratelimit", "approvals"}
 
 
 def declared() -> dict[str, tuple[str, Setting[object]]]:
     """Each setting by key, with the package that declares it."""
     found = {}
     for module in pkgutil.walk_packages(palio.__path__, "palio."):
-        if module.name.endswith("__main__") or module.name.split(".")[-1] not in {"types", "pruning", "settings"}:
+        if module.name.endswith("__main__") or module.name.split(".")[-1] not in PLACES:
             continue
         for value in vars(import_module(module.name)).values():
             for setting in value if isinstance(value, tuple) else (value,):

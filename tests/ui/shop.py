@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StrictInt
 
 from palio.kernel.errors import Conflict, Unavailable
-from palio.ui.routes import Call, Routes
+from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
 ID = "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"
@@ -50,11 +50,7 @@ async def get_busy() -> dict[str, int]:
     raise Unavailable(retry_after_s=7)
 
 
+@shop.post("/orders", access="public", example={"amount": 5})
 async def place_order(order: Order) -> dict[str, int]:
     """Place an order."""
     return {"amount": order.amount}
-
-
-order_call = Call("/api/v1/orders", place_order, methods=["POST"], include_in_schema=False)
-order_call.access = "player"
-shop.all.append(order_call)

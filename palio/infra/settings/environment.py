@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -60,6 +61,15 @@ def _only_here(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _networks(value: str) -> str:
+    try:
+        for part in value.split(","):
+            ip_network(part.strip())
+    except ValueError:
+        raise ValueError("it must be addresses or networks between commas, like 127.0.0.1,10.0.0.0/8") from None
+    return value
+
+
 def _database_address(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("it must be an address like postgresql://palio_app@db.example.com/palio?sslmode=verify-full")
@@ -74,6 +84,7 @@ class Secret:
 DatabaseUrl = Annotated[str, AfterValidator(_database_address), Secret()]
 Port = Annotated[int, Ge(1), Le(65_535)]
 Bindable = Annotated[str, AfterValidator(_bindable)]
+Networks = Annotated[str, AfterValidator(_networks)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Expanded = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -88,6 +99,7 @@ class Environment(BaseSettings):
     data: Expanded = Field(default_factory=_home, description="where everything is kept")
     bind: Bindable = Field("127.0.0.1:8000", description="where the web server listens")
     public_url: WebAddress | None = Field(None, description="how players reach us")
+    trusted_proxies: Networks | None = Field(None, description="whose X-Forwarded-For and -Proto are believed")
     database_url: DatabaseUrl | None = Field(None, description="a server of your own instead of the embedded one")
     database_direct_url: DatabaseUrl | None = Field(None, description="the same server past any pooler")
     pool: Annotated[int, Ge(2), Le(200)] = Field(20, description="connections of one process, at most")
@@ -107,6 +119,10 @@ class Environment(BaseSettings):
     @property
     def is_embedded(self) -> bool:
         return self.database_url is None
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(part.strip()) for part in (self.trusted_proxies or "").split(",") if part]
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,237 @@
+"""How often somebody may do something: token buckets that all processes share, asked in one statement for many.
+
+A process takes tokens of reads in small lots, so that most reads ask nobody: what lies in a lot unused is lost, and
+what a lot can let through too early is the lot. Writes take one token each, exactly. Time is that of the database.
+"""
+
+import hmac
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from palio.infra import db
+from palio.infra.db import Database, Tx
+from palio.kernel.batches import Gatherer
+from palio.kernel.errors import Refusal, Unavailable
+from palio.kernel.settings import Setting
+
+log = structlog.get_logger()
+
+LOCAL_MAX = 50_000  # subjects that one process remembers
+KEY_BYTES = 16
+MILLI = 1_000
+
+ANONYMOUS_PER_MINUTE = Setting(
+    "api.anonymous_per_minute",
+    "int",
+    100,
+    "Calls without a session, of one address (IPv6: /64).",
+    "calls",
+    10,
+    1_000_000,
+)
+PLAYER_PER_MINUTE = Setting("api.player_per_minute", "int", 120, "Calls of one player.", "calls", 10, 100_000)
+PLAYER_PER_HOUR = Setting("api.player_per_hour", "int", 1_000, "Calls of one player.", "calls", 100, 1_000_000)
+WRITES_PER_MINUTE = Setting("api.writes_per_minute", "int", 60, "Changes by one player.", "calls", 5, 100_000)
+STAFF_PER_HOUR = Setting("api.staff_per_hour", "int", 5_000, "Calls of one member of staff.", "calls", 500, 1_000_000)
+SETTINGS = (ANONYMOUS_PER_MINUTE, PLAYER_PER_MINUTE, PLAYER_PER_HOUR, WRITES_PER_MINUTE, STAFF_PER_HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`quota` in `window_s` seconds, which is also the burst. `lot` tokens are taken at once.
+
+    A strict one refuses everybody while nobody can be counted; the others go on with what the process itself knows.
+    """
+
+    name: str
+    quota: int
+    window_s: int
+    lot: int = 1
+    is_strict: bool = False
+
+    @property
+    def seconds_per_token(self) -> float:
+        return self.window_s / self.quota
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a policy for somebody: how many, and in how many seconds all of it is back."""
+
+    policy: Policy
+    remaining: int
+    is_refused: bool = False
+
+    @property
+    def reset_s(self) -> int:
+        return math.ceil((self.policy.quota - self.remaining) * self.policy.seconds_per_token)
+
+    @property
+    def retry_after_s(self) -> int:
+        return max(1, math.ceil(self.policy.seconds_per_token))
+
+
+@dataclass(slots=True)
+class _Local:
+    """What this process holds of one bucket."""
+
+    lot: int = 0
+    lot_until: float = 0.0
+    remaining: int = 0
+    refused_until: float = 0.0
+    own_tokens: float | None = None  # its own bucket, kept while the shared one cannot be asked
+    own_at: float = 0.0
+
+
+def _share(policy: Policy, row: "_Row", granted: dict[bytes, int]) -> Left:
+    """Give one of those who asked together his token out of what they were granted, if one is left."""
+    if not granted[row.key]:
+        return Left(policy, 0, is_refused=True)
+    granted[row.key] -= 1
+    return Left(policy, row.tokens_milli // MILLI + granted[row.key])
+
+
+@dataclass(frozen=True, slots=True)
+class _Want:
+    key: bytes
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: bytes
+    tokens_milli: int
+    granted: int
+
+
+class Limiter:
+    """One per process; `database` is where the buckets are, `key` hides who is counted in them."""
+
+    def __init__(
+        self,
+        database: Database,
+        key: bytes,
+        *,
+        elapsed: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        """`elapsed` and `now` are for tests: the seconds of this process, and the instant of the database."""
+        self._database, self._key, self._elapsed, self._now = database, key, elapsed, now
+        self._local: OrderedDict[bytes, _Local] = OrderedDict()
+        self._asking: Gatherer[tuple[_Want, ...], dict[bytes, Left]] = Gatherer(self._flush)
+
+    async def take(self, wanted: Sequence[tuple[Policy, str]]) -> list[Left]:
+        """Take a token of each policy for its subject, and answer what is left of each, in the same order.
+
+        What one policy refuses counts against the others all the same. Refuses with Unavailable if a strict policy
+        cannot be counted.
+        """
+        wants = [_Want(self._key_of(policy, subject), policy) for policy, subject in wanted]
+        answers = [self._from_local(want) for want in wants]
+        missing = tuple(want for want, answer in zip(wants, answers, strict=True) if answer is None)
+        if not missing:
+            return [answer for answer in answers if answer]
+        try:
+            told = await self._asking.submit(missing)
+        except (Refusal, psycopg.Error) as failure:
+            if any(want.policy.is_strict for want in missing):
+                raise Unavailable(retry_after_s=2) from failure
+            log.warning("limits are counted by this process alone", failure=type(failure).__name__)
+            told = {want.key: self._from_own(want) for want in missing}
+        return [answer or told[want.key] for want, answer in zip(wants, answers, strict=True)]
+
+    def _key_of(self, policy: Policy, subject: str) -> bytes:
+        return hmac.digest(self._key, f"{policy.name}|{subject}".encode(), "sha256")[:KEY_BYTES]
+
+    def _known(self, key: bytes) -> _Local:
+        found = self._local.setdefault(key, _Local())
+        self._local.move_to_end(key)
+        if len(self._local) > LOCAL_MAX:
+            self._local.popitem(last=False)
+        return found
+
+    def _from_local(self, want: _Want) -> Left | None:
+        """What this process can say by itself: somebody refused a moment ago is, and a lot has tokens left."""
+        local, now = self._known(want.key), self._elapsed()
+        if now < local.refused_until:
+            return Left(want.policy, 0, is_refused=True)
+        if local.lot and now < local.lot_until:
+            local.lot -= 1
+            return Left(want.policy, local.remaining + local.lot)
+        local.lot = 0
+        return None
+
+    def _from_own(self, want: _Want) -> Left:
+        """The same policy, kept by this process alone."""
+        local, now = self._known(want.key), self._elapsed()
+        before = float(want.policy.quota) if local.own_tokens is None else local.own_tokens
+        tokens = min(want.policy.quota, before + (now - local.own_at) / want.policy.seconds_per_token)
+        local.own_at = now
+        local.own_tokens = tokens - 1 if tokens >= 1 else tokens
+        return Left(want.policy, int(local.own_tokens), is_refused=tokens < 1)
+
+    async def _flush(self, batch: Sequence[tuple[_Want, ...]]) -> list[dict[bytes, Left]]:
+        """One statement for everybody who waits; tokens of one bucket go to those who came first."""
+        counts = Counter(want.key for wants in batch for want in wants)
+        policies = {want.key: want.policy for wants in batch for want in wants}
+        async with self._database.begin_system("rate limits") as tx:
+            rows = {row.key: row for row in await self._ask(tx, counts, policies)}
+        granted = {key: row.granted for key, row in rows.items()}
+        told = [{want.key: _share(want.policy, rows[want.key], granted) for want in wants} for wants in batch]
+        for key, row in rows.items():
+            self._remember(key, policies[key], row, granted[key])
+        return told
+
+    def _remember(self, key: bytes, policy: Policy, row: _Row, lot: int) -> None:
+        local, now = self._known(key), self._elapsed()
+        local.lot, local.remaining, local.own_tokens = lot, row.tokens_milli // MILLI, None
+        local.lot_until = now + policy.lot * policy.seconds_per_token
+        if not lot and row.tokens_milli < MILLI:  # nobody need ask again before there is one
+            local.refused_until = now + (MILLI - row.tokens_milli) / MILLI * policy.seconds_per_token
+
+    async def _ask(self, tx: Tx, counts: Counter[bytes], policies: dict[bytes, Policy]) -> list[_Row]:
+        keys = sorted(counts)  # everybody locks in the same order
+        columns: tuple[list[Any], ...] = (
+            keys,
+            [policies[key].quota * MILLI for key in keys],
+            [policies[key].window_s * MILLI for key in keys],
+            [min(counts[key] + policies[key].lot - 1, policies[key].quota) for key in keys],
+        )
+        return await db.rows(
+            tx,
+            _Row,
+            """with wanted as (
+              select w.key, w.capacity, w.window_ms, w.tokens, coalesce(%s::timestamptz, clock_timestamp()) as at
+              from unnest(%s::bytea[], %s::bigint[], %s::bigint[], %s::int[]) as w (key, capacity, window_ms, tokens))
+            insert into infra.rate_buckets as b (key, tokens_milli, granted, at)
+            select key, capacity - tokens * 1000, tokens, at from wanted order by key
+            on conflict (key) do update set (tokens_milli, granted, at) = (
+              select r.tokens - r.granted * 1000, r.granted, case when g.gained > 0 then w.at else b.at end
+              from wanted w
+              cross join lateral (select
+                w.capacity * greatest(0, (extract(epoch from w.at - b.at) * 1000)::bigint) / w.window_ms as gained) g
+              cross join lateral (select least(w.capacity, b.tokens_milli + g.gained) as tokens) f
+              cross join lateral (select f.tokens, least(w.tokens, f.tokens / 1000)::int as granted) r
+              where w.key = excluded.key)
+            returning key, tokens_milli, granted""",
+            self._now(),
+            *columns,
+        )
+
+
+async def prune(tx: Tx, *, rows_max: int) -> int:
+    """Forget buckets that nobody has touched for a day: they are full again. Returns how many they were."""
+    return await db.run(
+        tx,
+        """delete from infra.rate_buckets where key in (
+          select key from infra.rate_buckets where at < clock_timestamp() - interval '1 day' limit %s)""",
+        rows_max,
+    )

@@ -1,0 +1,70 @@
+"""Who may use a route: declared beside it, judged before its handler, the same for calls, pages and forms."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from palio.kernel.errors import Forbidden, Unauthenticated
+from palio.ui.actor import Asking
+from palio.ui.edge import SAFE_METHODS
+from palio.ui.refusals import ImpersonationReadOnly, MfaRequired, ScopeMissing, SessionRequired, StepUpRequired
+
+Access: TypeAlias = str  # "public", "player", "owner", or the permission it takes: "races.race.edit"
+
+OF_PLAYERS = {"player", "owner"}  # an owner is a player whose rows the use case finds, and nobody else's
+NO_SCOPE, NO_TOKEN = "none", "session"  # every token may do it; no token may
+STEP_UP_MINUTES_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a route demands. `scope` is that of a token, `session` where only a person may; staff also need `access`."""
+
+    access: Access
+    scope: str = NO_SCOPE
+    step_up: bool = False
+
+
+def scope_of(module: str, access: Access, method: str) -> str:
+    """The scope that a token needs unless the route says otherwise: `<module>:read` or `<module>:write`."""
+    if access == "public" and method in SAFE_METHODS:
+        return NO_SCOPE
+    return f"{module}:{'read' if method in SAFE_METHODS else 'write'}"
+
+
+def require(terms: Terms, ask: Asking, method: str) -> None:
+    """Accept whoever may do this.
+
+    Refuses with Unauthenticated, Forbidden, MfaRequired, StepUpRequired, ImpersonationReadOnly, ScopeMissing,
+    SessionRequired.
+    """
+    if ask.actor.kind == "viewer" and method not in SAFE_METHODS:
+        raise ImpersonationReadOnly
+    if terms.access in OF_PLAYERS:
+        _require_player(ask)
+    elif terms.access != "public":
+        _require_staff(terms.access, ask)
+    if ask.scopes is not None and terms.scope != NO_SCOPE:
+        if terms.scope == NO_TOKEN:
+            raise SessionRequired
+        if terms.scope not in ask.scopes:
+            raise ScopeMissing(scope=terms.scope)
+    if terms.step_up and (ask.step_up_at is None or ask.now - ask.step_up_at > timedelta(minutes=STEP_UP_MINUTES_MAX)):
+        raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+
+
+def _require_player(ask: Asking) -> None:
+    """The console's session is no player's, and does not become one."""
+    if ask.actor.kind not in {"player", "viewer"}:
+        raise Unauthenticated
+
+
+def _require_staff(permission: Access, ask: Asking) -> None:
+    if ask.actor.kind == "none":
+        raise Unauthenticated
+    if ask.actor.kind != "staff":
+        raise Forbidden(permission=permission)
+    if ask.scopes is None and ask.mfa_at is None:
+        raise MfaRequired
+    if permission not in ask.permissions:
+        raise Forbidden(permission=permission)
