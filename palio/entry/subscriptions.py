@@ -3,15 +3,18 @@
 from palio import affiliates, competitions, races
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
+from palio.entry import approving
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
-from palio.infra.messages import KeepPartitions, PruneRequests, PruneRuns
+from palio.infra.messages import ExecuteApproval, ExpireApprovals, KeepPartitions, PruneRequests, PruneRuns
 from palio.races import jobs as race_jobs
 
 SUBSCRIPTIONS: Routes = {
     KeepPartitions: (partitions.keep,),
     PruneRuns: (pruning.prune_runs,),
     PruneRequests: (pruning.prune_requests,),
+    ExecuteApproval: (approving.execute,),
+    ExpireApprovals: (pruning.expire_approvals,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

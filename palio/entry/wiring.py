@@ -17,6 +17,7 @@ from palio.entry import figures
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import types as identity_types
 from palio.infra import (
+    approvals,
     db,
     embedded,
     external,
@@ -50,7 +51,7 @@ from palio.ui import types as ui_types
 
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
-    *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE),
+    *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     race_jobs.SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
@@ -60,7 +61,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
-    *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS),
+    *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
     identity_types.USERNAME_MAX,
     *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),

@@ -27,6 +27,7 @@ async def record(
     reason: str = "",
     subject: UserId | None = None,
     via: Via | None = None,
+    approval_id: UUID | None = None,
 ) -> None:
     """Write the audit row of an act: `noun.verb`, what it touched, each field before and after, and why.
 
@@ -37,10 +38,12 @@ async def record(
     await db.run(
         tx,
         """insert into infra.audit_rows (actor_kind, actor_id, subject_user_id, action, entity_type, entity_id, changes,
-          reason, request_id, via) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+          reason, request_id, via, approval_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         *(actor.kind, actor.user_id, subject, action, entity_type, entity_id, Jsonb(told), reason, actor.request_id),
         via or ("job" if actor.kind == "system" else "web"),
+        approval_id,
     )
+    tx.is_audited = True
 
 
 def _plain(value: object) -> object:

@@ -27,6 +27,45 @@ class SettingChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalOpened(Event):
+    """Somebody has proposed what takes two people."""
+
+    approval: UUID
+    command: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided(Event):
+    """Somebody has approved, rejected or withdrawn a proposal; `state` is what became of it."""
+
+    approval: UUID
+    command: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalExecuted(Event):
+    """A proposal has ended: `executed`, `failed` or `expired`."""
+
+    approval: UUID
+    command: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteApproval(Job):
+    """Carry out what was approved."""
+
+    approval: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireApprovals(Job):
+    """End proposals that nobody has decided, or carried out, in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepPartitions(Job):
     """Make the partitions that are due, and move stray rows into theirs."""
 

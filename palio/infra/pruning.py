@@ -1,10 +1,10 @@
-"""What the doors forget after a time that operators choose."""
+"""What the doors end or forget after a time that operators choose."""
 
 from datetime import timedelta
 
-from palio.infra import db, idempotency, ratelimit
+from palio.infra import approvals, db, idempotency, ratelimit
 from palio.infra.db import Tx
-from palio.infra.messages import PruneRequests, PruneRuns
+from palio.infra.messages import ExpireApprovals, PruneRequests, PruneRuns
 from palio.infra.settings import exact
 from palio.kernel import clock
 from palio.kernel.messages import handles
@@ -15,6 +15,7 @@ ROWS_MAX = 50_000
 
 RETENTION_DAYS = Setting("jobs.retention_days", "int", 30, "How long finished runs of jobs are kept.", "days", 1, 365)
 SCHEDULE = Schedule("infra.prune", "0 * * * *", PruneRuns())
+APPROVALS_SCHEDULE = Schedule("infra.expire_approvals", "every 1m", ExpireApprovals())
 REQUESTS_SCHEDULE = Schedule("infra.prune_requests", "20 * * * *", PruneRequests())
 
 
@@ -37,3 +38,9 @@ async def prune_requests(tx: Tx, job: PruneRequests) -> None:
     days: int = await exact(tx, idempotency.KEY_DAYS)
     await idempotency.prune(tx, now=clock.now(), keys_kept=timedelta(days=days), rows_max=ROWS_MAX)
     await ratelimit.prune(tx, rows_max=ROWS_MAX)
+
+
+@handles(ExpireApprovals)
+async def expire_approvals(tx: Tx, job: ExpireApprovals) -> None:
+    """End proposals that nobody has decided, or carried out, in time."""
+    await approvals.expire(tx, now=clock.now())

@@ -207,14 +207,15 @@ class Limiter:
         )
         return await db.rows(
             tx,
-            _Row,
+            _Row,  # a bucket's time goes on only as far as it was filled for, so that short steps add up
             """with wanted as (
               select w.key, w.capacity, w.window_ms, w.tokens, coalesce(%s::timestamptz, clock_timestamp()) as at
               from unnest(%s::bytea[], %s::bigint[], %s::bigint[], %s::int[]) as w (key, capacity, window_ms, tokens))
             insert into infra.rate_buckets as b (key, tokens_milli, granted, at)
             select key, capacity - tokens * 1000, tokens, at from wanted order by key
             on conflict (key) do update set (tokens_milli, granted, at) = (
-              select r.tokens - r.granted * 1000, r.granted, case when g.gained > 0 then w.at else b.at end
+              select r.tokens - r.granted * 1000, r.granted, case when b.tokens_milli + g.gained >= w.capacity then w.at
+                else b.at + (g.gained * w.window_ms)::float8 / w.capacity * interval '1 millisecond' end
               from wanted w
               cross join lateral (select
                 w.capacity * greatest(0, (extract(epoch from w.at - b.at) * 1000)::bigint) / w.window_ms as gained) g

@@ -60,6 +60,7 @@ async def open_tx(request: Request, ask: Ask) -> AsyncIterator[Tx]:
         return
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:
+        request.scope[TX] = tx
         yield tx
 
 

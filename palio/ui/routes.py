@@ -73,13 +73,19 @@ KEY_HEADER = "idempotency-key"
 class Rules:
     """What a route is declared with: who may use it, how often, and what becomes of a repeat.
 
-    `secrets` are fields of the answer that are shown once, and null when it is told again.
+    `secrets` are fields of the answer that are shown once, and null when it is told again. `unaudited` says why an act
+    of staff leaves no audit row.
     """
 
     terms: Terms
     limits: tuple[Limit, ...] = ()
     idempotency: Idempotency = "none"
     secrets: frozenset[str] = frozenset()
+    unaudited: str = ""
+
+
+class UnauditedError(Exception):
+    """A defect: an act of staff left no audit row, so it is rolled back."""
 
 
 class _Number(IntegerConvertor):
@@ -107,6 +113,27 @@ class Route(APIRoute):
         ask = await actor.asking(request)
         accesses.require(self.rules.terms, ask, request.method)
         return ask
+
+    @property
+    def must_be_audited(self) -> bool:
+        """Is this an act of staff?"""
+        return (
+            self.access not in {"public", *accesses.OF_PLAYERS}
+            and not (self.methods or set()) <= SAFE_METHODS
+            and not self.rules.unaudited
+        )
+
+    def audited(self, answer: Handler) -> Handler:
+        """The same, but an act of staff that nobody has written down fails, before it is committed."""
+
+        async def written_down(request: Request) -> Response:
+            response = await answer(request)
+            tx: Tx | None = request.scope.get(actor.TX)
+            if self.must_be_audited and response.status_code in keys.DONE and not (tx and tx.is_audited):
+                raise UnauditedError(self.path)
+            return response
+
+        return written_down
 
     def asked(self, ask: Asking, key: str, sha256: bytes) -> Asked | None:
         """The request under its key; None for a caller whom nobody would know again."""
@@ -138,7 +165,7 @@ class Call(Route):
     row: strict.Json = None
 
     def get_route_handler(self) -> Handler:
-        answer = super().get_route_handler()
+        answer = self.audited(super().get_route_handler())
         media_type = getattr(self.response_class, "media_type", None) or strict.JSON_TYPE
         known = {each.alias for each in get_flat_params(self.dependant) if isinstance(each.field_info, params.Query)}
         takes_json = self.body_field is not None
@@ -195,7 +222,8 @@ class Offer(TypedDict, total=False):
 
     With a key it happens once: `required` where value moves, `none` where an answer must never be stored; `secrets` are
     fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
-    unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor.
+    unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor. What
+    staff do leaves an audit row, unless `unaudited` says why not.
     """
 
     access: typing.Required[Access]
@@ -206,6 +234,7 @@ class Offer(TypedDict, total=False):
     idempotency: Idempotency
     secrets: Sequence[str]
     step_up: bool
+    unaudited: str
     status: int
     tier: str
 
@@ -225,7 +254,7 @@ class Form(Route):
     again: Again | None = None
 
     def get_route_handler(self) -> Handler:
-        answer = super().get_route_handler()
+        answer = self.audited(super().get_route_handler())
 
         async def guarded(request: Request) -> Response:
             ask = await self.admit(request)
@@ -337,6 +366,7 @@ class Routes:
             idempotency=offer.get("idempotency", "optional"),
             secrets=offer.get("secrets", ()),
             step_up=offer.get("step_up", False),
+            unaudited=offer.get("unaudited", ""),
         )
         status = offer.get("status", 200)
 
@@ -385,13 +415,16 @@ class Routes:
         rate: Sequence[Limit] = (),
         idempotency: Idempotency = "optional",
         step_up: bool = False,
+        unaudited: str = "",
     ) -> Declare:
         """Declare what the form of a page is sent to (POST). The handler takes `Annotated[Model, Form()]`.
 
         The model has `extra="forbid"` and only the form's own fields: the hidden ones are taken aside. What is refused
         is shown by `again`. No token can send a form.
         """
-        rules = self._rules("POST", access, NO_TOKEN, rate=rate, idempotency=idempotency, step_up=step_up)
+        rules = self._rules(
+            "POST", access, NO_TOKEN, rate=rate, idempotency=idempotency, step_up=step_up, unaudited=unaudited
+        )
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             route = Form(path, handler, methods=["POST"], response_class=HTMLResponse, include_in_schema=False)
@@ -410,9 +443,10 @@ class Routes:
         idempotency: Idempotency = "none",
         secrets: Sequence[str] = (),
         step_up: bool = False,
+        unaudited: str = "",
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
-        return Rules(Terms(access, needed, step_up), tuple(rate), idempotency, frozenset(secrets))
+        return Rules(Terms(access, needed, step_up), tuple(rate), idempotency, frozenset(secrets), unaudited)
 
     def _add(
         self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp
 
-from palio.infra import db
+from palio.infra import audit, db
 from palio.infra.db import Database, Tx
 from palio.infra.ratelimit import Limiter
 from palio.kernel.errors import Conflict, Stale
@@ -85,10 +85,14 @@ async def move_money(sale: Sale, ask: Ask, tx: InTx) -> Receipt:
 
 
 @till.put("/console/till/price", access="till.price.set", example={}, refuses=[Stale])
-async def set_price(sale: Sale, seen: Seen, response: Response) -> dict[str, int]:
-    """Set the price; it is at version 3."""
+async def set_price(sale: Sale, seen: Seen, ask: Ask, tx: InTx, response: Response) -> dict[str, int]:
+    """Set the price; it is at version 3. A note is needed, or nobody writes it down."""
     if seen != 3:
         raise Stale(version=3)
+    await sell(tx, ask, sale.amount)
+    if sale.note:
+        changes = {"price": (3, sale.amount)}
+        await audit.record(tx, actor=ask.actor, action="till.price", entity_type="till", entity_id="1", changes=changes)
     versions.tell(response, seen + 1)
     return {"version": seen + 1}
 
@@ -105,7 +109,14 @@ async def list_sales() -> dict[str, int]:
     return {"sales": 0}
 
 
-@till.post("/console/till/close", access="till.till.close", example={}, step_up=True, scope="session")
+@till.post(
+    "/console/till/close",
+    access="till.till.close",
+    example={},
+    step_up=True,
+    scope="session",
+    unaudited="it changes nothing",
+)
 async def close_till() -> dict[str, int]:
     """Close the till."""
     return {}

@@ -4,6 +4,17 @@ from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.linking import link
 from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race
+from palio.races.service.proposing import (
+    ADJUST,
+    FORCE_SETTLE,
+    REBASE,
+    adjust_or_propose,
+    carry_out_adjust,
+    carry_out_force_final,
+    carry_out_replace_start,
+    force_final_or_propose,
+    replace_start_or_propose,
+)
 from palio.races.service.reading import changes, entrant, lines, standings, view
 from palio.races.service.recomputing import recompute
 from palio.races.service.rehearsing import rehearse
@@ -12,10 +23,17 @@ from palio.races.service.series import attach, create_series, list_series, repai
 from palio.races.service.steering import cancel, extend, force_final, release, replace_start
 
 __all__ = [
+    "ADJUST",
+    "FORCE_SETTLE",
+    "REBASE",
     "adjust",
+    "adjust_or_propose",
     "advance",
     "attach",
     "cancel",
+    "carry_out_adjust",
+    "carry_out_force_final",
+    "carry_out_replace_start",
     "changes",
     "create_race",
     "create_series",
@@ -25,6 +43,7 @@ __all__ = [
     "exclude",
     "extend",
     "force_final",
+    "force_final_or_propose",
     "lines",
     "link",
     "list_series",
@@ -38,6 +57,7 @@ __all__ = [
     "release",
     "repair",
     "replace_start",
+    "replace_start_or_propose",
     "settle",
     "standings",
     "tick",

@@ -1,0 +1,182 @@
+"""Every route and every kind of caller, over HTTP: who may gets on, who may not is told so, by what the route declares.
+
+A route is in the matrix by being in the application. Those of `tests/ui/till.py` are in it too, so that every kind of
+declaration is asked whatever the product offers at present.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from palio.entry import web
+from palio.infra.db import Database
+from palio.infra.realtime import Hub
+from palio.ui import actor
+from palio.ui.access import NO_SCOPE, NO_TOKEN
+from palio.ui.edge import SAFE_METHODS
+from palio.ui.files import Files
+from palio.ui.guard import Guard
+from palio.ui.languages import Languages
+from palio.ui.pages import DIST, Pages
+from palio.ui.paging import Cursors
+from palio.ui.routes import Call, Form, Page, Route, takes_version
+from palio.ui.site import assemble
+from palio.ui.streams import Streams
+from tests.ui import people
+from tests.ui.conftest import talk_to
+from tests.ui.people import ALICE, BOB, NOW, OURS, STELLA, caller
+from tests.ui.till import till
+
+MODULES = [*web.MODULES, till]
+ROUTES = [route for module in MODULES for route in module.all]
+GUARD = Guard(bytes(32))
+UNSEEN = re.compile(r"/stream$")  # goes on for ever once it has begun
+EXAMPLES = {"uuid": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44", "int": "1", "": "x", "path": "x"}
+OF_PLAYERS = {"player", "owner"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of caller: what it is, and whether it holds the permission or the scope that a route may want."""
+
+    name: str
+    kind: str | None = None
+    has_permission: bool = False
+    is_token: bool = False
+    has_scope: bool = False
+    has_second_factor: bool = True
+
+    def headers(self, route: Route) -> dict[str, str]:
+        if self.kind is None:
+            return {}
+        user = STELLA if self.kind == "staff" else BOB if self.name == "another player" else ALICE
+        return caller(
+            self.kind,  # type: ignore[arg-type]  # one of the kinds below
+            user,
+            permissions=route.access if self.has_permission else "",
+            scopes=(route.rules.terms.scope if self.has_scope else "mcp:read") if self.is_token else None,
+            mfa=self.has_second_factor,
+            step_up=True,
+        )
+
+    def code(self, route: Route) -> str | None:
+        """What this caller is refused with, read off the declaration as the specification has it."""
+        access, scope, method = route.access, route.rules.terms.scope, method_of(route)
+        if self.kind == "viewer" and method not in SAFE_METHODS:
+            return "impersonation_read_only"
+        if access in OF_PLAYERS and self.kind not in {"player", "viewer"}:
+            return "unauthenticated"
+        if access not in {"public", *OF_PLAYERS}:
+            if self.kind is None:
+                return "unauthenticated"
+            if self.kind != "staff":
+                return "permission_missing"
+            if not self.has_second_factor and not self.is_token:
+                return "mfa_required"
+            if not self.has_permission:
+                return "permission_missing"
+        if self.is_token and scope != NO_SCOPE and (scope == NO_TOKEN or not self.has_scope):
+            return "session_required" if scope == NO_TOKEN else "scope_missing"
+        return None
+
+
+KINDS = [
+    Kind("a stranger"),
+    Kind("a player", "player"),
+    Kind("another player", "player"),
+    Kind("a player's token with the scope", "player", is_token=True, has_scope=True),
+    Kind("a player's token without", "player", is_token=True),
+    Kind("staff looking as a player", "viewer"),
+    Kind("staff without the permission", "staff"),
+    Kind("staff with it", "staff", has_permission=True),
+    Kind("staff with it and no second factor", "staff", has_permission=True, has_second_factor=False),
+    Kind("a service token with the scope", "staff", has_permission=True, is_token=True, has_scope=True),
+    Kind("a service token without", "staff", has_permission=True, is_token=True),
+]
+
+
+def method_of(route: Route) -> str:
+    return next(iter(route.methods or ()))
+
+
+def address_of(route: Route) -> str:
+    return re.sub(r"\{\w+(?::(\w+))?\}", lambda found: EXAMPLES[found[1] or ""], route.path)
+
+
+@pytest.fixture(scope="module")
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    state = {
+        "database": database,
+        "pages": Pages(Languages()),
+        "files": Files(DIST.parent),
+        "streams": Streams(Hub(""), None),
+        "cursors": Cursors(bytes(32)),
+    }
+    app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
+    async with talk_to(app) as client:
+        yield client
+
+
+def body_of(route: Route, headers: dict[str, str]) -> dict[str, object]:
+    """A body that no handler takes: whoever is let in is told what is wrong with it."""
+    if isinstance(route, Form):
+        user = headers.get("test-user")
+        session = people.SESSIONS[next(each for each in people.SESSIONS if str(each) == user)] if user else None
+        token = GUARD.token(actor.Asking(people_actor(), NOW, session_id=session)) if session else ""
+        return {"data": {"csrf_token": token, "no-such-field": "1"}}
+    return {"json": {"no-such-field": 1}} if route.body_field is not None else {}
+
+
+def people_actor() -> actor.Actor:
+    return actor.Actor("player", ALICE, EXAMPLES["uuid"])  # type: ignore[arg-type]  # only the session matters
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{method_of(route)} {route.path}")
+async def test_whoever_may_gets_on_and_nobody_else(client: httpx2.AsyncClient, route: Route, kind: Kind) -> None:
+    headers = kind.headers(route)
+    wanted = kind.code(route)
+    if UNSEEN.search(route.path) and wanted is None:
+        return
+    answer = await client.request(
+        method_of(route), address_of(route), headers={**headers, **OURS}, **body_of(route, headers)
+    )
+    if wanted is None:
+        assert answer.status_code not in {401, 403}, answer.text[:200]
+        return
+    assert (answer.status_code, answer.json()["code"]) == (401 if wanted == "unauthenticated" else 403, wanted)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{method_of(route)} {route.path}")
+def test_a_route_is_declared_through_routes(route: Route) -> None:
+    """Only those judge who asks; what changes something is a call or a form."""
+    assert isinstance(route, Call | Page | Form)
+    assert method_of(route) in SAFE_METHODS or isinstance(route, Call | Form)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{method_of(route)} {route.path}")
+def test_the_console_is_for_staff_and_staff_are_there_only(route: Route) -> None:
+    is_of_the_console = route.path.startswith(("/api/v1/console/", "/console/")) or route.path == "/console"
+    is_for_staff = route.access not in {"public", *OF_PLAYERS}
+    assert is_of_the_console == is_for_staff or route.path.startswith("/console/sign-in")
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.must_be_audited], ids=lambda route: f"{method_of(route)} {route.path}"
+)
+def test_what_staff_do_is_written_down_in_the_transaction_of_the_request(route: Route) -> None:
+    """`Route.audited` looks at it before the commit: a handler that begins transactions of its own escapes it."""
+    calls = {each.call for each in route.dependant.dependencies}
+    assert actor.open_tx in calls, "take InTx, or say in `unaudited` why this leaves no audit row"
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.path.startswith("/api/v1/console/")],
+    ids=lambda route: f"{method_of(route)} {route.path}",
+)
+def test_staff_change_only_a_version_they_have_seen(route: Route) -> None:
+    assert method_of(route) not in {"PUT", "PATCH", "DELETE"} or takes_version(route)

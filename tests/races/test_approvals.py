@@ -1,0 +1,122 @@
+"""Acts on races that wait for a second person, and happen once when he agrees, or say why they cannot any more."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from palio import races
+from palio.entry.approving import COMMANDS
+from palio.infra import approvals
+from palio.infra.approvals import Approval
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from tests.factories.races import STAFF, Feed, at, feed, player, race, run
+from tests.races.test_staff import BEFORE, START, WHY, WORDS, begun, board
+
+CHECKER = Actor("staff", UserId(new_id()), RequestId(new_id()))
+HELD = {"admin.approval.decide", "races.race.money"}
+
+
+async def adjusted(tx: Tx, number: int, player_id: object, units: int, now: datetime) -> Approval | None:
+    return await races.adjust_or_propose(
+        tx,
+        adjustment_id=new_id(),
+        number=number,
+        player_id=player_id,  # type: ignore[arg-type]  # as the factory gives it
+        amount_micro=units * 10**6,
+        now=now,
+        **WORDS,  # type: ignore[arg-type]
+    )
+
+
+async def approve(tx: Tx, found: Approval, now: datetime) -> Approval:
+    given = {"decision": "approve", "reason": "", "held": HELD, "commands": COMMANDS, "now": now}
+    await approvals.decide(tx, approval_id=found.id, actor=CHECKER, **given)  # type: ignore[arg-type]
+    return await approvals.execute(tx, approval_id=found.id, commands=COMMANDS, now=now)
+
+
+async def test_the_second_600_of_a_day_waits_and_is_added_once(tx: Tx) -> None:
+    """The first acts at once. The proposal moves nothing; its maker cannot approve it; a second run adds nothing."""
+    source, made = await begun(tx, {"ann": "100", "bob": "100"}, ends_at=at("20:00:00", day=30))
+    ann = await player(tx, source, "ann")
+    assert await adjusted(tx, made.number, ann, 600, at("10:00:00")) is None
+    waiting = await adjusted(tx, made.number, ann, 600, at("11:00:00"))
+    assert waiting
+    assert (waiting.state, waiting.summary) == (
+        "open",
+        f"Adjust a total of race {made.number} by +600.000000: booked twice by the provider",
+    )
+    assert await board(tx, made) == [("ann", 600, 1)]
+    with pytest.raises(approvals.OwnProposal):
+        await approvals.decide(
+            tx,
+            approval_id=waiting.id,
+            actor=STAFF,
+            decision="approve",
+            reason="",
+            held=HELD,
+            commands=COMMANDS,
+            now=at("11:00:00"),
+        )
+
+    done = await approve(tx, waiting, at("11:05:00"))
+    again = await approvals.execute(tx, approval_id=waiting.id, commands=COMMANDS, now=at("11:06:00"))
+    assert (done.state, done.result, again.state) == ("executed", {"is_new": True}, "executed")
+    assert await board(tx, made) == [("ann", 1200, 1)]
+
+
+async def test_another_start_picture_is_proposed_with_what_it_would_move(tx: Tx) -> None:
+    source = await feed(tx)
+    early = await source.show(tx, at("08:00:00"), {"ann": "70", "bob": "100"})
+    await source.show(tx, BEFORE, {"ann": "100", "bob": "100"})
+    made = await race(tx, source, BEFORE)
+    await run(tx, START)
+    await source.show(tx, at("10:00:00"), {"ann": "101", "bob": "120"})
+    await run(tx, at("10:00:00"))
+    act = {"number": made.number, "snapshot_id": early.id, "now": at("10:05:00"), **WHY}
+    waiting = await races.replace_start_or_propose(tx, **act)  # type: ignore[arg-type]
+    assert waiting.summary == f"Open race {made.number} by another snapshot: 2 ranks move"
+    assert await board(tx, made) == [("bob", 20, 1), ("ann", 1, 2)]
+
+    done = await approve(tx, waiting, at("10:10:00"))
+    assert (done.state, done.result) == ("executed", {"moves": 2})
+    assert await board(tx, made) == [("ann", 31, 1), ("bob", 20, 2)]
+
+
+async def overdue(tx: Tx) -> tuple[Feed, int, Approval]:
+    """A race that nobody has closed for six hours, and the proposal to close it."""
+    source, made = await begun(tx, {"ann": "100", "bob": "100"})
+    last = await source.show(tx, at("19:50:00"), {"ann": "110", "bob": "100"})
+    await run(tx, at("20:11:00"))
+    now = at("02:00:00", day=27)
+    act = {"number": made.number, "snapshot_id": last.id, "now": now, **WHY}
+    return source, made.number, await races.force_final_or_propose(tx, **act)  # type: ignore[arg-type]
+
+
+async def test_a_forced_end_waits_for_a_second_person(tx: Tx) -> None:
+    _, number, waiting = await overdue(tx)
+    now = at("02:00:00", day=27)
+    assert (await races.view(tx, number=number, now=now)).final_state == "waiting"
+    assert (await approve(tx, waiting, now)).state == "executed"
+    assert (await races.view(tx, number=number, now=now)).final_state == "forced"
+
+
+async def test_a_snapshot_that_comes_first_closes_the_race_and_the_approval_fails(tx: Tx) -> None:
+    """With the reason for its maker, and nothing is counted twice."""
+    source, number, waiting = await overdue(tx)
+    now = at("02:00:00", day=27)
+    await source.show(tx, now, {"ann": "110", "bob": "100"})
+    await run(tx, now + timedelta(minutes=1))
+    failed = await approve(tx, waiting, now + timedelta(minutes=2))
+
+    assert (failed.state, failed.error_code) == ("failed", "races.not_overdue")
+    assert (await races.view(tx, number=number, now=now)).final_state in {"exact", "late"}
+
+
+async def test_what_cannot_be_done_anyhow_is_not_proposed(tx: Tx) -> None:
+    """A refusal comes at once, and nobody is asked."""
+    source, made = await begun(tx, {"ann": "100"})
+    last = await source.show(tx, at("19:50:00"), {"ann": "110"})
+    with pytest.raises(races.NotOverdue):
+        await races.force_final_or_propose(tx, number=made.number, snapshot_id=last.id, now=at("20:30:00"), **WHY)
+    assert [found for found in await approvals.listed(tx, states=["open"]) if found.command == races.FORCE_SETTLE] == []
