@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 import structlog
@@ -24,9 +24,12 @@ from palio.kernel.settings import Setting
 
 log = structlog.get_logger()
 
+Name: TypeAlias = tuple[str, str]  # of a policy, and of whoever is counted
+
 LOCAL_MAX = 50_000  # subjects that one process remembers
 KEY_BYTES = 16
 MILLI = 1_000
+LOT_SECONDS_MIN = 1  # a generous limit fills faster than a lot is used
 
 ANONYMOUS_PER_MINUTE = Setting(
     "api.anonymous_per_minute",
@@ -91,18 +94,14 @@ class _Local:
     own_at: float = 0.0
 
 
-def _share(policy: Policy, row: "_Row", granted: dict[bytes, int]) -> Left:
-    """Give one of those who asked together his token out of what they were granted, if one is left."""
-    if not granted[row.key]:
-        return Left(policy, 0, is_refused=True)
-    granted[row.key] -= 1
-    return Left(policy, row.tokens_milli // MILLI + granted[row.key])
-
-
 @dataclass(frozen=True, slots=True)
 class _Want:
-    key: bytes
     policy: Policy
+    subject: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.policy.name, self.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,14 @@ class _Row:
     key: bytes
     tokens_milli: int
     granted: int
+
+
+def _share(want: _Want, row: _Row, granted: dict[Name, int]) -> Left:
+    """Give one of those who asked together his token out of what they were granted, if one is left."""
+    if not granted[want.name]:
+        return Left(want.policy, 0, is_refused=True)
+    granted[want.name] -= 1
+    return Left(want.policy, row.tokens_milli // MILLI + granted[want.name])
 
 
 class Limiter:
@@ -125,8 +132,8 @@ class Limiter:
     ) -> None:
         """`elapsed` and `now` are for tests: the seconds of this process, and the instant of the database."""
         self._database, self._key, self._elapsed, self._now = database, key, elapsed, now
-        self._local: OrderedDict[bytes, _Local] = OrderedDict()
-        self._asking: Gatherer[tuple[_Want, ...], dict[bytes, Left]] = Gatherer(self._flush)
+        self._local: OrderedDict[Name, _Local] = OrderedDict()
+        self._asking: Gatherer[tuple[_Want, ...], dict[Name, Left]] = Gatherer(self._flush)
 
     async def take(self, wanted: Sequence[tuple[Policy, str]]) -> list[Left]:
         """Take a token of each policy for its subject, and answer what is left of each, in the same order.
@@ -134,76 +141,81 @@ class Limiter:
         What one policy refuses counts against the others all the same. Refuses with Unavailable if a strict policy
         cannot be counted.
         """
-        wants = [_Want(self._key_of(policy, subject), policy) for policy, subject in wanted]
-        answers = [self._from_local(want) for want in wants]
-        missing = tuple(want for want, answer in zip(wants, answers, strict=True) if answer is None)
-        if not missing:
+        answers = [self._from_local(policy, subject) for policy, subject in wanted]
+        if all(answers):
             return [answer for answer in answers if answer]
+        wants = [_Want(policy, subject) for policy, subject in wanted]
+        missing = tuple(want for want, answer in zip(wants, answers, strict=True) if answer is None)
         try:
             told = await self._asking.submit(missing)
         except (Refusal, psycopg.Error) as failure:
             if any(want.policy.is_strict for want in missing):
                 raise Unavailable(retry_after_s=2) from failure
             log.warning("limits are counted by this process alone", failure=type(failure).__name__)
-            told = {want.key: self._from_own(want) for want in missing}
-        return [answer or told[want.key] for want, answer in zip(wants, answers, strict=True)]
+            told = {want.name: self._from_own(want) for want in missing}
+        return [answer or told[want.name] for want, answer in zip(wants, answers, strict=True)]
 
-    def _key_of(self, policy: Policy, subject: str) -> bytes:
-        return hmac.digest(self._key, f"{policy.name}|{subject}".encode(), "sha256")[:KEY_BYTES]
+    def _key_of(self, name: Name) -> bytes:
+        return hmac.digest(self._key, "|".join(name).encode(), "sha256")[:KEY_BYTES]
 
-    def _known(self, key: bytes) -> _Local:
-        found = self._local.setdefault(key, _Local())
-        self._local.move_to_end(key)
-        if len(self._local) > LOCAL_MAX:
-            self._local.popitem(last=False)
+    def _known(self, name: Name) -> _Local:
+        found = self._local.get(name)
+        if found is None:
+            found = self._local[name] = _Local()
+            if len(self._local) > LOCAL_MAX:
+                self._local.popitem(last=False)
         return found
 
-    def _from_local(self, want: _Want) -> Left | None:
+    def _from_local(self, policy: Policy, subject: str) -> Left | None:
         """What this process can say by itself: somebody refused a moment ago is, and a lot has tokens left."""
-        local, now = self._known(want.key), self._elapsed()
+        local, now = self._known((policy.name, subject)), self._elapsed()
         if now < local.refused_until:
-            return Left(want.policy, 0, is_refused=True)
+            return Left(policy, 0, is_refused=True)
         if local.lot and now < local.lot_until:
             local.lot -= 1
-            return Left(want.policy, local.remaining + local.lot)
+            return Left(policy, local.remaining + local.lot)
         local.lot = 0
         return None
 
     def _from_own(self, want: _Want) -> Left:
         """The same policy, kept by this process alone."""
-        local, now = self._known(want.key), self._elapsed()
+        local, now = self._known(want.name), self._elapsed()
         before = float(want.policy.quota) if local.own_tokens is None else local.own_tokens
         tokens = min(want.policy.quota, before + (now - local.own_at) / want.policy.seconds_per_token)
         local.own_at = now
         local.own_tokens = tokens - 1 if tokens >= 1 else tokens
         return Left(want.policy, int(local.own_tokens), is_refused=tokens < 1)
 
-    async def _flush(self, batch: Sequence[tuple[_Want, ...]]) -> list[dict[bytes, Left]]:
+    async def _flush(self, batch: Sequence[tuple[_Want, ...]]) -> list[dict[Name, Left]]:
         """One statement for everybody who waits; tokens of one bucket go to those who came first."""
-        counts = Counter(want.key for wants in batch for want in wants)
-        policies = {want.key: want.policy for wants in batch for want in wants}
+        counts = Counter(want.name for wants in batch for want in wants)
+        policies = {want.name: want.policy for wants in batch for want in wants}
+        names = {self._key_of(name): name for name in counts}
         async with self._database.begin_system("rate limits") as tx:
-            rows = {row.key: row for row in await self._ask(tx, counts, policies)}
-        granted = {key: row.granted for key, row in rows.items()}
-        told = [{want.key: _share(want.policy, rows[want.key], granted) for want in wants} for wants in batch]
-        for key, row in rows.items():
-            self._remember(key, policies[key], row, granted[key])
+            rows = {names[row.key]: row for row in await self._ask(tx, names, counts, policies)}
+        granted = {name: row.granted for name, row in rows.items()}
+        told = [{want.name: _share(want, rows[want.name], granted) for want in wants} for wants in batch]
+        for name, row in rows.items():
+            self._remember(name, policies[name], row, granted[name])
         return told
 
-    def _remember(self, key: bytes, policy: Policy, row: _Row, lot: int) -> None:
-        local, now = self._known(key), self._elapsed()
+    def _remember(self, name: Name, policy: Policy, row: _Row, lot: int) -> None:
+        local, now = self._known(name), self._elapsed()
         local.lot, local.remaining, local.own_tokens = lot, row.tokens_milli // MILLI, None
-        local.lot_until = now + policy.lot * policy.seconds_per_token
+        local.lot_until = now + max(LOT_SECONDS_MIN, policy.lot * policy.seconds_per_token)
         if not lot and row.tokens_milli < MILLI:  # nobody need ask again before there is one
             local.refused_until = now + (MILLI - row.tokens_milli) / MILLI * policy.seconds_per_token
 
-    async def _ask(self, tx: Tx, counts: Counter[bytes], policies: dict[bytes, Policy]) -> list[_Row]:
-        keys = sorted(counts)  # everybody locks in the same order
+    async def _ask(
+        self, tx: Tx, names: dict[bytes, Name], counts: Counter[Name], policies: dict[Name, Policy]
+    ) -> list[_Row]:
+        keys = sorted(names)  # everybody locks in the same order
+        wanted = [(counts[names[key]], policies[names[key]]) for key in keys]
         columns: tuple[list[Any], ...] = (
             keys,
-            [policies[key].quota * MILLI for key in keys],
-            [policies[key].window_s * MILLI for key in keys],
-            [min(counts[key] + policies[key].lot - 1, policies[key].quota) for key in keys],
+            [policy.quota * MILLI for _, policy in wanted],
+            [policy.window_s * MILLI for _, policy in wanted],
+            [min(count + policy.lot - 1, policy.quota) for count, policy in wanted],
         )
         return await db.rows(
             tx,

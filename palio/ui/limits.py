@@ -2,7 +2,8 @@
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from starlette.requests import Request
@@ -10,7 +11,6 @@ from starlette.requests import Request
 from palio.infra import ratelimit, settings
 from palio.infra.ratelimit import Left, Limiter, Policy
 from palio.kernel.errors import TooMany
-from palio.kernel.settings import Setting
 from palio.ui.actor import Asking
 from palio.ui.edge import RATE_HEADERS, SAFE_METHODS
 
@@ -37,14 +37,18 @@ class Limit:
 
 def network_of(request: Request) -> str:
     """Whose address it is: one of IPv4, or the /64 that an IPv6 caller can choose from."""
-    host = request.client.host if request.client else ""
+    return _network_of(request.client.host if request.client else "")
+
+
+@lru_cache(maxsize=10_000)
+def _network_of(host: str) -> str:
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
         return host
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return host if found.version == 4 else str(ipaddress.ip_network(f"{host}/{IPV6_PREFIX}", strict=False))  # noqa: PLR2004 - IPv4
+    if isinstance(found, ipaddress.IPv4Address):
+        return host
+    return str(found.ipv4_mapped or ipaddress.ip_network(f"{host}/{IPV6_PREFIX}", strict=False))
 
 
 async def take(request: Request, ask: Asking, own: Sequence[Limit], *, is_strict: bool = False) -> None:
@@ -55,11 +59,10 @@ async def take(request: Request, ask: Asking, own: Sequence[Limit], *, is_strict
     limiter: Limiter | None = request.app.state.limiter
     if limiter is None:
         return
-    general = [replace(policy, is_strict=is_strict) for policy in _general(ask, request.method)]
-    by_user, by_address = f"user:{ask.actor.user_id}", f"address:{network_of(request)}"
-    is_known = ask.actor.user_id is not None
-    wanted = [(policy, by_user if is_known else by_address) for policy in general]
-    wanted += [(limit.policy, by_user if is_known and limit.by == "user" else by_address) for limit in own]
+    address = f"address:{network_of(request)}"
+    caller = f"user:{ask.actor.user_id}" if ask.actor.user_id else address
+    wanted = [(policy, caller) for policy in _general(ask, request.method, is_strict=is_strict)]
+    wanted += [(limit.policy, caller if limit.by == "user" else address) for limit in own]
     left = await limiter.take(wanted)
     request.scope[RATE_HEADERS] = _told(left)
     if refused := next((each for each in left if each.is_refused), None):
@@ -75,23 +78,24 @@ def headers(request: Request) -> dict[str, str]:
     return known
 
 
-def _general(ask: Asking, method: str) -> list[Policy]:
+def _general(ask: Asking, method: str, *, is_strict: bool) -> list[Policy]:
     if ask.actor.user_id is None:
-        return [_policy("anonymous", ratelimit.ANONYMOUS_PER_MINUTE, MINUTE_S)]
+        return [_policy("anonymous", settings.value(ratelimit.ANONYMOUS_PER_MINUTE), MINUTE_S, is_strict)]
     if ask.actor.kind == "staff":
-        return [_policy("staff", ratelimit.STAFF_PER_HOUR, HOUR_S)]
+        return [_policy("staff", settings.value(ratelimit.STAFF_PER_HOUR), HOUR_S, is_strict)]
     calls = [
-        _policy("player", ratelimit.PLAYER_PER_HOUR, HOUR_S),
-        _policy("player-minute", ratelimit.PLAYER_PER_MINUTE, MINUTE_S),
+        _policy("player", settings.value(ratelimit.PLAYER_PER_HOUR), HOUR_S, is_strict),
+        _policy("player-minute", settings.value(ratelimit.PLAYER_PER_MINUTE), MINUTE_S, is_strict),
     ]
     if method in SAFE_METHODS:
         return calls
-    return [*calls, replace(_policy("player-writes", ratelimit.WRITES_PER_MINUTE, MINUTE_S), lot=1)]
+    writes = settings.value(ratelimit.WRITES_PER_MINUTE)
+    return [*calls, Policy("player-writes", writes, MINUTE_S, is_strict=is_strict)]
 
 
-def _policy(name: str, setting: Setting[int], window_s: int) -> Policy:
-    quota = settings.value(setting)
-    return Policy(name, quota, window_s, lot=max(1, min(quota // LOTS_OF_QUOTA, LOT_MAX)))
+@lru_cache(maxsize=100)
+def _policy(name: str, quota: int, window_s: int, is_strict: bool) -> Policy:
+    return Policy(name, quota, window_s, lot=max(1, min(quota // LOTS_OF_QUOTA, LOT_MAX)), is_strict=is_strict)
 
 
 def _told(left: Sequence[Left]) -> dict[str, str]:
