@@ -56,9 +56,11 @@ class Edge:
         *,
         served: Callable[[Served], None],
         refuse: Callable[[Request, Refusal], Response],
+        bytes_max: Callable[[Scope], int],
         origin: str | None = None,
     ) -> None:
-        self._app = app
+        """`bytes_max` is how long the body of a request may be."""
+        self._app, self._bytes_max = app, bytes_max
         self._served = served
         self._refuse = refuse
         self._origin = origin
@@ -85,7 +87,7 @@ class Edge:
             if answer := self._answer(scope, headers):
                 await answer(scope, receive, send_with_id)
             else:
-                await self._app(scope, _Body(receive), send_with_id)
+                await self._app(scope, _Body(receive, self._bytes_max(scope)), send_with_id)
         except ClientDisconnect:
             status = 499
         except Exception as error:  # noqa: BLE001 - the caller has had his answer: what remains is to tell of it, once
@@ -97,7 +99,7 @@ class Edge:
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         """What is answered before any route: another address, or a refusal."""
-        refusal = _refusal(scope, headers, self._origin)
+        refusal = _refusal(scope, headers, self._origin, self._bytes_max(scope))
         if refusal:
             return self._refuse(Request(scope), refusal)
         path: str = scope["path"]
@@ -119,14 +121,14 @@ def _without_slash(path: str, query: bytes) -> str:
     return f"{address}?{query.decode('ascii', 'replace')}" if query else address
 
 
-def _refusal(scope: Scope, headers: Headers, origin: str | None) -> Refusal | None:
+def _refusal(scope: Scope, headers: Headers, origin: str | None, bytes_max: int) -> Refusal | None:
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
         return Malformed(limit_bytes=ADDRESS_BYTES_MAX, what="address")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
         return Malformed(limit_bytes=HEADER_BYTES_MAX, what="headers")
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        return BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+    if length.isdecimal() and int(length) > bytes_max:
+        return BodyTooLarge(limit_bytes=bytes_max)
     if _is_from_a_browser(scope, headers) and not _is_ours(headers, origin):
         return CsrfRejected()
     if scope["path"].startswith("/api/") and TOKEN_IN_QUERY.search(scope["query_string"]):
@@ -160,8 +162,8 @@ def _answered(method: str, path: str) -> str:
 class _Body:
     """The body of a request as it arrives: not longer, and not slower, than one call may be."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, bytes_max: int) -> None:
+        self._receive, self._bytes_max = receive, bytes_max
         self._until = asyncio.get_running_loop().time() + BODY_SECONDS_MAX
         self._bytes = 0
         self._is_whole = False
@@ -173,6 +175,6 @@ class _Body:
             message = await self._receive()
         self._bytes += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
-        if self._bytes > BODY_BYTES_MAX:
-            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+        if self._bytes > self._bytes_max:
+            raise BodyTooLarge(limit_bytes=self._bytes_max)
         return message

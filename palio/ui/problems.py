@@ -139,6 +139,8 @@ def respond(request: Request, problem: Problem, headers: Mapping[str, str] | Non
     request.scope[CODE] = problem.code
     extra = dict(headers or {}) | {"Cache-Control": "no-store", "Vary": "Accept, HX-Request"}
     extra |= request.scope.get(RATE_HEADERS, {})
+    if problem.status == STATUS[errors.Unauthenticated]:
+        extra["WWW-Authenticate"] = "Bearer"
     if "version" in problem.facts and problem.status == STATUS[errors.Stale]:
         extra["ETag"] = f'"{problem.facts["version"]}"'
     if problem.retry_after_s is not None:

@@ -26,7 +26,7 @@ from palio.ui import access as accesses
 from palio.ui import actor, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
 from palio.ui.actor import Asking
-from palio.ui.edge import SAFE_METHODS
+from palio.ui.edge import BODY_BYTES_MAX, SAFE_METHODS
 from palio.ui.guard import CSRF, KEY, FormRequest, Guard
 from palio.ui.limits import Limit
 from palio.ui.problems import Problem
@@ -82,6 +82,7 @@ class Rules:
     idempotency: Idempotency = "none"
     secrets: frozenset[str] = frozenset()
     unaudited: str = ""
+    body_bytes_max: int = BODY_BYTES_MAX
 
 
 class UnauditedError(Exception):
@@ -223,7 +224,7 @@ class Offer(TypedDict, total=False):
     With a key it happens once: `required` where value moves, `none` where an answer must never be stored; `secrets` are
     fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
     unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor. What
-    staff do leaves an audit row, unless `unaudited` says why not.
+    staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and bulk.
     """
 
     access: typing.Required[Access]
@@ -235,6 +236,7 @@ class Offer(TypedDict, total=False):
     secrets: Sequence[str]
     step_up: bool
     unaudited: str
+    body_bytes_max: int
     status: int
     tier: str
 
@@ -276,10 +278,10 @@ class Form(Route):
 
     async def _change(self, form: FormRequest, ask: Asking, answer: Handler) -> Response:
         key = keys.read_key(form.carried[KEY] or None) if self.rules.idempotency != "none" else None
+        if key is None and self.rules.idempotency == "required":
+            raise IdempotencyKeyRequired
         asked = self.asked(ask, key, keys.digest(form, await form.said())) if key else None
         if asked is None:
-            if self.rules.idempotency == "required":
-                raise IdempotencyKeyRequired
             return await answer(form)
         return await keys.once(form, ask, asked, lambda: answer(form), secrets=self.rules.secrets)
 
@@ -367,6 +369,7 @@ class Routes:
             secrets=offer.get("secrets", ()),
             step_up=offer.get("step_up", False),
             unaudited=offer.get("unaudited", ""),
+            body_bytes_max=offer.get("body_bytes_max", BODY_BYTES_MAX),
         )
         status = offer.get("status", 200)
 
@@ -416,14 +419,22 @@ class Routes:
         idempotency: Idempotency = "optional",
         step_up: bool = False,
         unaudited: str = "",
+        body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Declare:
         """Declare what the form of a page is sent to (POST). The handler takes `Annotated[Model, Form()]`.
 
-        The model has `extra="forbid"` and only the form's own fields: the hidden ones are taken aside. What is refused
-        is shown by `again`. No token can send a form.
+        The model has `extra="forbid"` and only the form's own fields: those that `{{ hidden_fields() }}` writes in the
+        template are taken aside. What is refused is shown by `again`. No token can send a form.
         """
         rules = self._rules(
-            "POST", access, NO_TOKEN, rate=rate, idempotency=idempotency, step_up=step_up, unaudited=unaudited
+            "POST",
+            access,
+            NO_TOKEN,
+            rate=rate,
+            idempotency=idempotency,
+            step_up=step_up,
+            unaudited=unaudited,
+            body_bytes_max=body_bytes_max,
         )
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
@@ -444,9 +455,11 @@ class Routes:
         secrets: Sequence[str] = (),
         step_up: bool = False,
         unaudited: str = "",
+        body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
-        return Rules(Terms(access, needed, step_up), tuple(rate), idempotency, frozenset(secrets), unaudited)
+        terms = Terms(access, needed, step_up)
+        return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max)
 
     def _add(
         self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
@@ -521,8 +534,18 @@ def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
     )
 
 
+KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A new text for each thing you want done; the same one again is told the same answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
 def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict[str, object]:
+    key = KEY_PARAMETER | {"required": rules.idempotency == "required"}
     return {
+        **({"parameters": [key]} if rules.idempotency != "none" else {}),
         "x-access": rules.terms.access,
         "x-scope": rules.terms.scope,
         "x-rate": ["calls", *(limit.name for limit in rules.limits)],

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 import palio
 from palio.infra.keyring import KEY_BYTES
@@ -17,12 +18,12 @@ from palio.infra.ratelimit import Limiter
 from palio.kernel.errors import Refusal
 from palio.ui import description, problems
 from palio.ui.actor import Identify, nobody
-from palio.ui.edge import Edge, Served
+from palio.ui.edge import BODY_BYTES_MAX, Edge, Served
 from palio.ui.files import COMPRESSED_BYTES_MIN
 from palio.ui.guard import Guard
 from palio.ui.headers import SecurityHeaders
 from palio.ui.proxies import Network, Proxies
-from palio.ui.routes import Routes
+from palio.ui.routes import Route, Routes
 
 
 def assemble(
@@ -63,4 +64,13 @@ def assemble(
         request.scope["app"] = app  # the edge stands before the application, and its problems are pages too
         return problems.respond(request, problems.describe(request, refusal))
 
-    return SecurityHeaders(Proxies(Edge(app, served=served, refuse=refuse, origin=origin), trusted))
+    longer = [route for module in modules for route in module.all if route.rules.body_bytes_max > BODY_BYTES_MAX]
+    edge = Edge(app, served=served, refuse=refuse, origin=origin, bytes_max=partial(_bytes_max, longer))
+    return SecurityHeaders(Proxies(edge, trusted))
+
+
+def _bytes_max(longer: Sequence[Route], scope: Scope) -> int:
+    """How long the body of a request may be: as usual, but for the few routes that take more."""
+    path, method = scope["path"], scope["method"]
+    found = (route for route in longer if method in (route.methods or ()) and route.path_regex.match(path))
+    return max((route.rules.body_bytes_max for route in found), default=BODY_BYTES_MAX)

@@ -33,6 +33,20 @@ async def test_a_call_states_its_name_its_access_and_what_it_refuses(document) -
     assert (example["code"], example["status"], example["type"]) == ("store.sold_out", 409, "/problems/store.sold_out")
 
 
+async def test_a_call_that_changes_something_takes_a_key_and_a_body(document) -> None:
+    call = document["paths"]["/api/v1/orders"]["post"]
+    (key,) = call["parameters"]
+
+    assert (call["x-idempotency"], key["name"], key["in"], key["required"]) == (
+        "optional",
+        "Idempotency-Key",
+        "header",
+        False,
+    )
+    assert call["requestBody"]["content"].keys() == {"application/json"}
+    assert {"idempotency_key_reused", "csrf_rejected", "malformed_json", "rate_limited"} <= {*call["x-problems"]}
+
+
 async def test_every_reference_leads_somewhere_and_no_keyword_is_of_a_later_version(document) -> None:
     text = json.dumps(document)
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))

@@ -304,3 +304,22 @@ async def test_no_token_stands_in_an_address(client) -> None:
     answer = await client.get("/api/v1/prices?limit=1&Access_Token=abc")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "token_in_url")
+
+
+async def test_a_route_that_takes_more_says_so(client) -> None:
+    """Two mebibytes here, one everywhere else."""
+
+    async def statuses(note: str) -> list[int]:
+        paths = ("/api/v1/pictures", "/api/v1/sales", "/api/v1/pictures/x")
+        return [
+            (await client.post(path, json={"amount": 1, "note": note}, headers=PLAYER)).status_code for path in paths
+        ]
+
+    assert await statuses("x" * (1 << 20)) == [200, 413, 413]
+    assert await statuses("x" * (2 << 20)) == [413, 413, 413]
+
+
+async def test_whoever_is_not_known_is_told_how_to_be(client) -> None:
+    answer = await client.get("/api/v1/me/sales")
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

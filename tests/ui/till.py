@@ -129,6 +129,12 @@ async def till_page(request: Request, ask: Ask) -> HTMLResponse:
     return HTMLResponse("\n".join(f"{name}={value}" for name, value in guard.hidden(request).items()))
 
 
+@till.post("/pictures", access="public", example={}, body_bytes_max=2 << 20)
+async def send_picture(sale: Sale) -> dict[str, int]:
+    """Send something longer."""
+    return {"length": len(sale.note)}
+
+
 async def show_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
     """The form with what was typed, and what is wrong."""
     wrong = ", ".join(f"{place.pointer} {place.code}" for place in filled.problem.errors) or filled.problem.code
