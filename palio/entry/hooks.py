@@ -9,12 +9,13 @@ from palio import affiliates
 from palio.affiliates.types import FeedId, Push
 from palio.infra.db import Database
 from palio.ui.actor import Ask
-from palio.ui.routes import Route, Routes
+from palio.ui.routes import Routes
 
 TAKEN = 202
 routes = Routes("hooks")
 
 
+@routes.hook("/hooks/feeds/{feed_id:uuid}", refuses=[affiliates.PushRefused, affiliates.BodyTooLarge])
 async def take_list(request: Request, feed_id: UUID, ask: Ask) -> Response:
     """A list of players, signed as Standard Webhooks say; the same again is answered alike and has no effect."""
     database: Database = request.app.state.database
@@ -28,8 +29,3 @@ async def take_list(request: Request, feed_id: UUID, ask: Ask) -> Response:
     content_type = given.get("content-type", "")
     await affiliates.receive(database, feed_id=FeedId(feed_id), push=push, content_type=content_type, now=ask.now)
     return Response(status_code=TAKEN)
-
-
-_hook = Route("/hooks/feeds/{feed_id:uuid}", take_list, methods=["POST"], include_in_schema=False)
-_hook.access, _hook.refuses = "public", (affiliates.PushRefused, affiliates.BodyTooLarge)
-routes.all.append(_hook)

@@ -141,6 +141,10 @@ class Route(APIRoute):
         return Asked(ask.actor.user_id, self.unique_id, key, sha256) if ask.actor.user_id else None
 
 
+class Hook(Route):
+    """Where others send what they have signed: its handler knows them by that, and by nothing else."""
+
+
 class Page(Route):
     """Something that is not a call: a page, a health check, a file. What somebody signed in sees is kept nowhere."""
 
@@ -406,6 +410,16 @@ class Routes:
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             route = Page(path, handler, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
             return self._add(route, rules, (), handler)
+
+        return declare
+
+    def hook(self, path: str, *, refuses: Sequence[type[Refusal]]) -> Declare:
+        """Declare where others send what they have signed (POST); the handler reads and verifies the raw body."""
+        rules = self._rules("POST", "public", NO_SCOPE)
+
+        def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
+            route = Hook(path, handler, methods=["POST"], include_in_schema=False)
+            return self._add(route, rules, tuple(refuses), handler)
 
         return declare
 
