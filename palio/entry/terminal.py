@@ -83,7 +83,7 @@ def refusing(*, json: bool = False) -> Iterator[None]:
     except KeyringError as failure:
         _end(os.EX_CONFIG, "keyring.unusable", {"detail": str(failure)}, json=json)
     except WrongSettingError as failure:
-        _end(os.EX_CONFIG, "setting.invalid", {"detail": str(failure)}, json=json)
+        _end(os.EX_CONFIG, failure.code, {"detail": str(failure)}, json=json)
     except psycopg.OperationalError as failure:
         _end(os.EX_UNAVAILABLE, Unavailable.code, {"detail": str(failure).strip()}, json=json)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from palio.infra import (
     idempotency,
     jobs,
     keyring,
+    marks,
     migrate,
     partitions,
     pruning,
@@ -31,6 +32,7 @@ from palio.infra import (
     roles,
     settings,
 )
+from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
@@ -40,7 +42,9 @@ from palio.infra.messages import KeepPartitions
 from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
+from palio.infra.settings.environment import WrongSettingError
 from palio.infra.storage import Storage
+from palio.kernel import clock
 from palio.kernel.providers import BoardSource
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
@@ -62,6 +66,7 @@ BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
+    *marks.SETTINGS,
     identity_types.USERNAME_MAX,
     *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
@@ -95,6 +100,11 @@ class Wiring:
     instance: Instance
     health: Health
     metrics: Metrics
+
+    @property
+    def is_simulated(self) -> bool:
+        """Is the outside played on this machine, and the time that of a row?"""
+        return self.database.equipment.is_simulated
 
 
 @contextmanager
@@ -145,6 +155,7 @@ async def opened(
     """The parts, with the pool open and the settings read; a new schema first gets the partitions that are due."""
     hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
     hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
+    hub.on(virtual.CHANNEL, virtual.virtual.look_soon)
     keys, storage = _keyring(environment), Storage(environment.data / "files")
     database = Database(
         found.app,
@@ -154,7 +165,6 @@ async def opened(
             tell=hub.tell,
             keyring=keys,
             storage=storage,
-            is_simulated=environment.sim == "on",
         ),
         connections_max=environment.pool,
         statement_seconds_max=statement_seconds_max,
@@ -165,6 +175,8 @@ async def opened(
     await database.pool.open(wait=True)
     try:
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
+        if _is_simulated(environment):
+            await simulate(database)
         if has_new_schema:
             await partitions.keep(database, KeepPartitions())
         yield Wiring(
@@ -182,7 +194,28 @@ async def opened(
             ),
         )
     finally:
+        virtual.virtual.face = None
+        clock.use(clock.real)
         await database.pool.close()
+
+
+def _is_simulated(environment: Environment) -> bool:
+    """Raises WrongSettingError where people from outside would take the numbers of a demo for real ones."""
+    if environment.sim != "auto":
+        return environment.sim == "on"
+    if marks.demo() and not environment.is_here:
+        reason = f"this database holds a demo, and players come from outside to {environment.public_url}"
+        raise WrongSettingError([f"{reason}: give them another PALIO_DATA, or set PALIO_SIM to off"])
+    return marks.demo() is not None
+
+
+async def simulate(database: Database) -> None:
+    """Let the outside be played on this machine: feeds may lie inside, and the time is that of the row."""
+    database.equipment = replace(database.equipment, is_simulated=True)
+    async with database.begin_system("the clock") as tx:
+        await virtual.ensure(tx)
+        await virtual.virtual.look(tx)
+    clock.use(virtual.virtual.now)
 
 
 async def _declare(tx: Tx, catalogue: Catalogue) -> None:

@@ -9,8 +9,8 @@ import palio
 from palio.entry.wiring import SETTINGS
 from palio.kernel.settings import NUMBERS, Catalogue, Setting, read, write
 
-OF_INFRA = {"backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"}
-PLACES = {"types", "pruning", "settings", "idempotency", "ratelimit", "approvals"}
+OF_INFRA = {"demo", "backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"}
+PLACES = {"types", "pruning", "marks", "settings", "idempotency", "ratelimit", "approvals"}
 
 
 def declared() -> dict[str, tuple[str, Setting[object]]]:

@@ -92,7 +92,7 @@ async def test_the_hourly_job_expires_what_is_due(tx: Tx, noon: datetime) -> Non
     try:
         await jobs.expire(tx, ExpireRewards())
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert (await state(tx, competition_id, UserId(new_id())))[0] == "expired"
 
 

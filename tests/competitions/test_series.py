@@ -118,7 +118,7 @@ async def test_a_close_asks_for_the_next_one(tx: Tx) -> None:
     try:
         await jobs.ensure_series(tx, EnsureSeries())
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert [key for key, _ in await made(tx, series_id)] == ["W:2026-W11", "W:2026-W12", "W:2026-W13"]
 
 

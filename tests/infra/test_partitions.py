@@ -45,7 +45,7 @@ async def own(cluster, name):
 def a_year_later():
     clock.use(lambda: at(2027, 3, 1, 0, 5))
     yield
-    clock.use(clock._system)
+    clock.use(clock.real)
 
 
 async def test_without_upkeep_rows_still_find_a_place_and_upkeep_moves_them_and_says_so(

@@ -25,7 +25,7 @@ def evening() -> Iterator[None]:
     """The clock of the worker stands after the end of the race."""
     clock.use(lambda: at("20:30:00"))
     yield
-    clock.use(clock._system)
+    clock.use(clock.real)
 
 
 async def queued(tx: Tx, task: str) -> list[dict[str, object]]:

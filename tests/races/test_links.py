@@ -41,7 +41,7 @@ async def test_a_link_pays_the_prize_that_waits_once(tx: Tx) -> None:
         await linked(tx, source, "player0006", user_id)
         await told(tx, source, "player0006", user_id)
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert await wallet(tx, user_id) == 25_000
     assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 25_000
     statuses = [reward.status for reward in await competitions.rewards(tx, competition_id=made.competition_id)]
@@ -89,7 +89,7 @@ async def test_after_thirty_days_a_prize_is_the_houses_and_a_link_pays_nothing(t
     try:
         await told(tx, source, "player0006", user_id)
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert (await wallet(tx, user_id), await ledger.total(tx)) == (0, 0)
     assert await ledger.balance(tx, address=f"pool:{made.competition_id}", asset="USD") == 0
 

@@ -96,5 +96,5 @@ def _require_version(cluster: Cluster) -> None:
     if major != str(programs.MAJOR):
         raise CannotStartError(
             f"{cluster.data} was made by PostgreSQL {major}, this Palio carries {programs.MAJOR}:"
-            " run `palio db upgrade` of a Palio that carries both, or go on with the one that made it"
+            " go on with the Palio that made it, or load a copy that its pg_dump wrote into an empty data directory"
         )

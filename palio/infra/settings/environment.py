@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
@@ -29,6 +29,8 @@ HIDDEN = "***"
 
 class WrongSettingError(Exception):
     """Values nobody could work with; each line names the variable, the value and what it may be."""
+
+    code: ClassVar[str] = "setting.invalid"
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -53,10 +55,15 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def is_here(public_url: str | None) -> bool:
+    """Is this the address of one's own machine, or has the operator said that he knows what he does?"""
+    host = urlsplit(public_url or "http://localhost").hostname or ""
+    is_local = host in {"localhost", "::1"} or host.startswith("127.") or host.endswith((".localhost", ".test"))
+    return is_local or os.environ.get("PALIO_SIM_PUBLIC") == "i-know"
+
+
 def _only_here(value: str, info: ValidationInfo) -> str:
-    host = urlsplit(info.data.get("public_url") or "http://localhost").hostname or ""
-    is_here = host in {"localhost", "::1"} or host.startswith("127.") or host.endswith((".localhost", ".test"))
-    if value == "on" and not is_here and os.environ.get("PALIO_SIM_PUBLIC") != "i-know":
+    if value == "on" and not is_here(info.data.get("public_url")):
         raise ValueError("it must be off where players come from outside (PALIO_PUBLIC_URL)")
     return value
 
@@ -112,8 +119,8 @@ class Environment(BaseSettings):
 
     feed_url: str | None = Field(None, description="where the programme `default` is read from")
     feed_token: Annotated[str, Secret()] | None = Field(None, description="the bearer key of that feed")
-    sim: Annotated[Literal["off", "on"], AfterValidator(_only_here)] = Field(
-        "off", description="the outside is played on this machine: for demos and tests"
+    sim: Annotated[Literal["auto", "off", "on"], AfterValidator(_only_here)] = Field(
+        "auto", description="the outside is played on this machine: auto where a demo is"
     )
 
     @property
@@ -123,6 +130,11 @@ class Environment(BaseSettings):
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
         return [ip_network(part.strip()) for part in (self.trusted_proxies or "").split(",") if part]
+
+    @property
+    def is_here(self) -> bool:
+        """Do only people at this machine come, so that invented numbers deceive nobody?"""
+        return is_here(self.public_url)
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,73 @@
+"""What a database says of itself: that its people and numbers are invented, and whether they are all there.
+
+Written by the demo, never by an operator; kept as settings, so that every process knows them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from palio.infra import settings
+from palio.infra.db import Tx
+from palio.infra.settings import Change
+from palio.kernel import clock
+from palio.kernel.settings import Setting
+
+State: TypeAlias = Literal["none", "declined", "begun", "whole"]
+
+STATE: Setting[str] = Setting(
+    "demo.state",
+    "choice",
+    "none",
+    "How far the demo of this database is; written by Palio itself",
+    choices=("none", "declined", "begun", "whole"),
+)
+CREATED_AT: Setting[str] = Setting(
+    "demo.created_at", "text", "", "When the demo of this database was begun; written by Palio itself", high=40
+)
+SEED: Setting[int] = Setting(
+    "demo.seed", "int", 1, "What the demo's chance begins with; written by Palio itself", "seed", low=0, high=2**31
+)
+SETTINGS: tuple[Setting[str] | Setting[int], ...] = (STATE, CREATED_AT, SEED)
+REASON = "the demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that was begun."""
+
+    created_at: datetime
+    seed: int
+    is_whole: bool
+
+
+def state() -> str:
+    """How far the demo is, as this process knows it."""
+    return settings.value(STATE)
+
+
+def demo() -> Demo | None:
+    """The demo of this database, as this process knows it; None where nothing is invented."""
+    if state() not in {"begun", "whole"}:
+        return None
+    return Demo(datetime.fromisoformat(settings.value(CREATED_AT)), settings.value(SEED), is_whole=state() == "whole")
+
+
+async def begin(tx: Tx, *, at: datetime, seed: int) -> None:
+    """Say that this database is a demo's from now on."""
+    await _write(tx, Change(CREATED_AT, clock.text(at)), Change(SEED, seed), Change(STATE, "begun"))
+
+
+async def complete(tx: Tx) -> None:
+    """Say that nothing of the demo is missing."""
+    await _write(tx, Change(STATE, "whole"))
+
+
+async def decline(tx: Tx) -> None:
+    """Say that no demo is wanted here, so that no later start begins one."""
+    await _write(tx, Change(STATE, "declined"))
+
+
+async def _write(tx: Tx, *changes: Change) -> None:
+    await settings.change(tx, tx.actor, changes, REASON)
+    await settings.snapshot.load(tx)
