@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from palio.sim.growth import MICRO_PER_UNIT, Growth, Numbers, Row, row
+from palio.sim.growth import MICRO_PER_UNIT, Growth, Numbers, Pulse, Row, row
 from palio.sim.refusals import SimRefusal
 from palio.sim.wire import Reply, Request, as_json
 
@@ -47,10 +47,13 @@ class Feed:
         token: str | None,
         pace: float = 1,
         players: int = 0,
+        pulse: Pulse | None = None,
     ) -> None:
         self._start, self._clock, self._token = start, now, token
         self._captures = [(DATA / f"affiliate_snapshot_{name}.json").read_bytes() for name in ("T1", "T2")]
-        self._growth = Growth(self._captures[1], seed=seed, start=start + REPLAY, pace=pace, players=players)
+        self._growth = Growth(
+            self._captures[1], seed=seed, start=start + REPLAY, pace=pace, players=players, pulse=pulse
+        )
         self.orders: list[Order] = []
         self._ordered_at: datetime | None = None
         self._vanished: set[str] = set()

@@ -29,6 +29,7 @@ PARETO_SHAPE, PARETO_TIMES_MAX = 1.3, 60  # the tail of the heavy ones
 HOURS = (4, 3, 2, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 7, 8, 9, 10, 10, 9, 8, 6)  # when people play, in UTC
 JITTER_SHARE, JITTER_MICRO_MAX = 0.03, 100_000  # the week's column of a few players is a little off
 UID_CHARACTERS = 20
+UNITS_OF_PULSE = (0.1, 6.0)
 CROWD_UNITS_MAX = 50_000  # what one of the invented many has wagered before
 
 
@@ -73,6 +74,14 @@ class Play:
     is_correction: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """From an instant on somebody wagers a little every so many seconds, so that whoever looks sees the list move."""
+
+    since: datetime
+    every_s: int = 10
+
+
 @dataclass(slots=True)
 class Player:
     """Somebody in the list, with what he had when growth began; `listed_from` is when he joined."""
@@ -93,8 +102,17 @@ class Growth:
     when something came to it, or a column rolled.
     """
 
-    def __init__(self, capture: bytes, *, seed: int, start: datetime, pace: float = 1, players: int = 0) -> None:
-        self._seed, self._start, self._pace = seed, start, pace
+    def __init__(
+        self,
+        capture: bytes,
+        *,
+        seed: int,
+        start: datetime,
+        pace: float = 1,
+        players: int = 0,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._seed, self._start, self._pace, self._pulse = seed, start, pace, pulse
         self._grown_until = start.replace(hour=0, minute=0, second=0, microsecond=0)
         self._players = {player.uid: player for player in map(self._known, json.loads(capture)["data"])}
         for number in range(len(self._players), players):
@@ -191,6 +209,8 @@ class Growth:
             for player in self._players.values():
                 for play in self._sessions(player, day):
                     self._have_play(player, play)
+            for player, play in self._beats(day):
+                self._have_play(player, play)
 
     def _sessions(self, player: Player, day: datetime) -> Iterator[Play]:
         if not player.rate:
@@ -204,6 +224,20 @@ class Growth:
                 units *= min(PARETO_TIMES_MAX, (1 - chance.fraction()) ** (-1 / PARETO_SHAPE))
             if at > max(self._start, player.listed_from or self._start):
                 yield Play(at, max(1, round(units / self._pace * MICRO_PER_UNIT)))
+
+    def _beats(self, day: datetime) -> Iterator[tuple[Player, Play]]:
+        """The wagers of the pulse: each in its own stretch of time, mostly by the same few who had wagered before."""
+        if self._pulse is None or day + DAY <= self._pulse.since:
+            return
+        players = [player for player in self._players.values() if player.opening.get("all_time")]
+        chance, every = Stream(self._seed, f"feed|pulse|{day:%Y-%m-%d}"), timedelta(seconds=self._pulse.every_s)
+        low, high = UNITS_OF_PULSE
+        for number in range(DAY // every):
+            at = day + (number + chance.fraction()) * every
+            player = players[int(chance.fraction() ** 2 * len(players))]
+            units = low + (high - low) * chance.fraction() ** 2
+            if at > max(self._start, self._pulse.since):
+                yield player, Play(at, round(units * MICRO_PER_UNIT))
 
     def _have_somebody_join(self, day: datetime) -> None:
         chance = Stream(self._seed, f"feed|joins|{day:%Y-%m-%d}")

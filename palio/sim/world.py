@@ -13,6 +13,7 @@ from palio.sim.clock import Clock
 from palio.sim.exchanges import ANSWER_BYTES_MAX, BODY_BYTES_MAX, EXCHANGES_MAX, Exchange, beginning, masked
 from palio.sim.faults import Effect, Faults, fault_of, skew, spoiled
 from palio.sim.feed import PATH, Feed, Order
+from palio.sim.growth import Pulse
 from palio.sim.keeping import Keeping
 from palio.sim.mailbox import Mailbox, require_mail_effect
 from palio.sim.refusals import SimRefusal
@@ -37,6 +38,7 @@ class World:
         clock: Clock | None = None,
         pace: float = 1,
         players: int = 0,
+        pulse: Pulse | None = None,
         folder: Path | None = None,
     ) -> None:
         """`start` is when the feed begins with its first capture; the clock may be ahead of it.
@@ -46,6 +48,7 @@ class World:
         """
         self.clock = clock or Clock(start)
         self._start, self.token, self._pace, self._players = start or self.clock.now(), token, pace, players
+        self._pulse = pulse
         self._keeping = Keeping(folder, "feed") if folder else None
         self.port = self.smtp_port = 0
         self.mailbox = Mailbox(self)
@@ -76,6 +79,7 @@ class World:
             token=self.token,
             pace=self._pace,
             players=self._players,
+            pulse=self._pulse,
         )
         self.mailbox.clear()
         self.rehearsal: Rehearsal | None = None
