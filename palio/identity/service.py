@@ -70,6 +70,11 @@ async def find(tx: Tx, *, name_or_id: str | UUID) -> User | None:
     return await sql.find_by_key(tx, key) if key else None
 
 
+async def has_anybody(tx: Tx) -> bool:
+    """Has anybody an account here?"""
+    return await sql.has_users(tx)
+
+
 async def get(tx: Tx, *, name_or_id: str | UUID) -> User:
     """The user of this name or id. Refuses with NoSuchUser."""
     user = await find(tx, name_or_id=name_or_id)

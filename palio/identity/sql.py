@@ -23,6 +23,11 @@ async def find_by_key(tx: Tx, username_key: str) -> User | None:
     return await db.find(tx, User, USER + " where username_key = %s", username_key)
 
 
+async def has_users(tx: Tx) -> bool:
+    """Whether there is any user."""
+    return bool(await db.value(tx, "select exists (select from identity.users)"))
+
+
 async def insert_user(tx: Tx, user: NewUser) -> bool:
     """Store the user; False if the name is taken, also by somebody who commits while we wait for him."""
     return bool(

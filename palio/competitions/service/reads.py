@@ -48,6 +48,11 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
     return found[competition_id]
 
 
+async def next_bound(tx: Tx, *, after: datetime) -> datetime | None:
+    """The first instant after another at which a competition that is not over begins or ends; None if there is none."""
+    return await sql.find_next_bound(tx, after)
+
+
 async def top(
     tx: Tx, *, competition_id: CompetitionId, limit: int, after: int = 0, now: datetime | None = None
 ) -> Board:

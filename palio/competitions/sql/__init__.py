@@ -13,6 +13,7 @@ from palio.competitions.sql.entrants import (
     update_users,
 )
 from palio.competitions.sql.headers import (
+    find_next_bound,
     insert_competition,
     list_archived,
     list_competitions,
@@ -101,6 +102,7 @@ __all__ = [
     "delete_snapshots",
     "find_ending",
     "find_leader",
+    "find_next_bound",
     "find_place",
     "find_undistributed",
     "get_changed",

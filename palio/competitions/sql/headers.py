@@ -86,6 +86,19 @@ async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition
     return await db.find(tx, Competition, HEADER + "where c.id = %s for update of c", competition_id)
 
 
+async def find_next_bound(tx: Tx, after: datetime) -> datetime | None:
+    """The first start or end after an instant, of those that are to come or live."""
+    found: datetime | None = await db.value(
+        tx,
+        """
+        select min(b.at)
+        from competitions.competitions c cross join lateral (values (c.starts_at), (c.ends_at)) as b (at)
+        where c.status in ('upcoming', 'live') and b.at > %s""",
+        after,
+    )
+    return found
+
+
 async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[Competition]:
     """The headers of at most 1,000 competitions."""
     return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
