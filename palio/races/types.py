@@ -130,6 +130,7 @@ class NewRaceSeries:
     tz: str
     race: NewRace
     chained: bool = True
+    create_lead_h: int = 24
 
 
 @dataclass(frozen=True, slots=True)

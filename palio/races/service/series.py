@@ -118,4 +118,5 @@ def _series(new: NewRaceSeries) -> NewSeries:
         no_winner="refund",
         grace_s=race.grace_s,
         review_h=race.review_h,
+        create_lead_h=new.create_lead_h,
     )
