@@ -33,7 +33,7 @@ class ColdStart(Arm):
 
     async def act(self) -> Work:
         begin = perf_counter()
-        up = children.running("palio", "up", log=self._home / "up.log", environment=self._environment())
+        up = children.running("palio", "up", "--no-demo", log=self._home / "up.log", environment=self._environment())
         self._child = child = await self._running.enter_async_context(up)
         await self._first_page(child)
         seconds = perf_counter() - begin

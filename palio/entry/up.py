@@ -15,11 +15,12 @@ import uvloop
 from starlette.types import ASGIApp
 
 import palio
-from palio.entry import feeds, server, terminal, web, wiring, worker
+from palio.entry import feeds, first_start, moving, server, terminal, web, wiring, worker
 from palio.entry.stopping import SIGNALS, Stop
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Lanes, Wiring
-from palio.infra import jobs, settings
+from palio.infra import clock as virtual
+from palio.infra import jobs, marks, settings
 from palio.infra.settings import Environment
 
 NEW_OBJECTS_PER_COLLECTION = 50_000  # a batch of rows makes thousands, hardly ever in cycles
@@ -27,13 +28,18 @@ NEW_OBJECTS_PER_COLLECTION = 50_000  # a batch of rows makes thousands, hardly e
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs in this process; the last two are the product, unless something else is put in its place."""
+    """What runs in this process; the last two are the product, unless something else is put in its place.
+
+    `demo` is whether a demo is asked for (None: where a first start fills one), `speed` how fast its clock runs.
+    """
 
     role: str
     serves: bool
     works: bool
     port: int | None = None
     lanes: Lanes | None = None
+    demo: bool | None = None
+    speed: int | None = None
     make_app: Callable[[Wiring], ASGIApp] = web.make
     routes: jobs.Routes = field(default_factory=lambda: SUBSCRIPTIONS)
 
@@ -81,15 +87,19 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
     stop = Stop()
     async with AsyncExitStack() as running:
         wired = await running.enter_async_context(opened)
+        if parts.role == "up":
+            await first_start.begin_demo(wired, asked=parts.demo)
+        if parts.speed:
+            await moving.run_at(wired, parts.speed)
         for name, work in (
             ("instance", wired.instance.run()),
             ("hub", wired.hub.run()),
             ("settings", settings.snapshot.run(wired.database)),
-            *([("jobs", wired.queue.work())] if parts.works else []),
+            *([("clock", virtual.virtual.run(wired.database))] if wired.is_simulated else []),
+            *([("demo", first_start.watch(wired))] if marks.demo() and listener else []),
+            *([("jobs", _work_on(wired, plays=parts.role == "up"))] if parts.works else []),
         ):
             await running.enter_async_context(worker.beside(stop, name, work))
-        if parts.works:
-            await feeds.connect(wired)
         draining = asyncio.create_task(_drain(wired, stop))
         if listener:
             app = parts.make_app(wired)
@@ -98,6 +108,17 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
             typer.echo("Palio works. Ctrl-C stops it.")
         await draining
     return stop.is_failure
+
+
+async def _work_on(wired: Wiring, *, plays: bool) -> None:
+    """Do the jobs, in a demo once nothing of it is missing; `plays` says that its outside is played in this process."""
+    if plays and marks.demo():
+        from palio.entry import demo  # noqa: PLC0415 - only a demo needs the simulators
+
+        await demo.play_on(wired, say=typer.echo)
+    await first_start.demo_is_whole(wired)
+    await feeds.connect(wired)
+    await wired.queue.work()
 
 
 async def _drain(wired: Wiring, stop: Stop) -> None:

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
-from palio.entry import home, hooks, probes, status
+from palio.entry import clockwork, curtain, home, hooks, probes, status
 from palio.entry.wiring import BOARDS, Wiring
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
@@ -30,6 +30,8 @@ MODULES: tuple[Routes, ...] = (
     home.routes,
     status.routes,
     hooks.routes,
+    clockwork.routes,
+    curtain.routes,
     races.routes,
     competitions.routes,
     affiliates.routes,
@@ -49,6 +51,9 @@ def make(wiring: Wiring) -> ASGIApp:
         "files": Files(DIST.parent),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
+        "wiring": wiring,
+        "stage": wiring.stage,
+        "ribbon": partial(clockwork.ribbon_of, wiring),
     }
     return assemble(
         (probes.routes(wiring), *MODULES),
@@ -58,6 +63,7 @@ def make(wiring: Wiring) -> ASGIApp:
         limiter=Limiter(wiring.database, key_for(wiring, "limits")),
         key=key_for(wiring, "forms"),
         trusted=wiring.environment.proxies,
+        before=curtain.Curtain,
     )
 
 

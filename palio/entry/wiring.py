@@ -1,8 +1,9 @@
 """What one process is made of: made here once and handed to the edges, so that nothing hangs on module globals."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,16 @@ Say = Callable[[str], None]
 Lanes = Mapping[tuple[str, ...], int]
 
 
+@dataclass(slots=True)
+class Stage:
+    """What the pages of this process say of a demo: how far it is filled, and how often its feed is read."""
+
+    done: int = 0
+    steps: int = 0
+    feed_interval_s: int | None = None
+    moving: asyncio.Task[None] | None = None  # of a page of this process, which moves the clock on
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """Everything a process works with."""
@@ -100,6 +111,7 @@ class Wiring:
     instance: Instance
     health: Health
     metrics: Metrics
+    stage: Stage = field(default_factory=Stage)
 
     @property
     def is_simulated(self) -> bool:

@@ -68,6 +68,11 @@ async def decline(tx: Tx) -> None:
     await _write(tx, Change(STATE, "declined"))
 
 
+async def look(tx: Tx) -> None:
+    """Know what is committed."""
+    await settings.snapshot.load(tx)
+
+
 async def _write(tx: Tx, *changes: Change) -> None:
     await settings.change(tx, tx.actor, changes, REASON)
     await settings.snapshot.load(tx)

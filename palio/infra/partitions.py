@@ -101,6 +101,18 @@ async def ensure(tx: Tx, parent: str, at: datetime) -> None:
     await _make(tx, found, period_of(found.period, at))
 
 
+async def ensure_span(database: Database, *, since: datetime, until: datetime) -> None:
+    """Make every partition of a span of the past, for whoever is about to write in all of it."""
+    async with database.begin_system("partitions") as tx:
+        parents = await db.rows(tx, Parent, PARENTS + " order by p.parent limit 1000")
+    for parent in parents:
+        at = since
+        while at <= until:
+            wanted = period_of(parent.period, at)
+            await _in_its_own(database, parent, wanted)
+            at = wanted.upper
+
+
 PARENTS = """
     select p.parent, p.period, p.bound, a.attname as column
     from infra.partition_parents p join pg_catalog.pg_partitioned_table t on t.partrelid = p.parent::regclass

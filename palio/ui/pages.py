@@ -1,7 +1,7 @@
 """Pages: the templates of all modules, or a block alone when htmx asks, in the language and light of the caller."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,6 +34,14 @@ class Look:
     accent: str | None = None
     lang: str | None = None
     is_overlay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ribbon:
+    """What every page of a demo says of itself: how fast its clock runs (0: it stands), how often its feed ticks."""
+
+    speed: int
+    feed_every_s: int | None
 
 
 class Pages:
@@ -111,7 +119,9 @@ def render(
     """The page, or its block alone when htmx asks for it."""
     language = language_of(request)
     theme = request.cookies.get("theme")
-    html = _html(request, name, {**values, "theme": theme if theme in THEMES else None}, block, language)
+    ribbon: Callable[[], Ribbon | None] = getattr(request.app.state, "ribbon", lambda: None)
+    around = {"theme": theme if theme in THEMES else None, "ribbon": ribbon()}
+    html = _html(request, name, {**values, **around}, block, language)
     vary = {"Vary": "HX-Request, Accept-Language, Cookie", "Content-Language": language.tag}
     return HTMLResponse(html, status, {**vary, **(headers or {})})
 

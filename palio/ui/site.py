@@ -36,11 +36,13 @@ def assemble(
     limiter: Limiter | None = None,
     key: bytes | None = None,
     trusted: Sequence[Network] = (),
+    before: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> ASGIApp:
     """The application: `state` is what handlers find on it, `served` hears of every request.
 
     `identify` says who asks; `limiter` counts how often, nobody does without it; forms are proven ours under `key`,
-    which is the same in all processes. What `trusted` proxies say about a caller's address is believed.
+    which is the same in all processes. What `trusted` proxies say about a caller's address is believed. `before` may
+    stand between the edge and the routes, and answer in their place.
     """
     app = FastAPI(
         title="Palio",
@@ -65,7 +67,13 @@ def assemble(
         return problems.respond(request, problems.describe(request, refusal))
 
     longer = [route for module in modules for route in module.all if route.rules.body_bytes_max > BODY_BYTES_MAX]
-    edge = Edge(app, served=served, refuse=refuse, origin=origin, bytes_max=partial(_bytes_max, longer))
+    edge = Edge(
+        before(app) if before else app,
+        served=served,
+        refuse=refuse,
+        origin=origin,
+        bytes_max=partial(_bytes_max, longer),
+    )
     return SecurityHeaders(Proxies(edge, trusted))
 
 

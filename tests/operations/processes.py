@@ -119,6 +119,7 @@ class Process:
     """One process of a deployment."""
 
     def __init__(self, deployment: Deployment, command: list[str], settings: dict[str, str]) -> None:
+        self.deployment = deployment
         self._folder = Path(tempfile.mkdtemp(prefix="output-", dir=deployment.home.parent))
         environment = deployment.person.environment(deployment.home, deployment.temporary) | settings
         with (self._folder / "out").open("w") as out, (self._folder / "err").open("w") as err:
@@ -156,6 +157,9 @@ class Process:
             with failure:
                 headers = {name.lower(): value for name, value in failure.headers.items()}
                 return failure.code, headers, failure.read()
+
+    def is_alive(self) -> bool:
+        return self._child.poll() is None
 
     def is_ready(self) -> bool:
         return self.get("/readyz")[0] == 200

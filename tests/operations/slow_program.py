@@ -60,4 +60,4 @@ def make(wiring: Wiring) -> ASGIApp:
 
 
 if __name__ == "__main__":
-    up.run(up.Parts("up", serves=True, works=True, make_app=make, routes={**SUBSCRIPTIONS, Wait: (wait,)}))
+    up.run(up.Parts("up", serves=True, works=True, demo=False, make_app=make, routes={**SUBSCRIPTIONS, Wait: (wait,)}))

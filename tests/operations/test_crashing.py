@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("crashing")
 
 def test_a_killed_server_is_back_without_a_restart(deployment: Deployment) -> None:
     """503 with Retry-After while it is away, then 200 again within 15 s, and one line for each start."""
-    process = deployment.start("up")
+    process = deployment.start("up", "--no-demo")
     until(lambda: process.url and process.is_ready())
     killed: set[int] = set()
     answers = [process.get("/readyz")]
@@ -41,7 +41,7 @@ def test_a_killed_server_is_back_without_a_restart(deployment: Deployment) -> No
 @pytest.mark.nightly
 def test_a_server_that_does_not_stay_ends_the_process(deployment: Deployment) -> None:
     """Code 70, with the last lines of the server."""
-    process = deployment.start("up")
+    process = deployment.start("up", "--no-demo")
     until(lambda: process.url and process.is_ready())
 
     for number in range(6):

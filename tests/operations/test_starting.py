@@ -42,7 +42,7 @@ def both(ordinary_user) -> Iterator[dict[str, Begun]]:
         places = {name: stack.enter_context(deployed(person)) for name, person in people.items()}
         accounts = Path("/etc/passwd").read_bytes()
         yield {
-            name: Begun(place, place.start("up"), modes(place.home), accounts, time.monotonic())
+            name: Begun(place, place.start("up", "--no-demo"), modes(place.home), accounts, time.monotonic())
             for name, place in places.items()
         }
 
@@ -93,7 +93,7 @@ def test_kill_9_takes_the_server_along_and_loses_nothing(begun: Begun) -> None:
     process.signal(signal.SIGKILL)
 
     until(lambda: not deployment.server_processes(), seconds_max=3)
-    again = deployment.start("up")
+    again = deployment.start("up", "--no-demo")
     until(lambda: again.url and again.is_ready())
     with psycopg.connect(embedded.at(deployment.home).dsn()) as conn:
         assert conn.execute("select count(*) from kept").fetchone() == (1000,)

@@ -11,9 +11,25 @@ Workers = Annotated[int | None, typer.Option(min=1, max=100, help="Jobs at once,
 Queues = Annotated[str, typer.Option(metavar="LIST", help="Only jobs of these queues: critical,default,outgoing,bulk.")]
 
 
-def up(*, port: Port = None, workers: Workers = None, queues: Queues = "") -> None:
-    """Start everything in this process and print where it is."""
-    _run("up", serves=True, works=True, port=port, workers=workers, queues=queues)
+Demo = Annotated[
+    bool | None,
+    typer.Option(
+        "--demo/--no-demo",
+        help="Fill an empty database with a demo, or leave it out. Default: the first start on this machine fills one.",
+        show_default=False,
+    ),
+]
+Speed = Annotated[int | None, typer.Option(min=1, max=3_600, help="How many times as fast the clock of a demo runs.")]
+
+
+def up(
+    *, port: Port = None, workers: Workers = None, queues: Queues = "", demo: Demo = None, speed: Speed = None
+) -> None:
+    """Start everything in this process and print where it is.
+
+    Exit status 78: there can be no demo here, or none without one.
+    """
+    _run("up", serves=True, works=True, port=port, workers=workers, queues=queues, demo=demo, speed=speed)
 
 
 def web(*, port: Port = None) -> None:
@@ -27,7 +43,15 @@ def worker(*, workers: Workers = None, queues: Queues = "") -> None:
 
 
 def _run(
-    role: str, *, serves: bool, works: bool, port: int | None = None, workers: int | None = None, queues: str = ""
+    role: str,
+    *,
+    serves: bool,
+    works: bool,
+    port: int | None = None,
+    workers: int | None = None,
+    queues: str = "",
+    demo: bool | None = None,
+    speed: int | None = None,
 ) -> None:
     from palio.entry import up as process  # noqa: PLC0415 - heavy
     from palio.entry import worker as working  # noqa: PLC0415 - heavy
@@ -36,7 +60,8 @@ def _run(
         lanes = working.lanes([queue.strip() for queue in queues.split(",") if queue.strip()], workers)
     except ValueError as failure:
         raise Misuse("unknown_queue", str(failure)) from None
-    process.run(process.Parts(role, serves=serves, works=works, port=port, lanes=lanes))
+    parts = process.Parts(role, serves=serves, works=works, port=port, lanes=lanes, demo=demo, speed=speed)
+    process.run(parts)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,84 @@
+"""The first start of a real process: it answers at once, fills a demo behind that, and goes on after a kill."""
+
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from tests.operations.processes import Deployment, Process, until
+
+pytestmark = pytest.mark.xdist_group("first start")
+
+ANSWER_SECONDS_MAX = 15
+MOVE_SECONDS_MAX = 60
+
+
+def told(process: Process, *words: str) -> dict[str, object]:
+    """What a command of this deployment answers."""
+    done = process.deployment.run(*words, "--json")
+    assert done.wait() == 0, done.output + done.errors
+    return json.loads(done.output)  # type: ignore[no-any-return]
+
+
+def is_whole(process: Process) -> bool:
+    assert process.is_alive(), process.errors[-2_000:]
+    return "The demo is ready" in process.output
+
+
+def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Deployment) -> None:
+    """Killed in the middle it goes on; then a board moves, time can be moved on, and prizes reach a wallet."""
+    began = time.monotonic()
+    process = deployment.start("up")
+    until(lambda: process.url and process.is_ready())
+    assert time.monotonic() - began < ANSWER_SECONDS_MAX * 2, "alone it takes a third of what it may"
+    status, _, page = process.get("/")
+    assert (status, b"Preparing the demo" in page) == (200, True)
+    until(lambda: int((re.search(rb"(\d+) of \d+ pictures", process.get("/preparing")[2]) or [0, 0])[1]) > 5)  # type: ignore[index]
+
+    process.signal(signal.SIGKILL)
+    process.wait()
+    process = deployment.start("up")
+    assert b"Preparing the demo" in process.get("/")[2], "never half of it"
+    until(lambda: is_whole(process))
+
+    races = json.loads(process.get("/api/v1/races")[2])["items"]
+    assert sorted(race["status"] for race in races) == ["completed"] * 3 + ["live", "upcoming"]
+    number = next(race["number"] for race in races if race["status"] == "live")
+    assert b'aria-label="Demo"' in process.get("/")[2] and b"every 20 s" in process.get("/")[2]
+    before = board(process, number)
+    until(lambda: board(process, number) != before, seconds_max=MOVE_SECONDS_MAX)
+
+    moved = told(process, "sim", "clock", "advance", "--by", "30m")
+    assert moved["instants"] in {2, 3}
+    assert told(process, "ledger", "balance", "chen")["username"] == "chen"
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+def board(process: Process, number: int) -> list[str]:
+    """The totals on the page of a race."""
+    return re.findall(r"\$[\d,]+\.\d\d", process.get(f"/races/{number}")[2].decode())
+
+
+def test_where_there_must_be_no_demo_it_ends_with_78(deployment: Deployment) -> None:
+    """And says why; `--no-demo` starts without one, for good."""
+    outside = {"PALIO_PUBLIC_URL": "https://play.example.com"}
+    for words, settings, code in (
+        (("up", "--demo"), outside, "demo.refused"),
+        (("up", "--demo"), {"PALIO_SIM": "off"}, "demo.refused"),
+        (("up",), outside | {"PALIO_SIM": "on"}, "setting.invalid"),
+        (("demo",), outside, "demo.refused"),
+    ):
+        refused = deployment.run(*words, **settings)
+        assert (refused.wait(), f"[{code}]" in refused.errors) == (78, True), refused.errors
+
+    process = deployment.start("up", "--no-demo")
+    until(lambda: process.url and process.is_ready())
+    assert b"Preparing" not in process.get("/")[2] and b'aria-label="Demo"' not in process.get("/")[2]
+    assert process.get("/sim")[0] == 404
+    turned = deployment.run("sim", "clock", "freeze")
+    assert (turned.wait(), "[infra.clock_real]" in turned.errors) == (1, True)
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
