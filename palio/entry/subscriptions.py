@@ -1,9 +1,10 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
-from palio import affiliates, competitions, races
+from palio import affiliates, competitions, identity, races
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
+from palio.identity import jobs as identity_jobs
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
 from palio.infra.messages import ExecuteApproval, ExpireApprovals, KeepPartitions, PruneRequests, PruneRuns
@@ -15,6 +16,9 @@ SUBSCRIPTIONS: Routes = {
     PruneRequests: (pruning.prune_requests,),
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
+    identity.SendLetter: (identity_jobs.send_letter,),
+    identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
+    identity.Purge: (identity_jobs.purge,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

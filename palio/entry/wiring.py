@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import palio
-from palio import affiliates
+from palio import affiliates, identity
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
 from palio.entry import figures
 from palio.entry.subscriptions import SUBSCRIPTIONS
+from palio.identity import jobs as identity_jobs
 from palio.identity import types as identity_types
 from palio.infra import (
     approvals,
@@ -39,6 +40,7 @@ from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
+from palio.infra.mail import Folder, Mail, Smtp
 from palio.infra.messages import KeepPartitions
 from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
@@ -46,6 +48,7 @@ from palio.infra.settings import Environment
 from palio.infra.settings.environment import WrongSettingError
 from palio.infra.storage import Storage
 from palio.kernel import clock
+from palio.kernel.permissions import Permission
 from palio.kernel.providers import BoardSource
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
@@ -59,6 +62,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     race_jobs.SCHEDULE,
+    identity_jobs.PURGE_SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -68,7 +72,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
     *marks.SETTINGS,
-    identity_types.USERNAME_MAX,
+    *identity_types.SETTINGS,
     *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
@@ -81,6 +85,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
     races_types.LEADER_GAP_MIN,
 )
+PERMISSIONS: tuple[Permission, ...] = identity_types.PERMISSIONS
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
 Say = Callable[[str], None]
@@ -177,6 +182,8 @@ async def opened(
             tell=hub.tell,
             keyring=keys,
             storage=storage,
+            mail=_mail(environment),
+            site=environment.public_url or f"http://{environment.bind}",
         ),
         connections_max=environment.pool,
         statement_seconds_max=statement_seconds_max,
@@ -233,6 +240,7 @@ async def simulate(database: Database) -> None:
 async def _declare(tx: Tx, catalogue: Catalogue) -> None:
     await settings.declare(tx, catalogue)
     await settings.snapshot.load(tx)
+    await identity.declare_roles(tx, permissions=PERMISSIONS, now=clock.now())
 
 
 def _keyring(environment: Environment) -> Keyring | None:
@@ -240,6 +248,13 @@ def _keyring(environment: Environment) -> Keyring | None:
     if environment.is_embedded:
         return keyring.load_or_make(environment.keyring_file or environment.data / "secrets/keyring.json")
     return keyring.load(environment.keyring_file) if environment.keyring_file else None
+
+
+def _mail(environment: Environment) -> Mail:
+    """The operator's mail server; without one, letters become files beside the database."""
+    if environment.smtp_url:
+        return Smtp(environment.smtp_url, environment.mail_from)
+    return Folder(environment.data / "mail", environment.mail_from)
 
 
 def _prepares(environment: Environment, found: Addresses) -> bool:

@@ -1,19 +1,195 @@
 """Refusals of identity.
 
-Invalid
-├── UsernameInvalid
-├── UsernameReserved
-├── DisplayNameInvalid
-├── CharacterNotAllowed
-└── MixedScripts
-Conflict
-├── UsernameTaken
-└── NameImitates
+Unauthenticated
+├── BadCredentials
+├── SecondFactorWrong
+├── TicketExpired
+├── RefreshReused
+├── TokenExpired
+└── TokenRevoked
+Forbidden
+├── ContactUnverified
+├── ProofRequired
+├── RegistrationClosed
+├── NotStaff
+└── SelfGrant
 NotFound
-└── NoSuchUser
+├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
+Conflict
+├── UsernameTaken, NameImitates
+├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
+├── FactorExists, FactorMissing
+└── TooManyTokens
+Gone
+└── TokenInvalid
+Invalid
+├── UsernameInvalid, UsernameReserved, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, FullNameInvalid
+├── EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
+├── PasswordTooWeak
+├── LocaleInvalid, TimeZoneInvalid
+├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
+└── ReasonTooShort, GrantExpired
+TooMany
+└── TooManyAttempts
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound
+from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, TooMany, Unauthenticated
+
+
+class BadCredentials(Unauthenticated):
+    """There is no account of this name or address with this password."""
+
+    code = "identity.bad_credentials"
+
+
+class SecondFactorWrong(Unauthenticated):
+    """That is not the code of this moment, or it was used already; wait for the next one."""
+
+    code = "identity.second_factor_wrong"
+
+
+class TicketExpired(Unauthenticated):
+    """Too much time has passed since the password; sign in again."""
+
+    code = "identity.ticket_expired"
+
+
+class RefreshReused(Unauthenticated):
+    """This token was used before, perhaps by somebody else, so the session was ended; sign in again."""
+
+    code = "identity.refresh_reused"
+
+
+class TokenExpired(Unauthenticated):
+    """This token has run out; sign in again."""
+
+    code = "token_expired"
+
+
+class TokenRevoked(Unauthenticated):
+    """This session has ended; sign in again."""
+
+    code = "token_revoked"
+
+
+class ContactUnverified(Forbidden):
+    """Your e-mail address is not confirmed yet; open the link that we sent, or ask for another."""
+
+    code = "identity.contact_unverified"
+
+
+class ProofRequired(Forbidden):
+    """Open the link in the browser that you registered with, or enter the account's password."""
+
+    code = "identity.proof_required"
+
+
+class RegistrationClosed(Forbidden):
+    """No new accounts are made at the moment."""
+
+    code = "identity.registration_closed"
+
+
+class NotStaff(Forbidden):
+    """This account has no role here."""
+
+    code = "identity.not_staff"
+
+
+class SelfGrant(Forbidden):
+    """Nobody changes his own roles; ask somebody else who may."""
+
+    code = "identity.self_grant"
+
+
+class NoSuchUser(NotFound):
+    """There is no user of this name or id."""
+
+    code = "identity.no_such_user"
+
+
+class NoSuchSession(NotFound):
+    """There is no such session, or it has ended."""
+
+    code = "identity.no_such_session"
+
+
+class NoSuchToken(NotFound):
+    """There is no such token, or it was revoked."""
+
+    code = "identity.no_such_token"
+
+
+class NoSuchRole(NotFound):
+    """There is no role `role`."""
+
+    code = "identity.no_such_role"
+
+
+class NoSuchRule(NotFound):
+    """There is no e-mail rule at this position."""
+
+    code = "identity.no_such_rule"
+
+
+class UsernameTaken(Conflict):
+    """Somebody has this name already, in upper or lower case; choose another."""
+
+    code = "identity.username_taken"
+
+
+class NameImitates(Conflict):
+    """Written in another script, the name looks like that of the user `username`; choose another."""
+
+    code = "identity.name_imitates"
+
+
+class LastOwner(Conflict):
+    """Somebody must own the house; make another owner first."""
+
+    code = "identity.last_owner"
+
+
+class OwnerExists(Conflict):
+    """There is an owner already; owners make further ones."""
+
+    code = "identity.owner_exists"
+
+
+class AlreadyGranted(Conflict):
+    """The user holds this role already."""
+
+    code = "identity.already_granted"
+
+
+class NotGranted(Conflict):
+    """The user does not hold this role."""
+
+    code = "identity.not_granted"
+
+
+class FactorExists(Conflict):
+    """There is a second factor already; remove it first."""
+
+    code = "identity.factor_exists"
+
+
+class FactorMissing(Conflict):
+    """There is no second factor; set one up in your account first."""
+
+    code = "identity.factor_missing"
+
+
+class TooManyTokens(Conflict):
+    """One may have `limit` tokens at a time; revoke one that is no longer used."""
+
+    code = "identity.too_many_tokens"
+
+
+class TokenInvalid(Gone):
+    """This link was used, has expired or was replaced by a newer one."""
+
+    code = "identity.token_invalid"
 
 
 class UsernameInvalid(Invalid):
@@ -28,16 +204,16 @@ class UsernameReserved(Invalid):
     code = "identity.username_reserved"
 
 
-class UsernameTaken(Conflict):
-    """Somebody has this name already, in upper or lower case; choose another."""
-
-    code = "identity.username_taken"
-
-
 class DisplayNameInvalid(Invalid):
     """A shown name has 1 to 60 characters and something to see in it."""
 
     code = "identity.display_name_invalid"
+
+
+class FullNameInvalid(Invalid):
+    """A full name has 1 to `longest` characters."""
+
+    code = "identity.full_name_invalid"
 
 
 class CharacterNotAllowed(Invalid):
@@ -52,13 +228,85 @@ class MixedScripts(Invalid):
     code = "identity.mixed_scripts"
 
 
-class NameImitates(Conflict):
-    """Written in another script, the name looks like that of the user `username`; choose another."""
+class EmailInvalid(Invalid):
+    """This is no e-mail address."""
 
-    code = "identity.name_imitates"
+    code = "identity.email_invalid"
 
 
-class NoSuchUser(NotFound):
-    """There is no user of this name or id."""
+class EmailNotAllowed(Invalid):
+    """This address may not be used here; take another one."""
 
-    code = "identity.no_such_user"
+    code = "identity.email_not_allowed"
+
+
+class PatternInvalid(Invalid):
+    """The pattern cannot be read."""
+
+    code = "identity.pattern_invalid"
+
+
+class PatternUnsafe(Invalid):
+    """The pattern could take for ever: no look-around, no back-references, no repeats within repeats."""
+
+    code = "identity.pattern_unsafe"
+
+
+class PasswordTooWeak(Invalid):
+    """The password is too easy to guess; take `shortest` characters or more that nobody would try first."""
+
+    code = "identity.password_too_weak"
+
+
+class LocaleInvalid(Invalid):
+    """There is no such language; write it like de or pt-BR."""
+
+    code = "identity.locale_invalid"
+
+
+class TimeZoneInvalid(Invalid):
+    """There is no such time zone; write it like Europe/Berlin."""
+
+    code = "identity.time_zone_invalid"
+
+
+class TokenNameInvalid(Invalid):
+    """A token has a name of 1 to `longest` characters, so that you know it again."""
+
+    code = "identity.token_name_invalid"
+
+
+class ScopeUnknown(Invalid):
+    """A token needs at least one scope, and only those that exist: `known`."""
+
+    code = "identity.scope_unknown"
+
+
+class LifetimeInvalid(Invalid):
+    """A token lives 1 to `longest` days."""
+
+    code = "identity.lifetime_invalid"
+
+
+class ReasonTooShort(Invalid):
+    """Say why, in `shortest` characters or more."""
+
+    code = "identity.reason_too_short"
+
+
+class GrantExpired(Invalid):
+    """The role would end before it begins."""
+
+    code = "identity.grant_expired"
+
+
+class TooManyAttempts(TooMany):
+    """Too many attempts went wrong; wait before the next one."""
+
+    code = "identity.too_many_attempts"
+
+
+class NetworkInvalid(Invalid):
+    """`network` is no network; write it like 192.0.2.0/24 or 2001:db8::/48."""
+
+    code = "identity.network_invalid"

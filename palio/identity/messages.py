@@ -1,10 +1,16 @@
 """What identity tells: ids and codes, never personal data."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from uuid import UUID
 
-from palio.identity.types import AuthMethod
+from palio.identity.types import AuthMethod, LetterKind
 from palio.kernel.ids import UserId
-from palio.kernel.messages import Event
+from palio.kernel.messages import Event, Job
+
+Change: TypeAlias = Literal[
+    "password_changed", "password_reset", "totp_added", "totp_removed", "recovery_codes_renewed"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +20,109 @@ class UserRegistered(Event):
     user_id: UserId
     method: AuthMethod | None
     referral_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactVerified(Event):
+    """A user proved that a contact is his; with the first one the account becomes active."""
+
+    user_id: UserId
+    kind: Literal["email"]
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChanged(Event):
+    """A user changed what he says of himself; `fields` are the names of what is new."""
+
+    user_id: UserId
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(Event):
+    """A session began."""
+
+    user_id: UserId
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeviceSeen(Event):
+    """Somebody who has signed in before did so on a device that is new to us."""
+
+    user_id: UserId
+    device_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityChanged(Event):
+    """A way to prove who somebody is was added, changed or removed."""
+
+    user_id: UserId
+    what: Change
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReuseDetected(Event):
+    """A refresh token was shown a second time, so its session was ended: it may have been stolen."""
+
+    user_id: UserId
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTokenCreated(Event):
+    """There is a new API token."""
+
+    user_id: UserId
+    api_key_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTokenRevoked(Event):
+    """An API token is no longer good."""
+
+    user_id: UserId
+    api_key_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGranted(Event):
+    """Somebody was given a role."""
+
+    user_id: UserId
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRevoked(Event):
+    """A role was taken from somebody."""
+
+    user_id: UserId
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendLetter(Job):
+    """Write to one contact of a user."""
+
+    letter: LetterKind
+    contact_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WriteToWhoeverAsked(Job):
+    """Somebody asked for a link to this address; whether anybody has it is found out afterwards.
+
+    `bidx` is its keyed index in hexadecimal, which tells nothing without the keyring.
+    """
+
+    letter: LetterKind
+    bidx: str
+    bidx_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purge(Job):
+    """Remove what has served its time: dead links, ended sessions, pending users, old addresses."""

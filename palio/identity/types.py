@@ -1,19 +1,99 @@
-"""Words of identity: a user, and what others may see of him."""
+"""Words of identity: a user and what others may see of him, how he proves who he is, and what follows from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NewType, TypeAlias
+from uuid import UUID
 
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import Permission
 from palio.kernel.settings import Setting
+
+SessionId = NewType("SessionId", UUID)
+EmailId = NewType("EmailId", UUID)
+DeviceId = NewType("DeviceId", UUID)
+TokenId = NewType("TokenId", UUID)
 
 UserKind: TypeAlias = Literal["person", "service"]
 UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "erased"]
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
+SessionKind: TypeAlias = Literal["browser", "console", "app"]
+SessionEnd: TypeAlias = Literal[
+    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed"
+]
+Outcome: TypeAlias = Literal[
+    "success",
+    "second_factor_required",
+    "bad_credentials",
+    "mfa_failed",
+    "throttled",
+    "suspended",
+    "not_allowed",
+    "token_reused",
+]
+TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
+LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
+Allowance: TypeAlias = Literal["allow", "deny"]
+RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+FactorKind: TypeAlias = Literal["totp", "recovery_code"]
 
 USERNAME_MAX = Setting(
     "identity.username_max", "int", 32, "The longest user name that may be chosen.", "characters", low=8, high=80
+)
+REGISTRATION = Setting(
+    "identity.registration",
+    "choice",
+    "open",
+    "Who may make an account: everybody, or nobody for now.",
+    choices=("open", "closed"),
+)
+EMAIL_DEFAULT: Setting[Allowance] = Setting(
+    "identity.email_default",
+    "choice",
+    "allow",
+    "What becomes of an address that no e-mail rule knows.",
+    choices=("allow", "deny"),
+)
+SESSION_IDLE_DAYS = Setting(
+    "identity.session_idle_days", "int", 14, "A browser that rests so long is signed out.", "days", low=1, high=90
+)
+REFRESH_DAYS = Setting(
+    "identity.refresh_days", "int", 7, "An app that rests so long is signed out.", "days", low=1, high=60
+)
+ACCESS_MINUTES = Setting(
+    "identity.access_minutes", "int", 15, "How long an app's access token is good.", "minutes", low=5, high=60
+)
+THROTTLE_PERCENT = Setting(
+    "identity.throttle_percent",
+    "int",
+    100,
+    "How many failed attempts to sign in are free, in percent of the usual number.",
+    "percent",
+    low=20,
+    high=1000,
+)
+IP_RETENTION_DAYS = Setting(
+    "identity.ip_retention_days", "int", 90, "How long addresses and programs are kept.", "days", low=7, high=365
+)
+SETTINGS = (
+    *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
+    *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
+)
+
+PERMISSION_READ = Permission(
+    "identity.user.read", "Look up accounts, their sessions and their history.", roles=("support", "auditor")
+)
+PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out.", roles=("support",))
+PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
+PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
+PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
+PERMISSIONS = (
+    PERMISSION_READ,
+    PERMISSION_END_SESSION,
+    PERMISSION_GRANT,
+    PERMISSION_GRANT_OWNER,
+    PERMISSION_EMAIL_RULE,
 )
 
 
@@ -63,3 +143,295 @@ class Card:
     board_name: BoardName
     status: UserStatus
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """From where somebody comes: his address, his program, and the device he showed, if any."""
+
+    ip: str
+    user_agent: str = ""
+    device_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An address as it is looked up: itself, and the network it lies in (/24, IPv6 /64)."""
+
+    ip: bytes
+    net: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EmailRow:
+    """An address of a user, sealed; `bidx` finds it."""
+
+    id: EmailId
+    user_id: UserId
+    address: bytes
+    bidx: bytes
+    verified_at: datetime | None
+    locale: str
+    username: str
+    status: UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What somebody fills in to get an account."""
+
+    username: str
+    email: str
+    password: str = field(repr=False)
+    full_name: str | None = None
+    display_name: str | None = None
+    locale: str = "en"
+    time_zone: str = "UTC"
+    referral_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose proof is judged: his stored hash, and what stands behind it. Nobody has none of all that."""
+
+    user_id: UserId
+    username: str
+    status: UserStatus
+    hash: str | None
+    changed_at: datetime | None
+    has_second_factor: bool
+    is_staff: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often it went wrong lately, and when last."""
+
+    count: int
+    newest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was written down as failed and is being judged. `wait_s` says that it is not judged at all."""
+
+    at: datetime
+    id: UUID
+    account: Account | None
+    device_id: DeviceId | None
+    wait_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Until when a session lives if nobody uses it, and at most."""
+
+    idle_at: datetime
+    absolute_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as it is stored; `token_hash` is None for an app."""
+
+    id: SessionId
+    user_id: UserId
+    kind: SessionKind
+    token_hash: bytes | None
+    device_id: DeviceId
+    method: AuthMethod
+    created_at: datetime
+    lives: Lives
+    mfa_at: datetime | None
+    ip: bytes
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an app holds: the access token goes with each call, the refresh token buys the next pair."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    access_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session, with what the caller must keep: a cookie for browsers, tokens for apps, and the device's key."""
+
+    session_id: SessionId
+    user_id: UserId
+    kind: SessionKind
+    expires_at: datetime
+    device_id: DeviceId
+    device_key: str = field(repr=False)
+    cookie: str | None = field(default=None, repr=False)
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorDue:
+    """The password was right and is not enough; the ticket is good for five minutes."""
+
+    ticket: str = field(repr=False)
+    factors: tuple[FactorKind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request shows of who it is: a cookie (of the console or of the players), or a bearer token."""
+
+    kind: Literal["cookie", "bearer"]
+    token: str = field(repr=False)
+    is_console: bool = False
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a session or API token that was shown."""
+
+    session_id: SessionId | None
+    token_id: TokenId | None
+    user_id: UserId
+    kind: SessionKind
+    status: UserStatus
+    permissions: list[str]
+    scopes: list[str] | None
+    ip_allow: list[str]
+    mfa_at: datetime | None
+    proved_at: datetime | None
+    last_seen_at: datetime
+    idle_expires_at: datetime
+    absolute_expires_at: datetime
+    token_expires_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRow:
+    """A refresh token that was shown, with its session."""
+
+    id: UUID
+    session_id: SessionId
+    user_id: UserId
+    generation: int
+    expires_at: datetime
+    used_at: datetime | None
+    ended_at: datetime | None
+    absolute_expires_at: datetime
+    device_hash: bytes
+    status: UserStatus
+    is_staff: bool
+    is_successor_used: bool
+    successor_access_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session as its owner and staff see it."""
+
+    id: SessionId
+    kind: SessionKind
+    device: str
+    method: AuthMethod
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    ip: str | None
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """One attempt to sign in, as its owner and staff see it."""
+
+    at: datetime
+    id: UUID
+    outcome: Outcome
+    method: AuthMethod
+    device: str
+    ip: str | None
+    is_known_device: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """An API token as it is listed: never its secret."""
+
+    id: TokenId
+    user_id: UserId
+    name: str
+    prefix: str
+    last4: str
+    scopes: list[str]
+    ip_allow: list[str]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiToken:
+    """A token that was just made; `secret` is shown this once."""
+
+    token: ApiToken
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a role lets its bearers do; with `mfa_required` only after a second factor."""
+
+    name: str
+    title: str
+    permissions: list[str]
+    mfa_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role somebody holds."""
+
+    id: UUID
+    user_id: UserId
+    role: str
+    granted_by: UUID | None
+    reason: str
+    granted_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmailRule:
+    """One rule of the e-mail policy; the lowest position that knows an address decides."""
+
+    id: UUID
+    position: int
+    action: Allowance
+    kind: RuleKind
+    pattern: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A second factor that waits for its first code: the secret to type, and the address for a picture."""
+
+    secret: str = field(repr=False)
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A link that was mailed or printed, and whom it is for."""
+
+    id: UUID
+    user_id: UserId
+    purpose: TokenPurpose
+    target_bidx: bytes
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None

@@ -78,3 +78,247 @@ create function identity.cards(ids uuid[])
   from identity.users u where u.id = any (ids) and u.status <> 'pending' $$;
 revoke all on function identity.cards(uuid[]) from public;
 grant execute on function identity.cards(uuid[]) to palio_app;
+
+-- What is personal is sealed under the key of its person; `bidx` finds it again. Everything below belongs to one user.
+create type identity.token_purpose as enum
+  ('email_verification', 'password_reset', 'email_change', 'login_link', 'invite', 'telegram_link', 'erase_confirm',
+   'mfa_reset', 'first_owner');
+create type identity.session_kind as enum ('browser', 'console', 'app');
+create type identity.session_end as enum
+  ('logout', 'idle', 'absolute', 'revoked_by_user', 'revoked_by_staff', 'password_changed', 'suspended',
+   'refresh_reused', 'role_changed', 'erased');
+create type identity.login_outcome as enum
+  ('success', 'second_factor_required', 'bad_credentials', 'mfa_failed', 'throttled', 'suspended', 'not_allowed',
+   'token_reused');
+
+create table identity.user_pii (
+  user_id uuid primary key references identity.users on delete cascade,
+  full_name bytea not null,
+  created_at timestamptz not null);
+comment on column identity.user_pii.full_name is 'sealed';
+
+create table identity.emails (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  address bytea not null,
+  bidx bytea not null check (length(bidx) = 32),
+  bidx_version smallint not null,
+  is_primary bool not null,
+  verified_at timestamptz,
+  created_at timestamptz not null,
+  unique (user_id, bidx));
+comment on column identity.emails.address is 'sealed';
+create unique index emails_verified on identity.emails (bidx_version, bidx) where verified_at is not null;
+create unique index emails_primary on identity.emails (user_id) where is_primary;
+create index on identity.emails (bidx_version, bidx, created_at desc);
+
+create table identity.username_holds (
+  username_key text primary key,
+  held_at timestamptz not null,
+  until timestamptz not null check (until > held_at));
+
+create table identity.passwords (
+  user_id uuid primary key references identity.users on delete cascade,
+  hash text not null check (hash like '$argon2id$%'),
+  changed_at timestamptz not null);
+
+create table identity.verification_tokens (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  purpose identity.token_purpose not null,
+  token_hash bytea not null unique check (length(token_hash) = 32),
+  target_bidx bytea not null, -- the address it was sent to
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at),
+  used_at timestamptz,
+  revoked_at timestamptz,
+  check (used_at is null or revoked_at is null));
+create unique index verification_tokens_live on identity.verification_tokens (user_id, purpose)
+  where used_at is null and revoked_at is null;
+create index on identity.verification_tokens (target_bidx, created_at);
+
+create table identity.devices (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  key_hash bytea not null check (length(key_hash) = 32),
+  label text not null check (char_length(label) between 1 and 80),
+  first_seen_at timestamptz not null,
+  last_seen_at timestamptz not null,
+  unique (user_id, key_hash));
+
+create table identity.sessions (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  kind identity.session_kind not null,
+  token_hash bytea unique check (length(token_hash) = 32), -- null: its tokens lie in refresh_tokens
+  device_id uuid not null references identity.devices,
+  method identity.auth_method not null,
+  created_at timestamptz not null,
+  last_seen_at timestamptz not null,
+  idle_expires_at timestamptz not null,
+  absolute_expires_at timestamptz not null,
+  mfa_at timestamptz,
+  step_up_at timestamptz,
+  ip bytea,
+  user_agent text not null check (char_length(user_agent) <= 256),
+  ended_at timestamptz,
+  end_reason identity.session_end,
+  check ((token_hash is null) = (kind = 'app')),
+  check ((ended_at is null) = (end_reason is null)));
+comment on column identity.sessions.ip is 'sealed';
+create index sessions_open on identity.sessions (user_id) where ended_at is null;
+
+create function identity.refuse_reopening() returns trigger language plpgsql as $$
+begin
+  if old.ended_at is not null and (new.ended_at is distinct from old.ended_at
+      or new.token_hash is distinct from old.token_hash) then
+    raise exception 'identity.sessions: % has ended', old.id using errcode = 'PL010';
+  end if;
+  return new;
+end $$;
+create trigger refuse_reopening before update on identity.sessions
+  for each row execute function identity.refuse_reopening();
+
+create table identity.refresh_tokens (
+  id uuid primary key,
+  session_id uuid not null references identity.sessions on delete cascade,
+  user_id uuid not null references identity.users on delete cascade,
+  generation int not null check (generation > 0),
+  token_hash bytea not null unique check (length(token_hash) = 32),
+  access_hash bytea not null unique check (length(access_hash) = 32),
+  access_expires_at timestamptz not null,
+  issued_at timestamptz not null,
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  unique (session_id, generation));
+
+create table identity.api_tokens (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  name text not null check (char_length(name) between 1 and 60),
+  prefix char(14) not null,
+  last4 char(4) not null,
+  token_hash bytea not null unique check (length(token_hash) = 32),
+  scopes text[] not null check (cardinality(scopes) > 0),
+  ip_allow cidr[] not null default '{}',
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at),
+  last_used_at timestamptz,
+  revoked_at timestamptz,
+  revoke_reason text,
+  check ((revoked_at is null) = (revoke_reason is null)));
+create index api_tokens_live on identity.api_tokens (user_id) where revoked_at is null;
+
+-- Every attempt to sign in. A row is written before the proof is judged, as if it had failed, and amended after it.
+create table identity.login_events (
+  at timestamptz not null,
+  id uuid not null,
+  user_id uuid, -- null: nobody has this name or address
+  account_bidx bytea not null, -- of the name or address as it was typed: unknown ones are throttled alike
+  outcome identity.login_outcome not null,
+  method identity.auth_method not null,
+  device_id uuid, -- null: a device that this account has not signed in on
+  ip bytea,
+  ip_bidx bytea not null,
+  net_bidx bytea not null,
+  user_agent text not null check (char_length(user_agent) <= 256),
+  primary key (at, id)) partition by range (at);
+comment on column identity.login_events.ip is 'sealed';
+create index on identity.login_events (user_id, at desc);
+create index on identity.login_events (account_bidx, at);
+create index on identity.login_events (net_bidx, at);
+create index on identity.login_events (at) where outcome = 'bad_credentials';
+create table identity.login_events_default partition of identity.login_events default;
+insert into infra.partition_parents (parent, period, bound) values ('identity.login_events', 'month', 'instant');
+
+create table identity.ip_addresses (
+  id uuid not null unique,
+  user_id uuid not null references identity.users on delete cascade,
+  ip_bidx bytea not null,
+  ip bytea,
+  net_bidx bytea not null,
+  first_kind text not null check (first_kind in ('registration', 'login')),
+  first_seen_at timestamptz not null,
+  last_seen_at timestamptz not null,
+  seen_count int not null default 1,
+  primary key (user_id, ip_bidx));
+comment on column identity.ip_addresses.ip is 'sealed';
+create index on identity.ip_addresses (net_bidx, first_seen_at);
+
+create table identity.totp_secrets (
+  user_id uuid primary key references identity.users on delete cascade,
+  secret bytea not null,
+  created_at timestamptz not null,
+  confirmed_at timestamptz,
+  last_step bigint not null default 0);
+comment on column identity.totp_secrets.secret is 'sealed';
+
+create table identity.recovery_codes (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  number smallint not null check (number between 1 and 10),
+  code_hash text not null check (code_hash like '$argon2id$%'),
+  created_at timestamptz not null,
+  used_at timestamptz,
+  unique (user_id, number));
+
+create table identity.roles (
+  name text primary key check (name ~ '^[a-z][a-z0-9_]{1,39}$'),
+  title text not null check (char_length(title) between 1 and 60),
+  builtin bool not null,
+  permissions text[] not null,
+  mfa_required bool not null,
+  version int not null default 1,
+  created_at timestamptz not null);
+
+create table identity.role_grants (
+  id uuid primary key,
+  user_id uuid not null references identity.users,
+  role text not null references identity.roles,
+  granted_by uuid, -- null: the house, at the command line
+  reason text not null check (char_length(reason) between 5 and 500),
+  granted_at timestamptz not null,
+  expires_at timestamptz check (expires_at > granted_at),
+  revoked_at timestamptz,
+  revoked_by uuid);
+create unique index role_grants_live on identity.role_grants (user_id, role) where revoked_at is null;
+create index on identity.role_grants (role) where revoked_at is null;
+
+create table identity.email_rules (
+  id uuid primary key,
+  position int not null unique deferrable initially deferred check (position > 0),
+  action text not null check (action in ('allow', 'deny')),
+  kind text not null check (kind in ('regex', 'domain', 'address')),
+  pattern text not null check (char_length(pattern) between 1 and 200),
+  note text not null default '' check (char_length(note) <= 200),
+  created_at timestamptz not null);
+
+do $$
+declare owned text;
+begin
+  foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
+    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants']
+  loop
+    execute format('alter table identity.%I enable row level security', owned);
+    execute format('alter table identity.%I force row level security', owned);
+    execute format($p$create policy owner_sees on identity.%I for select to palio_app
+      using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'))$p$, owned);
+    execute format($p$create policy operators on identity.%I for all to palio_app
+      using ((select infra.actor_kind()) in ('staff', 'system'))
+      with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+  end loop;
+  -- What a player may change of himself. Proofs of who he is are judged by the system: a bug of a page cannot forge one.
+  foreach owned in array array['user_pii', 'sessions', 'api_tokens', 'devices']
+  loop
+    execute format($p$create policy owner_writes on identity.%I for all to palio_app
+      using      (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+      with check (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')$p$, owned);
+  end loop;
+end $$;
+
+grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
+  identity.ip_addresses, identity.roles, identity.role_grants to palio_app;
+grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
+  identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
+  identity.username_holds to palio_app;
+grant delete on identity.users, identity.sessions to palio_app;

@@ -64,5 +64,5 @@ async def test_one_of_thirty_gets_the_name_and_a_naive_check_gives_it_to_all(cro
         assert sum(won) == winners
 
     async with crowd.begin(SYSTEM) as tx:
-        assert await sql.find_by_key(tx, "alice") is not None
+        assert await sql.users.find_by_key(tx, "alice") is not None
         assert await db.value(tx, "select count(*) from identity.users") == 1

@@ -83,12 +83,20 @@ def _database_address(value: str) -> str:
     return value
 
 
+def _mail_address(value: str) -> str:
+    found = urlsplit(value)
+    if found.scheme not in {"smtp", "smtps"} or not found.hostname:
+        raise ValueError("it must be an address like smtps://user:password@mail.example.com:465")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Marks a value that is never shown, and that may lie in a file named by `PALIO_<FIELD>_FILE` instead."""
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_address), Secret()]
+MailAddress = Annotated[str, AfterValidator(_mail_address), Secret()]
 Port = Annotated[int, Ge(1), Le(65_535)]
 Bindable = Annotated[str, AfterValidator(_bindable)]
 Networks = Annotated[str, AfterValidator(_networks)]
@@ -116,6 +124,10 @@ class Environment(BaseSettings):
     keyring_file: Expanded | None = Field(None, description="keys of sealed columns; default secrets/keyring.json")
     log: Literal["json", "console"] | None = Field(None, description="default: lines at a terminal, else JSON")
     metrics_token: Annotated[str, Secret()] | None = Field(None, description="lets other machines read /metrics")
+
+    smtp_url: MailAddress | None = Field(None, description="the mail server; without one letters become files")
+    mail_from: str = Field("Palio <palio@localhost>", description="who letters come from")
+    leaked_passwords_file: Expanded | None = Field(None, description="sorted SHA-1 sums of passwords nobody may choose")
 
     feed_url: str | None = Field(None, description="where the programme `default` is read from")
     feed_token: Annotated[str, Secret()] | None = Field(None, description="the bearer key of that feed")

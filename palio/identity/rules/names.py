@@ -2,25 +2,33 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from palio.identity.errors import (
     CharacterNotAllowed,
     DisplayNameInvalid,
+    FullNameInvalid,
+    LocaleInvalid,
     MixedScripts,
+    TimeZoneInvalid,
     UsernameInvalid,
     UsernameReserved,
 )
-from palio.identity.types import Card, NewUser, UserKind
+from palio.identity.types import Application, Card, NewUser, UserKind
 from palio.kernel.ids import Actor, UserId
 
 DISPLAY_NAME_CHARACTERS_MAX = 60
+FULL_NAME_CHARACTERS_MAX = 100
+HELD = timedelta(days=7)  # how long a name is kept that somebody chose for an address that is known already
 MARKS_IN_A_ROW_MAX = 3  # pointed Hebrew needs three; more is a tower that covers its neighbours
 MASK_CHARACTERS, SHORT_NAME_CHARACTERS = 3, 6
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?")
+ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 RESERVED = frozenset({"admin", "root", "support", "palio", "system", "api"})
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, joiners, turners of text, unassigned
@@ -100,6 +108,55 @@ def new_user(*, user_id: UserId, username: str, display_name: str, kind: UserKin
         created_at=now,
         activated_at=now,
     )
+
+
+def applicant(application: Application, *, user_id: UserId, display_name: str, now: datetime) -> NewUser:
+    """The user an application makes: pending until a contact is proven."""
+    return NewUser(
+        user_id,
+        application.username,
+        display_name,
+        kind="person",
+        status="pending",
+        registered_with="password",
+        locale=application.locale,
+        time_zone=application.time_zone,
+        board_name="full",
+        created_at=now,
+        activated_at=None,
+    )
+
+
+def require_full_name(text: str) -> str:
+    """A legal name in its normal form; it is shown to nobody but its bearer and staff.
+
+    Refuses with FullNameInvalid, CharacterNotAllowed.
+    """
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    for character in name:
+        if _is_deceptive(character):
+            raise CharacterNotAllowed(character=_readable(character))
+    if not 1 <= len(name) <= FULL_NAME_CHARACTERS_MAX:
+        raise FullNameInvalid(longest=FULL_NAME_CHARACTERS_MAX)
+    return name
+
+
+def require_locale(tag: str) -> str:
+    """The tag of a language, like de or pt-BR. Refuses with LocaleInvalid."""
+    if not LOCALE.fullmatch(tag):
+        raise LocaleInvalid(locale=_readable(tag))
+    return tag
+
+
+def require_time_zone(name: str) -> str:
+    """The name of a time zone of the IANA. Refuses with TimeZoneInvalid."""
+    try:
+        if not ZONE.fullmatch(name):
+            raise TimeZoneInvalid(time_zone=_readable(name))
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise TimeZoneInvalid(time_zone=_readable(name)) from None
+    return name
 
 
 def name_for(card: Card, viewer: Actor | None) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palio import identity
-from palio.identity import rules
+from palio.identity.rules import names as rules
 from palio.kernel.ids import Actor, RequestId, UserId
 
 ALICE = UserId(UUID("0195c000-0000-7000-8000-00000000002a"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from palio.identity.types import Card, NewUser, User
+from palio.identity.types import BoardName, Card, NewUser, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -63,4 +63,14 @@ async def list_cards(tx: Tx, user_ids: Sequence[UserId]) -> list[Card]:
         select id, username, display_name, board_name::text, status::text, created_at
         from identity.cards(%s::uuid[])""",
         list(user_ids),
+    )
+
+
+async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_name: BoardName, locale: str) -> None:
+    """Write down what a user says of himself."""
+    await db.run(
+        tx,
+        """update identity.users set display_name = %s, board_name = %s::identity.board_name, locale = %s
+        where id = %s""",
+        *(display_name, board_name, locale, user_id),
     )

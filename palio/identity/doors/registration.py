@@ -1,0 +1,55 @@
+"""Registration, and the link that proves the address."""
+
+from datetime import datetime
+
+from palio.identity import personal, service
+from palio.identity.doors.house import House, require_match
+from palio.identity.errors import ProofRequired
+from palio.identity.types import Application, Visitor
+from palio.kernel.ids import UserId
+
+
+async def register(house: House, *, application: Application, visitor: Visitor, now: datetime) -> str:
+    """Take an application; its address is written to, whatever is known of it.
+
+    Returns what only this applicant is told. Refuses as `judge_application` and `register` do, and with
+    PasswordTooWeak, HashingBusy.
+    """
+    async with house.database.begin_system("registration") as tx:
+        await service.registration.judge_application(tx, application=application, now=now)
+    local = application.email.partition("@")[0].strip()
+    house.require_password(application.password, [application.username, local])
+    phc = await house.hasher.hash(application.password)
+    async with house.database.begin_system("registration") as tx:
+        return await service.registration.register(tx, application=application, phc=phc, visitor=visitor, now=now)
+
+
+async def verify_email(
+    house: House,
+    *,
+    secret: str,
+    visitor: Visitor,
+    now: datetime,
+    registration: str | None = None,
+    password: str | None = None,
+) -> UserId:
+    """Prove an address by the mailed link, and be the applicant: by what he was told, or by the password.
+
+    A stranger who receives the letter cannot make the account of another active. Of two at once one is refused.
+    Refuses with TokenInvalid, ProofRequired, BadCredentials, TooManyAttempts, HashingBusy.
+    """
+    async with house.database.begin_system("an e-mail link") as tx:
+        token = await service.credentials.open_link(tx, secret=secret, purpose="email_verification", now=now)
+        is_applicant = registration is not None and personal.is_derived(tx, registration, "registration", token.user_id)
+        account = await service.credentials.get_account(tx, user_id=token.user_id)
+        attempt = None
+        if password is not None and not is_applicant:
+            attempt = await service.attempts.knock(tx, identifier=account.username, visitor=visitor, now=now)
+    if attempt is not None and password is not None:
+        require_match(await house.compare(attempt, password))
+    elif not is_applicant:
+        raise ProofRequired
+    async with house.database.begin_system("an e-mail link") as tx:
+        if attempt is not None:
+            await service.attempts.take_back(tx, attempt=attempt)
+        return await service.registration.verify_email(tx, token=token, now=now)

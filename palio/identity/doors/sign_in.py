@@ -1,0 +1,211 @@
+"""Signing in, the second factor, a fresh proof, and the next pair of tokens of an app."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from palio.identity import personal, rules, service
+from palio.identity.doors.house import House, require_match
+from palio.identity.errors import (
+    BadCredentials,
+    ContactUnverified,
+    FactorMissing,
+    NotStaff,
+    SecondFactorWrong,
+    TicketExpired,
+    TooManyAttempts,
+)
+from palio.identity.types import Account, Attempt, SecondFactorDue, SessionId, SessionKind, SignedIn, Tokens, Visitor
+from palio.infra.db import Tx
+from palio.infra.passwords import HashingBusy, Verdict
+from palio.kernel.errors import Refusal
+from palio.kernel.ids import UserId
+
+TICKET_LIFE = timedelta(minutes=5)
+MAY_ENTER = {"active", "suspended", "closing"}
+KINDS: dict[str, SessionKind] = {"browser": "browser", "console": "console", "app": "app"}
+
+
+async def sign_in(
+    house: House, *, identifier: str, password: str, kind: SessionKind, visitor: Visitor, now: datetime
+) -> SignedIn | SecondFactorDue:
+    """Begin a session by name or address and password, or say that a second factor is due.
+
+    The console opens for staff with a second factor, which they set up as players. Whether nobody has the name, or the
+    password is another: the answer is the same, and so is the work.
+    Refuses with BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff, FactorMissing.
+    """
+    async with house.database.begin_system("sign-in") as tx:
+        attempt = await service.attempts.knock(tx, identifier=identifier, visitor=visitor, now=now)
+    verdict = await house.compare(attempt, password)
+    if attempt.account is None or not verdict.matches:
+        raise BadCredentials
+    async with house.database.begin_system("sign-in") as tx:
+        entered = await _enter(tx, attempt, attempt.account, verdict, kind, visitor, now)
+    if isinstance(entered, Refusal):
+        raise entered
+    return entered
+
+
+async def second_factor(house: House, *, ticket: str, code: str, visitor: Visitor, now: datetime) -> SignedIn:
+    """Begin the session whose password was right, by a code of the authenticator or a recovery code, each good once.
+
+    Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
+    """
+    async with house.database.begin_system("second factor") as tx:
+        account, kind = await _read_ticket(tx, ticket, now)
+    proof = await _judge_code(house, account, code, visitor, now)
+    async with house.database.begin_system("second factor") as tx:
+        await _use_code(tx, account.user_id, proof, now)
+        opened = await service.sessions.begin_session(
+            tx,
+            user_id=account.user_id,
+            kind=kind,
+            method="password",
+            visitor=visitor,
+            with_factor=True,
+            now=now,
+        )
+        await service.attempts.conclude(tx, attempt=proof.attempt, outcome="success", device_id=opened.device_id)
+    return opened
+
+
+async def step_up(
+    house: House, *, user_id: UserId, session_id: SessionId, secret: str, visitor: Visitor, now: datetime
+) -> str | None:
+    """Prove anew who acts in a session: by a code where there is a second factor, else by the password.
+
+    Returns the new cookie of the session; an app has none. Refuses with BadCredentials, SecondFactorWrong,
+    TooManyAttempts, HashingBusy, NoSuchSession.
+    """
+    async with house.database.begin_system("a fresh proof") as tx:
+        account = await service.credentials.get_account(tx, user_id=user_id)
+    if account.has_second_factor:
+        proof = await _judge_code(house, account, secret, visitor, now)
+        async with house.database.begin_system("a fresh proof") as tx:
+            await _use_code(tx, user_id, proof, now)
+            await service.attempts.take_back(tx, attempt=proof.attempt)
+            return await service.sessions.renew_proof(tx, session_id=session_id, with_factor=True, now=now)
+    attempt = await prove_by_password(house, account, secret, visitor, now)
+    async with house.database.begin_system("a fresh proof") as tx:
+        await service.attempts.take_back(tx, attempt=attempt)
+        return await service.sessions.renew_proof(tx, session_id=session_id, with_factor=False, now=now)
+
+
+async def refresh(house: House, *, token: str, device_key: str | None, now: datetime) -> Tokens:
+    """The next pair of tokens of an app. A repeat within ten seconds gets the same pair, any other ends the session.
+
+    Refuses with TokenRevoked, TokenExpired, RefreshReused.
+    """
+    async with house.database.begin_system("refresh") as tx:
+        found = await service.sessions.refresh(tx, token=token, device_key=device_key, now=now)
+    if found.tokens is None:
+        raise found.refusal
+    return found.tokens
+
+
+async def prove_by_password(house: House, account: Account, password: str, visitor: Visitor, now: datetime) -> Attempt:
+    """Judge the password of somebody who is signed in, as an attempt like any other.
+
+    Refuses with BadCredentials, TooManyAttempts, HashingBusy.
+    """
+    async with house.database.begin_system("a password") as tx:
+        attempt = await service.attempts.knock(tx, identifier=account.username, visitor=visitor, now=now)
+    require_match(await house.compare(attempt, password))
+    return attempt
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A code that was judged and is not used up yet; the digits are compared when they are."""
+
+    attempt: Attempt
+    digits: str | None
+    code_id: UUID | None
+
+
+async def _judge_code(house: House, account: Account, code: str, visitor: Visitor, now: datetime) -> _Proof:
+    digits, recovery = rules.factors.read_totp(code), rules.factors.read_code(code)
+    async with house.database.begin_system("second factor") as tx:
+        attempt = await service.attempts.knock_with_factor(tx, account=account, visitor=visitor, now=now)
+        number = recovery[0] if recovery else 0
+        found = await service.factors.find_recovery_code(tx, user_id=account.user_id, number=number)
+    if attempt.wait_s:
+        raise TooManyAttempts(retry_after_s=attempt.wait_s)
+    if recovery:
+        try:
+            verdict = await house.hasher.verify(recovery[1], found.code_hash if found else None)
+        except HashingBusy:
+            async with house.database.begin_system("an attempt that was not judged") as tx:
+                await service.attempts.take_back(tx, attempt=attempt)
+            raise
+        if not verdict.matches:
+            raise SecondFactorWrong
+    elif digits is None:
+        raise SecondFactorWrong
+    return _Proof(attempt, digits, found.id if found else None)
+
+
+async def _use_code(tx: Tx, user_id: UserId, proof: _Proof, now: datetime) -> None:
+    if proof.code_id is not None:
+        is_used = await service.factors.use_recovery_code(tx, code_id=proof.code_id, now=now)
+    else:
+        is_used = await service.factors.use_totp(tx, user_id=user_id, code=proof.digits or "", now=now)
+    if not is_used:
+        raise SecondFactorWrong
+
+
+async def _enter(
+    tx: Tx,
+    attempt: Attempt,
+    account: Account,
+    verdict: Verdict,
+    kind: SessionKind,
+    visitor: Visitor,
+    now: datetime,
+) -> SignedIn | SecondFactorDue | Refusal:
+    """What becomes of a right password. A refusal is returned, so that what is written here stays."""
+    user_id = account.user_id
+    if verdict.renewed and account.hash:
+        await service.credentials.renew_hash(tx, user_id=user_id, phc=verdict.renewed, was=account.hash)
+    today = await service.credentials.get_account(tx, user_id=user_id)
+    if today.changed_at != account.changed_at:
+        return BadCredentials()  # it was changed while we compared it
+    if today.status not in MAY_ENTER or (kind == "console" and not today.is_staff):
+        await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
+        return NotStaff() if today.status in MAY_ENTER else ContactUnverified()
+    if today.has_second_factor:
+        await service.attempts.conclude(tx, attempt=attempt, outcome="second_factor_required")
+        factors = await service.factors.factors_of(tx, user_id=user_id)
+        return SecondFactorDue(_ticket(tx, today, kind, now), factors)
+    if kind == "console":
+        await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
+        return FactorMissing()
+    opened = await service.sessions.begin_session(
+        tx, user_id=user_id, kind=kind, method="password", visitor=visitor, with_factor=False, now=now
+    )
+    await service.attempts.conclude(tx, attempt=attempt, outcome="success", device_id=opened.device_id)
+    return opened
+
+
+def _ticket(tx: Tx, account: Account, kind: SessionKind, now: datetime) -> str:
+    """What stands for the right password until the second factor is there; a new password makes it worthless."""
+    issued = int(now.timestamp())
+    seal = personal.derived(tx, "second_factor", account.user_id, kind, issued, account.changed_at)
+    return f"{account.user_id.hex}.{kind}.{issued}.{seal}"
+
+
+async def _read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+    try:
+        user_text, kind_text, issued_text, seal = ticket.split(".")
+        user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)
+    except (ValueError, KeyError):
+        raise TicketExpired from None
+    account = await service.credentials.find_account(tx, user_id=user_id)
+    if account is None or account.status not in MAY_ENTER or not account.has_second_factor:
+        raise TicketExpired
+    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, issued, account.changed_at):
+        raise TicketExpired
+    if not timedelta(0) <= timedelta(seconds=now.timestamp() - issued) <= TICKET_LIFE:
+        raise TicketExpired
+    return account, kind

@@ -1,0 +1,49 @@
+"""The letters identity writes itself, in the language of who receives them."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from palio.identity.types import LetterKind
+from palio.infra.mail import Letter
+from palio.ui.languages import Languages
+
+TEMPLATES = Path(__file__).parent / "templates"
+PATHS: dict[LetterKind, str] = {
+    "email_verification": "/verify-email/",
+    "password_reset": "/reset-password/",
+    "account_exists": "/reset-password/",
+}
+
+
+def write(kind: LetterKind, *, to: str, username: str, locale: str, site: str, secret: str, number: str) -> Letter:
+    """The letter with its link. `site` is how players reach us, `number` what a second delivery is known by."""
+    values = {"username": username, "link": site + PATHS[kind] + secret, "site": site}
+    environment = _environment(locale)
+    text = environment.get_template(f"mail_{kind}.txt").render(values)
+    subject, _, body = text.partition("\n")
+    return Letter(
+        to, subject, body.strip() + "\n", environment.get_template(f"mail_{kind}.html").render(values), number
+    )
+
+
+@cache
+def _languages() -> Languages:
+    return Languages()
+
+
+@cache
+def _environment(locale: str) -> Environment:
+    language = _languages().choose(locale)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        extensions=["jinja2.ext.i18n"],
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(language.words, newstyle=True)  # type: ignore[attr-defined]  # added by i18n
+    environment.globals["language"] = language
+    return environment

@@ -1,0 +1,112 @@
+"""What is personal on its way into the tables and out of them, and the secrets that only the keyring can make."""
+
+import hmac
+import ipaddress
+import secrets
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+
+from palio.identity import rules
+from palio.identity.errors import EmailInvalid
+from palio.identity.types import EmailRow, Network
+from palio.infra import crypto
+from palio.infra.crypto import Place
+from palio.infra.db import Tx
+from palio.infra.keyring import BlindIndex, Keyring, KeyringError
+from palio.kernel.ids import UserId
+
+SECRET_BYTES = 32
+NETWORK_BITS = {4: 24, 6: 64}
+NOBODY = "sign-in"  # the purpose under which addresses of attempts are sealed that belong to no user
+
+
+def keyring_of(tx: Tx) -> Keyring:
+    """The keyring of this process. Raises KeyringError if there is none."""
+    if tx.equipment.keyring is None:
+        raise KeyringError("this process has no keyring")
+    return tx.equipment.keyring
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def hash_of(secret: str) -> bytes:
+    """What is stored of a secret of 256 bits."""
+    return sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def derived(tx: Tx, purpose: str, *parts: object) -> str:
+    """256 bits that only the keyring can make, and makes again from the same parts."""
+    text = "|".join(map(str, parts)).encode(errors="surrogatepass")
+    digest = hmac.digest(keyring_of(tx).key_for(f"identity.{purpose}"), text, "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_derived(tx: Tx, given: str, purpose: str, *parts: object) -> bool:
+    """Is this what `derived` makes of the parts?"""
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), derived(tx, purpose, *parts).encode())
+
+
+def canonical_email(text: str) -> str:
+    """Any address in the form in which it is stored and compared. Refuses with EmailInvalid."""
+    local, domain = rules.emails.split_email(text)
+    try:
+        found = validate_email(
+            f"{local}@{domain}", check_deliverability=False, allow_smtputf8=False, globally_deliverable=False
+        )
+    except EmailNotValidError:
+        raise EmailInvalid from None
+    return rules.emails.canonical(local, found.ascii_domain)
+
+
+def email_index(tx: Tx, address: str) -> BlindIndex:
+    """What a canonical address is found by."""
+    return keyring_of(tx).blind_index("identity.emails.address", address)
+
+
+def account_index(tx: Tx, identifier: str) -> bytes:
+    """What attempts for a name or address are counted by, whether anybody has it or not."""
+    folded = identifier.strip().casefold()[:300]
+    return hmac.digest(keyring_of(tx).key_for("identity.accounts"), folded.encode(errors="surrogatepass"), "sha256")
+
+
+def network_of(tx: Tx, ip: str) -> Network:
+    """What an address and its network are found by; what is no address is a network of its own."""
+    try:
+        found = ipaddress.ip_address(ip)
+        bits = NETWORK_BITS[found.version]
+        text, net = str(found), str(ipaddress.ip_network(f"{found}/{bits}", strict=False))
+    except ValueError:
+        text, net = ip, ip
+    ring = keyring_of(tx)
+    return Network(ring.blind_index("identity.ip", text).digest, ring.blind_index("identity.net", net).digest)
+
+
+def place_of_email(row_id: UUID, user_id: UserId) -> Place:
+    """Where an address lies."""
+    return Place("identity.emails", "address", row_id, user_id)
+
+
+def place_of_ip(table: str, row_id: UUID, user_id: UserId | None) -> Place:
+    """Where the address somebody came from lies; those of nobody are sealed together."""
+    return Place(f"identity.{table}", "ip", row_id, user_id, purpose=NOBODY)
+
+
+def place_of_totp(user_id: UserId) -> Place:
+    """Where the secret of an authenticator lies."""
+    return Place("identity.totp_secrets", "secret", user_id, user_id)
+
+
+def place_of_full_name(user_id: UserId) -> Place:
+    """Where a legal name lies."""
+    return Place("identity.user_pii", "full_name", user_id, user_id)
+
+
+async def address_of(tx: Tx, row: EmailRow) -> str:
+    """The address in clear."""
+    return await crypto.open_sealed(tx, row.address, place_of_email(row.id, row.user_id))

@@ -1,0 +1,5 @@
+"""Decisions of identity, a file for each noun: `rules.names.require_username`."""
+
+from palio.identity.rules import emails, factors, names, passwords, roles, sessions, throttles, tokens
+
+__all__ = ["emails", "factors", "names", "passwords", "roles", "sessions", "throttles", "tokens"]

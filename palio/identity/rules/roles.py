@@ -1,0 +1,71 @@
+"""Which role may do what, and who may give one."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from palio.identity.errors import GrantExpired, LastOwner, ReasonTooShort, SelfGrant
+from palio.identity.types import PERMISSION_GRANT_OWNER, Role
+from palio.kernel.errors import Forbidden
+from palio.kernel.ids import UserId
+from palio.kernel.permissions import Permission
+
+OWNER = "owner"
+REASON_CHARACTERS_MIN = 5
+WEIGHTY = frozenset({OWNER, "finance"})  # who may give these may give himself everything
+TITLES = {
+    OWNER: "Owner",
+    "admin": "Administrator",
+    "finance": "Finance",
+    "races": "Races",
+    "quests": "Quests",
+    "store": "Store",
+    "support": "Support",
+    "moderator": "Moderator",
+    "marketing": "Marketing",
+    "analyst": "Analyst",
+    "auditor": "Auditor",
+}
+
+
+def builtin_roles(permissions: Sequence[Permission]) -> list[Role]:
+    """The roles every house has, with what the modules let them do; all of them take a second factor."""
+    return [
+        Role(name, title, permissions=_held(name, permissions), mfa_required=True) for name, title in TITLES.items()
+    ]
+
+
+def _held(role: str, permissions: Sequence[Permission]) -> list[str]:
+    names = {each.name for each in permissions if role == OWNER or role in each.roles}
+    if role == "admin":
+        names |= {each.name for each in permissions if not each.owner_only}
+    return sorted(names)
+
+
+def require_grant(role: Role, *, user_id: UserId, granter: UserId | None, held: Collection[str], reason: str) -> None:
+    """Let the granter give this role to the user, or take it: he holds all it holds, and it is not himself.
+
+    Without a granter it is the house. Refuses with SelfGrant, Forbidden, ReasonTooShort.
+    """
+    if len(reason.strip()) < REASON_CHARACTERS_MIN:
+        raise ReasonTooShort(shortest=REASON_CHARACTERS_MIN)
+    if granter is None:
+        return
+    if granter == user_id:
+        raise SelfGrant
+    lacking = set(role.permissions) - set(held)
+    if role.name in WEIGHTY and PERMISSION_GRANT_OWNER.name not in held:
+        lacking.add(PERMISSION_GRANT_OWNER.name)
+    if lacking:
+        raise Forbidden(permission=min(lacking))
+
+
+def require_later(expires_at: datetime | None, now: datetime) -> None:
+    """Refuse a grant that has ended before it begins: GrantExpired."""
+    if expires_at is not None and expires_at <= now:
+        raise GrantExpired(expires_at=expires_at)
+
+
+def require_owner_left(owners: Collection[UserId], leaving: UserId) -> None:
+    """Keep the last of the owners. Refuses with LastOwner."""
+    if set(owners) <= {leaving}:
+        raise LastOwner

@@ -1,0 +1,91 @@
+"""How long a session lives, and what ends it."""
+
+import hmac
+import re
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from palio.identity.rules.tokens import comes_from
+from palio.identity.types import Found, Lives, Presented, RefreshRow, SessionKind
+from palio.kernel.ids import Actor, RequestId
+
+ABSOLUTE = timedelta(days=90)
+CONSOLE_IDLE, CONSOLE_ABSOLUTE = timedelta(minutes=30), timedelta(hours=12)
+GRACE = timedelta(seconds=10)
+TOUCH_EVERY = timedelta(seconds=60)
+LABEL_CHARACTERS_MAX = 80
+AGENT_CHARACTERS_MAX = 256
+
+Derived: TypeAlias = tuple[str, str]  # a refresh token and its access token
+
+BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def lives_of(kind: SessionKind, now: datetime, *, idle_days: int, refresh_days: int) -> Lives:
+    """Until when a session of this kind lives if nobody uses it, and at most."""
+    if kind == "console":
+        return Lives(now + CONSOLE_IDLE, now + CONSOLE_ABSOLUTE)
+    idle = timedelta(days=refresh_days if kind == "app" else idle_days)
+    return Lives(now + min(idle, ABSOLUTE), now + ABSOLUTE)
+
+
+def idle_until(kind: SessionKind, now: datetime, absolute: datetime, *, idle_days: int, refresh_days: int) -> datetime:
+    """Until when a session that is used at this moment lives if it is not used again."""
+    return min(lives_of(kind, now, idle_days=idle_days, refresh_days=refresh_days).idle_at, absolute)
+
+
+def is_alive(found: Found, now: datetime) -> bool:
+    """May this session still act? A pending or erased account has none."""
+    is_open = found.ended_at is None and now < found.idle_expires_at and now < found.absolute_expires_at
+    return is_open and now < found.token_expires_at and found.status in {"active", "suspended", "closing"}
+
+
+def needs_touch(found: Found, now: datetime) -> bool:
+    """Is it time to write down that the session is in use?"""
+    return now - found.last_seen_at >= TOUCH_EVERY
+
+
+def actor_of(found: Found, request_id: RequestId) -> Actor:
+    """Who acts in this session or by this token. A suspended player only looks."""
+    if found.status == "suspended":
+        return Actor("viewer", found.user_id, request_id)
+    return Actor("staff" if found.kind == "console" else "player", found.user_id, request_id)
+
+
+def is_admitted(found: Found, presented: Presented, now: datetime) -> bool:
+    """Does what is shown count here and now?
+
+    A console cookie opens the console alone, and a player's cookie everything else; tokens that are bound to networks
+    must come from one of them.
+    """
+    if presented.kind == "cookie" and (found.kind == "console") != presented.is_console:
+        return False
+    return is_alive(found, now) and comes_from(found.ip_allow, presented.ip)
+
+
+def is_repeat(row: RefreshRow, now: datetime, *, device_hash: bytes | None) -> bool:
+    """Is a used refresh token only asked again, because the answer was lost?
+
+    Within ten seconds, from the same device, before its successor was used, and never by staff.
+    """
+    if row.used_at is None or row.is_staff or row.is_successor_used or device_hash is None:
+        return False
+    return now - row.used_at <= GRACE and hmac.compare_digest(row.device_hash, device_hash)
+
+
+def label_of(user_agent: str) -> str:
+    """What a person calls the program he used: Firefox on Linux."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    program = re.sub(r"[^\x20-\x7e]", "", user_agent).split("/")[0].strip()
+    return browser or system or program[:LABEL_CHARACTERS_MAX] or "Unknown program"

@@ -1,0 +1,15 @@
+"""Use cases of identity, a file for each noun: `service.sessions.authenticate`."""
+
+from palio.identity.service import (
+    accounts,
+    attempts,
+    credentials,
+    factors,
+    policy,
+    registration,
+    roles,
+    sessions,
+    tokens,
+)
+
+__all__ = ["accounts", "attempts", "credentials", "factors", "policy", "registration", "roles", "sessions", "tokens"]

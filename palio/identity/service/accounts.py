@@ -1,0 +1,142 @@
+"""Accounts: made by an operator, found, and shown to others."""
+
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from datetime import datetime
+from uuid import UUID
+
+from palio.identity import rules, sql
+from palio.identity.errors import NameImitates, NoSuchUser, UsernameTaken
+from palio.identity.messages import ProfileChanged, UserRegistered
+from palio.identity.types import USERNAME_MAX, BoardName, Card, User, UserKind
+from palio.infra import audit, outbox, settings
+from palio.infra.db import Tx
+from palio.kernel.errors import Stale, TooLarge
+from palio.kernel.ids import Actor, UserId, new_id
+
+USERS_OF_A_CALL_MAX = 10_000
+
+
+async def create(
+    tx: Tx,
+    *,
+    username: str,
+    display_name: str | None = None,
+    kind: UserKind = "person",
+    now: datetime,
+    reason: str = "",
+    via: audit.Via | None = None,
+) -> User:
+    """Make an active account that cannot sign in yet, for an operator who vouches for it; audited with his reason.
+
+    Who has no display name is shown under his user name.
+    Refuses with UsernameInvalid, UsernameReserved, UsernameTaken, DisplayNameInvalid, CharacterNotAllowed,
+    MixedScripts, NameImitates.
+    """
+    rules.names.require_username(username, longest=settings.value(USERNAME_MAX))
+    shown = rules.names.require_display_name(username if display_name is None else display_name)
+    await require_own_face(tx, username=username, display_name=shown)
+    user = rules.names.new_user(user_id=UserId(new_id()), username=username, display_name=shown, kind=kind, now=now)
+    if not await sql.users.insert_user(tx, user):
+        raise UsernameTaken(username=username)
+    changes = {"username": (None, username), "kind": (None, kind), "status": (None, user.status)}
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="user.create",
+        entity_type="user",
+        entity_id=str(user.id),
+        changes=changes,
+        reason=reason,
+        subject=user.id,
+        via=via,
+    )
+    await outbox.send(tx, UserRegistered(user.id, user.registered_with))
+    return await get(tx, name_or_id=user.id)
+
+
+async def require_own_face(tx: Tx, *, username: str, display_name: str) -> None:
+    """Let a shown name be borne that is not somebody else's in another script. Refuses with NameImitates."""
+    key = rules.names.imitated_key(display_name)
+    if key is None or key == rules.names.key_of(username):
+        return
+    if imitated := await sql.users.find_by_key(tx, key):
+        raise NameImitates(display_name=display_name, username=imitated.username)
+
+
+async def find(tx: Tx, *, name_or_id: str | UUID) -> User | None:
+    """The user of this name (upper and lower case alike) or id, or None."""
+    if user_id := rules.names.id_of(name_or_id):
+        return await sql.users.find_by_id(tx, user_id)
+    key = rules.names.key_of(str(name_or_id))
+    return await sql.users.find_by_key(tx, key) if key else None
+
+
+async def has_anybody(tx: Tx) -> bool:
+    """Has anybody an account here?"""
+    return await sql.users.has_users(tx)
+
+
+async def get(tx: Tx, *, name_or_id: str | UUID) -> User:
+    """The user of this name or id. Refuses with NoSuchUser."""
+    user = await find(tx, name_or_id=name_or_id)
+    if user is None:
+        raise NoSuchUser(user=str(name_or_id))
+    return user
+
+
+async def update_profile(
+    tx: Tx,
+    *,
+    user_id: UserId,
+    display_name: str | None = None,
+    board_name: BoardName | None = None,
+    locale: str | None = None,
+    version: int | None = None,
+) -> User:
+    """Change what a user says of himself; what is None stays. `version` is the one he saw.
+
+    Refuses with NoSuchUser, Stale, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid.
+    """
+    await sql.credentials.lock_user(tx, user_id)
+    user = await get(tx, name_or_id=user_id)
+    if version is not None and version != user.version:
+        raise Stale(version=user.version)
+    shown = user.display_name if display_name is None else rules.names.require_display_name(display_name)
+    if shown != user.display_name:
+        await require_own_face(tx, username=user.username, display_name=shown)
+    changed = replace(
+        user,
+        display_name=shown,
+        board_name=board_name or user.board_name,
+        locale=user.locale if locale is None else rules.names.require_locale(locale),
+    )
+    if changed == user:
+        return user
+    await sql.users.update_profile(
+        tx, user_id, display_name=shown, board_name=changed.board_name, locale=changed.locale
+    )
+    before, after = asdict(user), asdict(changed)
+    fields = tuple(name for name in before if before[name] != after[name])
+    await outbox.send(tx, ProfileChanged(user_id, fields))
+    return await get(tx, name_or_id=user_id)
+
+
+async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:
+    """What everybody may know of at most 10,000 users, whoever asks; unknown ones are absent.
+
+    Refuses with TooLarge.
+    """
+    if len(ids) > USERS_OF_A_CALL_MAX:
+        raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(ids))
+    return {card.id: card for card in await sql.users.list_cards(tx, list(ids))} if ids else {}
+
+
+async def names(tx: Tx, *, ids: Collection[UserId], viewer: Actor | None = None) -> dict[UserId, str]:
+    """How at most 10,000 users are shown to `viewer` (None: to the public); unknown ones are absent.
+
+    A stranger reads what the bearer chose to show; staff and the bearer himself read the whole name.
+    Refuses with TooLarge.
+    """
+    found = await cards(tx, ids=ids)
+    return {user_id: rules.names.name_for(card, viewer) for user_id, card in found.items()}

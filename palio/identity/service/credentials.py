@@ -1,0 +1,120 @@
+"""Passwords, and the links that are mailed. A link's secret is derived from its row by the keyring: no table has it."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from palio.identity import personal, sql
+from palio.identity.errors import NoSuchUser, TokenInvalid
+from palio.identity.messages import Change, SecurityChanged, WriteToWhoeverAsked
+from palio.identity.service import registration, sessions, tokens
+from palio.identity.types import Account, EmailRow, LetterKind, SessionId, TokenPurpose, TokenRow
+from palio.infra import outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+LIFE: dict[TokenPurpose, timedelta] = {
+    "email_verification": timedelta(hours=24),
+    "password_reset": timedelta(hours=1),
+    "first_owner": timedelta(hours=1),
+}
+LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
+
+
+async def ask_for_letter(tx: Tx, *, letter: LetterKind, email: str) -> None:
+    """Have somebody written to, if the address is anybody's; what is done here is the same in either case.
+
+    Refuses with EmailInvalid.
+    """
+    index = personal.email_index(tx, personal.canonical_email(email))
+    await outbox.send(tx, WriteToWhoeverAsked(letter, index.digest.hex(), index.version))
+
+
+async def make_link(
+    tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailRow, now: datetime, limited: bool = True
+) -> str | None:
+    """The secret of a link for this purpose, or None if the address has had its share of letters.
+
+    The link of that id is made once and replaces the live one; asked again, the same secret is returned.
+    """
+    secret = personal.derived(tx, f"link.{purpose}", token_id)
+    if await sql.credentials.has_token(tx, token_id):
+        return secret
+    await sql.credentials.lock_user(tx, to.user_id)
+    for count_max, window in LETTERS if limited else ():
+        if await sql.credentials.count_tokens_since(tx, to.bidx, purpose, now - window) >= count_max:
+            return None
+    await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
+    row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + LIFE[purpose], None, None)
+    await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
+    return secret
+
+
+async def open_link(tx: Tx, *, secret: str, purpose: TokenPurpose, now: datetime) -> TokenRow:
+    """The link of this secret, if it is still good. Refuses with TokenInvalid."""
+    token = await sql.credentials.find_token(tx, personal.hash_of(secret), purpose)
+    if token is None or token.used_at or token.revoked_at or now >= token.expires_at:
+        raise TokenInvalid
+    return token
+
+
+async def own_words(tx: Tx, *, user_id: UserId) -> list[str]:
+    """What a password of this user may not contain: his name and the local part of his address."""
+    account = await get_account(tx, user_id=user_id)
+    email = await sql.contacts.find_primary(tx, user_id)
+    local = [(await personal.address_of(tx, email)).partition("@")[0]] if email else []
+    return [account.username, *local]
+
+
+async def find_account(tx: Tx, *, user_id: UserId) -> Account | None:
+    """What is judged when this user proves who he is, or None."""
+    return await sql.credentials.find_account(tx, user_id)
+
+
+async def get_account(tx: Tx, *, user_id: UserId) -> Account:
+    """What is judged when this user proves who he is. Refuses with NoSuchUser."""
+    account = await find_account(tx, user_id=user_id)
+    if account is None:
+        raise NoSuchUser(user=str(user_id))
+    return account
+
+
+async def change_password(tx: Tx, *, user_id: UserId, phc: str, current: SessionId | None, now: datetime) -> None:
+    """Set the password of somebody who has proven himself; every other session of his ends."""
+    await sql.credentials.lock_user(tx, user_id)
+    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sessions.end_sessions(tx, user_id=user_id, but=current, reason="password_changed", now=now)
+    await tell_of_change(tx, user_id=user_id, what="password_changed")
+
+
+async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+    """Set the password of whoever holds the link, once: all his sessions and API tokens end.
+
+    Where the address was never proven before, the link proves it, and every other proof goes: it may be a stranger's.
+    Of two at once one is refused. Refuses with TokenInvalid.
+    """
+    user_id = token.user_id
+    await sql.credentials.lock_user(tx, user_id)
+    if not await sql.credentials.update_used(tx, token.id, now=now):
+        raise TokenInvalid
+    email = await sql.contacts.find_by_index(tx, user_id, token.target_bidx)
+    if email is None:
+        raise TokenInvalid
+    if email.verified_at is None:
+        await registration.take_address(tx, user_id=user_id, bidx=token.target_bidx, now=now)
+        await sql.factors.delete_factors(tx, user_id)
+        await sql.credentials.update_revoked(tx, user_id, "email_verification", now=now)
+    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sessions.end_sessions(tx, user_id=user_id, reason="password_changed", now=now)
+    await tokens.revoke_all(tx, user_id=user_id, reason="password_reset", now=now)
+    await tell_of_change(tx, user_id=user_id, what="password_reset")
+    return user_id
+
+
+async def renew_hash(tx: Tx, *, user_id: UserId, phc: str, was: str) -> None:
+    """Store the same password by today's parameters, unless it was changed meanwhile."""
+    await sql.credentials.update_password_if(tx, user_id, phc, was=was)
+
+
+async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change) -> None:
+    """Say that a way to prove who somebody is has changed."""
+    await outbox.send(tx, SecurityChanged(user_id, what))

@@ -1,0 +1,108 @@
+"""New accounts: an application, and the proof that the address is the applicant's."""
+
+from datetime import datetime
+
+from palio.identity import personal, rules, sql
+from palio.identity.errors import RegistrationClosed, TokenInvalid, UsernameTaken
+from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
+from palio.identity.service import accounts, sessions
+from palio.identity.types import (
+    EMAIL_DEFAULT,
+    REGISTRATION,
+    USERNAME_MAX,
+    Application,
+    EmailId,
+    TokenRow,
+    Visitor,
+)
+from palio.infra import crypto, outbox, settings
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId, new_id
+
+
+async def judge_application(tx: Tx, *, application: Application, now: datetime) -> None:
+    """Let an application pass before its password is hashed.
+
+    Refuses with RegistrationClosed, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved, UsernameTaken,
+    DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid,
+    TimeZoneInvalid.
+    """
+    if settings.value(REGISTRATION) == "closed":
+        raise RegistrationClosed
+    await require_email(tx, text=application.email)
+    username = rules.names.require_username(application.username, longest=settings.value(USERNAME_MAX))
+    shown = rules.names.require_display_name(application.display_name or username)
+    await accounts.require_own_face(tx, username=username, display_name=shown)
+    if application.full_name is not None:
+        rules.names.require_full_name(application.full_name)
+    rules.names.require_locale(application.locale)
+    rules.names.require_time_zone(application.time_zone)
+    key = username.lower()
+    if await sql.contacts.is_held(tx, key, now=now) or await accounts.find(tx, name_or_id=username):
+        raise UsernameTaken(username=username)
+
+
+async def require_email(tx: Tx, *, text: str) -> str:
+    """The address in canonical form, if the policy takes it. Refuses with EmailInvalid, EmailNotAllowed."""
+    address = personal.canonical_email(text)
+    rules.emails.decide_email(address, await sql.roles.list_rules(tx), settings.value(EMAIL_DEFAULT))
+    return address
+
+
+async def register(tx: Tx, *, application: Application, phc: str, visitor: Visitor, now: datetime) -> str:
+    """Make the pending account of a judged application and have a link sent to its address.
+
+    Returns what only this applicant is told, and by which he is known when he opens the link. If the address is proven
+    by somebody already, he is written to instead, and the name is kept for a week: from outside both look alike.
+    Refuses with UsernameTaken, EmailInvalid.
+    """
+    address = personal.canonical_email(application.email)
+    index, key = personal.email_index(tx, address), application.username.lower()
+    owner = await sql.contacts.find_owner_of(tx, index)
+    if owner and owner.verified_at:
+        await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)
+        await outbox.send(tx, SendLetter("account_exists", owner.id))
+        return personal.new_secret()
+    user_id, email_id = UserId(new_id()), EmailId(new_id())
+    shown = rules.names.require_display_name(application.display_name or application.username)
+    user = rules.names.applicant(application, user_id=user_id, display_name=shown, now=now)
+    if not await sql.users.insert_user(tx, user):
+        raise UsernameTaken(username=application.username)
+    sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
+    await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, now=now)
+    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    if application.full_name is not None:
+        name = rules.names.require_full_name(application.full_name)
+        full_name = await crypto.seal(tx, name, personal.place_of_full_name(user_id))
+        await sql.contacts.insert_full_name(tx, user_id, full_name, now=now)
+    await sessions.note_network(tx, user_id=user_id, visitor=visitor, kind="registration", now=now)
+    await outbox.send(tx, UserRegistered(user_id, "password", application.referral_code))
+    await outbox.send(tx, SendLetter("email_verification", email_id))
+    return personal.derived(tx, "registration", user_id)
+
+
+async def verify_email(tx: Tx, *, token: TokenRow, now: datetime) -> UserId:
+    """Use a link up that a proven applicant opened: the address is his, and his account is active.
+
+    Other applications for the address go. Of two at once one is refused. Refuses with TokenInvalid.
+    """
+    await sql.credentials.lock_user(tx, token.user_id)
+    if not await sql.credentials.update_used(tx, token.id, now=now):
+        raise TokenInvalid
+    await take_address(tx, user_id=token.user_id, bidx=token.target_bidx, now=now)
+    return token.user_id
+
+
+async def take_address(tx: Tx, *, user_id: UserId, bidx: bytes, now: datetime) -> None:
+    """Make an address the user's own, and a pending account active. Refuses with TokenInvalid.
+
+    It is another's already, or the user has it no more.
+    """
+    await sql.contacts.lock_address(tx, bidx)
+    if await sql.contacts.is_verified(tx, bidx):
+        raise TokenInvalid
+    if not await sql.contacts.update_verified(tx, user_id, bidx, now=now):
+        raise TokenInvalid
+    await sql.contacts.delete_rivals(tx, user_id, bidx)
+    first = await sql.credentials.update_active(tx, user_id, now=now)
+    await outbox.send(tx, ContactVerified(user_id, "email", first=first))

@@ -1,0 +1,199 @@
+"""Roles: what they let staff do, who holds one, and the first owner."""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from palio.identity import personal, rules, sql
+from palio.identity.errors import (
+    AlreadyGranted,
+    NoSuchRole,
+    NotGranted,
+    OwnerExists,
+    TokenInvalid,
+    UsernameTaken,
+)
+from palio.identity.messages import RoleGranted, RoleRevoked
+from palio.identity.service import accounts, credentials, registration, sessions
+from palio.identity.types import Application, EmailId, EmailRow, Grant, Role, TokenRow
+from palio.infra import audit, crypto, outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId, new_id
+from palio.kernel.permissions import Permission
+
+NAMES_TRIED_MAX = 100
+
+
+async def declare_roles(tx: Tx, *, permissions: Sequence[Permission], now: datetime) -> None:
+    """Bring the built-in roles to what the modules of this program let them do."""
+    for role in rules.roles.builtin_roles(permissions):
+        await sql.roles.upsert_builtin(tx, role, now=now)
+
+
+async def list_roles(tx: Tx) -> list[Role]:
+    """Every role, by name."""
+    return await sql.roles.list_roles(tx)
+
+
+async def grants_of(tx: Tx, *, user_id: UserId, now: datetime) -> list[Grant]:
+    """The roles a user holds now."""
+    return await sql.roles.list_grants(tx, user_id, now=now)
+
+
+async def staff_with(tx: Tx, *, permission: str, now: datetime) -> list[UserId]:
+    """Who may do this by one of his roles, whether or not he is signed in."""
+    return await sql.roles.list_holders(tx, permission, now=now)
+
+
+async def grant_role(
+    tx: Tx,
+    *,
+    user_id: UserId,
+    role: str,
+    reason: str,
+    now: datetime,
+    held: Collection[str] = (),
+    expires_at: datetime | None = None,
+    via: audit.Via | None = None,
+) -> Grant:
+    """Give a user a role, which he uses from his next sign-in on. Audited. `held` is what the granter may do himself.
+
+    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, AlreadyGranted.
+    """
+    user, found = await accounts.get(tx, name_or_id=user_id), await _role(tx, role)
+    rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
+    rules.roles.require_later(expires_at, now)
+    grant = Grant(new_id(), user.id, found.name, tx.actor.user_id, reason, now, expires_at)
+    if not await sql.roles.insert_grant(tx, grant):
+        raise AlreadyGranted(role=role)
+    await _told(tx, "role.grant", grant.user_id, (None, role), reason, via, now)
+    await outbox.send(tx, RoleGranted(user.id, role))
+    return grant
+
+
+async def revoke_role(
+    tx: Tx,
+    *,
+    user_id: UserId,
+    role: str,
+    reason: str,
+    now: datetime,
+    held: Collection[str] = (),
+    via: audit.Via | None = None,
+) -> None:
+    """Take a role from a user now. Audited. Somebody always owns the house, also when two go at once.
+
+    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, LastOwner, NotGranted.
+    """
+    user, found = await accounts.get(tx, name_or_id=user_id), await _role(tx, role)
+    rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
+    if role == rules.roles.OWNER:
+        owners = await sql.roles.lock_owners(tx, now=now)
+        if user.id in owners:
+            rules.roles.require_owner_left(owners, user.id)
+    if not await sql.roles.update_revoked(tx, user.id, role, by=tx.actor.user_id, now=now):
+        raise NotGranted(role=role)
+    await _told(tx, "role.revoke", user.id, (role, None), reason, via, now)
+    await outbox.send(tx, RoleRevoked(user.id, role))
+
+
+async def invite_first_owner(tx: Tx, *, email: str, now: datetime, reason: str, via: audit.Via | None = None) -> str:
+    """The secret of the link by which somebody becomes the first owner within an hour. Audited.
+
+    Who has no account gets one that waits for him. Refuses with OwnerExists, EmailInvalid.
+    """
+    if await sql.roles.lock_owners(tx, now=now):
+        raise OwnerExists
+    address = personal.canonical_email(email)
+    contact = await sql.contacts.find_owner_of(tx, personal.email_index(tx, address))
+    if contact is None:
+        contact = await _open_account(tx, address, now)
+    secret = await credentials.make_link(
+        tx, token_id=new_id(), purpose="first_owner", to=contact, now=now, limited=False
+    )
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="owner.invite",
+        entity_type="user",
+        entity_id=str(contact.user_id),
+        changes={"email": (None, audit.SEALED)},
+        reason=reason,
+        subject=contact.user_id,
+        via=via,
+    )
+    if secret is None:
+        raise AssertionError
+    return secret
+
+
+async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+    """Use the printed link up: the account is active, its password set, and it owns the house. Audited.
+
+    Refuses with TokenInvalid, OwnerExists.
+    """
+    if await sql.roles.lock_owners(tx, now=now):
+        raise OwnerExists
+    await sql.credentials.lock_user(tx, token.user_id)
+    if not await sql.credentials.update_used(tx, token.id, now=now):
+        raise TokenInvalid
+    contact = await sql.contacts.find_by_index(tx, token.user_id, token.target_bidx)
+    if contact is None:
+        raise TokenInvalid
+    if contact.verified_at is None:
+        await registration.take_address(tx, user_id=token.user_id, bidx=token.target_bidx, now=now)
+    await sql.credentials.upsert_password(tx, token.user_id, phc, now=now)
+    reason = "became the first owner by the printed link"
+    await grant_role(tx, user_id=token.user_id, role=rules.roles.OWNER, reason=reason, now=now)
+    return token.user_id
+
+
+async def _role(tx: Tx, name: str) -> Role:
+    found = await sql.roles.find_role(tx, name)
+    if found is None:
+        raise NoSuchRole(role=name)
+    return found
+
+
+async def _told(
+    tx: Tx,
+    action: str,
+    user_id: UserId,
+    roles: tuple[str | None, str | None],
+    reason: str,
+    via: audit.Via | None,
+    now: datetime,
+) -> None:
+    """Write down who changed whose role, and end his sessions: the next one has the new rights."""
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action=action,
+        entity_type="user",
+        entity_id=str(user_id),
+        changes={"role": roles},
+        reason=reason,
+        subject=user_id,
+        via=via,
+    )
+    await sessions.end_sessions(tx, user_id=user_id, reason="role_changed", now=now)
+
+
+async def _open_account(tx: Tx, address: str, now: datetime) -> EmailRow:
+    """A pending account for an address, under a free name that resembles it."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "", address.partition("@")[0]).strip("_.-")[:20]
+    for number in range(1, NAMES_TRIED_MAX):
+        username = (stem if len(stem) > 2 else "owner") + (str(number) if number > 1 else "")  # noqa: PLR2004 - a name has three
+        if username.lower() in rules.names.RESERVED:
+            continue
+        user_id, email_id = UserId(new_id()), EmailId(new_id())
+        application = Application(username, address, "")
+        user = rules.names.applicant(application, user_id=user_id, display_name=username, now=now)
+        if await sql.users.insert_user(tx, user):
+            sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
+            index = personal.email_index(tx, address)
+            await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, now=now)
+            found = await sql.contacts.find_email(tx, email_id)
+            if found:
+                return found
+    raise UsernameTaken(username=stem)

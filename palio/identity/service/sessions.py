@@ -1,0 +1,322 @@
+"""Sessions: they begin, are recognised, renewed and ended. Of what a caller holds only hashes are stored."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from palio.identity import messages, personal, rules, sql
+from palio.identity.errors import NoSuchSession, RefreshReused, TokenExpired, TokenRevoked
+from palio.identity.messages import NewDeviceSeen, RefreshReuseDetected
+from palio.identity.types import (
+    ACCESS_MINUTES,
+    REFRESH_DAYS,
+    SESSION_IDLE_DAYS,
+    AuthMethod,
+    DeviceId,
+    Found,
+    Presented,
+    RefreshRow,
+    Session,
+    SessionEnd,
+    SessionId,
+    SessionKind,
+    SessionRow,
+    SignedIn,
+    Tokens,
+    Visitor,
+)
+from palio.infra import audit, crypto, db, outbox, settings
+from palio.infra.db import Tx
+from palio.kernel.errors import Unauthenticated
+from palio.kernel.ids import UserId, new_id
+
+REMEMBERED_MAX = 10_000
+REMEMBERED_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Recognised:
+    """Whom this process has recognised in the last second, by the hash of what they showed, and how they showed it.
+
+    An ending bumps `endings`, so that a look-up that began before it is not remembered after it.
+    """
+
+    found: dict[tuple[str, bytes], tuple[Found, float]] = field(default_factory=dict)
+    endings: int = 0
+
+    def recall(self, presented: Presented) -> Found | None:
+        """Who showed this a moment ago."""
+        found, until = self.found.get((presented.kind, personal.hash_of(presented.token)), (None, 0.0))
+        return found if _real_time() < until else None
+
+    def remember(self, presented: Presented, found: Found, *, endings: int) -> None:
+        """Keep the answer of a look-up that began when so many endings had been."""
+        if endings != self.endings:
+            return
+        if len(self.found) >= REMEMBERED_MAX:
+            self.found.clear()
+        until = _real_time() + REMEMBERED_SECONDS
+        self.found[(presented.kind, personal.hash_of(presented.token))] = (found, until)
+
+    def forget(self) -> None:
+        """Recognise everybody anew: somebody's rights have changed."""
+        self.endings += 1
+        self.found.clear()
+
+
+def _real_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def forget_after_commit(tx: Tx) -> None:
+    """Let this process look everybody up again once the change is committed, before anybody is told of it."""
+    db.after_commit(tx, db.memory(tx, Recognised).forget)
+
+
+async def begin_session(
+    tx: Tx,
+    *,
+    user_id: UserId,
+    kind: SessionKind,
+    method: AuthMethod,
+    visitor: Visitor,
+    with_factor: bool,
+    now: datetime,
+) -> SignedIn:
+    """Begin a session and return what the caller must keep. A device that is new to the user is told of, but the first.
+
+    Seen networks are counted.
+    """
+    device_key = visitor.device_key or personal.new_secret()
+    device_id = await _device(tx, user_id, device_key, visitor, now)
+    session_id, cookie = SessionId(new_id()), None if kind == "app" else personal.new_secret()
+    lives = rules.sessions.lives_of(
+        kind, now, idle_days=settings.value(SESSION_IDLE_DAYS), refresh_days=settings.value(REFRESH_DAYS)
+    )
+    sealed = await crypto.seal(tx, visitor.ip, personal.place_of_ip("sessions", session_id, user_id))
+    row = SessionRow(
+        session_id,
+        user_id,
+        kind,
+        personal.hash_of(cookie) if cookie else None,
+        device_id,
+        method,
+        now,
+        lives,
+        now if with_factor else None,
+        sealed,
+        visitor.user_agent[: rules.sessions.AGENT_CHARACTERS_MAX],
+    )
+    await sql.sessions.insert_session(tx, row)
+    tokens = None if cookie else await _first_tokens(tx, row, now)
+    await note_network(tx, user_id=user_id, visitor=visitor, kind="login", now=now)
+    await outbox.send(tx, messages.SignedIn(user_id, session_id))
+    return SignedIn(session_id, user_id, kind, lives.absolute_at, device_id, device_key, cookie, tokens)
+
+
+async def note_network(tx: Tx, *, user_id: UserId, visitor: Visitor, kind: str, now: datetime) -> None:
+    """Count that the user came from this address."""
+    row_id, network = new_id(), personal.network_of(tx, visitor.ip)
+    sealed = await crypto.seal(tx, visitor.ip, personal.place_of_ip("ip_addresses", row_id, user_id))
+    await sql.contacts.upsert_network(tx, row_id, user_id, ip=sealed, network=network, kind=kind, now=now)
+
+
+async def authenticate(tx: Tx, *, presented: Presented, now: datetime) -> Found | None:
+    """What is known of whoever shows this cookie or token, or None; it is remembered for a second.
+
+    An ended session is refused by the process that ended it at once, by others after that second.
+    """
+    memory = db.memory(tx, Recognised)
+    endings = memory.endings
+    found = await _look_up(tx, presented, personal.hash_of(presented.token), now)
+    if found:
+        await _touch(tx, found, now)
+        memory.remember(presented, found, endings=endings)
+    return found
+
+
+async def sessions_of(tx: Tx, *, user_id: UserId, current: SessionId | None, now: datetime) -> list[Session]:
+    """The open sessions of a user, the last used first."""
+    listed = await sql.sessions.list_open(tx, user_id, now=now)
+    sealed = [(one.ip, personal.place_of_ip("sessions", one.id, user_id)) for one in listed if one.ip is not None]
+    opened = iter(await crypto.open_many(tx, sealed) if sealed else [])
+    return [
+        Session(
+            one.id,
+            one.kind,
+            one.label,
+            one.method,
+            one.created_at,
+            one.last_seen_at,
+            one.expires_at,
+            None if one.ip is None else next(opened),
+            is_current=one.id == current,
+        )
+        for one in listed
+    ]
+
+
+async def end_session(tx: Tx, *, user_id: UserId, session_id: SessionId, reason: SessionEnd, now: datetime) -> None:
+    """End one open session of a user. Refuses with NoSuchSession. What staff end is audited."""
+    if not await end_sessions(tx, user_id=user_id, session_id=session_id, reason=reason, now=now):
+        raise NoSuchSession(session_id=session_id)
+
+
+async def end_sessions(
+    tx: Tx,
+    *,
+    user_id: UserId,
+    session_id: SessionId | None = None,
+    but: SessionId | None = None,
+    reason: SessionEnd,
+    now: datetime,
+) -> int:
+    """End the open sessions of a user, all `but` one, and return how many. What staff end is audited."""
+    ended = await sql.sessions.update_ended(tx, user_id, session_id=session_id, but=but, reason=reason, now=now)
+    forget_after_commit(tx)
+    if ended and reason == "revoked_by_staff":
+        await audit.record(
+            tx,
+            actor=tx.actor,
+            action="session.end",
+            entity_type="user",
+            entity_id=str(user_id),
+            changes={"sessions": (len(ended), 0)},
+            subject=user_id,
+        )
+    return len(ended)
+
+
+async def renew_proof(tx: Tx, *, session_id: SessionId, with_factor: bool, now: datetime) -> str | None:
+    """Note a fresh proof of who acts in this session and return its new cookie; an app has none.
+
+    Refuses with NoSuchSession.
+    """
+    kinds = await sql.sessions.list_kinds(tx, [session_id])
+    if not kinds:
+        raise NoSuchSession(session_id=session_id)
+    cookie = None if kinds[0] == "app" else personal.new_secret()
+    token_hash = personal.hash_of(cookie) if cookie else None
+    if not await sql.sessions.update_proven(tx, session_id, now=now, with_factor=with_factor, token_hash=token_hash):
+        raise NoSuchSession(session_id=session_id)
+    forget_after_commit(tx)
+    return cookie
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The next pair of tokens, or what is wrong with the one that was shown."""
+
+    tokens: Tokens | None
+    refusal: type[Unauthenticated] = TokenRevoked
+
+
+async def refresh(tx: Tx, *, token: str, device_key: str | None, now: datetime) -> Refreshed:
+    """Exchange a refresh token for the next pair. The same token again within ten seconds gets the same pair.
+
+    Any other repeat ends the session, which must be committed, so the refusal is returned and not raised.
+    """
+    row = await sql.sessions.lock_refresh(tx, personal.hash_of(token))
+    if row is None or row.ended_at is not None or row.status not in {"active", "suspended", "closing"}:
+        return Refreshed(None)
+    if row.used_at is None:
+        if now >= row.expires_at or now >= row.absolute_expires_at:
+            return Refreshed(None, TokenExpired)
+        return Refreshed(await _successor(tx, row, token, now))
+    device_hash = personal.hash_of(device_key) if device_key else None
+    if rules.sessions.is_repeat(row, now, device_hash=device_hash) and row.successor_access_expires_at:
+        refresh_token, access_token = _pair(tx, row, token)
+        return Refreshed(Tokens(access_token, refresh_token, row.successor_access_expires_at))
+    await end_sessions(tx, user_id=row.user_id, session_id=row.session_id, reason="refresh_reused", now=now)
+    await outbox.send(tx, RefreshReuseDetected(row.user_id, row.session_id))
+    return Refreshed(None, RefreshReused)
+
+
+async def _device(tx: Tx, user_id: UserId, device_key: str, visitor: Visitor, now: datetime) -> DeviceId:
+    is_first = not await sql.sessions.count_devices(tx, user_id)
+    label = rules.sessions.label_of(visitor.user_agent)
+    key_hash = personal.hash_of(device_key)
+    device = await sql.sessions.upsert_device(tx, DeviceId(new_id()), user_id, key_hash=key_hash, label=label, now=now)
+    if device.is_new and not is_first:
+        await outbox.send(tx, NewDeviceSeen(user_id, device.id))
+    return device.id
+
+
+async def _first_tokens(tx: Tx, row: SessionRow, now: datetime) -> Tokens:
+    refresh_token, access_token = personal.new_secret(), personal.new_secret()
+    access_until = await _store_pair(
+        tx, row.id, row.user_id, 1, refresh_token, access_token, row.lives.absolute_at, now
+    )
+    return Tokens(access_token, refresh_token, access_until)
+
+
+async def _successor(tx: Tx, row: RefreshRow, token: str, now: datetime) -> Tokens:
+    refresh_token, access_token = _pair(tx, row, token)
+    await sql.sessions.update_refresh_used(tx, row.id, now=now)
+    access_until = await _store_pair(
+        tx,
+        row.session_id,
+        row.user_id,
+        row.generation + 1,
+        refresh_token,
+        access_token,
+        row.absolute_expires_at,
+        now,
+    )
+    return Tokens(access_token, refresh_token, access_until)
+
+
+def _pair(tx: Tx, row: RefreshRow, token: str) -> tuple[str, str]:
+    return personal.derived(tx, "refresh", row.id, token), personal.derived(tx, "access", row.id, token)
+
+
+async def _store_pair(
+    tx: Tx,
+    session_id: SessionId,
+    user_id: UserId,
+    generation: int,
+    refresh_token: str,
+    access_token: str,
+    absolute_at: datetime,
+    now: datetime,
+) -> datetime:
+    access_until = min(now + timedelta(minutes=settings.value(ACCESS_MINUTES)), absolute_at)
+    refresh_until = min(now + timedelta(days=settings.value(REFRESH_DAYS)), absolute_at)
+    await sql.sessions.insert_refresh(
+        tx,
+        new_id(),
+        session_id=session_id,
+        user_id=user_id,
+        generation=generation,
+        token_hash=personal.hash_of(refresh_token),
+        access_hash=personal.hash_of(access_token),
+        access_expires_at=access_until,
+        expires_at=refresh_until,
+        now=now,
+    )
+    await sql.sessions.update_seen(tx, session_id, now=now, idle_at=refresh_until)
+    return access_until
+
+
+async def _look_up(tx: Tx, presented: Presented, token_hash: bytes, now: datetime) -> Found | None:
+    if presented.kind == "cookie":
+        return await sql.sessions.find_by_cookie(tx, token_hash, now=now)
+    if presented.token.startswith("palio_"):
+        return await sql.tokens.find_live(tx, token_hash)
+    return await sql.sessions.find_by_access_token(tx, token_hash, now=now)
+
+
+async def _touch(tx: Tx, found: Found, now: datetime) -> None:
+    if not rules.sessions.needs_touch(found, now) or not rules.sessions.is_alive(found, now):
+        return
+    if found.token_id:
+        await sql.tokens.update_used(tx, found.token_id, now=now)
+    elif found.session_id:
+        idle_at = rules.sessions.idle_until(
+            found.kind,
+            now,
+            found.absolute_expires_at,
+            idle_days=settings.value(SESSION_IDLE_DAYS),
+            refresh_days=settings.value(REFRESH_DAYS),
+        )
+        await sql.sessions.update_seen(tx, found.session_id, now=now, idle_at=idle_at)

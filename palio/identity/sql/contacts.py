@@ -1,0 +1,158 @@
+"""Statements of e-mail addresses, names that are held, full names, and the networks a user was seen from."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from palio.identity.types import EmailId, EmailRow, Network
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.infra.keyring import BlindIndex
+from palio.kernel.ids import UserId
+
+EMAIL = (
+    "select e.id, e.user_id, e.address, e.bidx, e.verified_at, u.locale, u.username, u.status::text"
+    " from identity.emails e join identity.users u on u.id = e.user_id"
+)
+
+
+async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
+    """The address of this id, or None."""
+    return await db.find(tx, EmailRow, EMAIL + " where e.id = %s", email_id)
+
+
+async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
+    """Whose address this is: the verified one, else the newest unverified one."""
+    return await db.find(
+        tx,
+        EmailRow,
+        EMAIL
+        + " where e.bidx_version = %s and e.bidx = %s order by (e.verified_at is null), e.created_at desc limit 1",
+        index.version,
+        index.digest,
+    )
+
+
+async def find_by_index(tx: Tx, user_id: UserId, bidx: bytes) -> EmailRow | None:
+    """The address of this user with that index, or None."""
+    return await db.find(tx, EmailRow, EMAIL + " where e.user_id = %s and e.bidx = %s", user_id, bidx)
+
+
+async def find_primary(tx: Tx, user_id: UserId) -> EmailRow | None:
+    """The address a user is written to, or None."""
+    return await db.find(tx, EmailRow, EMAIL + " where e.user_id = %s and e.is_primary", user_id)
+
+
+async def lock_address(tx: Tx, bidx: bytes) -> None:
+    """Let one claim to an address wait for the other."""
+    await db.run(tx, "select pg_advisory_xact_lock(%s::bigint)", int.from_bytes(bidx[:8], signed=True))
+
+
+async def is_verified(tx: Tx, bidx: bytes) -> bool:
+    """Is the address proven by somebody?"""
+    found = await db.value(tx, "select true from identity.emails where bidx = %s and verified_at is not null", bidx)
+    return bool(found)
+
+
+async def insert_email(
+    tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, now: datetime
+) -> None:
+    """Store the primary address of a new user, not verified yet."""
+    await db.run(
+        tx,
+        """insert into identity.emails (id, user_id, address, bidx, bidx_version, is_primary, created_at)
+        values (%s, %s, %s, %s, %s, true, %s)""",
+        *(email_id, user_id, address, index.digest, index.version, now),
+    )
+
+
+async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime) -> bool:
+    """Note that the user's address is proven; False if he has it no more, or has proven it before."""
+    return bool(
+        await db.run(
+            tx,
+            "update identity.emails set verified_at = %s where user_id = %s and bidx = %s and verified_at is null",
+            *(now, user_id, bidx),
+        )
+    )
+
+
+async def delete_rivals(tx: Tx, user_id: UserId, bidx: bytes) -> int:
+    """Remove accounts of others that wait for this address to be proven: the first to prove it owns it."""
+    return await db.run(
+        tx,
+        """delete from identity.users u using identity.emails e
+        where e.user_id = u.id and e.bidx = %s and e.verified_at is null and u.id <> %s and u.status = 'pending'""",
+        bidx,
+        user_id,
+    )
+
+
+async def insert_full_name(tx: Tx, user_id: UserId, full_name: bytes, *, now: datetime) -> None:
+    """Store the sealed full name of a new user."""
+    await db.run(
+        tx,
+        "insert into identity.user_pii (user_id, full_name, created_at) values (%s, %s, %s)",
+        *(user_id, full_name, now),
+    )
+
+
+async def is_held(tx: Tx, username_key: str, *, now: datetime) -> bool:
+    """Is the name kept free for a while?"""
+    found = await db.value(
+        tx, "select true from identity.username_holds where username_key = %s and until > %s", username_key, now
+    )
+    return bool(found)
+
+
+async def upsert_hold(tx: Tx, username_key: str, *, now: datetime, until: datetime) -> None:
+    """Keep a name free."""
+    await db.run(
+        tx,
+        """insert into identity.username_holds (username_key, held_at, until) values (%s, %s, %s)
+        on conflict (username_key) do update set held_at = excluded.held_at, until = excluded.until""",
+        *(username_key, now, until),
+    )
+
+
+async def upsert_network(
+    tx: Tx, row_id: UUID, user_id: UserId, *, ip: bytes, network: Network, kind: str, now: datetime
+) -> None:
+    """Note that a user came from an address: its first and last time, and how often."""
+    await db.run(
+        tx,
+        """insert into identity.ip_addresses as a
+          (id, user_id, ip_bidx, ip, net_bidx, first_kind, first_seen_at, last_seen_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
+        on conflict (user_id, ip_bidx) do update set last_seen_at = excluded.last_seen_at,
+          seen_count = a.seen_count + 1""",
+        *(row_id, user_id, network.ip, ip, network.net, kind, now, now),
+    )
+
+
+async def list_stale_pending(tx: Tx, *, now: datetime, age: timedelta, limit: int) -> list[UserId]:
+    """Users who never proved a contact, the oldest first."""
+    return await db.column(
+        tx,
+        "select id from identity.users where status = 'pending' and created_at < %s order by created_at limit %s",
+        *(now - age, limit),
+    )
+
+
+async def delete_users(tx: Tx, user_ids: Sequence[UserId]) -> int:
+    """Remove pending users with all that is theirs."""
+    return await db.run(
+        tx, "delete from identity.users where id = any (%s::uuid[]) and status = 'pending'", list(user_ids)
+    )
+
+
+async def delete_holds(tx: Tx, *, now: datetime) -> int:
+    """Set names free whose time is over."""
+    return await db.run(tx, "delete from identity.username_holds where until <= %s", now)
+
+
+async def update_forgotten(tx: Tx, *, before: datetime) -> int:
+    """Forget addresses that nobody has come from since then; their index stays."""
+    return await db.run(
+        tx, "update identity.ip_addresses set ip = null where last_seen_at < %s and ip is not null", before
+    )

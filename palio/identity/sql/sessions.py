@@ -1,0 +1,231 @@
+"""Statements of sessions, the devices they began on, and the tokens of apps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from palio.identity.types import AuthMethod, DeviceId, Found, RefreshRow, SessionEnd, SessionId, SessionKind, SessionRow
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+PERMISSIONS = """
+coalesce((select array_agg(distinct p.name) from identity.role_grants g join identity.roles r on r.name = g.role
+    cross join unnest(r.permissions) as p (name)
+    where g.user_id = s.user_id and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
+      and (s.mfa_at is not null or not r.mfa_required)), '{}') as permissions
+"""
+SESSION = (
+    "select s.id as session_id, null::uuid as token_id, s.user_id, s.kind::text, u.status::text,"
+    + PERMISSIONS
+    + """, null::text[] as scopes, '{}'::text[] as ip_allow, s.mfa_at, greatest(s.mfa_at, s.step_up_at) as proved_at,
+  s.last_seen_at, s.idle_expires_at, s.absolute_expires_at, s.ended_at,"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An open session as it is listed, its address sealed."""
+
+    id: SessionId
+    kind: SessionKind
+    label: str
+    method: AuthMethod
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    ip: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device a user signs in on."""
+
+    id: DeviceId
+    is_new: bool
+
+
+async def find_device(tx: Tx, user_id: UserId | None, key_hash: bytes | None) -> DeviceId | None:
+    """The device of this key, if the user has signed in on it."""
+    found: DeviceId | None = await db.value(
+        tx, "select id from identity.devices where user_id = %s and key_hash = %s", user_id, key_hash
+    )
+    return found
+
+
+async def upsert_device(
+    tx: Tx, device_id: DeviceId, user_id: UserId, *, key_hash: bytes, label: str, now: datetime
+) -> Device:
+    """The device of this key, made if it is new to the user."""
+    found = await db.find(
+        tx,
+        Device,
+        """insert into identity.devices (id, user_id, key_hash, label, first_seen_at, last_seen_at)
+        values (%s, %s, %s, %s, %s, %s)
+        on conflict (user_id, key_hash) do update set last_seen_at = excluded.last_seen_at, label = excluded.label
+        returning id, xmax = 0 as is_new""",
+        *(device_id, user_id, key_hash, label, now, now),
+    )
+    assert found  # noqa: S101 - an upsert returns its row
+    return found
+
+
+async def count_devices(tx: Tx, user_id: UserId) -> int:
+    """On how many devices the user has signed in."""
+    count: int = await db.value(tx, "select count(*) from identity.devices where user_id = %s", user_id)
+    return count
+
+
+async def insert_session(tx: Tx, row: SessionRow) -> None:
+    """Store a session that begins."""
+    await db.run(
+        tx,
+        """insert into identity.sessions (id, user_id, kind, token_hash, device_id, method, created_at, last_seen_at,
+          idle_expires_at, absolute_expires_at, step_up_at, mfa_at, ip, user_agent)
+        values (%s, %s, %s::identity.session_kind, %s, %s, %s::identity.auth_method, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        *(row.id, row.user_id, row.kind, row.token_hash, row.device_id, row.method, row.created_at, row.created_at),
+        *(row.lives.idle_at, row.lives.absolute_at, row.created_at, row.mfa_at, row.ip, row.user_agent),
+    )
+
+
+async def find_by_cookie(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
+    """What is known of the session of a cookie."""
+    return await db.find(
+        tx,
+        Found,
+        SESSION
+        + """ s.absolute_expires_at as token_expires_at
+        from identity.sessions s join identity.users u on u.id = s.user_id where s.token_hash = %s""",
+        *(now, token_hash),
+    )
+
+
+async def find_by_access_token(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
+    """What is known of the session of an access token."""
+    return await db.find(
+        tx,
+        Found,
+        SESSION
+        + """ t.access_expires_at as token_expires_at
+        from identity.refresh_tokens t join identity.sessions s on s.id = t.session_id
+          join identity.users u on u.id = s.user_id where t.access_hash = %s""",
+        *(now, token_hash),
+    )
+
+
+async def update_seen(tx: Tx, session_id: SessionId, *, now: datetime, idle_at: datetime) -> None:
+    """Note that a session is in use; whoever is about to note it too leaves it to us."""
+    await db.run(
+        tx,
+        """update identity.sessions s set last_seen_at = %s, idle_expires_at = greatest(s.idle_expires_at, %s)
+        from (select id from identity.sessions where id = %s and ended_at is null for update skip locked) as mine
+        where s.id = mine.id""",
+        *(now, idle_at, session_id),
+    )
+
+
+async def update_proven(
+    tx: Tx, session_id: SessionId, *, now: datetime, with_factor: bool, token_hash: bytes | None
+) -> bool:
+    """Note a fresh proof, with a new cookie where there is one; False if the session has ended."""
+    return bool(
+        await db.run(
+            tx,
+            """update identity.sessions set step_up_at = %s, mfa_at = case when %s then %s else mfa_at end,
+              token_hash = %s where id = %s and ended_at is null""",
+            *(now, with_factor, now, token_hash, session_id),
+        )
+    )
+
+
+async def list_open(tx: Tx, user_id: UserId, *, now: datetime) -> list[Listed]:
+    """The open sessions of a user, the last used first; at most 200."""
+    return await db.rows(
+        tx,
+        Listed,
+        """select s.id, s.kind::text, d.label, s.method::text, s.created_at, s.last_seen_at,
+          least(s.idle_expires_at, s.absolute_expires_at) as expires_at, s.ip
+        from identity.sessions s join identity.devices d on d.id = s.device_id
+        where s.user_id = %s and s.ended_at is null and s.idle_expires_at > %s and s.absolute_expires_at > %s
+        order by s.last_seen_at desc, s.id limit 200""",
+        *(user_id, now, now),
+    )
+
+
+async def update_ended(
+    tx: Tx, user_id: UserId, *, session_id: SessionId | None, but: SessionId | None, reason: SessionEnd, now: datetime
+) -> list[SessionId]:
+    """End one session of a user, or all but one, and return which were open."""
+    return await db.column(
+        tx,
+        """update identity.sessions set ended_at = %s, end_reason = %s::identity.session_end
+        where user_id = %s and ended_at is null and (%s::uuid is null or id = %s) and id is distinct from %s::uuid
+        returning id""",
+        *(now, reason, user_id, session_id, session_id, but),
+    )
+
+
+async def list_kinds(tx: Tx, session_ids: list[SessionId]) -> list[SessionKind]:
+    """What kinds of session these are."""
+    return await db.column(tx, "select kind::text from identity.sessions where id = any (%s::uuid[])", session_ids)
+
+
+async def lock_refresh(tx: Tx, token_hash: bytes) -> RefreshRow | None:
+    """The refresh token of this hash with its session, which waits for us; None if there is none."""
+    session_id = await db.value(
+        tx,
+        """select s.id from identity.sessions s join identity.refresh_tokens t on t.session_id = s.id
+        where t.token_hash = %s for update of s""",
+        token_hash,
+    )
+    if session_id is None:
+        return None
+    return await db.find(
+        tx,
+        RefreshRow,
+        """select t.id, t.session_id, t.user_id, t.generation, t.expires_at, t.used_at, s.ended_at,
+          s.absolute_expires_at, d.key_hash as device_hash, u.status::text,
+          exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff,
+          n.used_at is not null as is_successor_used, n.access_expires_at as successor_access_expires_at
+        from identity.refresh_tokens t join identity.sessions s on s.id = t.session_id
+          join identity.devices d on d.id = s.device_id join identity.users u on u.id = t.user_id
+          left join identity.refresh_tokens n on n.session_id = t.session_id and n.generation = t.generation + 1
+        where t.token_hash = %s""",
+        token_hash,
+    )
+
+
+async def update_refresh_used(tx: Tx, token_id: UUID, *, now: datetime) -> None:
+    """Note that a refresh token has bought its successor."""
+    await db.run(tx, "update identity.refresh_tokens set used_at = %s where id = %s", now, token_id)
+
+
+async def insert_refresh(
+    tx: Tx,
+    token_id: UUID,
+    *,
+    session_id: SessionId,
+    user_id: UserId,
+    generation: int,
+    token_hash: bytes,
+    access_hash: bytes,
+    access_expires_at: datetime,
+    expires_at: datetime,
+    now: datetime,
+) -> None:
+    """Store a pair of tokens of an app."""
+    await db.run(
+        tx,
+        """insert into identity.refresh_tokens (id, session_id, user_id, generation, token_hash, access_hash,
+          access_expires_at, issued_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        *(token_id, session_id, user_id, generation, token_hash, access_hash, access_expires_at, now, expires_at),
+    )
+
+
+async def delete_old(tx: Tx, *, before: datetime) -> int:
+    """Remove sessions that ended, or could not be used any more, before an instant."""
+    return await db.run(
+        tx,
+        "delete from identity.sessions where coalesce(ended_at, least(idle_expires_at, absolute_expires_at)) < %s",
+        before,
+    )

@@ -1,0 +1,77 @@
+"""Statements of API tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from palio.identity.types import ApiToken, Found, TokenId
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+ROW = (
+    "select id, user_id, name, prefix, last4, scopes, ip_allow::text[], created_at, expires_at, last_used_at,"
+    " revoked_at from identity.api_tokens"
+)
+
+
+async def find_live(tx: Tx, token_hash: bytes) -> Found | None:
+    """What is known of an API token that was not revoked."""
+    return await db.find(
+        tx,
+        Found,
+        """select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.status::text,
+          '{}'::text[] as permissions, t.scopes, t.ip_allow::text[], null::timestamptz as mfa_at,
+          null::timestamptz as proved_at, coalesce(t.last_used_at, t.created_at) as last_seen_at,
+          t.expires_at as idle_expires_at, t.expires_at as absolute_expires_at, t.expires_at as token_expires_at,
+          t.revoked_at as ended_at
+        from identity.api_tokens t join identity.users u on u.id = t.user_id
+        where t.token_hash = %s and t.revoked_at is null""",
+        token_hash,
+    )
+
+
+async def insert_token(tx: Tx, token: ApiToken, token_hash: bytes) -> None:
+    """Store a new token."""
+    await db.run(
+        tx,
+        """insert into identity.api_tokens (id, user_id, name, prefix, last4, token_hash, scopes, ip_allow, created_at,
+          expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s::cidr[], %s, %s)""",
+        *(token.id, token.user_id, token.name, token.prefix, token.last4, token_hash, token.scopes, token.ip_allow),
+        *(token.created_at, token.expires_at),
+    )
+
+
+async def list_tokens(tx: Tx, user_id: UserId, *, now: datetime) -> list[ApiToken]:
+    """The live tokens of a user, the newest first; at most 200."""
+    return await db.rows(
+        tx,
+        ApiToken,
+        ROW + " where user_id = %s and revoked_at is null and expires_at > %s order by created_at desc, id limit 200",
+        *(user_id, now),
+    )
+
+
+async def update_used(tx: Tx, token_id: TokenId, *, now: datetime) -> None:
+    """Note that a token is in use; whoever is about to note it too leaves it to us."""
+    await db.run(
+        tx,
+        """update identity.api_tokens t set last_used_at = %s
+        from (select id from identity.api_tokens where id = %s for update skip locked) as mine where t.id = mine.id""",
+        *(now, token_id),
+    )
+
+
+async def update_revoked(
+    tx: Tx, *, user_id: UserId | None, token_id: TokenId | None, token_hash: bytes | None, reason: str, now: datetime
+) -> Sequence[ApiToken]:
+    """Revoke the live tokens of a user, of an id, or of a hash, whichever are given, and return them."""
+    return await db.rows(
+        tx,
+        ApiToken,
+        """update identity.api_tokens set revoked_at = %s, revoke_reason = %s
+        where revoked_at is null and (%s::uuid is null or user_id = %s) and (%s::uuid is null or id = %s)
+          and (%s::bytea is null or token_hash = %s)
+        returning id, user_id, name, prefix, last4, scopes, ip_allow::text[], created_at, expires_at, last_used_at,
+          revoked_at""",
+        *(now, reason, user_id, user_id, token_id, token_id, token_hash, token_hash),
+    )

@@ -1,0 +1,271 @@
+"""Registration, and the link that proves an address."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from palio import identity
+from palio.identity.rules import emails
+from palio.kernel.errors import Refusal
+from tests.factories.identity import ELSEWHERE, HOME, PASSWORD, World, later, secret_in, subjects
+
+DAY = timedelta(hours=24)
+ALICE = identity.Application("Alice", " Alice@Example.COM ", PASSWORD, full_name="Alice Liddell")
+
+
+async def register(world: World, now: datetime, application: identity.Application = ALICE) -> str:
+    return await identity.register(world.house, application=application, visitor=HOME, now=now)
+
+
+async def verify(world: World, secret: str, now: datetime, **proof: str) -> None:
+    await identity.verify_email(world.house, secret=secret, visitor=ELSEWHERE, now=now, **proof)
+
+
+async def status(world: World, name: str = "alice") -> str | None:
+    async with world.database.begin_system("a test") as tx:
+        user = await identity.find(tx, name_or_id=name)
+    return user and user.status
+
+
+async def test_who_registers_is_written_to_and_active_once_he_opens_the_link(world: World, noon: datetime) -> None:
+    registration = await register(world, noon)
+    (letter,) = await world.deliver()
+
+    assert (letter.to, letter.subject) == ("alice@example.com", "Confirm your e-mail address")
+    assert "Welcome, Alice!" in letter.text
+    assert await status(world) == "pending"
+    await verify(world, secret_in(letter), noon, registration=registration)
+    assert await status(world) == "active"
+
+
+async def test_nothing_personal_stands_in_any_table_or_in_the_queue(world: World, noon: datetime) -> None:
+    registration = await register(world, noon)
+    stored = world.everything()
+    (letter,) = await world.deliver()
+    text = (stored + world.everything()).lower()
+    secrets = ["alice@example.com", "liddell", PASSWORD, HOME.ip, secret_in(letter).lower(), registration.lower()]
+
+    hexadecimal = [secret.encode().hex() for secret in secrets]
+    assert [secret for secret in (*secrets, *hexadecimal) if secret in text] == []
+
+
+async def test_a_strangers_click_does_not_arm_the_account(world: World, noon: datetime) -> None:
+    await register(world, noon)
+    secret = secret_in((await world.deliver())[0])
+
+    with pytest.raises(identity.ProofRequired):
+        await verify(world, secret, noon)
+    with pytest.raises(identity.ProofRequired):
+        await verify(world, secret, noon, registration="x" * 43)
+    with pytest.raises(identity.BadCredentials):
+        await verify(world, secret, noon, password="not his password")
+    assert await status(world) == "pending"
+
+    await verify(world, secret, noon, password=PASSWORD)
+    assert await status(world) == "active"
+    with pytest.raises(identity.TokenInvalid):
+        await verify(world, secret, noon, password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("age", "is_good"), [(timedelta(hours=24) - timedelta(seconds=1), True), (timedelta(hours=24), False)]
+)
+async def test_a_link_lives_a_day(world: World, noon: datetime, age: timedelta, is_good: bool) -> None:
+    registration = await register(world, noon)
+    secret = secret_in((await world.deliver())[0])
+    made = await world.count("select extract(epoch from created_at)::bigint from identity.verification_tokens")
+    sent = datetime.fromtimestamp(made, noon.tzinfo)
+    with world.superuser() as server:
+        server.execute(
+            "update identity.verification_tokens set created_at = %s, expires_at = %s",
+            (sent, sent + timedelta(hours=24)),
+        )
+
+    if is_good:
+        await verify(world, secret, sent + age, registration=registration)
+    else:
+        with pytest.raises(identity.TokenInvalid):
+            await verify(world, secret, sent + age, registration=registration)
+    assert await status(world) == ("active" if is_good else "pending")
+
+
+async def test_a_newer_link_takes_the_place_of_the_older_and_letters_are_counted(world: World, noon: datetime) -> None:
+    registration = await register(world, noon)
+    (first,) = await world.deliver()
+    for _ in range(3):
+        async with world.database.begin_system("a test") as tx:
+            await identity.ask_for_letter(tx, letter="email_verification", email="ALICE@example.com")
+    (second,) = await world.deliver()  # the third within an hour is not sent
+
+    with pytest.raises(identity.TokenInvalid):
+        await verify(world, secret_in(first), noon, registration=registration)
+    await verify(world, secret_in(second), noon, registration=registration)
+
+
+async def test_a_known_address_gets_a_letter_and_nobody_learns_of_it(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    for name in ("bob", "carol"):
+        told = await register(world, noon, replace(ALICE, username=name, email="alice@example.com"))
+        assert len(told) == 43
+
+    assert subjects(await world.deliver()) == ["You already have an account"] * 2
+    assert await world.count("select count(*) from identity.users") == 1
+    for name in ("bob", "Carol"):
+        with pytest.raises(identity.UsernameTaken):
+            await register(world, noon, replace(ALICE, username=name, email=f"{name}@example.org"))
+    await register(world, later(noon, days=7), replace(ALICE, username="bob", email="bob@example.org"))
+
+
+async def test_the_first_to_prove_an_address_owns_it_and_the_others_go(world: World, noon: datetime) -> None:
+    his = await register(world, noon)
+    (first,) = await world.deliver()
+    await register(world, noon, replace(ALICE, username="mallory"))
+    await world.deliver()
+
+    await verify(world, secret_in(first), noon, registration=his)
+    assert (await status(world), await status(world, "mallory")) == ("active", None)
+
+
+async def test_a_letter_that_is_sent_twice_holds_the_same_link(world: World, noon: datetime) -> None:
+    await register(world, noon)
+    with world.superuser() as server:
+        server.execute("create table if not exists public.copies as select * from jobs.procrastinate_jobs with no data")
+        server.execute("insert into public.copies select * from jobs.procrastinate_jobs")
+    (first,) = await world.deliver()
+    with world.superuser() as server:
+        server.execute("insert into jobs.procrastinate_jobs overriding system value select * from public.copies")
+        server.execute("drop table public.copies")
+    (again,) = await world.deliver()
+
+    assert secret_in(again) == secret_in(first)
+    assert again.number == first.number
+
+
+BAD = {
+    "no address": ({"email": "alice"}, "identity.email_invalid"),
+    "a trailing newline": ({"email": "alice@example.com\n"}, "identity.email_invalid"),
+    "a zero-width space in it": ({"email": "al\u200bice@example.com"}, "identity.email_invalid"),
+    "a local part in Cyrillic": ({"email": "аlice@example.com"}, "identity.email_invalid"),  # noqa: RUF001 - the attack
+    "two addresses": ({"email": "a@example.com,b@example.com"}, "identity.email_invalid"),
+    "an address of 260 characters": (
+        {"email": f"{'a' * 60}@{'b' * 60}.{'c' * 60}.{'d' * 60}.example.com"},
+        "identity.email_invalid",
+    ),
+    "a short password": ({"password": "1x3y5z7"}, "identity.password_too_weak"),
+    "an empty password": ({"password": ""}, "identity.password_too_weak"),
+    "a common password": ({"password": "Password123!"}, "identity.password_too_weak"),
+    "keys in a row": ({"password": "qwertyuiop"}, "identity.password_too_weak"),
+    "digits alone": ({"password": "19840229"}, "identity.password_too_weak"),
+    "one letter": ({"password": "zzzzzzzzzzzz"}, "identity.password_too_weak"),
+    "his own name": ({"password": "xx-ALICE-2026"}, "identity.password_too_weak"),
+    "the name of the site": ({"password": "my palio pass"}, "identity.password_too_weak"),
+    "257 characters": ({"password": "correct horse " * 19}, "identity.password_too_weak"),
+    "half a character": ({"password": "correct horse \ud800"}, "identity.password_too_weak"),
+    "a short name": ({"username": "al"}, "identity.username_invalid"),
+    "a name in Cyrillic": ({"username": "аlice"}, "identity.username_invalid"),  # noqa: RUF001 - the attack
+    "a reserved name": ({"username": "Support"}, "identity.username_reserved"),
+    "a name of an erased one": ({"username": "erased-12345678"}, "identity.username_reserved"),
+    "a shown name turned round": ({"display_name": "\u202eecila"}, "identity.character_not_allowed"),
+    "a shown name of nothing": ({"display_name": "\u200b" * 15}, "identity.character_not_allowed"),
+    "a full name with a bell": ({"full_name": "Alice\a"}, "identity.character_not_allowed"),
+    "a full name of blanks": ({"full_name": "   "}, "identity.full_name_invalid"),
+    "no language": ({"locale": "../etc"}, "identity.locale_invalid"),
+    "no time zone": ({"time_zone": "../../etc/passwd"}, "identity.time_zone_invalid"),
+    "a zone that is not": ({"time_zone": "Europe/Atlantis"}, "identity.time_zone_invalid"),
+}
+
+
+@pytest.mark.parametrize(("change", "code"), BAD.values(), ids=BAD)
+async def test_bad_input_is_refused_by_name_and_leaves_nothing(
+    world: World, noon: datetime, change: dict[str, str], code: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        await register(world, noon, replace(ALICE, **change))
+
+    assert refused.value.code == code
+    assert await world.count("select count(*) from identity.users") == 0
+    assert await world.deliver() == []
+
+
+async def test_a_taken_name_is_refused_in_any_case_and_an_imitation_too(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    for change, code in (
+        ({"username": "ALICE"}, "identity.username_taken"),
+        ({"username": "mallory", "display_name": "аӏісе"}, "identity.name_imitates"),  # noqa: RUF001 - the attack
+    ):
+        with pytest.raises(Refusal) as refused:
+            await register(world, noon, replace(ALICE, email="new@example.org", **change))
+        assert refused.value.code == code
+
+
+IITM = {
+    "21f1006194@ds.study.iitm.ac.in": True,
+    "21F1006194@DS.study.iitm.ac.in": True,
+    "21f100619@ds.study.iitm.ac.in": False,
+    "21g1006194@ds.study.iitm.ac.in": False,
+    "21f1006194@gmail.com": False,
+    "x21f1006194@ds.study.iitm.ac.in": False,
+    "21f1006194@ds.study.iitm.ac.in.example.com": False,
+}
+
+
+@pytest.mark.parametrize(("address", "is_allowed"), IITM.items())
+def test_the_preset_of_the_institute_knows_its_students(address: str, is_allowed: bool) -> None:
+    policy = [identity.EmailRule(None, 1, action, kind, pattern, note) for action, kind, pattern, note in identity.IITM]  # type: ignore[arg-type]  # no id is needed
+    canonical = identity.canonical_email(address)
+
+    assert canonical == address.lower()
+    if is_allowed:
+        emails.decide_email(canonical, policy, "deny")
+    else:
+        with pytest.raises(identity.EmailNotAllowed):
+            emails.decide_email(canonical, policy, "deny")
+
+
+async def test_an_address_that_the_policy_refuses_does_not_register(world: World, noon: datetime) -> None:
+    async with world.database.begin_system("a test") as tx:
+        await identity.add_rule(tx, action="deny", kind="domain", pattern=".example.com", now=noon)
+        await identity.add_rule(tx, action="allow", kind="address", pattern="alice@example.com", position=1, now=noon)
+
+    await register(world, noon)
+    with pytest.raises(identity.EmailNotAllowed):
+        await register(world, noon, replace(ALICE, username="bob", email="bob@mail.example.com"))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+b",
+        "(a*)*",
+        "(?:a|aa)+",
+        "([a-z]+)*x",
+        "(a)\\1",
+        "(?=a)b",
+        "(?!a)b",
+        "(?<=a)b",
+        "(?P<n>a)",
+        "(a{1,50}){2,}",
+        ".*.*.*.*x",
+        "((a+))+",
+        "(a+){5}",
+        "(?i)x",
+    ],
+)
+def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
+    with pytest.raises(identity.PatternUnsafe):
+        emails.require_pattern("regex", pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        identity.IITM[0][2],
+        r"[a-z.]+@x\.org",
+        r"(?:a|b)@x\.org",
+        r"a{3}@(x|y)\.org",
+        r".*@x\.org",
+    ],
+)
+def test_an_honest_pattern_is_taken(pattern: str) -> None:
+    assert emails.require_pattern("regex", pattern) == pattern
