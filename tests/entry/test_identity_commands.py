@@ -1,8 +1,12 @@
 """`palio identity …`: accounts are made, shown, and refused."""
 
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 
+from palio.infra import keyring
 from tests.entry.conftest import Command
 
 
@@ -77,3 +81,72 @@ def test_a_refusal_has_a_sentence_a_code_and_changes_nothing(
     assert (problem["type"], problem["code"]) == (f"/problems/{code}", code)
     assert problem["detail"] in told.err
     assert users(commands_dsn) == before
+
+
+@pytest.fixture
+def with_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keyring.json"
+    keyring.load_or_make(file)
+    monkeypatch.setenv("PALIO_KEYRING_FILE", str(file))
+
+
+def test_a_service_gets_a_token_that_is_printed_once(command: Command) -> None:
+    command("identity", "create", "score-bot", "--service")
+    made = command("identity", "token", "create", "score-bot", "--scopes", "games:read, games:write", "--json").answer
+    listed = command("identity", "token", "list", "score-bot", "--json")
+
+    assert made["secret"].startswith("palio_")
+    assert made["token"]["scopes"] == ["games:read", "games:write"]
+    assert [one["id"] for one in listed.answer] == [made["token"]["id"]]
+    assert made["secret"] not in listed.out
+    assert command("identity", "token", "revoke", "score-bot", made["token"]["id"]).status == 0
+    assert command("identity", "token", "revoke", "score-bot", made["token"]["id"]).status == 1
+    assert command("identity", "token", "list", "score-bot").out == "There is no token.\n"
+
+
+def test_a_role_is_given_and_taken(command: Command) -> None:
+    command("identity", "create", "stella")
+    trial = command("identity", "grant", "stella", "support", "--reason", "helps players", "--dry-run")
+    given = command("identity", "grant", "stella", "support", "--reason", "helps players", "--days", "30", "--json")
+
+    assert trial.status == 0
+    assert (given.answer["role"], given.answer["granted_by"]) == ("support", None)
+    assert given.answer["expires_at"]
+    taken = command("identity", "revoke", "stella", "support", "--reason", "left the house", "--json")
+    assert (taken.status, taken.answer) == (0, [])
+    assert "[identity.no_such_role]" in command("identity", "grant", "stella", "emperor", "--reason", "vanity").err
+    assert "Owner" in command("identity", "roles").out
+    assert command("identity", "sessions", "stella").out == "0 open\n"
+
+
+@pytest.mark.usefixtures("with_keyring")
+def test_the_first_owner_gets_a_link(command: Command) -> None:
+    made = command("identity", "first-owner", "chief@example.com", "--json")
+
+    assert made.status == 0
+    assert re.fullmatch(r"http://127\.0\.0\.1:8000/first-owner/[\w-]{43}", made.answer["link"])
+    assert command("identity", "show", "chief", "--json").answer["status"] == "pending"
+    assert "[identity.email_invalid]" in command("identity", "first-owner", "chief").err
+
+
+def test_without_a_keyring_nothing_personal_is_written(command: Command) -> None:
+    refused = command("identity", "first-owner", "other@example.com")
+
+    assert refused.status == 78
+    assert "[keyring.unusable]" in refused.err
+
+
+def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
+    added = command("identity", "email-rule", "add", "deny", "domain", ".example.com", "--note", "tests", "--json")
+    assert [(rule["position"], rule["pattern"]) for rule in added.answer] == [(1, ".example.com")]
+    unsafe = command("identity", "email-rule", "add", "allow", "regex", "(a+)+")
+    assert (unsafe.status, "[identity.pattern_unsafe]" in unsafe.err) == (1, True)
+
+    command("identity", "email-rule", "preset", "iitm")
+    tried = command(
+        "identity", "email-rule", "test", "21F1006194@ds.study.iitm.ac.in", "a@example.com", "nothing", "--json"
+    ).answer
+    assert [one["verdict"] for one in tried] == ["allowed", "identity.email_not_allowed", "identity.email_invalid"]
+    assert command("identity", "email-rule", "remove", "1").status == 0
+    assert command("identity", "email-rule", "remove", "1").status == 1
+    assert command("identity", "email-rule", "list").out == "There is no rule.\n"

@@ -2,19 +2,30 @@
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson, DryRun
-from palio.entry.printing import Cell, record, tell
+from palio.entry.commands import api_tokens, email_rules
+from palio.entry.options import AsJson, DryRun, Reason
+from palio.entry.printing import Cell, columns, record, tell
 
 if TYPE_CHECKING:
-    from palio.identity import User
+    from palio.entry.terminal import Place
+    from palio.identity import Grant, Role, Session, User
 
-app = typer.Typer(no_args_is_help=True, help="Accounts of people and services.")
+app = typer.Typer(no_args_is_help=True, help="Accounts of people and services, their roles, sessions and tokens.")
+app.add_typer(api_tokens.app, name="token")
+app.add_typer(email_rules.app, name="email-rule")
+
+OWNER_PATH = "/first-owner/"
+OWNER_LINK_HOURS = 1
 
 NameOrId = Annotated[str, typer.Argument(metavar="USER", help="A user name, upper and lower case alike, or an id.")]
+
+RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="A role, like support: palio identity roles.")]
 
 
 @app.command()
@@ -62,6 +73,143 @@ def show(user: NameOrId, *, as_json: AsJson = False) -> None:
 
     found = terminal.run(work, json=as_json)
     tell(found, as_json=as_json, lines=record(_lines(found)))
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """The link that makes the first owner, shown this once."""
+
+    link: str
+    expires_at: datetime
+
+
+@app.command("first-owner")
+def first_owner(
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Whose the house will be.")],
+    *,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link by which somebody becomes the first owner within an hour. Exit status 1: there is an owner."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> Invitation:
+        now = clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            secret = await identity.invite_first_owner(
+                tx, email=email, now=now, reason=operators.reason("the first owner"), via="cli"
+            )
+            shown = "…" if dry_run else secret
+            return Invitation(tx.equipment.site + OWNER_PATH + shown, now + timedelta(hours=OWNER_LINK_HOURS))
+
+    made = terminal.run(work, json=as_json)
+    head = ["This was a dry run; nothing was changed."] if dry_run else ["Good once, for whoever opens it first:"]
+    tell(made, as_json=as_json, lines=[*head, made.link, *record({"until": made.expires_at})])
+
+
+@app.command()
+def roles(*, as_json: AsJson = False) -> None:
+    """List the roles and what each may do."""
+    from palio import identity
+    from palio.entry import operators, terminal
+
+    async def work(place: "Place") -> "list[Role]":
+        async with operators.acting(place.database) as tx:
+            return await identity.list_roles(tx)
+
+    found = terminal.run(work, json=as_json)
+    rows = [[each.name, each.title, ", ".join(each.permissions)] for each in found]
+    tell(found, as_json=as_json, lines=columns(["role", "title", "permissions"], rows))
+
+
+@app.command()
+def grant(
+    user: NameOrId,
+    role: RoleName,
+    *,
+    reason: Reason,
+    days: Annotated[int | None, typer.Option(min=1, max=3_650, help="It ends by itself after so many days.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give somebody a role; his sessions end. Exit status 1: no such user or role, or he has it."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "Grant":
+        now = clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            return await identity.grant_role(
+                tx,
+                user_id=found.id,
+                role=role,
+                reason=operators.reason(reason),
+                now=now,
+                expires_at=now + timedelta(days=days) if days else None,
+                via="cli",
+            )
+
+    made = terminal.run(work, json=as_json)
+    facts: dict[str, Cell] = {"user": str(made.user_id), "role": made.role, "until": made.expires_at}
+    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(facts)])
+
+
+@app.command()
+def revoke(user: NameOrId, role: RoleName, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Take a role from somebody; his sessions end. Exit status 1: he does not have it, or he is the last owner."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "list[Grant]":
+        now = clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            await identity.revoke_role(
+                tx, user_id=found.id, role=role, reason=operators.reason(reason), now=now, via="cli"
+            )
+            return await identity.grants_of(tx, user_id=found.id, now=now)
+
+    left = terminal.run(work, json=as_json)
+    names = ", ".join(each.role for each in left) or "none"
+    tell(left, as_json=as_json, lines=[*_head(dry_run=dry_run), *record({"roles left": names})])
+
+
+@app.command()
+def sessions(
+    user: NameOrId,
+    *,
+    end: Annotated[bool, typer.Option("--end", help="End all of them.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the open sessions of somebody, or end them all. Exit status 1: no such user."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "list[Session]":
+        now = clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            listed = await identity.sessions_of(tx, user_id=found.id, current=None, now=now)
+            if end:
+                await identity.end_sessions(tx, user_id=found.id, reason="revoked_by_staff", now=now)
+            return listed
+
+    found = terminal.run(work, json=as_json)
+    head = [*_head(dry_run=dry_run), f"{len(found)} {'ended' if end else 'open'}"]
+    rows = [[str(each.id), each.kind, each.device, each.ip, each.last_seen_at] for each in found]
+    table = columns(["session", "kind", "device", "address", "last seen"], rows) if rows else []
+    tell(found, as_json=as_json, lines=[*head, *table])
+
+
+def _head(*, dry_run: bool) -> list[str]:
+    return ["This was a dry run; nothing was changed."] if dry_run else []
 
 
 def _lines(user: "User") -> dict[str, Cell]:
