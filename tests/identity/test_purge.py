@@ -1,0 +1,43 @@
+"""What has served its time goes, and nothing else."""
+
+from datetime import datetime
+
+from palio import identity
+from palio.identity import jobs
+from palio.kernel import clock
+from tests.factories.identity import HOME, PASSWORD, World, later
+
+
+async def test_pending_people_old_sessions_links_and_addresses_go(world: World, noon: datetime) -> None:
+    now = clock.now()
+    await world.player("alice", now)
+    await world.signed_in("alice", now)
+    for name in ("waits", "gave-up"):
+        application = identity.Application(name, f"{name}@example.com", PASSWORD)
+        await identity.register(world.house, application=application, visitor=HOME, now=now)
+    await world.signed_in("alice", now)
+    with world.superuser() as server:
+        server.execute("alter table identity.users disable trigger refuse_transition")
+        server.execute("update identity.users set created_at = now() - interval '8 days' where username = 'gave-up'")
+        server.execute("alter table identity.users enable trigger refuse_transition")
+    async with world.database.begin_system("a test") as tx:
+        await jobs.purge(tx, identity.Purge())
+        assert (await identity.get(tx, name_or_id="waits")).status == "pending"
+        assert await identity.find(tx, name_or_id="gave-up") is None
+    assert await world.count("select count(*) from identity.sessions") == 2
+
+    with world.superuser() as server:
+        server.execute(
+            "update identity.sessions set absolute_expires_at = now() - interval '91 days' where ended_at is null"
+        )
+        server.execute("update identity.login_events set at = %s", (later(now, days=-91),))
+        server.execute(
+            "update identity.verification_tokens set created_at = %s, expires_at = %s",
+            (later(now, days=-33), later(now, days=-31)),
+        )
+    async with world.database.begin_system("a test") as tx:
+        await jobs.purge(tx, identity.Purge())
+    assert await world.count("select count(*) from identity.sessions") == 0
+    assert await world.count("select count(*) from identity.verification_tokens") == 0
+    assert await world.count("select count(*) from identity.login_events where ip is not null or user_agent <> ''") == 0
+    assert await world.count("select count(*) from identity.login_events") == 2
