@@ -111,6 +111,15 @@ async def test_the_sixth_wrong_password_waits_and_the_owner_does_not(world: Worl
     assert refused.value.facts == {"retry_after_s": 60}
 
 
+async def test_all_spellings_of_an_address_are_counted_together(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    spellings = ["alice@example.com", "ALICE@example.com", " alice@EXAMPLE.com ", "alice@\uff45xample.com"]
+    spellings.append("alice@exa\uff4dple.com")  # letters of full width
+
+    assert [await attempt(world, noon, name=name) for name in spellings] == ["identity.bad_credentials"] * 5
+    assert await attempt(world, noon, name="alice@example.\uff43om") == "identity.too_many_attempts"
+
+
 async def test_a_network_that_tries_many_names_waits(world: World, noon: datetime) -> None:
     neighbours = [identity.Visitor(f"203.0.113.{number}") for number in range(10)]
     for number, visitor in enumerate(neighbours):
@@ -125,6 +134,9 @@ def test_waits_grow_to_a_quarter_of_an_hour_and_end(noon: datetime) -> None:
         found = rules.throttles.wait_after(types.Failures(failures, noon), rules.throttles.STRANGER, noon)
         return found and found.total_seconds()
 
+    crowd = rules.throttles.wait_after(types.Failures(5_000, noon), rules.throttles.HOUSE, noon)
+    assert crowd
+    assert crowd.total_seconds() == 30
     assert [wait(failures) for failures in (4, 5, 6, 7, 8, 9, 10, 99)] == [None, 30, 60, 120, 240, 480, 900, 900]
 
 

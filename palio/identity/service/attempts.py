@@ -26,13 +26,18 @@ PAGE_MAX = 200
 
 async def account_of(tx: Tx, *, identifier: str) -> Account | None:
     """Whose name or address this is; an address that is none is nobody's, and so is a strange name."""
-    if "@" not in identifier:
+    address = _address(identifier)
+    if address is None:
         return await sql.credentials.find_account_by_name(tx, rules.names.key_of(identifier.strip()))
+    return await sql.credentials.find_account_by_email(tx, personal.email_index(tx, address))
+
+
+def _address(identifier: str) -> str | None:
+    """The canonical address, however it is written; None for what is none."""
     try:
-        index = personal.email_index(tx, personal.canonical_email(identifier))
+        return personal.canonical_email(identifier) if "@" in identifier else None
     except EmailInvalid:
         return None
-    return await sql.credentials.find_account_by_email(tx, index)
 
 
 async def knock(tx: Tx, *, identifier: str, visitor: Visitor, now: datetime) -> Attempt:
@@ -41,7 +46,8 @@ async def knock(tx: Tx, *, identifier: str, visitor: Visitor, now: datetime) -> 
     Unknown names are throttled exactly as known ones. Attempts for one name, or from one network, wait for each other.
     """
     account = await account_of(tx, identifier=identifier)
-    subject, network = personal.account_index(tx, identifier), personal.network_of(tx, visitor.ip)
+    subject = personal.account_index(tx, _address(identifier) or identifier)  # one count for all spellings
+    network = personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, subject, network.net)
     device_id = await _device_of(tx, account, visitor)
     wait = await _wait_for_password(tx, subject, network, device_id, now)
@@ -108,7 +114,7 @@ async def _wait_for_password(
     found = [(await sql.attempts.failures_of_account(tx, subject, device_id, now - own.window), own)]
     if device_id is None:  # who comes on a device of his own is not kept out by what strangers do elsewhere
         network_failures = await sql.attempts.failures_of_network(tx, network.net, now - throttles.NETWORK.window)
-        counted_max = throttles.free_of(throttles.HOUSE, percent) + throttles.DOUBLINGS_MAX
+        counted_max = throttles.free_of(throttles.HOUSE, percent)
         house_failures = await sql.attempts.failures_of_house(tx, now - throttles.HOUSE.window, counted_max)
         found += [(network_failures, throttles.NETWORK), (house_failures, throttles.HOUSE)]
     return throttles.longest([throttles.wait_after(failures, limit, now, percent=percent) for failures, limit in found])

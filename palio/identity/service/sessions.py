@@ -85,7 +85,7 @@ async def begin_session(
 ) -> SignedIn:
     """Begin a session and return what the caller must keep. A device that is new to the user is told of, but the first.
 
-    Seen networks are counted.
+    Seen networks are counted. A session of the console is audited.
     """
     device_key = visitor.device_key or personal.new_secret()
     device_id = await _device(tx, user_id, device_key, visitor, now)
@@ -110,6 +110,17 @@ async def begin_session(
     await sql.sessions.insert_session(tx, row)
     tokens = None if cookie else await _first_tokens(tx, row, now)
     await note_network(tx, user_id=user_id, visitor=visitor, kind="login", now=now)
+    if kind == "console":
+        await audit.record(
+            tx,
+            actor=tx.actor,
+            action="session.begin",
+            entity_type="session",
+            entity_id=str(session_id),
+            changes={"method": (None, method)},
+            subject=user_id,
+            via="web",
+        )
     await outbox.send(tx, messages.SignedIn(user_id, session_id))
     return SignedIn(session_id, user_id, kind, lives.absolute_at, device_id, device_key, cookie, tokens)
 
