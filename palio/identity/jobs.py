@@ -48,7 +48,7 @@ async def write_to_whoever_asked(database: Database, job: WriteToWhoeverAsked, e
 async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -> Letter | None:
     if kind == "email_verification" and contact.verified_at:
         kind = "account_exists"
-    secret = await service.credentials.make_link(
+    secret = await service.credentials.make_mailed_link(
         tx, token_id=token_id, purpose=PURPOSE[kind], to=contact, now=clock.now()
     )
     if secret is None:

@@ -29,23 +29,27 @@ async def ask_for_letter(tx: Tx, *, letter: LetterKind, email: str) -> None:
     await outbox.send(tx, WriteToWhoeverAsked(letter, index.digest.hex(), index.version))
 
 
-async def make_link(
-    tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailRow, now: datetime, limited: bool = True
-) -> str | None:
-    """The secret of a link for this purpose, or None if the address has had its share of letters.
+async def make_mailed_link(tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailRow, now: datetime) -> str | None:
+    """The secret of a link for a letter, or None if the address has had its share of letters.
 
-    The link of that id is made once and replaces the live one; asked again, the same secret is returned.
+    The link of that id is made once; asked again, the same secret is returned.
     """
+    if not await sql.credentials.has_token(tx, token_id):
+        await sql.credentials.lock_user(tx, to.user_id)
+        for count_max, window in LETTERS:
+            if await sql.credentials.count_tokens_since(tx, to.bidx, purpose, now - window) >= count_max:
+                return None
+    return await make_link(tx, token_id=token_id, purpose=purpose, to=to, now=now)
+
+
+async def make_link(tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailRow, now: datetime) -> str:
+    """The secret of a link for this purpose, which replaces the live one. Once made, it is the same whoever asks."""
     secret = personal.derived(tx, f"link.{purpose}", token_id)
-    if await sql.credentials.has_token(tx, token_id):
-        return secret
-    await sql.credentials.lock_user(tx, to.user_id)
-    for count_max, window in LETTERS if limited else ():
-        if await sql.credentials.count_tokens_since(tx, to.bidx, purpose, now - window) >= count_max:
-            return None
-    await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
-    row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + LIFE[purpose], None, None)
-    await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
+    if not await sql.credentials.has_token(tx, token_id):
+        await sql.credentials.lock_user(tx, to.user_id)
+        await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
+        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + LIFE[purpose], None, None)
+        await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
     return secret
 
 
