@@ -11,7 +11,7 @@ from palio.identity import service, sql
 from palio.identity.types import TokenRow
 from palio.infra import db, embedded, totp
 from palio.infra.db import Tx
-from palio.kernel.errors import Refusal
+from palio.kernel.errors import Refusal, Unavailable
 from palio.kernel.ids import UserId
 from tests.factories.identity import HOME, PASSWORD, World, secret_in
 
@@ -41,6 +41,8 @@ async def race(world: World, act: Act) -> int:
         try:
             async with world.database.begin_system("a race") as tx:
                 return await act(tx, ready)
+        except Unavailable:
+            raise  # they were in each other's way, which is no answer
         except Refusal:
             return False
 

@@ -97,7 +97,7 @@ async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) ->
     Of two at once one is refused. Refuses with TokenInvalid.
     """
     user_id = token.user_id
-    await sql.credentials.lock_user(tx, user_id)
+    await registration.lock_link(tx, token=token)
     if not await sql.credentials.update_used(tx, token.id, now=now):
         raise TokenInvalid
     email = await sql.contacts.find_by_index(tx, user_id, token.target_bidx)

@@ -86,19 +86,24 @@ async def verify_email(tx: Tx, *, token: TokenRow, now: datetime) -> UserId:
 
     Other applications for the address go. Of two at once one is refused. Refuses with TokenInvalid.
     """
-    await sql.credentials.lock_user(tx, token.user_id)
+    await lock_link(tx, token=token)
     if not await sql.credentials.update_used(tx, token.id, now=now):
         raise TokenInvalid
     await take_address(tx, user_id=token.user_id, bidx=token.target_bidx, now=now)
     return token.user_id
 
 
+async def lock_link(tx: Tx, *, token: TokenRow) -> None:
+    """Let one use of a link wait for the other: the address first, since whoever proves it removes its other users."""
+    await sql.contacts.lock_address(tx, token.target_bidx)
+    await sql.credentials.lock_user(tx, token.user_id)
+
+
 async def take_address(tx: Tx, *, user_id: UserId, bidx: bytes, now: datetime) -> None:
-    """Make an address the user's own, and a pending account active. Refuses with TokenInvalid.
+    """Make an address whose link is locked the user's own, and a pending account active. Refuses with TokenInvalid.
 
     It is another's already, or the user has it no more.
     """
-    await sql.contacts.lock_address(tx, bidx)
     if await sql.contacts.is_verified(tx, bidx):
         raise TokenInvalid
     if not await sql.contacts.update_verified(tx, user_id, bidx, now=now):

@@ -130,7 +130,7 @@ async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime
     """
     if await sql.roles.lock_owners(tx, now=now):
         raise OwnerExists
-    await sql.credentials.lock_user(tx, token.user_id)
+    await registration.lock_link(tx, token=token)
     if not await sql.credentials.update_used(tx, token.id, now=now):
         raise TokenInvalid
     contact = await sql.contacts.find_by_index(tx, token.user_id, token.target_bidx)
