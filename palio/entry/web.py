@@ -9,9 +9,12 @@ from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, home, hooks, probes, status
 from palio.entry.wiring import BOARDS, Wiring
+from palio.identity import Doorman, House
+from palio.identity import web as identity
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
+from palio.infra.passwords import Leaked
 from palio.infra.ratelimit import Limiter
 from palio.races import web as races
 from palio.ui import assets, documents, streams
@@ -32,6 +35,7 @@ MODULES: tuple[Routes, ...] = (
     hooks.routes,
     clockwork.routes,
     curtain.routes,
+    identity.routes,
     races.routes,
     competitions.routes,
     affiliates.routes,
@@ -49,6 +53,7 @@ def make(wiring: Wiring) -> ASGIApp:
         "streams": Streams(wiring.hub, origin),
         "pages": Pages(Languages(), origin=origin),
         "files": Files(DIST.parent),
+        "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
         "wiring": wiring,
@@ -60,6 +65,7 @@ def make(wiring: Wiring) -> ASGIApp:
         state=state,
         served=partial(tell, wiring.metrics),
         origin=origin,
+        identify=identity.Reception(Doorman(wiring.database)),
         limiter=Limiter(wiring.database, key_for(wiring, "limits")),
         key=key_for(wiring, "forms"),
         trusted=wiring.environment.proxies,

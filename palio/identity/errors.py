@@ -2,6 +2,7 @@
 
 Unauthenticated
 ├── BadCredentials
+├── SecondFactorRequired
 ├── SecondFactorWrong
 ├── TicketExpired
 ├── RefreshReused
@@ -40,6 +41,12 @@ class BadCredentials(Unauthenticated):
     """There is no account of this name or address with this password."""
 
     code = "identity.bad_credentials"
+
+
+class SecondFactorRequired(Unauthenticated):
+    """The password is right; now enter a code of one of the `factors` together with the ticket."""
+
+    code = "identity.second_factor_required"
 
 
 class SecondFactorWrong(Unauthenticated):

@@ -81,6 +81,11 @@ SETTINGS = (
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
 )
 
+PERMISSION_PROVE = Permission(
+    "identity.session.prove",
+    "Prove anew who acts in one's own session of the console, and end it.",
+    roles=("finance", "races", "quests", "store", "support", "moderator", "marketing", "analyst", "auditor"),
+)
 PERMISSION_READ = Permission(
     "identity.user.read", "Look up accounts, their sessions and their history.", roles=("support", "auditor")
 )
@@ -89,6 +94,7 @@ PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one ho
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
 PERMISSIONS = (
+    PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
     PERMISSION_GRANT,
@@ -143,6 +149,36 @@ class Card:
     board_name: BoardName
     status: UserStatus
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What follows from the rows of a user: his address and name sealed, his proofs, his last sign-in."""
+
+    email_id: EmailId | None
+    address: bytes | None
+    verified_at: datetime | None
+    full_name: bytes | None
+    is_admin: bool
+    has_password: bool
+    has_second_factor: bool
+    recovery_codes_left: int
+    last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """A user as he sees himself."""
+
+    user: User
+    email: str | None
+    is_email_verified: bool
+    full_name: str | None
+    is_admin: bool
+    has_password: bool
+    has_second_factor: bool
+    recovery_codes_left: int
+    last_login_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

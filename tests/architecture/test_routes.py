@@ -12,6 +12,13 @@ from palio.ui.routes import Call, Route
 ROUTES = [route for module in web.MODULES for route in module.all]
 CALLS = [route for route in ROUTES if isinstance(route, Call)]
 ACCESS = re.compile(r"public|player|owner|[a-z]+(\.[a-z_]+){1,2}")
+SHOWN_ONCE = {  # what a caller is given to keep
+    ("TokensAnswer", "access_token"),
+    ("TokensAnswer", "refresh_token"),
+    ("SessionBegun", "tokens"),
+    ("NewApiTokenAnswer", "secret"),
+    ("EnrolmentAnswer", "secret"),
+}
 SECRET = re.compile(r"password|token|secret|sealed|private|(?<!sha256)_hash$")
 
 
@@ -35,8 +42,10 @@ def test_a_name_of_a_call_is_never_used_twice() -> None:
 
 
 def test_no_answer_has_a_field_that_sounds_like_a_secret() -> None:
-    """All fields of the declared answer are sent."""
+    """All fields of the declared answer are sent; what calls take is another matter."""
     document = json.loads(description.describe(web.MODULES))
-    fields = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})}
+    bodies = {match for call in CALLS if call.body_field for match in [call.body_field.field_info.annotation.__name__]}  # type: ignore[union-attr]  # a model
+    schemas = {name: schema for name, schema in document["components"]["schemas"].items() if name not in bodies}
+    fields = {(name, each) for name, schema in schemas.items() for each in schema.get("properties", {})}
 
-    assert [name for name in fields if SECRET.search(name)] == []
+    assert {(name, each) for name, each in fields if SECRET.search(each)} == SHOWN_ONCE

@@ -170,7 +170,7 @@ async def test_the_console_opens_for_staff_with_a_second_factor_only(world: Worl
     assert not await world.recognised(cookie(session), noon + STEP)
     seen = await world.doorman.recognise(cookie(session, console=True), now=noon + STEP)
     assert seen
-    assert (seen.kind, seen.permissions) == ("console", [])
+    assert (seen.kind, seen.permissions) == ("console", ["identity.session.prove"])
     assert not await world.recognised(cookie(session, console=True), later(noon + STEP, minutes=30))
 
 

@@ -37,7 +37,8 @@ async def test_owners_may_everything_and_administrators_all_but_making_owners(wo
     everything = {permission.name for permission in PERMISSIONS}
     assert {*roles["owner"].permissions} == everything
     assert {*roles["admin"].permissions} == everything - {"identity.role.grant_owner"}
-    assert roles["auditor"].permissions == ["identity.user.read"]
+    assert roles["auditor"].permissions == ["identity.session.prove", "identity.user.read"]
+    assert roles["races"].permissions == ["identity.session.prove"]
     assert all(role.mfa_required for role in roles.values())
 
 

@@ -3,6 +3,15 @@
 What must survive a refusal commits by itself, and no transaction is open while a password is hashed.
 """
 
+from palio.identity.doors.account import (
+    ask_for_letter,
+    begin_totp,
+    confirm_totp,
+    remove_totp,
+    revoke_leaked,
+    sign_out,
+    update_profile,
+)
 from palio.identity.doors.house import Doorman, House
 from palio.identity.doors.recovery import (
     accept_first_owner,
@@ -17,13 +26,20 @@ __all__ = [
     "Doorman",
     "House",
     "accept_first_owner",
+    "ask_for_letter",
+    "begin_totp",
     "change_password",
+    "confirm_totp",
     "new_recovery_codes",
     "refresh",
     "register",
+    "remove_totp",
     "reset_password",
+    "revoke_leaked",
     "second_factor",
     "sign_in",
+    "sign_out",
     "step_up",
+    "update_profile",
     "verify_email",
 ]

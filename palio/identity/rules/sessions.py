@@ -13,6 +13,7 @@ ABSOLUTE = timedelta(days=90)
 CONSOLE_IDLE, CONSOLE_ABSOLUTE = timedelta(minutes=30), timedelta(hours=12)
 GRACE = timedelta(seconds=10)
 TOUCH_EVERY = timedelta(seconds=60)
+DEVICE_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 LABEL_CHARACTERS_MAX = 80
 AGENT_CHARACTERS_MAX = 256
 

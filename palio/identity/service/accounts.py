@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity import rules, sql
+from palio.identity import personal, rules, sql
 from palio.identity.errors import NameImitates, NoSuchUser, UsernameTaken
 from palio.identity.messages import ProfileChanged, UserRegistered
-from palio.identity.types import USERNAME_MAX, BoardName, Card, User, UserKind
-from palio.infra import audit, outbox, settings
+from palio.identity.types import USERNAME_MAX, BoardName, Card, Me, User, UserKind
+from palio.infra import audit, crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale, TooLarge
 from palio.kernel.ids import Actor, UserId, new_id
@@ -120,6 +120,27 @@ async def update_profile(
     fields = tuple(name for name in before if before[name] != after[name])
     await outbox.send(tx, ProfileChanged(user_id, fields))
     return await get(tx, name_or_id=user_id)
+
+
+async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
+    """A user as he sees himself, his address and name in clear. Refuses with NoSuchUser."""
+    user, standing = await get(tx, name_or_id=user_id), await sql.users.get_standing(tx, user_id, now=now)
+    email = full_name = None
+    if standing.email_id and standing.address:
+        email = await crypto.open_sealed(tx, standing.address, personal.place_of_email(standing.email_id, user_id))
+    if standing.full_name:
+        full_name = await crypto.open_sealed(tx, standing.full_name, personal.place_of_full_name(user_id))
+    return Me(
+        user,
+        email,
+        standing.verified_at is not None,
+        full_name,
+        standing.is_admin,
+        standing.has_password,
+        standing.has_second_factor,
+        standing.recovery_codes_left,
+        standing.last_login_at,
+    )
 
 
 async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:

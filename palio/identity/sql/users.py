@@ -1,8 +1,9 @@
 """Statements of identity. Other people's rows are read through `identity.cards` alone."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from palio.identity.types import BoardName, Card, NewUser, User
+from palio.identity.types import BoardName, Card, NewUser, Standing, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -74,3 +75,28 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
         where id = %s""",
         *(display_name, board_name, locale, user_id),
     )
+
+
+async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
+    """What follows from the rows of a user; of a stranger, nothing."""
+    found = await db.find(
+        tx,
+        Standing,
+        """
+        select e.id as email_id, e.address, e.verified_at, p.full_name,
+          exists (select from identity.role_grants g where g.user_id = u.id and g.role in ('owner', 'admin')
+            and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)) as is_admin,
+          exists (select from identity.passwords w where w.user_id = u.id) as has_password,
+          exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
+            as has_second_factor,
+          (select count(*) from identity.recovery_codes c where c.user_id = u.id and c.used_at is null)
+            as recovery_codes_left,
+          (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
+            order by l.at desc limit 1) as last_login_at
+        from (select %s::uuid as id) as u
+          left join identity.emails e on e.user_id = u.id and e.is_primary
+          left join identity.user_pii p on p.user_id = u.id""",
+        *(now, user_id),
+    )
+    assert found  # noqa: S101 - a row of constants joined to what there is
+    return found

@@ -1,0 +1,373 @@
+"""How people and their proofs look from outside: what calls take, and what they answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
+
+from palio.identity.types import (
+    ApiToken,
+    Application,
+    AuthMethod,
+    BoardName,
+    Enrolment,
+    LogIn,
+    Me,
+    NewApiToken,
+    Outcome,
+    Session,
+    SessionKind,
+    SignedIn,
+    Tokens,
+)
+from palio.ui.values import Instant
+
+Client: TypeAlias = Literal["browser", "app"]
+Line = Annotated[str, StringConstraints(strict=True, max_length=300)]  # rules say what is wrong with it
+Word = Annotated[str, StringConstraints(strict=True, max_length=1_024)]
+
+
+class Body(BaseModel):
+    """What every call that takes something takes: the fields it knows, and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Register(Body):
+    """An application for an account. A browser is known again by a cookie, an app by what the answer says."""
+
+    username: Line
+    email: Line
+    password: Word
+    full_name: Line | None = None
+    display_name: Line | None = None
+    locale: Line = "en"
+    time_zone: Line = "UTC"
+    referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
+    client: Client = "browser"
+
+    def application(self) -> Application:
+        """What the house judges."""
+        return Application(**self.model_dump(exclude={"client"}))
+
+
+class VerifyEmail(Body):
+    """The secret of the mailed link, and who opens it: by the cookie, by what an app was told, or by the password."""
+
+    token: Line
+    registration: Line | None = None
+    password: Word | None = None
+
+
+class Address(Body):
+    """Where to write to."""
+
+    email: Line
+
+
+class LogInBy(Body):
+    """Name or address, and password. The console has its own session."""
+
+    identifier: Line
+    password: Word
+    client: Client = "browser"
+    console: bool = False
+
+    @property
+    def kind(self) -> SessionKind:
+        return "console" if self.console else self.client
+
+
+class SecondFactor(Body):
+    """The ticket that came instead of a session, and a code of the authenticator or a recovery code."""
+
+    ticket: Line
+    code: Line
+
+
+class Proof(Body):
+    """A fresh proof: a code where there is a second factor, else the password."""
+
+    secret: Word
+
+
+class Refresh(Body):
+    """The refresh token of an app; the header `Palio-Device` names the device."""
+
+    refresh_token: Line
+
+
+class NewPassword(Body):
+    """The secret of a link, and the password it is to set."""
+
+    token: Line
+    password: Word
+
+
+class ChangePassword(Body):
+    """The present password, and the new one."""
+
+    current: Word
+    new: Word
+
+
+class Profile(Body):
+    """What a player says of himself; what is absent stays."""
+
+    display_name: Line | None = None
+    board_name: BoardName | None = None
+    locale: Line | None = None
+
+
+class MakeToken(Body):
+    """A token for a program: what it is called and good for, how long, and from where."""
+
+    name: Line
+    scopes: Annotated[list[StrictStr], Field(max_length=50)]
+    days: StrictInt = 90
+    networks: Annotated[list[StrictStr], Field(max_length=20)] = []
+
+
+class Code(Body):
+    """The first code of an authenticator."""
+
+    code: Line
+
+
+class LeakedToken(Body):
+    """A token that somebody found."""
+
+    token: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done, or on its way; whether anybody has the address is not said."""
+
+    status: Literal["accepted", "done"] = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The application is taken. `registration` is what an app shows with the link; a browser has it as a cookie."""
+
+    status: Literal["accepted"]
+    registration: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokensAnswer:
+    """What an app holds."""
+
+    access_token: str
+    refresh_token: str
+    access_expires_at: Instant
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> "TokensAnswer":
+        return cls(tokens.access_token, tokens.refresh_token, tokens.access_expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBegun:
+    """A session; a browser has it as a cookie."""
+
+    id: UUID
+    kind: SessionKind
+    expires_at: Instant
+    tokens: TokensAnswer | None
+
+    @classmethod
+    def of(cls, session: SignedIn) -> "SessionBegun":
+        tokens = TokensAnswer.of(session.tokens) if session.tokens else None
+        return cls(session.session_id, session.kind, session.expires_at, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class MeAnswer:
+    """Who is signed in, as he sees himself."""
+
+    id: UUID
+    username: str
+    display_name: str
+    full_name: str | None
+    email: str | None
+    email_verified: bool
+    status: str
+    is_active: bool
+    is_admin: bool
+    board_name: BoardName
+    locale: str
+    time_zone: str
+    country: str | None
+    auth_methods: list[AuthMethod]
+    has_second_factor: bool
+    recovery_codes_left: int
+    last_login_at: Instant | None
+    created_at: Instant
+    version: int
+
+    @classmethod
+    def of(cls, me: Me) -> "MeAnswer":
+        user = me.user
+        return cls(
+            user.id,
+            user.username,
+            user.display_name,
+            me.full_name,
+            me.email,
+            me.is_email_verified,
+            user.status,
+            user.status == "active",
+            me.is_admin,
+            user.board_name,
+            user.locale,
+            user.time_zone,
+            user.country,
+            ["password"] if me.has_password else [],
+            me.has_second_factor,
+            me.recovery_codes_left,
+            me.last_login_at,
+            user.created_at,
+            user.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """An open session."""
+
+    id: UUID
+    kind: SessionKind
+    device: str
+    method: AuthMethod
+    ip: str | None
+    created_at: Instant
+    last_seen_at: Instant
+    expires_at: Instant
+    is_current: bool
+
+    @classmethod
+    def of(cls, one: Session) -> "SessionAnswer":
+        return cls(
+            one.id,
+            one.kind,
+            one.device,
+            one.method,
+            one.ip,
+            one.created_at,
+            one.last_seen_at,
+            one.expires_at,
+            one.is_current,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogInAnswer:
+    """One attempt to sign in."""
+
+    id: UUID
+    at: Instant
+    outcome: Outcome
+    method: AuthMethod
+    device: str
+    ip: str | None
+    is_known_device: bool
+
+    @classmethod
+    def of(cls, one: LogIn) -> "LogInAnswer":
+        return cls(one.id, one.at, one.outcome, one.method, one.device, one.ip, one.is_known_device)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTokenAnswer:
+    """A token as it is listed. `prefix` and `last4` are what it begins and ends with."""
+
+    id: UUID
+    name: str
+    prefix: str
+    last4: str
+    scopes: list[str]
+    networks: list[str]
+    created_at: Instant
+    expires_at: Instant
+    last_used_at: Instant | None
+
+    @classmethod
+    def of(cls, one: ApiToken) -> "ApiTokenAnswer":
+        return cls(
+            one.id,
+            one.name,
+            one.prefix,
+            one.last4,
+            one.scopes,
+            one.ip_allow,
+            one.created_at,
+            one.expires_at,
+            one.last_used_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiTokenAnswer:
+    """A token that was just made; `secret` is shown this once."""
+
+    item: ApiTokenAnswer
+    secret: str | None
+
+    @classmethod
+    def of(cls, made: NewApiToken) -> "NewApiTokenAnswer":
+        return cls(ApiTokenAnswer.of(made.token), made.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentAnswer:
+    """What an authenticator takes: typed, or drawn as a picture from `address`. It counts after its first code."""
+
+    secret: str | None
+    address: str | None
+
+    @classmethod
+    def of(cls, enrolment: Enrolment) -> "EnrolmentAnswer":
+        return cls(enrolment.secret, enrolment.address)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodes:
+    """Ten codes, each good once; they are shown this once."""
+
+    codes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Open sessions, the last used first."""
+
+    items: list[SessionAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class LogIns:
+    """Attempts to sign in, the newest first."""
+
+    items: list[LogInAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTokens:
+    """Live tokens, the newest first."""
+
+    items: list[ApiTokenAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many sessions were ended."""
+
+    ended: int
+
+
+MOMENT = datetime.fromisoformat("2026-03-18T14:05:09.123456+00:00")
+EXAMPLE_ID = UUID("0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44")
