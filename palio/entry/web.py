@@ -56,6 +56,7 @@ def make(wiring: Wiring) -> ASGIApp:
         "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
+        "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,
         "ribbon": partial(clockwork.ribbon_of, wiring),

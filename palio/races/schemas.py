@@ -384,10 +384,10 @@ class ChangesAnswer:
 class Board:
     """The standings as the page shows them: three on the podium, the paid, the others, and who does not rank."""
 
-    podium: Sequence[BoardRow]
-    paid: Sequence[BoardRow]
-    unpaid: Sequence[BoardRow]
-    below: Sequence[BoardRow]
+    podium: tuple[BoardRow, ...]
+    paid: tuple[BoardRow, ...]
+    unpaid: tuple[BoardRow, ...]
+    below: tuple[BoardRow, ...]
     paid_places: int
     missing_micro: int | None
     has_ties: bool
@@ -396,18 +396,18 @@ class Board:
 
     @classmethod
     def of(cls, race: RaceView) -> "Board":
-        ranked = [row for row in race.rows if row.is_qualified]
-        podium = [] if race.after else ranked[:PODIUM_PLACES]
+        ranked = tuple(row for row in race.rows if row.is_qualified)
+        podium = () if race.after else ranked[:PODIUM_PLACES]
         paid_places = max((prize.last for prize in race.prizes), default=0)
         rest = ranked[len(podium) :]
-        paid = list(takewhile(lambda row: row.place <= paid_places, rest))
+        paid = tuple(takewhile(lambda row: row.place <= paid_places, rest))
         unpaid = rest[len(paid) :]
         last_paid = next((row for row in ranked if row.place == paid_places), None)
         return cls(
             podium=podium,
             paid=paid,
             unpaid=unpaid,
-            below=[row for row in race.rows if not row.is_qualified],
+            below=tuple(row for row in race.rows if not row.is_qualified),
             paid_places=paid_places,
             missing_micro=last_paid.total_micro - unpaid[0].total_micro if last_paid and unpaid else None,
             has_ties=any(a.rank == b.rank and b.prize for a, b in pairwise(ranked)),

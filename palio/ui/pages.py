@@ -1,9 +1,9 @@
 """Pages: the templates of all modules, or a block alone when htmx asks, in the language and light of the caller."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "ui/static/dist"
 DISPLAY_FONT = "bricolage-grotesque-latin-wght-normal.woff2"
 THEMES = {"day", "night"}
+FRAGMENTS_MAX = 64  # of each language, of some 60 kB each
 HIDDEN = Markup('<input type="hidden" name="{}" value="{}">')
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>')
 
@@ -99,7 +100,25 @@ class Pages:
         for kit in (ROOT / "ui/templates/kit").glob("*.html"):  # a block drawn alone knows no imports of its page
             module = environment.get_template(f"kit/{kit.name}").module
             environment.globals |= {name: macro for name, macro in vars(module).items() if isinstance(macro, Macro)}
+        environment.globals["drawn_once"] = _drawing_once(environment)
         return environment
+
+
+def _drawing_once(environment: Environment) -> Callable[..., Markup]:
+    """`drawn_once(name, **values)`: a template that is a function of values alone, drawn when they are new.
+
+    A board costs most of its page, and a thousand readers ask for the same one when a snapshot has come. The values
+    themselves are the key, so what is kept can never be the board of another state.
+    """
+
+    @lru_cache(maxsize=FRAGMENTS_MAX)
+    def draw(name: str, *values: tuple[str, Hashable]) -> Markup:
+        return Markup(environment.get_template(name).render(dict(values)))  # noqa: S704 - escaped by the template
+
+    def drawn_once(name: str, **values: Hashable) -> Markup:
+        return draw(name, *values.items())
+
+    return drawn_once
 
 
 def _hidden_fields(guard: Guard, request: Request) -> Markup:

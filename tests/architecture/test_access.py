@@ -14,6 +14,7 @@ import pytest
 from palio.entry import web
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
+from palio.races.web import Views
 from palio.ui import actor
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.edge import SAFE_METHODS
@@ -116,6 +117,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "files": Files(DIST.parent),
         "streams": Streams(Hub(""), None),
         "cursors": Cursors(bytes(32)),
+        "race_views": Views(database),
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
     async with talk_to(app) as client:

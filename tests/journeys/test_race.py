@@ -8,7 +8,7 @@ import httpx2
 import psycopg
 import pytest
 
-from palio.infra import embedded
+from palio.infra import embedded, ratelimit, settings
 from palio.kernel import clock
 from palio.races.web import routes as races_routes
 from tests.factories.races import EXPECTED, at, feed, race, run, setup_r
@@ -29,6 +29,9 @@ async def client(
             await run(tx, at("20:30:00"))
             source, soon = await feed(tx), clock.now() + timedelta(hours=1)
             await race(tx, source, clock.now(), starts_at=soon, ends_at=soon + timedelta(days=7), backdated_reason=None)
+            many = settings.Change(ratelimit.ANONYMOUS_PER_MINUTE, 1_000_000)
+            await settings.change(tx, SYSTEM, [many], "these tests ask more than a reader does")
+            await settings.snapshot.load(tx)
         async with httpx2.AsyncClient(base_url=product.base, timeout=10) as client:
             yield client
 
@@ -254,13 +257,13 @@ async def test_every_example_of_the_description_has_the_shape_of_its_answer(clie
     examples = {
         path: call["get"]["responses"]["200"]["content"]["application/json"]["example"]
         for path, call in document["paths"].items()
-        if "application/json" in call["get"]["responses"]["200"]["content"] and path.startswith(OURS)
+        if path.startswith(OURS) and "application/json" in call["get"]["responses"]["200"]["content"]
     }
 
     first = (await client.get("/api/v1/races/1/standings?limit=1")).json()["items"][0]["entrant_id"]
     race = (await client.get("/api/v1/races/1")).json()["id"]
     ids = {"{number}": "1", "{entrant_id}": str(first), "{competition_id}": race}
-    assert len(examples) == 14
+    assert len(examples) == 13
     for path, example in examples.items():
         if path == "/api/v1/races/current":
             continue  # none is on; its answer is that of every race

@@ -1,11 +1,11 @@
-"""The gatherer: one flight at a time, everything that came up meanwhile in the next, each item its own outcome."""
+"""One flight at a time, everything that came up meanwhile in the next: each item its own outcome, or all the same."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from palio.kernel.batches import ITEMS_OF_A_FLUSH_MAX, Gatherer
+from palio.kernel.batches import ITEMS_OF_A_FLUSH_MAX, Gatherer, Sharer
 
 
 class Airline:
@@ -112,3 +112,52 @@ async def test_a_gatherer_whose_flight_was_cancelled_cancels_its_passengers_and_
         await passenger
     airline.landing.set()
     assert await gatherer.submit(2) == 20
+
+
+class Board:
+    """Something that changes while it is read: a read answers what stood there when it began."""
+
+    def __init__(self) -> None:
+        self.leader = "ada"
+        self.reads = 0
+        self.begun, self.end = asyncio.Event(), asyncio.Event()
+
+    async def read(self, key: str) -> str:
+        self.reads += 1
+        leader = self.leader
+        self.begun.set()
+        await self.end.wait()
+        if key == "gone":
+            raise LookupError(key)
+        return leader
+
+
+async def test_whoever_asks_during_a_read_shares_the_next_and_is_told_what_is_new():
+    board = Board()
+    sharer = Sharer(board.read)
+    early = asyncio.create_task(sharer.ask("board"))
+    await board.begun.wait()
+    board.leader = "bela"
+    late = [asyncio.create_task(sharer.ask("board")) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    board.end.set()
+
+    assert await early == "ada"
+    assert set(await asyncio.gather(*late)) == {"bela"}  # joining the read under way would have told them "ada"
+    assert board.reads == 2
+    assert not sharer._gatherers
+
+
+async def test_keys_are_read_apart_and_a_failure_is_told_to_all_who_share_it():
+    board = Board()
+    board.end.set()
+    sharer = Sharer(board.read)
+
+    answers = await asyncio.gather(
+        *(sharer.ask(key) for key in ("board", "gone", "gone", "board")), return_exceptions=True
+    )
+
+    assert [answers[0], answers[3]] == ["ada", "ada"]
+    assert all(isinstance(answer, LookupError) for answer in answers[1:3])
+    assert board.reads == 2
+    assert not sharer._gatherers

@@ -127,3 +127,17 @@ async def test_each_state_of_a_race_says_what_it_is(
 
     assert [words for words in said if words not in page] == []
     assert [words for words in unsaid if words in page] == []
+
+
+async def test_a_board_is_drawn_anew_when_anything_of_it_is_new(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boards are kept as drawn; what they show is the key."""
+    race = preview.BY_NUMBER[38]
+    leader = race.rows[0]
+    total = leader.total_micro + 1
+    shown = [(await client.get("/races/38")).text for _ in range(2)]
+    monkeypatch.setitem(preview.BY_NUMBER, 38, replace(race, rows=(replace(leader, total_micro=total), *race.rows[1:])))
+    changed = (await client.get("/races/38")).text
+
+    assert [f'data-total="{total}"' in text for text in (*shown, changed)] == [False, False, True]

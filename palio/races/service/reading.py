@@ -19,6 +19,7 @@ from palio.races.types import BoardRow, Change, Flag, Line, Picture, Race, RaceV
 
 ROWS_MAX = 100_000
 CHANGES_MAX = 10_000
+AHEAD = ("draft", "upcoming")
 
 
 async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
@@ -81,8 +82,10 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after
 
 async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
     """The same once there are standings. Refuses with NoSuchRace, NotStarted."""
-    await find_started(tx, number=number)
-    return await view(tx, number=number, now=now, rows_max=rows_max, after=after)
+    race = await view(tx, number=number, now=now, rows_max=rows_max, after=after)
+    if race.status in AHEAD:
+        raise NotStarted(number=number, starts_at=race.starts_at)
+    return race
 
 
 async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
@@ -122,7 +125,7 @@ async def changes(
 async def find_started(tx: Tx, *, number: int) -> tuple[Race, Competition]:
     """A race that has begun, and its competition. Refuses with NoSuchRace, NotStarted."""
     race, competition = await find(tx, number=number)
-    if competition.status in ("draft", "upcoming"):
+    if competition.status in AHEAD:
         raise NotStarted(number=number, starts_at=competition.starts_at)
     return race, competition
 

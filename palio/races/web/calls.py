@@ -28,6 +28,7 @@ from palio.races.schemas import (
     part_of,
 )
 from palio.races.types import Part, Wanted
+from palio.races.web.views import Seen, Wish
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
@@ -73,26 +74,26 @@ async def list_history(tx: InTx, page: Paged, month: Month = None, year: Year = 
 
 
 @routes.get("/races/{number:int}", access="public", example=RACE_EXAMPLE, refuses=[NoSuchRace])
-async def get_race(number: Number, ask: Ask, tx: InTx) -> RaceAnswer:
+async def get_race(number: Number, views: Seen) -> RaceAnswer:
     """Read the terms, the prizes and the pictures of a race."""
-    return RaceAnswer.of(await service.view(tx, number=number, now=ask.now, rows_max=1))
+    return RaceAnswer.of(await views.see(Wish(number, 1)))
 
 
 @routes.get(
     "/races/{number:int}/standings", access="public", example=STANDINGS_EXAMPLE, refuses=[NoSuchRace, NotStarted]
 )
-async def list_standings(number: Number, ask: Ask, tx: InTx, page: Paged) -> StandingsAnswer:
+async def list_standings(number: Number, views: Seen, page: Paged) -> StandingsAnswer:
     """List the board by place: who stands where, and what the place pays now."""
     after, limit = page.span()
-    race = await service.standings(tx, number=number, now=ask.now, rows_max=limit, after=after)
+    race = await views.see(Wish(number, limit, after, begun=True))
     return StandingsAnswer.of(race, page)
 
 
 @routes.get("/races/{number:int}/prizes", access="public", example=PRIZES_EXAMPLE, refuses=[NoSuchRace, NotStarted])
-async def list_prizes(number: Number, ask: Ask, tx: InTx, page: Paged) -> PrizesAnswer:
+async def list_prizes(number: Number, views: Seen, page: Paged) -> PrizesAnswer:
     """List who won what, and whether it is paid."""
     after, limit = page.span()
-    race = await service.standings(tx, number=number, now=ask.now, rows_max=limit, after=after)
+    race = await views.see(Wish(number, limit, after, begun=True))
     return PrizesAnswer.of(race, page)
 
 
