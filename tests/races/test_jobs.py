@@ -193,7 +193,7 @@ async def test_snapshots_announced_twice_and_in_reverse_order_count_once(wired: 
                 await jobs.queue_snapshot(tx, event)
                 await jobs.on_snapshot(tx, OnSnapshot(source.programme_id))
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     async with wired.begin(SYSTEM) as tx:
         lines = await races.lines(tx, number=made.number)
         assert [(line.uid, line.total_micro) for line in lines] == [

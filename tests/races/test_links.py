@@ -72,7 +72,7 @@ async def test_whoever_is_taken_out_of_a_race_keeps_what_he_won_in_another(tx: T
     try:
         await told(tx, source, "player0006", user_id)
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert await wallet(tx, user_id) == 25_000
 
 
@@ -120,7 +120,7 @@ async def test_in_a_race_of_linked_players_whoever_links_ranks_with_all_that_he_
         await db.run(tx, "update affiliates.links set state = 'unlinked' where player_id = %s", player_id)
         await jobs.let_go(tx, affiliates.AccountUnlinked(bob, player_id, source.programme_id))
     finally:
-        clock.use(clock._system)
+        clock.use(clock.real)
     assert await board(tx, made) == [("ann", 1, 20)]
     await source.show(tx, at("20:20:00"), {"ann": "121", "bob": "130", "cid": "160"})
     await run(tx, at("20:20:00"))
