@@ -5,9 +5,10 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from palio.admin import console as admin
 from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
-from palio.entry import clockwork, curtain, home, hooks, probes, status
+from palio.entry import clockwork, curtain, desk, home, hooks, probes, status
 from palio.entry.wiring import BOARDS, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
@@ -36,6 +37,7 @@ MODULES: tuple[Routes, ...] = (
     clockwork.routes,
     curtain.routes,
     identity.routes,
+    *admin.MODULES,
     races.routes,
     competitions.routes,
     affiliates.routes,
@@ -60,6 +62,8 @@ def make(wiring: Wiring) -> ASGIApp:
         "wiring": wiring,
         "stage": wiring.stage,
         "ribbon": partial(clockwork.ribbon_of, wiring),
+        "desk": desk.desk(wiring),
+        "frame": desk.frame(),
     }
     return assemble(
         (probes.routes(wiring), *MODULES),

@@ -407,6 +407,12 @@ async def listed(tx: Tx, *, states: Sequence[State], limit: int = LISTED_MAX) ->
     )
 
 
+async def waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """How many proposals are open, and since when the oldest is."""
+    count = await db.value(tx, "select count(*) from infra.approvals where state = 'open'")
+    return count, await db.value(tx, "select min(made_at) from infra.approvals where state = 'open'")
+
+
 async def decisions(tx: Tx, *, approval_id: UUID) -> list[Decided]:
     """Who has decided what about a proposal, in that order."""
     return await db.rows(

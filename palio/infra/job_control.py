@@ -55,6 +55,33 @@ class Scheduled:
     last_status: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """How a queue does: `lag_s` is how long the oldest job that is due has waited."""
+
+    queue: str
+    waiting: int
+    running: int
+    failed: int
+    lag_s: int
+
+
+async def figures(tx: Tx) -> list[QueueFigures]:
+    """How each queue does that holds anything, by name."""
+    return await db.rows(
+        tx,
+        QueueFigures,
+        """select j.queue_name as queue, count(*) filter (where j.status = 'todo') as waiting,
+          count(*) filter (where j.status = 'doing') as running, count(*) filter (where j.status = 'failed') as failed,
+          coalesce(max(extract(epoch from clock_timestamp() - coalesce(j.scheduled_at, e.at))) filter (
+            where j.status = 'todo' and coalesce(j.scheduled_at, '-infinity') <= clock_timestamp()), 0)::int as lag_s
+        from jobs.procrastinate_jobs j
+        left join lateral (select min(at) as at from jobs.procrastinate_events where job_id = j.id) e
+          on j.status = 'todo'
+        where j.status in ('todo', 'doing', 'failed') group by j.queue_name order by 1""",
+    )
+
+
 async def list_queued(tx: Tx, *, state: State | None, limit: int) -> list[Queued]:
     """What is in the queue, the oldest first, with the newest error of each."""
     return await db.rows(

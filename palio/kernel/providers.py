@@ -89,3 +89,42 @@ class BoardSource(Generic[Tx]):
     around: Callable[[Tx, BoardAsk, str, int], Awaitable[BoardView | None]]  # an entrant, lines on either side of him
     my_rank: Callable[[Tx, BoardAsk, UUID], Awaitable[BoardLine | None]]  # of a user
     ranks_many: Callable[[Tx, BoardAsk, Sequence[str]], Awaitable[Mapping[str, BoardLine] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many things wait for somebody, and since when the oldest does."""
+
+    count: int
+    oldest_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue(Generic[Tx]):
+    """Something that waits for staff: its English name, its page in the console, who may see it, and how much waits."""
+
+    label: str
+    path: str
+    permission: str
+    waiting: Callable[[Tx, datetime], Awaitable[Waiting]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a panel. An amount has the code and scale of its asset; `note` explains, `path` leads on."""
+
+    label: str
+    value: str | int | datetime | None
+    asset: tuple[str, int] | None = None
+    note: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel(Generic[Tx]):
+    """What a module shows of a player on his card: its English title, who may see it, and its lines."""
+
+    module: str
+    title: str
+    permission: str
+    load: Callable[[Tx, UUID, datetime], Awaitable[Sequence[Fact]]]

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
-from palio.entry import web
+from palio.admin import Desk
+from palio.entry import desk, web, wiring
+from palio.entry.approving import COMMANDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
+from palio.kernel.settings import Catalogue
 from palio.races.web import Views
 from palio.ui import actor
 from palio.ui.access import NO_SCOPE, NO_TOKEN
@@ -118,6 +121,8 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "streams": Streams(Hub(""), None),
         "cursors": Cursors(bytes(32)),
         "race_views": Views(database),
+        "desk": Desk(Catalogue(wiring.SETTINGS), COMMANDS, desk.QUEUES, desk.PANELS),
+        "frame": desk.frame(),
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
     async with talk_to(app) as client:

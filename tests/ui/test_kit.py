@@ -8,7 +8,10 @@ import palio
 PRODUCT = Path(palio.__file__).parent
 KIT = PRODUCT / "ui/templates/kit"
 TEMPLATES = {path: path.read_text() for path in PRODUCT.rglob("templates/**/*.html")}
-DAISY = {"btn", "btn-ghost", "btn-sm", "btn-square", "table"}  # drawn by the library, corrected by us
+DAISY = {  # drawn by the library, corrected by us
+    *("btn", "btn-error", "btn-ghost", "btn-sm", "btn-square", "table"),
+    *("input-sm", "select-sm", "textarea"),
+}
 
 
 def test_every_class_of_the_stylesheet_stands_in_a_template() -> None:

@@ -1,0 +1,60 @@
+"""The console as it is put together: what stands in its rail, what waits, and what a player's card shows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from palio import admin, identity
+from palio.admin import Defect, Desk
+from palio.admin import console as admin_console
+from palio.entry.approving import COMMANDS
+from palio.entry.wiring import MIGRATIONS, Wiring
+from palio.infra import approvals, doctor, migrate
+from palio.infra.db import Tx
+from palio.infra.doctor import Known
+from palio.kernel.providers import Panel, Queue, Waiting
+from palio.ui.actor import Asking
+from palio.ui.console import Frame, RailEntry
+
+RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL,)
+
+
+async def _approvals(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await approvals.waiting(tx))
+
+
+QUEUES: tuple[Queue[Tx], ...] = (Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),)
+PANELS: tuple[Panel[Tx], ...] = ()
+
+
+def frame() -> Frame:
+    """What stands around every page of the console."""
+    return Frame(RAIL, _waiting, _name_of)
+
+
+def desk(wiring: Wiring) -> Desk:
+    """What the console of a process works with."""
+    return Desk(wiring.settings, COMMANDS, QUEUES, PANELS, partial(_examine, wiring))
+
+
+async def _waiting(tx: Tx, ask: Asking) -> Mapping[str, int]:
+    return await admin.waiting(tx, queues=QUEUES, held=ask.permissions, now=ask.now)
+
+
+async def _name_of(tx: Tx, ask: Asking) -> str:
+    user_id = ask.actor.user_id
+    names = await identity.names(tx, ids=[user_id]) if user_id else {}
+    return names.get(user_id, "") if user_id else ""
+
+
+async def _examine(wiring: Wiring, tx: Tx, now: datetime) -> Sequence[Defect]:
+    """Everything that may be wrong with this deployment."""
+    known = Known(
+        now=now,
+        is_bundled=wiring.environment.is_embedded,
+        migrations=migrate.read_files(MIGRATIONS),
+        settings=wiring.settings,
+    )
+    found = [*doctor.examine_host(wiring.environment), *await doctor.examine_database(tx, known)]
+    found.sort(key=lambda finding: doctor.SEVERITIES.index(finding.severity))
+    return [Defect(one.id, one.severity, one.what, one.why, one.remedy) for one in found]
