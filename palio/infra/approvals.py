@@ -396,15 +396,31 @@ async def lock(tx: Tx, *, approval_id: UUID) -> Approval:
     return found
 
 
-async def listed(tx: Tx, *, states: Sequence[State], limit: int = LISTED_MAX) -> list[Approval]:
-    """Proposals in these states, the newest first."""
+async def listed(
+    tx: Tx,
+    *,
+    states: Sequence[State],
+    limit: int = LISTED_MAX,
+    made_by: UserId | None = None,
+    older_than: UUID | None = None,
+) -> list[Approval]:
+    """Proposals in these states, the newest first: of everybody or of one maker, all or those behind one."""
     return await db.rows(
         tx,
         Approval,
-        APPROVALS + " where a.state = any (%s) order by a.id desc limit %s",
-        list(states),
-        min(limit, LISTED_MAX),
+        APPROVALS
+        + """ where a.state = any (%s) and (%s::uuid is null or a.made_by = %s) and (%s::uuid is null or a.id < %s)
+        order by a.id desc limit %s""",
+        *(list(states), made_by, made_by, older_than, older_than, min(limit, LISTED_MAX)),
     )
+
+
+async def get(tx: Tx, *, approval_id: UUID) -> Approval:
+    """A proposal as it stands. Refuses with NoSuchApproval."""
+    found = await db.find(tx, Approval, APPROVALS + " where a.id = %s", approval_id)
+    if found is None:
+        raise NoSuchApproval
+    return found
 
 
 async def waiting(tx: Tx) -> tuple[int, datetime | None]:

@@ -1,10 +1,12 @@
 """Who did what: a row in the same transaction as the change, appended and never altered."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from palio.infra import db
@@ -56,3 +58,84 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     raise TypeError(f"{type(value).__name__} does not belong into an audit row")
+
+
+# looking
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What somebody did, as it was written down: `changes` are fields with their values before and after."""
+
+    at: datetime
+    id: int
+    actor_kind: str
+    actor_id: UserId | None
+    subject_user_id: UserId | None
+    action: str
+    entity_type: str
+    entity_id: str
+    changes: dict[str, list[Any]]
+    reason: str
+    request_id: UUID
+    approval_id: UUID | None
+    via: Via
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are wanted, within `[since, until)`; None means all. An action is named whole or by its beginning."""
+
+    since: datetime
+    until: datetime
+    actor_id: UUID | None = None
+    subject_id: UUID | None = None
+    action: str | None = None
+    entity_type: str | None = None
+    entity_id: str | None = None
+    request_id: UUID | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of the rows: at most `limit`, behind `older_than` or in front of `newer_than` (instant and id)."""
+
+    limit: int
+    older_than: tuple[datetime, int] | None = None
+    newer_than: tuple[datetime, int] | None = None
+
+
+ROWS = """
+    select at, id, actor_kind, actor_id, subject_user_id, action, entity_type, entity_id, changes, reason, request_id,
+      approval_id, via
+    from infra.audit_rows
+    where at >= %(since)s::timestamptz and at < %(until)s::timestamptz
+      and (%(actor_id)s::uuid is null or actor_id = %(actor_id)s::uuid)
+      and (%(subject_id)s::uuid is null or subject_user_id = %(subject_id)s::uuid)
+      and (%(action)s::text is null or action = %(action)s::text or starts_with(action, %(action)s::text))
+      and (%(entity_type)s::text is null or entity_type = %(entity_type)s::text)
+      and (%(entity_id)s::text is null or entity_id = %(entity_id)s::text)
+      and (%(request_id)s::uuid is null or request_id = %(request_id)s::uuid)
+      and (%(reason)s::text is null or position(lower(%(reason)s::text) in lower(reason)) > 0)
+      and (%(older_at)s::timestamptz is null or (at, id) < (%(older_at)s::timestamptz, %(older_id)s::bigint))
+      and (%(newer_at)s::timestamptz is null or (at, id) > (%(newer_at)s::timestamptz, %(newer_id)s::bigint))"""
+
+
+async def search(tx: Tx, *, wanted: Wanted, part: Part) -> list[Row]:
+    """Rows, the newest first. Of those in front of a row, the nearest to it."""
+    older, newer = part.older_than or (None, None), part.newer_than or (None, None)
+    facts = {
+        **{name: getattr(wanted, name) for name in wanted.__slots__},
+        "older_at": older[0],
+        "older_id": older[1],
+        "newer_at": newer[0],
+        "newer_id": newer[1],
+        "limit": part.limit,
+    }
+    async with tx.cursor(row_factory=class_row(Row)) as cursor:
+        if part.newer_than:
+            await cursor.execute(ROWS + " order by at, id limit %(limit)s::int", facts)
+            return (await cursor.fetchall())[::-1]
+        await cursor.execute(ROWS + " order by at desc, id desc limit %(limit)s::int", facts)
+        return await cursor.fetchall()

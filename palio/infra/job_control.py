@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
+from uuid import UUID
 
 from palio.infra import audit, db
 from palio.infra.db import Tx
 from palio.kernel.errors import Conflict, NotFound
+from palio.kernel.ids import new_id
 
 State: TypeAlias = Literal["waiting", "running", "failed"]
 RETRIED_MAX = 10_000
@@ -22,6 +24,30 @@ class NoSuchSchedule(NotFound):
     """There is no schedule `schedule`; the known ones are `known`."""
 
     code: ClassVar[str] = "infra.no_such_schedule"
+
+
+class NotDead(Conflict):
+    """The job is `state`: only one that has given up can be tried again."""
+
+    code: ClassVar[str] = "infra.job_not_dead"
+
+
+class AlreadyQueued(Conflict):
+    """The same waits in the queue already: this one can only be cancelled."""
+
+    code: ClassVar[str] = "infra.job_already_queued"
+
+
+class NotCancellable(Conflict):
+    """The job is `state`: only one that waits or has given up can be cancelled."""
+
+    code: ClassVar[str] = "infra.job_not_cancellable"
+
+
+class NotQueued(NotFound):
+    """The job is not in the queue: it is done, was cancelled, or never was."""
+
+    code: ClassVar[str] = "infra.job_not_queued"
 
 
 class StillRunning(Conflict):
@@ -41,6 +67,20 @@ class Queued:
     attempts: int
     due_at: datetime | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a job, and how it ended."""
+
+    started_at: datetime
+    finished_at: datetime | None
+    attempt: int
+    status: str
+    ms: int | None
+    error_code: str | None
+    error: str | None
+    request_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +122,52 @@ async def figures(tx: Tx) -> list[QueueFigures]:
     )
 
 
-async def list_queued(tx: Tx, *, state: State | None, limit: int) -> list[Queued]:
-    """What is in the queue, the oldest first, with the newest error of each."""
+QUEUED = """
+    select j.id, j.task_name as job, j.queue_name as queue,
+      case j.status when 'todo' then 'waiting' when 'doing' then 'running' else 'failed' end as state,
+      j.attempts, j.scheduled_at as due_at, r.error
+    from jobs.procrastinate_jobs j
+    left join lateral (select error from infra.job_runs r
+      where r.job = j.task_name and r.request_id = (j.args->>'request_id')::uuid and r.error is not null
+      order by r.started_at desc limit 1) r on true
+    where j.status in ('todo', 'doing', 'failed')"""
+
+
+async def list_queued(
+    tx: Tx, *, state: State | None, limit: int, queue: str | None = None, behind: int = 0
+) -> list[Queued]:
+    """What is in the queue behind a row, the oldest first, with the newest error of each."""
     return await db.rows(
         tx,
         Queued,
-        """select j.id, j.task_name as job, j.queue_name as queue,
-          case j.status when 'todo' then 'waiting' when 'doing' then 'running' else 'failed' end as state,
-          j.attempts, j.scheduled_at as due_at, r.error
-        from jobs.procrastinate_jobs j
-        left join lateral (select error from infra.job_runs r
-          where r.job = j.task_name and r.request_id = (j.args->>'request_id')::uuid and r.error is not null
-          order by r.started_at desc limit 1) r on true
-        where j.status in ('todo', 'doing', 'failed')
+        QUEUED
+        + """
           and (%s::text is null or j.status = case %s::text when 'waiting' then 'todo' when 'running' then 'doing'
             else 'failed' end::jobs.procrastinate_job_status)
+          and (%s::text is null or j.queue_name = %s) and j.id > %s
         order by j.id limit %s::int""",
-        state,
-        state,
-        limit,
+        *(state, state, queue, queue, behind, limit),
+    )
+
+
+async def get_queued(tx: Tx, *, row_id: int) -> Queued:
+    """A row of the queue. Refuses with NotQueued."""
+    found = await db.find(tx, Queued, QUEUED + " and j.id = %s", row_id)
+    if found is None:
+        raise NotQueued
+    return found
+
+
+async def attempts_of(tx: Tx, *, row_id: int) -> list[Attempt]:
+    """What became of the attempts at a row of the queue, the newest first."""
+    return await db.rows(
+        tx,
+        Attempt,
+        """select r.started_at, r.finished_at, r.attempt, r.status::text, r.ms, r.error_code, r.error, r.request_id
+        from jobs.procrastinate_jobs j
+        join infra.job_runs r on r.job = j.task_name and r.request_id = (j.args->>'request_id')::uuid
+        where j.id = %s order by r.started_at desc limit 50""",
+        row_id,
     )
 
 
@@ -137,6 +204,49 @@ async def retry(tx: Tx, *, job: str, reason: str) -> int:
     return number
 
 
+async def retry_one(tx: Tx, *, row_id: int, reason: str) -> Queued:
+    """Put one job that gave up back into the queue. Audited. Refuses with NotQueued, NotDead, AlreadyQueued."""
+    found = await _lock(tx, row_id)
+    if found.state != "failed":
+        raise NotDead(state=found.state)
+    is_done = await db.run(
+        tx,
+        """update jobs.procrastinate_jobs j set status = 'todo', scheduled_at = null, attempts = 0, worker_id = null
+        where id = %s and not exists (select from jobs.procrastinate_jobs w
+          where w.queueing_lock = j.queueing_lock and w.status = 'todo')""",
+        row_id,
+    )
+    if not is_done:
+        raise AlreadyQueued
+    await _note(tx, "job.retry", found.job, {"state": ("failed", "waiting"), "row": (row_id, row_id)}, reason)
+    db.after_commit(tx, tx.equipment.wake)
+    return await get_queued(tx, row_id=row_id)
+
+
+async def cancel(tx: Tx, *, row_id: int, reason: str, now: datetime) -> Queued:
+    """Take one job that waits or has given up out of the queue. Audited. Refuses with NotQueued, NotCancellable."""
+    found = await _lock(tx, row_id)
+    if found.state == "running":
+        raise NotCancellable(state=found.state)
+    await db.run(
+        tx,
+        """with gone as (delete from jobs.procrastinate_jobs where id = %s
+          returning task_name, queue_name, attempts, args)
+        insert into infra.job_runs (started_at, id, job, queue, schedule, subject, attempt, status, finished_at, ms,
+          request_id)
+        select %s, %s, g.task_name, g.queue_name, g.args->>'schedule', coalesce(g.args->>'key', ''), g.attempts,
+          'cancelled', %s, 0, (g.args->>'request_id')::uuid from gone g""",
+        *(row_id, now, new_id(), now),
+    )
+    await _note(tx, "job.cancel", found.job, {"state": (found.state, "cancelled"), "row": (row_id, None)}, reason)
+    return found
+
+
+async def _lock(tx: Tx, row_id: int) -> Queued:
+    await db.run(tx, "select from jobs.procrastinate_jobs where id = %s for update", row_id)
+    return await get_queued(tx, row_id=row_id)
+
+
 async def run_now(tx: Tx, *, schedule: str, now: datetime, reason: str) -> None:
     """Make a schedule due now; a worker queues it at its next look, within about a second. Audited.
 
@@ -165,5 +275,5 @@ async def _note(tx: Tx, action: str, name: str, changes: dict[str, tuple[object,
         entity_id=name,
         changes=changes,
         reason=reason,
-        via="cli",
+        via="cli" if tx.actor.kind == "system" else None,
     )

@@ -172,10 +172,12 @@ async def change(
     return {item.setting.key: await _write(tx, act, item, lines[item.setting.key]) for item in changes}
 
 
-async def revert(tx: Tx, actor: Actor, setting: Setting[Any], *, to_version: int, reason: str) -> int:
+async def revert(
+    tx: Tx, actor: Actor, setting: Setting[Any], *, to_version: int, reason: str, if_version: int | None = None
+) -> int:
     """Give a setting the value of an earlier version (0: the default), as a new version within today's range.
 
-    Refuses with NoSuchVersion and as `change` does.
+    `if_version` is the one that was seen. Refuses with NoSuchVersion and as `change` does.
     """
     stored = None
     if to_version:
@@ -189,7 +191,7 @@ async def revert(tx: Tx, actor: Actor, setting: Setting[Any], *, to_version: int
         if found is None:
             raise NoSuchVersion(key=setting.key, version=to_version)
         stored = found.value
-    versions = await change(tx, actor, [Change(setting, stored)], reason, kind="revert")
+    versions = await change(tx, actor, [Change(setting, stored, if_version)], reason, kind="revert")
     return versions[setting.key]
 
 
