@@ -24,6 +24,13 @@ async def find_by_key(tx: Tx, username_key: str) -> User | None:
     return await db.find(tx, User, USER + " where username_key = %s", username_key)
 
 
+async def list_named(tx: Tx, prefix: str, limit: int) -> list[User]:
+    """The users whose name in lower case begins so, by name. The prefix holds no sign that `like` reads otherwise."""
+    return await db.rows(
+        tx, User, USER + " where username_key like %s || '%%' order by username_key limit %s", prefix, limit
+    )
+
+
 async def has_users(tx: Tx) -> bool:
     """Whether there is any user."""
     return bool(await db.value(tx, "select exists (select from identity.users)"))
