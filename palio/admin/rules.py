@@ -1,9 +1,12 @@
 """Decisions of the console: what is worth an alarm, and how a change is told."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, Severity
+from palio.kernel.settings import Setting, WrongType, from_words, read, write
 
 SILENT = timedelta(hours=3)
 CRITICAL_LAG_S, LAG_S = 60, 600
@@ -48,3 +51,73 @@ def _of_defects(defects: Sequence[Defect]) -> Iterator[Alarm]:
         if defect.severity != "note" and defect.id not in UNTOLD:
             severity: Severity = "critical" if defect.severity == "error" else "warning"
             yield Alarm("defect", severity, defect.what, HEALTH, text=defect.why)
+
+
+# settings
+
+
+def module_of(key: str) -> str:
+    """Whose setting it is."""
+    return key.partition(".")[0]
+
+
+def words_of(setting: Setting[Any], stored: object) -> str:
+    """A stored value as an operator types it; null is the default."""
+    value = write(setting.default) if stored is None else stored
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, Mapping):
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    return str(value)
+
+
+def stored_of(setting: Setting[Any], words: str) -> object:
+    """What an operator typed as JSON that fits the setting. Refuses with WrongType, OutOfRange, NotAllowed."""
+    words = words.strip()
+    if setting.kind == "document" and words != "default":
+        try:
+            stored = json.loads(words)
+        except ValueError:
+            raise WrongType(key=setting.key, expected="document") from None
+    else:
+        stored = from_words(setting, words)
+    return None if stored is None else write(read(setting, stored))
+
+
+# what was changed
+
+
+def told(changes: Mapping[str, Sequence[object]]) -> list[tuple[str, str, str]]:
+    """The fields of an audit row, each with what it was and what it became."""
+    return [(field, _text(pair[0]), _text(pair[-1])) for field, pair in changes.items() if pair]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+# proposals
+
+
+def why_not(
+    *, state: str, is_mine: bool, is_about_me: bool, has_decided: bool, has_permission: bool
+) -> Literal["own", "subject", "decided", "closed", "permission"] | None:
+    """Why somebody may not decide about a proposal; None if he may."""
+    if state != "open":
+        return "closed"
+    if is_mine:
+        return "own"
+    if is_about_me:
+        return "subject"
+    if has_decided:
+        return "decided"
+    return None if has_permission else "permission"
+
+
+def effect_of(payload: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What a proposal would do, fact by fact; what is empty says nothing."""
+    return [(name.replace("_", " "), _text(value)) for name, value in payload.items() if value not in (None, "")]

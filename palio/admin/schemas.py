@@ -1,13 +1,140 @@
 """Shapes of the console's calls and forms."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
 
 from palio.admin.service import Desk
-from palio.admin.types import Today
+from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
+from palio.infra.job_control import Attempt, Queued, Scheduled
+from palio.kernel.providers import Fact
+from palio.ui.access import STEP_UP_MINUTES_MAX
+from palio.ui.actor import Asking
+from palio.ui.refusals import StepUpRequired
 from palio.ui.values import Instant
+
+REASON_CHARACTERS_MAX = 500
+ReasonText = Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
+Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def is_fresh(ask: Asking) -> bool:
+    """Was a second factor shown within the last minutes?"""
+    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=STEP_UP_MINUTES_MAX)
+
+
+def require_fresh(ask: Asking, *, is_sensitive: bool) -> None:
+    """Let a sensitive setting be changed by whoever has just shown a second factor. Refuses with StepUpRequired."""
+    if is_sensitive and not is_fresh(ask):
+        raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+
+
+def day_of(text: str) -> date | None:
+    """A day as a field of a form gives it, or None when it is empty. Refuses what is no day."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        words = "A day is written as 2026-03-20."
+        raise RequestValidationError([{"loc": ("query", "since"), "type": "date_invalid", "msg": words}]) from None
+
+
+# what is sent
+
+
+class Reason(_Strict):
+    """Why, for the audit log."""
+
+    reason: ReasonText
+
+
+class MaybeReason(_Strict):
+    """Why, if there is anything to say."""
+
+    reason: ReasonText = ""
+
+
+class NewValue(_Strict):
+    """The value of a setting as JSON; null is the default."""
+
+    value: JsonValue
+    reason: ReasonText
+
+
+class VersionedValue(_Strict):
+    """A setting in a change set, with the version that was seen."""
+
+    key: Annotated[str, Field(max_length=100)]
+    value: JsonValue
+    version: StrictInt
+
+
+class ChangeSet(_Strict):
+    """Settings that are changed together."""
+
+    changes: Annotated[list[VersionedValue], Field(min_length=1, max_length=100)]
+    reason: ReasonText
+
+
+class Revert(_Strict):
+    """Which version a setting goes back to; 0 is the default."""
+
+    to_version: Annotated[StrictInt, Field(ge=0)]
+    reason: ReasonText
+
+
+class SettingForm(_Strict):
+    """A setting from its page."""
+
+    value: Annotated[str, Field(max_length=10_000)] = ""
+    version: Version
+    reason: ReasonText = ""
+
+
+class ReasonForm(_Strict):
+    """Why, from a page."""
+
+    reason: ReasonText = ""
+
+
+class JobForm(_Strict):
+    """What becomes of a job."""
+
+    act: Literal["retry", "cancel"]
+    reason: ReasonText = ""
+
+
+class DecisionForm(_Strict):
+    """A decision about a proposal."""
+
+    decision: Literal["approve", "reject"]
+    reason: ReasonText = ""
+
+
+class NothingForm(_Strict):
+    """A form without fields of its own."""
+
+
+# what is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done."""
+
+    status: Literal["done"] = "done"
+
+
+DONE = Done()
 
 
 def desk_of(request: Request) -> Desk:
@@ -94,6 +221,344 @@ class Home:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SettingAnswer:
+    """A setting as it acts now; `value` and `default` are as an operator types them."""
+
+    key: str
+    kind: str
+    description: str
+    unit: str
+    low: int | None
+    high: int | None
+    choices: tuple[str, ...]
+    value: str
+    default: str
+    is_default: bool
+    version: int
+    updated_at: Instant | None
+    updated_by: UUID | None
+
+    @classmethod
+    def of(cls, line: SettingLine) -> "SettingAnswer":
+        """The answer for a setting."""
+        return cls(
+            line.key,
+            line.kind,
+            line.description,
+            line.unit,
+            line.low,
+            line.high,
+            line.choices,
+            line.words,
+            line.default_words,
+            line.is_default,
+            line.version,
+            line.updated_at,
+            line.updated_by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A list of settings."""
+
+    items: tuple[SettingAnswer, ...]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingVersionAnswer:
+    """What a setting was from an instant on."""
+
+    version: int
+    value: str
+    changed_at: Instant
+    changed_by: UUID | None
+    kind: str
+    reason: str
+
+    @classmethod
+    def of(cls, one: SettingVersion) -> "SettingVersionAnswer":
+        """The answer for a version."""
+        return cls(one.version, one.words, one.changed_at, one.changed_by, one.kind, one.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingWithHistory:
+    """A setting with its value as JSON, and what it was, the newest first."""
+
+    setting: SettingAnswer
+    stored: Any
+    history: tuple[SettingVersionAnswer, ...]
+
+    @classmethod
+    def of(cls, line: SettingLine, history: Sequence[SettingVersion]) -> "SettingWithHistory":
+        """The answer for a setting and its history."""
+        return cls(SettingAnswer.of(line), line.value, tuple(map(SettingVersionAnswer.of, history)))
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The versions of what was changed, by key."""
+
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """A row of the queue; `error` is what went wrong last."""
+
+    id: int
+    job: str
+    queue: str
+    state: str
+    attempts: int
+    due_at: Instant | None
+    error: str | None
+
+    @classmethod
+    def of(cls, row: Queued) -> "JobAnswer":
+        """The answer for a row."""
+        return cls(row.id, row.job, row.queue, row.state, row.attempts, row.due_at, row.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Rows of the queue, the oldest first."""
+
+    items: tuple[JobAnswer, ...]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAnswer:
+    """One attempt at a job, and how it ended."""
+
+    started_at: Instant
+    attempt: int
+    status: str
+    ms: int | None
+    error_code: str | None
+    error: str | None
+    request_id: UUID
+
+    @classmethod
+    def of(cls, one: Attempt) -> "AttemptAnswer":
+        """The answer for an attempt."""
+        return cls(one.started_at, one.attempt, one.status, one.ms, one.error_code, one.error, one.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class JobWithAttempts:
+    """A row of the queue and what became of its attempts, the newest first."""
+
+    job: JobAnswer
+    attempts: tuple[AttemptAnswer, ...]
+
+    @classmethod
+    def of(cls, row: Queued, attempts: Sequence[Attempt]) -> "JobWithAttempts":
+        """The answer for a row and its attempts."""
+        return cls(JobAnswer.of(row), tuple(map(AttemptAnswer.of, attempts)))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleAnswer:
+    """A schedule, when it is due next and how it went last."""
+
+    name: str
+    enabled: bool
+    paused_until: Instant | None
+    next_at: Instant
+    last_finished_at: Instant | None
+    last_status: str | None
+
+    @classmethod
+    def of(cls, one: Scheduled) -> "ScheduleAnswer":
+        """The answer for a schedule."""
+        return cls(one.name, one.enabled, one.paused_until, one.next_at, one.last_finished_at, one.last_status)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The schedules, by name."""
+
+    items: tuple[ScheduleAnswer, ...]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAnswer:
+    """What somebody did; `changes` says in one line what each field was and became."""
+
+    id: int
+    at: Instant
+    actor_kind: str
+    actor_id: UUID | None
+    actor: str
+    action: str
+    entity_type: str
+    entity_id: str
+    subject_id: UUID | None
+    changes: str
+    reason: str
+    request_id: UUID
+    approval_id: UUID | None
+    via: str
+
+    @classmethod
+    def of(cls, act: Act) -> "AuditAnswer":
+        """The answer for an act."""
+        return cls(
+            act.id,
+            act.at,
+            act.actor_kind,
+            act.actor_id,
+            act.actor_name,
+            act.action,
+            act.entity_type,
+            act.entity_id,
+            act.subject_id,
+            "; ".join(f"{one.field}: {one.before} → {one.after}" for one in act.changes),
+            act.reason,
+            act.request_id,
+            act.approval_id,
+            act.via,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was done, the newest first."""
+
+    items: tuple[AuditAnswer, ...]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictAnswer:
+    """What one person decided."""
+
+    name: str
+    decision: str
+    reason: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalAnswer:
+    """A proposal; `effect` are its facts, `may_decide` whether you may, and `refusal` why not."""
+
+    id: UUID
+    command: str
+    summary: str
+    effect: Mapping[str, str]
+    entity_type: str
+    entity_id: str
+    made_by: UUID
+    maker: str
+    made_at: Instant
+    reason: str
+    needed: int
+    given: int
+    state: str
+    expires_at: Instant
+    executed_at: Instant | None
+    error_code: str | None
+    verdicts: tuple[VerdictAnswer, ...]
+    may_decide: bool
+    refusal: str | None
+
+    @classmethod
+    def of(cls, one: ProposalView) -> "ProposalAnswer":
+        """The answer for a proposal."""
+        return cls(
+            one.id,
+            one.command,
+            one.summary,
+            dict(one.effect),
+            one.entity_type,
+            one.entity_id,
+            one.made_by,
+            one.maker,
+            one.made_at,
+            one.reason,
+            one.needed,
+            one.given,
+            one.state,
+            one.expires_at,
+            one.executed_at,
+            one.error_code,
+            tuple(VerdictAnswer(each.name, each.decision, each.reason, each.at) for each in one.verdicts),
+            one.may_decide,
+            one.refusal,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Proposals, the newest first."""
+
+    items: tuple[ProposalAnswer, ...]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactAnswer:
+    """One line of a panel; an amount is in the smallest unit of its asset."""
+
+    label: str
+    value: str | int | None
+    asset: str | None
+    note: str
+
+    @classmethod
+    def of(cls, fact: Fact) -> "FactAnswer":
+        """The answer for a line."""
+        value = fact.value.isoformat() if isinstance(fact.value, datetime) else fact.value
+        return cls(fact.label, value, fact.asset[0] if fact.asset else None, fact.note)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelAnswer:
+    """What a module knows of somebody; null when it could not be read."""
+
+    module: str
+    title: str
+    facts: tuple[FactAnswer, ...] | None
+
+    @classmethod
+    def of(cls, panel: CardPanel) -> "PanelAnswer":
+        """The answer for a panel."""
+        facts = None if panel.facts is None else tuple(map(FactAnswer.of, panel.facts))
+        return cls(panel.module, panel.title, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class CardAnswer:
+    """Somebody with what you may see of him."""
+
+    id: UUID
+    username: str
+    display_name: str
+    status: str
+    panels: tuple[PanelAnswer, ...]
+
+    @classmethod
+    def of(cls, card: Card) -> "CardAnswer":
+        """The answer for a card."""
+        person = card.person
+        panels = tuple(map(PanelAnswer.of, card.panels))
+        return cls(person.id, person.username, person.display_name, person.status, panels)
+
+
+# examples
+
 NOON = datetime.fromisoformat("2026-03-20T12:00:00Z")
 HOME = Home(
     NOON,
@@ -106,4 +571,94 @@ HOME = Home(
         )
     ],
     [QueueLine("Approvals", "/console/approvals", 2, datetime.fromisoformat("2026-03-20T09:00:00Z"))],
+)
+AN_ID = UUID("0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44")
+ANOTHER_ID = UUID("0198a4f2-7d11-7c2a-8b31-1f5e2a7c9d02")
+A_SETTING = SettingAnswer(
+    "affiliates.stale_after_s",
+    "duration",
+    "After how many seconds without numbers a programme is stale",
+    "seconds",
+    60,
+    86_400,
+    (),
+    "1800",
+    "2700",
+    is_default=False,
+    version=3,
+    updated_at=NOON,
+    updated_by=AN_ID,
+)
+SETTINGS = Settings((A_SETTING,), None, None)
+SETTING = SettingWithHistory(
+    A_SETTING, 1_800, (SettingVersionAnswer(3, "1800", NOON, AN_ID, "set", "the provider is slower at night"),)
+)
+CHANGED = Changed({"affiliates.stale_after_s": 4})
+A_JOB = JobAnswer(812, "palio.races.jobs.settle", "critical", "failed", 5, NOON, "the pool is short")
+JOBS = Jobs((A_JOB,), None, None)
+JOB = JobWithAttempts(A_JOB, (AttemptAnswer(NOON, 5, "dead", 41, "ledger.funds", "the pool is short", ANOTHER_ID),))
+SCHEDULES = Schedules(
+    (
+        ScheduleAnswer(
+            "races.tick", enabled=True, paused_until=None, next_at=NOON, last_finished_at=NOON, last_status="done"
+        ),
+    ),
+    None,
+    None,
+)
+AUDIT = Audit(
+    (
+        AuditAnswer(
+            4_711,
+            NOON,
+            "staff",
+            AN_ID,
+            "Noor Haddad",
+            "setting.change",
+            "setting",
+            "affiliates.stale_after_s",
+            None,
+            "value: 2700 → 1800",
+            "the provider is slower at night",
+            ANOTHER_ID,
+            None,
+            "web",
+        ),
+    ),
+    None,
+    None,
+)
+PROPOSALS = Proposals(
+    (
+        ProposalAnswer(
+            ANOTHER_ID,
+            "races.adjust",
+            "Adjust a total of race 36 by 250 USD: a wager was counted twice",
+            {"number": "36", "amount micro": "250000000"},
+            "race",
+            str(AN_ID),
+            AN_ID,
+            "Noor Haddad",
+            NOON,
+            "the provider confirmed it",
+            1,
+            0,
+            "open",
+            datetime.fromisoformat("2026-03-23T12:00:00Z"),
+            None,
+            None,
+            (),
+            may_decide=True,
+            refusal=None,
+        ),
+    ),
+    None,
+    None,
+)
+CARD = CardAnswer(
+    AN_ID,
+    "tomasz_w",
+    "Tomasz",
+    "active",
+    (PanelAnswer("ledger", "Wallets", (FactAnswer("USD", 1_250_00, "USD", "0 held"),)),),
 )

@@ -4,9 +4,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
+from uuid import UUID
+
+from palio.kernel.permissions import Permission
+from palio.kernel.providers import Fact
 
 AlarmKind: TypeAlias = Literal["feed_stale", "feed_silent", "jobs_dead", "jobs_late", "defect"]
 Severity: TypeAlias = Literal["warning", "critical"]
+
+
+PERMISSIONS = (
+    Permission(
+        "admin.home.read",
+        "See how the house does.",
+        roles=("finance", "races", "quests", "store", "support", "moderator", "marketing", "analyst", "auditor"),
+    ),
+    Permission("admin.approval.read", "See what waits for a second person.", roles=("finance", "races", "auditor")),
+    Permission(
+        "admin.approval.decide", "Approve or reject what somebody else has proposed.", roles=("finance", "races")
+    ),
+    Permission("admin.setting.read", "See what is set, and what it was.", roles=("finance", "races", "auditor")),
+    Permission("admin.setting.write", "Change what is set."),
+    Permission("admin.audit.read", "See who did what.", roles=("finance", "auditor")),
+    Permission("admin.job.read", "See what is done in the background.", roles=("races", "auditor")),
+    Permission("admin.job.control", "Try jobs again, cancel them, run schedules."),
+    Permission("admin.health.read", "See what is wrong with the deployment.", roles=("auditor",)),
+    Permission("admin.card.read", "Look people up.", roles=("finance", "races", "support", "auditor")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +116,142 @@ class Today:
     queues: Sequence[QueueNow]
     defects: Sequence[Defect] | None
     alarms: Sequence[Alarm]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """A setting as it acts now. `words` are the value as an operator types it, `value` the same as JSON."""
+
+    key: str
+    module: str
+    kind: str
+    description: str
+    unit: str
+    low: int | None
+    high: int | None
+    choices: tuple[str, ...]
+    is_sensitive: bool
+    value: object
+    words: str
+    default_words: str
+    is_default: bool
+    version: int
+    updated_at: datetime | None
+    updated_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingVersion:
+    """What a setting was from an instant on."""
+
+    version: int
+    words: str
+    changed_at: datetime
+    changed_by: UUID | None
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field before and after."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody did, with the names of who did it and of whom it is about."""
+
+    at: datetime
+    id: int
+    actor_kind: str
+    actor_id: UUID | None
+    actor_name: str
+    subject_id: UUID | None
+    subject_name: str
+    action: str
+    entity_type: str
+    entity_id: str
+    changes: Sequence[FieldChange]
+    reason: str
+    request_id: UUID
+    approval_id: UUID | None
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """A part of what was done, the newest first, and whether there is more on either side."""
+
+    acts: Sequence[Act]
+    has_newer: bool
+    has_older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one person decided about a proposal."""
+
+    name: str
+    decision: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A proposal as staff see it: what it does, who made it, what became of it, and what the reader may do."""
+
+    id: UUID
+    command: str
+    summary: str
+    effect: Sequence[tuple[str, str]]
+    entity_type: str
+    entity_id: str
+    subject_name: str
+    made_by: UUID
+    maker: str
+    made_at: datetime
+    reason: str
+    needed: int
+    given: int
+    state: str
+    expires_at: datetime
+    executed_at: datetime | None
+    error_code: str | None
+    verdicts: Sequence[Verdict]
+    is_mine: bool
+    may_decide: bool
+    refusal: Literal["own", "subject", "decided", "closed", "permission"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as staff find him."""
+
+    id: UUID
+    username: str
+    display_name: str
+    kind: str
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CardPanel:
+    """What a module shows of somebody; `facts` is None when it could not be read."""
+
+    module: str
+    title: str
+    facts: Sequence[Fact] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Somebody with everything the reader may see of him."""
+
+    person: Person
+    panels: Sequence[CardPanel]

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
-from palio import admin, identity
+from palio import admin, affiliates, identity, ledger
 from palio.admin import Defect, Desk
 from palio.admin import console as admin_console
 from palio.entry.approving import COMMANDS
@@ -12,7 +13,8 @@ from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor import Known
-from palio.kernel.providers import Panel, Queue, Waiting
+from palio.kernel.ids import UserId
+from palio.kernel.providers import Fact, Panel, Queue, Waiting
 from palio.ui.actor import Asking
 from palio.ui.console import Frame, RailEntry
 
@@ -24,7 +26,34 @@ async def _approvals(tx: Tx, now: datetime) -> Waiting:
 
 
 QUEUES: tuple[Queue[Tx], ...] = (Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),)
-PANELS: tuple[Panel[Tx], ...] = ()
+
+
+async def _wallets(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
+    return [
+        Fact(
+            wallet.asset,
+            wallet.balance,
+            (wallet.asset, wallet.scale),
+            note=f"{wallet.held} held" if wallet.held else "",
+        )
+        for wallet in await ledger.wallets(tx, owner_id=UserId(user_id))
+    ]
+
+
+def _told(player: affiliates.Player) -> str:
+    return f"{player.name} ({player.uid})" if player.name else player.uid
+
+
+async def _links(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
+    links = await affiliates.links_many(tx, user_ids=[UserId(user_id)])
+    players = await affiliates.players_many(tx, [link.player_id for link in links])
+    return [Fact("Account", _told(players[link.player_id])) for link in links]
+
+
+PANELS: tuple[Panel[Tx], ...] = (
+    Panel("ledger", "Wallets", "ledger.wallet.read", _wallets),
+    Panel("affiliates", "Linked accounts", "affiliates.read", _links),
+)
 
 
 def frame() -> Frame:

@@ -10,6 +10,7 @@ from typing import Any
 
 import palio
 from palio import affiliates, identity
+from palio.admin import types as admin_types
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
@@ -85,7 +86,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
     races_types.LEADER_GAP_MIN,
 )
-PERMISSIONS: tuple[Permission, ...] = identity_types.PERMISSIONS
+PERMISSIONS: tuple[Permission, ...] = (*identity_types.PERMISSIONS, *admin_types.PERMISSIONS)
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
 Say = Callable[[str], None]

@@ -1,8 +1,24 @@
-"""The console's own calls and pages: what is declared here stands in the rail by `RAIL`."""
+"""The console's own calls and pages; what stands in the rail of them is `RAIL`."""
 
-from palio.admin.console import today
+from palio.admin.console import audit, health, inbox, jobs, people, settings, today
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
 
-MODULES: tuple[Routes, ...] = (today.routes,)
-RAIL = (RailEntry("today", "Today", "/console", "admin.home.read"),)
+MODULES: tuple[Routes, ...] = (
+    today.routes,
+    inbox.routes,
+    people.routes,
+    settings.routes,
+    jobs.routes,
+    audit.routes,
+    health.routes,
+)
+RAIL = (
+    RailEntry("today", "Today", "/console", "admin.home.read"),
+    RailEntry("today", "Approvals", inbox.HERE, "admin.approval.read"),
+    RailEntry("people", "People", people.HERE, "admin.card.read"),
+    RailEntry("system", "Settings", settings.HERE, "admin.setting.read"),
+    RailEntry("system", "Jobs", jobs.HERE, "admin.job.read"),
+    RailEntry("system", "Audit", audit.HERE, "admin.audit.read"),
+    RailEntry("system", "Health", health.HERE, "admin.health.read"),
+)

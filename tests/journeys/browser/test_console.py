@@ -8,13 +8,33 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from palio.infra import embedded
+from palio.entry.wiring import SCHEDULES
+from palio.infra import embedded, pruning, schedules, settings
+from palio.infra.settings import Change
+from palio.kernel import clock
 from tests.admin.house import Console, manned
 from tests.journeys.browser.conftest import Seen, looking
 
 pytestmark = pytest.mark.browser
 
-PAGES = {"today": "/console"}
+PAGES = {
+    "today": "/console",
+    "approvals": "/console/approvals",
+    "approval": "/console/approvals/{approval}",
+    "own-approval": "/console/approvals/{own}",
+    "people": "/console/people?q=sana",
+    "person": "/console/people/{sana}",
+    "settings": "/console/settings",
+    "setting": "/console/settings/jobs.retention_days",
+    "setting-diff": "/console/settings/jobs.retention_days?value=45",
+    "setting-wrong": "/console/settings/jobs.retention_days?value=100000",
+    "jobs": "/console/jobs",
+    "job": "/console/jobs/{job}",
+    "schedule": "/console/jobs/schedules/{schedule}",
+    "audit": "/console/audit",
+    "nothing": "/console/audit?action=nothing.done",
+    "health": "/console/health",
+}
 SCREENS = [("desktop", "day"), ("phone", "night"), ("small", "day"), ("desktop", "night")]
 
 
@@ -23,6 +43,11 @@ async def console(
     cluster: embedded.Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Console]:
     async with manned(cluster, f"palio_desk_{worker_id}", tmp_path_factory.mktemp("data")) as console:
+        async with console.begin() as tx:
+            await schedules.declare(tx, {one.name: one for one in SCHEDULES}, now=clock.now())
+        async with console.begin(console.noor) as tx:
+            change = Change(pruning.RETENTION_DAYS, 60)
+            await settings.change(tx, tx.actor, [change], "the history is read by the auditors")
         yield console
 
 
@@ -38,10 +63,22 @@ async def working(
 
 @pytest.mark.parametrize(("size", "theme"), SCREENS)
 async def test_nothing_is_wrong_with_a_page(browser: Browser, console: Console, size: str, theme: str) -> None:
+    parts = {
+        "approval": await console.propose(console.sana),
+        "own": await console.propose(console.noor),
+        "sana": console.sana,
+        "job": await console.queue(),
+        "schedule": SCHEDULES[0].name,
+    }
+    wrong = {}
     async with working(browser, console, size=size, theme=theme) as (page, seen):
         for name, path in PAGES.items():
-            await page.goto(console.base + path, wait_until="load")
+            await page.goto(console.base + path.format(**parts), wait_until="load")
             await expect(page.locator("h1")).to_be_visible()
             if folder := os.environ.get("PALIO_PICTURES"):
                 await page.screenshot(path=Path(folder) / f"{name}.{size}.{theme}.png", full_page=size != "desktop")
-            assert (name, [*await seen.barriers(), *await seen.faults()]) == (name, [])
+            found = [*await seen.barriers(), *await seen.faults()]
+            if found := [one for one in found if "422 (Unprocessable" not in one or name != "setting-wrong"]:
+                wrong[name] = found
+            seen.complaints.clear()
+    assert wrong == {}

@@ -1,0 +1,116 @@
+"""The audit browser: who did what, filtered by the address, and the same as a list and a table."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+from pydantic import AwareDatetime
+from starlette.responses import HTMLResponse
+
+from palio.admin import schemas, service
+from palio.admin.errors import WindowTooWide
+from palio.admin.types import Acts
+from palio.infra.audit import Part, Wanted
+from palio.ui import console
+from palio.ui.actor import Ask, InTx
+from palio.ui.paging import Paged, Paging
+from palio.ui.routes import Routes
+from palio.ui.values import Blank
+
+HERE = "/console/audit"
+WINDOW = timedelta(days=30)
+DAY = timedelta(days=1)
+Text = Annotated[str | None, Query(max_length=100), Blank]
+Id = Annotated[UUID | None, Query(), Blank]
+routes = Routes("admin")
+
+
+async def filters(
+    actor: Id = None,
+    subject: Id = None,
+    action: Text = None,
+    entity_type: Text = None,
+    entity_id: Text = None,
+    request: Id = None,
+    reason: Text = None,
+) -> dict[str, UUID | str | None]:
+    """What rows are narrowed to, beside the time."""
+    return {
+        "actor_id": actor,
+        "subject_id": subject,
+        "action": action,
+        "entity_type": entity_type,
+        "entity_id": entity_id,
+        "request_id": request,
+        "reason": reason,
+    }
+
+
+Filters = Annotated[dict[str, UUID | str | None], Depends(filters)]
+
+
+@routes.page(HERE, access="admin.audit.read")
+async def audit_page(
+    request: Request,
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    narrowed: Filters,
+    since: Annotated[str, Query(max_length=10)] = "",
+    until: Annotated[str, Query(max_length=10)] = "",
+) -> HTMLResponse:
+    """What was done in some days, both of them included; in the last thirty if nobody says which."""
+    last = schemas.day_of(until) or ask.now.date()
+    first = schemas.day_of(since) or last - WINDOW
+    begins, ends = (datetime.combine(day, time(), UTC) for day in (first, last + DAY))
+    wanted = Wanted(begins, ends, **narrowed)  # type: ignore[arg-type]  # the names are those of its fields
+    found = await service.search(tx, wanted=wanted, part=part_of(page))
+    older, newer = ends_of(found, page)
+    asked = {name: value for name, value in request.query_params.items() if value and name not in {"cursor", "limit"}}
+    table = {name: value for name, value in asked.items() if name not in {"since", "until"}}
+    table |= {"since": begins.isoformat(), "until": ends.isoformat()}
+    values = {
+        "found": found,
+        "asked": asked,
+        "first": first,
+        "last": last,
+        "older": older,
+        "newer": newer,
+        "query": urlencode(asked) + "&" if asked else "",
+        "table": urlencode(table),
+    }
+    return await console.render(request, ask, tx, "admin/audit.html", values, present=HERE)
+
+
+@routes.get("/console/audit", access="admin.audit.read", example=schemas.AUDIT, refuses=[WindowTooWide])
+async def list_audit(
+    tx: InTx,
+    page: Paged,
+    narrowed: Filters,
+    since: Annotated[AwareDatetime, Query()],
+    until: Annotated[AwareDatetime, Query()],
+) -> schemas.Audit:
+    """List what was done within a window, the newest first."""
+    wanted = Wanted(since, until, **narrowed)  # type: ignore[arg-type]  # the names are those of its fields
+    found = await service.search(tx, wanted=wanted, part=part_of(page))
+    return schemas.Audit(tuple(map(schemas.AuditAnswer.of, found.acts)), *ends_of(found, page))
+
+
+def part_of(page: Paging) -> Part:
+    """Which part of the rows a page is."""
+    if page.position is None:
+        return Part(page.limit)
+    at, row_id = page.position.key
+    key = (datetime.fromisoformat(str(at)), int(row_id))
+    return Part(page.limit, newer_than=key) if page.position.is_back else Part(page.limit, older_than=key)
+
+
+def ends_of(found: Acts, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside a part; next is older."""
+    if not found.acts:
+        return None, None
+    first, last = found.acts[0], found.acts[-1]
+    older = page.behind(last.at.isoformat(), last.id) if found.has_older else None
+    return older, page.before(first.at.isoformat(), first.id) if found.has_newer else None

@@ -1,0 +1,33 @@
+"""People: found by name, and shown with what each module knows of them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from palio import identity
+from palio.admin.service.desk import Desk
+from palio.admin.service.today import alone
+from palio.admin.types import Card, CardPanel, Person
+from palio.infra.db import Tx
+from palio.kernel.providers import Panel
+
+
+async def find_people(tx: Tx, *, text: str) -> list[Person]:
+    """Whose user name begins so, or whose id it is; at most 20."""
+    return [_person(user) for user in await identity.search(tx, text=text.strip())]
+
+
+async def card(tx: Tx, *, desk: Desk, held: Collection[str], user_id: UUID, now: datetime) -> Card:
+    """Somebody with the panels that the reader may see. Refuses with identity.NoSuchUser."""
+    user = await identity.get(tx, name_or_id=user_id)
+    panels = [await _panel(tx, panel, user_id, now) for panel in desk.panels if panel.permission in held]
+    return Card(_person(user), panels)
+
+
+async def _panel(tx: Tx, panel: Panel[Tx], user_id: UUID, now: datetime) -> CardPanel:
+    facts = await alone(tx, part=f"card of {panel.module}", read=lambda: panel.load(tx, user_id, now))
+    return CardPanel(panel.module, panel.title, facts)
+
+
+def _person(user: identity.User) -> Person:
+    return Person(user.id, user.username, user.display_name, user.kind, user.status, user.created_at)

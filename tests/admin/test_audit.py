@@ -1,0 +1,52 @@
+"""The audit browser: by window and filter, in parts, as a table that no spreadsheet runs."""
+
+from palio.infra import audit
+from palio.kernel import clock
+from tests.admin.house import Console
+
+CALL = "/api/v1/console/audit"
+
+
+async def test_a_search_of_acts_needs_a_window(console: Console) -> None:
+    async with console.talk(console.staff(console.noor)) as noor:
+        nothing = await noor.get(CALL)
+        wide = await noor.get(f"{CALL}?since=2025-01-01T00:00:00Z&until=2026-03-20T00:00:00Z")
+
+    assert (nothing.status_code, nothing.json()["code"]) == (422, "validation_failed")
+    assert (wide.status_code, wide.json()["code"]) == (422, "admin.window_too_wide")
+
+
+async def test_acts_are_listed_in_parts_and_as_a_table(console: Console) -> None:
+    async with console.begin(console.noor) as tx:
+        for number in range(5):
+            await audit.record(
+                tx,
+                actor=tx.actor,
+                action="till.price",
+                entity_type="till",
+                entity_id=str(number),
+                changes={"price": (number, None)},
+                reason="=cmd|' /C calc'!A0",
+            )
+    now = clock.now()
+    window = {"since": f"{now.year}-01-01T00:00:00Z", "until": f"{now.year + 1}-01-01T00:00:00Z", "action": "till"}
+    async with console.talk(console.staff(console.sana)) as sana:
+        first = (await sana.get("/api/v1/console/audit", params={**window, "limit": 2})).json()
+        second = (
+            await sana.get("/api/v1/console/audit", params={**window, "limit": 2, "cursor": first["next"]})
+        ).json()
+        newer = (
+            await sana.get("/api/v1/console/audit", params={**window, "limit": 2, "cursor": second["prev"]})
+        ).json()
+        elsewhere = await sana.get("/api/v1/console/audit", params={**window, "action": "x", "cursor": first["next"]})
+        table = (await sana.get("/api/v1/console/audit.csv", params=window)).text.splitlines()
+        page = await sana.get("/console/audit", params={"actor": str(console.noor), "action": "till.price"})
+
+    assert [one["entity_id"] for one in first["items"] + second["items"]] == ["4", "3", "2", "1"]
+    assert [one["entity_id"] for one in newer["items"]] == ["4", "3"]
+    assert (first["prev"], newer["prev"]) == (None, None)
+    assert first["items"][0]["changes"] == "price: 4 → nothing"
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "cursor_mismatch")
+    assert len(table) == 6
+    assert "'=cmd|' /C calc'!A0" in table[1]
+    assert (page.status_code, page.text.count("till.price</a>"), "Noor Haddad" in page.text) == (200, 5, True)
