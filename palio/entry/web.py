@@ -49,8 +49,23 @@ MODULES: tuple[Routes, ...] = (
 
 def make(wiring: Wiring) -> ASGIApp:
     """The application of one process; its middlewares are pure ASGI."""
+    return assemble(
+        (probes.routes(wiring), *MODULES),
+        state=parts(wiring),
+        served=partial(tell, wiring.metrics),
+        origin=wiring.environment.public_url,
+        identify=identity.Reception(Doorman(wiring.database)),
+        limiter=Limiter(wiring.database, key_for(wiring, "limits")),
+        key=key_for(wiring, "forms"),
+        trusted=wiring.environment.proxies,
+        before=curtain.Curtain,
+    )
+
+
+def parts(wiring: Wiring) -> dict[str, object]:
+    """What handlers find on the application."""
     origin = wiring.environment.public_url
-    state = {
+    return {
         "database": wiring.database,
         "streams": Streams(wiring.hub, origin),
         "pages": Pages(Languages(), origin=origin),
@@ -65,17 +80,6 @@ def make(wiring: Wiring) -> ASGIApp:
         "desk": desk.desk(wiring),
         "frame": desk.frame(),
     }
-    return assemble(
-        (probes.routes(wiring), *MODULES),
-        state=state,
-        served=partial(tell, wiring.metrics),
-        origin=origin,
-        identify=identity.Reception(Doorman(wiring.database)),
-        limiter=Limiter(wiring.database, key_for(wiring, "limits")),
-        key=key_for(wiring, "forms"),
-        trusted=wiring.environment.proxies,
-        before=curtain.Curtain,
-    )
 
 
 def key_for(wiring: Wiring, purpose: str) -> bytes:

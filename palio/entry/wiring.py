@@ -86,7 +86,11 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
     races_types.LEADER_GAP_MIN,
 )
-PERMISSIONS: tuple[Permission, ...] = (*identity_types.PERMISSIONS, *admin_types.PERMISSIONS)
+PERMISSIONS: tuple[Permission, ...] = (
+    *identity_types.PERMISSIONS,
+    *admin_types.PERMISSIONS,
+    ledger_types.PERMISSION_WALLET_READ,
+)
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
 Say = Callable[[str], None]

@@ -7,6 +7,7 @@ from typing import Literal, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import Actor, UserId
+from palio.kernel.permissions import Permission
 from palio.kernel.settings import Setting
 
 AccountId = NewType("AccountId", int)
@@ -17,6 +18,9 @@ Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
 
+PERMISSION_WALLET_READ = Permission(
+    "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
+)
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
 LEGS_MAX = 50_000

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from palio import identity, races
 from palio.entry import desk, web
 from palio.entry.approving import COMMANDS
-from palio.entry.wiring import BOARDS, Wiring
+from palio.entry.wiring import Wiring
 from palio.infra import approvals, audit, db, embedded, outbox
 from palio.infra.approvals import Proposal
 from palio.infra.db import Tx
@@ -26,12 +26,7 @@ from palio.infra.messages import PruneRuns
 from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ui.actor import Asking
-from palio.ui.files import Files
-from palio.ui.languages import Languages
-from palio.ui.pages import DIST, Pages
-from palio.ui.paging import Cursors
 from palio.ui.site import assemble
-from palio.ui.streams import Streams
 from tests.journeys.browser.conftest import serve
 from tests.journeys.product import opened
 from tests.ui import people
@@ -132,7 +127,7 @@ class Console:
 
     def app_state(self, name: str) -> Any:
         """A part of the application."""
-        return state_of(self.wiring)[name]
+        return web.parts(self.wiring)[name]
 
     @asynccontextmanager
     async def talk(self, headers: dict[str, str], **other: object) -> AsyncIterator[httpx2.AsyncClient]:
@@ -142,21 +137,8 @@ class Console:
             yield client
 
 
-def state_of(wiring: Wiring) -> dict[str, Any]:
-    return {
-        "database": wiring.database,
-        "streams": Streams(wiring.hub, None),
-        "pages": Pages(Languages()),
-        "files": Files(DIST.parent),
-        "cursors": Cursors(bytes(32)),
-        "boards": BOARDS,
-        "desk": desk.desk(wiring),
-        "frame": desk.frame(),
-    }
-
-
 def make_app(wiring: Wiring, **other: object) -> ASGIApp:
-    state = {**state_of(wiring), **other}
+    state = {**web.parts(wiring), **other}
     return assemble(
         web.MODULES, state=state, served=partial(web.tell, wiring.metrics), identify=identify, key=bytes(32)
     )

@@ -5,7 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from palio.admin import Defect, rules
+from palio.admin import console as admin_console
 from palio.admin.types import FeedNow, JobsNow, QueueLag
+from palio.entry.wiring import PERMISSIONS
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.providers import Fact, Panel, Queue, Waiting
@@ -101,3 +103,13 @@ def test_alarms_name_what_needs_a_person_the_critical_first() -> None:
         ("jobs_late", "warning", "bulk"),
         ("defect", "warning", "low"),
     ]
+
+
+def test_what_the_console_itself_offers_can_be_granted() -> None:
+    """A permission that no module declares is held by nobody, owners included."""
+    declared = {permission.name for permission in PERMISSIONS}
+    routes = {route.access for module in admin_console.MODULES for route in module.all}
+    entries = {entry.permission for entry in admin_console.RAIL}
+
+    assert (routes | entries) - declared == set()
+    assert {name for name in declared if name.startswith("admin.")} - routes == set()

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from palio import affiliates, races
 from palio.admin import rules
 from palio.admin.service.desk import Desk
-from palio.admin.types import FeedNow, JobsNow, QueueLag, QueueNow, RacesNow, Today
+from palio.admin.types import Defect, FeedNow, JobsNow, QueueLag, QueueNow, RacesNow, Today
 from palio.infra import db, job_control, logging
 from palio.infra.db import Tx
 from palio.kernel.providers import Queue
@@ -18,6 +19,7 @@ log = logging.get("admin.today")
 PANEL_SECONDS_MAX = 1.0  # what is slower than this is left out; usually each takes a few milliseconds
 RACES_LOOKED_AT = 200
 ENDING = timedelta(hours=24)
+EXAMINED_FOR = timedelta(minutes=1)
 
 Read = TypeVar("Read")
 
@@ -28,7 +30,7 @@ async def today(tx: Tx, *, desk: Desk, held: Collection[str], now: datetime) -> 
     feeds = await alone(tx, part="feeds", read=lambda: _feeds(tx, now))
     jobs = await alone(tx, part="jobs", read=lambda: _jobs(tx)) if "admin.job.read" in held else None
     queues = [await _queue(tx, queue, now) for queue in desk.queues if queue.permission in held]
-    defects = await alone(tx, part="defects", read=lambda: desk.examine(tx, now))
+    defects = await alone(tx, part="defects", read=lambda: _defects(tx, desk, now))
     alarms = rules.alarms(feeds=feeds or (), jobs=jobs, defects=defects or (), now=now)
     return Today(now, found_races, feeds, jobs, queues, defects, alarms)
 
@@ -73,6 +75,22 @@ async def _jobs(tx: Tx) -> JobsNow:
         dead=sum(queue.failed for queue in found),
         queues=[QueueLag(queue.queue, queue.lag_s) for queue in found],
     )
+
+
+@dataclass
+class _Examined:
+    """What this process has found wrong with the deployment, and when it looked."""
+
+    at: datetime | None = None
+    defects: Sequence[Defect] = ()
+
+
+async def _defects(tx: Tx, desk: Desk, now: datetime) -> Sequence[Defect]:
+    """What is wrong, at most a minute old: an examination asks for far more than a page may take."""
+    known = db.memory(tx, _Examined)
+    if known.at is None or abs(now - known.at) >= EXAMINED_FOR:
+        known.defects, known.at = await desk.examine(tx, now), now
+    return known.defects
 
 
 async def _queue(tx: Tx, queue: Queue[Tx], now: datetime) -> QueueNow:

@@ -82,3 +82,55 @@ async def test_nothing_is_wrong_with_a_page(browser: Browser, console: Console, 
                 wrong[name] = found
             seen.complaints.clear()
     assert wrong == {}
+
+
+async def test_keys_lead_through_the_console_and_can_be_switched_off(browser: Browser, console: Console) -> None:
+    await console.propose(console.sana)
+    async with working(browser, console) as (page, seen):
+        await page.goto(f"{console.base}/console")
+        await page.keyboard.press("/")
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.keyboard.type("sana")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="Sana Vik")).to_be_visible()
+        await page.keyboard.press("j")
+        await expect(page.get_by_role("link", name="Sana Vik")).to_be_focused()
+        await page.keyboard.press("g")
+        await page.keyboard.press("e")
+        await expect(page.get_by_role("heading", name="Settings", exact=True)).to_be_visible()
+
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+        await page.get_by_label("Keys are on in this browser").uncheck()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        await expect(page.get_by_role("searchbox").first).not_to_be_focused()
+        assert await seen.faults() == []
+
+
+async def test_a_proposal_is_approved_by_one_key(browser: Browser, console: Console) -> None:
+    proposed = await console.propose(console.sana)
+    async with working(browser, console) as (page, seen):
+        await page.goto(f"{console.base}/console/approvals/{proposed}")
+        await page.keyboard.press("a")
+        await expect(page.get_by_text("It is decided.")).to_be_visible()
+        await expect(page.get_by_text("Noor Haddad,")).to_be_visible()
+        assert await seen.faults() == []
+
+
+async def test_the_rail_opens_on_a_phone_and_a_setting_is_changed_without_script(
+    browser: Browser, console: Console
+) -> None:
+    async with working(browser, console, size="phone", script=False) as (page, _):
+        await page.goto(f"{console.base}/console")
+        await expect(page.get_by_role("link", name="System")).to_be_hidden()
+        await page.get_by_role("button", name="Menu").click()
+        await page.get_by_role("link", name="System").click()
+        await page.get_by_role("link", name="retention_days", exact=True).click()
+        await page.get_by_label("New value").fill("77")
+        await page.get_by_role("button", name="Show the change").click()
+        await expect(page.locator(".diff ins")).to_have_text("77")
+        await page.get_by_label("Why").fill("a phone is enough for it")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator(".fact-list").first).to_contain_text("77 days")
+        await expect(page.locator("tbody span", has_text="a phone is enough for it")).to_be_visible()
