@@ -2,6 +2,7 @@
 
 import secrets
 from functools import partial
+from string import Template
 
 from starlette.types import ASGIApp
 
@@ -17,6 +18,7 @@ from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
 from palio.infra.passwords import Leaked
 from palio.infra.ratelimit import Limiter
+from palio.ledger import web as ledger
 from palio.races import web as races
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
@@ -30,6 +32,8 @@ from palio.ui.streams import Streams
 
 log = logging.get("web")
 
+CAUSES = {"competitions.prize": Template("/races/of/$competition")}  # where each kind of movement is explained
+
 MODULES: tuple[Routes, ...] = (
     home.routes,
     status.routes,
@@ -41,6 +45,7 @@ MODULES: tuple[Routes, ...] = (
     races.routes,
     competitions.routes,
     affiliates.routes,
+    ledger.routes,
     streams.routes,
     documents.routes,
     assets.routes,
@@ -79,6 +84,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "ribbon": partial(clockwork.ribbon_of, wiring),
         "desk": desk.desk(wiring),
         "frame": desk.frame(),
+        "causes": CAUSES,
     }
 
 

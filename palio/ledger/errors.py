@@ -2,7 +2,7 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused
 Invalid   InvalidPost, KeyMismatch
-NotFound  UnknownAsset
+NotFound  UnknownAsset, NoSuchEntry
 TooLarge  BatchTooLarge
 """
 
@@ -20,6 +20,12 @@ class KeyMismatch(Invalid):
     """The key was used before, for another request."""
 
     code = "ledger.key_mismatch"
+
+
+class NoSuchEntry(NotFound):
+    """There is no such movement in your wallet."""
+
+    code = "ledger.no_such_entry"
 
 
 class UnknownAsset(NotFound):

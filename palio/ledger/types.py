@@ -29,7 +29,7 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
-STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 200
+STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 
 BATCH_ITEMS_MAX = Setting(
     "ledger.batch_items_max", "int", ITEMS_MAX, "How many items one batch may hold", "items", low=1, high=ITEMS_MAX
@@ -124,7 +124,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of a statement ended."""
+    """The line at the edge of a page of a statement."""
 
     posted_at: datetime
     seq: int
@@ -138,6 +138,7 @@ class Line:
     posted_at: datetime
     seq: int
     kind: str
+    label: str
     category: str
     amount: int
     balance_after: int
@@ -145,13 +146,45 @@ class Line:
     metadata: Mapping[str, object]
     reverses_id: TransferId | None
 
+    @property
+    def balance_before(self) -> int:
+        """What was there when it came."""
+        return self.balance_after - self.amount
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A page, newest first; `next` is None on the last one."""
+    """A page, newest first; `next` is None on the last one, `prev` on the first."""
 
     lines: Sequence[Line]
     next: Cursor | None
+    prev: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where value came from or went to, as its owner may know it: the family of the account, the name of a house
+    account, never who somebody else is. `is_own` is another account of the reader.
+    """
+
+    family: str
+    name: str | None
+    is_own: bool
+    asset: str
+    scale: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """All that is kept of one movement of a wallet, for whom it belongs to. `done_by` is a kind of actor, no person."""
+
+    asset: Asset
+    line: Line
+    key: str
+    done_by: str
+    sides: tuple[Side, ...]
+    reversed_by: tuple[TransferId, ...]
 
 
 CHECKS = {

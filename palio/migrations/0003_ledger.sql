@@ -292,6 +292,20 @@ do $$ declare t text; own text; begin
     execute format('create policy definer on ledger.%I for all to palio_ledger using (true) with check (true)', t);
   end loop;
 end $$;
+-- The legs of a transfer for whoever may see one of them: of accounts of other people only that they are such.
+create function ledger.sides(p_transfer uuid, p_posted_at timestamptz, p_owner uuid)
+returns table (leg smallint, family text, name text, is_own bool, is_main bool, asset text, scale smallint, amount bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select e.leg, split_part(a.address, ':', 1),
+    case when a.owner_id is null and a.address not like 'pool:%' then split_part(a.address, ':', 2) end,
+    coalesce(a.owner_id = p_owner, false), a.address like '%:main', s.code, s.scale, e.amount
+  from ledger.entries e join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
+  where e.transfer_id = p_transfer and e.posted_at = p_posted_at
+    and (infra.actor_kind() in ('staff', 'system') or infra.actor_kind() in ('player', 'viewer') and p_owner = infra.actor_id())
+    and exists (select from ledger.entries m join ledger.accounts o on o.id = m.account_id
+      where m.transfer_id = p_transfer and m.posted_at = p_posted_at and o.owner_id = p_owner)
+$$;
+
 grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, ledger.keys, ledger.transfers, ledger.entries,
   ledger.findings, ledger.wallets to palio_app;
 
@@ -538,4 +552,5 @@ begin
 end $$;
 
 revoke execute on all functions in schema ledger from public;
-grant execute on function ledger.open_batch, ledger.write, ledger.fan_out, ledger.report, ledger.make_partition to palio_app;
+grant execute on function ledger.open_batch, ledger.write, ledger.fan_out, ledger.report, ledger.make_partition,
+  ledger.sides to palio_app;

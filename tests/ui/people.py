@@ -45,7 +45,7 @@ async def identify(request: Request) -> Asking:
         NOW,
         permissions=frozenset(headers["test-permissions"].split()),
         scopes=None if scopes is None else frozenset(scopes.split()),
-        session_id=None if scopes is not None else SESSIONS[user_id],
+        session_id=None if scopes is not None else SESSIONS.get(user_id, user_id),
         mfa_at=NOW if "test-mfa" in headers else None,
         step_up_at=NOW if "test-step-up" in headers else None,
     )

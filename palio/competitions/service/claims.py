@@ -1,6 +1,7 @@
 """Prizes that wait for their winner: claimed when somebody turns out to be behind an entrant, or expired."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from palio import ledger
@@ -53,7 +54,10 @@ async def _pay(tx: Tx, linked: Sequence[Linked], now: datetime) -> list[Claimed]
     if not waiting:
         return []
     posts = [
-        _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main")
+        replace(
+            _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main"),
+            metadata={"competition": str(found.competition_id), "rank": found.rank},
+        )
         for found in waiting
     ]
     outcomes = await ledger.post_many(tx, posts, now=now)

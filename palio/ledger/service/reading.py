@@ -6,7 +6,7 @@ from datetime import datetime
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
-from palio.ledger.rules import pages
+from palio.ledger.rules import pages, receipts
 from palio.ledger.sql import reading as sql
 from palio.ledger.types import (
     STATEMENT_LINES_DEFAULT,
@@ -14,7 +14,9 @@ from palio.ledger.types import (
     Asset,
     Cursor,
     Filter,
+    Receipt,
     Statement,
+    TransferId,
     Wallet,
 )
 
@@ -54,14 +56,50 @@ async def statement(
     asset: str,
     wanted: Filter = EVERYTHING,
     after: Cursor | None = None,
+    before: Cursor | None = None,
     limit: int = STATEMENT_LINES_DEFAULT,
 ) -> Statement:
-    """A page of the movements of a main wallet, newest first; `next` of one page is `after` of the next.
+    """A page of the movements of a main wallet, newest first.
 
-    At most 200 lines. Refuses with UnknownAsset.
+    `next` of one page is `after` of the next, its `prev` is `before` of the one in front of it.
+    At most 10,000 lines. Refuses with UnknownAsset.
     """
-    if asset not in {known.code for known in await sql.list_assets(tx)}:
-        raise errors.UnknownAsset(asset=asset)
+    await asset_of(tx, code=asset)
     size = min(max(limit, 1), STATEMENT_LINES_MAX)
+    if before:
+        return pages.page_before(await sql.list_lines_before(tx, owner_id, asset, wanted, before, size + 1), size)
     lines = await sql.list_lines(tx, owner_id, asset, wanted, after, size + 1)
-    return pages.page(lines, size)
+    return pages.page(lines, size, is_first=after is None)
+
+
+async def asset_of(tx: Tx, *, code: str) -> Asset:
+    """The asset of a code. Refuses with UnknownAsset."""
+    for known in await sql.list_assets(tx):
+        if known.code == code:
+            return known
+    raise errors.UnknownAsset(asset=code)
+
+
+async def receipt(tx: Tx, *, owner_id: UserId, asset: str, seq: int) -> Receipt:
+    """All that is kept of one movement of a main wallet. Refuses with UnknownAsset, NoSuchEntry."""
+    known = await asset_of(tx, code=asset)
+    line = await sql.find_line(tx, owner_id, asset, seq)
+    origin = await sql.find_origin(tx, line.transfer_id, line.posted_at) if line else None
+    if line is None or origin is None:
+        raise errors.NoSuchEntry(asset=asset, seq=seq)
+    return Receipt(
+        asset=known,
+        line=line,
+        key=origin.key,
+        done_by=receipts.done_by(origin.actor, owner_id),
+        sides=tuple(await sql.list_sides(tx, owner_id, asset, line.transfer_id, line.posted_at)),
+        reversed_by=tuple(await sql.list_reversals(tx, line.transfer_id)),
+    )
+
+
+async def receipts_of(tx: Tx, *, owner_id: UserId, transfer_id: TransferId) -> list[Receipt]:
+    """What one transfer moved in the main wallets of an owner, at least one. Refuses with NoSuchEntry."""
+    lines = await sql.list_seqs(tx, owner_id, transfer_id)
+    if not lines:
+        raise errors.NoSuchEntry(transfer_id=str(transfer_id))
+    return [await receipt(tx, owner_id=owner_id, asset=line.asset, seq=line.seq) for line in lines]

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Cursor, Filter, Line, Wallet
+from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Cursor, Filter, Line, Side, TransferId, Wallet
 
 SEQ_MAX = 2**63 - 1
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -107,39 +108,116 @@ async def list_wallets(tx: Tx, owner: UserId) -> list[Wallet]:
     )
 
 
+LINE = """
+    select e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount, e.balance_after,
+      coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id
+    from ledger.entries e
+    join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
+    join ledger.kinds k on k.code = t.kind
+    where e.seq is not null
+      and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        where a.address = 'user:' || %s::uuid || ':main' and s.code = %s) """
+WANTED = """
+      and e.posted_at >= %s::timestamptz and e.posted_at < %s::timestamptz
+      and sign(e.amount) = any (%s::int[])
+      and abs(e.amount) between %s::bigint and %s::bigint
+      and (cardinality(%s::text[]) = 0 or k.category = any (%s::text[]))
+      and (cardinality(%s::text[]) = 0 or t.kind = any (%s::text[])) """
+
+
+def _values(wanted: Filter) -> tuple[object, ...]:
+    categories, kinds = list(wanted.categories), list(wanted.kinds)
+    return (
+        *(wanted.since or LONG_AGO, wanted.until or FAR, SIGNS[wanted.direction], wanted.amount_min or 0),
+        AMOUNT_UNITS_MAX if wanted.amount_max is None else wanted.amount_max,
+        *(categories, categories, kinds, kinds),
+    )
+
+
 async def list_lines(tx: Tx, owner: UserId, asset: str, wanted: Filter, after: Cursor | None, limit: int) -> list[Line]:
     """Lines of a main wallet after the cursor, newest first."""
     return await db.rows(
         tx,
         Line,
-        """
-        select e.transfer_id, e.posted_at, e.seq, t.kind, k.category, e.amount, e.balance_after,
-          coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id
-        from ledger.entries e
-        join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
-        join ledger.kinds k on k.code = t.kind
-        where e.seq is not null
-          and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
-          and (e.seq < %s::bigint and e.posted_at <= %s::timestamptz)
-          and e.posted_at >= %s::timestamptz and e.posted_at < %s::timestamptz
-          and sign(e.amount) = any (%s::int[])
-          and abs(e.amount) between %s::bigint and %s::bigint
-          and (cardinality(%s::text[]) = 0 or k.category = any (%s::text[]))
-          and (cardinality(%s::text[]) = 0 or t.kind = any (%s::text[]))
-        order by e.seq desc limit %s::int""",
-        owner,
-        asset,
-        after.seq if after else SEQ_MAX,
-        after.posted_at if after else FAR,
-        wanted.since or LONG_AGO,
-        wanted.until or FAR,
-        SIGNS[wanted.direction],
-        wanted.amount_min or 0,
-        AMOUNT_UNITS_MAX if wanted.amount_max is None else wanted.amount_max,
-        list(wanted.categories),
-        list(wanted.categories),
-        list(wanted.kinds),
-        list(wanted.kinds),
-        limit,
+        LINE
+        + "and e.seq < %s::bigint and e.posted_at <= %s::timestamptz"
+        + WANTED
+        + "order by e.seq desc limit %s::int",
+        *(owner, asset, after.seq if after else SEQ_MAX, after.posted_at if after else FAR),
+        *(*_values(wanted), limit),
     )
+
+
+async def list_lines_before(
+    tx: Tx, owner: UserId, asset: str, wanted: Filter, before: Cursor, limit: int
+) -> list[Line]:
+    """The lines next to the cursor on its newer side, newest first."""
+    found = await db.rows(
+        tx,
+        Line,
+        LINE + "and e.seq > %s::bigint and e.posted_at >= %s::timestamptz" + WANTED + "order by e.seq limit %s::int",
+        *(owner, asset, before.seq, before.posted_at, *_values(wanted), limit),
+    )
+    return found[::-1]
+
+
+async def find_line(tx: Tx, owner: UserId, asset: str, seq: int) -> Line | None:
+    """One line of a main wallet."""
+    return await db.find(tx, Line, LINE + "and e.seq = %s::bigint", owner, asset, seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    asset: str
+    seq: int
+
+
+async def list_seqs(tx: Tx, owner: UserId, transfer_id: UUID) -> list[Numbered]:
+    """The lines of an owner's main wallets that a transfer made, in the order of its legs."""
+    return await db.rows(
+        tx,
+        Numbered,
+        """
+        select s.code as asset, e.seq from ledger.entries e
+        join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
+        where e.transfer_id = %s and e.seq is not null and a.address = 'user:' || %s::uuid || ':main'
+        order by e.leg limit 100""",
+        *(transfer_id, owner),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    key: str
+    actor: str
+
+
+async def find_origin(tx: Tx, transfer_id: UUID, posted_at: datetime) -> Origin | None:
+    """What caused a transfer, and who acted."""
+    return await db.find(
+        tx,
+        Origin,
+        "select key, actor from ledger.transfers where id = %s and posted_at = %s",
+        *(transfer_id, posted_at),
+    )
+
+
+async def list_sides(tx: Tx, owner: UserId, asset: str, transfer_id: UUID, posted_at: datetime) -> list[Side]:
+    """The other accounts of a transfer, those of one kind together; strangers without a name."""
+    return await db.rows(
+        tx,
+        Side,
+        """
+        select family, name, is_own, asset, scale, sum(amount)::bigint as amount
+        from ledger.sides(%s, %s, %s) where not (is_own and is_main and asset = %s)
+        group by family, name, is_own, asset, scale order by min(leg) limit 100""",
+        *(transfer_id, posted_at, owner, asset),
+    )
+
+
+async def list_reversals(tx: Tx, transfer_id: UUID) -> list[TransferId]:
+    """The transfers that took one back, whole or in part."""
+    found: list[TransferId] = await db.column(
+        tx, "select id from ledger.transfers where reverses_id = %s order by posted_at, id limit 100", transfer_id
+    )
+    return found

@@ -1,0 +1,293 @@
+"""How wallets look from outside: the answers of the API, and what pages are narrowed by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeAlias, get_args
+from uuid import UUID
+
+from fastapi import Path, Query
+from pydantic import AwareDatetime, BeforeValidator
+
+from palio.kernel.ids import UserId
+from palio.ledger.types import Cursor, Line, Receipt, Side, Statement, Wallet
+from palio.ui.paging import Paging
+from palio.ui.values import Asset, Instant, Money
+
+DAY_CHARS = len("2026-03-18")
+MICROS = 10**6
+TRANSFER_EXAMPLE = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
+
+Direction: TypeAlias = Literal["credit", "debit"]
+Category: TypeAlias = Literal[
+    "bet",
+    "win",
+    "bonus",
+    "admin_adjustment",
+    "prize",
+    "steps",
+    "achievement",
+    "challenge",
+    "purchase",
+    "order",
+    "refund",
+    "deposit",
+    "withdrawal",
+    "fee",
+    "transfer",
+    "contribution",
+    "commission",
+    "expiry",
+    "clawback",
+    "reversal",
+]
+CATEGORIES: tuple[str, ...] = get_args(Category)
+AssetCode = Annotated[str, Path(min_length=1, max_length=12, examples=["USD"])]
+Seq = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[17])]
+TransferNumber = Annotated[UUID, Path(examples=[str(TRANSFER_EXAMPLE)])]
+
+
+def _begins(value: object) -> object:
+    """A date is the instant at which it begins in UTC."""
+    return f"{value}T00:00:00Z" if isinstance(value, str) and len(value) == DAY_CHARS else value
+
+
+Edge = Annotated[AwareDatetime, BeforeValidator(_begins)]
+From = Annotated[Edge | None, Query(alias="from", description="A time with its offset, or a date in UTC")]
+To = Annotated[Edge | None, Query(alias="to", description="The same; what happened then is left out")]
+
+
+def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
+    """The lines `(after, before)` beside which a page of a statement lies."""
+    if page.position is None:
+        return None, None
+    micros, seq = (int(part) for part in page.position.key)
+    at = Cursor(datetime.fromtimestamp(micros // MICROS, UTC).replace(microsecond=micros % MICROS), seq)
+    return (None, at) if page.position.is_back else (at, None)
+
+
+def beside(found: Statement, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside a page of a statement; next is older."""
+    return (
+        page.behind(*_key(found.next)) if found.next else None,
+        page.before(*_key(found.prev)) if found.prev else None,
+    )
+
+
+def _key(at: Cursor) -> tuple[int, int]:
+    return int(at.posted_at.timestamp()) * MICROS + at.posted_at.microsecond, at.seq
+
+
+@dataclass(frozen=True, slots=True)
+class WalletAnswer:
+    """What you have of one asset. `held` is set aside for something, `available` the rest; `debt` is what you owe."""
+
+    asset: str
+    scale: int
+    balance: Money
+    held: Money
+    available: Money
+    debt: Money
+    last_updated: Instant | None
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> "WalletAnswer":
+        asset = Asset(wallet.asset, wallet.scale)
+        return cls(
+            asset=wallet.asset,
+            scale=wallet.scale,
+            balance=Money.of(wallet.balance, asset),
+            held=Money.of(wallet.held, asset),
+            available=Money.of(wallet.available, asset),
+            debt=Money.of(-wallet.debt, asset),
+            last_updated=wallet.last_posted_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WalletsAnswer:
+    """One for every asset, also where you have nothing."""
+
+    items: tuple[WalletAnswer, ...]
+    next: None
+    prev: None
+
+    @classmethod
+    def of(cls, wallets: Sequence[Wallet]) -> "WalletsAnswer":
+        return cls(tuple(map(WalletAnswer.of, wallets)), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnswer:
+    """One movement: `type` says whether it was added (`credit`) or taken; `balance_after` is what it left."""
+
+    id: UUID
+    seq: int
+    type: str
+    category: str
+    kind: str
+    label: str
+    amount: Money
+    balance_after: Money
+    description: str
+    created_at: Instant
+    reverses: UUID | None
+
+    @classmethod
+    def of(cls, line: Line, asset: Asset) -> "LineAnswer":
+        return cls(
+            id=line.transfer_id,
+            seq=line.seq,
+            type="credit" if line.amount > 0 else "debit",
+            category=line.category,
+            kind=line.kind,
+            label=line.label,
+            amount=Money.of(line.amount, asset),
+            balance_after=Money.of(line.balance_after, asset),
+            description=line.description,
+            created_at=line.posted_at,
+            reverses=line.reverses_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LinesAnswer:
+    """Movements of a wallet, the newest first."""
+
+    items: tuple[LineAnswer, ...]
+    next: str | None
+    prev: str | None
+
+    @classmethod
+    def of(cls, found: Statement, asset: Asset, page: Paging) -> "LinesAnswer":
+        return cls(tuple(LineAnswer.of(line, asset) for line in found.lines), *beside(found, page))
+
+
+@dataclass(frozen=True, slots=True)
+class SideAnswer:
+    """Another account of the transfer: its family, the name of a house account, whether it is yours too."""
+
+    family: str
+    name: str | None
+    own: bool
+    amount: Money
+
+    @classmethod
+    def of(cls, side: Side) -> "SideAnswer":
+        return cls(side.family, side.name, side.is_own, Money.of(side.amount, Asset(side.asset, side.scale)))
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAnswer:
+    """What a transfer did to one of your wallets, and where the value came from or went to."""
+
+    asset: str
+    seq: int
+    amount: Money
+    balance_before: Money
+    balance_after: Money
+    others: tuple[SideAnswer, ...]
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> "EntryAnswer":
+        asset, line = Asset(receipt.asset.code, receipt.asset.scale), receipt.line
+        return cls(
+            asset=asset.code,
+            seq=line.seq,
+            amount=Money.of(line.amount, asset),
+            balance_before=Money.of(line.balance_before, asset),
+            balance_after=Money.of(line.balance_after, asset),
+            others=tuple(map(SideAnswer.of, receipt.sides)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptAnswer:
+    """Why something moved: the key names the cause, `done_by` is you, a player, staff, a service or the system."""
+
+    id: UUID
+    category: str
+    kind: str
+    label: str
+    description: str
+    metadata: Mapping[str, object]
+    key: str
+    done_by: str
+    created_at: Instant
+    reverses: UUID | None
+    reversed_by: tuple[UUID, ...]
+    entries: tuple[EntryAnswer, ...]
+
+    @classmethod
+    def of(cls, receipts: Sequence[Receipt]) -> "ReceiptAnswer":
+        first = receipts[0]
+        line = first.line
+        return cls(
+            id=line.transfer_id,
+            category=line.category,
+            kind=line.kind,
+            label=line.label,
+            description=line.description,
+            metadata=line.metadata,
+            key=first.key,
+            done_by=first.done_by,
+            created_at=line.posted_at,
+            reverses=line.reverses_id,
+            reversed_by=tuple(first.reversed_by),
+            entries=tuple(map(EntryAnswer.of, receipts)),
+        )
+
+
+_AT = datetime(2026, 3, 18, 14, 5, 9, 123456, tzinfo=UTC)
+_USD = Asset("USD", 2)
+_COMPETITION = "01981f2c-7d1e-7a33-9c52-6f0a3b1d8e44"
+WALLETS_EXAMPLE = WalletsAnswer.of([Wallet("USD", 2, 11_875, 0, 0, _AT)])
+LINES_EXAMPLE = LinesAnswer(
+    items=(
+        LineAnswer(
+            id=TRANSFER_EXAMPLE,
+            seq=17,
+            type="credit",
+            category="prize",
+            kind="competitions.prize",
+            label="Prize",
+            amount=Money("USD", 5_000, "50.00"),
+            balance_after=Money("USD", 11_875, "118.75"),
+            description="",
+            created_at=_AT,
+            reverses=None,
+        ),
+    ),
+    next=None,
+    prev=None,
+)
+RECEIPT_EXAMPLE = ReceiptAnswer(
+    id=TRANSFER_EXAMPLE,
+    category="prize",
+    kind="competitions.prize",
+    label="Prize",
+    description="",
+    metadata={"competition": _COMPETITION, "rank": 3},
+    key=f"comp:{_COMPETITION}:reward:112",
+    done_by="system",
+    created_at=_AT,
+    reverses=None,
+    reversed_by=(),
+    entries=(
+        EntryAnswer(
+            asset="USD",
+            seq=17,
+            amount=Money("USD", 5_000, "50.00"),
+            balance_before=Money("USD", 6_875, "68.75"),
+            balance_after=Money("USD", 11_875, "118.75"),
+            others=(SideAnswer("pool", None, own=False, amount=Money.of(-5_000, _USD)),),
+        ),
+    ),
+)
+
+
+def owner_of(user_id: UUID | None) -> UserId:
+    """Whose wallet a request is about; its route lets nobody else in."""
+    if user_id is None:
+        raise ValueError("a wallet has an owner")
+    return UserId(user_id)

@@ -1,0 +1,245 @@
+"""The wallet over HTTP: what its owner reads of it, and that nobody else learns it is there."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import httpx2
+import pytest
+
+from palio import ledger
+from palio.infra.db import Database
+from palio.kernel.ids import UserId, new_id
+from palio.ledger import Post
+from tests.conftest import SYSTEM
+from tests.factories.ledger import HOUSE
+from tests.ui.conftest import talk_to
+from tests.ui.people import caller
+from tests.ui.product import product
+
+HOUR = timedelta(hours=1)
+COMPETITION = "01981f2c-7d1e-7a33-9c52-6f0a3b1d8e44"
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    async with talk_to(product(database)) as client:
+        yield client
+
+
+@pytest.fixture
+async def owner(database: Database, noon: datetime) -> UserId:
+    """Somebody with five movements of coins, an hour apart: +500, +50, -120, a prize of 30, and one with a formula."""
+    user_id = UserId(new_id())
+    wallet = f"user:{user_id}:main"
+
+    def moved(n: int, kind: str, amount: int, other: str, **more: object) -> Post:
+        legs = ((wallet, "COIN", amount), (other, "COIN", -amount))
+        return Post(f"{user_id}:{n}", kind, legs, **more)  # type: ignore[arg-type]  # the caller names fields
+
+    posts = [
+        moved(1, "ledger.opening", 500, "external:opening"),
+        moved(2, "bonuses.daily", 50, HOUSE),
+        moved(3, "ledger.gift", -120, f"user:{new_id()}:main"),
+        moved(*(4, "competitions.prize", 30, f"pool:{new_id()}"), metadata={"competition": COMPETITION, "rank": 3}),
+        moved(5, "ledger.transfer", 7, HOUSE, description="=1+1"),
+    ]
+    async with database.begin(SYSTEM) as tx:
+        for n, post in enumerate(posts):
+            await ledger.post(tx, post, now=noon + n * HOUR)
+    return user_id
+
+
+def as_player(user_id: UserId) -> dict[str, str]:
+    return caller("player", user_id)
+
+
+async def lines(client: httpx2.AsyncClient, owner: UserId, query: str = "") -> dict:
+    answer = await client.get(f"/api/v1/wallet/COIN/transactions{query}", headers=as_player(owner))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_wallets_are_listed_with_zeros(client: httpx2.AsyncClient, owner: UserId) -> None:
+    answer = await client.get("/api/v1/wallet", headers=as_player(owner))
+    items = {item["asset"]: item for item in answer.json()["items"]}
+    assert answer.headers["cache-control"] == "no-store"
+    assert list(items) == ["USD", "QC", "COIN", "INPUT", "XTR"]
+    assert items["COIN"]["balance"] == {"asset": "COIN", "amount": 467, "text": "467"}
+    assert items["COIN"]["last_updated"] == "2026-03-20T16:00:00.000000Z"
+    assert (items["USD"]["available"]["text"], items["USD"]["last_updated"]) == ("0.00", None)
+
+
+async def test_each_movement_says_the_balance_it_left(client: httpx2.AsyncClient, owner: UserId) -> None:
+    found = (await lines(client, owner))["items"]
+    assert [
+        (line["seq"], line["type"], line["amount"]["amount"], line["balance_after"]["amount"]) for line in found
+    ] == [
+        (5, "credit", 7, 467),
+        (4, "credit", 30, 460),
+        (3, "debit", -120, 430),
+        (2, "credit", 50, 550),
+        (1, "credit", 500, 500),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "seqs"),
+    [
+        ("?type=debit", [3]),
+        ("?category=prize", [4]),
+        ("?from=2026-03-20T13:00:00Z&to=2026-03-20T15:00:00Z", [3, 2]),
+        ("?from=2026-03-21", []),
+        ("?to=2026-03-21", [5, 4, 3, 2, 1]),
+        ("?from=2026-03-20T14:00:00%2B01:00&category=bonus", [2]),
+    ],
+)
+async def test_a_list_is_narrowed(client: httpx2.AsyncClient, owner: UserId, query: str, seqs: list[int]) -> None:
+    assert [line["seq"] for line in (await lines(client, owner, query))["items"]] == seqs
+
+
+async def test_pages_go_on_and_back_beside_new_movements(
+    client: httpx2.AsyncClient, owner: UserId, database: Database, noon: datetime
+) -> None:
+    first = await lines(client, owner, "?limit=2")
+    legs = ((f"user:{owner}:main", "COIN", 1), (HOUSE, "COIN", -1))
+    async with database.begin(SYSTEM) as tx:
+        await ledger.post(tx, Post(f"{owner}:6", "ledger.transfer", legs), now=noon + 6 * HOUR)
+    second = await lines(client, owner, f"?limit=2&cursor={first['next']}")
+    third = await lines(client, owner, f"?limit=2&cursor={second['next']}")
+    back = await lines(client, owner, f"?limit=2&cursor={third['prev']}")
+    newest = await lines(client, owner, f"?limit=2&cursor={first_prev(back)}")
+
+    pages = [[line["seq"] for line in page["items"]] for page in (first, second, third, back, newest)]
+    assert pages == [[5, 4], [3, 2], [1], [3, 2], [5, 4]]
+    assert (first["prev"], third["next"]) == (None, None)
+    assert newest["prev"] is not None  # the movement that came meanwhile is in front
+
+
+def first_prev(page: dict) -> str:
+    return page["prev"]
+
+
+async def test_a_table_holds_the_same_movements_and_runs_no_formula(client: httpx2.AsyncClient, owner: UserId) -> None:
+    answer = await client.get("/api/v1/wallet/COIN/transactions.csv?type=credit", headers=as_player(owner))
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert [(row["seq"], row["amount_amount"], row["description"]) for row in rows] == [
+        ("5", "7", "'=1+1"),
+        ("4", "30", ""),
+        ("2", "50", ""),
+        ("1", "500", ""),
+    ]
+
+
+async def test_a_receipt_says_what_why_and_who_without_naming_anybody(
+    client: httpx2.AsyncClient, owner: UserId
+) -> None:
+    found = (await lines(client, owner))["items"]
+    receipts = {
+        line["seq"]: (await client.get(f"/api/v1/wallet/transactions/{line['id']}", headers=as_player(owner))).json()
+        for line in found
+    }
+    prize, gift = receipts[4], receipts[3]
+    assert (prize["kind"], prize["metadata"]["rank"], prize["done_by"]) == ("competitions.prize", 3, "system")
+    assert prize["key"] == f"{owner}:4"
+    assert prize["entries"] == [
+        {
+            "asset": "COIN",
+            "seq": 4,
+            "amount": {"asset": "COIN", "amount": 30, "text": "30"},
+            "balance_before": {"asset": "COIN", "amount": 430, "text": "430"},
+            "balance_after": {"asset": "COIN", "amount": 460, "text": "460"},
+            "others": [
+                {
+                    "family": "pool",
+                    "name": None,
+                    "own": False,
+                    "amount": {"asset": "COIN", "amount": -30, "text": "-30"},
+                }
+            ],
+        }
+    ]
+    assert [(other["family"], other["name"]) for other in gift["entries"][0]["others"]] == [("user", None)]
+    assert receipts[2]["entries"][0]["others"][0]["name"] == "gift"
+
+
+async def test_the_page_of_a_receipt_leads_to_the_arithmetic_of_a_prize(
+    client: httpx2.AsyncClient, owner: UserId
+) -> None:
+    page = await client.get("/wallet/COIN/entries/4", headers=as_player(owner))
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert "Prize for place 3" in page.text and f'href="/races/of/{COMPETITION}"' in page.text
+    assert (
+        "How the amount came about" not in (await client.get("/wallet/COIN/entries/2", headers=as_player(owner))).text
+    )
+
+
+async def test_pages_show_what_the_calls_say(client: httpx2.AsyncClient, owner: UserId) -> None:
+    wallet = (await client.get("/wallet", headers=as_player(owner))).text
+    statement = (await client.get("/wallet/COIN", headers=as_player(owner))).text
+    narrowed = (
+        await client.get("/wallet/COIN?category=prize&from=2026-03-20&to=2026-03-20", headers=as_player(owner))
+    ).text
+    assert "467 COIN" in wallet and 'href="/wallet/COIN"' in wallet and "/wallet/USD" not in wallet
+    assert [statement.count(f"/wallet/COIN/entries/{seq}") for seq in range(1, 6)] == [1] * 5
+    assert [narrowed.count(f"/wallet/COIN/entries/{seq}") for seq in range(1, 6)] == [0, 0, 0, 1, 0]
+    assert "/api/v1/wallet/COIN/transactions.csv?category=prize&amp;from=2026-03-20&amp;to=2026-03-21" in narrowed
+
+
+async def test_an_empty_wallet_says_what_will_come(client: httpx2.AsyncClient) -> None:
+    nobody = UserId(new_id())
+    assert "Nothing in your wallet yet" in (await client.get("/wallet", headers=as_player(nobody))).text
+    assert "Nothing has moved yet" in (await client.get("/wallet/USD", headers=as_player(nobody))).text
+    assert "Nothing moved then" in (await client.get("/wallet/USD?category=bet", headers=as_player(nobody))).text
+
+
+async def test_what_belongs_to_somebody_else_is_not_there(client: httpx2.AsyncClient, owner: UserId) -> None:
+    """Also with his cursor, his transfer and his numbers; and a stranger is asked who he is."""
+    found = await lines(client, owner, "?limit=2")
+    stranger = as_player(UserId(new_id()))
+    transfer = found["items"][0]["id"]
+    asked = {
+        f"/api/v1/wallet/transactions/{transfer}": (404, "ledger.no_such_entry"),
+        f"/api/v1/wallet/transactions/{new_id()}": (404, "ledger.no_such_entry"),
+        f"/api/v1/wallet/COIN/transactions?limit=2&cursor={found['next']}": (422, "cursor_mismatch"),
+        "/api/v1/wallet/GOLD/transactions": (404, "ledger.unknown_asset"),
+        "/wallet/COIN/entries/5": (404, "ledger.no_such_entry"),
+        "/wallet/GOLD": (404, "ledger.unknown_asset"),
+        "/wallet/GOLD/entries/1": (404, "ledger.unknown_asset"),
+    }
+    plain = {"accept": "application/problem+json, application/json"}
+    for address, (status, code) in asked.items():
+        answer = await client.get(address, headers={**stranger, **plain})
+        assert (answer.status_code, answer.json()["code"]) == (status, code), address
+        assert str(owner) not in answer.text and "467" not in answer.text
+    assert (await lines_of(client, stranger)) == []
+    for address in ("/api/v1/wallet", "/wallet", "/wallet/COIN", "/wallet/COIN/entries/5", *asked):
+        assert (await client.get(address, headers=plain)).status_code == 401, address
+
+
+async def lines_of(client: httpx2.AsyncClient, headers: dict[str, str]) -> list:
+    return (await client.get("/api/v1/wallet/COIN/transactions", headers=headers)).json()["items"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "pointer"),
+    [
+        ("from=2026-03-20T13:00:00", "time_zone_required", "/from"),
+        ("from=yesterday", "datetime_from_date_parsing", "/from"),
+        ("type=both", "literal_error", "/type"),
+        ("category=money", "literal_error", "/category"),
+        ("limit=201", "less_than_equal", "/limit"),
+        ("kind=bet", "unknown_parameter", "/kind"),
+    ],
+)
+async def test_a_bad_filter_is_named(
+    client: httpx2.AsyncClient, owner: UserId, query: str, code: str, pointer: str
+) -> None:
+    answer = await client.get(f"/api/v1/wallet/COIN/transactions?{query}", headers=as_player(owner))
+    problem = answer.json()
+    assert (answer.status_code, [(error["code"], error["pointer"]) for error in problem["errors"]]) == (
+        422,
+        [(code, pointer)],
+    )

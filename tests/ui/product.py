@@ -1,0 +1,29 @@
+"""The pages and calls of the product over a real database, for people whom headers name."""
+
+from starlette.types import ASGIApp
+
+from palio.entry import web
+from palio.entry.wiring import BOARDS
+from palio.infra.db import Database
+from palio.infra.realtime import Hub
+from palio.ui.files import Files
+from palio.ui.languages import Languages
+from palio.ui.pages import DIST, Pages
+from palio.ui.paging import Cursors
+from palio.ui.site import assemble
+from palio.ui.streams import Streams
+from tests.ui import people
+
+
+def product(database: Database, hub: Hub | None = None) -> ASGIApp:
+    """Every module, as one process serves it."""
+    state = {
+        "database": database,
+        "pages": Pages(Languages()),
+        "files": Files(DIST.parent),
+        "streams": Streams(hub or Hub(""), None, comment_seconds=0.5),
+        "cursors": Cursors(bytes(32)),
+        "boards": BOARDS,
+        "causes": web.CAUSES,
+    }
+    return assemble(web.MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
