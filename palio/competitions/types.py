@@ -626,6 +626,14 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
+class Entered:
+    """An entrant with a score in a competition."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+
+
+@dataclass(frozen=True, slots=True)
 class Prize:
     """What a frozen place is to be paid, before it is known whether it can be; `why` is its arithmetic as JSON."""
 

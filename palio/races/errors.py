@@ -21,6 +21,12 @@ class NoSuchEntrant(NotFound):
     code = "races.no_such_entrant"
 
 
+class NotEntered(NotFound):
+    """You are not in race `number`: no player linked to you has wagered in it."""
+
+    code = "races.not_entered"
+
+
 class SpecInvalid(Invalid):
     """The race cannot be made: `field` must be `expected`."""
 

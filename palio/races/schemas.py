@@ -9,7 +9,21 @@ from uuid import UUID
 
 from fastapi import Path, Query
 
-from palio.races.types import MICRO_PER_UNIT, BoardRow, Change, Outcome, Part, Picture, RaceLine, RaceLines, RaceView
+from palio.races.types import (
+    MICRO_PER_UNIT,
+    BoardRow,
+    Change,
+    Mine,
+    Outcome,
+    OwnReceipt,
+    Part,
+    Picture,
+    RaceLine,
+    RaceLines,
+    RaceView,
+    Reading,
+    Won,
+)
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money, Whole
@@ -142,11 +156,15 @@ class StandingAnswer:
     trend: int | None
     flags: tuple[str, ...]
     reward_status: str | None
+    me: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StandingsAnswer:
-    """Lines of the board. `below_line` has wagered and does not rank: the minimum is not reached."""
+    """Lines of the board. `below_line` has wagered and does not rank: the minimum is not reached.
+
+    `me` is the line of whoever asks, wherever it stands.
+    """
 
     items: tuple[StandingAnswer, ...]
     next: str | None
@@ -154,13 +172,17 @@ class StandingsAnswer:
     as_of: Instant | None
     stale: bool
     below_line: tuple[StandingAnswer, ...]
+    me: StandingAnswer | None = None
 
     @classmethod
-    def of(cls, race: RaceView, page: Paging) -> "StandingsAnswer":
+    def of(cls, race: RaceView, page: Paging, own: Mine | None = None) -> "StandingsAnswer":
         asset = asset_of(race)
         totals = [race.above_micro, *(row.total_micro for row in race.rows)]
         gaps = [None if above is None or total is None else above - total for above, total in pairwise(totals)]
-        lines = [_standing(row, gap, asset) for row, gap in zip(race.rows, gaps, strict=True)]
+        mine = own.row.entrant_id if own else None
+        lines = [
+            _standing(row, gap, asset, is_mine=row.entrant_id == mine) for row, gap in zip(race.rows, gaps, strict=True)
+        ]
         after, before = beside(race, page)
         return cls(
             items=tuple(line for line in lines if line.rank is not None),
@@ -169,6 +191,7 @@ class StandingsAnswer:
             as_of=race.as_of,
             stale=race.is_stale,
             below_line=tuple(line for line in lines if line.rank is None),
+            me=_standing(own.row, own.gap_micro, asset, is_mine=True) if own else None,
         )
 
 
@@ -177,7 +200,7 @@ def beside(race: RaceView, page: Paging) -> tuple[str | None, str | None]:
     return page.around(race.after + 1, race.after + len(race.rows), of=race.entrants)
 
 
-def _standing(row: BoardRow, gap: int | None, asset: Asset) -> StandingAnswer:
+def _standing(row: BoardRow, gap: int | None, asset: Asset, *, is_mine: bool = False) -> StandingAnswer:
     return StandingAnswer(
         rank=row.rank if row.is_qualified else None,
         place=row.place,
@@ -189,7 +212,175 @@ def _standing(row: BoardRow, gap: int | None, asset: Asset) -> StandingAnswer:
         trend=row.trend,
         flags=row.flags,
         reward_status=row.reward_status,
+        me=is_mine,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NextAnswer:
+    """The line above: `difference_micro` more would draw level with it."""
+
+    position: int
+    name: str
+    wager_micro: int
+    difference_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class MyRaceAnswer:
+    """Which race it is."""
+
+    number: int
+    title: str
+    status: str
+    ends_at: Instant
+    currency: str
+    as_of: Instant | None
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MyPlaceAnswer:
+    """Where you stand. `position` is null while your wagers do not count, `previous_position` is that of an hour ago.
+
+    `paid_place` is the last place that wins something; `missing_micro` more would win something, 0 if you do.
+    """
+
+    position: int | None
+    total_participants: int
+    wager_micro: int
+    previous_position: int | None
+    next_position: NextAnswer | None
+    paid_place: int
+    missing_micro: int
+    prize_now: Money
+    entrant_id: int
+    race: MyRaceAnswer
+
+    @classmethod
+    def of(cls, own: Mine, race: RaceView) -> "MyPlaceAnswer":
+        row, above = own.row, own.above
+        position = row.rank if row.is_qualified else None
+        return cls(
+            position=position,
+            total_participants=own.entrants,
+            wager_micro=row.total_micro,
+            previous_position=position + row.trend if position and row.trend is not None else None,
+            next_position=NextAnswer(above.rank, above.name, above.total_micro, above.total_micro - row.total_micro)
+            if above
+            else None,
+            paid_place=own.paid_places,
+            missing_micro=own.missing_micro,
+            prize_now=Money.of(row.prize, asset_of(race)),
+            entrant_id=row.entrant_id,
+            race=MyRaceAnswer(
+                race.number, race.title, race.status, race.ends_at, race.currency, race.as_of, race.is_stale
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingAnswer:
+    """What a picture says of you: `all_time_micro` is null where it was not known, `kind` how it was."""
+
+    picture: PictureAnswer
+    all_time_micro: int | None
+    kind: str
+
+    @classmethod
+    def of(cls, reading: Reading | None) -> "ReadingAnswer | None":
+        if reading is None:
+            return None
+        shown = reading.picture
+        picture = PictureAnswer(shown.seq, shown.fetched_at, shown.as_of, shown.sha256)
+        return cls(picture, reading.all_time_micro, reading.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class WonPartsAnswer:
+    """The arithmetic of a prize: places `first` to `last` pay `head` each, `exact` before rounding.
+
+    `shared` is what `tied` people took together, `unit` what was left over of it for you.
+    """
+
+    rank: int
+    prize: Money
+    status: str
+    claim_by: Instant | None
+    paid_at: Instant | None
+    first: int
+    last: int
+    head: str
+    exact: str
+    unit: int
+    tied: int
+    shared: Money | None
+    transfer_id: UUID | None
+    wallet_seq: int | None
+
+    @classmethod
+    def of(cls, won: Won | None, asset: Asset) -> "WonPartsAnswer | None":
+        if won is None:
+            return None
+        return cls(
+            rank=won.rank,
+            prize=Money.of(won.amount, asset),
+            status=won.status,
+            claim_by=won.claim_by,
+            paid_at=won.paid_at,
+            first=won.first,
+            last=won.last,
+            head=won.head,
+            exact=won.exact,
+            unit=won.unit,
+            tied=won.tied,
+            shared=None if won.shared is None else Money.of(won.shared, asset),
+            transfer_id=won.transfer_id,
+            wallet_seq=won.wallet_seq,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MyReceiptAnswer:
+    """How your total, place and prize came about.
+
+    `raw_micro` lies between the two pictures, staff added `adjusted_micro`; both together are `score_micro`.
+    """
+
+    me: MyPlaceAnswer
+    start: ReadingAnswer | None
+    baseline_kind: str
+    baseline_micro: int | None
+    now: ReadingAnswer | None
+    raw_micro: int | None
+    adjusted_micro: int
+    score_micro: int
+    min_wager_micro: int
+    rank: int | None
+    ties: int
+    reached_at: Instant
+    changes: "tuple[ChangeAnswer, ...]"
+    won: WonPartsAnswer | None
+
+    @classmethod
+    def of(cls, receipt: OwnReceipt, race: RaceView) -> "MyReceiptAnswer":
+        own = receipt.mine
+        return cls(
+            me=MyPlaceAnswer.of(own, race),
+            start=ReadingAnswer.of(receipt.start),
+            baseline_kind=receipt.baseline_kind,
+            baseline_micro=receipt.baseline_micro,
+            now=ReadingAnswer.of(receipt.now),
+            raw_micro=receipt.raw_micro,
+            adjusted_micro=receipt.adjusted_micro,
+            score_micro=own.score_micro,
+            min_wager_micro=race.min_wager_micro,
+            rank=own.row.rank if own.row.is_qualified else None,
+            ties=own.ties,
+            reached_at=own.reached_at,
+            changes=tuple(map(ChangeAnswer.of, receipt.changes)),
+            won=WonPartsAnswer.of(receipt.won, asset_of(race)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,4 +713,47 @@ PRIZES_EXAMPLE = PrizesAnswer(
 )
 CHANGES_EXAMPLE = ChangesAnswer(
     items=(ChangeAnswer(1, _AT, "score", 155_530_000, 155_530_000, None, 412),), next=None, prev=None
+)
+MY_PLACE_EXAMPLE = MyPlaceAnswer(
+    position=8,
+    total_participants=212,
+    wager_micro=15_214_600_000,
+    previous_position=11,
+    next_position=NextAnswer(7, "ils***", 15_977_350_000, 762_750_000),
+    paid_place=10,
+    missing_micro=0,
+    prize_now=Money("USD", 12_500, "125.00"),
+    entrant_id=112,
+    race=MyRaceAnswer(38, "Weekly wager race 38", "live", datetime(2026, 3, 23, tzinfo=UTC), "USD", _AT, stale=False),
+)
+MY_RECEIPT_EXAMPLE = MyReceiptAnswer(
+    me=MY_PLACE_EXAMPLE,
+    start=ReadingAnswer(_PICTURE, 40_000_000_000, "listed"),
+    baseline_kind="picture",
+    baseline_micro=40_000_000_000,
+    now=ReadingAnswer(_PICTURE, 55_214_600_000, "listed"),
+    raw_micro=15_214_600_000,
+    adjusted_micro=0,
+    score_micro=15_214_600_000,
+    min_wager_micro=0,
+    rank=8,
+    ties=1,
+    reached_at=_AT,
+    changes=(ChangeAnswer(1, _AT, "score", 15_214_600_000, 15_214_600_000, None, 412),),
+    won=WonPartsAnswer(
+        rank=8,
+        prize=Money("USD", 12_500, "125.00"),
+        status="paid",
+        claim_by=None,
+        paid_at=_AT,
+        first=8,
+        last=8,
+        head="250",
+        exact="12500",
+        unit=0,
+        tied=1,
+        shared=None,
+        transfer_id=UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916"),
+        wallet_seq=17,
+    ),
 )

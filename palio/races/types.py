@@ -395,6 +395,7 @@ class RaceLine:
     asset_scale: int
     pool: int
     entrants: int
+    currency: str
     outcome: Outcome | None = None
 
     @property
@@ -475,6 +476,88 @@ class RaceView:
     linked_only: bool = False
     after: int = 0
     above_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """Where somebody stands himself: his line and those beside it.
+
+    `score_micro` is his total with its sign; `ties` is how many share his rank. `missing_micro` more would be paid,
+    0 if he is; `lead_micro` is how far he is ahead of the first who is not paid, None where there is nobody.
+    """
+
+    row: BoardRow
+    above: BoardRow | None
+    below: BoardRow | None
+    score_micro: int
+    ties: int
+    entrants: int
+    qualified: int
+    paid_places: int
+    missing_micro: int
+    lead_micro: int | None
+    reached_at: datetime
+
+    @property
+    def is_paid(self) -> bool:
+        """Does this place win something?"""
+        return self.row.is_qualified and self.row.place <= self.paid_places
+
+    @property
+    def gap_micro(self) -> int | None:
+        """How much more would draw level with the line above."""
+        return self.above.total_micro - self.row.total_micro if self.above else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a stored picture says of one player: his all-time wager, None if it was not known."""
+
+    picture: Picture
+    all_time_micro: int | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """The prize of one place with its arithmetic, and where in the wallet of its winner it lies."""
+
+    rank: int
+    amount: int
+    status: str
+    claim_by: datetime | None
+    paid_at: datetime | None
+    first: int
+    last: int
+    head: str
+    exact: str
+    unit: int
+    tied: int
+    shared: int | None
+    transfer_id: UUID | None
+    wallet_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnReceipt:
+    """How somebody's total and place came about. `raw_micro` lies between the pictures, `adjusted_micro` is what staff
+    added; together they are the score once the newest picture is counted.
+    """
+
+    mine: Mine
+    start: Reading | None
+    baseline_kind: BaselineKind
+    baseline_micro: int | None
+    now: Reading | None
+    raw_micro: int | None
+    adjusted_micro: int
+    changes: tuple[Change, ...]
+    won: Won | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Do the parts add up to the score?"""
+        return self.raw_micro is None or self.raw_micro + self.adjusted_micro == self.mine.score_micro
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,11 @@ async def rewards(tx: Tx, *, competition_id: CompetitionId) -> list[Reward]:
     return await sql.list_rewards(tx, competition_id, REWARDS_MAX)
 
 
+async def reward_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> Reward | None:
+    """The prize of one entrant with its arithmetic; None before the freeze, or without one."""
+    return await sql.find_reward(tx, competition_id, entrant_id)
+
+
 async def scores(tx: Tx, *, competition_id: CompetitionId) -> list[Score]:
     """Every score of a competition, for the product that recomputes them. Refuses with NoSuchCompetition."""
     competition = await get(tx, competition_id=competition_id)
@@ -206,6 +211,14 @@ async def entered(
 ) -> Mapping[str, EntrantId]:
     """Those of the refs that have a score already, whether they are ranked or out."""
     return {score.ref: score.entrant_id for score in await sql.list_entered(tx, competition_id, kind, refs)}
+
+
+async def entered_by(
+    tx: Tx, *, user_id: UserId, competition_ids: Sequence[CompetitionId]
+) -> Mapping[CompetitionId, EntrantId]:
+    """In which of at most 1,000 competitions a user has a score, and as which entrant."""
+    found = await sql.list_entered_by(tx, user_id, competition_ids)
+    return {each.competition_id: each.entrant_id for each in found}
 
 
 async def corrections(

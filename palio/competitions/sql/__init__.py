@@ -37,6 +37,7 @@ from palio.competitions.sql.pools import (
 from palio.competitions.sql.proofs import list_wrong_scores, list_wrong_standings
 from palio.competitions.sql.rewards import (
     delete_allocation,
+    find_reward,
     find_undistributed,
     has_reward,
     insert_rewards,
@@ -60,6 +61,7 @@ from palio.competitions.sql.scores import (
     insert_receipts,
     insert_state_receipts,
     list_entered,
+    list_entered_by,
     list_frozen_counts,
     list_receipts,
     list_scores,
@@ -104,6 +106,7 @@ __all__ = [
     "find_leader",
     "find_next_bound",
     "find_place",
+    "find_reward",
     "find_undistributed",
     "get_changed",
     "get_ranked",
@@ -128,6 +131,7 @@ __all__ = [
     "list_disqualified",
     "list_earlier",
     "list_entered",
+    "list_entered_by",
     "list_entrants",
     "list_frozen_counts",
     "list_instances",

@@ -102,6 +102,18 @@ async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, aft
     )
 
 
+async def find_reward(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> Reward | None:
+    """The prize of an entrant."""
+    return await db.find(
+        tx,
+        Reward,
+        """
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        from competitions.rewards where competition_id = %s and entrant_id = %s""",
+        *(competition_id, entrant_id),
+    )
+
+
 async def has_reward(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> bool:
     """Whether an entrant holds a prize."""
     return bool(

@@ -10,6 +10,7 @@ from palio.competitions.types import (
     Changed,
     CompetitionId,
     Counts,
+    Entered,
     EntrantId,
     Entrants,
     ListId,
@@ -21,6 +22,7 @@ from palio.competitions.types import (
 from palio.infra import arrays, db
 from palio.infra.arrays import Int8s, Jsons, Moments, Texts
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 
 
 async def insert_receipts(
@@ -191,6 +193,21 @@ async def list_entered(tx: Tx, competition_id: CompetitionId, kind: str, refs: S
         join competitions.entrants e on e.kind = %s and e.ref = u.ref
         join competitions.scores s on s.list_id = c.list_id and s.entrant_id = e.id where c.id = %s""",
         *(list(refs), kind, competition_id),
+    )
+
+
+async def list_entered_by(tx: Tx, user_id: UserId, competition_ids: Sequence[CompetitionId]) -> list[Entered]:
+    """In which of these a user has a score; by the entrant of the lowest number where he has several."""
+    return await db.rows(
+        tx,
+        Entered,
+        """
+        select distinct on (c.id) c.id as competition_id, s.entrant_id
+        from competitions.entrants e
+        join competitions.competitions c on c.id = any(%s)
+        join competitions.scores s on s.list_id = c.list_id and s.entrant_id = e.id
+        where e.user_id = %s order by c.id, s.entrant_id""",
+        *(list(competition_ids), user_id),
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 
 from palio.affiliates.types import Player, SnapshotView
-from palio.competitions.types import BoardRow, PrizeRule, Share
-from palio.races.types import Flag, Line, Picture, PrizePlaces
+from palio.competitions.types import BoardRow, PrizeRule, Reward, Share
+from palio.races.types import Flag, Line, Picture, PrizePlaces, Won
 
 DECIMALS_MIN, DECIMALS_MAX = 2, 6  # a cent, and a micro-unit
 
@@ -45,6 +45,13 @@ def _telling(above: int, below: int) -> int:
     )
 
 
+def missing(*, score: int, least: int, is_paid: bool, last_paid: int | None) -> int:
+    """How much more a total needs to be paid: enough to count, and to draw level with the last paid place."""
+    if is_paid:
+        return 0
+    return max(0, least - score, 0 if last_paid is None else last_paid - score)
+
+
 def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: bool) -> tuple[Flag, ...]:
     """The marks of a row of the board."""
     marks: list[tuple[Flag, bool]] = [
@@ -54,6 +61,29 @@ def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: boo
         ("adjusted", is_adjusted),
     ]
     return tuple(flag for flag, applies in marks if applies)
+
+
+def won(reward: Reward, *, wallet_seq: int | None) -> Won:
+    """A prize with its arithmetic as the allocation wrote it down."""
+    facts = reward.why
+    band = facts.get("band")
+    bounds = band if isinstance(band, dict) else {}
+    return Won(
+        rank=reward.rank,
+        amount=reward.amount,
+        status=reward.status,
+        claim_by=reward.claim_by,
+        paid_at=reward.paid_at,
+        first=int(bounds.get("from", reward.rank)),
+        last=int(bounds.get("to", reward.rank)),
+        head=str(facts.get("head", "")),
+        exact=str(facts.get("exact", "")),
+        unit=int(str(facts.get("unit", 0))),
+        tied=int(str(facts.get("tied", 1))),
+        shared=int(str(facts["shared"])) if "shared" in facts else None,
+        transfer_id=reward.transfer_id if wallet_seq else None,
+        wallet_seq=wallet_seq,
+    )
 
 
 def full_name(player: Player) -> str:

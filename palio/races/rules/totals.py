@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from palio.affiliates.types import PlayerId, ReadingAt, SnapshotId, WagerChange
-from palio.races.types import Baseline, Pair, Plan, Wager
+from palio.races.types import Baseline, BaselineKind, Pair, Plan, Wager
 
 
 def exceptions_of(start: Iterable[ReadingAt], snapshot_id: SnapshotId) -> Iterator[Baseline]:
@@ -79,6 +79,16 @@ def recompute(
         if before is not None and reading.all_time_micro is not None:
             totals[player_id] = reading.all_time_micro - before
     return totals
+
+
+def baseline_of(
+    player_id: PlayerId, start: Mapping[PlayerId, ReadingAt], exceptions: Mapping[PlayerId, Baseline]
+) -> tuple[BaselineKind, int | None]:
+    """Where a total begins, and why there; unknown for whom neither picture nor exception names."""
+    if exception := exceptions.get(player_id):
+        return exception.kind, exception.value_micro
+    reading = start.get(player_id)
+    return ("picture", reading.all_time_micro) if reading else ("unknown", None)
 
 
 def _value_at_start(

@@ -4,6 +4,7 @@ from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.linking import link
 from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race
+from palio.races.service.mine import find_mine, mine, mine_many, number_of, own_entrant, own_receipt
 from palio.races.service.proposing import (
     ADJUST,
     FORCE_SETTLE,
@@ -42,14 +43,20 @@ __all__ = [
     "entrant",
     "exclude",
     "extend",
+    "find_mine",
     "force_final",
     "force_final_or_propose",
     "lines",
     "link",
     "list_series",
     "listed",
+    "mine",
+    "mine_many",
+    "number_of",
     "on_snapshot_many",
     "open_of",
+    "own_entrant",
+    "own_receipt",
     "recent",
     "recompute",
     "rehearse",

@@ -69,6 +69,7 @@ def _line(race: Listed, known: _Known) -> RaceLine:
         asset_scale=known.scales[race.asset],
         pool=race.pool,
         entrants=known.counts.get(race.competition_id, 0),
+        currency=known.programmes[race.programme_id].currency,
         outcome=_outcome(race, known),
     )
 

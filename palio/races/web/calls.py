@@ -6,8 +6,9 @@ from fastapi import Query
 
 from palio.affiliates import NoSuchProgramme
 from palio.infra.db import Tx
+from palio.kernel.errors import Unauthenticated
 from palio.races import service
-from palio.races.errors import NoneNow, NoSuchEntrant, NoSuchRace, NotStarted
+from palio.races.errors import NoneNow, NoSuchEntrant, NoSuchRace, NotEntered, NotStarted
 from palio.races.schemas import (
     ARCHIVE_EXAMPLE,
     CHANGES_EXAMPLE,
@@ -28,7 +29,7 @@ from palio.races.schemas import (
     part_of,
 )
 from palio.races.types import Part, Wanted
-from palio.races.web.views import Seen, Wish
+from palio.races.web.views import PLAYERS, Own, Seen, Wish
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
@@ -37,6 +38,7 @@ OVER = ("completed", "archived")
 routes = Routes("races")
 
 State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
+Around = Annotated[Literal["me"] | None, Query(description="Begin so that your own line is in the middle")]
 Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme")]
 
 
@@ -80,13 +82,27 @@ async def get_race(number: Number, views: Seen) -> RaceAnswer:
 
 
 @routes.get(
-    "/races/{number:int}/standings", access="public", example=STANDINGS_EXAMPLE, refuses=[NoSuchRace, NotStarted]
+    "/races/{number:int}/standings",
+    access="public",
+    example=STANDINGS_EXAMPLE,
+    refuses=[NoSuchRace, NotStarted, NotEntered, Unauthenticated],
 )
-async def list_standings(number: Number, views: Seen, page: Paged) -> StandingsAnswer:
-    """List the board by place: who stands where, and what the place pays now."""
+async def list_standings(
+    number: Number, ask: Ask, views: Seen, own: Own, page: Paged, around: Around = None
+) -> StandingsAnswer:
+    """List the board by place: who stands where, and what the place pays now.
+
+    With `around=me` the part in whose middle the line of whoever asks stands.
+    """
     after, limit = page.span()
+    if around and ask.actor.kind not in PLAYERS:
+        raise Unauthenticated
+    if around and own is None:
+        raise NotEntered(number=number)
+    if around and own and page.position is None:
+        after = max(0, own.row.place - 1 - limit // 2)
     race = await views.see(Wish(number, limit, after, begun=True))
-    return StandingsAnswer.of(race, page)
+    return StandingsAnswer.of(race, page, own)
 
 
 @routes.get("/races/{number:int}/prizes", access="public", example=PRIZES_EXAMPLE, refuses=[NoSuchRace, NotStarted])

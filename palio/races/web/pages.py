@@ -22,7 +22,7 @@ from palio.races.schemas import (
     part_of,
 )
 from palio.races.types import Wanted
-from palio.races.web.views import Seen, Wish
+from palio.races.web.views import Own, Seen, Wish
 from palio.ui import pages
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged
@@ -36,13 +36,13 @@ routes = Routes("races")
 
 
 @routes.page("/races/{number:int}", access="public")
-async def race_page(request: Request, number: Number, ask: Ask, views: Seen, page: Paged) -> HTMLResponse:
+async def race_page(request: Request, number: Number, ask: Ask, views: Seen, own: Own, page: Paged) -> HTMLResponse:
     """The race: how it stands, what it pays, what it is counted from."""
     page = replace(page, limit=ROWS_MAX)
     after, limit = page.span()
     race = await views.see(Wish(number, limit, after))
     older, newer = beside(race, page)
-    values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": ask.now}
+    values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": ask.now, "mine": own}
     return pages.render(request, "races/race.html", {**values, "newer": newer, "older": older}, block="race")
 
 

@@ -10,7 +10,11 @@ from palio.kernel import clock
 from palio.kernel.batches import Sharer
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.races import service
-from palio.races.types import RaceView
+from palio.races.schemas import Number
+from palio.races.types import Mine, RaceView
+from palio.ui.actor import Ask
+
+PLAYERS = ("player", "viewer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,15 @@ async def views_of(request: Request) -> Views:
 
 
 Seen = Annotated[Views, Depends(views_of)]
+
+
+async def own_place(request: Request, ask: Ask, number: Number) -> Mine | None:
+    """Where whoever asks stands in the race that is asked for; None for guests, who cost no look of their own."""
+    if ask.actor.kind not in PLAYERS:
+        return None
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        return await service.find_mine(tx, number=number, actor=ask.actor, now=ask.now)
+
+
+Own = Annotated[Mine | None, Depends(own_place)]
