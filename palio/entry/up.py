@@ -20,7 +20,7 @@ from palio.entry.stopping import SIGNALS, Stop
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.entry.wiring import Lanes, Wiring
 from palio.infra import clock as virtual
-from palio.infra import jobs, marks, settings
+from palio.infra import jobs, marks, relay, settings
 from palio.infra.settings import Environment
 
 NEW_OBJECTS_PER_COLLECTION = 50_000  # a batch of rows makes thousands, hardly ever in cycles
@@ -94,6 +94,7 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
         for name, work in (
             ("instance", wired.instance.run()),
             ("hub", wired.hub.run()),
+            ("relay", relay.run(wired.database, wired.hub)),
             ("settings", settings.snapshot.run(wired.database)),
             *([("clock", virtual.virtual.run(wired.database))] if wired.is_simulated else []),
             *([("demo", first_start.watch(wired))] if marks.demo() and listener else []),

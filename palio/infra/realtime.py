@@ -1,4 +1,5 @@
 """Live notices of state topics: the newest value wins. Told after the commit, heard by the hub of every process.
+What is told to people one by one is in `relay`; it comes through the same streams.
 
 A NOTIFY carries the news of many topics; a hub passes a topic on at most once in 250 ms and encodes it once, whatever
 the number of open streams. A stream holds the newest value of each of its topics and nothing else: a slow client costs
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -31,6 +33,8 @@ NOTIFIES_PER_SECOND_MAX = 20
 NOTIFY_BYTES_MAX = 7_900  # PostgreSQL refuses 8,000
 FACTS_BYTES_MAX = 4_096
 TOPIC_BYTES_MAX = 200
+INNER = ":"  # topics that begin so are between processes: passed on at once, never to clients
+FRAMES_WAITING_MAX = 256  # of log topics in one stream
 TOPICS_UNSENT_MAX = 10_000
 TOPICS_OF_STREAM_MAX = 50  # of at most 4.5 KiB each: far below the 1 MiB that a client may cost
 STREAMS_MAX = 10_000
@@ -60,16 +64,18 @@ class TooManyStreams(TooMany):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message to a client. `sse` is its text on an event stream; a state topic has no position to resume from."""
+    """One message to a client. `sse` is its text on an event stream; only a log topic has a position to resume from."""
 
     event: Literal["changed", "resync", "bye"]
     data: str
     topic: str = ""
+    seq: int | None = None
     sse: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Encode it once, whoever hears it."""
-        object.__setattr__(self, "sse", f"event: {self.event}\ndata: {self.data}\n\n".encode())
+        position = "" if self.seq is None else f"id: {self.seq}\n"
+        object.__setattr__(self, "sse", f"{position}event: {self.event}\ndata: {self.data}\n\n".encode())
 
 
 RESYNC = Frame("resync", "{}")
@@ -77,27 +83,56 @@ BYE = Frame("bye", '{"reason": "restart", "retry_ms": 3000}')
 
 
 class Listener:
-    """What one stream has still to be given: the newest frame of each topic, in the order in which they came up."""
+    """What one stream has still to be given: the newest frame of each topic, in the order in which they came up, and
+    every frame of the log topics of its owner.
 
-    __slots__ = ("_news", "_waiting", "topics")
+    Who takes so slowly that too many wait is told to read his own things again, and goes on from there.
+    """
 
-    def __init__(self, topics: frozenset[str]) -> None:
-        self.topics = topics
+    __slots__ = ("_log", "_news", "_seq", "_waiting", "own_topics", "owner", "topics")
+
+    def __init__(
+        self, topics: frozenset[str], own_topics: frozenset[str] = frozenset(), owner: UUID | None = None
+    ) -> None:
+        self.topics, self.own_topics, self.owner = topics, own_topics, owner
         self._news = asyncio.Event()
         self._waiting: dict[str, Frame] = {}
+        self._log: list[Frame] = []
+        self._seq = 0
+
+    def hears(self, topic: str) -> bool:
+        """Is this one of the owner's topics that are heard here? `me` is all of them."""
+        return topic in self.own_topics or "me" in self.own_topics
+
+    def begin(self, seq: int) -> None:
+        """The owner has been told everything up to a number."""
+        self._seq = max(self._seq, seq)
+        self._log = [frame for frame in self._log if frame.seq is not None and frame.seq > seq]
+
+    def put_next(self, frame: Frame) -> None:
+        """Have an event of the owner taken soon, behind those before it; one that he was told already is left out."""
+        if frame.seq is None or frame.seq <= self._seq or not self.hears(frame.topic):
+            return
+        self._seq = frame.seq
+        self._log.append(frame)
+        if len(self._log) > FRAMES_WAITING_MAX:
+            lost = {"topics": sorted(self.own_topics), "from": str(frame.seq)}
+            self._log = [Frame("resync", json.dumps(lost), frame.topic, seq=frame.seq)]
+        self._news.set()
 
     def put(self, frame: Frame) -> None:
         """Have it taken soon, instead of an older one of its topic."""
         self._waiting[frame.topic or frame.event] = frame
         self._news.set()
 
-    async def take(self, seconds_max: float) -> list[Frame]:
-        """What has come, as soon as something has; nothing after so many seconds."""
+    async def take(self, seconds_max: float | None) -> list[Frame]:
+        """What has come, as soon as something has; nothing after so many seconds, if there is a limit."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds_max):
                 await self._news.wait()
         self._news.clear()
-        frames = list(self._waiting.values())
+        frames = [*self._log, *self._waiting.values()]
+        self._log = []
         self._waiting.clear()
         return frames
 
@@ -114,7 +149,9 @@ class Hub:
         self._nothing.set()
         self._callbacks: dict[str, Callable[[], None]] = {}
         self._listeners: set[Listener] = set()
+        self._ears: set[Listener] = set()  # of this process itself
         self._audience: dict[str, set[Listener]] = {}
+        self._owners: dict[UUID, set[Listener]] = {}
         self._resting: dict[str, Frame | None] = {}  # topics passed on a moment ago, with what came since
         self._is_closed = False
         self.is_listening = False
@@ -195,13 +232,16 @@ class Hub:
         self.is_listening = True
         for call in self._callbacks.values():
             call()
-        for listener in self._listeners:
+        for listener in self._listeners | self._ears:
             listener.put(RESYNC)
 
     def _hear(self, payload: str) -> None:
         for event in payload.splitlines():
             topic = json.loads(event)["topic"]
-            if topic in self._audience:
+            if topic.startswith(INNER):
+                for listener in self._audience.get(topic, ()):
+                    listener.put(Frame("changed", event, topic))
+            elif topic in self._audience:
                 self._pass_on(topic, Frame("changed", event, topic))
 
     def _pass_on(self, topic: str, frame: Frame) -> None:
@@ -219,23 +259,50 @@ class Hub:
 
     # streams
 
-    def join(self, topics: Collection[str]) -> Listener:
-        """Hear what changes about public topics: `changed` and `resync`, at last `bye`.
+    def join(self, topics: Collection[str], *, own_topics: Collection[str] = (), owner: UUID | None = None) -> Listener:
+        """Hear what changes about public topics, and what is told to an owner: `changed`, `resync`, at last `bye`.
 
         The edge has judged the topics: at most 50. Whoever joins has to `leave`; `serving` sees to it.
         Refuses with TooManyStreams.
         """
         if len(self._listeners) >= STREAMS_MAX:
             raise TooManyStreams(limit=STREAMS_MAX)
-        if len(topics) > TOPICS_OF_STREAM_MAX:
-            raise ValueError(f"{len(topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
-        listener = Listener(frozenset(topics))
+        if len(topics) + len(own_topics) > TOPICS_OF_STREAM_MAX:
+            raise ValueError(f"{len(topics) + len(own_topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
+        listener = Listener(frozenset(topics), frozenset(own_topics), owner if own_topics else None)
         self._listeners.add(listener)
         for topic in listener.topics:
             self._audience.setdefault(topic, set()).add(listener)
+        if listener.owner:
+            self._owners.setdefault(listener.owner, set()).add(listener)
         if self._is_closed:
             listener.put(BYE)
         return listener
+
+    @property
+    def has_owners(self) -> bool:
+        """Does anybody hear topics of his own here?"""
+        return bool(self._owners)
+
+    def pass_to(self, user_id: UUID | None, frame: Frame) -> None:
+        """Give an event of a log topic to the streams of its user, or of all who hear such a topic."""
+        heard = self._owners.get(user_id, ()) if user_id else [each for one in self._owners.values() for each in one]
+        for listener in heard:
+            listener.put_next(frame)
+
+    @contextmanager
+    def hearing(self, topics: Collection[str]) -> Iterator[Listener]:
+        """Hear inner topics, of one process to another, for the length of the block; it begins with news."""
+        listener = Listener(frozenset(topics))
+        self._ears.add(listener)
+        for topic in topics:
+            self._audience.setdefault(topic, set()).add(listener)
+        listener.put(RESYNC)
+        try:
+            yield listener
+        finally:
+            self._ears.discard(listener)
+            self._forget_listener(listener)
 
     @contextmanager
     def serving(self, listener: Listener, gone: Coroutine[Any, Any, None]) -> Iterator[None]:
@@ -255,6 +322,13 @@ class Hub:
     def leave(self, listener: Listener) -> None:
         """Hear nothing any more."""
         self._listeners.discard(listener)
+        self._forget_listener(listener)
+        if listener.owner:
+            self._owners[listener.owner].discard(listener)
+            if not self._owners[listener.owner]:
+                del self._owners[listener.owner]
+
+    def _forget_listener(self, listener: Listener) -> None:
         for topic in listener.topics:
             self._audience[topic].discard(listener)
             if not self._audience[topic]:

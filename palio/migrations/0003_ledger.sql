@@ -398,6 +398,24 @@ begin
     where b.account_id = d.account_id and b.account_id = any (e_accounts);
 end $$;
 
+-- Tell owners that their wallets have changed. Of more than 200 movements at once everybody is told only that there were some: whoever
+-- listens reads his wallet again, and a payment to a hundred thousand costs one row.
+create function ledger.tell(e_transfers uuid[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  if (select count(*) from unnest(e_seqs) u(s) where u.s <> 0) > 200 then
+    insert into infra.stream_pending (topic, user_id, type, data, at) values ('me:wallet', null, 'wallet.changed', '{}', clock_timestamp());
+    return;
+  end if;
+  insert into infra.stream_pending (topic, user_id, type, data, at)
+    select 'me:wallet', a.owner_id, 'wallet.changed',
+        jsonb_build_object('transfer', u.t, 'asset', k.code, 'amount', u.x, 'balance', u.b, 'held', b.held), clock_timestamp()
+      from unnest(e_transfers, e_accounts, e_amounts, e_seqs, e_balances) with ordinality u(t, a, x, s, b, n)
+      join ledger.accounts a on a.id = u.a join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
+      where u.s <> 0 and a.owner_id is not null order by u.n;
+end $$;
+
 -- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
 -- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor.
 create function ledger.write(p_refused text[],
@@ -420,6 +438,7 @@ begin
   insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
     select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
     from unnest(e_transfers, e_posted, e_accounts, e_amounts, e_seqs, e_balances, e_legs) u(t, p, a, x, s, b, l);
+  perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
 end $$;
 
 -- The numbers of accounts in the order of their addresses; null for one that does not exist.

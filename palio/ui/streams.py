@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -13,19 +13,25 @@ from fastapi import Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from palio.infra.realtime import BYE, RESYNC, Hub, Listener, TooManyStreams
-from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany
+from palio.infra import relay
+from palio.infra.db import Database
+from palio.infra.realtime import BYE, RESYNC, Frame, Hub, Listener, TooManyStreams
+from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany, Unauthenticated
 from palio.kernel.ids import new_id
 from palio.ui import problems
+from palio.ui.actor import Ask, Asking, Identify
 from palio.ui.limits import network_of
 from palio.ui.routes import Routes
 
 TOPICS_MAX = 50
-STREAMS_OF_ADDRESS_MAX = 20
+STREAMS_OF_ADDRESS_MAX, STREAMS_OF_USER_MAX = 20, 5
 COMMENT_SECONDS = 15  # so often something is sent, or proxies take the line for dead
 RETRY_MS = 3_000
 COMMENT = b":\n\n"
+SIGNED_OUT = Frame("bye", '{"reason": "signed_out", "retry_ms": 3000}')
+POSITION = re.compile(r"[0-9]{1,18}")
 UUID_FORM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+OWN_TOPICS = re.compile(r"me(?::[a-z]{2,40})?")
 PUBLIC_TOPICS = re.compile(rf"races|feed|(?:race|competition):{UUID_FORM}|board:wager:[a-z0-9-]{{2,40}}:(?:D|W|M|ALL)")
 
 routes = Routes("stream")
@@ -56,11 +62,20 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, streams: Streams, address: str, listener: Listener, begun: bytes, status_code: int = 200
+        self,
+        streams: Streams,
+        address: str,
+        listener: Listener,
+        begun: bytes,
+        *,
+        is_still_there: Callable[[], Awaitable[bool]],
+        status_code: int = 200,
     ) -> None:
+        """`is_still_there` is asked before anything private is told, and every now and then."""
         super().__init__(status_code=status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._streams, self._address, self._listener, self._begun = streams, address, listener, begun
+        self._is_still_there = is_still_there
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's
         """Tell the listener's frames until the end."""
@@ -75,6 +90,9 @@ class EventStream(Response):
         while is_open:
             frames = await listener.take(self._streams.comment_seconds)
             is_open = BYE not in frames
+            if listener.owner and (not frames or any(frame.seq for frame in frames)):
+                frames = frames if await self._is_still_there() else [SIGNED_OUT]
+                is_open = is_open and frames != [SIGNED_OUT]
             lines = [_resync(sorted(listener.topics)) if frame is RESYNC else frame.sse for frame in frames]
             body = b"".join(lines) or COMMENT
             await send({"type": "http.response.body", "body": body, "more_body": is_open})
@@ -89,27 +107,60 @@ class EventStream(Response):
 )
 async def open_topics(
     request: Request,
+    ask: Ask,
     topics: Annotated[str, Query(min_length=1, max_length=4_096, examples=["races"])],
 ) -> EventStream:
-    """Hear what changes about public topics.
+    """Hear what changes about public topics, and what you are told yourself (`me`, or one of `me:wallet`).
 
     Frames: `ready`, `changed` (the event), `problem` (a topic that cannot be heard, the others stay), `resync` (read
-    everything again) and `bye` (the server ends; come back after `retry_ms`). A state topic tells its newest value.
+    everything again) and `bye` (the server ends; come back after `retry_ms`). A state topic tells its newest value. Of
+    your own topics every event comes, in order; each has an id, and with it as `Last-Event-ID` you miss nothing.
     """
     streams: Streams = request.app.state.streams
     _require_own_page(request, streams.origin)
-    address = network_of(request)
-    if streams.open[address] >= STREAMS_OF_ADDRESS_MAX:
-        raise TooMany(policy="streams", limit=STREAMS_OF_ADDRESS_MAX)
+    user_id = ask.actor.user_id if ask.actor.kind in {"player", "viewer"} else None
+    caller, streams_max = (
+        (f"user:{user_id}", STREAMS_OF_USER_MAX) if user_id else (network_of(request), STREAMS_OF_ADDRESS_MAX)
+    )
+    if streams.open[caller] >= streams_max:
+        raise TooMany(policy="streams", limit=streams_max)
     asked = list(dict.fromkeys(topics.split(",")))
     if len(asked) > TOPICS_MAX:
         raise TooLarge(limit=TOPICS_MAX)
     heard = [topic for topic in asked if PUBLIC_TOPICS.fullmatch(topic)]
-    listener = streams.hub.join(heard)  # or it refuses, before the answer has begun
-    begun = [_ready(), *(_unheard(request, topic) for topic in asked if topic not in heard)]
-    if "last-event-id" in request.headers:  # what was missed is not kept: the newest value is read again
+    own = [topic for topic in asked if user_id and OWN_TOPICS.fullmatch(topic)]
+    listener = streams.hub.join(heard, own_topics=own, owner=user_id)  # or it refuses, before the answer has begun
+    try:
+        resumed = await _resume(request, ask, listener) if user_id and own else None
+    except BaseException:
+        streams.hub.leave(listener)
+        raise
+    begun = [_ready(resumed.seq if resumed else None)]
+    begun += [_unheard(request, topic) for topic in asked if topic not in {*heard, *own}]
+    if "last-event-id" in request.headers and heard:  # what was missed is not kept: the newest value is read again
         begun.append(_resync(heard))
-    return EventStream(streams, address, listener, b"".join(begun))
+    if resumed:
+        begun += [_resync(own, resumed.seq)] if resumed.is_lost else [frame.sse for frame in resumed.frames]
+
+    async def is_still_there() -> bool:
+        identify: Identify = request.app.state.identify
+        try:
+            return (await identify(request)).actor.user_id == user_id
+        except Unauthenticated:
+            return False
+
+    return EventStream(streams, caller, listener, b"".join(begun), is_still_there=is_still_there)
+
+
+async def _resume(request: Request, ask: Asking, listener: Listener) -> relay.Resumed:
+    """Where the own topics of a stream go on. What comes meanwhile waits in the listener."""
+    said = request.headers.get("last-event-id", "")
+    after = int(said) if POSITION.fullmatch(said) else None if not said else -1  # -1 was never given
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        resumed = await relay.resume(tx, listener=listener, after=after)
+    listener.begin(resumed.seq)
+    return resumed
 
 
 def _require_own_page(request: Request, ours: str | None) -> None:
@@ -124,12 +175,15 @@ def _frame(event: str, data: object, more: str = "") -> bytes:
     return f"event: {event}\ndata: {json.dumps(data)}\n{more}\n".encode()
 
 
-def _ready() -> bytes:
-    return _frame("ready", {"connection_id": str(new_id())}, f"retry: {RETRY_MS}\n")
+def _ready(seq: int | None) -> bytes:
+    position = "" if seq is None else f"id: {seq}\n"
+    return _frame("ready", {"connection_id": str(new_id())}, f"{position}retry: {RETRY_MS}\n")
 
 
-def _resync(topics: Sequence[str]) -> bytes:
-    return _frame("resync", {"topics": list(topics)})
+def _resync(topics: Sequence[str], seq: int | None = None) -> bytes:
+    if seq is None:
+        return _frame("resync", {"topics": list(topics)})
+    return _frame("resync", {"topics": list(topics), "from": str(seq)}, f"id: {seq}\n")
 
 
 def _unheard(request: Request, topic: str) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx2
 from starlette.types import ASGIApp
 
-from palio.infra import realtime
+from palio.infra import realtime, relay
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import RESYNC, Hub
 from palio.kernel.ids import Actor, RequestId, new_id
@@ -61,7 +61,7 @@ async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[Hous
     hub = Hub(dsn)
     database = Database(dsn, equipment=Equipment(tell=hub.tell))
     await database.pool.open(wait=True)
-    running = asyncio.create_task(hub.run())
+    running = asyncio.gather(hub.run(), relay.run(database, hub))
     await _listening(hub)
     async with serve(make(hub)) as base:
         yield House(hub, database, base)

@@ -6,6 +6,7 @@ from palio.entry import web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
+from palio.ui.actor import Identify
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
@@ -15,7 +16,7 @@ from palio.ui.streams import Streams
 from tests.ui import people
 
 
-def product(database: Database, hub: Hub | None = None) -> ASGIApp:
+def product(database: Database, hub: Hub | None = None, *, identify: Identify = people.identify) -> ASGIApp:
     """Every module, as one process serves it."""
     state = {
         "database": database,
@@ -26,4 +27,4 @@ def product(database: Database, hub: Hub | None = None) -> ASGIApp:
         "boards": BOARDS,
         "causes": web.CAUSES,
     }
-    return assemble(web.MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
+    return assemble(web.MODULES, state=state, served=lambda served: None, identify=identify, key=bytes(32))

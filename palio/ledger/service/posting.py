@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from palio.infra import db, partitions, settings
+from palio.infra import db, partitions, relay, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
@@ -54,6 +54,7 @@ async def post_many(
             raise errors.BatchRefused(outcomes=outcomes)
         if decision.transfers or decision.refused_keys:
             await sql.write(tx, decision)
+    relay.wake(tx)
     return decision.outcomes
 
 
@@ -89,6 +90,7 @@ async def fan_out(
     bills = await _in_slices(len(rows), lambda part: prepare(rows[part], ids[part]))
     first = list(requests.first_claims(bills).values())
     paid, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
+    relay.wake(tx)
     return decisions.decide_payments(bills, paid, stored)
 
 

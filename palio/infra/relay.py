@@ -1,0 +1,213 @@
+"""What is told to people one by one (log topics): every event once, in order, and again from where somebody left off.
+
+Writers add events to `infra.stream_pending` in the transaction of the act. One relay at a time moves those that are
+committed to `infra.stream_events` and numbers them there: a number that was taken by the writer would let a late commit
+hide behind a higher one that a client has already seen. The relay holds its lock until its own commit, so whoever sees
+a number has seen all below it.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from palio.infra import db
+from palio.infra.db import Database, Tx
+from palio.infra.realtime import FACTS_BYTES_MAX, Frame, Hub, Listener
+from palio.kernel import clock
+from palio.kernel.errors import Unavailable
+
+log = structlog.get_logger()
+
+WRITTEN, NUMBERED = ":written", ":numbered"  # between processes: there is something to number, or to pass on
+LOCK = 0x5EA1
+EVENTS_MAX = 5_000  # of one transaction of the relay, and of one look of a process
+RESUMED_MAX = 1_000  # of more than that a client reads everything again
+POLL_SECONDS = 1.0
+KEPT = timedelta(hours=24)
+PRUNED_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was told about a topic, numbered; without a user it is for everybody who hears the topic."""
+
+    seq: int
+    topic: str
+    user_id: UUID | None
+    type: str
+    data: Mapping[str, object]
+    at: datetime
+
+    def frame(self) -> Frame:
+        """As it goes to clients: its number is where they go on."""
+        told = {
+            "id": str(self.seq),
+            "topic": self.topic,
+            "type": self.type,
+            "at": clock.text(self.at),
+            "data": self.data,
+        }
+        return Frame("changed", json.dumps(told), self.topic, seq=self.seq)
+
+
+async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[str, object]) -> None:
+    """Tell somebody something of his own, once this transaction is committed: ids and figures, at most 4 KiB."""
+    data = json.dumps(facts, allow_nan=False)
+    if len(data) > FACTS_BYTES_MAX:
+        raise ValueError(f"{topic}: {len(data)} bytes of facts, at most {FACTS_BYTES_MAX}")
+    await db.run(
+        tx,
+        "insert into infra.stream_pending (topic, user_id, type, data, at) values (%s, %s, %s, %s::jsonb, %s)",
+        *(topic, user_id, kind, data, clock.now()),
+    )
+    wake(tx)
+
+
+def wake(tx: Tx) -> None:
+    """Have the relay look as soon as this transaction is committed: something in it has been told."""
+    db.after_commit(tx, partial(tx.equipment.tell, WRITTEN, json.dumps({"topic": WRITTEN})))
+
+
+async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
+    """Number what is committed, in a transaction of the system; answers how many. 0 while somebody else is at it."""
+    if not await db.value(tx, "select pg_try_advisory_xact_lock(%s)", LOCK):
+        return 0
+    moved = await db.run(
+        tx,
+        """
+        with gone as (
+          delete from infra.stream_pending where id in (select id from infra.stream_pending order by id limit %s)
+          returning id, topic, user_id, type, data, at)
+        insert into infra.stream_events (seq, topic, user_id, type, data, at)
+        select nextval('infra.stream_seq'), g.topic, g.user_id, g.type, g.data, g.at
+        from (select * from gone order by id) g""",
+        limit,
+    )
+    if moved:
+        db.after_commit(tx, partial(tx.equipment.tell, NUMBERED, json.dumps({"topic": NUMBERED})))
+    return moved
+
+
+async def newest(tx: Tx) -> int:
+    """The highest number that was given and is still kept; 0 without one."""
+    return int(await db.value(tx, "select coalesce(max(seq), 0) from infra.stream_events"))
+
+
+async def is_kept(tx: Tx, seq: int) -> bool:
+    """Can somebody go on behind that number? Not if it is forgotten, was never given, or is not given yet."""
+    return bool(await db.value(tx, "select exists (select from infra.stream_events where seq = %s)", seq))
+
+
+async def events_of(tx: Tx, *, user_id: UUID | None, after: int, limit: int) -> list[Event]:
+    """What somebody was told behind a number, in order; row security hides what others were."""
+    return await db.rows(
+        tx,
+        Event,
+        """
+        select seq, topic, user_id, type, data, at from infra.stream_events
+        where (user_id = %s or user_id is null) and seq > %s order by seq limit %s""",
+        *(user_id, after, limit),
+    )
+
+
+async def events_after(tx: Tx, *, after: int, limit: int = EVENTS_MAX) -> list[Event]:
+    """What everybody was told behind a number, in order, for a process that passes it on."""
+    return await db.rows(
+        tx,
+        Event,
+        """
+        select seq, topic, user_id, type, data, at from infra.stream_events
+        where seq > %s order by seq limit %s""",
+        *(after, limit),
+    )
+
+
+async def prune(tx: Tx, *, now: datetime, rows_max: int = PRUNED_MAX) -> int:
+    """Forget what was told more than 24 hours ago; the newest number is kept, so that nobody has to begin anew."""
+    return await db.run(
+        tx,
+        """
+        delete from infra.stream_events where seq in (
+          select seq from infra.stream_events
+          where at < %s and seq < (select max(seq) from infra.stream_events) order by at limit %s)""",
+        *(now - KEPT, rows_max),
+    )
+
+
+async def run(database: Database, hub: Hub) -> None:
+    """Number what is written, and pass on to the streams of this process what is numbered, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep_numbering(database, hub))
+        group.create_task(_keep_passing_on(database, hub))
+
+
+async def _keep_numbering(database: Database, hub: Hub) -> None:
+    with hub.hearing([WRITTEN]) as written:
+        while True:
+            await written.take(POLL_SECONDS)
+            try:
+                while await _number(database) == EVENTS_MAX:
+                    pass
+            except Unavailable as refusal:
+                log.warning("live events wait", code=refusal.code)
+
+
+async def _number(database: Database) -> int:
+    async with database.begin_system("numbering of live events") as tx:
+        return await number(tx)
+
+
+async def _keep_passing_on(database: Database, hub: Hub) -> None:
+    last: int | None = None
+    with hub.hearing([NUMBERED]) as numbered:
+        while True:
+            await numbered.take(POLL_SECONDS if hub.has_owners else None)
+            try:
+                last = await _pass_on(database, hub, last)
+            except Unavailable as refusal:
+                log.warning("live events wait", code=refusal.code)
+
+
+async def _pass_on(database: Database, hub: Hub, last: int | None) -> int:
+    """Everything numbered since `last`, to whom it is for; answers the number it came to."""
+    async with database.begin_system("passing on of live events") as tx:
+        if last is None:
+            return await newest(tx)
+        found = await events_after(tx, after=last)
+    for event in found:
+        hub.pass_to(event.user_id, event.frame())
+    if len(found) == EVENTS_MAX:
+        return await _pass_on(database, hub, found[-1].seq)
+    return found[-1].seq if found else last
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a stream of somebody begins: behind which number, with what he missed, or that he must read all again."""
+
+    seq: int
+    frames: Sequence[Frame]
+    is_lost: bool = False
+
+
+async def resume(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
+    """What a listener, who hears already, has missed behind a number; None: he begins now.
+
+    What comes meanwhile waits in the listener; what he is told here does not come again.
+    """
+    head = await newest(tx)
+    if after is None:
+        return Resumed(head, ())
+    if not await is_kept(tx, after):
+        return Resumed(head, (), is_lost=after != head)
+    found = await events_of(tx, user_id=listener.owner, after=after, limit=RESUMED_MAX + 1)
+    if len(found) > RESUMED_MAX:
+        return Resumed(head, (), is_lost=True)
+    frames = [event.frame() for event in found if listener.hears(event.topic)]
+    return Resumed(max(found[-1].seq if found else after, head), frames)
