@@ -1,26 +1,47 @@
-"""The first page: what is here, composed of what the modules offer."""
+"""The first page: what is here, composed of what the modules offer. Who is signed in first sees what is his."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from palio import races
+from palio import affiliates, ledger, races
+from palio.infra import db, logging
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 from palio.ui import pages
-from palio.ui.actor import Ask, InTx
+from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 
-RACES_MAX, LEADERS = 8, 3
+RACES_MAX, LEADERS, MINE_MAX = 8, 3, 5
+PANEL_SECONDS_MAX = 0.5  # whatever takes longer is left out: the rest of the page is there
+AHEAD = ("pending", "approved", "withheld", "unclaimed")  # prizes that are won and not in the wallet yet
 routes = Routes("home")
+log = logging.get("home")
+
+Shown = TypeVar("Shown")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel(Generic[Shown]):
+    """A part of the page; None when it failed, which costs nothing but itself."""
+
+    shown: Shown | None
 
 
 @routes.page("/", access="public")
 async def home(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What is on, then what comes and what was."""
+    """What is mine, what is on, then what comes and what was."""
     lines = await races.recent(tx, limit=RACES_MAX)
     on = next((line for line in lines if line.status == "live"), None)
     featured = await races.view(tx, number=on.number, now=ask.now, rows_max=LEADERS) if on else None
     others = [(line, Asset(line.asset, line.asset_scale)) for line in lines if line is not on]
-    return pages.render(request, "home.html", {"races": others, **_shown(featured), "now": ask.now}, block="races")
+    values = {"races": others, **_shown(featured), "now": ask.now, **await _mine(tx, ask)}
+    return pages.render(request, "home.html", values, block="races")
 
 
 def _shown(race: races.RaceView | None) -> dict[str, object]:
@@ -33,3 +54,39 @@ def _shown(race: races.RaceView | None) -> dict[str, object]:
         "leaders": [row for row in race.rows if row.is_qualified],
         "has_trends": any(row.trend is not None for row in race.rows),
     }
+
+
+async def _mine(tx: Tx, ask: Asking) -> dict[str, object]:
+    """The panels of whoever is signed in; nothing for a guest."""
+    user_id = ask.actor.user_id
+    if user_id is None or ask.actor.kind not in {"player", "viewer"}:
+        return {"is_player": False}
+
+    async def places() -> list[tuple[races.RaceLine, races.Mine, Asset]]:
+        found = await races.mine_many(tx, user_id=user_id, limit=MINE_MAX, now=ask.now)
+        return [(line, own, Asset(line.asset, line.asset_scale)) for line, own in found]
+
+    standing = await _panel(tx, "places", places)
+    waiting = [each for each in standing.shown or () if each[1].row.reward_status in AHEAD]
+    return {
+        "is_player": True,
+        "places": standing,
+        "waiting": waiting,
+        "wallet": await _panel(tx, "wallet", lambda: _wallet(tx, user_id)),
+        "links": await _panel(tx, "links", lambda: affiliates.links_many(tx, user_ids=[user_id])),
+    }
+
+
+async def _wallet(tx: Tx, user_id: UserId) -> list[tuple[ledger.Wallet, Asset]]:
+    """What there is of each asset that ever was in it."""
+    wallets = await ledger.wallets(tx, owner_id=user_id)
+    return [(wallet, Asset(wallet.asset, wallet.scale)) for wallet in wallets if wallet.last_posted_at]
+
+
+async def _panel(tx: Tx, name: str, work: Callable[[], Awaitable[Shown]]) -> Panel[Shown]:
+    try:
+        async with asyncio.timeout(PANEL_SECONDS_MAX), db.attempt(tx):
+            return Panel(await work())
+    except Exception:
+        log.warning("a panel of the first page failed", panel=name, exc_info=True)
+        return Panel(None)
