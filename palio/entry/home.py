@@ -66,14 +66,14 @@ async def _mine(tx: Tx, ask: Asking) -> dict[str, object]:
         found = await races.mine_many(tx, user_id=user_id, limit=MINE_MAX, now=ask.now)
         return [(line, own, Asset(line.asset, line.asset_scale)) for line, own in found]
 
-    standing = await _panel(tx, "places", places)
+    standing = await panel(tx, "places", places)
     waiting = [each for each in standing.shown or () if each[1].row.reward_status in AHEAD]
     return {
         "is_player": True,
         "places": standing,
         "waiting": waiting,
-        "wallet": await _panel(tx, "wallet", lambda: _wallet(tx, user_id)),
-        "links": await _panel(tx, "links", lambda: affiliates.links_many(tx, user_ids=[user_id])),
+        "wallet": await panel(tx, "wallet", lambda: _wallet(tx, user_id)),
+        "links": await panel(tx, "links", lambda: affiliates.links_many(tx, user_ids=[user_id])),
     }
 
 
@@ -83,7 +83,8 @@ async def _wallet(tx: Tx, user_id: UserId) -> list[tuple[ledger.Wallet, Asset]]:
     return [(wallet, Asset(wallet.asset, wallet.scale)) for wallet in wallets if wallet.last_posted_at]
 
 
-async def _panel(tx: Tx, name: str, work: Callable[[], Awaitable[Shown]]) -> Panel[Shown]:
+async def panel(tx: Tx, name: str, work: Callable[[], Awaitable[Shown]]) -> Panel[Shown]:
+    """What a part of the page shows; whatever it had begun is undone when it fails."""
     try:
         async with asyncio.timeout(PANEL_SECONDS_MAX), db.attempt(tx):
             return Panel(await work())

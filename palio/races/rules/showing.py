@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import groupby, pairwise
+from uuid import UUID
 
-from palio.affiliates.types import Player, SnapshotView
-from palio.competitions.types import BoardRow, PrizeRule, Reward, Share
+from palio.affiliates.types import Player, PlayerId, SnapshotView
+from palio.competitions.types import BoardRow, PrizeRule, Reward, Share, Standing
 from palio.races.types import Flag, Line, Picture, PrizePlaces, Won
 
 DECIMALS_MIN, DECIMALS_MAX = 2, 6  # a cent, and a micro-unit
@@ -43,6 +44,11 @@ def _telling(above: int, below: int) -> int:
         for places in range(DECIMALS_MIN, DECIMALS_MAX + 1)
         if places == DECIMALS_MAX or round(above, places - DECIMALS_MAX) != round(below, places - DECIMALS_MAX)
     )
+
+
+def player_of(standing: Standing) -> PlayerId:
+    """The player whom a line of a race stands for."""
+    return PlayerId(UUID(standing.ref))
 
 
 def missing(*, score: int, least: int, is_paid: bool, last_paid: int | None) -> int:

@@ -76,7 +76,7 @@ async def own_receipt(tx: Tx, *, number: int, user_id: UserId, now: datetime) ->
     """How a user's total, place and prize in a race came about. Refuses with NoSuchRace, NotStarted, NotEntered."""
     race, competition, entrant_id = await _entered(tx, number, user_id)
     own, standing = await _placed(tx, race, competition, entrant_id, now)
-    player_id = reading.player_of(standing)
+    player_id = showing.player_of(standing)
     exceptions = await sql.list_baselines(tx, race.competition_id, [player_id])
     start = before = newest = after = None
     if race.start_snapshot_id:
@@ -120,7 +120,7 @@ async def _placed(
         raise NotEntered(number=race.number)
     first = max(0, place - 2)
     board = await competitions.top(tx, competition_id=competition.id, after=first, limit=place - first + 1, now=now)
-    lines = await reading.rows_of(tx, race, competition, board)
+    lines = await reading.rows_of(tx, race=race, competition=competition, board=board)
     index = next(n for n, row in enumerate(lines) if row.entrant_id == entrant_id)
     paid_places = showing.places_of(competitions.read_prize_rule(competition.prize_rule))
     edge = await competitions.top(tx, competition_id=competition.id, after=paid_places - 1, limit=2, now=now)

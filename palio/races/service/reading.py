@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from palio import affiliates, competitions, ledger
 from palio.affiliates.types import Player, PlayerId, SnapshotId
-from palio.competitions.types import Board, Competition, EntrantId, Standing
+from palio.competitions.types import Board, Competition, EntrantId
 from palio.competitions.types import BoardRow as Ranked
 from palio.infra.db import Tx
 from palio.races import sql
@@ -52,7 +51,7 @@ async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after
         as_of=final.as_of if final else programme.as_of,
         is_stale=pictures.is_running(competition) and final is None and programme.is_stale(now),
         is_provisional=board.is_provisional,
-        rows=await rows_of(tx, race, competition, board),
+        rows=await rows_of(tx, race=race, competition=competition, board=board),
         entrants=board.entrants,
         qualified=board.qualified,
         prizes=showing.prize_places(ahead.shares),
@@ -92,8 +91,8 @@ async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
     """The standings as staff see them: uids and full names. Refuses with NoSuchRace, NotStarted."""
     _, competition = await find_started(tx, number=number)
     board = await competitions.top(tx, competition_id=competition.id, limit=limit)
-    players = await affiliates.players_many(tx, [player_of(row.standing) for row in board.rows])
-    return [showing.line(row, players[player_of(row.standing)]) for row in board.rows]
+    players = await affiliates.players_many(tx, [showing.player_of(row.standing) for row in board.rows])
+    return [showing.line(row, players[showing.player_of(row.standing)]) for row in board.rows]
 
 
 async def entrant(tx: Tx, *, number: int, entrant_id: int, now: datetime) -> RaceView:
@@ -148,11 +147,11 @@ async def _board(
     return replace(board, rows=board.rows[1:]), above
 
 
-async def rows_of(tx: Tx, race: Race, competition: Competition, board: Board) -> tuple[BoardRow, ...]:
+async def rows_of(tx: Tx, *, race: Race, competition: Competition, board: Board) -> tuple[BoardRow, ...]:
     """The lines of a board as everybody sees them."""
     if not board.rows:
         return ()
-    player_ids = [player_of(row.standing) for row in board.rows]
+    player_ids = [showing.player_of(row.standing) for row in board.rows]
     players = await affiliates.players_many(tx, player_ids)
     names = await naming.names_of(tx, people=[row.standing for row in board.rows])
     flags = await _flags(tx, race, board.rows, players)
@@ -187,9 +186,9 @@ async def _flags(
     held = {hold.player_id for hold in await sql.list_open_holds(tx, race.competition_id) if hold.reason != "stale"}
     return {
         row.standing.entrant_id: showing.flags(
-            is_stale=players[player_of(row.standing)].stale_since is not None,
+            is_stale=players[showing.player_of(row.standing)].stale_since is not None,
             is_corrected=row.standing.entrant_id in lowered,
-            is_held=player_of(row.standing) in held,
+            is_held=showing.player_of(row.standing) in held,
             is_adjusted=row.standing.entrant_id in adjusted,
         )
         for row in rows
@@ -205,8 +204,3 @@ async def _claims(tx: Tx, competition: Competition) -> dict[EntrantId, datetime]
 
 async def _scale(tx: Tx, asset: str) -> int:
     return next(found.scale for found in await ledger.assets(tx) if found.code == asset)
-
-
-def player_of(standing: Standing) -> PlayerId:
-    """The player whom a line of a race stands for."""
-    return PlayerId(UUID(standing.ref))

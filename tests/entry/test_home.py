@@ -1,0 +1,74 @@
+"""The first page of somebody who is signed in: what is his comes first, and a part that fails fails alone."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from palio import affiliates, competitions, ledger, races
+from palio.competitions.types import Claim
+from palio.entry import home
+from palio.infra import db
+from palio.infra.db import Database
+from palio.kernel.ids import UserId, new_id
+from palio.ledger import Post
+from tests.conftest import SYSTEM
+from tests.factories.ledger import HOUSE
+from tests.factories.races import at, feed, race, run
+from tests.ui.conftest import talk_to
+from tests.ui.people import caller
+from tests.ui.product import product
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    async with talk_to(product(database)) as client:
+        yield client
+
+
+async def test_guests_see_nothing_of_anybody(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    assert "Where you stand" not in page and "/wallet" not in page and "me:wallet" not in page
+
+
+async def test_whoever_is_new_is_told_what_to_do_first(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/", headers=caller("player", UserId(new_id())))).text
+    assert "You are in no race yet" in page and 'href="/account/link"' in page
+    assert "Nothing yet. Prizes arrive here." in page
+
+
+async def test_a_player_sees_places_balance_and_no_step_that_is_done(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
+    user_id = UserId(new_id())
+    async with database.begin(SYSTEM) as tx:
+        source = await feed(tx)
+        await source.show(tx, at("08:21:15"), {"a": "500", "b": "400"})
+        made = await race(tx, source, at("08:25:00"), backdated_reason=None, prize_rule=races.by_place((10_000,)))
+        link = await affiliates.link(
+            tx, programme_id=source.programme_id, uid="b", user_id=user_id, reason="known", now=at("08:26:00")
+        )
+        await competitions.claim_many(tx, [Claim("player", str(link.player_id), user_id)], now=at("08:26:00"))
+        await run(tx, at("08:31:00"))
+        await source.show(tx, at("11:00:00"), {"a": "550", "b": "430"})
+        await run(tx, at("11:01:00"))
+        legs = ((f"user:{user_id}:main", "USD", 1_250), (HOUSE, "USD", -1_250))
+        await ledger.post(tx, Post(f"{user_id}:1", "ledger.transfer", legs), now=at("11:00:00"))
+    page = (await client.get("/", headers=caller("player", user_id))).text
+    assert f'href="/races/{made.number}" class="standing-name"' in page
+    assert "$20.00</bdi></data> more to be paid" in page and "$12.50" in page
+    assert "Your next steps" not in page and "me:wallet" in page
+
+
+async def test_a_panel_fails_alone(database: Database) -> None:
+    """What it had begun in the transaction is undone, and the page goes on reading in it."""
+    async with database.begin(SYSTEM) as tx:
+
+        async def broken() -> int:
+            return int(await db.value(tx, "select 1 / 0"))
+
+        async def well() -> int:
+            return int(await db.value(tx, "select 7"))
+
+        shown = [(await home.panel(tx, "x", work)).shown for work in (broken, well)]
+    assert shown == [None, 7]
