@@ -50,6 +50,7 @@ class Streams:
     hub: Hub
     origin: str | None
     comment_seconds: float = COMMENT_SECONDS
+    of_user_max: int = STREAMS_OF_USER_MAX
     open: Counter[str] = field(default_factory=Counter)
 
 
@@ -120,7 +121,7 @@ async def open_topics(
     _require_own_page(request, streams.origin)
     user_id = ask.actor.user_id if ask.actor.kind in {"player", "viewer"} else None
     caller, streams_max = (
-        (f"user:{user_id}", STREAMS_OF_USER_MAX) if user_id else (network_of(request), STREAMS_OF_ADDRESS_MAX)
+        (f"user:{user_id}", streams.of_user_max) if user_id else (network_of(request), STREAMS_OF_ADDRESS_MAX)
     )
     if streams.open[caller] >= streams_max:
         raise TooMany(policy="streams", limit=streams_max)

@@ -6,6 +6,7 @@ from palio.entry import web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
+from palio.races.web.views import Views
 from palio.ui.actor import Identify
 from palio.ui.files import Files
 from palio.ui.languages import Languages
@@ -16,15 +17,23 @@ from palio.ui.streams import Streams
 from tests.ui import people
 
 
-def product(database: Database, hub: Hub | None = None, *, identify: Identify = people.identify) -> ASGIApp:
+def product(
+    database: Database,
+    hub: Hub | None = None,
+    *,
+    identify: Identify = people.identify,
+    languages: Languages | None = None,
+    streams_max: int = 5,
+) -> ASGIApp:
     """Every module, as one process serves it."""
     state = {
         "database": database,
-        "pages": Pages(Languages()),
+        "pages": Pages(languages or Languages()),
         "files": Files(DIST.parent),
-        "streams": Streams(hub or Hub(""), None, comment_seconds=0.5),
+        "streams": Streams(hub or Hub(""), None, comment_seconds=0.5, of_user_max=streams_max),
         "cursors": Cursors(bytes(32)),
         "boards": BOARDS,
         "causes": web.CAUSES,
+        "race_views": Views(database),
     }
     return assemble(web.MODULES, state=state, served=lambda served: None, identify=identify, key=bytes(32))
