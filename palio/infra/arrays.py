@@ -91,8 +91,11 @@ class Uuids(Packed):
     oid = 2951
 
     @classmethod
-    def of(cls, values: Sequence[bytes]) -> "Uuids":
-        return cls(_fixed(_UUID, 2950, np.frombuffer(b"".join(values), "V16"), len(values)))
+    def of(cls, values: Sequence[bytes | None]) -> "Uuids":
+        present = [value for value in values if value is not None]
+        if len(present) < len(values):
+            return cls(_varying(2950, values))
+        return cls(_fixed(_UUID, 2950, np.frombuffer(b"".join(present), "V16"), len(values)))
 
 
 class Hashes(Packed):

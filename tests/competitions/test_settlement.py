@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 
 from palio import competitions, ledger
 from palio.competitions.types import CompetitionId, EmptyRule, PrizeRule, TieRule
-from palio.infra import db
-from palio.infra.db import Tx
+from palio.infra import db, embedded
+from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, banded, enter, live, new, score, settle
 
@@ -20,6 +21,7 @@ QUEST = banded("occupants", (1, 1, 5000), (2, 13, 4000), (14, 50, 1000))
 OPEN = banded("occupants", (1, 1, 4000), (2, 2, 2000), (3, 3, 1500), (4, 10, 1500), (11, None, 1000))
 
 LOWEST = 100
+SYSTEM = Actor("system", None, RequestId(new_id()))
 
 
 async def pool(tx: Tx, competition_id: CompetitionId, asset: str = "USD") -> int:
@@ -381,3 +383,27 @@ async def test_a_pool_that_does_not_hold_what_it_owes_stays_in_paying(tx: Tx, no
     await ledger.post(tx, ledger.Post(f"test:{competition_id}:3", "ledger.adjustment", back), now=noon)
     await settle(tx, competition_id, noon + 8 * HOUR)
     assert (await competitions.get(tx, competition_id=competition_id)).status == "completed"
+
+
+async def test_a_reward_belongs_to_its_competition_for_good(
+    database: Database, cluster: embedded.Cluster, database_name: str, noon: datetime
+) -> None:
+    """What a foreign key would see to: a reward names a competition that exists, keeps it, and it is never deleted."""
+    async with database.begin(SYSTEM) as tx:
+        paid, other = await live(tx, noon), await live(tx, noon)
+        await score(tx, paid, await enter(tx, paid, 1, noon), [9], noon)
+        await settle(tx, paid, noon + 6 * HOUR)
+
+    copied = """insert into competitions.rewards (competition_id, entrant_id, place, rank, asset, amount, status, why)
+        select %s, entrant_id, place, rank, asset, amount, 'pending', why
+        from competitions.rewards where competition_id = %s"""
+    moved = "update competitions.rewards set competition_id = %s where competition_id = %s"
+    with psycopg.connect(cluster.dsn("postgres", database_name), autocommit=True) as conn:
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match="a reward without its competition"):
+            conn.execute(copied, [new_id(), paid])
+        with pytest.raises(psycopg.Error, match="append-only"):
+            conn.execute(moved, [other, paid])
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match="a competition with rewards is kept"):
+            conn.execute("delete from competitions.competitions where id = %s", [paid])
+        conn.execute(copied, [other, paid])
+        conn.execute("delete from competitions.rewards where competition_id = %s", [other])

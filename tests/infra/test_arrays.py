@@ -23,6 +23,7 @@ MOMENTS = [
         (Int8s.of([0, -1, 2**63 - 1, -(2**63)]), [0, -1, 2**63 - 1, -(2**63)]),
         (Int2s.of([0, -1, 2**15 - 1, -(2**15)]), [0, -1, 2**15 - 1, -(2**15)]),
         (Uuids.of([each.bytes for each in IDS]), IDS),
+        (Uuids.of([IDS[1].bytes, None]), [IDS[1], None]),
         (Hashes.of([b"\0" * 32, bytes(range(32))]), [b"\0" * 32, bytes(range(32))]),
         (Texts.of(["", "ü", None, "a'b\\"]), ["", "ü", None, "a'b\\"]),
         (Jsons.of(['{"a":1}', None, '"ü"']), [{"a": 1}, None, "ü"]),

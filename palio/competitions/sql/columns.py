@@ -1,11 +1,11 @@
-"""Columns of values as one text each."""
+"""Columns of values that may be absent."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from palio.infra.arrays import Texts
+from palio.infra.arrays import Uuids
 
 
-def uuids(values: Sequence[UUID | None]) -> Texts:
-    """A column of ids, to be cast by the statement that takes it."""
-    return Texts.of([None if value is None else value.hex for value in values])
+def uuids(values: Sequence[UUID | None]) -> Uuids:
+    """A column of ids."""
+    return Uuids.of([None if value is None else value.bytes for value in values])

@@ -34,11 +34,11 @@ async def insert_rewards(
         """
         insert into competitions.rewards (competition_id, entrant_id, place, rank, asset, amount, status, user_id,
           transfer_id, claim_by, why, paid_at)
-        select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id::uuid, u.transfer_id::uuid,
+        select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id, u.transfer_id,
           case when u.status = 'unclaimed' then %s::timestamptz end,
           case when u.refusal is null then u.why else u.why || jsonb_build_object('refused', u.refusal) end,
           case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+        from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::uuid[], %s::uuid[],
           %s::jsonb[], %s::text[]) u(entrant_id, place, rank, amount, status, user_id, transfer_id, why, refusal)""",
         *(competition.id, competition.prize_asset, claim_by, now),
         *(Int8s.of([reward.prize.entrant_id for reward in rewards]), Int8s.of([r.prize.place for r in rewards])),
@@ -78,11 +78,11 @@ async def update_rewards(
     await db.run(
         tx,
         """
-        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id::uuid,
+        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id,
           claim_by = case when u.status = 'unclaimed' then %s::timestamptz end,
           why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end,
           paid_at = case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) u(entrant_id, status, transfer_id, refusal)
+        from unnest(%s::bigint[], %s::text[], %s::uuid[], %s::text[]) u(entrant_id, status, transfer_id, refusal)
         where r.competition_id = %s and r.entrant_id = u.entrant_id""",
         *(claim_by, now, Int8s.of([reward.prize.entrant_id for reward in rewards])),
         *(Texts.of([reward.status for reward in rewards]), uuids([reward.transfer_id for reward in rewards])),

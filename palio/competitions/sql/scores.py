@@ -40,9 +40,9 @@ async def insert_receipts(
         with fresh as (
           insert into competitions.receipts
             (list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id, created_at)
-          select u.list_id, u.entrant_id, u.key, u.happened_at, u.kind, u.delta, u.facts, u.owner_id::uuid, %s
+          select u.list_id, u.entrant_id, u.key, u.happened_at, u.kind, u.delta, u.facts, u.owner_id, %s
           from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[],
-            %s::jsonb[], %s::text[]) u(list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id)
+            %s::jsonb[], %s::uuid[]) u(list_id, entrant_id, key, happened_at, kind, delta, facts, owner_id)
           order by u.list_id, u.entrant_id, u.key on conflict do nothing
           returning list_id, entrant_id, key, happened_at, delta),
         counted as (
