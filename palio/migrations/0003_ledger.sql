@@ -449,24 +449,27 @@ begin
     from unnest(p_addresses) with ordinality u(a, n) order by u.n);
 end $$;
 
--- One open account pays the main wallets of many owners. Answers two arrays in the order given (0 where nothing was posted), what was
--- refused (place from 0, code, of: source or wallet), and the keys that somebody had before.
+-- One open account pays the main wallets of many owners. Ids are handed out and rows written in the order of the wallets, so that one
+-- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what each left of its wallet in
+-- that order (0 where nothing was posted), what was refused (place from 0, code, of: source or wallet), and the keys that somebody had before.
 create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_keys text[], p_hashes bytea[], p_ids uuid[],
   p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz)
-returns table (balances bigint[], seqs bigint[], refused jsonb, taken jsonb) language plpgsql security definer
+returns table (places bigint[], balances bigint[], seqs bigint[], refused jsonb, taken jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
+  tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
   addresses text[] := p_source || array(select 'user:' || u.o || ':main' from unnest(p_owners) with ordinality u(o, n) order by u.n);
   numbers bigint[] := ledger.numbers_of(addresses, p_asset);
-  source bigint; source_status text; refused_keys text[]; size int;
-  t_ids uuid[]; t_posted timestamptz[]; t_keys text[]; t_metadata jsonb[];
-  e_transfers uuid[]; e_posted timestamptz[]; e_accounts bigint[]; e_amounts bigint[]; e_debits bigint[]; e_seqs bigint[]; e_balances bigint[];
+  source bigint; source_status text; refused_keys text[]; ids uuid[]; posted timestamptz[]; wallets bigint[]; amounts bigint[];
+  t_ids uuid[]; t_keys text[]; t_metadata jsonb[]; t_seqs bigint[]; t_balances bigint[];
 begin
   if ledger.is_guarded(p_source) then
     raise exception 'only an open account pays many' using errcode = 'PL003';
   end if;
-  select jsonb_agg(c) into taken from ledger.claim(p_keys, p_hashes, p_ids, '{}') c;
+  places := array(select u.n from unnest(numbers[2:], addresses[2:]) with ordinality u(w, a, n) order by u.w, u.a collate "C", u.n);
+  ids := array(select u.i from unnest(places, p_ids) u(n, i) order by u.n);
+  select jsonb_agg(c) into taken from ledger.claim(p_keys, p_hashes, ids, '{}') c;
   if array_position(numbers, null) is not null then
     perform ledger.make_accounts(d.a, array_fill(p_asset, array[cardinality(d.a)]), 0)
       from (select array_agg(distinct u.a) as a from unnest(addresses) u(a)) d;
@@ -475,46 +478,46 @@ begin
   source := numbers[1];
   numbers := numbers[2:];
   select a.status into source_status from ledger.accounts a where a.id = source;
-  perform 1 from (select distinct w.id from unnest(numbers) w(id)) w join ledger.balances b on b.account_id = w.id
-    order by b.account_id for no key update of b;
   with judged as (
-    select u.n, u.key, u.id, u.wallet, u.amount, u.metadata, b.balance, b.seq, greatest(p_now, b.last_posted_at) as posted,
-        case when taken is not null and (select k.ref_id from ledger.keys k where k.key = u.key) <> u.id then 'taken'
-          when source_status = 'closed' or b.status = 'closed' then 'ledger.account_closed'
-          when source_status <> 'active' or b.status = 'frozen' then 'ledger.account_frozen' end as code,
+    select l.n, l.key, l.id, l.wallet, l.amount, l.metadata, l.balance, l.seq, greatest(p_now, l.last_posted_at) as posted,
+        case when taken is not null and (select k.ref_id from ledger.keys k where k.key = l.key) <> l.id then 'taken'
+          when source_status = 'closed' or l.status = 'closed' then 'ledger.account_closed'
+          when source_status <> 'active' or l.status = 'frozen' then 'ledger.account_frozen' end as code,
         case when source_status <> 'active' then 'source' else 'wallet' end as of
-      from unnest(p_keys, p_ids, numbers, p_amounts, p_metadata) with ordinality u(key, id, wallet, amount, metadata, n)
-      join ledger.balances b on b.account_id = u.wallet),
+      from (select u.n, u.key, u.id, u.wallet, u.amount, u.metadata, b.balance, b.seq, b.last_posted_at, b.status
+          from (select * from unnest(p_keys, ids, numbers, p_amounts, p_metadata) with ordinality v(key, id, wallet, amount, metadata, n)
+            order by v.wallet, v.n) u
+          join ledger.balances b on b.account_id = u.wallet order by u.wallet, u.n for no key update of b) l),
   summed as (
     select j.n, j.key, j.id, j.wallet, j.amount, j.metadata, j.posted, j.code, j.of,
         j.balance + ledger.sum8(j.amount) filter (where j.code is null) over w as after,
         j.seq + count(*) filter (where j.code is null) over w as next
       from judged j window w as (partition by j.wallet order by j.n)),
-  decided as materialized (
+  decided as (
     select s.n, s.key, s.id, s.wallet, s.amount, s.metadata, s.posted, s.after, s.next, s.of,
-        case when s.code is null and s.after > 9007199254740991 then 'ledger.balance_limit' else s.code end as code from summed s),
-  by_wallet as (
-    select array_agg(d.id) as transfers, array_agg(d.posted) as posted, array_agg(d.wallet) as accounts, array_agg(d.amount) as amounts,
-        array_agg(-d.amount) as debits, array_agg(d.next) as seqs, array_agg(d.after) as balances
-      from (select * from decided where code is null order by wallet, next) d),
-  by_row as (
-    select array_agg(d.id) filter (where d.code is null) as ids, array_agg(d.posted) filter (where d.code is null) as posted,
-        array_agg(d.key) filter (where d.code is null) as keys, array_agg(d.metadata) filter (where d.code is null) as metadata,
-        array_agg(case when d.code is null then d.after else 0 end) as balances,
-        array_agg(case when d.code is null then d.next else 0 end) as seqs,
-        array_agg(d.key) filter (where d.code <> 'taken') as refused_keys,
-        jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken') as refused
-      from (select * from decided order by n) d)
-  select r.ids, r.posted, r.keys, r.metadata, coalesce(r.balances, '{}'), coalesce(r.seqs, '{}'), r.refused_keys, r.refused,
-      w.transfers, w.posted, w.accounts, w.amounts, w.debits, w.seqs, w.balances
-    into t_ids, t_posted, t_keys, t_metadata, balances, seqs, refused_keys, refused,
-      e_transfers, e_posted, e_accounts, e_amounts, e_debits, e_seqs, e_balances
-    from by_row r, by_wallet w;
-  size := coalesce(cardinality(t_ids), 0);
-  perform ledger.write(coalesce(refused_keys, '{}'), coalesce(t_ids, '{}'), t_posted, t_keys, array_fill(p_kind, array[size]), '{}', '{}',
-    t_metadata, e_transfers || e_transfers, array_fill(0::smallint, array[size]) || array_fill(1::smallint, array[size]),
-    e_posted || e_posted, array_fill(source, array[size]) || e_accounts, e_debits || e_amounts,
-    array_fill(0::bigint, array[size]) || e_seqs, array_fill(0::bigint, array[size]) || e_balances);
+        case when s.code is null and s.after > 9007199254740991 then 'ledger.balance_limit' else s.code end as code
+      from summed s order by s.id)
+  select array_agg(d.id) filter (where d.code is null), array_agg(d.posted) filter (where d.code is null),
+      array_agg(d.key) filter (where d.code is null), array_agg(d.metadata) filter (where d.code is null),
+      array_agg(d.wallet) filter (where d.code is null), array_agg(d.amount) filter (where d.code is null),
+      array_agg(d.next) filter (where d.code is null), array_agg(d.after) filter (where d.code is null),
+      coalesce(array_agg(case when d.code is null then d.after else 0 end), '{}'),
+      coalesce(array_agg(case when d.code is null then d.next else 0 end), '{}'),
+      array_agg(d.key) filter (where d.code <> 'taken'),
+      jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken')
+    into t_ids, posted, t_keys, t_metadata, wallets, amounts, t_seqs, t_balances, balances, seqs, refused_keys, refused
+    from decided d;
+  delete from ledger.keys k where k.key = any (refused_keys) and k.tx_id = tx;
+  if t_ids is not null then
+    perform ledger.move(wallets, amounts, posted);
+    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, metadata)
+      select u.i, u.p, tx, u.k, p_kind, who, u.m from unnest(t_ids, posted, t_keys, t_metadata) u(i, p, k, m);
+    insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
+      select u.t, u.p, case l.leg when 0 then source else u.a end, case l.leg when 0 then -u.x else u.x end, case l.leg when 1 then u.s end,
+          case l.leg when 1 then u.b end, tx, l.leg
+        from unnest(t_ids, posted, wallets, amounts, t_seqs, t_balances) u(t, p, a, x, s, b) cross join (values (0::smallint), (1::smallint)) l(leg);
+    perform ledger.tell(t_ids, wallets, amounts, t_seqs, t_balances);
+  end if;
   return next;
 end $$;
 

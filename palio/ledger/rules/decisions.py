@@ -64,15 +64,6 @@ TransferRow: TypeAlias = tuple[bytes, datetime, str, str, Actor | None, str, str
 EntryRow: TypeAlias = tuple[AccountId, bytes, int, datetime, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """What became of one payment of a fan-out: the balance and seq it left, or why it was refused."""
-
-    balance: int
-    seq: int
-    refusal: Refused | None
-
-
 @dataclass(slots=True)
 class Decision:
     """The outcomes in the order of the items, and what is to be written for them."""
@@ -174,13 +165,10 @@ def aborted(outcomes: Iterable[Outcome]) -> list[Refused] | None:
     return answers if any(answer.code != errors.BatchAborted.code for answer in answers) else None
 
 
-def decide_payments(bills: Iterable[Bill], paid: Mapping[str, Paid], stored: Mapping[str, Stored]) -> list[Outcome]:
+def decide_payments(bills: Iterable[Bill], done: Mapping[str, Outcome], stored: Mapping[str, Stored]) -> list[Outcome]:
     """The outcomes of payments in their order, from what the database did with each key."""
 
     def outcome_of(bill: Bill) -> Outcome:
-        if bill.key in stored:
-            return _replay(bill, stored[bill.key])
-        done = paid[bill.key]
-        return done.refusal or Posted(TransferId(bill.id), {bill.wallet: (done.balance, done.seq)})
+        return done.get(bill.key) or _replay(bill, stored[bill.key])
 
     return answer(bills, outcome_of)

@@ -89,9 +89,9 @@ async def fan_out(
     ids, prepare = await _ids(len(rows)), partial(requests.prepare_payments, source=source, asset=asset, kind=kind)
     bills = await _in_slices(len(rows), lambda part: prepare(rows[part], ids[part]))
     first = list(requests.first_claims(bills).values())
-    paid, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
+    done, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
     relay.wake(tx)
-    return decisions.decide_payments(bills, paid, stored)
+    return decisions.decide_payments(bills, done, stored)
 
 
 async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:

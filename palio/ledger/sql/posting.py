@@ -12,9 +12,20 @@ from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Texts, Uuids
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor
-from palio.ledger.rules.decisions import Decision, Paid, Purse, Stored
+from palio.ledger.rules.decisions import Decision, Purse, Stored
 from palio.ledger.rules.requests import Bill, Request
-from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, Asset, Handle, Place, Refused, Status
+from palio.ledger.types import (
+    AMOUNT_UNITS_MAX,
+    AccountId,
+    Asset,
+    Handle,
+    Outcome,
+    Place,
+    Posted,
+    Refused,
+    Status,
+    TransferId,
+)
 
 
 @dataclass(slots=True)
@@ -163,31 +174,38 @@ class _RefusedRow(TypedDict):
 
 async def fan_out(
     tx: Tx, bills: Sequence[Bill], *, source: str, asset: Asset, kind: str, now: datetime
-) -> tuple[dict[str, Paid], dict[str, Stored]]:
-    """Claim, lock, move and write payments of different keys in one statement: what became of each, or was stored."""
-    metadata = [bill.metadata for bill in bills]
-    [(balances, seqs, refused, taken)] = await arrays.columns(
+) -> tuple[dict[str, Outcome], dict[str, Stored]]:
+    """Claim, lock, move and write payments of different keys in one statement: what became of each, or was stored.
+
+    Their ids are handed out anew among them, in the order of the wallets.
+    """
+    metadata, ids = [bill.metadata for bill in bills], [bill.id for bill in bills]
+    [(places, balances, seqs, refused, taken)] = await arrays.columns(
         tx,
-        "select balances, seqs, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "select places, balances, seqs, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         source,
         asset.id,
         kind,
         Texts.of([bill.key for bill in bills]),
         Hashes.of([bill.hash for bill in bills]),
-        Uuids.of([bill.id.bytes for bill in bills]),
+        Uuids.of([bill_id.bytes for bill_id in ids]),
         Uuids.of([bill.payment.owner.bytes for bill in bills]),
         Int8s.of([bill.payment.amount for bill in bills]),
         Jsons.of(metadata if any(metadata) else []),
         now,
     )
     stored = {row["key"]: _stored(row) for row in taken or ()}
-    paid = {bill.key: Paid(balance, seq, None) for bill, balance, seq in zip(bills, balances, seqs, strict=True) if seq}
+    done: dict[str, Outcome] = {}
+    for place, bill_id, balance, seq in zip(places, ids, balances, seqs, strict=True):
+        if seq:
+            bill = bills[place - 1]
+            done[bill.key] = Posted(TransferId(bill_id), {bill.wallet: (balance, seq)})
     refusals: Sequence[_RefusedRow] = refused or ()
     for row in refusals:
         bill = bills[row["n"]]
         account = source if row["of"] == "source" else bill.wallet
-        paid[bill.key] = Paid(0, 0, Refused(row["code"], {"account": account}))
-    return paid, stored
+        done[bill.key] = Refused(row["code"], {"account": account})
+    return done, stored
 
 
 def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:
