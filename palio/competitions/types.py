@@ -633,8 +633,7 @@ class Entered:
     entrant_id: EntrantId
 
 
-@dataclass(frozen=True, slots=True)
-class Prize:
+class Prize(NamedTuple):
     """What a frozen place is to be paid, before it is known whether it can be; `why` is its arithmetic as JSON."""
 
     entrant_id: EntrantId
@@ -645,8 +644,7 @@ class Prize:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of a prize; `refusal` is why a wallet did not take it."""
 
     prize: Prize

@@ -180,13 +180,26 @@ def test_texts_and_actor_do_not_make_another_request() -> None:
     assert first.hash == second.hash
 
 
-def test_a_payment_has_the_hash_of_the_post_that_does_the_same() -> None:
+@pytest.mark.parametrize("source", ["house:games", "writeoff:games"])
+def test_a_payment_has_the_hash_of_the_post_that_does_the_same(source: str) -> None:
+    """Whichever of the two addresses sorts first."""
     owner = UserId(UUID("019acb1e-0000-7000-8000-000000000001"))
     [bill] = requests.prepare_payments(
-        [Payment("k", owner, 5)], [new_id()], source="house:games", asset="USD", kind="ledger.transfer"
+        [Payment("k", owner, 5)], [new_id()], source=source, asset="USD", kind="ledger.transfer"
     )
     assert bill.fault is None
-    assert bill.hash == requests.request_hash("ledger.transfer", [(PLAYER, "USD", 5), ("house:games", "USD", -5)])
+    assert bill.hash == requests.request_hash("ledger.transfer", [(PLAYER, "USD", 5), (source, "USD", -5)])
+
+
+@given(
+    st.dictionaries(st.text(max_size=9), st.none() | st.booleans() | st.integers() | st.text(max_size=40), min_size=1)
+)
+def test_flat_facts_are_written_like_all_others(facts: dict[str, object]) -> None:
+    """Beside a list, which takes the slower way; both refuse the same."""
+    text, slower = requests.metadata_text(facts), requests.metadata_text({**facts, "deep": []})
+    assert (text is None) == (slower is None)
+    if text is not None and "deep" not in facts:
+        assert text[:-1] + ',"deep":[]}' == slower
 
 
 @pytest.mark.parametrize(

@@ -175,16 +175,15 @@ def allocate(rule: PrizeRule, *, pool: int, groups: Sequence[int], empty_rule: E
         first = len(shares)
         if first >= len(places):
             break
-        shares += _shares_of_group(first + 1, places[first : first + size], size)
+        if size == 1:
+            shares.append(Share(first + 1, first + 1, *places[first]))
+        else:
+            shares += _shares_of_group(first + 1, places[first : first + size], size)
     return [share for share in shares if share.amount]
 
 
 def _shares_of_group(rank: int, places: Sequence[tuple[int, Why]], people: int) -> Iterator[Share]:
     """Tied entrants pool what their places earn; units that do not divide go to the first of them."""
-    if people == 1:
-        amount, why = places[0]
-        yield Share(rank, rank, amount, why)
-        return
     shared = sum(amount for amount, _ in places)
     each, left = divmod(shared, people)
     why = places[0][1]._replace(tied=people, shared=shared)

@@ -182,12 +182,13 @@ async def _pay(tx: Tx, competition: Competition, won: Sequence[Prize], now: date
 
     An entrant without user leaves his prize in the pool until it is claimed, a refusing wallet until staff decide.
     """
+    name = str(competition.id)
     payments = [
         ledger.Payment(
-            key=f"comp:{competition.id}:reward:{prize.entrant_id}",
+            key=f"comp:{name}:reward:{prize.entrant_id}",
             owner=prize.user_id,
             amount=prize.amount,
-            metadata={"competition": str(competition.id), "rank": prize.rank},
+            metadata={"competition": name, "rank": prize.rank},
         )
         for prize in won
         if prize.user_id
@@ -204,7 +205,8 @@ async def _pay(tx: Tx, competition: Competition, won: Sequence[Prize], now: date
         )
     answers = iter(outcomes)
     settled = [_settled(prize, next(answers) if prize.user_id else None) for prize in won]
-    await outbox.send(tx, *filter(None, (_told(competition, reward) for reward in settled)))
+    if outbox.is_heard(tx, RewardPaid) or outbox.is_heard(tx, RewardUnclaimed):
+        await outbox.send(tx, *filter(None, (_told(competition, reward) for reward in settled)))
     return settled
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
+
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     DESCRIPTION_CHARS_MAX,
@@ -25,7 +27,9 @@ from palio.ledger.types import (
 KEY = re.compile(r"[A-Za-z0-9:._-]{1,200}")
 ADDRESS = re.compile(r"[a-z0-9._-]{1,64}(:[a-z0-9._-]{1,64}){1,3}")
 AS_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # json.dumps makes one per call
+NUL = r"\u0000"
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
+TEXT, PLAIN = frozenset({str}), frozenset({str, int, bool, type(None)})
 FAMILIES = frozenset(
     {
         *("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing"),
@@ -101,8 +105,9 @@ def _bill(payment: Payment, bill_id: UUID, source: str, asset: str, kind: str) -
     bill = Bill(payment.key, bill_id, payment=payment, wallet=f"user:{payment.owner}:main")
     bill.fault = _fault_of_payment(payment) or _keep_metadata(bill, payment.metadata)
     if bill.fault is None:
-        legs = (source, asset, -payment.amount), (bill.wallet, asset, payment.amount)
-        bill.hash = request_hash(kind, legs)
+        debit = f'["{source}","{asset}",{-payment.amount}]'
+        credit = f'["{bill.wallet}","{asset}",{payment.amount}]'
+        bill.hash = _hash(kind, f"{debit},{credit}" if source < bill.wallet else f"{credit},{debit}")
     return bill
 
 
@@ -207,11 +212,23 @@ def _is_unicode(text: str) -> bool:
 def metadata_text(metadata: Mapping[str, object]) -> str | None:
     """The facts as JSON; None when they are no JSON object that the database can hold, or above 4 KiB."""
     try:
-        text = AS_JSON.encode(metadata)
+        text = _json(metadata)
         is_small = len(text.encode()) <= METADATA_BYTES_MAX
     except (TypeError, ValueError, RecursionError):
         return None
-    return text if is_small and text.startswith("{") and not ESCAPED_NUL.search(text) else None
+    is_object = text.startswith("{")
+    return text if is_small and is_object and not (NUL in text and ESCAPED_NUL.search(text)) else None
+
+
+def _json(metadata: Mapping[str, object]) -> str:
+    """As JSON; both encoders write flat facts alike, and the quick one would take too much of others."""
+    if (
+        type(metadata) is dict
+        and TEXT.issuperset(map(type, metadata))
+        and PLAIN.issuperset(map(type, metadata.values()))
+    ):
+        return msgspec.json.encode(metadata).decode()
+    return AS_JSON.encode(metadata)
 
 
 def request_hash(kind: str, legs: Sequence[Leg]) -> bytes:
@@ -220,7 +237,10 @@ def request_hash(kind: str, legs: Sequence[Leg]) -> bytes:
     Canonical JSON (RFC 8785) of {amount, final, hold, kind, legs sorted, op, original, v}. Nothing in it needs
     escaping, because kinds, addresses and codes were judged before.
     """
-    listed = ",".join([f'["{address}","{asset}",{amount}]' for address, asset, amount in sorted(legs)])
+    return _hash(kind, ",".join([f'["{address}","{asset}",{amount}]' for address, asset, amount in sorted(legs)]))
+
+
+def _hash(kind: str, listed: str) -> bytes:
     text = (
         f'{{"amount":null,"final":null,"hold":null,"kind":"{kind}","legs":[{listed}],'
         '"op":"transfer","original":null,"v":1}'
