@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from bench.meters import CannotMeasureError, Meter, postmaster_of
-from palio.entry import wiring
+from palio.entry import up, wiring
 from palio.entry.wiring import Wiring
 from palio.infra import embedded
 from palio.infra.db import Database
@@ -74,6 +74,7 @@ async def standing() -> AsyncIterator[Ground]:
             is_new = wiring.bring_up_to_date(addresses, _nobody_hears)
             require_durable(addresses.app)
             async with wiring.opened(environment, addresses, has_new_schema=is_new) as wired:
+                up.settle_memory()
                 yield Ground(embedded.at(home), wired)
 
 
