@@ -449,7 +449,7 @@ begin
     from unnest(p_addresses) with ordinality u(a, n) order by u.n);
 end $$;
 
--- One open account pays the main wallets of many owners. Ids are handed out and rows written in the order of the wallets, so that one
+-- One open account pays the main wallets of many owners. Ids come rising, and are handed out and rows written in the order of the wallets, so that one
 -- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what each left of its wallet in
 -- that order (0 where nothing was posted), what was refused (place from 0, code, of: source or wallet), and the keys that somebody had before.
 create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_keys text[], p_hashes bytea[], p_ids uuid[],

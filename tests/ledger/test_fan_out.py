@@ -9,6 +9,9 @@ from palio import ledger
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Payment, Post, Posted, Refused
+from palio.ledger.rules import requests
+from palio.ledger.sql import posting
+from palio.ledger.types import Asset
 from tests.factories.ledger import Superuser, codes, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -175,3 +178,21 @@ async def test_a_thousand_payments_equal_a_thousand_posts(tx: Tx, pool: str, noo
         list(outcome.balances.values()) for outcome in posted if isinstance(outcome, Posted)
     ]
     assert (await ledger.verify(tx)).findings == []
+
+
+async def test_ids_may_be_made_in_any_order(tx: Tx, pool: str, noon: datetime) -> None:
+    """A clock that goes back changes nobody's answer: each transfer is found by the id that was told."""
+    rows = [Payment(f"p{n}", UserId(new_id()), n) for n in range(1, 6)]
+    ids = [new_id() for _ in rows]
+    bills = requests.prepare_payments(rows, [ids[n] for n in (3, 0, 4, 2, 1)], source=pool, **PRIZE)
+    done, _ = await posting.fan_out(
+        tx, bills, source=pool, asset=Asset(3, "COIN", "Coins", 0), kind="competitions.prize", now=noon
+    )
+    told = {key: (outcome.transfer_id, *outcome.balances.values()) for key, outcome in done.items()}  # type: ignore[union-attr]
+    found = await tx.execute(
+        """select t.key, t.id, e.balance_after, e.seq
+        from ledger.transfers t join ledger.entries e on e.transfer_id = t.id and e.leg = 1 where t.id = any (%s)""",
+        [ids],
+    )
+    assert told == {key: (number, (balance, seq)) for key, number, balance, seq in await found.fetchall()}
+    assert {key: balance for key, (_, (balance, _)) in told.items()} == {row.key: row.amount for row in rows}

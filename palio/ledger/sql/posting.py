@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Literal, TypeAlias, TypedDict
 from uuid import UUID
 
@@ -179,7 +179,7 @@ async def fan_out(
 
     Their ids are handed out anew among them, in the order of the wallets.
     """
-    metadata, ids = [bill.metadata for bill in bills], [bill.id for bill in bills]
+    metadata, ids = [bill.metadata for bill in bills], sorted([bill.id for bill in bills], key=attrgetter("int"))
     [(places, balances, seqs, refused, taken)] = await arrays.columns(
         tx,
         "select places, balances, seqs, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
