@@ -1,6 +1,15 @@
-"""Refusals of the feeds. Nothing of a refused payload is believed; the archive keeps its bytes."""
+"""Refusals of feeds and links. Nothing of a refused payload is believed; the archive keeps its bytes."""
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unauthenticated, Upstream
+from palio.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Upstream,
+)
 
 
 class BadContentType(Invalid):
@@ -100,7 +109,7 @@ class SecretInvalid(Invalid):
 
 
 class PlayerUnknown(Invalid):
-    """The programme has no player `uid`; case matters."""
+    """The programme has no player `uid`: write uid or name as the programme shows it, or wait for its next list."""
 
     code = "affiliates.player_unknown"
 
@@ -109,6 +118,78 @@ class PlayerTaken(Conflict):
     """Player `uid` is linked to somebody else: unlink him first."""
 
     code = "affiliates.player_taken"
+
+
+class PlayerAmbiguous(Invalid):
+    """Several players are called `name`: give the uid, which no two share."""
+
+    code = "affiliates.player_ambiguous"
+
+
+class PlayerResting(Conflict):
+    """Player `uid` was somebody else's a short while ago: ask again when `days` days have passed, or ask staff."""
+
+    code = "affiliates.player_resting"
+
+
+class ProgrammeClosed(Conflict):
+    """Programme `programme` takes no requests at present."""
+
+    code = "affiliates.programme_closed"
+
+
+class RequestOpen(Conflict):
+    """Your request `ref` in this programme is open: wait for the answer, or cancel it first."""
+
+    code = "affiliates.request_open"
+
+
+class TooManyRequests(TooMany):
+    """You have asked `count` times in a short while: wait before you ask again."""
+
+    code = "affiliates.too_many"
+
+
+class NoSuchRequest(NotFound):
+    """There is no such request to link."""
+
+    code = "affiliates.request_unknown"
+
+
+class NoSuchLink(NotFound):
+    """There is no such link."""
+
+    code = "affiliates.link_unknown"
+
+
+class OwnRequest(Forbidden):
+    """This is about an account of your own: somebody else decides."""
+
+    code = "affiliates.own_request"
+
+
+class RequestTaken(Conflict):
+    """`by` looks at this request until `until`."""
+
+    code = "affiliates.request_taken"
+
+
+class NoteMissing(Invalid):
+    """Say why, in 3 to 500 characters; the user reads it."""
+
+    code = "affiliates.note_missing"
+
+
+class LinkChanged(Conflict):
+    """Since this was proposed, player `uid` has been linked or unlinked: look again, and propose it anew."""
+
+    code = "affiliates.link_changed"
+
+
+class BadLinkList(Invalid):
+    """The list cannot be read at line `line`: `problem`."""
+
+    code = "affiliates.bad_link_list"
 
 
 class AlreadyLinked(Conflict):

@@ -10,7 +10,15 @@ from typing import NamedTuple, TypeAlias
 
 from palio.affiliates import rules, service
 from palio.affiliates.errors import OutOfOrder
-from palio.affiliates.messages import ClosePeriods, FetchFeed, TakePushed, TickFeeds, WatchStaleness
+from palio.affiliates.messages import (
+    ApproveByCode,
+    ClosePeriods,
+    ExpireRequests,
+    FetchFeed,
+    TakePushed,
+    TickFeeds,
+    WatchStaleness,
+)
 from palio.affiliates.types import (
     Asking,
     Attempt,
@@ -25,12 +33,12 @@ from palio.affiliates.types import (
     Trigger,
     Turn,
 )
-from palio.infra import logging, partitions
+from palio.infra import db, logging, partitions
 from palio.infra.db import Database, Tx
 from palio.infra.http import UNTRUSTED, Answer, Failure
 from palio.infra.storage import Storage
 from palio.kernel import clock
-from palio.kernel.errors import Refusal, Unavailable
+from palio.kernel.errors import Conflict, Refusal, Unavailable
 from palio.kernel.ids import Actor
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
@@ -40,11 +48,13 @@ log = logging.get("feeds")
 TICK_SCHEDULE = Schedule("affiliates.tick", "every 10s", TickFeeds())
 STALE_SCHEDULE = Schedule("affiliates.stale_watch", "every 1m", WatchStaleness())
 CLOSING_SCHEDULE = Schedule("affiliates.close_periods", "every 5m", ClosePeriods())
+EXPIRY_SCHEDULE = Schedule("affiliates.expire", "every 1h", ExpireRequests())
 
 STATEMENT_SECONDS_MAX = 60  # one statement may write a hundred thousand rows
 STATS = "affiliates.stats"  # the table of readings, which has a partition for each month
 ROWS_OF_TRIAL = 20
 PERIODS_OF_RUN_MAX = 500  # of one programme; the next run goes on
+EXPIRIES_OF_RUN_MAX = 50  # batches
 GRAIN = 2**53
 SECRET_BYTES = 32
 NOT_A_PAGE = 300  # from this status on
@@ -81,6 +91,25 @@ async def close_periods(database: Database, job: ClosePeriods) -> None:
             ) as tx:
                 if await service.close_next(tx, programme_id=programme_id, now=clock.now()) is None:
                     break
+
+
+@handles(ExpireRequests)
+async def expire_requests(database: Database, job: ExpireRequests) -> None:
+    """End what is due, some at a time."""
+    for _ in range(EXPIRIES_OF_RUN_MAX):
+        async with database.begin_system("requests end by the clock") as tx:
+            if not await service.expire(tx, now=clock.now()):
+                break
+
+
+@handles(ApproveByCode)
+async def approve_by_code(tx: Tx, job: ApproveByCode) -> None:
+    """Approve a request by its code; what is in the way leaves it to staff."""
+    try:
+        async with db.attempt(tx):
+            await service.approve_by_code(tx, request_id=job.request_id, now=clock.now())
+    except Conflict as refusal:
+        log.info("a request with its code shown waits for staff", request=str(job.request_id), code=refusal.code)
 
 
 @handles(FetchFeed, queue="outgoing")

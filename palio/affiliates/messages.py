@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from palio.affiliates.types import FeedId, Micro, PlayerId, ProgrammeId, SnapshotId, Trigger
+from palio.affiliates.types import (
+    FeedId,
+    LinkRequestId,
+    Micro,
+    PlayerId,
+    ProgrammeId,
+    RequestState,
+    SnapshotId,
+    Trigger,
+)
 from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
@@ -72,6 +81,26 @@ class FeedAuthFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRequested(Event):
+    """A user says that an external player is his own, and staff have to look."""
+
+    request_id: LinkRequestId
+    user_id: UserId
+    player_id: PlayerId
+    state: RequestState = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDecided(Event):
+    """A request has got an answer that its user did not give himself; `pending`: he is asked for more."""
+
+    request_id: LinkRequestId
+    user_id: UserId
+    player_id: PlayerId
+    state: RequestState
+
+
+@dataclass(frozen=True, slots=True)
 class AccountLinked(Event):
     """An external player belongs to a user from now on."""
 
@@ -102,6 +131,18 @@ class WatchStaleness(Job):
 @dataclass(frozen=True, slots=True)
 class ClosePeriods(Job):
     """See which days, weeks and months are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireRequests(Job):
+    """End requests that have waited too long, and give back those that somebody took and left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveByCode(Job):
+    """Approve a request whose player has shown its code."""
+
+    request_id: LinkRequestId
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import Permission
 from palio.kernel.settings import Setting
 
 ProgrammeId = NewType("ProgrammeId", UUID)
@@ -16,6 +17,7 @@ PlayerId = NewType("PlayerId", UUID)
 HeldRowId = NewType("HeldRowId", UUID)
 CycleId = NewType("CycleId", UUID)
 LinkId = NewType("LinkId", UUID)
+LinkRequestId = NewType("LinkRequestId", UUID)
 
 Micro: TypeAlias = int
 Coverage: TypeAlias = Literal["full", "partial"]
@@ -75,6 +77,16 @@ AttemptOutcome: TypeAlias = Literal[
     "upstream_refused",
 ]
 LinkState: TypeAlias = Literal["active", "unlinked", "transferred"]
+Proof: TypeAlias = Literal[
+    "name_code", "screenshot", "transaction", "email", "support_ticket", "staff", "import", "other"
+]
+ProofShown: TypeAlias = Literal["name_code", "screenshot", "transaction", "email", "support_ticket", "other"]
+RequestState: TypeAlias = Literal[
+    "pending", "under_review", "approved", "rejected", "cancelled", "superseded", "expired"
+]
+RequestSource: TypeAlias = Literal["web", "telegram", "console"]
+LinkDecision: TypeAlias = Literal["approve", "reject"]
+LinkObstacle: TypeAlias = Literal["taken", "resting"]
 ReadingKind: TypeAlias = Literal["listed", "stale", "quarantined", "unknown"]
 NamesShown: TypeAlias = Literal["full", "masked", "hidden"]
 PeriodKind: TypeAlias = Literal["D", "W", "M", "ALL"]
@@ -160,6 +172,35 @@ BOARD_SOURCE: Setting[str] = Setting(
     " have seen the whole of it",
     choices=("auto", "reported", "computed"),
 )
+
+RELINK_REST_DAYS: Setting[int] = Setting(
+    "affiliates.relink_rest_days",
+    "duration",
+    30,
+    "How long a player who was unlinked cannot be asked for by somebody else",
+    "days",
+    low=0,
+    high=365,
+)
+REQUEST_DAYS: Setting[int] = Setting(
+    "affiliates.request_days", "duration", 14, "How long a request to link stays open", "days", low=1, high=90
+)
+AUTO_APPROVE_CODE: Setting[bool] = Setting(
+    "affiliates.auto_approve_code",
+    "bool",
+    default=False,
+    description="Whether a request is approved by itself when the player shows its code in the name",
+)
+
+PERMISSION_READ: Final = Permission(
+    "affiliates.read",
+    "See players of programmes, their links and requests.",
+    roles=("races", "support", "moderator", "analyst", "auditor"),
+)
+PERMISSION_REVIEW: Final = Permission(
+    "affiliates.links.review", "Decide requests to link, and end or move links.", roles=("support", "moderator")
+)
+PERMISSIONS: Final = (PERMISSION_READ, PERMISSION_REVIEW)
 
 
 class Flag(IntFlag):
@@ -732,3 +773,116 @@ class LinkRow:
     user_id: UserId
     state: LinkState
     linked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWish:
+    """What a user asks for: a player by uid or by the exact name (the uid is looked at first), and how he proves it.
+
+    `programme` is a code; None is the default one.
+    """
+
+    user_id: UserId
+    proof: Proof
+    programme: str | None = None
+    uid: str | None = None
+    name: str | None = None
+    note: str = ""
+    source: RequestSource = "web"
+    telegram_id: int | None = None
+    telegram_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """A request to link as it is stored. `player_note` is what the user was told, `staff_notes` is what he is not."""
+
+    id: LinkRequestId
+    ref: str
+    programme_id: ProgrammeId
+    user_id: UserId
+    player_id: PlayerId
+    uid: str
+    name_at_request: str | None
+    telegram_id: int | None
+    telegram_name: str | None
+    source: RequestSource
+    proof: Proof
+    proof_code: str
+    code_seen_at: datetime | None
+    note: str
+    state: RequestState
+    staff_notes: str
+    player_note: str
+    taken_by: UserId | None
+    taken_until: datetime | None
+    decided_by: UserId | None
+    decided_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStep:
+    """A step of the history of a request or a link; its note is meant for the user."""
+
+    request_id: LinkRequestId | None
+    link_id: LinkId | None
+    user_id: UserId
+    player_id: PlayerId
+    uid: str
+    name: str | None
+    telegram_id: int | None
+    from_state: str | None
+    to_state: str
+    actor_id: UserId | None
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRequest:
+    """A request as staff see it: who asks, how the player is called now, and who else asks for him.
+
+    `others` is how many other users ask for the same player now, `earlier` how often this user has asked before.
+    """
+
+    request: LinkRequest
+    programme: str
+    username: str
+    player_name: str | None
+    all_time_micro: Micro | None
+    others: int
+    earlier: int
+
+    @property
+    def is_contested(self) -> bool:
+        return self.others > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLine:
+    """A line of a list of links, and what became of it, or would: `linked`, `present`, or the code of its refusal."""
+
+    line: int
+    uid: str
+    user: str
+    verdict: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MyProgramme:
+    """A programme as one of its players sees it: what he is there, and where he stands.
+
+    `month` is his place on the board of the month that is on, and its total what he has wagered in it; `ranks` are the
+    places on the current boards by their kind.
+    """
+
+    status: ProgrammeStatus
+    link: LinkRow | None
+    request: LinkRequest | None
+    player: Player | None
+    month_source: Source | None = None
+    month_micro: Micro | None = None
+    ranks: tuple[tuple[PeriodKind, BoardRow], ...] = ()

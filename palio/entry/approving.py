@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from palio import races
+from palio import affiliates, races
 from palio.infra import approvals
 from palio.infra.approvals import Approved, Command, Payload
 from palio.infra.db import Tx
@@ -23,10 +23,15 @@ async def _force_settle(tx: Tx, approved: Approved) -> Payload:
     return await races.carry_out_force_final(tx, approved=approved)
 
 
+async def _link_move(tx: Tx, approved: Approved) -> Payload:
+    return await affiliates.carry_out_transfer(tx, approved=approved)
+
+
 COMMANDS: Mapping[str, Command] = {
     races.ADJUST: Command("races.race.money", _adjust),
     races.REBASE: Command("races.race.money", _rebase),
     races.FORCE_SETTLE: Command("races.race.money", _force_settle),
+    affiliates.LINK_MOVE: Command("affiliates.links.review", _link_move),
 }
 
 

@@ -24,6 +24,8 @@ SUBSCRIPTIONS: Routes = {
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),
     affiliates.WatchStaleness: (affiliate_jobs.watch_staleness,),
     affiliates.ClosePeriods: (affiliate_jobs.close_periods,),
+    affiliates.ExpireRequests: (affiliate_jobs.expire_requests,),
+    affiliates.ApproveByCode: (affiliate_jobs.approve_by_code,),
     competitions.EnsureSeries: (competition_jobs.ensure_series,),
     competitions.CompetitionPublished: (race_jobs.attach,),
     competitions.ExpireRewards: (competition_jobs.expire,),

@@ -62,6 +62,7 @@ MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
+    affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
@@ -81,6 +82,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT, affiliates_types.BOARD_SOURCE),
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
     *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
+    *(affiliates_types.RELINK_REST_DAYS, affiliates_types.REQUEST_DAYS, affiliates_types.AUTO_APPROVE_CODE),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
     ui_types.EMBED_ORIGINS,
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
@@ -88,6 +90,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
 )
 PERMISSIONS: tuple[Permission, ...] = (
     *identity_types.PERMISSIONS,
+    *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
 )

@@ -283,6 +283,63 @@ create index on affiliates.anomalies (player_id) where player_id is not null;
 create trigger append_only before update or delete on affiliates.anomalies
   for each row execute function infra.refuse_change();
 
+create table affiliates.link_requests (
+  id uuid primary key,
+  ref text not null unique check (ref ~ '^V-[0-9A-HJKMNP-TV-Z]{6}$'),
+  programme_id uuid not null references affiliates.programmes,
+  user_id uuid not null,
+  player_id uuid not null references affiliates.players,
+  uid text not null,
+  name_at_request text,
+  telegram_id bigint,
+  telegram_name text,
+  source text not null check (source in ('web', 'telegram', 'console')),
+  proof text not null check (proof in
+    ('name_code', 'screenshot', 'transaction', 'email', 'support_ticket', 'staff', 'import', 'other')),
+  proof_code text not null check (proof_code ~ '^PL[0-9A-HJKMNP-TV-Z]{8}$'),
+  code_seen_at timestamptz,
+  code_snapshot_id uuid references affiliates.snapshots,
+  attachments uuid[] not null default '{}',
+  note text not null default '' check (length(note) <= 1000),
+  state text not null check (state in
+    ('pending', 'under_review', 'approved', 'rejected', 'cancelled', 'superseded', 'expired')),
+  staff_notes text not null default '',
+  player_note text not null default '', -- what the user is told
+  taken_by uuid,
+  taken_until timestamptz,
+  decided_by uuid,
+  decided_at timestamptz,
+  created_at timestamptz not null,
+  updated_at timestamptz not null);
+create unique index on affiliates.link_requests (user_id, programme_id) where state in ('pending', 'under_review');
+create index on affiliates.link_requests (player_id) where state in ('pending', 'under_review');
+create index on affiliates.link_requests (created_at, id) where state in ('pending', 'under_review');
+create index on affiliates.link_requests (user_id, created_at);
+
+create function affiliates.request_moves() returns trigger language plpgsql as $$
+begin
+  if old.state not in ('pending', 'under_review')
+    or (new.id, new.ref, new.programme_id, new.user_id, new.player_id, new.uid, new.proof_code, new.created_at)
+      is distinct from
+      (old.id, old.ref, old.programme_id, old.user_id, old.player_id, old.uid, old.proof_code, old.created_at) then
+    raise exception 'a request to link does not go from % to %', old.state, new.state using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger moves before update on affiliates.link_requests
+  for each row execute function affiliates.request_moves();
+
+alter table affiliates.link_requests enable row level security;
+alter table affiliates.link_requests force row level security;
+create policy owner_sees on affiliates.link_requests for select to palio_app
+  using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_writes on affiliates.link_requests for all to palio_app
+  using      (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+  with check (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on affiliates.link_requests for all to palio_app
+  using      ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+
 create table affiliates.links (
   id uuid primary key,
   programme_id uuid not null references affiliates.programmes,
@@ -291,7 +348,7 @@ create table affiliates.links (
   state text not null check (state in ('active', 'unlinked', 'transferred')),
   proof text not null check (proof in
     ('name_code', 'screenshot', 'transaction', 'email', 'support_ticket', 'staff', 'import', 'other')),
-  request_id uuid,
+  request_id uuid references affiliates.link_requests,
   linked_at timestamptz not null,
   linked_by uuid,
   unlinked_at timestamptz,
@@ -299,6 +356,18 @@ create table affiliates.links (
   reason text not null default '');
 create unique index on affiliates.links (player_id) where state = 'active';
 create unique index on affiliates.links (user_id, programme_id) where state = 'active';
+create index on affiliates.links (player_id, unlinked_at) where state <> 'active';
+
+create function affiliates.link_moves() returns trigger language plpgsql as $$
+begin
+  if old.state <> 'active' or new.state = 'active'
+    or (new.id, new.programme_id, new.player_id, new.user_id, new.linked_at)
+      is distinct from (old.id, old.programme_id, old.player_id, old.user_id, old.linked_at) then
+    raise exception 'a link does not go from % to %', old.state, new.state using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger moves before update on affiliates.links for each row execute function affiliates.link_moves();
 
 alter table affiliates.links enable row level security;
 alter table affiliates.links force row level security;
@@ -314,7 +383,7 @@ create policy definer_reads on affiliates.links for select to palio_owner using 
 
 create table affiliates.link_events (
   id uuid primary key,
-  request_id uuid,
+  request_id uuid references affiliates.link_requests,
   link_id uuid references affiliates.links,
   user_id uuid not null,
   player_id uuid not null references affiliates.players,
@@ -328,12 +397,15 @@ create table affiliates.link_events (
   at timestamptz not null);
 create index on affiliates.link_events (player_id, at);
 create index on affiliates.link_events (user_id, at);
+create index on affiliates.link_events (request_id, at) where request_id is not null;
 create trigger append_only before update or delete on affiliates.link_events
   for each row execute function infra.refuse_change();
 alter table affiliates.link_events enable row level security;
 alter table affiliates.link_events force row level security;
 create policy owner_sees on affiliates.link_events for select to palio_app
   using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_adds on affiliates.link_events for insert to palio_app
+  with check (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
 create policy operators on affiliates.link_events for all to palio_app
   using      ((select infra.actor_kind()) in ('staff', 'system'))
   with check ((select infra.actor_kind()) in ('staff', 'system'));
@@ -347,9 +419,19 @@ $$;
 revoke all on function affiliates.active_links from public;
 grant execute on function affiliates.active_links to palio_app;
 
+-- Why a user cannot have a player: somebody has him, or had him a short while ago. Not who.
+create function affiliates.link_obstacle(of_player uuid, for_user uuid, rest_since timestamptz) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select case when l.state = 'active' then 'taken' else 'resting' end from affiliates.links l
+  where l.player_id = of_player and l.user_id <> for_user and (l.state = 'active' or l.unlinked_at > rest_since)
+  order by l.state = 'active' desc limit 1
+$$;
+revoke all on function affiliates.link_obstacle from public;
+grant execute on function affiliates.link_obstacle to palio_app;
+
 grant select, insert, update on affiliates.programmes, affiliates.feeds, affiliates.cycles, affiliates.attempts,
   affiliates.snapshots, affiliates.players, affiliates.absences, affiliates.pictures, affiliates.periods, affiliates.quarantine,
-  affiliates.links to palio_app;
+  affiliates.links, affiliates.link_requests to palio_app;
 grant select, insert, delete on affiliates.pushes to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
   affiliates.anomalies, affiliates.link_events to palio_app;

@@ -26,6 +26,19 @@ from palio.affiliates.rules.judgement import (
     suspicion,
     upstream_at,
 )
+from palio.affiliates.rules.linking import (
+    CODE_SEEN_WITHIN,
+    LEASE,
+    Closing,
+    checked_note,
+    closed,
+    is_taken_by_other,
+    proof_code_of,
+    read_links,
+    ref_of,
+    require_other,
+    retry_after_s,
+)
 from palio.affiliates.rules.mapping import CANONICAL, FeedMapping, mapping_of
 from palio.affiliates.rules.names import label, shown
 from palio.affiliates.rules.numbers import name_key
@@ -58,12 +71,15 @@ from palio.affiliates.rules.wagers import DATED, MICROSECOND, Moves, Step, Wager
 
 __all__ = [
     "CANONICAL",
+    "CODE_SEEN_WITHIN",
     "CYCLE_SECONDS_MAX",
     "DATED",
+    "LEASE",
     "MICROSECOND",
     "PAGES_MAX",
     "PLAYER_BYTES",
     "Change",
+    "Closing",
     "Columns",
     "Difference",
     "Due",
@@ -86,6 +102,8 @@ __all__ = [
     "before",
     "bound",
     "breaker_after",
+    "checked_note",
+    "closed",
     "compare",
     "credentials",
     "due",
@@ -95,6 +113,7 @@ __all__ = [
     "is_genuine",
     "is_incomplete",
     "is_repetition",
+    "is_taken_by_other",
     "is_whole",
     "judged",
     "just_after",
@@ -111,10 +130,15 @@ __all__ = [
     "period_of",
     "player_oddities",
     "postponed_until",
+    "proof_code_of",
+    "read_links",
     "read_row",
+    "ref_of",
     "released",
     "repeated",
+    "require_other",
     "rest_before_next",
+    "retry_after_s",
     "roster_after",
     "secret_of",
     "share_bps",

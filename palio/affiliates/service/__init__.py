@@ -22,7 +22,15 @@ from palio.affiliates.service.feeds import (
     watch_staleness,
 )
 from palio.affiliates.service.ingest import ensure_programme, ingest, note_refusal
-from palio.affiliates.service.links import link, unlink
+from palio.affiliates.service.links import (
+    LINK_MOVE,
+    carry_out_transfer,
+    import_links,
+    link,
+    propose_transfer,
+    unlink,
+    unlink_one,
+)
 from palio.affiliates.service.periods import close_next, programme_ids
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
 from palio.affiliates.service.pushes import accept, let_push, pushed, require_genuine
@@ -44,26 +52,51 @@ from palio.affiliates.service.reads import (
     snapshots,
 )
 from palio.affiliates.service.replay import feed_named, replay, replayable
+from palio.affiliates.service.requests import (
+    answer,
+    approve_by_code,
+    ask_more,
+    cancel,
+    decide,
+    decided,
+    expire,
+    history_of,
+    queue,
+    request_by,
+    request_card,
+    request_link,
+    requests_of,
+    take,
+)
 from palio.affiliates.service.sources import WAGER_BOARDS
 from palio.affiliates.service.staff import apply_anyway, discard, dismiss_row, release_row
 
 __all__ = [
+    "LINK_MOVE",
     "WAGER_BOARDS",
     "accept",
     "add_feed",
     "anomalies",
+    "answer",
     "applied_snapshot",
     "apply_anyway",
+    "approve_by_code",
     "archive",
+    "ask_more",
     "asking",
+    "cancel",
+    "carry_out_transfer",
     "changes_since",
     "close_cycle",
     "close_next",
+    "decide",
+    "decided",
     "discard",
     "dismiss_row",
     "doubted_in",
     "ensure_feed",
     "ensure_programme",
+    "expire",
     "fail_cycle",
     "feed_named",
     "feeds",
@@ -71,6 +104,8 @@ __all__ = [
     "find_players",
     "health",
     "held_rows",
+    "history_of",
+    "import_links",
     "ingest",
     "keep_pictures_many",
     "leaderboard",
@@ -87,14 +122,20 @@ __all__ = [
     "programme_ids",
     "programme_status",
     "programmes",
+    "propose_transfer",
     "public_labels",
     "pull_feed",
     "pushed",
+    "queue",
     "queue_due",
     "readings_at",
     "release_row",
     "replay",
     "replayable",
+    "request_by",
+    "request_card",
+    "request_link",
+    "requests_of",
     "require_genuine",
     "restore",
     "set_mapping",
@@ -102,8 +143,10 @@ __all__ = [
     "snapshot_from",
     "snapshots",
     "stored_payload",
+    "take",
     "totals",
     "try_out",
     "unlink",
+    "unlink_one",
     "watch_staleness",
 ]

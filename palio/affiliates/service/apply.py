@@ -9,6 +9,7 @@ from typing import TypeVar
 from palio.affiliates import rules, sql
 from palio.affiliates.messages import SnapshotApplied, WagerCorrected, WagersAdvanced, WagerTotal
 from palio.affiliates.rules import Difference, Limits, Oddity, Parsed, Roster
+from palio.affiliates.service.codes import note_codes
 from palio.affiliates.service.orders import follow_after_commit
 from palio.affiliates.service.pictures import keep_daily
 from palio.affiliates.service.rosters import remember_after_commit
@@ -123,6 +124,7 @@ async def save(tx: Tx, *, judged: Judged, snapshot: Snapshot, oddities: Sequence
         await sql.insert_names(tx, snapshot, named)
     if difference.marks:
         await sql.update_marks(tx, snapshot, difference.marks)
+    await note_codes(tx, snapshot=snapshot)
     if difference.jumps:
         await sql.insert_held(tx, snapshot, [_held_jump(reading) for reading in difference.jumps])
     if decided := _decided_jumps(judged):

@@ -107,7 +107,7 @@ def _may_find(player: BoardPlayer, shown: str, key: str, *, is_linked: bool) -> 
 
 async def totals(tx: Tx, *, programme: str | None, now: datetime) -> ProgrammeTotals | None:
     """What a programme adds up to; None before its first snapshot. Refuses with NoSuchProgramme."""
-    head = await _head(tx, programme)
+    head = await head_of(tx, code=programme)
     sums = await sql.find_last_sums(tx, head.id) if head else None
     if head is None or sums is None:
         return None
@@ -117,7 +117,8 @@ async def totals(tx: Tx, *, programme: str | None, now: datetime) -> ProgrammeTo
     return ProgrammeTotals(status, players, total_users, reported, tuple(boards))
 
 
-async def _head(tx: Tx, code: str | None) -> ProgrammeHead | None:
+async def head_of(tx: Tx, *, code: str | None) -> ProgrammeHead | None:
+    """The programme of a code, or the default one; None if there is none at all. Refuses with NoSuchProgramme."""
     heads = await sql.list_heads(tx, PROGRAMMES_MAX)
     found = next((head for head in heads if code in {None, head.code}), None)
     if found is None and code is not None:
@@ -128,7 +129,7 @@ async def _head(tx: Tx, code: str | None) -> ProgrammeHead | None:
 async def _opened(tx: Tx, wanted: Wanted, now: datetime) -> tuple[BoardView, RankIndex | None]:
     """What is known of a board beside its rows, and its order: None if nobody stands there or it is not known."""
     period = rules.period_of(wanted.key) if wanted.key else rules.period_at(wanted.kind, now)
-    head = await _head(tx, wanted.programme)
+    head = await head_of(tx, code=wanted.programme)
     status = await sql.get_status(tx, head.id, settings.value(STALE_AFTER_S)) if head else None
     view = BoardView(status, period, "reported" if period.kind == "ALL" else "computed")
     if period.starts_at and period.starts_at > now:

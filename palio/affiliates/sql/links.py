@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.affiliates.types import Link, LinkId, LinkRow, Player, PlayerId, ProgrammeId
+from palio.affiliates.types import Link, LinkId, LinkRequestId, LinkRow, Player, PlayerId, ProgrammeId, Proof
 from palio.infra import db
 from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
@@ -35,11 +35,26 @@ LINK = "select id, programme_id, player_id, user_id, state, linked_at from affil
 
 
 async def lock_player(tx: Tx, programme_id: ProgrammeId, uid: str) -> PlayerId | None:
-    """The player of a uid; nobody else links him until the transaction ends."""
+    """The player of a uid; nobody else links him until the transaction ends.
+
+    `no key update`: rows that name him can still be written meanwhile, so that whoever holds one never waits for us.
+    """
     found: PlayerId | None = await db.value(
-        tx, "select id from affiliates.players where programme_id = %s and uid = %s for update", programme_id, uid
+        tx,
+        "select id from affiliates.players where programme_id = %s and uid = %s for no key update",
+        *(programme_id, uid),
     )
     return found
+
+
+async def find_any_link(tx: Tx, link_id: LinkId) -> LinkRow | None:
+    """A link by its id, whatever became of it."""
+    return await db.find(
+        tx,
+        LinkRow,
+        "select id, programme_id, player_id, user_id, state, linked_at from affiliates.links where id = %s",
+        link_id,
+    )
 
 
 async def find_link(tx: Tx, player_id: PlayerId) -> LinkRow | None:
@@ -52,38 +67,51 @@ async def find_link_of(tx: Tx, programme_id: ProgrammeId, user_id: UserId) -> Li
     return await db.find(tx, LinkRow, LINK + "and programme_id = %s and user_id = %s", programme_id, user_id)
 
 
-async def insert_link(tx: Tx, link: LinkRow, *, by: UserId | None, reason: str) -> bool:
-    """An active link that staff vouch for; False when somebody was quicker, for the player or for the user."""
+async def insert_link(
+    tx: Tx, link: LinkRow, *, proof: Proof, request_id: LinkRequestId | None, by: UserId | None, reason: str
+) -> bool:
+    """An active link; False when somebody was quicker, for the player or for the user."""
     done = await db.run(
         tx,
         """
-        insert into affiliates.links (id, programme_id, player_id, user_id, state, proof, linked_at, linked_by, reason)
-        values (%s, %s, %s, %s, 'active', 'staff', %s, %s, %s) on conflict do nothing""",
-        *(link.id, link.programme_id, link.player_id, link.user_id, link.linked_at, by, reason),
+        insert into affiliates.links
+          (id, programme_id, player_id, user_id, state, proof, request_id, linked_at, linked_by, reason)
+        values (%s, %s, %s, %s, 'active', %s, %s, %s, %s, %s) on conflict do nothing""",
+        *(link.id, link.programme_id, link.player_id, link.user_id, proof, request_id, link.linked_at, by, reason),
     )
     return bool(done)
 
 
-async def update_unlinked(tx: Tx, link_id: LinkId, *, at: datetime, by: UserId | None, reason: str) -> None:
-    """The link has ended."""
-    await db.run(
+async def update_ended(tx: Tx, link: LinkRow, *, at: datetime, by: UserId | None, reason: str) -> bool:
+    """The link has ended, in the state that it has now; False when it had ended before."""
+    done = await db.run(
         tx,
         """
-        update affiliates.links set state = 'unlinked', unlinked_at = %s, unlinked_by = %s, reason = %s
+        update affiliates.links set state = %s, unlinked_at = %s, unlinked_by = %s, reason = %s
         where id = %s and state = 'active'""",
-        *(at, by, reason, link_id),
+        *(link.state, at, by, reason, link.id),
     )
+    return bool(done)
 
 
 async def insert_link_event(
-    tx: Tx, link: LinkRow, player: Player, *, from_state: str | None, by: UserId | None, note: str, at: datetime
+    tx: Tx,
+    link: LinkRow,
+    player: Player,
+    *,
+    from_state: str | None,
+    by: UserId | None,
+    note: str,
+    at: datetime,
+    request_id: LinkRequestId | None = None,
 ) -> None:
     """A step of the history of a link."""
     await db.run(
         tx,
         """
         insert into affiliates.link_events
-          (id, link_id, user_id, player_id, uid, name, from_state, to_state, actor_id, note, at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        *(new_id(), link.id, link.user_id, player.id, player.uid, player.name, from_state, link.state, by, note, at),
+          (id, request_id, link_id, user_id, player_id, uid, name, from_state, to_state, actor_id, note, at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        *(new_id(), request_id, link.id, link.user_id, player.id, player.uid, player.name),
+        *(from_state, link.state, by, note, at),
     )
