@@ -872,11 +872,19 @@ class ImportLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a list of links. With a line in the way, or in a dry run, nothing of it was written."""
+
+    lines: tuple[ImportLine, ...]
+    is_written: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MyProgramme:
     """A programme as one of its players sees it: what he is there, and where he stands.
 
-    `month` is his place on the board of the month that is on, and its total what he has wagered in it; `ranks` are the
-    places on the current boards by their kind.
+    `month_micro` is his total of the month that is on, by the source that its board shows; `ranks` are his places on
+    the current boards by their kind.
     """
 
     status: ProgrammeStatus

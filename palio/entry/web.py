@@ -7,6 +7,7 @@ from string import Template
 from starlette.types import ASGIApp
 
 from palio.admin import console as admin
+from palio.affiliates import console as affiliates_console
 from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, desk, home, hooks, probes, status
@@ -44,7 +45,9 @@ MODULES: tuple[Routes, ...] = (
     *admin.MODULES,
     races.routes,
     competitions.routes,
-    affiliates.routes,
+    affiliates.boards.routes,
+    affiliates.linking.routes,
+    affiliates_console.routes,
     ledger.routes,
     streams.routes,
     documents.routes,

@@ -552,7 +552,7 @@ async def imported(tx: Tx, programme: types.Programme, text: str, *, dry_run: bo
     found = await affiliates.import_links(
         tx, programme_id=programme.id, text=text, reason="from the old site", now=NOW, dry_run=dry_run, via="cli"
     )
-    return [(one.uid, one.verdict) for one in found]
+    return [(one.uid, one.verdict) for one in found.lines]
 
 
 async def test_a_list_of_links_is_made_whole_or_not_at_all(tx: Tx, programme: types.Programme) -> None:
@@ -575,7 +575,7 @@ async def test_a_list_of_links_is_made_whole_or_not_at_all(tx: Tx, programme: ty
     later = await affiliates.import_links(
         tx, programme_id=programme.id, text=good, reason="again", now=NOW + HOUR, dry_run=False, via="cli"
     )
-    assert [one.verdict for one in later] == ["present", "present"]
+    assert [one.verdict for one in later.lines] == ["present", "present"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Use cases of the feeds: take a payload in, judge it, and tell what is known of whom."""
 
 from palio.affiliates.service.archive import archive, restore, stored_payload
-from palio.affiliates.service.boards import find_players, leaderboard, programmes, totals
+from palio.affiliates.service.boards import find_players, head_of, leaderboard, programmes, totals
 from palio.affiliates.service.cycles import (
     close_cycle,
     fail_cycle,
@@ -31,6 +31,7 @@ from palio.affiliates.service.links import (
     unlink,
     unlink_one,
 )
+from palio.affiliates.service.mine import my_programmes
 from palio.affiliates.service.periods import close_next, programme_ids
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
 from palio.affiliates.service.pushes import accept, let_push, pushed, require_genuine
@@ -61,6 +62,7 @@ from palio.affiliates.service.requests import (
     decided,
     expire,
     history_of,
+    my_request,
     queue,
     request_by,
     request_card,
@@ -102,6 +104,7 @@ __all__ = [
     "feeds",
     "fetched_at",
     "find_players",
+    "head_of",
     "health",
     "held_rows",
     "history_of",
@@ -113,6 +116,8 @@ __all__ = [
     "link",
     "links_many",
     "listed_in",
+    "my_programmes",
+    "my_request",
     "note_attempt",
     "note_refusal",
     "note_verdict",

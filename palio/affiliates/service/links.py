@@ -19,6 +19,7 @@ from palio.affiliates.errors import (
 from palio.affiliates.messages import AccountLinked, AccountUnlinked, LinkDecided, WagersAdvanced
 from palio.affiliates.service.apply import linked_totals
 from palio.affiliates.types import (
+    Imported,
     ImportLine,
     LinkId,
     LinkRequest,
@@ -192,7 +193,19 @@ async def propose_transfer(
         reason,
         subject=to_user,
     )
-    return await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
+    waiting = await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
+    await audit.record(
+        tx,
+        actor=actor,
+        action="link.propose_move",
+        entity_type="player",
+        entity_id=str(player.id),
+        changes={"user_id": (found.user_id if found else None, to_user)},
+        reason=waiting.reason,
+        subject=to_user,
+        approval_id=waiting.id,
+    )
+    return waiting
 
 
 async def carry_out_transfer(tx: Tx, *, approved: Approved) -> Payload:
@@ -246,8 +259,8 @@ async def import_links(
     now: datetime,
     dry_run: bool,
     via: audit.Via | None = None,
-) -> list[ImportLine]:
-    """Make the links of a CSV with the columns `uid` and `user` (a user name or id): all of them, or none.
+) -> Imported:
+    """Make the links of a CSV with the columns `uid` and `user` (a user name or id): all of them, or none. Audited.
 
     Each line is answered with what became of it: `linked`, `present`, or the code of what is in the way, and then
     nothing is written, as in a dry run. Refuses with BadLinkList.
@@ -261,8 +274,20 @@ async def import_links(
             if dry_run or any(one.verdict not in {"linked", "present"} for one in found):
                 raise _NothingKeptError  # noqa: TRY301 - leaving the block by it is what rolls back
     except _NothingKeptError:
-        pass
-    return found
+        is_written = False
+    else:
+        is_written = True
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="links.import",
+        entity_type="programme",
+        entity_id=str(programme_id),
+        changes={"lines": (None, len(found)), "is_written": (None, is_written), "dry_run": (None, dry_run)},
+        reason=reason,
+        via=via,
+    )
+    return Imported(tuple(found), is_written)
 
 
 async def _import(

@@ -258,6 +258,14 @@ async def requests_of(
     return await sql.list_requests_of(tx, user_id, before, limit)
 
 
+async def my_request(tx: Tx, *, request_id: LinkRequestId, user_id: UserId) -> tuple[LinkRequest, list[LinkStep]]:
+    """A request of a user with its steps, newest first. Refuses with NoSuchRequest."""
+    found = await _get(tx, request_id)
+    if found.user_id != user_id:
+        raise NoSuchRequest
+    return found, (await sql.list_history_of_request(tx, request_id))[::-1]
+
+
 async def history_of(tx: Tx, *, user_id: UserId) -> list[LinkStep]:
     """Every step of a user's requests and links, newest first."""
     return await sql.list_history(tx, user_id, HISTORY_MAX)

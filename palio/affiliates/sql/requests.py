@@ -237,7 +237,7 @@ async def list_open(tx: Tx, after: LinkRequestId | None, limit: int) -> list[Lin
     return await db.rows(
         tx,
         LinkRequest,
-        REQUEST + "where" + OPEN + "and (%s::uuid is null or r.id > %s) order by r.created_at, r.id limit %s",
+        REQUEST + "where" + OPEN + "and (%s::uuid is null or r.id > %s) order by r.id limit %s",
         *(after, after, limit),
     )
 

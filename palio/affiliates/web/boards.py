@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from palio.affiliates import rules, service
 from palio.affiliates.errors import BadPeriodKey, NoSuchPeriod, NoSuchProgramme
-from palio.affiliates.schemas import (
+from palio.affiliates.schemas.boards import (
     BOARD_EXAMPLE,
     PROGRAMMES_EXAMPLE,
     TOTALS_EXAMPLE,

@@ -1,0 +1,202 @@
+"""What staff decide about links over HTTP: the queue of requests, the ends and moves of links, lists of them."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query
+
+from palio import identity
+from palio.affiliates import service
+from palio.affiliates.errors import (
+    AlreadyDecided,
+    AlreadyLinked,
+    BadLinkList,
+    NoSuchLink,
+    NoSuchProgramme,
+    NoSuchRequest,
+    NoteMissing,
+    NotLinked,
+    OwnRequest,
+    PlayerTaken,
+    PlayerUnknown,
+    RequestTaken,
+)
+from palio.affiliates.schemas.linking import (
+    IMPORT_EXAMPLE,
+    LINK_EXAMPLE,
+    PROPOSAL_EXAMPLE,
+    QUEUE_EXAMPLE,
+    QUEUED_EXAMPLE,
+    AskMore,
+    Because,
+    Decide,
+    ImportAnswer,
+    ImportedAnswer,
+    ImportLinks,
+    LinkAnswer,
+    MoveLink,
+    ProposalAnswer,
+    QueueAnswer,
+    QueuedAnswer,
+)
+from palio.affiliates.types import LinkDecision, LinkId, LinkRequestId, ProgrammeId
+from palio.infra.approvals import ReasonMissing
+from palio.infra.db import Tx
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged
+from palio.ui.routes import Routes
+
+routes = Routes("affiliates")
+
+READ, REVIEW = "affiliates.read", "affiliates.links.review"
+OF_A_REQUEST = (NoSuchRequest, AlreadyDecided, OwnRequest)
+LIST_BYTES_MAX = 1 << 20
+Which = Annotated[Literal["open", "closed"], Query(description="Open ones oldest first, or closed ones newest first")]
+
+
+@routes.get("/console/affiliates/link-requests", access=READ, example=QUEUE_EXAMPLE)
+async def list_link_queue(ask: Ask, tx: InTx, page: Paged, state: Which = "open") -> QueueAnswer:
+    """List requests to link."""
+    place = LinkRequestId(UUID(str(page.position.key[0]))) if page.position else None
+    if state == "open":
+        found = await service.queue(tx, after=place, limit=page.limit)
+    else:
+        found = await service.decided(tx, before=place, limit=page.limit)
+    following = page.behind(str(found[-1].request.id)) if len(found) == page.limit else None
+    return QueueAnswer(tuple(map(QueuedAnswer.of, found)), next=following)
+
+
+@routes.get(
+    "/console/affiliates/link-requests/{request_id:uuid}", access=READ, example=QUEUED_EXAMPLE, refuses=[NoSuchRequest]
+)
+async def get_link_request(request_id: UUID, ask: Ask, tx: InTx) -> QueuedAnswer:
+    """Read a request with every step of its history."""
+    return await _card(tx, LinkRequestId(request_id))
+
+
+@routes.post(
+    "/console/affiliates/link-requests/{request_id:uuid}/take",
+    access=REVIEW,
+    example=QUEUED_EXAMPLE,
+    refuses=[*OF_A_REQUEST, RequestTaken],
+)
+async def take_link_request(request_id: UUID, ask: Ask, tx: InTx) -> QueuedAnswer:
+    """Say that one looks at a request, for half an hour."""
+    await service.take(tx, request_id=LinkRequestId(request_id), actor=ask.actor, now=ask.now)
+    return await _card(tx, LinkRequestId(request_id))
+
+
+@routes.post(
+    "/console/affiliates/link-requests/{request_id:uuid}/ask",
+    access=REVIEW,
+    example=QUEUED_EXAMPLE,
+    refuses=[*OF_A_REQUEST, NoteMissing],
+)
+async def ask_about_link_request(request_id: UUID, said: AskMore, ask: Ask, tx: InTx) -> QueuedAnswer:
+    """Ask the user for more."""
+    await service.ask_more(tx, request_id=LinkRequestId(request_id), actor=ask.actor, note=said.note, now=ask.now)
+    return await _card(tx, LinkRequestId(request_id))
+
+
+@routes.post(
+    "/console/affiliates/link-requests/{request_id:uuid}/approve",
+    access=REVIEW,
+    example=QUEUED_EXAMPLE,
+    refuses=[*OF_A_REQUEST, NoteMissing, PlayerTaken, AlreadyLinked],
+)
+async def approve_link_request(request_id: UUID, said: Decide, ask: Ask, tx: InTx) -> QueuedAnswer:
+    """Link the player to the user; what waited is paid, and other requests for the player end."""
+    return await _decide(tx, ask, request_id, said, "approve")
+
+
+@routes.post(
+    "/console/affiliates/link-requests/{request_id:uuid}/reject",
+    access=REVIEW,
+    example=QUEUED_EXAMPLE,
+    refuses=[*OF_A_REQUEST, NoteMissing],
+)
+async def reject_link_request(request_id: UUID, said: Decide, ask: Ask, tx: InTx) -> QueuedAnswer:
+    """Refuse a request, with a note that the user reads."""
+    return await _decide(tx, ask, request_id, said, "reject")
+
+
+async def _decide(tx: Tx, ask: Asking, request_id: UUID, said: Decide, decision: LinkDecision) -> QueuedAnswer:
+    await service.decide(
+        tx,
+        request_id=LinkRequestId(request_id),
+        actor=ask.actor,
+        decision=decision,
+        note=said.note,
+        staff_note=said.staff_note,
+        now=ask.now,
+    )
+    return await _card(tx, LinkRequestId(request_id))
+
+
+async def _card(tx: Tx, request_id: LinkRequestId) -> QueuedAnswer:
+    return QueuedAnswer.of(*await service.request_card(tx, request_id=request_id))
+
+
+@routes.post(
+    "/console/affiliates/links/{link_id:uuid}/unlink",
+    access=REVIEW,
+    example=LINK_EXAMPLE,
+    refuses=[NoSuchLink, NotLinked],
+)
+async def unlink_player(link_id: UUID, said: Because, ask: Ask, tx: InTx) -> LinkAnswer:
+    """End a link now; what was won stays."""
+    ended = await service.unlink_one(tx, link_id=LinkId(link_id), actor=ask.actor, reason=said.reason, now=ask.now)
+    return LinkAnswer.of(ended)
+
+
+@routes.post(
+    "/console/affiliates/links/transfer",
+    access=REVIEW,
+    example=PROPOSAL_EXAMPLE,
+    refuses=[NoSuchProgramme, PlayerUnknown, identity.NoSuchUser, OwnRequest, AlreadyLinked, ReasonMissing],
+    step_up=True,
+    scope="session",
+    status=202,
+)
+async def transfer_link(said: MoveLink, ask: Ask, tx: InTx) -> ProposalAnswer:
+    """Propose that a player is somebody else's; a second person decides, and nothing moves before."""
+    user = await identity.get(tx, name_or_id=said.to_user)
+    waiting = await service.propose_transfer(
+        tx,
+        programme_id=await _programme(tx, said.programme),
+        uid=said.uid,
+        to_user=user.id,
+        actor=ask.actor,
+        reason=said.reason,
+        now=ask.now,
+    )
+    return ProposalAnswer.of(waiting)
+
+
+@routes.post(
+    "/console/affiliates/links/import",
+    access=REVIEW,
+    example=IMPORT_EXAMPLE,
+    refuses=[NoSuchProgramme, BadLinkList],
+    step_up=True,
+    scope="session",
+    body_bytes_max=LIST_BYTES_MAX,
+)
+async def import_links(said: ImportLinks, ask: Ask, tx: InTx) -> ImportAnswer:
+    """Make a list of links, all of them or none; a dry run says what would become of each."""
+    done = await service.import_links(
+        tx,
+        programme_id=await _programme(tx, said.programme),
+        text=said.links,
+        reason=said.reason,
+        now=ask.now,
+        dry_run=said.dry_run,
+    )
+    return ImportAnswer(done.is_written, tuple(map(ImportedAnswer.of, done.lines)))
+
+
+async def _programme(tx: Tx, code: str | None) -> ProgrammeId:
+    head = await service.head_of(tx, code=code)
+    if head is None:
+        raise NoSuchProgramme(programme=code)
+    return head.id

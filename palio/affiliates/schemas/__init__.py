@@ -1,0 +1,1 @@
+"""How programmes, boards and links look from outside."""
