@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from palio.entry.commands import feeds
+from palio.entry.commands import feeds, links
 from palio.entry.options import AsJson, DryRun, Limit, Misuse, Reason, Since, content, instant
 from palio.entry.printing import columns, decimal, moment, plain, tell
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="What outside programmes report of their players.")
 feeds.register(app)
+links.register(app)
 
 MICRO_PLACES = 6
 AHEAD_MAX = timedelta(minutes=5)  # clocks differ

@@ -1,4 +1,4 @@
-"""`palio affiliates feed …`, `feeds`, `link` and `unlink`."""
+"""`palio affiliates feed …` and `feeds`."""
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palio.entry.options import AsJson, DryRun, Misuse, Reason, content
-from palio.entry.printing import columns, decimal, moment, record, tell
+from palio.entry.printing import columns, decimal, tell
 
 if TYPE_CHECKING:
-    from palio.affiliates.types import AuthKind, Coverage, Cycle, FeedId, FeedState, LinkRow, Trial, Trigger
+    from palio.affiliates.types import AuthKind, Coverage, Cycle, FeedId, FeedState, Trial, Trigger
     from palio.entry.terminal import Place
 
 app = typer.Typer(no_args_is_help=True, help="The feed that a programme is read from.")
@@ -230,64 +230,7 @@ def feeds(*, as_json: AsJson = False) -> None:
     tell(found, as_json=as_json, lines=columns(head, rows, to_right=(5,)) if rows else ["There is no feed."])
 
 
-def link(
-    uid: Uid,
-    *,
-    user: Annotated[str, typer.Option(metavar="NAME", help="Whose player it is: a user name or an id.")],
-    reason: Reason,
-    programme: Code = DEFAULT,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say that a player belongs to a user. Exit status 1: no such player or user, or one of them is linked."""
-    from palio import affiliates, identity
-    from palio.entry import operators, terminal
-    from palio.kernel import clock
-
-    async def work(place: "Place") -> "LinkRow":
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            owner = await identity.get(tx, name_or_id=user)
-            found = await affiliates.programme(tx, code=programme)
-            return await affiliates.link(
-                tx,
-                programme_id=found.id,
-                uid=uid,
-                user_id=owner.id,
-                reason=operators.reason(reason),
-                now=clock.now(),
-            )
-
-    made = terminal.run(work, json=as_json)
-    tell(made, as_json=as_json, lines=_told(made, dry_run=dry_run))
-
-
-def unlink(
-    uid: Uid, *, reason: Reason, programme: Code = DEFAULT, dry_run: DryRun = False, as_json: AsJson = False
-) -> None:
-    """End the link of a player now; what was won stays. Exit status 1: no such player, or linked to nobody."""
-    from palio import affiliates
-    from palio.entry import operators, terminal
-    from palio.kernel import clock
-
-    async def work(place: "Place") -> "LinkRow":
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await affiliates.programme(tx, code=programme)
-            return await affiliates.unlink(
-                tx, programme_id=found.id, uid=uid, reason=operators.reason(reason), now=clock.now()
-            )
-
-    ended = terminal.run(work, json=as_json)
-    tell(ended, as_json=as_json, lines=_told(ended, dry_run=dry_run))
-
-
-def _told(one: "LinkRow", *, dry_run: bool) -> list[str]:
-    head = ["This was a dry run; nothing was changed."] if dry_run else []
-    facts = {"link": str(one.id), "player": str(one.player_id), "user": str(one.user_id), "state": one.state}
-    return [*head, *record({**facts, "since": moment(one.linked_at)})]
-
-
 def register(affiliates: typer.Typer) -> None:
     """Put these commands under `palio affiliates`."""
     affiliates.add_typer(app, name="feed")
-    for command in (feeds, link, unlink):
-        affiliates.command()(command)
+    affiliates.command()(feeds)
