@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Request, Response
 
 from palio import identity
 from palio.affiliates import service
@@ -23,6 +23,7 @@ from palio.affiliates.errors import (
 )
 from palio.affiliates.schemas.linking import (
     IMPORT_EXAMPLE,
+    INERT,
     LINK_EXAMPLE,
     PROPOSAL_EXAMPLE,
     QUEUE_EXAMPLE,
@@ -39,9 +40,10 @@ from palio.affiliates.schemas.linking import (
     QueueAnswer,
     QueuedAnswer,
 )
-from palio.affiliates.types import LinkDecision, LinkId, LinkRequestId, ProgrammeId
+from palio.affiliates.types import AttachmentId, LinkDecision, LinkId, LinkRequestId, ProgrammeId
+from palio.infra import files
 from palio.infra.approvals import ReasonMissing
-from palio.infra.db import Tx
+from palio.infra.db import Database, Tx
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
@@ -72,6 +74,16 @@ async def list_link_queue(ask: Ask, tx: InTx, page: Paged, state: Which = "open"
 async def get_link_request(request_id: UUID, ask: Ask, tx: InTx) -> QueuedAnswer:
     """Read a request with every step of its history."""
     return await _card(tx, LinkRequestId(request_id))
+
+
+@routes.page("/console/affiliates/pictures/{picture_id:uuid}", access=READ)
+async def proof_picture(picture_id: UUID, request: Request, ask: Ask) -> Response:
+    """A picture that somebody has sent as a proof."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        found = await service.attachment(tx, attachment_id=AttachmentId(picture_id))
+    content = await service.read_picture(files.storage_of(database), attachment=found)
+    return Response(content, media_type=files.MEDIA_TYPE, headers=INERT)
 
 
 @routes.post(

@@ -168,6 +168,18 @@ class OwnRequest(Forbidden):
     code = "affiliates.own_request"
 
 
+class NoSuchPicture(NotFound):
+    """There is no such picture."""
+
+    code = "affiliates.picture_unknown"
+
+
+class TooManyPictures(Conflict):
+    """A request takes `count` pictures: it has them."""
+
+    code = "affiliates.too_many_pictures"
+
+
 class RequestTaken(Conflict):
     """`by` looks at this request until `until`."""
 

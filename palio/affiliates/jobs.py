@@ -33,7 +33,7 @@ from palio.affiliates.types import (
     Trigger,
     Turn,
 )
-from palio.infra import db, logging, partitions
+from palio.infra import db, files, logging, partitions
 from palio.infra.db import Database, Tx
 from palio.infra.http import UNTRUSTED, Answer, Failure
 from palio.infra.storage import Storage
@@ -130,7 +130,9 @@ async def receive(database: Database, *, feed_id: FeedId, push: Push, content_ty
     """
     async with database.begin_system("who sends a list") as tx:
         await service.require_genuine(tx, feed_id=feed_id, push=push, now=now)
-    payload = await service.archive(_storage(database), body=push.body, received_at=now, content_type=content_type)
+    payload = await service.archive(
+        files.storage_of(database), body=push.body, received_at=now, content_type=content_type
+    )
     async with database.begin_system("a list was sent") as tx:
         return await service.accept(tx, feed_id=feed_id, event_id=push.event_id, payload=payload, now=now)
 
@@ -140,7 +142,7 @@ async def take_pushed(database: Database, job: TakePushed) -> None:
     """Judge and apply what a provider has sent; what is refused has left its cycle, and is not tried again."""
     async with database.begin_system("a list was sent") as tx:
         stored, actor = await service.pushed(tx, job=job), tx.actor
-    body = await service.restore(_storage(database), payload=stored)
+    body = await service.restore(files.storage_of(database), payload=stored)
     payload = Payload(stored.sha256, stored.size, stored.content_type, stored.storage_key, job.received_at, body)
     try:
         await _apply(
@@ -270,7 +272,10 @@ class _Reading:
         )
         if isinstance(outcome, Answer) and attempt.outcome == "ok":
             payload = await service.archive(
-                _storage(self._database), body=outcome.body, received_at=attempt.at, content_type=outcome.content_type
+                files.storage_of(self._database),
+                body=outcome.body,
+                received_at=attempt.at,
+                content_type=outcome.content_type,
             )
             attempt = replace(attempt, payload=payload)
         self._attempts += 1
@@ -281,7 +286,7 @@ class _Reading:
     async def _take_up(self, brought: Brought) -> _Step:
         """Judge what a worker had archived before it was killed."""
         stored = brought.payload
-        body = await service.restore(_storage(self._database), payload=stored)
+        body = await service.restore(files.storage_of(self._database), payload=stored)
         payload = Payload(stored.sha256, stored.size, stored.content_type, stored.storage_key, brought.fetched_at, body)
         return await self._judge(Attempt(brought.fetched_at, 0, 0, None, "ok", stored.size, payload=payload), payload)
 
@@ -395,9 +400,3 @@ def _attempt_of(outcome: Answer | Failure, at: datetime, secret: str | None) -> 
     else:
         attempt = rules.answered(outcome.status, outcome.retry_after_s(at), len(outcome.body))
     return replace(attempt, at=at, detail=rules.without(secret, attempt.detail))
-
-
-def _storage(database: Database) -> Storage:
-    if database.equipment.storage is None:
-        raise LookupError("this process has no storage")
-    return database.equipment.storage

@@ -1,5 +1,6 @@
 """Words of the feeds: amounts are integer micro-units of the programme's currency, and what is not said is unknown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag
@@ -18,6 +19,7 @@ HeldRowId = NewType("HeldRowId", UUID)
 CycleId = NewType("CycleId", UUID)
 LinkId = NewType("LinkId", UUID)
 LinkRequestId = NewType("LinkRequestId", UUID)
+AttachmentId = NewType("AttachmentId", UUID)
 
 Micro: TypeAlias = int
 Coverage: TypeAlias = Literal["full", "partial"]
@@ -810,6 +812,7 @@ class LinkRequest:
     proof: Proof
     proof_code: str
     code_seen_at: datetime | None
+    attachments: Sequence[AttachmentId]
     note: str
     state: RequestState
     staff_notes: str
@@ -838,6 +841,21 @@ class LinkStep:
     actor_id: UserId | None
     note: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture that proves something, and where its bytes lie."""
+
+    id: AttachmentId
+    request_id: LinkRequestId
+    user_id: UserId
+    storage_key: str
+    sha256: bytes
+    bytes: int
+    width: int
+    height: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

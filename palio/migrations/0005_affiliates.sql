@@ -340,6 +340,27 @@ create policy operators on affiliates.link_requests for all to palio_app
   using      ((select infra.actor_kind()) in ('staff', 'system'))
   with check ((select infra.actor_kind()) in ('staff', 'system'));
 
+create table affiliates.attachments ( -- pictures that prove something, drawn anew
+  id uuid primary key,
+  request_id uuid not null references affiliates.link_requests,
+  user_id uuid not null,
+  storage_key text not null,
+  sha256 bytea not null,
+  bytes int not null,
+  width int not null,
+  height int not null,
+  created_at timestamptz not null,
+  unique (request_id, sha256));
+alter table affiliates.attachments enable row level security;
+alter table affiliates.attachments force row level security;
+create policy owner_sees on affiliates.attachments for select to palio_app
+  using (user_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_adds on affiliates.attachments for insert to palio_app
+  with check (user_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on affiliates.attachments for all to palio_app
+  using      ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+
 create table affiliates.links (
   id uuid primary key,
   programme_id uuid not null references affiliates.programmes,
@@ -434,4 +455,4 @@ grant select, insert, update on affiliates.programmes, affiliates.feeds, affilia
   affiliates.links, affiliates.link_requests to palio_app;
 grant select, insert, delete on affiliates.pushes to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
-  affiliates.anomalies, affiliates.link_events to palio_app;
+  affiliates.anomalies, affiliates.link_events, affiliates.attachments to palio_app;

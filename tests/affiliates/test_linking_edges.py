@@ -1,13 +1,16 @@
 """Links over HTTP: what players and staff may call, the page that does the same without script, and whose it is."""
 
 import html
+import io
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
+from PIL import Image
 
 from palio import affiliates, identity
 from palio.affiliates import console, web
@@ -21,6 +24,7 @@ from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
 from palio.ui.site import assemble
 from tests.factories.affiliates import T1, body, ingest, row
+from tests.factories.databases import own_database
 from tests.ui import people
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, caller
@@ -30,12 +34,12 @@ READ, REVIEW = "affiliates.read", "affiliates.read affiliates.links.review"
 
 
 @pytest.fixture(scope="module")
-async def committed(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[Database]:
-    equipment = Equipment(jobs.addresses(SUBSCRIPTIONS))
-    database = Database(cluster.dsn("palio_app", database_name), equipment=equipment, connections_max=4)
-    await database.pool.open(wait=True)
-    yield database
-    await database.pool.close()
+async def committed(
+    cluster: embedded.Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Database]:
+    equipment = Equipment(jobs.addresses(SUBSCRIPTIONS), storage=Storage(tmp_path_factory.mktemp("proofs")))
+    async with own_database(cluster, f"palio_linking_{worker_id}", equipment=equipment) as database:
+        yield database
 
 
 @pytest.fixture
@@ -240,6 +244,71 @@ async def test_a_move_and_a_list_take_a_fresh_second_factor(
         f"/api/v1/console/affiliates/links/{link.id}/unlink", json={"reason": "a mistake"}, headers=as_staff(stella)
     )
     assert ended.json()["state"] == "unlinked"
+
+
+# proofs
+
+
+COLOURS = ("red", "green", "blue", "white", "black", "yellow")
+
+
+def picture(colour: str = "#1d4ed8") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+async def test_a_picture_is_seen_by_its_sender_and_by_staff_alone(
+    client: httpx2.AsyncClient, committed: Database, here: str
+) -> None:
+    alice, bob, stella = await somebody(committed), await somebody(committed), await somebody(committed)
+    told = (await asked(client, alice, here)).json()
+    address = f"/api/v1/affiliates/link-requests/{told['id']}/pictures"
+    said = {"picture": b64encode(picture()).decode()}
+    assert code_of(await client.post(address, json=said, headers=me(bob))) == (404, "affiliates.request_unknown")
+    for _ in range(2):  # the same again is the same one
+        sent = await client.post(address, json=said, headers=me(alice))
+        assert (sent.status_code, len(sent.json()["pictures"])) == (201, 1)
+    (picture_id,) = sent.json()["pictures"]
+    for path, headers in (
+        (f"/account/link/pictures/{picture_id}", me(alice)),
+        (f"/console/affiliates/pictures/{picture_id}", as_staff(stella, READ)),
+    ):
+        seen = await client.get(path, headers=headers)
+        assert (seen.status_code, seen.headers["content-type"]) == (200, "image/webp")
+        assert "sandbox; default-src 'none'" in seen.headers["content-security-policy"]
+        assert seen.headers["cache-control"] == "no-store"
+    foreign = await client.get(f"/account/link/pictures/{picture_id}", headers=me(bob))
+    assert foreign.status_code == 404
+    assert (await client.get(f"/console/affiliates/pictures/{picture_id}", headers=me(bob))).status_code == 403
+    read = await client.get(f"/api/v1/console/affiliates/link-requests/{told['id']}", headers=as_staff(stella, READ))
+    assert read.json()["pictures"] == [picture_id]
+
+
+async def test_what_is_no_picture_changes_nothing(client: httpx2.AsyncClient, committed: Database, here: str) -> None:
+    alice = await somebody(committed)
+    told = (await asked(client, alice, here)).json()
+    address = f"/api/v1/affiliates/link-requests/{told['id']}/pictures"
+    for content, wanted in ((b"<svg onload='x'/>", "not_a_picture"), (bytes((5 << 20) + 1), "too_large")):
+        answer = await client.post(address, json={"picture": b64encode(content).decode()}, headers=me(alice))
+        assert answer.json()["code"] == f"file.{wanted}"
+    assert (await client.post(address, json={"picture": "not base64!"}, headers=me(alice))).status_code == 422
+    page = (await client.get(f"/account/link?programme={here}", headers=me(alice))).text
+    action = f"/account/link/requests/{told['id']}/pictures"
+    refused = await client.post(
+        action, data=fields(page, action), files={"picture": ("x.png", b"<script>", "image/png")}, headers=me(alice)
+    )
+    assert refused.status_code == 422 and "no picture that can be read" in refused.text
+    for number in range(6):
+        sent = await client.post(
+            action,
+            data=fields(page, action),
+            files={"picture": ("x.png", picture(COLOURS[number]), "image/png")},
+            headers=me(alice),
+        )
+        assert sent.status_code == (303 if number < 5 else 409)
+    mine = (await client.get("/api/v1/affiliates/link-requests", headers=me(alice))).json()["items"]
+    assert (len(mine[0]["pictures"]), len(mine[0]["steps"])) == (5, 6)
 
 
 # the page

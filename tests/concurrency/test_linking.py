@@ -17,18 +17,18 @@ from palio.infra.storage import Storage
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.affiliates import body, ingest, row
+from tests.factories.databases import own_database
 
 RUNNERS = 12
 SYSTEM = Actor("system", None, RequestId(new_id()))
 
 
 @pytest.fixture(scope="module")
-async def crowd(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[Database]:
+async def crowd(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Database]:
     equipment = Equipment(jobs.addresses(SUBSCRIPTIONS))
-    database = Database(cluster.dsn("palio_app", database_name), equipment=equipment, connections_max=RUNNERS)
-    await database.pool.open(wait=True)
-    yield database
-    await database.pool.close()
+    name = f"palio_linked_{worker_id}"
+    async with own_database(cluster, name, equipment=equipment, connections_max=RUNNERS) as database:
+        yield database
 
 
 @pytest.fixture

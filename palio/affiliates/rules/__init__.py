@@ -29,6 +29,7 @@ from palio.affiliates.rules.judgement import (
 from palio.affiliates.rules.linking import (
     CODE_SEEN_WITHIN,
     LEASE,
+    PICTURES_MAX,
     Closing,
     checked_note,
     closed,
@@ -77,6 +78,7 @@ __all__ = [
     "LEASE",
     "MICROSECOND",
     "PAGES_MAX",
+    "PICTURES_MAX",
     "PLAYER_BYTES",
     "Change",
     "Closing",

@@ -15,6 +15,7 @@ CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing in it is taken 
 REF_CHARACTERS: Final = 6
 CODE_CHARACTERS: Final = 8
 CODE_SEEN_WITHIN: Final = timedelta(hours=24)
+PICTURES_MAX: Final = 5
 LEASE: Final = timedelta(minutes=30)
 NOTE_MIN, NOTE_MAX = 3, 500
 REQUESTS_MAX: Final = ((3, timedelta(minutes=15)), (10, timedelta(days=1)))

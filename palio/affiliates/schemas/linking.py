@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from palio.affiliates.types import (
     ImportLine,
@@ -24,9 +24,14 @@ from palio.infra.approvals import Approval
 from palio.kernel.ids import UserId
 from palio.ui.values import Blank, Instant
 
+INERT = {  # of a file that somebody has sent: it runs nothing, wherever it is opened
+    "Content-Disposition": "inline",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+}
 LINE = r"^[^\x00-\x1f\x7f]*$"
 WORDS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 LIST_CHARACTERS_MAX = 200_000
+PICTURE_CHARACTERS_MAX = 7 << 20  # five MiB, written as Base64
 Line = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
 Words = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, max_length=1_000, pattern=WORDS)]
 Note = Annotated[str, StringConstraints(strict=True, max_length=1_000, pattern=WORDS)]  # a rule says what is too short
@@ -75,6 +80,12 @@ class LinkForm(Body):
     def wish(self, user_id: UserId) -> LinkWish:
         """What the user asks for."""
         return LinkWish(user_id, self.proof, self.programme, self.player, self.player, self.note)
+
+
+class SendPicture(Body):
+    """A JPEG, PNG, WebP or GIF, as Base64."""
+
+    picture: Annotated[Base64Bytes, Field(max_length=PICTURE_CHARACTERS_MAX)]
 
 
 class Answer(Body):
@@ -148,6 +159,7 @@ class RequestAnswer:
     proof: Proof
     proof_code: str
     code_seen_at: Instant | None
+    pictures: tuple[UUID, ...]
     note: str
     answer: str
     created_at: Instant
@@ -165,6 +177,7 @@ class RequestAnswer:
             proof=one.proof,
             proof_code=one.proof_code,
             code_seen_at=one.code_seen_at,
+            pictures=tuple(one.attachments),
             note=one.note,
             answer=one.player_note,
             created_at=one.created_at,
@@ -286,6 +299,7 @@ class QueuedAnswer:
     proof: Proof
     proof_code: str
     code_seen_at: Instant | None
+    pictures: tuple[UUID, ...]
     note: str
     answer: str
     staff_notes: str
@@ -319,6 +333,7 @@ class QueuedAnswer:
             proof=request.proof,
             proof_code=request.proof_code,
             code_seen_at=request.code_seen_at,
+            pictures=tuple(request.attachments),
             note=request.note,
             answer=request.player_note,
             staff_notes=request.staff_notes,
@@ -393,6 +408,7 @@ REQUEST_EXAMPLE = RequestAnswer(
     proof="screenshot",
     proof_code="PL4T7V2XQ9",
     code_seen_at=None,
+    pictures=(_ID,),
     note="it is me on the picture",
     answer="The picture shows another name.",
     created_at=_AT,
@@ -443,6 +459,7 @@ QUEUED_EXAMPLE = QueuedAnswer(
     proof="name_code",
     proof_code="PL4T7V2XQ9",
     code_seen_at=_AT,
+    pictures=(),
     note="",
     answer="",
     staff_notes="",

@@ -1,6 +1,6 @@
 """Use cases of the feeds: take a payload in, judge it, and tell what is known of whom."""
 
-from palio.affiliates.service.archive import archive, restore, stored_payload
+from palio.affiliates.service.archive import archive, read_picture, restore, store_picture, stored_payload
 from palio.affiliates.service.boards import find_players, head_of, leaderboard, programmes, totals
 from palio.affiliates.service.cycles import (
     close_cycle,
@@ -57,6 +57,8 @@ from palio.affiliates.service.requests import (
     answer,
     approve_by_code,
     ask_more,
+    attach,
+    attachment,
     cancel,
     decide,
     decided,
@@ -68,6 +70,7 @@ from palio.affiliates.service.requests import (
     request_card,
     request_link,
     requests_of,
+    require_room,
     take,
 )
 from palio.affiliates.service.sources import WAGER_BOARDS
@@ -86,6 +89,8 @@ __all__ = [
     "archive",
     "ask_more",
     "asking",
+    "attach",
+    "attachment",
     "cancel",
     "carry_out_transfer",
     "changes_since",
@@ -133,6 +138,7 @@ __all__ = [
     "pushed",
     "queue",
     "queue_due",
+    "read_picture",
     "readings_at",
     "release_row",
     "replay",
@@ -142,11 +148,13 @@ __all__ = [
     "request_link",
     "requests_of",
     "require_genuine",
+    "require_room",
     "restore",
     "set_mapping",
     "snapshot_before",
     "snapshot_from",
     "snapshots",
+    "store_picture",
     "stored_payload",
     "take",
     "totals",

@@ -2,14 +2,18 @@
 
 import asyncio
 import hashlib
+import secrets
 from datetime import datetime
 
 from palio.affiliates import sql
 from palio.affiliates.errors import BodyTooLarge
-from palio.affiliates.types import MAX_BYTES, Payload, SnapshotId, StoredPayload
+from palio.affiliates.types import MAX_BYTES, Attachment, Payload, SnapshotId, StoredPayload
 from palio.infra import packing, settings
 from palio.infra.db import Tx
+from palio.infra.files import Picture
 from palio.infra.storage import Storage, address_of
+
+PICTURE_KEY_BYTES = 16
 
 
 async def archive(
@@ -35,6 +39,18 @@ async def restore(storage: Storage, *, payload: StoredPayload) -> bytes:
     if hashlib.sha256(body).digest() != payload.sha256:
         raise ValueError(f"{payload.storage_key} does not hold what its name says")
     return body
+
+
+async def store_picture(storage: Storage, *, picture: Picture) -> str:
+    """Store a picture under a key that nobody guesses, outside any transaction; answers the key."""
+    key = f"proofs/{secrets.token_hex(PICTURE_KEY_BYTES)}"
+    await storage.put(key, picture.content)
+    return key
+
+
+async def read_picture(storage: Storage, *, attachment: Attachment) -> bytes:
+    """The bytes of a picture, outside any transaction."""
+    return await storage.get(attachment.storage_key)
 
 
 async def stored_payload(tx: Tx, *, snapshot_id: SnapshotId) -> StoredPayload:

@@ -10,6 +10,7 @@ from palio.affiliates import rules, sql
 from palio.affiliates.errors import (
     AlreadyDecided,
     AlreadyLinked,
+    NoSuchPicture,
     NoSuchRequest,
     PlayerAmbiguous,
     PlayerResting,
@@ -18,6 +19,7 @@ from palio.affiliates.errors import (
     ProgrammeClosed,
     RequestOpen,
     RequestTaken,
+    TooManyPictures,
     TooManyRequests,
 )
 from palio.affiliates.messages import LinkDecided, LinkRequested
@@ -26,6 +28,8 @@ from palio.affiliates.service.links import close, lock_player, make, supersede
 from palio.affiliates.types import (
     RELINK_REST_DAYS,
     REQUEST_DAYS,
+    Attachment,
+    AttachmentId,
     LinkDecision,
     LinkRequest,
     LinkRequestId,
@@ -38,6 +42,7 @@ from palio.affiliates.types import (
 )
 from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
+from palio.infra.files import Picture
 from palio.kernel.ids import Actor, UserId, new_id
 
 EXPIRED_AT_ONCE_MAX = 200
@@ -75,6 +80,7 @@ async def request_link(tx: Tx, *, wish: LinkWish, now: datetime) -> LinkRequest:
         proof=wish.proof,
         proof_code=rules.proof_code_of(secrets.token_bytes(CHANCE_BYTES)),
         code_seen_at=None,
+        attachments=(),
         note=wish.note.strip(),
         state="pending",
         staff_notes="",
@@ -180,6 +186,52 @@ async def answer(tx: Tx, *, request_id: LinkRequestId, user_id: UserId, note: st
     await sql.insert_request_event(tx, answered, from_state=found.state, by=user_id, note=note, at=now)
     await outbox.send(tx, LinkRequested(found.id, found.user_id, found.player_id, found.state))
     return answered
+
+
+async def require_room(tx: Tx, *, request_id: LinkRequestId, user_id: UserId) -> LinkRequest:
+    """An open request of a user that takes one more picture; ours until the transaction ends.
+
+    Refuses with NoSuchRequest, AlreadyDecided, TooManyPictures.
+    """
+    found = await sql.lock_request(tx, request_id)
+    if found is None or found.user_id != user_id:
+        raise NoSuchRequest
+    await _require_open(tx, found)
+    if len(found.attachments) >= rules.PICTURES_MAX:
+        raise TooManyPictures(count=rules.PICTURES_MAX)
+    return found
+
+
+async def attach(
+    tx: Tx, *, request_id: LinkRequestId, user_id: UserId, picture: Picture, storage_key: str, now: datetime
+) -> LinkRequest:
+    """Add a picture, whose bytes are stored, to one's open request; the same again changes nothing.
+
+    Refuses as `require_room` does.
+    """
+    found = await require_room(tx, request_id=request_id, user_id=user_id)
+    one = Attachment(
+        AttachmentId(new_id()),
+        found.id,
+        user_id,
+        storage_key,
+        picture.sha256,
+        len(picture.content),
+        picture.width,
+        picture.height,
+        now,
+    )
+    if await sql.insert_attachment(tx, one):
+        await sql.insert_request_event(tx, found, from_state=found.state, by=user_id, note="", at=now)
+    return found
+
+
+async def attachment(tx: Tx, *, attachment_id: AttachmentId) -> Attachment:
+    """Where a picture lies, for its user and for staff. Refuses with NoSuchPicture."""
+    found = await sql.find_attachment(tx, attachment_id)
+    if found is None:
+        raise NoSuchPicture
+    return found
 
 
 async def decide(

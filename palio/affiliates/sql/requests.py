@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from palio.affiliates.types import (
+    Attachment,
+    AttachmentId,
     LinkObstacle,
     LinkRequest,
     LinkRequestId,
@@ -21,8 +23,8 @@ from palio.kernel.ids import UserId, new_id
 
 REQUEST = """
     select r.id, r.ref, r.programme_id, r.user_id, r.player_id, r.uid, r.name_at_request, r.telegram_id,
-      r.telegram_name, r.source, r.proof, r.proof_code, r.code_seen_at, r.note, r.state, r.staff_notes, r.player_note,
-      r.taken_by, r.taken_until, r.decided_by, r.decided_at, r.created_at, r.updated_at
+      r.telegram_name, r.source, r.proof, r.proof_code, r.code_seen_at, r.attachments, r.note, r.state,
+      r.staff_notes, r.player_note, r.taken_by, r.taken_until, r.decided_by, r.decided_at, r.created_at, r.updated_at
     from affiliates.link_requests r """
 OPEN = " r.state in ('pending', 'under_review') "
 
@@ -195,6 +197,38 @@ async def insert_request_event(
         values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         *(new_id(), request.id, request.user_id, request.player_id, request.uid, request.name_at_request),
         *(request.telegram_id, from_state, request.state, by, note, at),
+    )
+
+
+async def insert_attachment(tx: Tx, one: Attachment) -> bool:
+    """Store where a picture of a request lies; False when the request has the same one already."""
+    done = await db.run(
+        tx,
+        """
+        insert into affiliates.attachments
+          (id, request_id, user_id, storage_key, sha256, bytes, width, height, created_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (request_id, sha256) do nothing""",
+        *(one.id, one.request_id, one.user_id, one.storage_key, one.sha256, one.bytes, one.width, one.height),
+        one.created_at,
+    )
+    if done:
+        await db.run(
+            tx,
+            "update affiliates.link_requests set attachments = attachments || %s, updated_at = %s where id = %s",
+            *(one.id, one.created_at, one.request_id),
+        )
+    return bool(done)
+
+
+async def find_attachment(tx: Tx, attachment_id: AttachmentId) -> Attachment | None:
+    """A picture by its id."""
+    return await db.find(
+        tx,
+        Attachment,
+        """
+        select id, request_id, user_id, storage_key, sha256, bytes, width, height, created_at
+        from affiliates.attachments where id = %s""",
+        attachment_id,
     )
 
 

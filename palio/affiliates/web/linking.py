@@ -1,10 +1,11 @@
 """A player's own account at a programme: the page and the calls by which it is asked for, shown and given up."""
 
+import asyncio
 from typing import Annotated, TypeAlias
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Form, Query, Request, Response
+from fastapi import File, Form, Query, Request, Response, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.affiliates import service
@@ -22,9 +23,11 @@ from palio.affiliates.errors import (
     PlayerUnknown,
     ProgrammeClosed,
     RequestOpen,
+    TooManyPictures,
     TooManyRequests,
 )
 from palio.affiliates.schemas.linking import (
+    INERT,
     LINK_EXAMPLE,
     MINE_EXAMPLE,
     REQUEST_EXAMPLE,
@@ -38,10 +41,13 @@ from palio.affiliates.schemas.linking import (
     MyProgrammesAnswer,
     RequestAnswer,
     RequestsAnswer,
+    SendPicture,
     StepAnswer,
 )
-from palio.affiliates.types import LinkId, LinkRequestId
-from palio.infra.db import Tx
+from palio.affiliates.types import AttachmentId, LinkId, LinkRequestId
+from palio.infra import files
+from palio.infra.db import Database, Tx
+from palio.infra.files import NotAPicture, PictureTooLarge
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId
 from palio.ui import pages
@@ -55,6 +61,8 @@ routes = Routes("affiliates")
 PAGE = "/account/link"
 PROOFS = ("name_code", "screenshot", "transaction", "email", "support_ticket", "other")
 ASKING = (Limit("link-requests", 30, 300),)  # what is taken in has a limit of its own: this one is for guessing names
+SENDING = (Limit("proof-pictures", 10, 3_600),)
+PICTURE_BYTES_MAX = 8 << 20
 IN_THE_WAY = (
     *(NoSuchProgramme, PlayerUnknown, PlayerAmbiguous, ProgrammeClosed, AlreadyLinked, RequestOpen, PlayerTaken),
     *(PlayerResting, TooManyRequests),
@@ -128,6 +136,44 @@ async def answer_about_link_request(request_id: UUID, said: Answer, ask: Ask, tx
 async def end_my_link(link_id: UUID, ask: Ask, tx: InTx) -> LinkAnswer:
     """End one's own link now; what was won stays."""
     return LinkAnswer.of(await service.unlink_one(tx, link_id=LinkId(link_id), actor=ask.actor, reason="", now=ask.now))
+
+
+@routes.post(
+    "/affiliates/link-requests/{request_id:uuid}/pictures",
+    access="owner",
+    example=REQUEST_EXAMPLE,
+    refuses=[NoSuchRequest, AlreadyDecided, TooManyPictures, NotAPicture, PictureTooLarge],
+    rate=SENDING,
+    idempotency="none",
+    body_bytes_max=PICTURE_BYTES_MAX,
+    status=201,
+)
+async def add_picture(request_id: UUID, said: SendPicture, request: Request, ask: Ask) -> RequestAnswer:
+    """Add a picture to an open request; it is drawn anew, and seen by staff alone. The same again changes nothing."""
+    database: Database = request.app.state.database
+    await _take_picture(database, ask, LinkRequestId(request_id), said.picture)
+    async with database.begin(ask.actor) as tx:
+        return await _told(tx, ask, LinkRequestId(request_id))
+
+
+async def _take_picture(database: Database, ask: Asking, request_id: LinkRequestId, content: bytes) -> None:
+    """Look at it, store it, and only then name it: a file is stored outside of any transaction."""
+    picture = await asyncio.to_thread(files.redraw, content)
+    async with database.begin(ask.actor) as tx:
+        await service.require_room(tx, request_id=request_id, user_id=_me(ask))
+    key = await service.store_picture(files.storage_of(database), picture=picture)
+    async with database.begin(ask.actor) as tx:
+        await service.attach(tx, request_id=request_id, user_id=_me(ask), picture=picture, storage_key=key, now=ask.now)
+
+
+@routes.page(PAGE + "/pictures/{picture_id:uuid}", access="owner")
+async def my_picture(picture_id: UUID, request: Request, ask: Ask) -> Response:
+    """A picture that one has sent."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        found = await service.attachment(tx, attachment_id=AttachmentId(picture_id))
+    content = await service.read_picture(files.storage_of(database), attachment=found)
+    return Response(content, media_type=files.MEDIA_TYPE, headers=INERT)
 
 
 async def _told(tx: Tx, ask: Asking, request_id: LinkRequestId) -> RequestAnswer:
@@ -207,6 +253,23 @@ async def send_answer(
 ) -> RedirectResponse:
     """Add to a request, from the page."""
     await service.answer(tx, request_id=LinkRequestId(request_id), user_id=_me(ask), note=form.note, now=ask.now)
+    return _back(programme)
+
+
+@routes.form(
+    PAGE + "/requests/{request_id:uuid}/pictures",
+    access="owner",
+    again=_again,
+    rate=SENDING,
+    idempotency="none",
+    body_bytes_max=PICTURE_BYTES_MAX,
+)
+async def send_picture(
+    request_id: UUID, picture: Annotated[UploadFile, File()], request: Request, ask: Ask, programme: Code = None
+) -> RedirectResponse:
+    """Add a picture, from the page."""
+    content = await picture.read(files.BYTES_MAX + 1)
+    await _take_picture(request.app.state.database, ask, LinkRequestId(request_id), content)
     return _back(programme)
 
 

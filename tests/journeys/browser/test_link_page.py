@@ -1,5 +1,6 @@
 """The page of one's own player: with and without script, for every eye and thumb, in each of its states."""
 
+import io
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from palio import affiliates, identity
@@ -24,6 +26,7 @@ from palio.ui.pages import DIST, Pages
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
 from tests.factories.affiliates import T1, body, ingest, row
+from tests.factories.databases import own_database
 from tests.journeys.browser.conftest import looking, serve
 from tests.ui import people
 from tests.ui.house import SYSTEM
@@ -53,40 +56,39 @@ class Shown:
 
 @pytest.fixture(scope="module")
 async def shown(
-    cluster: embedded.Cluster, database_name: str, tmp_path_factory: pytest.TempPathFactory
+    cluster: embedded.Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shown]:
-    equipment = Equipment(jobs.addresses(SUBSCRIPTIONS))
-    database = Database(cluster.dsn("palio_app", database_name), equipment=equipment, connections_max=4)
-    await database.pool.open(wait=True)
-    async with database.begin(SYSTEM) as tx:
-        programme = await affiliates.ensure_programme(tx, code=f"harbour-{new_id().hex[-8:]}")
-        long = row("5XLJobqamfk6lZCvYKGR5XLJobqamfk6lZCvYKGR", "457433.95", name="NightHeronOfTheOuterHarbourWall")
-        await ingest(
-            tx,
-            programme,
-            body(long, row("b", 7, name="Ben"), row("c", 8)),
-            T1,
-            Storage(tmp_path_factory.mktemp("files")),
+    equipment = Equipment(jobs.addresses(SUBSCRIPTIONS), storage=Storage(tmp_path_factory.mktemp("proofs")))
+    async with own_database(cluster, f"palio_link_page_{worker_id}", equipment=equipment) as database:
+        async with database.begin(SYSTEM) as tx:
+            programme = await affiliates.ensure_programme(tx, code="harbour-club")
+            long = row("5XLJobqamfk6lZCvYKGR5XLJobqamfk6lZCvYKGR", "457433.95", name="NightHeronOfTheOuterHarbourWall")
+            listed = body(long, row("b", 7, name="Ben"), row("c", 8))
+            await ingest(tx, programme, listed, T1, Storage(tmp_path_factory.mktemp("files")))
+        app = assemble(
+            [web.linking.routes, streams.routes, assets.routes],
+            state={
+                "database": database,
+                "pages": Pages(Languages()),
+                "files": Files(DIST.parent),
+                "streams": Streams(Hub(""), None),
+            },
+            served=lambda served: None,
+            identify=people.identify,
+            key=bytes(32),
         )
-    app = assemble(
-        [web.linking.routes, streams.routes, assets.routes],
-        state={
-            "database": database,
-            "pages": Pages(Languages()),
-            "files": Files(DIST.parent),
-            "streams": Streams(Hub(""), None),
-        },
-        served=lambda served: None,
-        identify=people.identify,
-        key=bytes(32),
-    )
-    async with serve(app) as base:
-        yield Shown(base, database, programme)
-    await database.pool.close()
+        async with serve(app) as base:
+            yield Shown(base, database, programme)
 
 
 async def as_player(page: Page, user_id: UserId) -> None:
     await page.set_extra_http_headers(caller("player", user_id))
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (640, 480), "#8fb8de").save(out, "PNG")
+    return out.getvalue()
 
 
 async def decide(shown: Shown, user_id: UserId, act: str) -> None:
@@ -143,6 +145,9 @@ async def test_nothing_is_wrong_with_the_page_in_any_state(
         await page.get_by_role("button", name="Ask to be linked").click()
         await expect(page.locator("#request")).to_be_visible()
         await look("waiting")
+        await page.locator("#picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png()})
+        await page.get_by_role("button", name="Send picture").click()
+        await expect(page.get_by_role("img", name="Picture 1")).to_be_visible()
         await decide(shown, player, "ask")
         await look("asked")
         await decide(shown, player, "reject")
@@ -176,6 +181,11 @@ async def test_a_player_asks_answers_and_takes_back_without_script(browser: Brow
         await decide(shown, player, "ask")
         await page.reload()
         await expect(page.locator(".note-warning")).to_contain_text("The picture is cut off")
+        await page.get_by_label("A picture of your account page").set_input_files(
+            {"name": "proof.png", "mimeType": "image/png", "buffer": png()}
+        )
+        await page.get_by_role("button", name="Send picture").click()
+        await expect(page.get_by_role("img", name="Picture 1")).to_be_visible()
         await page.get_by_label("Your answer").fill("here is the whole of it")
         await page.get_by_role("button", name="Send answer").click()
         await expect(page.locator("#request")).to_contain_text("here is the whole of it")
