@@ -7,7 +7,7 @@ would be. Each instant of the plan can be lived through twice: a fill that was k
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from palio import affiliates, competitions, identity, races
@@ -17,6 +17,7 @@ from palio.entry.wiring import Say, Wiring
 from palio.infra import clock as virtual
 from palio.infra import marks, partitions, settings
 from palio.infra.db import Tx
+from palio.infra.mail import Smtp
 from palio.infra.settings import Change
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
@@ -101,13 +102,14 @@ async def playing(wired: Wiring) -> AsyncIterator[World]:
     if demo is None:
         raise LookupError("this database holds no demo")
     world = World(demo.seed, start=began(demo), clock=_Followed(), pulse=Pulse(demo.created_at, PULSE_S))
-    async with world.serving():
+    async with world.serving(smtp_port=0):
         yield world
 
 
 async def play_on(wired: Wiring, *, say: Say) -> None:
     """Fill what is missing of the demo; then do jobs while the outside is played, until cancelled."""
     async with playing(wired) as world:
+        _deliver_to(wired, world)
         if marks.state() == "begun":
             say("Preparing the demo: four weeks of races between invented players …")
             done = await _fill_or_wait(wired, world)
@@ -115,6 +117,14 @@ async def play_on(wired: Wiring, *, say: Say) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_reading(wired, world))
             group.create_task(wired.queue.work())
+
+
+def _deliver_to(wired: Wiring, world: World) -> None:
+    """Have letters end in the mailbox of this world, which our pages show; unless the operator named a mail server."""
+    if wired.environment.smtp_url is None:
+        mail = Smtp(world.smtp_url, wired.environment.mail_from)
+        wired.database.equipment = replace(wired.database.equipment, mail=mail)
+        wired.stage.mailbox = world.mailbox
 
 
 async def _fill_or_wait(wired: Wiring, world: World) -> Filled:

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import typer
 import uvloop
@@ -87,6 +87,9 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
     stop = Stop()
     async with AsyncExitStack() as running:
         wired = await running.enter_async_context(opened)
+        if listener:
+            site = _address(wired.environment, listener)
+            wired.database.equipment = replace(wired.database.equipment, site=site)  # what letters link to
         if parts.role == "up":
             await first_start.begin_demo(wired, asked=parts.demo)
         if parts.speed:
@@ -131,6 +134,11 @@ async def _drain(wired: Wiring, stop: Stop) -> None:
 
 
 def _tell(environment: Environment, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
-    typer.echo(f"Palio {palio.__version__} is at {environment.public_url or f'http://{host}:{port}'}/")
+    typer.echo(f"Palio {palio.__version__} is at {_address(environment, listener)}/")
     typer.echo(f"  data in {environment.data}. Ctrl-C stops it.")
+
+
+def _address(environment: Environment, listener: socket.socket) -> str:
+    """How players reach us."""
+    host, port = listener.getsockname()[:2]
+    return environment.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"

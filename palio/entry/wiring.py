@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import palio
 from palio import affiliates, identity
@@ -58,6 +58,9 @@ from palio.races import jobs as race_jobs
 from palio.races import types as races_types
 from palio.ui import types as ui_types
 
+if TYPE_CHECKING:
+    from palio.sim import Mailbox
+
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
@@ -102,11 +105,12 @@ Lanes = Mapping[tuple[str, ...], int]
 
 @dataclass(slots=True)
 class Stage:
-    """What the pages of this process say of a demo: how far it is filled, and how often its feed is read."""
+    """What the pages of this process say of a demo: how far it is filled, how often its feed is read, who wrote."""
 
     done: int = 0
     steps: int = 0
     feed_interval_s: int | None = None
+    mailbox: "Mailbox | None" = None  # where its letters are, if it is played in this process
     moving: asyncio.Task[None] | None = None  # of a page of this process, which moves the clock on
 
 

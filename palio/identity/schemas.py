@@ -142,6 +142,101 @@ class LeakedToken(Body):
     token: Line
 
 
+# the forms of pages
+
+
+class SignUp(Body):
+    """What the form of an application asks for."""
+
+    username: Line
+    email: Line
+    password: Word
+
+    def application(self, locale: str) -> Application:
+        """What the house judges."""
+        return Application(self.username, self.email, self.password, locale=locale)
+
+
+class ProveEmail(Body):
+    """Who opens the link in a browser that is not known."""
+
+    password: Word = ""
+
+
+class OneNewPassword(Body):
+    """The password that a link sets."""
+
+    password: Word
+
+
+class Onward(Body):
+    """A form that leads on to what somebody wanted to see."""
+
+    wanted: Annotated[Line, Field(alias="next")] = "/"
+
+
+class Credentials(Onward):
+    """Name or address, and password."""
+
+    identifier: Line
+    password: Word
+
+
+class CodeOfTicket(Onward):
+    """The ticket that came instead of a session, and a code."""
+
+    ticket: Line
+    code: Line
+
+
+class ProofThen(Onward):
+    """A fresh proof, and where it is wanted for."""
+
+    secret: Word
+
+
+class ProfileForm(Body):
+    """What the page of the profile asks for; `version` is the one that was seen."""
+
+    display_name: Line
+    locale: Line
+    version: int
+
+
+class PrivacyForm(Body):
+    """How much of the name boards show."""
+
+    board_name: BoardName
+    version: int
+
+
+class PasswordForm(Body):
+    """The present password, and the new one."""
+
+    current: Word
+    password: Word
+
+
+class SessionForm(Body):
+    """Which session is to end."""
+
+    session_id: UUID
+
+
+class TokenForm(Body):
+    """A token for a program, and what it is good for."""
+
+    name: Line
+    days: int
+    scopes: Annotated[list[str], Field(max_length=50)] = []
+
+
+class RevokeForm(Body):
+    """Which token is to end."""
+
+    token_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """It is done, or on its way; whether anybody has the address is not said."""

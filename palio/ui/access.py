@@ -18,11 +18,15 @@ STEP_UP_MINUTES_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a route demands. `scope` is that of a token, `session` where only a person may; staff also need `access`."""
+    """What a route demands. `scope` is that of a token, `session` where only a person may; staff also need `access`.
+
+    `for_viewers` is for the few acts of whoever may only look, like leaving.
+    """
 
     access: Access
     scope: str = NO_SCOPE
     step_up: bool = False
+    for_viewers: bool = False
 
 
 def scope_of(module: str, access: Access, method: str) -> str:
@@ -38,7 +42,7 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
     Refuses with Unauthenticated, Forbidden, MfaRequired, StepUpRequired, ImpersonationReadOnly, ScopeMissing,
     SessionRequired.
     """
-    if ask.actor.kind == "viewer" and method not in SAFE_METHODS:
+    if ask.actor.kind == "viewer" and method not in SAFE_METHODS and not terms.for_viewers:
         raise ImpersonationReadOnly
     if terms.access in OF_PLAYERS:
         _require_player(ask)

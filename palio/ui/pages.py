@@ -13,6 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from palio.ui.actor import ASKING, Asking
 from palio.ui.formats import Formats
 from palio.ui.guard import Guard
 from palio.ui.languages import Language, Languages
@@ -139,7 +140,9 @@ def render(
     language = language_of(request)
     theme = request.cookies.get("theme")
     ribbon: Callable[[], Ribbon | None] = getattr(request.app.state, "ribbon", lambda: None)
-    around = {"theme": theme if theme in THEMES else None, "ribbon": ribbon()}
+    ask: Asking | None = request.scope.get(ASKING)
+    person = ask.actor.kind if ask else "unknown"  # pages of an edge that asks nobody lead to the account all the same
+    around = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
     html = _html(request, name, {**values, **around}, block, language)
     vary = {"Vary": "HX-Request, Accept-Language, Cookie", "Content-Language": language.tag}
     return HTMLResponse(html, status, {**vary, **(headers or {})})

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from palio.kernel import errors
 from palio.kernel.errors import Refusal
-from palio.ui import pages, refusals
+from palio.ui import leading, pages, refusals
 from palio.ui.edge import CODE, RATE_HEADERS, request_id_of
 from palio.ui.values import instant
 
@@ -160,6 +160,9 @@ def wants_page(request: Request) -> bool:
 async def on_refusal(request: Request, refusal: Exception) -> Response:
     """Answer what a use case or the edge refused."""
     assert isinstance(refusal, Refusal)  # noqa: S101 - registered for this class
+    if wants_page(request) and (led := leading.lead(request, refusal)):
+        request.scope[CODE] = refusal.code
+        return led
     return respond(request, of(request, refusal))
 
 

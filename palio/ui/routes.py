@@ -6,6 +6,7 @@ What happens to a request, in this order: who asks, may he, how often, did he as
 import hashlib
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
@@ -146,14 +147,20 @@ class Hook(Route):
 
 
 class Page(Route):
-    """Something that is not a call: a page, a health check, a file. What somebody signed in sees is kept nowhere."""
+    """Something that is not a call: a page, a health check, a file. What somebody signed in sees is kept nowhere.
+
+    A page also shows strangers and others who they are, and its forms are theirs, whether its handler asks or not.
+    """
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
 
         async def admitted(request: Request) -> Response:
-            if self.access != "public":  # a file asks nobody who he is
+            if self.access != "public":
                 await self.admit(request)
+            elif problems.wants_page(request):  # a file asks nobody who he is
+                with suppress(Refusal):  # what says that we cannot answer is shown all the same
+                    await actor.asking(request)
             response = await answer(request)
             ask: Asking | None = request.scope.get(actor.ASKING)
             return _unkept(ask, response) if ask else response
@@ -227,8 +234,9 @@ class Offer(TypedDict, total=False):
 
     With a key it happens once: `required` where value moves, `none` where an answer must never be stored; `secrets` are
     fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
-    unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor. What
-    staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and bulk.
+    unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor;
+    `for_viewers` is for what whoever only looks may do too. What staff do leaves an audit row, unless `unaudited` says
+    why not. `body_bytes_max` is for files and bulk.
     """
 
     access: typing.Required[Access]
@@ -239,6 +247,7 @@ class Offer(TypedDict, total=False):
     idempotency: Idempotency
     secrets: Sequence[str]
     step_up: bool
+    for_viewers: bool
     unaudited: str
     body_bytes_max: int
     status: int
@@ -372,6 +381,7 @@ class Routes:
             idempotency=offer.get("idempotency", "optional"),
             secrets=offer.get("secrets", ()),
             step_up=offer.get("step_up", False),
+            for_viewers=offer.get("for_viewers", False),
             unaudited=offer.get("unaudited", ""),
             body_bytes_max=offer.get("body_bytes_max", BODY_BYTES_MAX),
         )
@@ -432,6 +442,7 @@ class Routes:
         rate: Sequence[Limit] = (),
         idempotency: Idempotency = "optional",
         step_up: bool = False,
+        for_viewers: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Declare:
@@ -447,6 +458,7 @@ class Routes:
             rate=rate,
             idempotency=idempotency,
             step_up=step_up,
+            for_viewers=for_viewers,
             unaudited=unaudited,
             body_bytes_max=body_bytes_max,
         )
@@ -468,11 +480,12 @@ class Routes:
         idempotency: Idempotency = "none",
         secrets: Sequence[str] = (),
         step_up: bool = False,
+        for_viewers: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
-        terms = Terms(access, needed, step_up)
+        terms = Terms(access, needed, step_up, for_viewers)
         return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max)
 
     def _add(

@@ -71,7 +71,7 @@ class Kind:
         access, scope, method = route.access, route.rules.terms.scope, method_of(route)
         if isinstance(route, Hook):
             return None
-        if self.kind == "viewer" and method not in SAFE_METHODS:
+        if self.kind == "viewer" and method not in SAFE_METHODS and not route.rules.terms.for_viewers:
             return "impersonation_read_only"
         if access in OF_PLAYERS and self.kind not in {"player", "viewer"}:
             return "unauthenticated"

@@ -7,6 +7,7 @@ from palio.identity.doors.account import (
     ask_for_letter,
     begin_totp,
     confirm_totp,
+    pending_totp,
     remove_totp,
     revoke_leaked,
     sign_out,
@@ -19,7 +20,7 @@ from palio.identity.doors.recovery import (
     new_recovery_codes,
     reset_password,
 )
-from palio.identity.doors.registration import register, verify_email
+from palio.identity.doors.registration import judge_application, register, verify_email
 from palio.identity.doors.sign_in import refresh, second_factor, sign_in, step_up
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "begin_totp",
     "change_password",
     "confirm_totp",
+    "judge_application",
     "new_recovery_codes",
+    "pending_totp",
     "refresh",
     "register",
     "remove_totp",

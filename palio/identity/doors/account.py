@@ -52,6 +52,12 @@ async def begin_totp(house: House, *, user_id: UserId, now: datetime) -> Enrolme
         return await service.factors.begin_totp(tx, user_id=user_id, now=now)
 
 
+async def pending_totp(house: House, *, user_id: UserId) -> Enrolment | None:
+    """The authenticator of somebody that waits for its first code, if there is one."""
+    async with house.database.begin_system("an authenticator") as tx:
+        return await service.factors.pending_totp(tx, user_id=user_id)
+
+
 async def confirm_totp(
     house: House, *, user_id: UserId, session_id: SessionId, code: str, visitor: Visitor, now: datetime
 ) -> str | None:

@@ -9,16 +9,21 @@ from palio.identity.types import Application, Visitor
 from palio.kernel.ids import UserId
 
 
+async def judge_application(house: House, *, application: Application, now: datetime) -> None:
+    """Let an application pass that could become an account. Refuses as the use case does, and with PasswordTooWeak."""
+    async with house.database.begin_system("registration") as tx:
+        await service.registration.judge_application(tx, application=application, now=now)
+    local = application.email.partition("@")[0].strip()
+    house.require_password(application.password, [application.username, local])
+
+
 async def register(house: House, *, application: Application, visitor: Visitor, now: datetime) -> str:
     """Take an application; its address is written to, whatever is known of it.
 
     Returns what only this applicant is told. Refuses as `judge_application` and `register` do, and with
     PasswordTooWeak, HashingBusy.
     """
-    async with house.database.begin_system("registration") as tx:
-        await service.registration.judge_application(tx, application=application, now=now)
-    local = application.email.partition("@")[0].strip()
-    house.require_password(application.password, [application.username, local])
+    await judge_application(house, application=application, now=now)
     phc = await house.hasher.hash(application.password)
     async with house.database.begin_system("registration") as tx:
         return await service.registration.register(tx, application=application, phc=phc, visitor=visitor, now=now)

@@ -8,7 +8,7 @@ from palio.identity import personal, sql
 from palio.identity.errors import FactorExists, FactorMissing, SecondFactorWrong
 from palio.identity.service import credentials, sessions
 from palio.identity.sql.factors import RecoveryCode
-from palio.identity.types import Enrolment, FactorKind, SessionId
+from palio.identity.types import Account, Enrolment, FactorKind, SessionId
 from palio.infra import crypto, totp
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
@@ -25,6 +25,18 @@ async def begin_totp(tx: Tx, *, user_id: UserId, now: datetime) -> Enrolment:
     sealed = await crypto.seal(tx, secret, personal.place_of_totp(user_id))
     if not await sql.factors.upsert_totp(tx, user_id, sealed, now=now):
         raise FactorExists
+    return _enrolment(secret, account)
+
+
+async def pending_totp(tx: Tx, *, user_id: UserId) -> Enrolment | None:
+    """The authenticator that waits for its first code, as it was given; None if there is none."""
+    found, account = await sql.factors.find_totp(tx, user_id), await credentials.get_account(tx, user_id=user_id)
+    if found is None or found.confirmed_at is not None:
+        return None
+    return _enrolment(await _secret(tx, user_id, found.secret), account)
+
+
+def _enrolment(secret: str, account: Account) -> Enrolment:
     return Enrolment(secret, totp.address_of(secret, name=account.username, issuer=ISSUER))
 
 

@@ -1,0 +1,13 @@
+"""How people and their proofs are met: pages to come in by, pages of one's own account, and calls."""
+
+from palio.identity.web.account import routes as account
+from palio.identity.web.calls import routes as calls
+from palio.identity.web.entering import routes as entering
+from palio.identity.web.reception import Reception
+from palio.identity.web.security import routes as security
+from palio.ui.routes import Routes
+
+__all__ = ["Reception", "routes"]
+
+routes = Routes("identity")
+routes.all = [*entering.all, *account.all, *security.all, *calls.all]

@@ -1,0 +1,141 @@
+"""The pages of one's own account: profile, privacy, tokens for programs."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from babel import Locale
+from fastapi import Form, Query, Request
+from starlette.responses import Response
+
+from palio.identity import doors, rules, service
+from palio.identity import schemas as say
+from palio.identity.types import IP_RETENTION_DAYS, BoardName, Card, Me, TokenId
+from palio.identity.web.reception import InHouse, me_of
+from palio.identity.web.showing import go, is_proven, show
+from palio.infra import settings
+from palio.infra.db import Tx
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.pages import languages_of
+from palio.ui.routes import Call, Filled, Routes
+
+routes = Routes("identity")
+BOARD_NAMES: tuple[BoardName, ...] = ("full", "masked", "hidden")
+Saved = Annotated[bool, Query()]
+
+
+@routes.page("/account", access="owner")
+async def profile(request: Request, ask: Ask, tx: InTx, saved: Saved = False) -> Response:
+    """Who one is here."""
+    return await _profile(request, ask, tx, is_saved=saved)
+
+
+async def _profile(
+    request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, is_saved: bool = False
+) -> Response:
+    me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
+    tags = {*languages_of(request), me.user.locale}
+    named = [(tag, Locale.parse(tag, sep="-").get_display_name(tag)) for tag in sorted(tags)]
+    values = {"present": "profile", "me": me, "languages": named, "is_saved": is_saved}
+    return show(request, "profile", values, filled)
+
+
+@routes.form("/account", access="owner", again=_profile, idempotency="none")
+async def save_profile(form: Annotated[say.ProfileForm, Form()], house: InHouse, ask: Ask) -> Response:
+    """Change the shown name and the language."""
+    await doors.update_profile(
+        house,
+        user_id=me_of(ask),
+        display_name=form.display_name,
+        board_name=None,
+        locale=form.locale,
+        version=form.version,
+    )
+    return go("/account?saved=true")
+
+
+@routes.page("/account/privacy", access="owner")
+async def privacy(request: Request, ask: Ask, tx: InTx, saved: Saved = False) -> Response:
+    """What others see, and what is known here."""
+    return await _privacy(request, ask, tx, is_saved=saved)
+
+
+async def _privacy(
+    request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, is_saved: bool = False
+) -> Response:
+    me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
+    values = {
+        "present": "privacy",
+        "me": me,
+        "choices": [(choice, _as_seen(me, choice)) for choice in BOARD_NAMES],
+        "ip_days": settings.value(IP_RETENTION_DAYS),
+        "is_saved": is_saved,
+    }
+    return show(request, "privacy", values, filled)
+
+
+def _as_seen(me: Me, choice: BoardName) -> str:
+    """How a board would show somebody who chose so."""
+    user = me.user
+    card = Card(user.id, user.username, user.display_name, user.board_name, user.status, user.created_at)
+    return rules.names.public_name(replace(card, board_name=choice))
+
+
+@routes.form("/account/privacy", access="owner", again=_privacy, idempotency="none")
+async def save_privacy(form: Annotated[say.PrivacyForm, Form()], house: InHouse, ask: Ask) -> Response:
+    """Choose how much of the name boards show."""
+    await doors.update_profile(
+        house,
+        user_id=me_of(ask),
+        display_name=None,
+        board_name=form.board_name,
+        locale=None,
+        version=form.version,
+    )
+    return go("/account/privacy?saved=true")
+
+
+# tokens for programs
+
+
+@routes.page("/account/tokens", access="owner")
+async def tokens(request: Request, ask: Ask, tx: InTx) -> Response:
+    """One's tokens, never their secrets, and the form of a new one."""
+    return await _tokens(request, ask, tx)
+
+
+async def _tokens(
+    request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, secret: str | None = None
+) -> Response:
+    found = await service.tokens.tokens_of(tx, user_id=me_of(ask), now=ask.now)
+    values = {
+        "present": "tokens",
+        "tokens": found,
+        "scopes": _scopes(request),
+        "is_proven": is_proven(ask),
+        "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
+        "secret": secret,
+        "now": ask.now,
+    }
+    return show(request, "tokens", values, filled)
+
+
+def _scopes(request: Request) -> list[str]:
+    """The scopes that some call of this product asks for; those of other modules would be good for nothing."""
+    asked = {route.rules.terms.scope for route in request.app.routes if isinstance(route, Call)}
+    return sorted(asked & rules.tokens.SCOPES)
+
+
+@routes.form("/account/tokens", access="owner", again=_tokens, step_up=True, idempotency="none")
+async def make_token(request: Request, form: Annotated[say.TokenForm, Form()], ask: Ask, tx: InTx) -> Response:
+    """Make a token; the page that answers is the only one to show its secret."""
+    made = await service.tokens.create_token(
+        tx, user_id=me_of(ask), name=form.name, scopes=form.scopes, days=form.days, now=ask.now
+    )
+    return await _tokens(request, ask, tx, secret=made.secret)
+
+
+@routes.form("/account/tokens/revoke", access="owner", again=_tokens)
+async def revoke_token(form: Annotated[say.RevokeForm, Form()], ask: Ask, tx: InTx) -> Response:
+    """End one of one's tokens."""
+    await service.tokens.revoke_token(tx, user_id=me_of(ask), token_id=TokenId(form.token_id), now=ask.now)
+    return go("/account/tokens")

@@ -1,0 +1,157 @@
+"""Who asks, and the cookies by which a browser is known again."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from palio.identity import doors, rules
+from palio.identity.doors import Doorman, House
+from palio.identity.errors import TokenRevoked
+from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
+from palio.kernel import clock
+from palio.kernel.errors import Unauthenticated
+from palio.kernel.ids import UserId
+from palio.ui.actor import Asking, nobody
+from palio.ui.edge import request_id_of
+from palio.ui.limits import Limit
+
+SESSION, CONSOLE, DEVICE, REGISTRATION = "palio_session", "palio_console", "palio_device", "palio_registration"
+CONSOLE_PATHS = ("/console", "/api/v1/console")
+DEVICE_HEADER, TOKEN_HEADER = "palio-device", "x-api-token"
+YEAR_S, DAY_S = 31_536_000, 86_400
+FORGET = '"cache", "storage"'  # "cookies" would take the device and the other surface's session too
+SIGN_UP = (Limit("sign-up", 3, 3_600, by="address"), Limit("sign-up-day", 10, DAY_S, by="address"))
+LETTERS = (Limit("letters", 10, 3_600, by="address"),)
+GUESSES = (Limit("proofs", 60, 300, by="address"),)  # what is judged has limits of its own: these spare the hashing
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Says who asks. A cookie that is no longer good is nobody's; a token that is not is refused."""
+
+    doorman: Doorman
+
+    async def __call__(self, request: Request) -> Asking:
+        """The context of a request. Refuses with TokenRevoked."""
+        presented = presented_by(request)
+        if presented is None:
+            return await nobody(request)
+        now = clock.now()
+        found = await self.doorman.recognise(presented, now=now)
+        if found is None:
+            if presented.kind == "bearer":
+                raise TokenRevoked
+            return await nobody(request)
+        return _asking(request, found)
+
+
+def presented_by(request: Request) -> Presented | None:
+    """What a request shows of who it is; with a token its cookies are ignored."""
+    ip = request.client.host if request.client else None
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if token or TOKEN_HEADER in request.headers:
+        bearer = request.headers.get(TOKEN_HEADER) or (token.strip() if scheme.lower() == "bearer" else "")
+        return Presented("bearer", bearer, ip=ip)
+    is_console = is_of_console(request)
+    cookie = request.cookies.get(cookie_name(request, CONSOLE if is_console else SESSION))
+    return Presented("cookie", cookie, is_console, ip) if cookie else None
+
+
+def is_of_console(request: Request) -> bool:
+    """Is this asked where the console's own cookie counts?"""
+    return request.url.path.startswith(CONSOLE_PATHS)
+
+
+def _asking(request: Request, found: Found) -> Asking:
+    return Asking(
+        rules.sessions.actor_of(found, request_id_of(request.scope)),
+        clock.now(),
+        permissions=frozenset(found.permissions),
+        scopes=None if found.scopes is None else frozenset(found.scopes),
+        session_id=found.session_id,
+        mfa_at=found.mfa_at,
+        step_up_at=found.proved_at,
+    )
+
+
+async def visitor_of(request: Request) -> Visitor:
+    """From where somebody comes; apps name their device in a header, browsers keep a cookie."""
+    device = request.headers.get(DEVICE_HEADER) or request.cookies.get(cookie_name(request, DEVICE))
+    is_device = device is not None and rules.sessions.DEVICE_KEY.fullmatch(device) is not None
+    ip = request.client.host if request.client else ""
+    return Visitor(ip, request.headers.get("user-agent", ""), device if is_device else None)
+
+
+async def house_of(request: Request) -> House:
+    """What lets people in, as the application has it."""
+    house: House = request.app.state.house
+    return house
+
+
+From = Annotated[Visitor, Depends(visitor_of)]
+InHouse = Annotated[House, Depends(house_of)]
+
+
+def admit(request: Request, response: Response, session: SignedIn) -> None:
+    """Give a browser the cookies of a new session; an app gets none."""
+    if session.cookie:
+        keep_session(request, response, session.cookie, is_console=session.kind == "console")
+        keep(request, response, DEVICE, session.device_key, YEAR_S)
+
+
+async def prove(request: Request, response: Response, visitor: Visitor, house: House, ask: Asking, secret: str) -> None:
+    """Judge a fresh proof, and give the browser the new cookie of its session. Refuses as `doors.step_up` does."""
+    cookie = await doors.step_up(
+        house, user_id=me_of(ask), session_id=session_of(ask), secret=secret, visitor=visitor, now=ask.now
+    )
+    if cookie:
+        keep_session(request, response, cookie, is_console=is_of_console(request))
+
+
+async def leave(request: Request, response: Response, house: House, ask: Asking) -> None:
+    """End the session of whoever asks, and have the browser forget it; without one nothing happens."""
+    if ask.actor.user_id and ask.session_id:
+        await doors.sign_out(house, user_id=ask.actor.user_id, session_id=SessionId(ask.session_id), now=ask.now)
+    cookie = CONSOLE if is_of_console(request) else SESSION
+    response.delete_cookie(cookie_name(request, cookie), path="/", secure=request.url.scheme == "https", httponly=True)
+    response.headers["Clear-Site-Data"] = FORGET
+
+
+def cookie_name(request: Request, cookie: str) -> str:
+    """The name of a cookie; without encryption, on this machine, browsers refuse the prefix."""
+    return f"__Host-{cookie}" if request.url.scheme == "https" else cookie
+
+
+def keep(request: Request, response: Response, cookie: str, value: str, seconds: int | None = None) -> None:
+    """Give a browser a cookie that no script reads and no other site sends along."""
+    response.set_cookie(
+        cookie_name(request, cookie),
+        value,
+        max_age=seconds,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict" if cookie == CONSOLE else "lax",
+    )
+
+
+def keep_session(request: Request, response: Response, value: str, *, is_console: bool) -> None:
+    """Give a browser the cookie of its session."""
+    seconds = rules.sessions.CONSOLE_ABSOLUTE if is_console else rules.sessions.ABSOLUTE
+    keep(request, response, CONSOLE if is_console else SESSION, value, int(seconds / timedelta(seconds=1)))
+
+
+def me_of(ask: Asking) -> UserId:
+    """Whoever is signed in. Refuses with Unauthenticated."""
+    if ask.actor.user_id is None:
+        raise Unauthenticated
+    return ask.actor.user_id
+
+
+def session_of(ask: Asking) -> SessionId:
+    """The session somebody acts in. Refuses with Unauthenticated."""
+    if ask.session_id is None:
+        raise Unauthenticated
+    return SessionId(ask.session_id)
