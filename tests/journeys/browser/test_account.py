@@ -334,4 +334,4 @@ async def test_the_keyboard_is_enough_to_sign_in_and_to_choose(browser: Browser,
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("status")).to_contain_text("Saved.")
-        await expect(page.get_by_label("Not at all")).to_be_checked()
+        await expect(page.get_by_label("Only its beginning")).to_be_checked()
