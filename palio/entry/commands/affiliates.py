@@ -68,12 +68,12 @@ def ingest(
 
     body = content(file)
 
-    async def work(place: "Place") -> "Snapshot":
-        return await (_try_out if dry_run else _take_in)(place, body, content_type, feed, at)
+    async def work(place: "Place") -> "tuple[Snapshot, datetime]":
+        return await (_try_out if dry_run else _take_in)(place, body, content_type, feed, at), clock.now()
 
-    snapshot = terminal.run(work, json=as_json)
+    snapshot, now = terminal.run(work, json=as_json)
     head = ["This was a dry run; nothing was changed."] if dry_run else []
-    tell(snapshot, as_json=as_json, lines=[*head, *_verdict(snapshot), *_ahead(snapshot, clock.now())])
+    tell(snapshot, as_json=as_json, lines=[*head, *_verdict(snapshot), *_ahead(snapshot, now)])
     raise typer.Exit(0 if snapshot.status == "applied" else 1)
 
 
@@ -189,11 +189,11 @@ def programmes(*, as_json: AsJson = False) -> None:
     from palio.entry import operators, terminal
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "list[ProgrammeStatus]":
+    async def work(place: "Place") -> "tuple[list[ProgrammeStatus], datetime]":
         async with operators.acting(place.database) as tx:
-            return await affiliates.programmes(tx)
+            return await affiliates.programmes(tx), clock.now()
 
-    found, now = terminal.run(work, json=as_json), clock.now()
+    found, now = terminal.run(work, json=as_json)
     rows = [
         [one.code, one.name, one.currency, one.status, one.seq, one.as_of, "stale" if one.is_stale(now) else "fresh"]
         for one in found

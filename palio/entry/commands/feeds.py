@@ -5,6 +5,7 @@
 import dataclasses
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,11 +212,11 @@ def feeds(*, as_json: AsJson = False) -> None:
     from palio.entry import operators, terminal
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "list[FeedState]":
+    async def work(place: "Place") -> "tuple[list[FeedState], datetime]":
         async with operators.acting(place.database) as tx:
-            return await affiliates.feeds(tx)
+            return await affiliates.feeds(tx), clock.now()
 
-    found, now = terminal.run(work, json=as_json), clock.now()
+    found, now = terminal.run(work, json=as_json)
     head = ["programme", "feed", "host", "key", "breaker", "lag", "last", "next due"]
     rows = [
         [
