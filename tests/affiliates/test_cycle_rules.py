@@ -52,8 +52,15 @@ def test_an_instant_that_the_feed_asked_for_is_read_though_it_is_none_of_the_pla
     assert (due.at, due.missed, due.following) == (asked_for, (), NOON + timedelta(minutes=15, seconds=7))
 
 
+def test_of_a_feed_that_is_read_every_few_seconds_one_missed_instant_in_15_minutes_is_written_down() -> None:
+    planned = NOON + timedelta(seconds=7)
+    due = rules.due(FEED, 20, planned, NOON + timedelta(hours=1))
+    assert due.at == NOON + timedelta(minutes=59, seconds=47)
+    assert due.missed == tuple(planned + timedelta(minutes=15 * n) for n in range(4))
+
+
 def test_a_very_long_outage_is_not_written_down_without_end() -> None:
-    due = rules.due(FEED, 10, NOON, NOON + timedelta(days=60))
+    due = rules.due(FEED, 900, NOON, NOON + timedelta(days=200))
     assert len(due.missed) == 1 + cycles.MISSED_MAX
     assert all(later > earlier for earlier, later in pairwise(due.missed))
 
