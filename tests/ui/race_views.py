@@ -129,6 +129,16 @@ VIEWS = {
         final_state="exact",
         standings_sha256=SHA,
     ),
+    "late end": replace(
+        LIVE,
+        number=30,
+        status="settling",
+        phase="review",
+        ends_at=NOW - timedelta(days=2),
+        final=FINAL,
+        final_state="late",
+        standings_sha256=SHA,
+    ),
     "completed": replace(
         LIVE,
         number=36,

@@ -115,6 +115,7 @@ async def test_what_players_wrote_is_text(client: httpx2.AsyncClient) -> None:
         ("marks", ["being checked", "stale", "corrected", "adjusted", "Not ranked", "Places below", "level"], []),
         ("collecting", ["Being settled", "the last numbers are on their way", "Ended"], ["Live", "Final</span>"]),
         ("review", ["being reviewed", "Final</span>", "Frozen standings"], ["Provisional", "on their way"]),
+        ("late end", ["The final picture came late", "being reviewed", "that is final"], ["leads with"]),
         ("completed", ["Completed", "prize waiting", "paid", "Not given out", "$37.50"], ["Pays now", "Live"]),
         ("cancelled", ["Cancelled", "The feed of the programme ended.", "There is no result"], ["Ends in"]),
         ("empty", ["Nobody has wagered yet", "Live"], ["Paid places end"]),
