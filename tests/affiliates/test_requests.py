@@ -106,10 +106,10 @@ async def steps(tx: Tx, user_id: UserId) -> list[tuple[str | None, str, str]]:
     return [(step.from_state, step.to_state, step.note) for step in reversed(found)]
 
 
-async def owners(tx: Tx) -> list[tuple[str, UserId]]:
+async def owners(tx: Tx, programme: types.Programme) -> list[tuple[str, UserId]]:
     statement = """select p.uid, l.user_id from affiliates.links l join affiliates.players p on p.id = l.player_id
-        where l.state = 'active' order by p.uid"""
-    return await (await tx.execute(statement)).fetchall()
+        where l.state = 'active' and l.programme_id = %s order by p.uid"""
+    return await (await tx.execute(statement, [programme.id])).fetchall()
 
 
 # asking
@@ -214,7 +214,7 @@ async def test_an_approval_links_and_tells_everything_at_once(tx: Tx, programme:
     request = await ask(tx, programme, alice)
     decided = await decide(tx, request, stella)
     assert (decided.state, decided.decided_by, decided.decided_at) == ("approved", stella.user_id, NOW + HOUR)
-    assert await owners(tx) == [("a", alice)]
+    assert await owners(tx, programme) == [("a", alice)]
     assert await told(tx, messages.LinkDecided) == [
         messages.LinkDecided(request.id, alice, request.player_id, "approved")
     ]
@@ -243,7 +243,7 @@ async def test_a_contested_player_goes_to_one_and_the_other_is_told(tx: Tx, prog
         (second.ref, "bob", 1, True),
     ]
     await decide(tx, second, stella)
-    assert (await state(tx, first), await owners(tx)) == ("superseded", [("a", bob)])
+    assert (await state(tx, first), await owners(tx, programme)) == ("superseded", [("a", bob)])
     assert [(event.user_id, event.state) for event in await told(tx, messages.LinkDecided)] == [
         (bob, "approved"),
         (alice, "superseded"),
@@ -270,7 +270,7 @@ async def test_a_rejection_needs_words_for_the_user(tx: Tx, programme: types.Pro
     assert await state(tx, request) == "pending"
     decided = await decide(tx, request, stella, "reject", " not you ")
     assert (decided.player_note, decided.state) == ("not you", "rejected")
-    assert await owners(tx) == []
+    assert await owners(tx, programme) == []
 
 
 async def test_nobody_decides_about_himself(tx: Tx, programme: types.Programme) -> None:
@@ -380,7 +380,7 @@ async def test_a_link_follows_the_uid_and_not_the_name(tx: Tx, programme: types.
     alice, bob, stella = await user(tx, "alice"), await user(tx, "bob"), await staff(tx, "stella")
     await decide(tx, await ask(tx, programme, alice, name="anna"), stella)
     await send(body(row("a", 101, name="Zoe"), row("b", 7, name="Anna"), row("c", 8, name="Cleo")), T2)
-    assert await owners(tx) == [("a", alice)]
+    assert await owners(tx, programme) == [("a", alice)]
     assert (await ask(tx, programme, bob, name="anna")).uid == "b"
 
 
@@ -419,7 +419,7 @@ async def test_a_seen_code_is_enough_if_the_house_says_so_and_nobody_else_asks(
     assert {job.request_id for job in queued} == {alone.id, contested.id}
     for job in [*queued, *queued]:
         await affiliate_jobs.approve_by_code(tx, job)
-    assert await owners(tx) == [("a", alice)]
+    assert await owners(tx, programme) == [("a", alice)]
     assert await state(tx, contested) == "pending"
 
 
@@ -488,7 +488,7 @@ async def test_a_link_moves_when_a_second_person_agrees(tx: Tx, programme: types
     waiting = await affiliates.propose_transfer(
         tx, programme_id=programme.id, uid="a", to_user=bob, actor=stella, reason="sold the account", now=NOW
     )
-    assert (waiting.state, waiting.summary, await owners(tx)) == (
+    assert (waiting.state, waiting.summary, await owners(tx, programme)) == (
         "open",
         "Link player Anna (a) to bob",
         [("a", alice)],
@@ -498,7 +498,7 @@ async def test_a_link_moves_when_a_second_person_agrees(tx: Tx, programme: types
         await approvals.decide(tx, approval_id=waiting.id, actor=stella, **given)
     await approvals.decide(tx, approval_id=waiting.id, actor=sven, **given)
     done = await approvals.execute(tx, approval_id=waiting.id, commands=COMMANDS, now=NOW + HOUR)
-    assert (done.state, await owners(tx)) == ("executed", [("a", bob)])
+    assert (done.state, await owners(tx, programme)) == ("executed", [("a", bob)])
     assert await db.value(tx, "select state from affiliates.links where id = %s", old.id) == "transferred"
     assert [event.user_id for event in await told(tx, messages.AccountUnlinked)] == [alice]
     assert [event.user_id for event in await told(tx, messages.AccountLinked)] == [alice, bob]
@@ -524,7 +524,7 @@ async def test_a_resting_player_is_given_by_two_people_and_not_by_a_request(tx: 
     given: Any = {"decision": "approve", "reason": "", "held": HELD, "commands": COMMANDS, "now": NOW + DAY}
     await approvals.decide(tx, approval_id=waiting.id, actor=sven, **given)
     await approvals.execute(tx, approval_id=waiting.id, commands=COMMANDS, now=NOW + DAY)
-    assert await owners(tx) == [("a", bob)]
+    assert await owners(tx, programme) == [("a", bob)]
 
 
 async def test_a_move_that_was_overtaken_moves_nothing(tx: Tx, programme: types.Programme) -> None:
@@ -542,7 +542,7 @@ async def test_a_move_that_was_overtaken_moves_nothing(tx: Tx, programme: types.
     given: Any = {"decision": "approve", "reason": "", "held": HELD, "commands": COMMANDS, "now": NOW}
     await approvals.decide(tx, approval_id=waiting.id, actor=sven, **given)
     failed = await approvals.execute(tx, approval_id=waiting.id, commands=COMMANDS, now=NOW)
-    assert (failed.state, failed.error_code, await owners(tx)) == ("failed", "affiliates.link_changed", [])
+    assert (failed.state, failed.error_code, await owners(tx, programme)) == ("failed", "affiliates.link_changed", [])
 
 
 # lists
@@ -559,7 +559,7 @@ async def test_a_list_of_links_is_made_whole_or_not_at_all(tx: Tx, programme: ty
     alice, bob = await user(tx, "alice"), await user(tx, "bob")
     good = "\ufeffuser,uid\nalice,a\n\n bob , b \n"
     assert await imported(tx, programme, good, dry_run=True) == [("a", "linked"), ("b", "linked")]
-    assert (await owners(tx), await told(tx, messages.AccountLinked)) == ([], [])
+    assert (await owners(tx, programme), await told(tx, messages.AccountLinked)) == ([], [])
     bad = good + "alice,c\nnobody,c\nbob,x\n"
     assert await imported(tx, programme, bad) == [
         ("a", "linked"),
@@ -568,9 +568,9 @@ async def test_a_list_of_links_is_made_whole_or_not_at_all(tx: Tx, programme: ty
         ("c", "identity.no_such_user"),
         ("x", "affiliates.player_unknown"),
     ]
-    assert await owners(tx) == []
+    assert await owners(tx, programme) == []
     assert await imported(tx, programme, good) == [("a", "linked"), ("b", "linked")]
-    assert await owners(tx) == [("a", alice), ("b", bob)]
+    assert await owners(tx, programme) == [("a", alice), ("b", bob)]
     assert len(await told(tx, messages.AccountLinked)) == 2
     later = await affiliates.import_links(
         tx, programme_id=programme.id, text=good, reason="again", now=NOW + HOUR, dry_run=False, via="cli"
