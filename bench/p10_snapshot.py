@@ -150,10 +150,10 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     )
 
 
-async def begun(ground: Ground, players: int) -> tuple[Feed, float]:
-    """A programme with its first snapshot, and how many seconds that took."""
+async def begun(ground: Ground, players: int, *, name: str = "bench") -> tuple[Feed, float]:
+    """A programme of this name with its first snapshot, and how many seconds that took."""
     async with ground.database.begin(SYSTEM) as tx:
-        programme = await affiliates.ensure_programme(tx, code=f"bench-{players}")
+        programme = await affiliates.ensure_programme(tx, code=f"{name}-{players}")
     feed = Feed(ground, programme, Network(players))
     begin = perf_counter()
     await feed.ingest(feed.network.body())

@@ -78,7 +78,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     """A live race in which everybody has wagered."""
     entrants = plan.size_of(ENTRANTS)
     tell(f"P15: a live race of {entrants:,} entrants")
-    feed, _ = await begun(ground, entrants)
+    feed, _ = await begun(ground, entrants, name="readers")
     race_number, highest = await live_race(ground, feed)
     page = Asked("race page", f"/races/{race_number}", PAGE)
     board = Asked("standings", f"/api/v1/races/{race_number}/standings?limit=100", BOARD)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-import psycopg
 import pytest
 from psycopg import conninfo
 
@@ -39,13 +38,9 @@ def run(*words: str) -> Done:
     return Done(end.value.code or 0, out.getvalue(), err.getvalue())  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="session")
-def commands_dsn(cluster: embedded.Cluster, worker_id: str) -> str:
-    name = f"palio_commands_{worker_id}"
-    with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
-        conn.execute(f"create database {name} template palio")
-        conn.execute(f"grant connect on database {name} to palio_app")
-    return address_of(cluster.dsn("palio_app", name))
+@pytest.fixture(scope="module")
+def commands_dsn(cluster: embedded.Cluster, database_name: str) -> str:
+    return address_of(cluster.dsn("palio_app", database_name))
 
 
 def address_of(dsn: str) -> str:

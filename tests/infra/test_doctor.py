@@ -32,6 +32,7 @@ async def admin(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[
         await conn.execute("set local search_path = jobs")
         await conn.execute("delete from infra.partitions")  # nobody has prepared a month here
         await conn.execute("delete from infra.partition_parents")
+        await conn.execute("delete from jobs.procrastinate_jobs")  # of other tests: nobody works here
         yield conn
         await conn.rollback()
 

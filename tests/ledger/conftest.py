@@ -14,7 +14,7 @@ def wallet() -> str:
     return new_wallet()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def superuser(cluster: embedded.Cluster, database_name: str) -> Iterator[Superuser]:
     with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as conn:
         yield Superuser(conn)

@@ -90,6 +90,10 @@ class Snapshot:
         self._stored = {line.key: line.value for line in await list_all(tx)}
         self._read = {}
 
+    def forget(self) -> None:
+        """Have every setting at its default, until something is loaded."""
+        self._stored, self._read = {}, {}
+
     async def run(self, database: Database) -> None:
         """Load again after each change, and every 30 s in case nobody told us, until cancelled."""
         while True:
