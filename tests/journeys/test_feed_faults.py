@@ -192,13 +192,13 @@ async def _race(database: Database, side: Side) -> int:
 @pytest.fixture
 async def hours(cluster: embedded.Cluster, worker_id: str, tmp_path: Path) -> AsyncIterator[Hours]:
     standing = Clock(NOON - timedelta(minutes=18), is_frozen=True)
-    clock.use(standing.now)
     begin = partial(World, start=NOON - REPLAY - timedelta(hours=6), clock=standing)
     async with (
         begin().serving() as bad,
         begin().serving() as good,
         running(cluster, f"palio_faults_{worker_id}", tmp_path, routes=ROUTES, sim="on") as product,
     ):
+        clock.use(standing.now)  # not that of the deployment, which its world follows
         database = product.wiring.database
         HEARD.told.clear()
         hours = Hours(product, standing, await _side(database, bad, "troubled"), await _side(database, good, "calm"))
@@ -206,7 +206,6 @@ async def hours(cluster: embedded.Cluster, worker_id: str, tmp_path: Path) -> As
         for side in (hours.troubled, hours.calm):
             side.number = await _race(database, side)
         yield hours
-    clock.use(lambda: datetime.now(UTC))
 
 
 async def _status(client: httpx2.AsyncClient) -> dict[str, object]:

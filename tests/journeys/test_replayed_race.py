@@ -21,11 +21,11 @@ async def test_the_race_over_the_replay_is_the_expected_one_and_a_wager_after_it
 ) -> None:
     """Acceptance 2 and 8 of the simulators: 13 players, 450.299844 in all; then `play` 12.34 in another live race."""
     standing = Clock(BEGAN, is_frozen=True)
-    clock.use(standing.now)
     async with (
         World(start=BEGAN, clock=standing).serving() as world,
         running(cluster, f"palio_replay_{worker_id}", tmp_path, sim="on") as product,
     ):
+        clock.use(standing.now)  # not that of the deployment, which its world follows
         database = product.wiring.database
 
         async def fetch() -> None:
@@ -72,4 +72,3 @@ async def test_the_race_over_the_replay_is_the_expected_one_and_a_wager_after_it
         standing.advance(15 * MINUTE)
         await fetch()
         assert (await totals(later))[first] - before == 12_340_000
-    clock.use(lambda: datetime.now(UTC))

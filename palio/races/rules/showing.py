@@ -1,7 +1,7 @@
 """How races look: prizes by places, pictures, lines, marks."""
 
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from uuid import UUID
 
 from palio.affiliates.types import Player, PlayerId, SnapshotView
@@ -33,17 +33,18 @@ def decimals_of(totals: Sequence[int]) -> list[int]:
     So nobody looks level with whom he does not share his rank; equal totals look alike.
     """
     distinct = list(dict.fromkeys(totals))
-    needed = [DECIMALS_MIN, *(_telling(above, below) for above, below in pairwise(distinct)), DECIMALS_MIN]
-    shown = {total: max(pair) for total, pair in zip(distinct, pairwise(needed), strict=False)}
-    return [shown[total] for total in totals]
+    shown = [DECIMALS_MIN] * len(distinct)
+    while alike := [
+        n for n in range(len(distinct) - 1) if _shown(distinct, shown, n) == _shown(distinct, shown, n + 1)
+    ]:
+        for n in alike:
+            shown[n] = shown[n + 1] = min(shown[n], shown[n + 1]) + 1
+    decimals = dict(zip(distinct, shown, strict=True))
+    return [decimals[total] for total in totals]
 
 
-def _telling(above: int, below: int) -> int:
-    return next(
-        places
-        for places in range(DECIMALS_MIN, DECIMALS_MAX + 1)
-        if places == DECIMALS_MAX or round(above, places - DECIMALS_MAX) != round(below, places - DECIMALS_MAX)
-    )
+def _shown(totals: Sequence[int], decimals: Sequence[int], n: int) -> int:
+    return round(totals[n], decimals[n] - DECIMALS_MAX)
 
 
 def player_of(standing: Standing) -> PlayerId:
