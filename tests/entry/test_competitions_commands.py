@@ -52,10 +52,10 @@ def test_a_settlement_is_tried_done_and_proved(command: Command, competition_id:
 
 
 def test_what_cannot_be_proved_is_named(
-    command: Command, competition_id: CompetitionId, cluster: embedded.Cluster, worker_id: str
+    command: Command, competition_id: CompetitionId, cluster: embedded.Cluster, database_name: str
 ) -> None:
     command("competitions", "settle", str(competition_id), *OVER)
-    with psycopg.connect(cluster.dsn("postgres", f"palio_commands_{worker_id}")) as superuser:
+    with psycopg.connect(cluster.dsn("postgres", database_name)) as superuser:
         found = superuser.execute(
             """
             update competitions.receipts r set delta = 8 from competitions.competitions c

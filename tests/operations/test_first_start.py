@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import time
 
 import pytest
 
@@ -11,7 +10,6 @@ from tests.operations.processes import Deployment, Process, until
 
 pytestmark = pytest.mark.xdist_group("first start")
 
-ANSWER_SECONDS_MAX = 15
 MOVE_SECONDS_MAX = 60
 
 
@@ -29,10 +27,8 @@ def is_whole(process: Process) -> bool:
 
 def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Deployment) -> None:
     """Killed in the middle it goes on; then a board moves, time can be moved on, and prizes reach a wallet."""
-    began = time.monotonic()
     process = deployment.start("up")
     until(lambda: process.url and process.is_ready())
-    assert time.monotonic() - began < ANSWER_SECONDS_MAX * 2, "alone it takes a third of what it may"
     status, _, page = process.get("/")
     assert (status, b"Preparing the demo" in page) == (200, True)
     until(lambda: int((re.search(rb"(\d+) of \d+ pictures", process.get("/preparing")[2]) or [0, 0])[1]) > 5)  # type: ignore[index]

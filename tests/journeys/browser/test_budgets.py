@@ -88,6 +88,7 @@ def test_what_is_loaded_apart_is_small(file: str, limit: int) -> None:
     assert found.stat().st_size <= limit
 
 
+@pytest.mark.nightly  # seconds belong to a machine that does nothing else
 @pytest.mark.parametrize("path", ["/", f"/races/{NUMBER}"])
 async def test_a_slow_phone_shows_the_page_in_two_seconds(browser: Browser, house: House, path: str) -> None:
     """Nothing jumps while it loads, and a tap is answered at once."""
