@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TypeAlias
 from uuid import UUID
 
@@ -109,6 +110,7 @@ def describe(request: Request, refusal: Refusal, places: Sequence[FieldProblem] 
     )
 
 
+@cache  # most calls refuse the same
 def example_of(kind: type[Refusal]) -> Mapping[str, object]:
     """What the document of a refusal looks like, for the description of the API."""
     status = status_of(kind)
@@ -116,7 +118,7 @@ def example_of(kind: type[Refusal]) -> Mapping[str, object]:
     request_id = "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"
     title, code = title_of(kind.code), kind.code
     example = Problem(f"/problems/{code}", title, status, code, kind().detail, request_id, retry_after_s=retry_after_s)
-    return TypeAdapter(Problem).dump_python(example, mode="json")  # type: ignore[no-any-return]  # a dict, as the class is
+    return DOCUMENT.dump_python(example, mode="json")  # type: ignore[no-any-return]  # a dict, as the class is
 
 
 def fact_of(value: object) -> Fact:

@@ -8,8 +8,9 @@ import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
-from typing import Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
@@ -591,8 +592,14 @@ def _example(example: object, response_class: type[Response]) -> dict[str, objec
     return {"content": content}
 
 
+@cache
+def _shape_of(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def _plain(example: object) -> strict.Json:
-    plain: strict.Json = TypeAdapter(type(example)).dump_python(example, mode="json")
+    shape = _shape_of(type(example))  # type: ignore[arg-type]  # a class can be hashed
+    plain: strict.Json = shape.dump_python(example, mode="json")
     return plain
 
 
@@ -607,7 +614,8 @@ def _documented(refuses: Iterable[type[Refusal]]) -> dict[int | str, dict[str, o
     """The problems of a call by status, each code with an example."""
     by_status: dict[int, dict[str, object]] = {}
     for kind in sorted(set(refuses), key=lambda kind: (problems.status_of(kind), kind.code)):
-        by_status.setdefault(problems.status_of(kind), {})[kind.code] = {"value": problems.example_of(kind)}
+        example = problems.example_of(kind)  # type: ignore[arg-type]  # a class can be hashed
+        by_status.setdefault(problems.status_of(kind), {})[kind.code] = {"value": example}
     return {status: _problem_answer(examples) for status, examples in by_status.items()}
 
 
