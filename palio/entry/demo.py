@@ -15,7 +15,7 @@ from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId,
 from palio.entry.moving import Mover, moving
 from palio.entry.wiring import Say, Wiring
 from palio.infra import clock as virtual
-from palio.infra import marks, partitions, settings
+from palio.infra import marks, partitions, settings, tasks
 from palio.infra.db import Tx
 from palio.infra.mail import Smtp
 from palio.infra.settings import Change
@@ -149,6 +149,7 @@ async def _keep_reading(wired: Wiring, world: World) -> None:
                 async with wired.database.begin_system("the feed of the demo") as tx:
                     await _point_to(tx, world.feed_url, interval_s)
                 known = interval_s
+        tasks.heed_cancellation()
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -8,7 +8,7 @@ from palio import affiliates, identity, races
 from palio.affiliates.types import DEFAULT_PROGRAMME
 from palio.entry import wiring
 from palio.entry.wiring import Wiring
-from palio.infra import marks
+from palio.infra import marks, tasks
 from palio.infra.clock import OnTheMove, moving
 from palio.infra.settings.environment import WrongSettingError
 from palio.kernel import clock
@@ -89,6 +89,7 @@ async def watch(wired: Wiring) -> None:
         with suppress(Refusal):  # before the feed is there, or while the database is away
             async with wired.database.begin_system("how often a feed is read") as tx:
                 wired.stage.feed_interval_s = (await affiliates.pull_feed(tx, code=DEFAULT_PROGRAMME)).interval_s
+        tasks.heed_cancellation()
         await asyncio.sleep(WATCH_SECONDS)
 
 

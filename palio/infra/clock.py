@@ -7,7 +7,7 @@ that is over. While somebody moves the clock on step by step, it stands at each 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 import structlog
 
-from palio.infra import db
+from palio.infra import db, tasks
 from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.errors import Conflict, Invalid, Refusal
@@ -105,10 +105,10 @@ class Virtual:
                         await _let_go(tx)
             except (psycopg.Error, Refusal) as failure:
                 log.warning("the clock could not be read", failure=type(failure).__name__)
-            try:
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            tasks.heed_cancellation()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
 
 
 virtual = Virtual()  # the one of this process, which has one time

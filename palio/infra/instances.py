@@ -5,7 +5,7 @@ import os
 import socket
 from uuid import UUID
 
-from palio.infra import db, logging
+from palio.infra import db, logging, tasks
 from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
@@ -45,6 +45,7 @@ class Instance:
                         )
                 except Unavailable as away:
                     log.warning("instance not seen", code=away.code)
+                tasks.heed_cancellation()
                 await asyncio.sleep(SEEN_SECONDS)
         finally:
             await self._leave()

@@ -19,7 +19,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from palio.infra import db
+from palio.infra import db, tasks
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.errors import TooMany
@@ -357,6 +357,7 @@ class Hub:
                     await talk(connection)
             except psycopg.Error as failure:
                 log.warning("live notices are interrupted", failure=type(failure).__name__)
+            tasks.heed_cancellation()
             pause = (
                 PAUSE_SECONDS_MIN if loop.time() - started > PAUSE_SECONDS_MAX else min(2 * pause, PAUSE_SECONDS_MAX)
             )

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from palio.infra import db
+from palio.infra import db, tasks
 from palio.infra.db import Database, Tx
 from palio.infra.realtime import FACTS_BYTES_MAX, Frame, Hub, Listener
 from palio.kernel import clock
@@ -156,6 +156,7 @@ async def _keep_numbering(database: Database, hub: Hub) -> None:
                     pass
             except Unavailable as refusal:
                 log.warning("live events wait", code=refusal.code)
+            tasks.heed_cancellation()
 
 
 async def _number(database: Database) -> int:
@@ -172,6 +173,7 @@ async def _keep_passing_on(database: Database, hub: Hub) -> None:
                 last = await _pass_on(database, hub, last)
             except Unavailable as refusal:
                 log.warning("live events wait", code=refusal.code)
+            tasks.heed_cancellation()
 
 
 async def _pass_on(database: Database, hub: Hub, last: int | None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -11,7 +12,7 @@ import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
-from palio.infra import audit, db, outbox
+from palio.infra import audit, db, outbox, tasks
 from palio.infra.db import Database, Tx
 from palio.infra.messages import SettingChanged
 from palio.kernel import clock
@@ -103,10 +104,10 @@ class Snapshot:
                     await self.load(tx)
             except (psycopg.Error, Refusal) as failure:
                 log.warning("settings could not be read", failure=type(failure).__name__)
-            try:
-                await asyncio.wait_for(self._changed.wait(), RELOAD_SECONDS)
-            except TimeoutError:
-                continue
+            tasks.heed_cancellation()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RELOAD_SECONDS):
+                    await self._changed.wait()
 
 
 snapshot = Snapshot()  # the one of this process: a setting is read where no transaction and no wiring reaches
