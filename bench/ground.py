@@ -1,5 +1,6 @@
 """The ground of a run: a database server of its own, always configured alike, that loses nothing it acknowledged."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -71,9 +72,9 @@ async def standing() -> AsyncIterator[Ground]:
         _configure(home)
         environment = Environment.model_construct(data=home)  # nothing of the operator's own settings
         with wiring.reached(environment) as addresses:
-            is_new = wiring.bring_up_to_date(addresses, _nobody_hears)
+            await asyncio.to_thread(wiring.bring_up_to_date, addresses, _nobody_hears)
             require_durable(addresses.app)
-            async with wiring.opened(environment, addresses, has_new_schema=is_new) as wired:
+            async with wiring.opened(environment, addresses) as wired:
                 up.settle_memory()
                 yield Ground(embedded.at(home), wired)
 

@@ -38,12 +38,8 @@ def run(work: Callable[[Place], Awaitable[Answer]], *, json: bool = False, scrat
     exit status is 1 (refused), 69 (unavailable), 75 (try later) or 78 (configuration).
     """
     with refusing(json=json), _settled(is_scratch=scratch) as settled, wiring.reached(settled) as found:
-        opened = wiring.opened(
-            settled,
-            found,
-            has_new_schema=wiring.bring_up_to_date(found, say),
-            statement_seconds_max=STATEMENT_SECONDS_MAX,
-        )
+        wiring.bring_up_to_date(found, say)
+        opened = wiring.opened(settled, found, statement_seconds_max=STATEMENT_SECONDS_MAX)
 
         async def call() -> Answer:
             async with opened as place:

@@ -61,11 +61,11 @@ def _run(environment: Environment, parts: Parts) -> bool:
     if environment.is_embedded:
         typer.echo(f"Starting PostgreSQL in {environment.data} …")
     with wiring.reached(environment) as found, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        wiring.bring_up_to_date(found, typer.echo)
         opened = wiring.opened(
             environment,
             found,
             role=parts.role,
-            has_new_schema=wiring.bring_up_to_date(found, typer.echo),
             routes=parts.routes,
             lanes=parts.lanes or jobs.LANES,
         )

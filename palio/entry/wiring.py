@@ -162,12 +162,28 @@ def _make_roles(cluster: embedded.Cluster) -> None:
     roles.make(cluster.dsn(), cluster.passwords)
 
 
-def bring_up_to_date(found: Addresses, say: Say) -> bool:
-    """Apply the migrations that are due. Returns whether there were any. Raises MigrationError and its kinds."""
-    done = migrate.migrate(found.migrate, MIGRATIONS, tell=lambda migration: say(f"  migration {migration.file_name}"))
+def bring_up_to_date(found: Addresses, say: Say) -> None:
+    """Apply the migrations that are due, and make the partitions they need, before anybody writes into them.
+
+    Not to be called in an event loop. Raises MigrationError and its kinds.
+    """
+    done = migrate.migrate(
+        found.migrate,
+        MIGRATIONS,
+        tell=lambda migration: say(f"  migration {migration.file_name}"),
+        finish=lambda: asyncio.run(_make_partitions(found)),
+    )
     if done.waiting:
         say(f"  {len(done.waiting)} migrations wait for older instances: palio migrate --post when they are gone")
-    return bool(done.pending)
+
+
+async def _make_partitions(found: Addresses) -> None:
+    database = Database(found.app, equipment=Equipment(jobs.addresses(SUBSCRIPTIONS)), connections_max=1)
+    await database.pool.open(wait=True)
+    try:
+        await partitions.keep(database, KeepPartitions())
+    finally:
+        await database.pool.close()
 
 
 @asynccontextmanager
@@ -176,12 +192,11 @@ async def opened(
     found: Addresses,
     *,
     role: str = "cli",
-    has_new_schema: bool = False,
     routes: jobs.Routes = SUBSCRIPTIONS,
     lanes: Lanes = jobs.LANES,
     statement_seconds_max: int = STATEMENT_SECONDS_MAX,
 ) -> AsyncIterator[Wiring]:
-    """The parts, with the pool open and the settings read; a new schema first gets the partitions that are due."""
+    """The parts, with the pool open and the settings read."""
     hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
     hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
     hub.on(virtual.CHANNEL, virtual.virtual.look_soon)
@@ -208,8 +223,6 @@ async def opened(
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)
-        if has_new_schema:
-            await partitions.keep(database, KeepPartitions())
         yield Wiring(
             environment=environment,
             addresses=found,

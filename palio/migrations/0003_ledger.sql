@@ -557,6 +557,7 @@ begin
   if exists (select 1 from infra.partitions p where p.parent = of_parent and p.from_at = lower_at) then return 0; end if;
   execute format('lock table %s in share update exclusive mode', of_parent);  -- one at a time, beside those who write
   if exists (select 1 from infra.partitions p where p.parent = of_parent and p.from_at = lower_at) then return 0; end if;
+  execute format('lock table %s in access exclusive mode', stray);  -- or a row that comes now refuses the new partition
   execute format('select exists (select 1 from %s where posted_at >= $1 and posted_at < $2)', stray) into crowded using lower_at, upper_at;
   if crowded then
     execute format('alter table %s detach partition %s', of_parent, stray);

@@ -1,5 +1,6 @@
 """Partitions: ready before they are needed; rows that came without one are moved, with their guards kept."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import psycopg
@@ -102,6 +103,23 @@ async def test_a_past_instant_gets_its_partition_before_somebody_writes_there(ow
             new_id(),
             new_id(),
         )
+        assert await db.column(tx, "select tableoid::regclass::text from infra.job_runs") == ["infra.job_runs_2025_02"]
+
+
+async def test_a_row_that_is_written_meanwhile_is_moved_too(own, cluster, name):
+    """The writer has not committed when the partition is asked for: it waits, and the row ends up in it."""
+    async with asyncio.TaskGroup() as group:
+        with psycopg.connect(cluster.dsn("palio_app", name)) as writer:
+            writer.execute(
+                """insert into infra.job_runs (started_at, id, job, queue, attempt, status, request_id)
+                values ('2025-02-20', gen_random_uuid(), 'x', 'bulk', 1, 'done', gen_random_uuid())"""
+            )
+            making = group.create_task(partitions.ensure_span(own, since=at(2025, 2, 1), until=at(2025, 2, 2)))
+            with psycopg.connect(cluster.dsn(), autocommit=True) as observer:
+                while not observer.execute("select 1 from pg_locks where not granted").fetchone():
+                    assert not making.done()
+                    await asyncio.sleep(0.01)
+    async with own.begin_system("a test") as tx:
         assert await db.column(tx, "select tableoid::regclass::text from infra.job_runs") == ["infra.job_runs_2025_02"]
 
 

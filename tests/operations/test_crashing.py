@@ -56,7 +56,11 @@ def test_a_server_that_does_not_stay_ends_the_process(deployment: Deployment) ->
 def test_eight_workers_share_one_server_and_one_takes_over(deployment: Deployment) -> None:
     """Started at once on an empty directory; when the supervisor is killed another one serves within 20 s."""
     workers = [deployment.start("worker") for _ in range(8)]
-    until(lambda: all("Palio works" in worker.output for worker in workers))
+    until(
+        lambda: all("Palio works" in worker.output for worker in workers),
+        what=lambda: "\n".join(worker.output + worker.errors for worker in workers),
+    )
+    assert not any(worker.errors for worker in workers)
     assert sum("migration 0001_infra.sql" in worker.output for worker in workers) == 1
     until(lambda: rows(deployment) == 8)
     supervisor = next(worker for worker in workers if worker.pid == holder(deployment))
@@ -67,6 +71,9 @@ def test_eight_workers_share_one_server_and_one_takes_over(deployment: Deploymen
     until(lambda: any(worker.logged("server taken over") for worker in others), seconds_max=20)
     assert holder(deployment) in {worker.pid for worker in others}
     assert rows(deployment) == 8  # the killed one is forgotten later
+    for worker in others:
+        worker.signal(signal.SIGTERM)
+    assert [worker.wait() for worker in others] == [0] * 7  # although the server goes with one of them
 
 
 def rows(deployment: Deployment) -> int:
