@@ -27,11 +27,26 @@ async def _link_move(tx: Tx, approved: Approved) -> Payload:
     return await affiliates.carry_out_transfer(tx, approved=approved)
 
 
+async def _release(tx: Tx, approved: Approved) -> Payload:
+    return await races.carry_out_release(tx, approved=approved)
+
+
+async def _cancel(tx: Tx, approved: Approved) -> Payload:
+    return await races.carry_out_cancel(tx, approved=approved)
+
+
+async def _exclude(tx: Tx, approved: Approved) -> Payload:
+    return await races.carry_out_exclude(tx, approved=approved)
+
+
 COMMANDS: Mapping[str, Command] = {
     races.ADJUST: Command("races.race.money", _adjust),
     races.REBASE: Command("races.race.money", _rebase),
     races.FORCE_SETTLE: Command("races.race.money", _force_settle),
     affiliates.LINK_MOVE: Command("affiliates.links.review", _link_move),
+    races.RELEASE: Command("races.race.money", _release),
+    races.CANCEL: Command("races.race.money", _cancel),
+    races.EXCLUDE: Command("races.race.money", _exclude),
 }
 
 

@@ -20,6 +20,7 @@ from palio.infra.metrics import Metrics
 from palio.infra.passwords import Leaked
 from palio.infra.ratelimit import Limiter
 from palio.ledger import web as ledger
+from palio.races import console as races_console
 from palio.races import web as races
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
@@ -45,6 +46,7 @@ MODULES: tuple[Routes, ...] = (
     identity.routes,
     *admin.MODULES,
     races.routes,
+    races_console.routes,
     competitions.routes,
     affiliates.boards.routes,
     affiliates.linking.routes,

@@ -16,11 +16,13 @@ from palio.races.types import (
     Hold,
     HoldDecision,
     Listed,
+    Made,
     Part,
     Race,
     RaceSeries,
     Stage,
     Start,
+    StatedHold,
     Wanted,
 )
 
@@ -36,7 +38,7 @@ LISTED = """
     from races.listed
     where status = any(coalesce(%s::text[], array[status])) and programme_id = coalesce(%s::uuid, programme_id)
       and year is not distinct from coalesce(%s::int, year) and month is not distinct from coalesce(%s::int, month)
-      and (year is not null or not %s) """
+      and (year is not null or not %s) and (status <> 'draft' or %s) """
 
 
 async def insert_race(
@@ -93,7 +95,7 @@ async def list_open(tx: Tx, programme_id: ProgrammeId | None) -> list[Race]:
 
 async def list_newest(tx: Tx, wanted: Wanted, programme_id: ProgrammeId | None, part: Part) -> list[Listed]:
     """A part of the races that are wanted, newest first."""
-    narrowed = (list(wanted.states) or None, programme_id, wanted.year, wanted.month, wanted.is_over)
+    narrowed = (list(wanted.states) or None, programme_id, wanted.year, wanted.month, wanted.is_over, wanted.has_drafts)
     if part.newer_than is None:
         last = part.older_than or NUMBER_MAX
         return await db.rows(
@@ -111,7 +113,7 @@ async def list_current_first(tx: Tx, limit: int) -> list[Listed]:
         tx,
         Listed,
         LISTED + "order by status in ('completed', 'archived', 'cancelled'), number desc limit %s",
-        *(None, None, None, None, False, limit),
+        *(None, None, None, None, False, False, limit),
     )
 
 
@@ -181,6 +183,23 @@ async def update_stage(tx: Tx, competition_id: CompetitionId, stage: Stage, revi
     )
 
 
+async def update_backdated(tx: Tx, competition_id: CompetitionId, reason: str) -> None:
+    """Why a race begins in the past."""
+    await db.run(tx, "update races.races set backdated_reason = %s where competition_id = %s", reason, competition_id)
+
+
+async def find_number(tx: Tx, competition_id: CompetitionId) -> int | None:
+    """The number of a race."""
+    found: int | None = await db.value(tx, "select number from races.races where competition_id = %s", competition_id)
+    return found
+
+
+async def find_successor(tx: Tx, competition_id: CompetitionId) -> int | None:
+    """The number of the race that is chained to this one."""
+    found: int | None = await db.value(tx, "select number from races.races where previous_id = %s", competition_id)
+    return found
+
+
 async def upsert_baselines(tx: Tx, competition_id: CompetitionId, baselines: Sequence[Baseline]) -> None:
     """Baselines that are not simply a value of the start picture; what was unknown may become known."""
     await db.run(
@@ -233,6 +252,31 @@ async def list_open_holds(tx: Tx, competition_id: CompetitionId) -> list[Hold]:
         """
         select player_id, reason, facts from races.holds
         where competition_id = %s and state = 'open' order by player_id limit 10000""",
+        competition_id,
+    )
+
+
+async def list_holds(tx: Tx, competition_id: CompetitionId) -> list[StatedHold]:
+    """Everybody whose number was doubted, the open ones first; at most 1,000."""
+    return await db.rows(
+        tx,
+        StatedHold,
+        """
+        select h.player_id, h.reason, h.facts, h.state, d.public_note as note, d.at as decided_at
+        from races.holds h left join races.decisions d on d.id = h.decision_id
+        where h.competition_id = %s order by h.state <> 'open', d.at desc, h.player_id limit 1000""",
+        competition_id,
+    )
+
+
+async def list_made(tx: Tx, competition_id: CompetitionId) -> list[Made]:
+    """What persons decided about a race, newest first, with their reasons; at most 200."""
+    return await db.rows(
+        tx,
+        Made,
+        """
+        select what, player_id, after, reason, public_note as note, by, at from races.decisions
+        where competition_id = %s order by at desc, id desc limit 200""",
         competition_id,
     )
 

@@ -1,6 +1,6 @@
 """Words of races: totals are integer micro-units, prizes are units of the prize asset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
@@ -17,6 +17,7 @@ from palio.competitions.types import (
     SeriesId,
     Status,
 )
+from palio.kernel.ids import UserId
 from palio.kernel.settings import Setting
 
 StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
@@ -24,6 +25,7 @@ FinalState: TypeAlias = Literal["waiting", "exact", "late", "forced"]
 Stage: TypeAlias = Literal["none", "waiting_final", "computed", "frozen", "done"]
 BaselineKind: TypeAlias = Literal["picture", "last_known", "unknown", "first_seen", "zero", "staff"]
 HoldDecision: TypeAlias = Literal["kept", "from_zero", "from_value", "excluded"]
+HoldState: TypeAlias = Literal["open", "kept", "from_zero", "from_value", "excluded"]
 HoldReason: TypeAlias = Literal["first_seen_jump", "stale", "big_correction", "dispute"]
 Waiting: TypeAlias = Literal["start_picture", "final_picture", "recompute", "review", "release"]
 ChangeKind: TypeAlias = Literal["score", "correction", "adjust"]
@@ -247,6 +249,31 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedHold:
+    """A hold with what became of it, as it is stored; the note is public."""
+
+    player_id: PlayerId
+    reason: HoldReason
+    facts: Mapping[str, object]
+    state: HoldState
+    note: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision of a person as it is stored: the reason is for staff, the note for everybody."""
+
+    what: str
+    player_id: PlayerId | None
+    after: Mapping[str, object]
+    reason: str
+    note: str | None
+    by: UserId | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Whose rank another start picture changes; None is below the line or not on the board."""
 
@@ -331,6 +358,7 @@ class Wanted:
     year: int | None = None
     month: int | None = None
     is_over: bool = False
+    has_drafts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,3 +620,106 @@ class Rehearsal:
     lines: tuple[Line, ...]
     qualified: int
     undistributed: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRow:
+    """A line of the board as staff see it: full name and uid, and what corrections and staff changed of the total.
+
+    `rank` is None below the line; amounts are micro-units, the prize is in units of the asset.
+    """
+
+    place: int
+    rank: int | None
+    player_id: PlayerId
+    entrant_id: EntrantId
+    uid: str
+    name: str
+    is_linked: bool
+    total_micro: int
+    lowered_micro: int
+    adjusted_micro: int
+    prize: int
+    flags: tuple[Flag, ...]
+    reward_status: RewardStatus | None
+    trend: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlayer:
+    """A player whose number was doubted, and what became of it. `total_micro` is None for whoever is on no board."""
+
+    player_id: PlayerId
+    uid: str
+    name: str
+    reason: HoldReason
+    facts: Mapping[str, object]
+    state: HoldState
+    note: str | None
+    decided_at: datetime | None
+    total_micro: int | None
+    rank: int | None
+    prize: int
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What staff know of a race beside its page: how far the settlement is, what holds it up, what hangs on it.
+
+    `pays_from` is when it is paid by itself; `is_own` says that the asking person has a player in a paid place.
+    `house` is what the account for prizes holds, `needs_second` that its payment takes two people.
+    """
+
+    stage: Stage
+    waits_for: Waiting | None
+    review_reasons: tuple[str, ...]
+    programme_code: str
+    previous: int | None
+    successor: int | None
+    pays_from: datetime | None
+    forced_from: datetime | None
+    is_own: bool
+    needs_second: bool
+    house: int
+    board: tuple[StaffRow, ...]
+    held: tuple[HeldPlayer, ...]
+    decisions: tuple[Made, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A line that an act would move: place, rank and prize before and after; None where it does not stand."""
+
+    uid: str
+    name: str
+    total_before: int
+    total_after: int
+    rank_before: int | None
+    rank_after: int | None
+    prize_before: int
+    prize_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTried:
+    """What a prize rule would have paid over a period: the units it gives away and those nobody wins."""
+
+    name: str
+    awarded: int
+    undistributed: int
+    winners: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodTried:
+    """A past period under several rules; without pictures of it there is no outcome, only `missing`."""
+
+    starts_at: datetime
+    ends_at: datetime
+    qualified: int
+    entrants: int
+    total_micro: int
+    rules: tuple[RuleTried, ...]
+    missing: str | None = None

@@ -10,6 +10,7 @@ from palio.affiliates.service.cycles import (
     open_cycle,
     try_out,
 )
+from palio.affiliates.service.desk import player_named
 from palio.affiliates.service.feeds import (
     add_feed,
     asking,
@@ -127,6 +128,7 @@ __all__ = [
     "note_refusal",
     "note_verdict",
     "open_cycle",
+    "player_named",
     "players_many",
     "programme",
     "programme_ids",

@@ -21,6 +21,7 @@ from palio.affiliates.sql.cycles import (
     update_attempt,
     update_cycle,
 )
+from palio.affiliates.sql.desk import find_uid
 from palio.affiliates.sql.doubts import (
     OpenJump,
     get_feed_of_row,
@@ -186,6 +187,7 @@ __all__ = [
     "find_request_id",
     "find_running",
     "find_snapshot",
+    "find_uid",
     "find_wagers",
     "get_applied",
     "get_cycle",

@@ -42,6 +42,8 @@ def counted_at(fetched_at: datetime, starts_at: datetime, ends_at: datetime) -> 
 
 def is_due(race: Race, competition: Competition, *, seq: int, now: datetime) -> bool:
     """Whether a step of this race may be due; `seq` is the newest snapshot of its programme."""
+    if competition.status == "draft":
+        return False
     if competition.status == "upcoming":
         return now >= competition.starts_at
     if competition.status == "live":

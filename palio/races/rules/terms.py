@@ -75,11 +75,16 @@ def minimum(new: NewRace, default: int) -> int:
 
 def check_backdating(new: NewRace, now: datetime) -> str | None:
     """The reason for a start in the past; None for a start to come. Refuses with ReasonMissing."""
-    if new.starts_at > now:
+    return check_start(new.starts_at, new.backdated_reason, now)
+
+
+def check_start(starts_at: datetime, given: str | None, now: datetime) -> str | None:
+    """The same for the start and the reason alone. Refuses with ReasonMissing."""
+    if starts_at > now:
         return None
-    reason = (new.backdated_reason or "").strip()
+    reason = (given or "").strip()
     if not REASON_MIN <= len(reason) <= REASON_MAX:
-        raise ReasonMissing(starts_at=new.starts_at)
+        raise ReasonMissing(starts_at=starts_at)
     return reason
 
 

@@ -1,51 +1,74 @@
 """Use cases of races, one file per noun."""
 
 from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
+from palio.races.service.desk import desk, foresee, holds, player_named, staff_board
 from palio.races.service.linking import link
 from palio.races.service.listing import listed, recent
-from palio.races.service.making import create_race
+from palio.races.service.making import create_race, publish
 from palio.races.service.mine import find_mine, mine, mine_many, number_of, own_entrant, own_receipt
 from palio.races.service.proposing import (
     ADJUST,
+    CANCEL,
+    EXCLUDE,
     FORCE_SETTLE,
     REBASE,
+    RELEASE,
     adjust_or_propose,
+    cancel_or_propose,
     carry_out_adjust,
+    carry_out_cancel,
+    carry_out_exclude,
     carry_out_force_final,
+    carry_out_release,
     carry_out_replace_start,
+    decide_hold_or_propose,
+    exclude_or_propose,
     force_final_or_propose,
+    release_or_propose,
     replace_start_or_propose,
 )
 from palio.races.service.reading import changes, entrant, lines, standings, view
 from palio.races.service.recomputing import recompute
-from palio.races.service.rehearsing import rehearse
+from palio.races.service.rehearsing import rehearse, rehearse_past
 from palio.races.service.running import advance, due, on_snapshot_many, open_of, settle, tick
 from palio.races.service.series import attach, create_series, list_series, repair
-from palio.races.service.steering import cancel, extend, force_final, release, replace_start
+from palio.races.service.steering import cancel, extend, force_final, release, replace_start, require_seen
 
 __all__ = [
     "ADJUST",
+    "CANCEL",
+    "EXCLUDE",
     "FORCE_SETTLE",
     "REBASE",
+    "RELEASE",
     "adjust",
     "adjust_or_propose",
     "advance",
     "attach",
     "cancel",
+    "cancel_or_propose",
     "carry_out_adjust",
+    "carry_out_cancel",
+    "carry_out_exclude",
     "carry_out_force_final",
+    "carry_out_release",
     "carry_out_replace_start",
     "changes",
     "create_race",
     "create_series",
     "decide_hold",
+    "decide_hold_or_propose",
+    "desk",
     "due",
     "entrant",
     "exclude",
+    "exclude_or_propose",
     "extend",
     "find_mine",
     "force_final",
     "force_final_or_propose",
+    "foresee",
+    "holds",
     "lines",
     "link",
     "list_series",
@@ -57,15 +80,21 @@ __all__ = [
     "open_of",
     "own_entrant",
     "own_receipt",
+    "player_named",
+    "publish",
     "recent",
     "recompute",
     "rehearse",
+    "rehearse_past",
     "reinstate",
     "release",
+    "release_or_propose",
     "repair",
     "replace_start",
     "replace_start_or_propose",
+    "require_seen",
     "settle",
+    "staff_board",
     "standings",
     "tick",
     "view",

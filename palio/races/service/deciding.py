@@ -139,14 +139,20 @@ async def decide_hold(
     """
     race, competition = await lock(tx, number=number, now=now)
     await require_stranger(tx, race=race, actor=actor)
-    if await sql.find_hold(tx, race.competition_id, player_id) is None:
-        raise NoSuchHold(number=number, player_id=str(player_id))
+    await require_held(tx, number=number, player_id=player_id)
     if decision == "excluded":
         await _exclude(tx, race, competition, player_id, actor, public_note, now, approved_by)
     if decision in ("from_zero", "from_value"):
         value = value_micro if decision == "from_value" else 0
         await _begin_at(tx, race, competition, player_id, value, now)
     await _decide(tx, race, player_id, decision, actor, reason, public_note, now)
+
+
+async def require_held(tx: Tx, *, number: int, player_id: PlayerId) -> None:
+    """Accept a player who is or was being checked. Refuses with NoSuchRace, NoSuchHold."""
+    race, _ = await find(tx, number=number)
+    if await sql.find_hold(tx, race.competition_id, player_id) is None:
+        raise NoSuchHold(number=number, player_id=str(player_id))
 
 
 async def lock(tx: Tx, *, number: int, now: datetime) -> tuple[Race, Competition]:

@@ -5,15 +5,17 @@ from uuid import UUID
 
 from palio import affiliates, competitions
 from palio.affiliates.types import PlayerId, SnapshotId
-from palio.infra import approvals, db
+from palio.competitions.types import PAY_APPROVAL_ABOVE
+from palio.infra import approvals, db, settings
 from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
 from palio.races.service import deciding, steering
 from palio.races.service.running import find
-from palio.races.types import MICRO_PER_UNIT, Move
+from palio.races.types import MICRO_PER_UNIT, HoldDecision, Move
 
-ADJUST, REBASE, FORCE_SETTLE = "races.adjust", "races.rebase", "races.force_settle"
+ADJUST, REBASE, FORCE_SETTLE, RELEASE = "races.adjust", "races.rebase", "races.force_settle", "races.release"
+CANCEL, EXCLUDE = "competitions.cancel", "competitions.disqualify"
 
 
 async def adjust_or_propose(
@@ -97,6 +99,141 @@ async def force_final_or_propose(
     raise AssertionError  # pragma: no cover - it always takes two people
 
 
+async def release_or_propose(tx: Tx, *, number: int, actor: Actor, reason: str, now: datetime) -> Approval | None:
+    """Release a race to be paid. A pool above its limit waits: answers the proposal.
+
+    From ten times the limit on it takes two others. Refuses as `release` does, except with competitions.ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await steering.release(tx, number=number, actor=actor, reason=reason, now=now)
+    except competitions.ApprovalDue:
+        _, competition = await find(tx, number=number)
+        pool, asset = competition.pool_final or 0, competition.prize_asset
+        limit = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+        summary = f"Pay race {number} from a pool of {pool} {asset}"
+        needed = 2 if pool > approvals.TWO_CHECKERS_FROM * limit else 1
+        return await _propose(
+            tx, RELEASE, number, {}, summary, actor, reason, now, amount=pool, asset=asset, needed=needed
+        )
+    return None
+
+
+async def cancel_or_propose(tx: Tx, *, number: int, actor: Actor, reason: str, now: datetime) -> Approval | None:
+    """Call a race off. One that has begun and has a pool waits: answers the proposal.
+
+    Refuses as `cancel` does, except with competitions.ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await steering.cancel(tx, number=number, actor=actor, reason=reason, now=now)
+    except competitions.ApprovalDue:
+        _, competition = await find(tx, number=number)
+        pool, asset = competition.guaranteed_pool, competition.prize_asset
+        summary = f"Cancel race {number} and take back its pool of {pool} {asset}"
+        return await _propose(tx, CANCEL, number, {}, summary, actor, reason, now, amount=pool, asset=asset)
+    return None
+
+
+async def exclude_or_propose(
+    tx: Tx, *, number: int, player_id: PlayerId, actor: Actor, reason: str, public_note: str, now: datetime
+) -> Approval | None:
+    """Take a player out. Whoever holds a prize after the end waits: answers the proposal.
+
+    Refuses as `exclude` does, except with competitions.ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await deciding.exclude(
+                tx,
+                number=number,
+                player_id=player_id,
+                actor=actor,
+                reason=reason,
+                public_note=public_note,
+                now=now,
+            )
+    except competitions.ApprovalDue:
+        payload = {"player_id": str(player_id), "public_note": public_note}
+        summary = f"Take a prize-winner out of race {number}: {public_note}"
+        subject = await _user_of(tx, player_id)
+        return await _propose(tx, EXCLUDE, number, payload, summary, actor, reason, now, subject)
+    return None
+
+
+async def decide_hold_or_propose(
+    tx: Tx,
+    *,
+    number: int,
+    player_id: PlayerId,
+    decision: HoldDecision,
+    actor: Actor,
+    reason: str,
+    public_note: str,
+    now: datetime,
+    value_micro: int | None = None,
+) -> Approval | None:
+    """Decide about a held player; an exclusion from a prize waits as `exclude_or_propose` says. Refuses alike."""
+    if decision == "excluded":
+        await deciding.require_held(tx, number=number, player_id=player_id)
+        return await exclude_or_propose(
+            tx, number=number, player_id=player_id, actor=actor, reason=reason, public_note=public_note, now=now
+        )
+    await deciding.decide_hold(
+        tx,
+        number=number,
+        player_id=player_id,
+        decision=decision,
+        actor=actor,
+        reason=reason,
+        public_note=public_note,
+        now=now,
+        value_micro=value_micro,
+    )
+    return None
+
+
+async def carry_out_release(tx: Tx, *, approved: Approved) -> Payload:
+    """The payment that two people want. Refuses as `release` does."""
+    await steering.release(
+        tx,
+        number=approved.payload["number"],
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def carry_out_cancel(tx: Tx, *, approved: Approved) -> Payload:
+    """The cancellation that two people want. Refuses as `cancel` does."""
+    await steering.cancel(
+        tx,
+        number=approved.payload["number"],
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def carry_out_exclude(tx: Tx, *, approved: Approved) -> Payload:
+    """The exclusion that two people want. Refuses as `exclude` does."""
+    await deciding.exclude(
+        tx,
+        number=approved.payload["number"],
+        player_id=PlayerId(UUID(approved.payload["player_id"])),
+        actor=approved.maker,
+        reason=approved.reason,
+        public_note=approved.payload["public_note"],
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
 async def carry_out_adjust(tx: Tx, *, approved: Approved) -> Payload:
     """The adjustment that two people want. Refuses as `adjust` does."""
     payload = approved.payload
@@ -155,6 +292,8 @@ async def _propose(
     now: datetime,
     subject: UserId | None = None,
     amount: int | None = None,
+    asset: str | None = None,
+    needed: int = 1,
 ) -> Approval:
     race, _ = await find(tx, number=number)
     proposal = Proposal(
@@ -165,7 +304,9 @@ async def _propose(
         str(race.competition_id),
         reason,
         amount=amount,
+        asset=asset,
         subject=subject,
+        needed=needed,
     )
     return await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
 

@@ -10,7 +10,7 @@ from palio.competitions.types import Board, Competition, EntrantId
 from palio.competitions.types import BoardRow as Ranked
 from palio.infra.db import Tx
 from palio.races import sql
-from palio.races.errors import NoSuchEntrant, NotStarted
+from palio.races.errors import NoSuchEntrant, NoSuchRace, NotStarted
 from palio.races.rules import pictures, showing
 from palio.races.service import naming
 from palio.races.service.running import find
@@ -21,9 +21,16 @@ CHANGES_MAX = 10_000
 AHEAD = ("draft", "upcoming")
 
 
-async def view(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
-    """A race as everybody may see it, with the rows of its board behind a place. Refuses with NoSuchRace."""
+async def view(
+    tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0, has_drafts: bool = False
+) -> RaceView:
+    """A race as everybody may see it, with the rows of its board behind a place; drafts are for staff.
+
+    Refuses with NoSuchRace.
+    """
     race, competition = await find(tx, number=number)
+    if competition.status == "draft" and not has_drafts:
+        raise NoSuchRace(number=number)
     programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
     shown = await _pictures(tx, race)
     board, above_micro = await _board(tx, competition, after, rows_max, now)
@@ -124,7 +131,9 @@ async def changes(
 async def find_started(tx: Tx, *, number: int) -> tuple[Race, Competition]:
     """A race that has begun, and its competition. Refuses with NoSuchRace, NotStarted."""
     race, competition = await find(tx, number=number)
-    if competition.status in AHEAD:
+    if competition.status == "draft":
+        raise NoSuchRace(number=number)
+    if competition.status == "upcoming":
         raise NotStarted(number=number, starts_at=competition.starts_at)
     return race, competition
 

@@ -1,15 +1,17 @@
 """A race that never was: what stored snapshots and a prize rule would have led to. Nothing is written."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
 
 from palio import affiliates, competitions
 from palio.affiliates.types import PlayerId, ProgrammeId, ReadingAt, SnapshotView
+from palio.competitions.types import PrizeRule
 from palio.infra import settings
 from palio.infra.db import Tx
-from palio.races.errors import NoPicture
+from palio.races.errors import NoPicture, SpecInvalid
 from palio.races.rules import pictures, showing, terms, totals
 from palio.races.service import counting
 from palio.races.types import (
@@ -19,7 +21,9 @@ from palio.races.types import (
     Baseline,
     Line,
     NewRace,
+    PeriodTried,
     Rehearsal,
+    RuleTried,
     Start,
 )
 
@@ -31,14 +35,10 @@ async def rehearse(tx: Tx, *, new: NewRace, chained: bool = False) -> Rehearsal:
     competitions.PrizeIncreasing.
     """
     terms.check(new)
-    programme = await affiliates.programme(tx, code=new.programme)
-    due_at = pictures.final_due_at(new.ends_at, new.grace_s)
-    start = await _start(tx, new, programme.id, chained=chained)
-    final = await affiliates.snapshot_from(tx, programme_id=programme.id, at=due_at)
-    if start is None or final is None:
-        raise NoPicture(programme=programme.code, starts_at=(new.starts_at if start is None else due_at).isoformat())
+    start, final = await _pictures(tx, new, chained=chained)
     run = await _run(tx, new, start.snapshot, final)
     lines, qualified, undistributed = await _ranked(tx, new, run)
+    due_at = pictures.final_due_at(new.ends_at, new.grace_s)
     return Rehearsal(
         start_state=start.state,
         start=showing.picture(start.snapshot),
@@ -48,6 +48,61 @@ async def rehearse(tx: Tx, *, new: NewRace, chained: bool = False) -> Rehearsal:
         qualified=qualified,
         undistributed=undistributed,
     )
+
+
+async def rehearse_past(
+    tx: Tx, *, new: NewRace, rules: Sequence[tuple[str, PrizeRule]], tz: str, chained: bool, count: int, now: datetime
+) -> list[PeriodTried]:
+    """The last periods of a cadence under several prize rules side by side, the newest first. Nothing is written.
+
+    A period without pictures says so. Refuses with SpecInvalid for a cadence without periods, and as `rehearse` does.
+    """
+    if new.cadence == "special":
+        raise SpecInvalid(field="cadence", expected="daily, weekly, weekend or monthly")
+    tried = [replace(new, prize_rule=rule) for _, rule in rules]
+    for one in tried:
+        competitions.preview_prizes(one.prize_rule, pool=one.pool, entrants=0)
+    spans = {"daily": 1, "weekly": 7, "weekend": 7, "monthly": 31}
+    since = now - timedelta(days=spans[new.cadence] * (count + 1))
+    over = takewhile(lambda period: period.ends_at <= now, competitions.periods(new.cadence, tz, since))
+    names = [name for name, _ in rules]
+    return [
+        await _period(
+            tx, [replace(one, starts_at=span.starts_at, ends_at=span.ends_at) for one in tried], names, chained
+        )
+        for span in list(over)[-count:][::-1]
+    ]
+
+
+async def _period(tx: Tx, tried: Sequence[NewRace], names: Sequence[str], chained: bool) -> PeriodTried:
+    first = tried[0]
+    try:
+        start, final = await _pictures(tx, first, chained=chained)
+    except NoPicture as refusal:
+        return PeriodTried(first.starts_at, first.ends_at, 0, 0, 0, (), missing=refusal.detail)
+    run = await _run(tx, first, start.snapshot, final)
+    outcomes = []
+    qualified = 0
+    for name, new in zip(names, tried, strict=True):
+        lines, qualified, undistributed = await _ranked(tx, new, run)
+        prizes = [line.prize for line in lines if line.prize]
+        paid = sum(prizes)
+        outcomes.append(
+            RuleTried(name, paid, undistributed, len(prizes), max(prizes, default=0), min(prizes, default=0))
+        )
+    total = sum(run.totals.values())
+    return PeriodTried(first.starts_at, first.ends_at, qualified, len(run.totals), total, tuple(outcomes))
+
+
+async def _pictures(tx: Tx, new: NewRace, *, chained: bool) -> tuple[Start, SnapshotView]:
+    """The snapshots that would open and close it. Refuses with NoPicture, affiliates.NoSuchProgramme."""
+    programme = await affiliates.programme(tx, code=new.programme)
+    due_at = pictures.final_due_at(new.ends_at, new.grace_s)
+    start = await _start(tx, new, programme.id, chained=chained)
+    final = await affiliates.snapshot_from(tx, programme_id=programme.id, at=due_at)
+    if start is None or final is None:
+        raise NoPicture(programme=programme.code, starts_at=(new.starts_at if start is None else due_at).isoformat())
+    return start, final
 
 
 async def _start(tx: Tx, new: NewRace, programme_id: ProgrammeId, *, chained: bool) -> Start | None:

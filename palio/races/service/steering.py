@@ -9,16 +9,25 @@ from palio.affiliates.types import PlayerId, SnapshotId, SnapshotView
 from palio.competitions.types import Competition
 from palio.infra import settings
 from palio.infra.db import Tx
+from palio.kernel.errors import Stale
 from palio.kernel.ids import Actor, UserId, new_id
 from palio.races import sql
 from palio.races.errors import ChainGap, Frozen, NotOverdue, PictureUnfit, StartReplaced
 from palio.races.rules import pictures, totals
 from palio.races.service import books, counting
 from palio.races.service.deciding import lock, record, require_stranger
-from palio.races.service.running import told
+from palio.races.service.running import find, told
 from palio.races.types import FINAL_ALARM_H, Move, Race
 
 ROWS_MAX = 100_000
+
+
+async def require_seen(tx: Tx, *, number: int, version: int) -> None:
+    """Accept staff who saw the race as it is; ours until the transaction ends. Refuses with NoSuchRace, Stale."""
+    race, _ = await find(tx, number=number)
+    competition = await competitions.lock(tx, competition_id=race.competition_id)
+    if competition.version != version:
+        raise Stale(version=competition.version)
 
 
 async def release(
