@@ -84,6 +84,12 @@ class NoSuchProgramme(NotFound):
     code = "affiliates.programme_unknown"
 
 
+class ProgrammeExists(Conflict):
+    """There is a programme `programme` already: choose another code."""
+
+    code = "affiliates.programme_exists"
+
+
 class NoSuchFeed(NotFound):
     """There is no feed `feed_id`."""
 

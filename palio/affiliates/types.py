@@ -1,6 +1,6 @@
 """Words of the feeds: amounts are integer micro-units of the programme's currency, and what is not said is unknown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag
@@ -912,3 +912,141 @@ class MyProgramme:
     month_source: Source | None = None
     month_micro: Micro | None = None
     ranks: tuple[tuple[PeriodKind, BoardRow], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeCard:
+    """A programme as staff change it; `version` counts their changes."""
+
+    id: ProgrammeId
+    code: str
+    name: str
+    currency: str
+    status: str
+    link_url: str | None
+    site_hosts: Sequence[str]
+    is_default: bool
+    seq: int
+    as_of: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCard:
+    """A feed as staff change it: never its address in full, which may hold a key, nor the key, only how that ends."""
+
+    id: FeedId
+    programme: str
+    name: str
+    kind: str
+    host: str | None
+    auth_kind: AuthKind
+    secret_hint: str | None
+    coverage: Coverage
+    interval_s: int
+    timeout_s: int
+    max_attempts: int
+    max_bytes: int
+    mapping_version: int
+    enabled: bool
+    breaker: BreakerState
+    failed_cycles: int
+    opened_at: datetime | None
+    probe_at: datetime | None
+    next_due: datetime | None
+    as_of: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRow:
+    """A cycle as staff see it; `waited_ms` and `took_ms` are of all its exchanges together."""
+
+    id: CycleId
+    due_at: datetime
+    trigger: Trigger
+    state: CycleState
+    attempts: int
+    error_code: str | None
+    snapshot_id: SnapshotId | None
+    started_at: datetime
+    ended_at: datetime | None
+    http_status: int | None
+    detail: str | None
+    size: int
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRow:
+    """A version of how a feed is read; `document` is what an operator wrote."""
+
+    version: int
+    document: Mapping[str, object]
+    sha256: bytes
+    created_by: UserId | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A snapshot in a list of staff, and where it came from; sums are micro-units."""
+
+    id: SnapshotId
+    programme: str
+    feed: str
+    seq: int | None
+    fetched_at: datetime
+    as_of: datetime
+    status: SnapshotStatus
+    reason: str | None
+    complete: bool
+    rows_total: int
+    accepted: int
+    quarantined: int
+    new_players: int
+    changed: int
+    vanished: int
+    corrections: int
+    delta_micro: int
+    sum_all_time_micro: int
+    total_users: int | None
+    anomaly_counts: Mapping[str, int]
+    sha256: bytes
+    size: int
+    content_type: str
+    decided_by: UserId | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsersPoint:
+    """How many players a programme had as of a snapshot."""
+
+    at: datetime
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedChange:
+    """What staff change of a feed; None leaves it as it is. A new key replaces the old one."""
+
+    url: str | None = field(default=None, repr=False)
+    auth_kind: AuthKind | None = None
+    secret: str | None = field(default=None, repr=False)
+    interval_s: int | None = None
+    timeout_s: int | None = None
+    max_attempts: int | None = None
+    max_bytes: int | None = None
+    coverage: Coverage | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeChange:
+    """What staff change of a programme; None leaves it as it is."""
+
+    name: str | None = None
+    status: str | None = None
+    link_url: str | None = None
+    site_hosts: Sequence[str] | None = None

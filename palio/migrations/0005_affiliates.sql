@@ -15,7 +15,8 @@ create table affiliates.programmes (
   last_as_of timestamptz,
   last_snapshot_id uuid,
   stale_since timestamptz, -- since when it is known that the numbers are too old
-  is_default bool not null default false);
+  is_default bool not null default false,
+  version int not null default 1); -- of what staff change
 create unique index on affiliates.programmes (is_default) where is_default;
 
 create table affiliates.feeds (
@@ -39,6 +40,7 @@ create table affiliates.feeds (
   opened_at timestamptz,
   probe_at timestamptz,
   next_due timestamptz,
+  version int not null default 1, -- of what staff change
   unique (programme_id, name));
 comment on column affiliates.feeds.secret is 'sealed';
 create unique index on affiliates.feeds (programme_id) where enabled and kind = 'pull';

@@ -1,0 +1,444 @@
+"""The API of staff over programmes, feeds and snapshots. Every act leaves an audit row."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+
+from palio.affiliates import jobs, service
+from palio.affiliates.console.schemas import (
+    ANOMALY_EXAMPLE,
+    CYCLE_EXAMPLE,
+    FEED_EXAMPLE,
+    MAPPING_EXAMPLE,
+    PROGRAMME_EXAMPLE,
+    QUARANTINE_EXAMPLE,
+    SNAPSHOT_EXAMPLE,
+    TRIAL_EXAMPLE,
+    UPLOAD_BYTES_MAX,
+    VERDICT_EXAMPLE,
+    AnomaliesAnswer,
+    AnomalyAnswer,
+    Code,
+    CycleAnswer,
+    CyclesAnswer,
+    FeedAnswer,
+    FeedBody,
+    FeedChangeBody,
+    FeedsAnswer,
+    FetchAnswer,
+    MappedAnswer,
+    MappingAnswer,
+    MappingBody,
+    MappingsAnswer,
+    ProgrammeBody,
+    ProgrammeChangeBody,
+    QuarantineAnswer,
+    QuarantinesAnswer,
+    ReasonBody,
+    SnapshotAnswer,
+    SnapshotsAnswer,
+    StaffProgrammeAnswer,
+    StaffProgrammesAnswer,
+    Status,
+    TrialAnswer,
+    UploadBody,
+    VerdictAnswer,
+)
+from palio.affiliates.errors import (
+    AlreadyDecided,
+    BadContentType,
+    BadEncoding,
+    BadJson,
+    BadMapping,
+    BodyTooLarge,
+    FeedExists,
+    NoFeedToPull,
+    NoSuchFeed,
+    NoSuchMapping,
+    NoSuchProgramme,
+    NoSuchRow,
+    NoSuchSnapshot,
+    NotReleasable,
+    OutOfOrder,
+    ProgrammeExists,
+    SecretInvalid,
+    ShapeUnknown,
+    UpstreamRefused,
+)
+from palio.affiliates.types import FeedId, HeldRowId, Snapshot, SnapshotId
+from palio.infra.db import Database
+from palio.infra.storage import Storage
+from palio.infra.targets import UrlRefused
+from palio.ui import versions
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged
+from palio.ui.routes import Routes
+from palio.ui.versions import Seen
+
+READ, FEEDS, SNAPSHOTS = "affiliates.read", "affiliates.feeds.edit", "affiliates.snapshots.decide"
+OF_BODIES = (BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused, BodyTooLarge)
+ROWS_MAX = 200
+BASE = "/console/affiliates"
+routes = Routes("affiliates")
+
+Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme; all of them without it")]
+OfProgramme = Annotated[str, Query(max_length=64, description="Code of a programme")]
+
+
+class Bytes(Response):
+    """Bytes as they came."""
+
+    media_type = "application/octet-stream"
+
+
+@routes.get(f"{BASE}/programmes", access=READ, example=StaffProgrammesAnswer((PROGRAMME_EXAMPLE,)))
+async def list_staff_programmes(tx: InTx) -> StaffProgrammesAnswer:
+    """List the programmes as staff change them, the default one first."""
+    return StaffProgrammesAnswer(tuple(map(StaffProgrammeAnswer.of, await service.programme_cards(tx))))
+
+
+@routes.post(f"{BASE}/programmes", access=FEEDS, example=PROGRAMME_EXAMPLE, refuses=[ProgrammeExists], status=201)
+async def create_programme(body: ProgrammeBody, tx: InTx, response: Response) -> StaffProgrammeAnswer:
+    """Make a programme with its upload feed."""
+    made = await service.create_programme(
+        tx, code=body.code, name=body.name, currency=body.currency, coverage=body.coverage, reason=body.reason
+    )
+    versions.tell(response, made.version)
+    return StaffProgrammeAnswer.of(made)
+
+
+@routes.patch(f"{BASE}/programmes/{{code}}", access=FEEDS, example=PROGRAMME_EXAMPLE, refuses=[NoSuchProgramme])
+async def change_programme(
+    code: Code, body: ProgrammeChangeBody, seen: Seen, tx: InTx, response: Response
+) -> StaffProgrammeAnswer:
+    """Change what is said of a programme, or pause it."""
+    changed = await service.change_programme(tx, code=code, change=body.change(), version=seen, reason=body.reason)
+    versions.tell(response, changed.version)
+    return StaffProgrammeAnswer.of(changed)
+
+
+@routes.get(f"{BASE}/feeds", access=READ, example=FeedsAnswer((FEED_EXAMPLE,)))
+async def list_feeds(tx: InTx) -> FeedsAnswer:
+    """List the feeds, by programme and name."""
+    cards = [await service.feed_card(tx, feed_id=state.id) for state in await service.feeds(tx)]
+    return FeedsAnswer(tuple(map(FeedAnswer.of, cards)))
+
+
+@routes.post(
+    f"{BASE}/feeds",
+    access=FEEDS,
+    example=FEED_EXAMPLE,
+    refuses=[NoSuchProgramme, UrlRefused, SecretInvalid, FeedExists],
+    status=201,
+)
+async def add_feed(body: FeedBody, ask: Ask, tx: InTx, response: Response) -> FeedAnswer:
+    """Have a programme read from an address from now on; its key is stored sealed."""
+    await service.programme(tx, code=body.programme)
+    feed_id = await service.add_feed(
+        tx, code=body.programme, new=body.new(), now=ask.now, reason=body.reason, via="web"
+    )
+    card = await service.feed_card(tx, feed_id=feed_id)
+    response.headers["Location"] = f"/api/v1{BASE}/feeds/{feed_id}"
+    versions.tell(response, card.version)
+    return FeedAnswer.of(card)
+
+
+@routes.get(f"{BASE}/feeds/{{feed_id:uuid}}", access=READ, example=FEED_EXAMPLE, refuses=[NoSuchFeed])
+async def get_feed(feed_id: UUID, tx: InTx, response: Response) -> FeedAnswer:
+    """Read a feed, with the version that changes name."""
+    card = await service.feed_card(tx, feed_id=FeedId(feed_id))
+    versions.tell(response, card.version)
+    return FeedAnswer.of(card)
+
+
+@routes.patch(
+    f"{BASE}/feeds/{{feed_id:uuid}}",
+    access=FEEDS,
+    example=FEED_EXAMPLE,
+    refuses=[NoSuchFeed, NoFeedToPull, UrlRefused, SecretInvalid],
+)
+async def change_feed(feed_id: UUID, body: FeedChangeBody, seen: Seen, tx: InTx, response: Response) -> FeedAnswer:
+    """Change how a feed is read."""
+    card = await service.change_feed(
+        tx, feed_id=FeedId(feed_id), change=body.change(), version=seen, reason=body.reason
+    )
+    versions.tell(response, card.version)
+    return FeedAnswer.of(card)
+
+
+@routes.delete(f"{BASE}/feeds/{{feed_id:uuid}}", access=FEEDS, example=FEED_EXAMPLE, refuses=[NoSuchFeed, NoFeedToPull])
+async def remove_feed(feed_id: UUID, body: ReasonBody, seen: Seen, tx: InTx) -> FeedAnswer:
+    """Read a feed no more, for good; its history stays."""
+    return FeedAnswer.of(await service.remove_feed(tx, feed_id=FeedId(feed_id), version=seen, reason=body.reason))
+
+
+@routes.get(
+    f"{BASE}/feeds/{{feed_id:uuid}}/cycles",
+    access=READ,
+    example=CyclesAnswer((CYCLE_EXAMPLE,)),
+    refuses=[NoSuchFeed],
+)
+async def list_cycles(feed_id: UUID, tx: InTx) -> CyclesAnswer:
+    """List the last fifty cycles of a feed, the newest first."""
+    return CyclesAnswer(tuple(map(CycleAnswer.of, await service.cycles(tx, feed_id=FeedId(feed_id)))))
+
+
+@routes.post(
+    f"{BASE}/feeds/{{feed_id:uuid}}/test",
+    access=FEEDS,
+    example=TRIAL_EXAMPLE,
+    refuses=[NoSuchFeed, NoFeedToPull, *OF_BODIES],
+    idempotency="none",
+    unaudited="it changes nothing",
+)
+async def try_feed(feed_id: UUID, request: Request, ask: Ask) -> TrialAnswer:
+    """Ask a feed once, and show what would come of it without writing anything."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:  # given back before anybody is asked
+        card = await service.feed_card(tx, feed_id=FeedId(feed_id))
+    return TrialAnswer.of(await jobs.try_feed(database, code=card.programme))
+
+
+@routes.post(
+    f"{BASE}/feeds/{{feed_id:uuid}}/fetch",
+    access=FEEDS,
+    example=FetchAnswer(FEED_EXAMPLE.id, "manual"),
+    refuses=[NoSuchFeed, NoFeedToPull],
+    status=202,
+)
+async def fetch_feed(feed_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> FetchAnswer:
+    """Have a feed read at once by a job; one that is left alone is probed."""
+    trigger = await service.fetch_now(tx, feed_id=FeedId(feed_id), reason=body.reason, now=ask.now)
+    return FetchAnswer(feed_id, trigger)
+
+
+@routes.post(f"{BASE}/feeds/{{feed_id:uuid}}/breaker/reset", access=FEEDS, example=FEED_EXAMPLE, refuses=[NoSuchFeed])
+async def reset_breaker(feed_id: UUID, body: ReasonBody, tx: InTx) -> FeedAnswer:
+    """Forget what is held against a feed: it is read again when it is due."""
+    return FeedAnswer.of(await service.reset_breaker(tx, feed_id=FeedId(feed_id), reason=body.reason))
+
+
+@routes.get(
+    f"{BASE}/feeds/{{feed_id:uuid}}/mappings",
+    access=READ,
+    example=MappingsAnswer((MAPPING_EXAMPLE,)),
+    refuses=[NoSuchFeed],
+)
+async def list_mappings(feed_id: UUID, tx: InTx) -> MappingsAnswer:
+    """List every version of how a feed is read, the newest first."""
+    return MappingsAnswer(tuple(map(MappingAnswer.of, await service.mappings(tx, feed_id=FeedId(feed_id)))))
+
+
+@routes.post(
+    f"{BASE}/feeds/{{feed_id:uuid}}/mappings",
+    access=FEEDS,
+    example=MappedAnswer(2),
+    refuses=[NoSuchFeed, BadMapping],
+    status=201,
+)
+async def map_feed(feed_id: UUID, body: MappingBody, tx: InTx) -> MappedAnswer:
+    """Have a feed read by another mapping from now on; older versions stay for what they have read."""
+    version = await service.map_feed(tx, feed_id=FeedId(feed_id), document=dict(body.mapping), reason=body.reason)
+    return MappedAnswer(version)
+
+
+@routes.post(
+    f"{BASE}/feeds/{{feed_id:uuid}}/mappings/{{version:int}}/revert",
+    access=FEEDS,
+    example=MappedAnswer(3),
+    refuses=[NoSuchFeed, NoSuchMapping, BadMapping],
+    status=201,
+)
+async def revert_mapping(feed_id: UUID, version: int, body: ReasonBody, tx: InTx) -> MappedAnswer:
+    """Have a feed read as it was at a version: a new version with the old content."""
+    made = await service.revert_mapping(tx, feed_id=FeedId(feed_id), version=version, reason=body.reason)
+    return MappedAnswer(made)
+
+
+@routes.post(
+    f"{BASE}/feeds/{{feed_id:uuid}}/upload",
+    access=SNAPSHOTS,
+    example=VERDICT_EXAMPLE,
+    refuses=[NoSuchFeed, OutOfOrder, *OF_BODIES],
+    idempotency="none",
+    unaudited="it is written down in a transaction of its own, before the file is judged",
+    body_bytes_max=UPLOAD_BYTES_MAX,
+    status=201,
+)
+async def upload_snapshot(feed_id: UUID, body: UploadBody, request: Request, ask: Ask) -> VerdictAnswer:
+    """Hand in a file: it is archived, judged and applied, or kept for a decision."""
+    snapshot = await take_upload(
+        request,
+        ask,
+        FeedId(feed_id),
+        content=body.content.encode(),
+        content_type=body.content_type,
+        fetched_at=body.fetched_at,
+        reason=body.reason,
+    )
+    return VerdictAnswer.of(snapshot)
+
+
+@routes.get(
+    f"{BASE}/snapshots",
+    access=READ,
+    example=SnapshotsAnswer((SNAPSHOT_EXAMPLE,), None),
+    refuses=[NoSuchProgramme],
+)
+async def list_snapshots(
+    tx: InTx, page: Paged, programme: Programme = None, status: Status | None = None
+) -> SnapshotsAnswer:
+    """List snapshots, whatever became of them, the newest first."""
+    before = SnapshotId(UUID(str(page.position.key[0]))) if page.position else None
+    statuses = (status,) if status else ()
+    rows = await service.snapshot_rows(tx, programme=programme, statuses=statuses, before=before, limit=page.limit + 1)
+    return SnapshotsAnswer.of(rows, page)
+
+
+@routes.get(f"{BASE}/snapshots/{{snapshot_id:uuid}}", access=READ, example=SNAPSHOT_EXAMPLE, refuses=[NoSuchSnapshot])
+async def get_snapshot(snapshot_id: UUID, tx: InTx) -> SnapshotAnswer:
+    """Read a snapshot with everything about it."""
+    return SnapshotAnswer.of(await service.snapshot_row(tx, snapshot_id=SnapshotId(snapshot_id)))
+
+
+async def restored(request: Request, snapshot_id: UUID, ask: Ask) -> bytes:
+    """The bytes of a snapshot, fetched before the transaction of the request begins."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        stored = await service.stored_payload(tx, snapshot_id=SnapshotId(snapshot_id))
+    return await service.restore(storage_of(database), payload=stored)
+
+
+Restored = Annotated[bytes, Depends(restored)]
+
+
+@routes.get(
+    f"{BASE}/snapshots/{{snapshot_id:uuid}}/raw",
+    access=SNAPSHOTS,
+    example="bytes as they came",
+    refuses=[NoSuchSnapshot],
+    response_class=Bytes,
+)
+async def get_raw_snapshot(snapshot_id: UUID, body: Restored, tx: InTx) -> Bytes:
+    """Take the raw bytes along; the audit says who did."""
+    await service.note_download(tx, snapshot_id=SnapshotId(snapshot_id))
+    name = f'attachment; filename="{snapshot_id}.json"'
+    return Bytes(body, headers={"Content-Disposition": name})
+
+
+@routes.post(
+    f"{BASE}/snapshots/{{snapshot_id:uuid}}/apply",
+    access=SNAPSHOTS,
+    example=VERDICT_EXAMPLE,
+    refuses=[NoSuchSnapshot, AlreadyDecided, OutOfOrder, *OF_BODIES],
+)
+async def apply_snapshot(snapshot_id: UUID, restored: Restored, body: ReasonBody, ask: Ask, tx: InTx) -> VerdictAnswer:
+    """Apply a suspicious snapshot as it is."""
+    snapshot = await service.apply_anyway(
+        tx, actor=ask.actor, snapshot_id=SnapshotId(snapshot_id), body=restored, reason=body.reason, now=ask.now
+    )
+    return VerdictAnswer.of(snapshot)
+
+
+@routes.post(
+    f"{BASE}/snapshots/{{snapshot_id:uuid}}/discard",
+    access=SNAPSHOTS,
+    example=VERDICT_EXAMPLE,
+    refuses=[NoSuchSnapshot, AlreadyDecided],
+)
+async def discard_snapshot(snapshot_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> VerdictAnswer:
+    """Put a suspicious snapshot aside for good."""
+    snapshot = await service.discard(
+        tx, actor=ask.actor, snapshot_id=SnapshotId(snapshot_id), reason=body.reason, now=ask.now
+    )
+    return VerdictAnswer.of(snapshot)
+
+
+@routes.get(
+    f"{BASE}/quarantine", access=READ, example=QuarantinesAnswer((QUARANTINE_EXAMPLE,)), refuses=[NoSuchProgramme]
+)
+async def list_quarantine(tx: InTx, programme: OfProgramme) -> QuarantinesAnswer:
+    """List the rows of a programme that are held, the newest first."""
+    found = await service.programme(tx, code=programme)
+    rows = await service.held_rows(tx, programme_id=found.id, limit=ROWS_MAX)
+    return QuarantinesAnswer(tuple(map(QuarantineAnswer.of, rows)))
+
+
+@routes.post(
+    f"{BASE}/quarantine/{{row_id:uuid}}/release",
+    access=SNAPSHOTS,
+    example=VERDICT_EXAMPLE,
+    refuses=[NoSuchRow, AlreadyDecided, NotReleasable, OutOfOrder],
+)
+async def release_row(row_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> VerdictAnswer:
+    """Believe a row that was held as a jump: the last snapshot is applied once more with it."""
+    snapshot = await service.release_row(tx, actor=ask.actor, row_id=HeldRowId(row_id), reason=body.reason, now=ask.now)
+    return VerdictAnswer.of(snapshot)
+
+
+@routes.post(
+    f"{BASE}/quarantine/{{row_id:uuid}}/dismiss",
+    access=SNAPSHOTS,
+    example=QUARANTINE_EXAMPLE,
+    refuses=[NoSuchRow, AlreadyDecided],
+)
+async def dismiss_row(row_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> QuarantineAnswer:
+    """Note that a held row is not to be believed."""
+    row = await service.dismiss_row(tx, actor=ask.actor, row_id=HeldRowId(row_id), reason=body.reason, now=ask.now)
+    return QuarantineAnswer.of(row)
+
+
+@routes.get(f"{BASE}/anomalies", access=READ, example=AnomaliesAnswer((ANOMALY_EXAMPLE,)), refuses=[NoSuchProgramme])
+async def list_anomalies(
+    tx: InTx,
+    programme: OfProgramme,
+    since: Annotated[datetime | None, Query(description="A time with its offset; all of them without it")] = None,
+) -> AnomaliesAnswer:
+    """List what was believed but is odd, the newest first."""
+    found = await service.programme(tx, code=programme)
+    rows = await service.anomalies(tx, programme_id=found.id, since=since, limit=ROWS_MAX)
+    return AnomaliesAnswer(tuple(map(AnomalyAnswer.of, rows)))
+
+
+async def take_upload(
+    request: Request,
+    ask: Asking,
+    feed_id: FeedId,
+    *,
+    content: bytes,
+    content_type: str,
+    fetched_at: datetime,
+    reason: str,
+) -> Snapshot:
+    """Write down who hands in a file, then judge and apply it. Refuses as `jobs.take_in`."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        await service.note_upload(
+            tx,
+            feed_id=feed_id,
+            sha256=hashlib.sha256(content).digest(),
+            size=len(content),
+            fetched_at=fetched_at,
+            reason=reason,
+        )
+    return await jobs.take_in(
+        database,
+        storage_of(database),
+        actor=ask.actor,
+        feed_id=feed_id,
+        body=content,
+        content_type=content_type,
+        fetched_at=fetched_at,
+        trigger="upload",
+        now=ask.now,
+    )
+
+
+def storage_of(database: Database) -> Storage:
+    """Where payloads lie."""
+    if database.equipment.storage is None:
+        raise LookupError("this process has no storage")
+    return database.equipment.storage
