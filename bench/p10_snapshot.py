@@ -14,7 +14,7 @@ from bench.ground import SYSTEM, Ground
 from bench.report import Findings, Ratio, growth_line, number
 from bench.rounds import Arm, Plan, Work, interleave
 from palio import affiliates
-from palio.affiliates import jobs
+from palio.affiliates import doors
 from palio.affiliates.types import BoardView, Programme, Snapshot, Wanted
 
 CHANGED = Goal("P10", "s CPU", target=0.2, floor=0.5, less_is_better=True)
@@ -50,7 +50,7 @@ class Feed:
     async def ingest(self, body: bytes) -> Snapshot:
         """Through the door of every upload."""
         self._fetched_at += INTERVAL
-        return await jobs.take_in(
+        return await doors.take_in(
             self._ground.database,
             self._ground.wiring.storage,
             actor=SYSTEM,

@@ -15,10 +15,11 @@ from palio.infra.db import Tx
 from palio.infra.doctor import Known
 from palio.kernel.ids import UserId
 from palio.kernel.providers import Fact, Panel, Queue, Waiting
+from palio.races import console as races_console
 from palio.ui.actor import Asking
 from palio.ui.console import Frame, RailEntry
 
-RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL,)
+RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL, *races_console.RAIL)
 
 
 async def _approvals(tx: Tx, now: datetime) -> Waiting:

@@ -64,39 +64,39 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
         yield Desk(client)
 
 
-async def prepared(database: Database) -> Feed:
+async def prepared(database: Database, now: datetime = NOW) -> Feed:
     """A programme of its own with three players at 08:25 of the day."""
     async with database.begin(SYSTEM) as tx:
-        await partitions.ensure(tx, "affiliates.stats", NOW)
-        await partitions.ensure(tx, "competitions.receipts", NOW)
+        await partitions.ensure(tx, "affiliates.stats", now)
+        await partitions.ensure(tx, "competitions.receipts", now)
         source = await feed(tx)
-        await source.show(tx, NOW - 3.6 * HOUR, {"ann": "100", "bob": "100", "cid": "100"})
+        await source.show(tx, now - 3.6 * HOUR, {"ann": "100", "bob": "100", "cid": "100"})
     return source
 
 
-async def live(database: Database, source: Feed, **changes: object) -> int:
+async def live(database: Database, source: Feed, now: datetime = NOW, **changes: object) -> int:
     """The number of a race from 08:30 to 20:00, in which ann has wagered 30, bob 20 and cid 10."""
     async with database.begin(SYSTEM) as tx:
-        made = await _race(tx, source, ends_at=NOW + 8 * HOUR, **changes)
-        await source.show(tx, NOW - 2 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
-        await run(tx, NOW - 2 * HOUR)
+        made = await _race(tx, source, now, ends_at=now + 8 * HOUR, **changes)
+        await source.show(tx, now - 2 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
+        await run(tx, now - 2 * HOUR)
     return made
 
 
-async def under_review(database: Database, source: Feed, **changes: object) -> int:
+async def under_review(database: Database, source: Feed, now: datetime = NOW, **changes: object) -> int:
     """The number of the same race when it has ended at 10:00 and is frozen, and is to be looked at for a day."""
     async with database.begin(SYSTEM) as tx:
-        made = await _race(tx, source, ends_at=NOW - 2 * HOUR, review_h=24, **changes)
-        await source.show(tx, NOW - 3 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
-        await run(tx, NOW - 3 * HOUR)
-        await source.show(tx, NOW - 1.5 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
-        await run(tx, NOW - 1.5 * HOUR)
+        made = await _race(tx, source, now, ends_at=now - 2 * HOUR, review_h=24, **changes)
+        await source.show(tx, now - 3 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
+        await run(tx, now - 3 * HOUR)
+        await source.show(tx, now - 1.5 * HOUR, {"ann": "130", "bob": "120", "cid": "110"})
+        await run(tx, now - 1.5 * HOUR)
     return made
 
 
-async def _race(tx: Tx, source: Feed, *, ends_at: datetime, **changes: object) -> int:
-    announced = NOW - 3.55 * HOUR
-    given = {"starts_at": NOW - 3.5 * HOUR, "ends_at": ends_at, "prize_rule": races.by_place((5000, 3000, 2000))}
+async def _race(tx: Tx, source: Feed, now: datetime, *, ends_at: datetime, **changes: object) -> int:
+    announced = now - 3.55 * HOUR
+    given = {"starts_at": now - 3.5 * HOUR, "ends_at": ends_at, "prize_rule": races.by_place((5000, 3000, 2000))}
     made = await race(tx, source, announced, **{**given, **changes})
-    await run(tx, NOW - 3.5 * HOUR)
+    await run(tx, now - 3.5 * HOUR)
     return made.number

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
-from palio.affiliates import jobs, service
+from palio.affiliates import doors, service
 from palio.affiliates.console.schemas import (
     ANOMALY_EXAMPLE,
     CYCLE_EXAMPLE,
@@ -70,7 +70,6 @@ from palio.affiliates.errors import (
 )
 from palio.affiliates.types import FeedId, HeldRowId, Snapshot, SnapshotId
 from palio.infra.db import Database
-from palio.infra.storage import Storage
 from palio.infra.targets import UrlRefused
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
@@ -199,7 +198,7 @@ async def try_feed(feed_id: UUID, request: Request, ask: Ask) -> TrialAnswer:
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:  # given back before anybody is asked
         card = await service.feed_card(tx, feed_id=FeedId(feed_id))
-    return TrialAnswer.of(await jobs.try_feed(database, code=card.programme))
+    return TrialAnswer.of(await doors.try_feed(database, code=card.programme))
 
 
 @routes.post(
@@ -309,7 +308,7 @@ async def restored(request: Request, snapshot_id: UUID, ask: Ask) -> bytes:
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:
         stored = await service.stored_payload(tx, snapshot_id=SnapshotId(snapshot_id))
-    return await service.restore(storage_of(database), payload=stored)
+    return await service.restore(doors.storage_of(database), payload=stored)
 
 
 Restored = Annotated[bytes, Depends(restored)]
@@ -413,7 +412,7 @@ async def take_upload(
     fetched_at: datetime,
     reason: str,
 ) -> Snapshot:
-    """Write down who hands in a file, then judge and apply it. Refuses as `jobs.take_in`."""
+    """Write down who hands in a file, then judge and apply it. Refuses as `doors.take_in`."""
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:
         await service.note_upload(
@@ -424,9 +423,9 @@ async def take_upload(
             fetched_at=fetched_at,
             reason=reason,
         )
-    return await jobs.take_in(
+    return await doors.take_in(
         database,
-        storage_of(database),
+        doors.storage_of(database),
         actor=ask.actor,
         feed_id=feed_id,
         body=content,
@@ -435,10 +434,3 @@ async def take_upload(
         trigger="upload",
         now=ask.now,
     )
-
-
-def storage_of(database: Database) -> Storage:
-    """Where payloads lie."""
-    if database.equipment.storage is None:
-        raise LookupError("this process has no storage")
-    return database.equipment.storage
