@@ -59,7 +59,9 @@ async def receive(database: Database, *, feed_id: FeedId, push: Push, content_ty
     """
     async with database.begin_system("who sends a list") as tx:
         await service.require_genuine(tx, feed_id=feed_id, push=push, now=now)
-    payload = await service.archive(files.storage_of(database), body=push.body, received_at=now, content_type=content_type)
+    payload = await service.archive(
+        files.storage_of(database), body=push.body, received_at=now, content_type=content_type
+    )
     async with database.begin_system("a list was sent") as tx:
         return await service.accept(tx, feed_id=feed_id, event_id=push.event_id, payload=payload, now=now)
 
@@ -179,7 +181,10 @@ class _Reading:
         )
         if isinstance(outcome, Answer) and attempt.outcome == "ok":
             payload = await service.archive(
-                files.storage_of(self._database), body=outcome.body, received_at=attempt.at, content_type=outcome.content_type
+                files.storage_of(self._database),
+                body=outcome.body,
+                received_at=attempt.at,
+                content_type=outcome.content_type,
             )
             attempt = replace(attempt, payload=payload)
         self._attempts += 1

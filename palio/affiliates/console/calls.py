@@ -69,6 +69,7 @@ from palio.affiliates.errors import (
     UpstreamRefused,
 )
 from palio.affiliates.types import FeedId, HeldRowId, Snapshot, SnapshotId
+from palio.infra import files
 from palio.infra.db import Database
 from palio.infra.targets import UrlRefused
 from palio.ui import versions
@@ -308,7 +309,7 @@ async def restored(request: Request, snapshot_id: UUID, ask: Ask) -> bytes:
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:
         stored = await service.stored_payload(tx, snapshot_id=SnapshotId(snapshot_id))
-    return await service.restore(doors.storage_of(database), payload=stored)
+    return await service.restore(files.storage_of(database), payload=stored)
 
 
 Restored = Annotated[bytes, Depends(restored)]
@@ -425,7 +426,7 @@ async def take_upload(
         )
     return await doors.take_in(
         database,
-        doors.storage_of(database),
+        files.storage_of(database),
         actor=ask.actor,
         feed_id=feed_id,
         body=content,
