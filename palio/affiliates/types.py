@@ -202,7 +202,13 @@ PERMISSION_READ: Final = Permission(
 PERMISSION_REVIEW: Final = Permission(
     "affiliates.links.review", "Decide requests to link, and end or move links.", roles=("support", "moderator")
 )
-PERMISSIONS: Final = (PERMISSION_READ, PERMISSION_REVIEW)
+PERMISSION_FEEDS: Final = Permission(
+    "affiliates.feeds.edit", "Connect programmes and feeds, and hand in their lists.", roles=("races",)
+)
+PERMISSION_SNAPSHOTS: Final = Permission(
+    "affiliates.snapshots.decide", "Apply or discard what cannot be believed by itself.", roles=("races",)
+)
+PERMISSIONS: Final = (PERMISSION_READ, PERMISSION_REVIEW, PERMISSION_FEEDS, PERMISSION_SNAPSHOTS)
 
 
 class Flag(IntFlag):

@@ -95,6 +95,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *identity_types.PERMISSIONS,
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
+    *races_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from palio.affiliates.types import PlayerId, ProgrammeId, SnapshotId, SnapshotView
@@ -18,6 +18,7 @@ from palio.competitions.types import (
     Status,
 )
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import Permission
 from palio.kernel.settings import Setting
 
 StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
@@ -95,6 +96,20 @@ DEFAULT_MIN_WAGER = Setting(
     unit="units of the programme's currency",
     low=0,
     high=10**9,
+)
+
+
+PERMISSIONS: Final = (
+    Permission(
+        "races.race.read",
+        "See races as staff see them, drafts and doubts too.",
+        roles=("finance", "races", "support", "moderator", "analyst", "auditor"),
+    ),
+    Permission("races.race.edit", "Draft, publish, extend and rehearse races, exclude entrants.", roles=("races",)),
+    Permission(
+        "races.race.money", "Change what a race pays: adjust, cancel, release, force.", roles=("finance", "races")
+    ),
+    Permission("races.race.backdate", "Let a race count from an instant that is over.", roles=("races",)),
 )
 
 
