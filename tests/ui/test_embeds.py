@@ -105,12 +105,12 @@ async def test_a_countdown_is_the_clock_alone(client: httpx2.AsyncClient) -> Non
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("live", ["Ends in", "up 2", "$250.00", "All 13 players"]),
+        ("live", ["Ends in", "leads with", "up 2", "$250.00", "All 13 players"]),
         ("before", ["Starts in", "$500.00</bdi> for the first 10 places."]),
         ("waiting", ["Waiting for the start picture"]),
         ("late", ["Stale, as of"]),
         ("collecting", ["Being settled", "Provisional", "Ended"]),
-        ("completed", ["Completed", "Ended"]),
+        ("completed", ["Completed", "Ended", "and that is final."]),
         ("cancelled", ["Cancelled", "Nothing is paid"]),
         ("empty", ["Nobody has wagered yet"]),
     ],
