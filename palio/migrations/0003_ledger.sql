@@ -324,7 +324,8 @@ returns setof jsonb language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare tx bigint := infra.tx_id();
 begin
   insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
-    select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx from unnest(p_keys, p_hashes, p_ids, p_ops) u(k, h, i, o) order by u.k collate "C";
+    select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx
+      from (select unnest(p_keys) as k, unnest(p_hashes) as h, unnest(p_ids) as i, unnest(p_ops) as o) u order by u.k collate "C";
 exception when unique_violation then  -- rare, so it may cost twice
   insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
     select u.k, u.h, u.i, coalesce(u.o, 'transfer'), tx from unnest(p_keys, p_hashes, p_ids, p_ops) u(k, h, i, o) order by u.k collate "C"
@@ -394,7 +395,7 @@ set enable_nestloop = off set enable_mergejoin = on as $$
 begin
   update ledger.balances b set balance = b.balance + d.amount, seq = b.seq + d.n, last_posted_at = greatest(b.last_posted_at, d.posted)
     from (select u.a as account_id, ledger.sum8(u.x) as amount, count(*) as n, max(u.p) as posted
-          from unnest(e_accounts, e_amounts, e_posted) u(a, x, p) where u.a & 1 = 1 group by u.a) d
+          from (select unnest(e_accounts) as a, unnest(e_amounts) as x, unnest(e_posted) as p) u where u.a & 1 = 1 group by u.a) d
     where b.account_id = d.account_id and b.account_id = any (e_accounts);
 end $$;
 
@@ -434,10 +435,12 @@ begin
   perform ledger.move(e_accounts, e_amounts, e_posted);
   insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
     select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
-    from unnest(t_ids, t_posted, t_keys, t_kinds, t_actors, t_descriptions, t_metadata) u(i, p, k, d, w, t, m);
+    from (select unnest(t_ids) as i, unnest(t_posted) as p, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w,
+      unnest(t_descriptions) as t, unnest(t_metadata) as m) u;
   insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
     select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
-    from unnest(e_transfers, e_posted, e_accounts, e_amounts, e_seqs, e_balances, e_legs) u(t, p, a, x, s, b, l);
+    from (select unnest(e_transfers) as t, unnest(e_posted) as p, unnest(e_accounts) as a, unnest(e_amounts) as x,
+      unnest(e_seqs) as s, unnest(e_balances) as b, unnest(e_legs) as l) u;
   perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
 end $$;
 
@@ -446,7 +449,7 @@ create function ledger.numbers_of(p_addresses text[], p_asset smallint) returns 
 set search_path = pg_catalog, pg_temp as $$
 begin
   return array(select (select a.id from ledger.accounts a where a.address = u.a and a.asset_id = p_asset)
-    from unnest(p_addresses) with ordinality u(a, n) order by u.n);
+    from (select unnest(p_addresses) as a) u);
 end $$;
 
 -- One open account pays the main wallets of many owners. Ids come rising, and are handed out and rows written in the order of the wallets, so that one
@@ -456,10 +459,10 @@ create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_k
   p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz)
 returns table (places bigint[], balances bigint[], seqs bigint[], refused jsonb, taken jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
-  addresses text[] := p_source || array(select 'user:' || u.o || ':main' from unnest(p_owners) with ordinality u(o, n) order by u.n);
+  addresses text[] := p_source || array(select 'user:' || u.o || ':main' from (select unnest(p_owners) as o) u);
   numbers bigint[] := ledger.numbers_of(addresses, p_asset);
   source bigint; source_status text; refused_keys text[]; ids uuid[]; posted timestamptz[]; wallets bigint[]; amounts bigint[];
   t_ids uuid[]; t_keys text[]; t_metadata jsonb[]; t_seqs bigint[]; t_balances bigint[];
@@ -467,8 +470,9 @@ begin
   if ledger.is_guarded(p_source) then
     raise exception 'only an open account pays many' using errcode = 'PL003';
   end if;
-  places := array(select u.n from unnest(numbers[2:], addresses[2:]) with ordinality u(w, a, n) order by u.w, u.a collate "C", u.n);
-  ids := array(select u.i from unnest(places, p_ids) u(n, i) order by u.n);
+  places := array(select u.n from (select v.w, v.a, row_number() over () as n
+      from (select unnest(numbers[2:]) as w, unnest(addresses[2:]) as a) v) u order by u.w, u.a collate "C", u.n);
+  ids := array(select u.i from (select unnest(places) as n, unnest(p_ids) as i) u order by u.n);
   select jsonb_agg(c) into taken from ledger.claim(p_keys, p_hashes, ids, '{}') c;
   if array_position(numbers, null) is not null then
     perform ledger.make_accounts(d.a, array_fill(p_asset, array[cardinality(d.a)]), 0)
@@ -485,8 +489,9 @@ begin
           when source_status <> 'active' or l.status = 'frozen' then 'ledger.account_frozen' end as code,
         case when source_status <> 'active' then 'source' else 'wallet' end as of
       from (select u.n, u.key, u.id, u.wallet, u.amount, u.metadata, b.balance, b.seq, b.last_posted_at, b.status
-          from (select * from unnest(p_keys, ids, numbers, p_amounts, p_metadata) with ordinality v(key, id, wallet, amount, metadata, n)
-            order by v.wallet, v.n) u
+          from (select v.key, v.id, v.wallet, v.amount, v.metadata, row_number() over () as n from (select unnest(p_keys) as key,
+              unnest(ids) as id, unnest(numbers) as wallet, unnest(p_amounts) as amount, unnest(p_metadata) as metadata) v
+            order by v.wallet, n) u
           join ledger.balances b on b.account_id = u.wallet order by u.wallet, u.n for no key update of b) l),
   summed as (
     select j.n, j.key, j.id, j.wallet, j.amount, j.metadata, j.posted, j.code, j.of,
@@ -511,11 +516,13 @@ begin
   if t_ids is not null then
     perform ledger.move(wallets, amounts, posted);
     insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, metadata)
-      select u.i, u.p, tx, u.k, p_kind, who, u.m from unnest(t_ids, posted, t_keys, t_metadata) u(i, p, k, m);
+      select u.i, u.p, tx, u.k, p_kind, who, u.m
+        from (select unnest(t_ids) as i, unnest(posted) as p, unnest(t_keys) as k, unnest(t_metadata) as m) u;
     insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
       select u.t, u.p, case l.leg when 0 then source else u.a end, case l.leg when 0 then -u.x else u.x end, case l.leg when 1 then u.s end,
           case l.leg when 1 then u.b end, tx, l.leg
-        from unnest(t_ids, posted, wallets, amounts, t_seqs, t_balances) u(t, p, a, x, s, b) cross join (values (0::smallint), (1::smallint)) l(leg);
+        from (select unnest(t_ids) as t, unnest(posted) as p, unnest(wallets) as a, unnest(amounts) as x, unnest(t_seqs) as s,
+            unnest(t_balances) as b) u cross join (values (0::smallint), (1::smallint)) l(leg);
     perform ledger.tell(t_ids, wallets, amounts, t_seqs, t_balances);
   end if;
   return next;
