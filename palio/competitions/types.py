@@ -562,12 +562,12 @@ class Proof:
     differences: tuple[Difference, ...]
 
 
-class Winner(NamedTuple):
-    """Somebody whose rank can win something."""
+class Winners(NamedTuple):
+    """Everybody whose rank can win something, in place order: a column each."""
 
-    rank: int
-    entrant_id: EntrantId
-    user_id: UserId | None
+    ranks: Sequence[int]
+    entrant_ids: Sequence[EntrantId]
+    user_ids: Sequence[UserId | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NewType, TypeAlias
+from types import MappingProxyType
+from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import Actor, UserId
@@ -29,6 +30,7 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
+NO_FACTS: Mapping[str, object] = MappingProxyType({})
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 
 BATCH_ITEMS_MAX = Setting(
@@ -54,18 +56,16 @@ class Post:
     actor: Actor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """One row of a fan-out: so much for the main wallet of `owner`."""
 
     key: str
     owner: UserId
     amount: int
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = NO_FACTS
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(NamedTuple):
     """Done, now or before. `balances` are the guarded legs as their entries store them: address → (balance, seq)."""
 
     transfer_id: TransferId

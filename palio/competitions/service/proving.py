@@ -36,11 +36,9 @@ async def _prizes(tx: Tx, competition: Competition) -> list[Difference]:
     rule, pool = prizes.read(competition.prize_rule), competition.pool_final or 0
     qualified = (await sql.count_standings(tx, competition.list_id)).qualified
     winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
-    groups = prizes.groups_of(winner.rank for winner in winners)
-    shares = prizes.allocate(
-        rule, pool=pool, groups=groups + [1] * (qualified - len(winners)), empty_rule=competition.empty_rule
-    )
-    expected = {winner.entrant_id: share.amount for winner, share in zip(winners, shares, strict=False)}
+    groups = prizes.groups_of(winners.ranks) + [1] * (qualified - len(winners.ranks))
+    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule)
+    expected = {entrant_id: share.amount for entrant_id, share in zip(winners.entrant_ids, shares, strict=False)}
     actual = {reward.entrant_id: reward.amount for reward in await reads.rewards(tx, competition_id=competition.id)}
     return [
         Difference("prize", entrant_id, str(expected.get(entrant_id, 0)), str(actual.get(entrant_id, 0)))

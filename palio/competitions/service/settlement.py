@@ -60,10 +60,8 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
     rule = prizes.read(competition.prize_rule)
     qualified = (await sql.count_scores(tx, competition.id)).qualified
     winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
-    groups = prizes.groups_of(winner.rank for winner in winners)
-    shares = prizes.allocate(
-        rule, pool=pool, groups=groups + [1] * (qualified - len(winners)), empty_rule=competition.empty_rule
-    )
+    groups = prizes.groups_of(winners.ranks) + [1] * (qualified - len(winners.ranks))
+    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule)
     left = pool - sum(share.amount for share in shares)
     if left:
         address = lifecycle.leftover_address(competition, has_winners=qualified > 0)
@@ -71,8 +69,8 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
             tx, competition.id, Leftover(left, address, "empty_places" if qualified else "no_winner")
         )
     return [
-        Prize(winner.entrant_id, winner.user_id, share.place, share.rank, share.amount, prizes.explained(share.why))
-        for winner, share in zip(winners, shares, strict=False)
+        Prize(entrant_id, user_id, share.place, share.rank, share.amount, prizes.explained(share.why))
+        for entrant_id, user_id, share in zip(winners.entrant_ids, winners.user_ids, shares, strict=False)
     ]
 
 

@@ -28,7 +28,12 @@ WAITING = """
 async def insert_rewards(
     tx: Tx, competition: Competition, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
 ) -> None:
-    """The prizes of a frozen competition, each in the status it has by now; unclaimed ones wait until `claim_by`."""
+    """The prizes of a frozen competition, each in the status it has by now; unclaimed ones wait until `claim_by`.
+
+    Many are explained by the same arithmetic, which is sent and read once.
+    """
+    won = [reward.prize for reward in rewards]
+    numbers = {why: number for number, why in enumerate(dict.fromkeys([prize.why for prize in won]), 1)}
     await db.run(
         tx,
         """
@@ -36,16 +41,18 @@ async def insert_rewards(
           transfer_id, claim_by, why, paid_at)
         select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id, u.transfer_id,
           case when u.status = 'unclaimed' then %s::timestamptz end,
-          case when u.refusal is null then u.why else u.why || jsonb_build_object('refused', u.refusal) end,
+          case when u.refusal is null then w.why else w.why || jsonb_build_object('refused', u.refusal) end,
           case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::uuid[], %s::uuid[],
-          %s::jsonb[], %s::text[]) u(entrant_id, place, rank, amount, status, user_id, transfer_id, why, refusal)""",
+        from (select unnest(%s::bigint[]) as entrant_id, unnest(%s::bigint[]) as place, unnest(%s::bigint[]) as rank,
+            unnest(%s::bigint[]) as amount, unnest(%s::text[]) as status, unnest(%s::uuid[]) as user_id,
+            unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal) u
+          join unnest(%s::jsonb[]) with ordinality w(why, number) on w.number = u.why""",
         *(competition.id, competition.prize_asset, claim_by, now),
-        *(Int8s.of([reward.prize.entrant_id for reward in rewards]), Int8s.of([r.prize.place for r in rewards])),
-        *(Int8s.of([reward.prize.rank for reward in rewards]), Int8s.of([r.prize.amount for r in rewards])),
-        Texts.of([reward.status for reward in rewards]),
-        *(uuids([reward.prize.user_id for reward in rewards]), uuids([reward.transfer_id for reward in rewards])),
-        *(Jsons.of([reward.prize.why for reward in rewards]), Texts.of([reward.refusal for reward in rewards])),
+        *(Int8s.of([prize.entrant_id for prize in won]), Int8s.of([prize.place for prize in won])),
+        *(Int8s.of([prize.rank for prize in won]), Int8s.of([prize.amount for prize in won])),
+        *(Texts.of([reward.status for reward in rewards]), uuids([prize.user_id for prize in won])),
+        *(uuids([reward.transfer_id for reward in rewards]), Int8s.of([numbers[prize.why] for prize in won])),
+        *(Texts.of([reward.refusal for reward in rewards]), Jsons.of(list(numbers))),
     )
 
 

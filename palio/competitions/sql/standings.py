@@ -8,9 +8,9 @@ from palio.competitions.types import (
     EntrantId,
     ListId,
     Standing,
-    Winner,
+    Winners,
 )
-from palio.infra import db
+from palio.infra import arrays, db
 from palio.infra.db import Tx
 
 
@@ -96,17 +96,19 @@ async def list_standings(tx: Tx, list_id: ListId, limit: int, *, after: int = 0)
     )
 
 
-async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> list[Winner]:
+async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> Winners:
     """Everybody frozen whose rank can win something, in place order: ties across the last paid place are whole."""
-    return await db.rows(
+    [(ranks, entrant_ids, user_ids)] = await arrays.columns(
         tx,
-        Winner,
         """
-        select s.rank, s.entrant_id, e.user_id
-        from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
-        where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place""",
+        select array_agg(w.rank), array_agg(w.entrant_id), array_agg(w.user_id)
+        from (
+          select s.rank::bigint, s.entrant_id, e.user_id
+          from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
+          where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place) w""",
         *(list_id, last_place),
     )
+    return Winners(ranks or (), entrant_ids or (), user_ids or ())
 
 
 async def insert_archive(tx: Tx, competition_id: CompetitionId, year: int, month: int, now: datetime) -> None:

@@ -88,7 +88,9 @@ def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
     find = known.places.get
     accounts: list[Handle] = [find(place := (address, asset), place) for address, asset, _ in post.legs]
     request = Request(post.key, transfer_id, post=post, accounts=accounts)
-    request.fault = _fault_of(request, known) or _keep_metadata(request, post.metadata)
+    request.fault = _fault_of(request, known)
+    if request.fault is None:
+        request.metadata, request.fault = _encoded(post.metadata)
     if request.fault is None:
         request.hash = request_hash(post.kind, post.legs)
     return request
@@ -102,13 +104,16 @@ def prepare_payments(
 
 
 def _bill(payment: Payment, bill_id: UUID, source: str, asset: str, kind: str) -> Bill:
-    bill = Bill(payment.key, bill_id, payment=payment, wallet=f"user:{payment.owner}:main")
-    bill.fault = _fault_of_payment(payment) or _keep_metadata(bill, payment.metadata)
-    if bill.fault is None:
-        debit = f'["{source}","{asset}",{-payment.amount}]'
-        credit = f'["{bill.wallet}","{asset}",{payment.amount}]'
-        bill.hash = _hash(kind, f"{debit},{credit}" if source < bill.wallet else f"{credit},{debit}")
-    return bill
+    key, owner, amount, facts = payment
+    wallet, metadata = f"user:{owner}:main", None
+    fault = _fault_of_payment(key, amount)
+    if fault is None:
+        metadata, fault = _encoded(facts)
+    if fault:
+        return Bill(key, bill_id, fault, payment=payment, wallet=wallet)
+    debit, credit = f'["{source}","{asset}",{-amount}]', f'["{wallet}","{asset}",{amount}]'
+    digest = _hash(kind, f"{debit},{credit}" if source < wallet else f"{credit},{debit}")
+    return Bill(key, bill_id, None, digest, metadata, payment=payment, wallet=wallet)
 
 
 def fault_of_fan_out(source: str, asset: str, kind: str, assets: Collection[str], kinds: Collection[str]) -> str | None:
@@ -120,18 +125,18 @@ def fault_of_fan_out(source: str, asset: str, kind: str, assets: Collection[str]
     return None if is_address(source) and not is_guarded(source) else "source"
 
 
-def _fault_of_payment(payment: Payment) -> str | None:
-    if not KEY.fullmatch(payment.key):
+def _fault_of_payment(key: str, amount: int) -> str | None:
+    if not KEY.fullmatch(key):
         return "key"
-    return None if is_amount(payment.amount) and payment.amount > 0 else "amount"
+    return None if is_amount(amount) and amount > 0 else "amount"
 
 
-def _keep_metadata(claim: Claim, metadata: Mapping[str, object]) -> str | None:
-    """Encode it; the name of the fault if that cannot be done."""
+def _encoded(metadata: Mapping[str, object]) -> tuple[str | None, str | None]:
+    """It as JSON, and the name of the fault if that cannot be done."""
     if not metadata:
-        return None
-    claim.metadata = metadata_text(metadata)
-    return "metadata" if claim.metadata is None else None
+        return None, None
+    text = metadata_text(metadata)
+    return text, "metadata" if text is None else None
 
 
 def _fault_of(request: Request, known: Vocabulary) -> str | None:
