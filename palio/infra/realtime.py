@@ -8,8 +8,9 @@ a bounded amount of memory and skips what was overtaken.
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -89,13 +90,15 @@ class Listener:
     Who takes so slowly that too many wait is told to read his own things again, and goes on from there.
     """
 
-    __slots__ = ("_log", "_news", "_seq", "_waiting", "own_topics", "owner", "topics")
+    __slots__ = ("_alarm", "_log", "_seq", "_until", "_waiter", "_waiting", "own_topics", "owner", "topics")
 
     def __init__(
         self, topics: frozenset[str], own_topics: frozenset[str] = frozenset(), owner: UUID | None = None
     ) -> None:
         self.topics, self.own_topics, self.owner = topics, own_topics, owner
-        self._news = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._until = math.inf
         self._waiting: dict[str, Frame] = {}
         self._log: list[Frame] = []
         self._seq = 0
@@ -118,23 +121,53 @@ class Listener:
         if len(self._log) > FRAMES_WAITING_MAX:
             lost = {"topics": sorted(self.own_topics), "from": str(frame.seq)}
             self._log = [Frame("resync", json.dumps(lost), frame.topic, seq=frame.seq)]
-        self._news.set()
+        self._wake()
 
     def put(self, frame: Frame) -> None:
         """Have it taken soon, instead of an older one of its topic."""
         self._waiting[frame.topic or frame.event] = frame
-        self._news.set()
+        self._wake()
 
     async def take(self, seconds_max: float | None) -> list[Frame]:
         """What has come, as soon as something has; nothing after so many seconds, if there is a limit."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds_max):
-                await self._news.wait()
-        self._news.clear()
+        if not self._log and not self._waiting:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            self._until = math.inf if seconds_max is None else loop.time() + seconds_max
+            if self._until < (self._alarm.when() if self._alarm else math.inf):
+                self._set_alarm(loop)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         frames = [*self._log, *self._waiting.values()]
         self._log = []
         self._waiting.clear()
         return frames
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.forget_alarm()
+        self._alarm = loop.call_at(self._until, self._ring)
+
+    def _ring(self) -> None:
+        """Time is up, or put off by what came meanwhile: a timer for each message would cost as much as sending it."""
+        self._alarm, loop = None, asyncio.get_running_loop()
+        if self._waiter is None or self._until == math.inf:
+            return
+        if loop.time() < self._until:
+            self._set_alarm(loop)
+        else:
+            self._wake()
+
+    def forget_alarm(self) -> None:
+        """Nobody will take any more."""
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
 
 
 class Hub:
@@ -303,6 +336,7 @@ class Hub:
         finally:
             self._ears.discard(listener)
             self._forget_listener(listener)
+            listener.forget_alarm()
 
     @contextmanager
     def serving(self, listener: Listener, gone: Coroutine[Any, Any, None]) -> Iterator[None]:
@@ -323,6 +357,7 @@ class Hub:
         """Hear nothing any more."""
         self._listeners.discard(listener)
         self._forget_listener(listener)
+        listener.forget_alarm()
         if listener.owner:
             self._owners[listener.owner].discard(listener)
             if not self._owners[listener.owner]:
@@ -362,6 +397,11 @@ class Hub:
                 PAUSE_SECONDS_MIN if loop.time() - started > PAUSE_SECONDS_MAX else min(2 * pause, PAUSE_SECONDS_MAX)
             )
             await asyncio.sleep(pause)
+
+
+async def run_apart(telling: Coroutine[Any, Any, None]) -> None:
+    """Run it as a task of its own, to its end or to ours: when it wakes up, nothing that called us is resumed."""
+    await asyncio.create_task(telling)
 
 
 def _packed(events: Iterable[str]) -> Iterator[str]:

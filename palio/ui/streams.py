@@ -13,13 +13,14 @@ from fastapi import Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from palio.infra import relay
+from palio.infra import realtime, relay
 from palio.infra.db import Database
-from palio.infra.realtime import BYE, RESYNC, Frame, Hub, Listener, TooManyStreams
+from palio.infra.realtime import RESYNC, Frame, Hub, Listener, TooManyStreams
 from palio.kernel.errors import Forbidden, NotFound, TooLarge, TooMany, Unauthenticated
 from palio.kernel.ids import new_id
 from palio.ui import problems
 from palio.ui.actor import Ask, Asking, Identify
+from palio.ui.headers import unwrapped
 from palio.ui.limits import network_of
 from palio.ui.routes import Routes
 
@@ -57,7 +58,9 @@ class Streams:
 class EventStream(Response):
     """An answer that goes on until the caller or the server leaves: never cached, never held back.
 
-    What has come by then is one write, however many frames; a comment is one when nothing happens for a while.
+    What has come by then is one write, however many frames; a comment is one when nothing happens for a while. Frames
+    are told by a task of their own, straight to the server: whatever stands around a route would be passed twice by
+    each of them, when the task wakes up and when it writes, though it only looks at how an answer begins.
     """
 
     media_type = "text/event-stream"
@@ -78,19 +81,19 @@ class EventStream(Response):
         self._streams, self._address, self._listener, self._begun = streams, address, listener, begun
         self._is_still_there = is_still_there
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the listener's frames until the end."""
         streams = self._streams
         with streams.hub.serving(self._listener, _until_gone(receive)), _counted(streams.open, self._address):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._begun, "more_body": True})
-            await self._tell(send)
+            await realtime.run_apart(self._tell(unwrapped(scope, send)))
 
     async def _tell(self, send: Send) -> None:
         listener, is_open = self._listener, True
         while is_open:
             frames = await listener.take(self._streams.comment_seconds)
-            is_open = BYE not in frames
+            is_open = all(frame.event != "bye" for frame in frames)
             if listener.owner and (not frames or any(frame.seq for frame in frames)):
                 frames = frames if await self._is_still_there() else [SIGNED_OUT]
                 is_open = is_open and frames != [SIGNED_OUT]

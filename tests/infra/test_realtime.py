@@ -161,6 +161,25 @@ async def test_a_client_that_reads_nothing_keeps_only_the_newest_of_each_topic()
         assert await listener.take(0.01) == []
 
 
+async def test_patience_counts_from_the_last_time_something_was_taken():
+    """Although one alarm serves many waits: it is put off by what comes, and moved up for whoever waits less long."""
+    listener, loop, news = Listener(frozenset({"races"})), asyncio.get_running_loop(), Frame("changed", "{}", "races")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        patient = asyncio.create_task(listener.take(0.2))
+        await asyncio.sleep(0)
+        listener.put(news)
+        assert await patient == [news]
+        began = loop.time()
+        assert await listener.take(0.3) == []  # the alarm of the first wait rings meanwhile
+        assert loop.time() - began >= 0.29
+
+        patient = asyncio.create_task(listener.take(60))
+        await asyncio.sleep(0)
+        listener.put(news)
+        assert await patient == [news]
+        assert await listener.take(0.01) == []
+
+
 def test_streams_and_topics_are_limited():
     hub = Hub("")
     with pytest.raises(ValueError, match="51 topics"):
