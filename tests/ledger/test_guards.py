@@ -1,5 +1,6 @@
 """The database refuses what a correct program never sends."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -327,6 +328,67 @@ async def test_an_account_is_what_its_address_says(
             guarded,
             owner,
         )
+
+
+SOMEBODY, SOMEBODY_ELSE = (f"019acb1e-0000-7000-8000-00000000000{n}" for n in (3, 4))
+NUMBER = 65536 * 10**8 + 3 * 2 + 1
+MAKE_ACCOUNT = "insert into ledger.accounts (id, address, asset_id, guarded, owner_id) values (%s, %s, %s, true, %s)"
+
+
+def test_an_account_is_of_an_asset_that_exists(superuser: Superuser) -> None:
+    for statement in (
+        "delete from ledger.assets where code = 'COIN'",
+        "update ledger.assets set id = 77 where code = 'COIN'",
+        "truncate ledger.assets",
+    ):
+        with pytest.raises(psycopg.Error) as caught:
+            superuser.run(statement)
+        assert caught.value.sqlstate in {"23503", "PL004"}
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        superuser.run(MAKE_ACCOUNT, 65536 * 10**8 + 78 * 2 + 1, f"user:{SOMEBODY}:main", 78, SOMEBODY)
+    superuser.run("insert into ledger.assets (id, code, name, scale, kind) values (79, 'GONE', 'Unused', 0, 'play')")
+    superuser.run("delete from ledger.assets where id = 79")
+
+
+def test_an_asset_whose_first_account_is_being_made_is_kept(cluster, database_name, superuser: Superuser) -> None:
+    """Whoever removes it has to wait, and sees the account then."""
+    superuser.run("insert into ledger.assets (id, code, name, scale, kind) values (80, 'RACED', 'Raced', 0, 'play')")
+    with (
+        psycopg.connect(cluster.dsn("postgres", database_name)) as making,
+        psycopg.connect(cluster.dsn("postgres", database_name)) as removing,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        making.execute(MAKE_ACCOUNT, [65536 * 10**8 + 80 * 2 + 1, f"user:{SOMEBODY}:main", 80, SOMEBODY])
+        removal = threads.submit(removing.execute, "delete from ledger.assets where id = 80")
+        wait_until_blocked(making, removing.info.backend_pid)
+        making.commit()
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            removal.result()
+
+
+def wait_until_blocked(watching: psycopg.Connection[tuple[object, ...]], pid: int) -> None:
+    for _ in range(1_000):
+        if watching.execute("select cardinality(pg_blocking_pids(%s))", [pid]).fetchone() != (0,):
+            return
+        watching.execute("select pg_sleep(0.01)")
+    raise AssertionError("nobody was blocked")
+
+
+def test_a_balance_is_of_a_wallet_and_of_its_owner(superuser: Superuser) -> None:
+    add = "insert into ledger.balances (account_id, owner_id) values (%s, %s)"
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        superuser.run(add, NUMBER, SOMEBODY)
+    superuser.run(MAKE_ACCOUNT, NUMBER, f"user:{SOMEBODY}:main", 3, SOMEBODY)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        superuser.run(add, NUMBER, SOMEBODY_ELSE)
+    superuser.run(add, NUMBER, SOMEBODY)
+    for change in (
+        "update ledger.balances set account_id = account_id + 65536",
+        "update ledger.balances set owner_id = null",
+    ):
+        with pytest.raises(psycopg.Error) as caught:
+            superuser.run(change)
+        assert caught.value.sqlstate == "PL004"
 
 
 # --- who sees what ---

@@ -19,7 +19,7 @@ WALLETS = 3_000
 READ = """
   select coalesce(sum(seq_scan), 0)::int, coalesce(sum(idx_tup_fetch), 0)::int from pg_stat_xact_all_tables
   where schemaname = 'ledger' and relname ~ '^(keys|accounts|balances|transfers|entries)'"""
-ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), transfers, foreign keys of new accounts
+ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), transfers, new accounts and their guards
 
 
 @pytest.fixture(scope="module")
