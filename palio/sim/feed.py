@@ -132,6 +132,16 @@ class Feed:
         """The counter falls by this amount."""
         self._growth.play(uid, -_micro(amount), at=self._now())
 
+    def level(self, place: int, since: str) -> None:
+        """Whoever is behind a place wagers what he lacks of it, counted from an instant: now two share it."""
+        gained = self._growth.gained(_instant(since), self._now())
+        ranked = sorted(gained, key=lambda uid: (-gained[uid], uid))
+        if not 0 < place < len(ranked):
+            raise SimRefusal(f"{len(ranked)} players have wagered since {since}")
+        before, behind = ranked[place - 1 : place + 1]
+        if lacking := gained[before] - gained[behind]:
+            self._growth.play(behind, lacking, at=self._now())
+
     def rename(self, uid: str, name: str) -> None:
         """The player has another name."""
         self._growth.rename(uid, name, at=self._now())
@@ -159,12 +169,7 @@ class Feed:
 
     def outage(self, until: str | datetime | None = None) -> None:
         """Every answer is a 500 until that instant; none: it is over."""
-        try:
-            self._outage_until = datetime.fromisoformat(until) if isinstance(until, str) else until
-        except ValueError:
-            raise SimRefusal("until is an instant like 2026-03-20T12:00:00Z") from None
-        if self._outage_until and self._outage_until.tzinfo is None:
-            raise SimRefusal("until needs its offset, like 2026-03-20T12:00:00Z")
+        self._outage_until = _instant(until) if isinstance(until, str) else until
 
     def shrink(self, share: float) -> None:
         """Only the first part of the list is there; 1: all of it again."""
@@ -186,7 +191,7 @@ class Feed:
         acts: dict[str, Callable[..., None]] = {
             one.__name__: one
             for one in (
-                *(self.play, self.correct, self.rename, self.vanish, self.appear),
+                *(self.play, self.correct, self.level, self.rename, self.vanish, self.appear),
                 *(self.shape, self.variant, self.freeze, self.outage, self.shrink),
             )
         }
@@ -234,6 +239,17 @@ def _flat(rows: Sequence[Row]) -> bytes:
 def _total(rows: Sequence[Row], column: int) -> float:
     total: float = sum(one.wagered[column] for one in rows)
     return total
+
+
+def _instant(text: str) -> datetime:
+    """An instant as programs write it. Refuses what is none, and one that could lie anywhere."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise SimRefusal("an instant is written like 2026-03-20T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise SimRefusal("an instant needs its offset, like 2026-03-20T12:00:00Z")
+    return at
 
 
 def _micro(amount: object) -> int:

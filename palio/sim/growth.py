@@ -162,6 +162,16 @@ class Growth:
         self._grow(at)
         self._join(uid, name, at)
 
+    def gained(self, since: datetime, until: datetime) -> dict[str, int]:
+        """By how many millionths the counter of each player rose between two instants, if it did."""
+        self._grow(until)
+        sums = {
+            uid: sum(play.micro for play in player.plays if since < play.at <= until)
+            for uid, player in self._players.items()
+            if player.plays
+        }
+        return {uid: micro for uid, micro in sums.items() if micro > 0}
+
     def _have_play(self, player: Player, play: Play) -> None:
         insort(player.plays, play)
         self._moving.add(player.uid)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -40,15 +40,18 @@ class World:
         players: int = 0,
         pulse: Pulse | None = None,
         folder: Path | None = None,
+        plants: Sequence[Order] = (),
     ) -> None:
         """`start` is when the feed begins with its first capture; the clock may be ahead of it.
+
+        `plants` are acts of the feed that are ordered beforehand, in order of time, each for its own instant.
 
         With a `folder` the world writes down there what is said and ordered, and goes on from what it finds. Refuses a
         folder in which the world of another seed lives.
         """
         self.clock = clock or Clock(start)
         self._start, self.token, self._pace, self._players = start or self.clock.now(), token, pace, players
-        self._pulse = pulse
+        self._pulse, self._plants = pulse, tuple(plants)
         self._keeping = Keeping(folder, "feed") if folder else None
         self.port = self.smtp_port = 0
         self.mailbox = Mailbox(self)
@@ -82,6 +85,7 @@ class World:
             pulse=self._pulse,
         )
         self.mailbox.clear()
+        self._planted = 0
         self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
         self._exchanges = self._taken = 0
@@ -106,6 +110,7 @@ class World:
         self.feed.repeat(
             [Order(datetime.fromisoformat(one["at"]), one["act"], one["members"]) for one in kept["orders"]]
         )
+        self._planted = sum(plant in self.feed.orders for plant in self._plants)
         for rule in kept["faults"]:
             fault = fault_of({name: rule[name] for name in ("sim", "effect", "match", "times")})
             fault.seen, fault.met = rule["seen"], rule["met"]
@@ -221,7 +226,11 @@ class World:
         return self.rehearsal
 
     def catch_up(self) -> None:
-        """Do what a rehearsal has brought meanwhile."""
+        """Do what was planted or what a rehearsal has brought meanwhile."""
+        while self._planted < len(self._plants) and self._plants[self._planted].at <= self.clock.now():
+            self._planted += 1
+            self.feed.repeat([self._plants[self._planted - 1]])
+            self._keep()
         if self.rehearsal:
             self.rehearsal.catch_up(self.clock.now(), self._call)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from palio.sim import REPLAY, Clock, Effect, Fault, Match, SimRefusal, World
+from palio.sim import REPLAY, Clock, Effect, Fault, Match, Order, SimRefusal, World, plants
 from palio.sim.chance import Stream
 from palio.sim.feed import DATA, PATH
 from palio.sim.wire import Delivery, Request
@@ -133,6 +133,53 @@ def test_a_play_is_exact_and_a_correction_lowers_the_counter_alone() -> None:
     corrected = rows(world)[FIRST]
     assert micro(corrected["all_time"]) - micro(played["all_time"]) == -2_000_001
     assert corrected["today"] == played["today"]
+
+
+def test_whoever_is_behind_a_place_draws_level_with_it() -> None:
+    """Counted from an instant: what was there before, and who else lies in front, do not matter."""
+    world = world_at(GROWN + 5 * DAY)
+    before = rows(world)
+    world.clock.advance(DAY)
+    world.feed.play(FIRST, "1000000")
+    since = (GROWN + 5 * DAY).isoformat()
+    world.feed.level(2, since)
+    gained = sorted(
+        (micro(row["all_time"]) - micro(before[uid]["all_time"]) for uid, row in rows(world).items() if uid in before),
+        reverse=True,
+    )
+    assert gained[0] > gained[1] == gained[2] > gained[3] >= 0
+    world.feed.level(2, since)
+    assert micro(rows(world)[FIRST]["all_time"]) - micro(before[FIRST]["all_time"]) == gained[0], "level already"
+
+
+def test_what_was_planted_happens_at_its_instant_whenever_somebody_looks() -> None:
+    orders = [
+        Order(GROWN + HOUR, "play", {"uid": FIRST, "amount": "5"}),
+        Order(GROWN + 2 * HOUR, "outage", {"until": (GROWN + 3 * HOUR).isoformat()}),
+        Order(GROWN + 4 * HOUR, "rename", {"uid": FIRST, "name": "planted"}),
+    ]
+    watched, left_alone = (world_at(GROWN, plants=orders) for _ in range(2))
+    seen = []
+    for _ in range(5):
+        seen.append(ask(watched).reply.status)
+        watched.clock.advance(HOUR)
+    left_alone.clock.advance(5 * HOUR)
+    assert seen == [200, 200, 500, 200, 200]
+    assert ask(left_alone).reply.body == ask(watched).reply.body
+    assert rows(watched)[FIRST]["name"] == "planted"
+    assert watched.feed.orders == orders
+
+
+def test_the_oddities_of_a_demo_come_in_order_and_away_from_the_ends_of_races() -> None:
+    tie = (START + 9 * DAY, START + 16 * DAY)
+    found = plants(START, tie=tie)
+    assert [plant.name for plant in found] == [
+        *("emoji name", "right-to-left name", "outage", "short list", "correction", "tie", "rename"),
+    ]
+    assert [plant.at for plant in found] == sorted(plant.at for plant in found)
+    assert {plant.at.hour for plant in found if plant.name != "tie"} == {12}
+    assert next(plant.at for plant in found if plant.name == "tie") == tie[1]
+    assert found == plants(START, tie=tie)
 
 
 def test_players_come_go_and_are_called_otherwise_when_told_so() -> None:
@@ -309,7 +356,7 @@ def test_a_key_that_has_expired_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("path", "members", "said"),
     [
-        ("feed/fly", {}, "there is no act fly: appear, correct, freeze, outage, play"),
+        ("feed/fly", {}, "there is no act fly: appear, correct, freeze, level, outage, play"),
         ("feed/play", {"uid": "nobody", "amount": "1"}, "there is no player nobody"),
         ("feed/play", {"uid": FIRST, "amount": "1,5"}, "an amount is written like 12.34"),
         ("feed/play", {"uid": FIRST, "amount": "-1"}, "an amount is written like 12.34"),
@@ -317,7 +364,10 @@ def test_a_key_that_has_expired_is_not_known() -> None:
         ("feed/shape", {"name": "cube"}, "there is no shape cube: flat, array"),
         ("feed/variant", {"id": "x"}, "there is no variant x: canonical"),
         ("feed/freeze", {"column": "yesterday"}, "there is no column yesterday: today, this_week"),
-        ("feed/outage", {"until": "soon"}, "until is an instant"),
+        ("feed/outage", {"until": "soon"}, "an instant is written"),
+        ("feed/outage", {"until": "2026-03-20T12:00:00"}, "an instant needs its offset"),
+        ("feed/level", {"place": 900, "since": "2026-03-18T12:00:00Z"}, "players have wagered since"),
+        ("feed/level", {"place": 1, "since": 7}, "an instant is written"),
         ("feed/shrink", {"share": 2}, "a share lies in 0-1"),
         ("faults", {"effect": {"name": "explode"}}, "there is no effect explode: status, delay"),
         ("faults", {"effect": {"name": "status", "cod": 1}}, "unknown: cod; known: at, bytes_per_s, code"),

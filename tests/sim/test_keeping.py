@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palio.sim import REPLAY, Clock, Effect, Fault, Match, SimRefusal, World
+from palio.sim import REPLAY, Clock, Effect, Fault, Match, Order, SimRefusal, World
 from palio.sim.feed import PATH
 from palio.sim.wire import Request
 
@@ -57,6 +57,17 @@ def test_a_killed_world_goes_on_with_the_same_answers(tmp_path: Path) -> None:
     assert answers[0] == answers[1]
     assert [status for status, _ in answers[0]] == [200, 503, 200, 200]
     assert [(one.number, one.fault) for one in again.journal][-2:] == [(5, None), (6, None)]
+
+
+def test_what_was_planted_is_not_repeated_by_a_world_that_goes_on(tmp_path: Path) -> None:
+    planted = [Order(START + REPLAY + HOUR, "play", {"uid": FIRST, "amount": "5"})]
+
+    def world_at(at: datetime) -> World:
+        return World(start=START, clock=Clock(at, is_frozen=True), folder=tmp_path, plants=planted)
+
+    for _ in range(2):
+        ask(world := world_at(START + REPLAY + 2 * HOUR))
+        assert world.feed.orders == planted
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_written_over(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""What is put into the feed of a demo on purpose, and where it is to be seen."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from palio.sim.feed import DATA, Order
+
+NOON = timedelta(hours=12)
+OUTAGE, SHORT_LIST = timedelta(hours=3), timedelta(hours=1)
+CORRECTED = "250.00"
+EMOJI, RIGHT_TO_LEFT, RENAMED = "lucky\N{GAME DIE}dice", "\u0646\u0648\u0631", "once_another"
+TIED_PLACE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One oddity: when it happens, what a person sees of it, how long it lasts, and the acts that make it."""
+
+    name: str
+    at: datetime
+    shows: str
+    orders: tuple[Order, ...]
+    lasts: timedelta = timedelta()
+
+
+def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
+    """The oddities of a feed that began at `start`, in order of time; `tie` is from when to when the tied race counts.
+
+    They lie at noon in UTC, away from the ends of races.
+    """
+    players = _richest()
+    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def noon(days: int) -> datetime:
+        return day + timedelta(days=days) + NOON
+
+    def renamed(player: int, name: str, at: datetime) -> tuple[Order, ...]:
+        return (Order(at, "rename", {"uid": players[player], "name": name}),)
+
+    outage, short, since, until = noon(9), noon(12), *tie
+    planted = [
+        Plant("emoji name", noon(1), f"{players[2]} is called {EMOJI}", renamed(2, EMOJI, noon(1))),
+        Plant(
+            "right-to-left name",
+            noon(1),
+            f"{players[3]} is called {RIGHT_TO_LEFT}",
+            renamed(3, RIGHT_TO_LEFT, noon(1)),
+        ),
+        Plant(
+            "outage",
+            outage,
+            "the feed answers 500 for three hours: failed cycles, then all of it in one step",
+            (Order(outage, "outage", {"until": (outage + OUTAGE).isoformat()}),),
+            OUTAGE,
+        ),
+        Plant(
+            "short list",
+            short,
+            "a list of four in ten players: a suspicious snapshot that was not applied",
+            (Order(short, "shrink", {"share": 0.4}), Order(short + SHORT_LIST, "shrink", {"share": 1})),
+        ),
+        Plant(
+            "correction",
+            noon(16),
+            f"the total of {players[0]} falls by {CORRECTED}",
+            (Order(noon(16), "correct", {"uid": players[0], "amount": CORRECTED}),),
+        ),
+        Plant("rename", noon(18), f"{players[1]} is called {RENAMED} from now on", renamed(1, RENAMED, noon(18))),
+        Plant(
+            "tie",
+            until,
+            f"two players share place {TIED_PLACE} of a race, and its prizes",
+            (Order(until, "level", {"place": TIED_PLACE, "since": since.isoformat()}),),
+        ),
+    ]
+    return sorted(planted, key=lambda plant: plant.at)
+
+
+def _richest() -> list[str]:
+    """The players of the second capture, those with the highest counters first."""
+    listed = json.loads((DATA / "affiliate_snapshot_T2.json").read_bytes())["data"]
+    return [one["uid"] for one in sorted(listed, key=lambda one: (-one["wagered"]["all_time"], one["uid"]))]
