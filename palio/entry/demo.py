@@ -1,41 +1,47 @@
-"""The demo: four weeks of races between invented players, filled in the order of time, then played on.
+"""The demo: thirty days of races between invented players, filled in the order of time, then played on.
 
-Everything goes through the doors that real feeds, operators and schedules use, so that the demo is refused what they
-would be. Each instant of the plan can be lived through twice: a fill that was killed goes on where it was.
+Everything goes through the doors that real feeds, people and schedules use, so that the demo is refused what they would
+be. Each instant of the plan can be lived through twice: a fill that was killed goes on where it was.
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from palio import affiliates, competitions, identity, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId, NewFeed
+from palio.entry import cast, story
 from palio.entry.moving import Mover, moving
+from palio.entry.printing import plain
 from palio.entry.wiring import Say, Wiring
+from palio.infra import approvals, marks, partitions, settings, tasks
 from palio.infra import clock as virtual
-from palio.infra import marks, partitions, settings, tasks
 from palio.infra.db import Tx
 from palio.infra.mail import Smtp
 from palio.infra.settings import Change
 from palio.kernel import clock
-from palio.kernel.errors import Unavailable
-from palio.races.types import NewRace, NewRaceSeries
-from palio.sim import Clock, Pulse, SimRefusal, World
+from palio.kernel.errors import Refusal, Unavailable
+from palio.races.types import NewRace, NewRaceSeries, RaceLine
+from palio.sim import CAST, Clock, Plant, Pulse, SimRefusal, World, plants
 
-MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
-HISTORY, SETTLED_WEEKS = 4 * WEEK, 3
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+HISTORY, SETTLED_WEEKS = 30 * DAY, 3
 PULSE_S = 10
-LOOK_SECONDS = 2
+LOOK_SECONDS, STAFF_SECONDS = 2, 20
 FEED_S, FEED_S_MAX = 20, 900  # the feed is read every 20 s of real time, but at least as often as a real one
 SERIES = "weekly"
 POOL = 50_000
 PRIZES_BPS = (5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
 GRACE_S, REVIEW_H, LEAD_H = 900, 1, 168  # prizes come while people look on; the next race is always there
-PEOPLE = {"ada": "Ada", "bela": "Béla", "chen": "Chen", "dara": "Dara", "emil": "Emil"}
-LINKED = {"chen": 1, "bela": 3}  # who turns out to be the player on which rank of the first race
-LINKED_AFTER = WEEK + 2 * DAY + 12 * HOUR  # the start of the first race
+SETTLED_AFTER = timedelta(seconds=GRACE_S, hours=REVIEW_H)
+TIED = 2  # the race in which two players share a place
+STATES: tuple[approvals.State, ...] = ("open", "approved", "rejected", "withdrawn", "expired", "executed", "failed")
+ALL = 1_000
 REASON = "the demo"
 
 
@@ -48,6 +54,11 @@ class Filled:
     snapshots: int
     races: int
     users: int
+    ledger_sum: int
+    digest: str
+    plants: list[Plant]
+    sign_in_file: Path
+    people: list[cast.SignIn] = field(default_factory=list)  # told by whoever filled it, once
 
 
 class _Followed(Clock):
@@ -77,14 +88,22 @@ def first_race(demo: marks.Demo) -> datetime:
     return today - timedelta(days=today.weekday()) - SETTLED_WEEKS * WEEK
 
 
+def planted(demo: marks.Demo) -> list[Plant]:
+    """The oddities of its feed."""
+    final = first_race(demo) + timedelta(seconds=GRACE_S)
+    return plants(began(demo), tie=(final + (TIED - 1) * WEEK, final + TIED * WEEK))
+
+
 def plan(demo: marks.Demo, until: datetime) -> list[datetime]:
     """The instants at which the feed of the past is read: seldom at first, more often towards its end.
 
-    Starts and ends of races are hit exactly, and so are their final pictures and the ends of their reviews.
+    Starts and ends of races are hit exactly, and so are their final pictures, the ends of their reviews, what people do
+    and what is odd.
     """
     start, first = began(demo), first_race(demo)
-    instants = {start, until}
-    for every, since in ((6 * HOUR, start), (HOUR, until - DAY), (15 * MINUTE, until - HOUR)):
+    instants = {start, until, *story.script(first, demo.created_at)}
+    instants |= {plant.at + plant.lasts * half / 2 for plant in planted(demo) for half in range(3)}
+    for every, since in ((6 * HOUR, start), (HOUR, until - DAY), (HOUR / 4, until - HOUR)):
         midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
         turns = (midnight + number * every for number in range((until - midnight) // every + 1))
         instants |= {at for at in turns if at >= since}
@@ -101,7 +120,8 @@ async def playing(wired: Wiring) -> AsyncIterator[World]:
     demo = marks.demo()
     if demo is None:
         raise LookupError("this database holds no demo")
-    world = World(demo.seed, start=began(demo), clock=_Followed(), pulse=Pulse(demo.created_at, PULSE_S))
+    orders = sorted((order for plant in planted(demo) for order in plant.orders), key=lambda order: order.at)
+    world = World(demo.seed, start=began(demo), clock=_Followed(), pulse=Pulse(demo.created_at, PULSE_S), plants=orders)
     async with world.serving(smtp_port=0):
         yield world
 
@@ -111,11 +131,16 @@ async def play_on(wired: Wiring, *, say: Say) -> None:
     async with playing(wired) as world:
         _deliver_to(wired, world)
         if marks.state() == "begun":
-            say("Preparing the demo: four weeks of races between invented players …")
+            say("Preparing the demo: thirty days of races between invented players …")
             done = await _fill_or_wait(wired, world)
             say(f"The demo is ready: {done.races} races of {done.snapshots} pictures of its feed.")
+            for line in cast.lines(done.people) if done.people else []:
+                say(f"  {line}")
+        if cast.kept(wired.environment.data):
+            say(f"  Who can sign in, and with what: {cast.path_of(wired.environment.data)}")
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_reading(wired, world))
+            group.create_task(_stand_in_for_staff(wired))
             group.create_task(wired.queue.work())
 
 
@@ -153,6 +178,16 @@ async def _keep_reading(wired: Wiring, world: World) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
+async def _stand_in_for_staff(wired: Wiring) -> None:
+    """Have staff of the demo release what waits for them, which nobody else does, until cancelled."""
+    while True:
+        with suppress(Refusal):  # somebody else was quicker, or the database is away
+            async with wired.database.begin_system("staff of the demo") as tx:
+                await story.release_overdue(tx, after=SETTLED_AFTER, now=clock.now())
+        tasks.heed_cancellation()
+        await asyncio.sleep(STAFF_SECONDS)
+
+
 async def _point_to(tx: Tx, url: str, interval_s: int) -> FeedId:
     new = NewFeed(url, interval_s=interval_s)
     return await affiliates.add_feed(
@@ -166,29 +201,42 @@ def _interval(face: virtual.Face | None) -> int:
 
 
 async def fill(wired: Wiring, world: World, *, until: datetime | None = None) -> Filled:
-    """Fill the demo that was begun, or what is missing of it, until an instant or now; then its clock shows real time.
+    """Fill the demo that was begun, or what is missing of it, until an instant or the one at which it was begun.
 
-    Refuses with clock.OnTheMove while another process does.
+    Then its clock shows real time, or goes on from that instant if it was begun for another one. Who can sign in is
+    told this once. Refuses with clock.OnTheMove while another process does it.
     """
     demo = marks.demo()
     if demo is None:
         raise LookupError("no demo was begun")
-    until = until or clock.real().replace(microsecond=0)
+    until = until or demo.created_at
     instants = plan(demo, until)
     wired.stage.steps = len(instants)
     await partitions.ensure_span(wired.database, since=instants[0], until=until)
-    async with moving(wired) as mover:
+    async with moving(wired) as mover, _delivering_to(wired, world):
         filler = _Filler(wired, demo, mover, until)
         for done, at in enumerate(instants):
             wired.stage.done = done
             await filler.live(at, world)
     async with wired.database.begin_system("the demo is whole") as tx:
-        await virtual.reset(tx, at=clock.real())
+        await virtual.reset(tx, at=until if demo.has_own_time else clock.real())
         await virtual.virtual.look(tx)
         await _point_to(tx, world.feed_url, _interval(virtual.virtual.face))
         await marks.complete(tx)
     wired.stage.done = len(instants)
-    return await filled(wired)
+    return replace(await filled(wired), people=cast.kept(wired.environment.data))
+
+
+@asynccontextmanager
+async def _delivering_to(wired: Wiring, world: World) -> AsyncIterator[None]:
+    """Have letters of the block end in the mailbox of this world: its people have addresses that exist nowhere."""
+    usual = wired.database.equipment.mail
+    mail = Smtp(world.smtp_url, wired.environment.mail_from)
+    wired.database.equipment = replace(wired.database.equipment, mail=mail)
+    try:
+        yield
+    finally:
+        wired.database.equipment = replace(wired.database.equipment, mail=usual)
 
 
 async def filled(wired: Wiring) -> Filled:
@@ -200,7 +248,63 @@ async def filled(wired: Wiring) -> Filled:
         programme = await affiliates.programme(tx, code=DEFAULT_PROGRAMME)
         status = await affiliates.programme_status(tx, programme_id=programme.id)
         lines = await races.recent(tx)
-    return Filled(demo.seed, demo.created_at, status.seq, len(lines), len(PEOPLE))
+        people = [one for one in CAST if await identity.find(tx, name_or_id=one.username)]
+        return Filled(
+            demo.seed,
+            demo.created_at,
+            status.seq,
+            len(lines),
+            len(people),
+            await ledger.total(tx),
+            await digest(tx),
+            planted(demo),
+            cast.path_of(wired.environment.data),
+        )
+
+
+async def digest(tx: Tx) -> str:
+    """SHA-256 over what a demo says, without ids, secrets and what chance alone has made."""
+    text = json.dumps(plain(await said(tx)), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def said(tx: Tx) -> dict[str, object]:
+    """Everything of a demo that its seed and its end decide."""
+    programme = await affiliates.programme(tx, code=DEFAULT_PROGRAMME)
+    pictures = await affiliates.snapshots(tx, programme_id=programme.id, limit=ALL)
+    lines = sorted(await races.recent(tx), key=lambda line: line.number)
+    return {
+        "pictures": [(one.fetched_at, one.status, one.reason, one.sha256, one.delta_micro) for one in pictures],
+        "races": [await _race_said(tx, line) for line in lines],
+        "people": [await _person_said(tx, one.username) for one in CAST],
+        "approvals": sorted(
+            (one.made_at, one.command, one.summary, one.reason, one.state, one.executed_at or one.expires_at)
+            for one in await approvals.listed(tx, states=STATES)
+        ),
+        "ledger": await ledger.total(tx),
+    }
+
+
+async def _race_said(tx: Tx, line: RaceLine) -> object:
+    rows = [] if line.status == "upcoming" else await races.lines(tx, number=line.number)
+    return (line.number, line.title, line.status, line.starts_at, line.ends_at, line.entrants, line.pool, rows)
+
+
+async def _person_said(tx: Tx, username: str) -> object:
+    user = await identity.get(tx, name_or_id=username)
+    wallets = await ledger.wallets(tx, owner_id=user.id)
+    moves = [
+        (one.asset, line.posted_at, line.kind, line.amount, line.balance_after)
+        for one in wallets
+        for line in (await ledger.statement(tx, owner_id=user.id, asset=one.asset, limit=ALL)).lines
+    ]
+    steps = [
+        (one.at, one.uid, one.from_state, one.to_state, "" if one.link_id else one.note)
+        for one in await affiliates.history_of(tx, user_id=user.id)
+    ]
+    roles = sorted(grant.role for grant in await identity.grants_of(tx, user_id=user.id, now=clock.now()))
+    about = (user.username, user.display_name, user.status, user.board_name, user.created_at)
+    return {"about": about, "roles": roles, "moves": sorted(moves), "steps": sorted(steps, key=str)}
 
 
 class _Filler:
@@ -208,6 +312,7 @@ class _Filler:
 
     def __init__(self, wired: Wiring, demo: marks.Demo, mover: Mover, until: datetime) -> None:
         self._wired, self._demo, self._mover, self._until = wired, demo, mover, until
+        self._script = story.script(first_race(demo), demo.created_at)
         self._feed: FeedId | None = None
         self._last: datetime | None = None
 
@@ -216,26 +321,24 @@ class _Filler:
         if self._feed is None:
             await self._mover.stand_at(at, heading_to=self._until)
             self._feed = await self._furnish(world)
+            await cast.admit(self._wired, world, work_off=self._mover.work_off, now=at)
         if self._last and at < self._last:
             return
         await self._mover.stand_at(at, heading_to=self._until)
         if self._last is None or at > self._last:
-            await affiliates.fetch(self._wired.database, feed_id=self._feed, due_at=at, trigger="schedule")
+            await affiliates.fetch(
+                self._wired.database, feed_id=self._feed, due_at=at, trigger="schedule", pause=_at_once
+            )
         await self._mover.work_off()
         async with self._wired.database.begin_system("an instant of the demo") as tx:
             await self._follow(tx, at)
         await self._mover.work_off()
 
     async def _furnish(self, world: World) -> FeedId:
-        """The people and the programme; what is there already stays."""
+        """The programme; what is there already stays."""
         async with self._wired.database.begin_system("a demo is furnished") as tx:
             change = Change(PLACEHOLDER_NAMES, "full")
             await settings.change(tx, tx.actor, [change], REASON)
-            for username, shown in PEOPLE.items():
-                if await identity.find(tx, name_or_id=username) is None:
-                    await identity.create(
-                        tx, username=username, display_name=shown, now=clock.now(), reason=REASON, via="job"
-                    )
             feed_id = await _point_to(tx, world.feed_url, FEED_S)
             programme = await affiliates.programme(tx, code=DEFAULT_PROGRAMME)
             self._last = (await affiliates.programme_status(tx, programme_id=programme.id)).last_fetched_at
@@ -249,26 +352,15 @@ class _Filler:
         await competitions.ensure_series(tx, now=at)
         await races.repair(tx, now=at)
         await races.tick(tx, now=at)
-        if at == first + LINKED_AFTER:
-            await self._link(tx, at)
+        await story.release_overdue(tx, after=SETTLED_AFTER, now=at)
+        await affiliates.expire(tx, now=at)
+        await approvals.expire(tx, now=at)
+        for act in self._script.get(at, ()):
+            await act(tx, at)
 
-    async def _link(self, tx: Tx, at: datetime) -> None:
-        """Some say which player they are, and claim what waits for them."""
-        number = min(line.number for line in await races.recent(tx))
-        by_rank = {line.rank: line.uid for line in await races.lines(tx, number=number)}
-        programme = await affiliates.programme(tx, code=DEFAULT_PROGRAMME)
-        for username, rank in LINKED.items():
-            user = await identity.get(tx, name_or_id=username)
-            if rank in by_rank:
-                await affiliates.link(
-                    tx,
-                    programme_id=programme.id,
-                    uid=by_rank[rank],
-                    user_id=user.id,
-                    reason=REASON,
-                    now=at,
-                    via="job",
-                )
+
+async def _at_once(seconds: float) -> None:
+    """Nobody rests between the attempts of an hour that is over."""
 
 
 def _series(starts_at: datetime) -> NewRaceSeries:

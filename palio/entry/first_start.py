@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import datetime
 from typing import ClassVar
 
 from palio import affiliates, identity, races
@@ -23,17 +24,20 @@ class DemoRefusedError(WrongSettingError):
     code: ClassVar[str] = "demo.refused"
 
 
-async def begin_demo(wired: Wiring, *, asked: bool | None, seed: int | None = None) -> bool:
+async def begin_demo(
+    wired: Wiring, *, asked: bool | None, seed: int | None = None, end: datetime | None = None
+) -> bool:
     """Begin a demo, or go on with one that was not finished. Returns whether there is anything to fill.
 
-    Without being `asked` an empty embedded database that only this machine reaches gets one, unless a feed is given or
-    an earlier start was told to leave it out. Raises DemoRefusedError.
+    Its story ends at `end`, from which its clock then goes on; without one it ends now. Without being `asked` an empty
+    embedded database that only this machine reaches gets one, unless a feed is given or an earlier start was told to
+    leave it out. Raises DemoRefusedError.
     """
     known = marks.demo()
     if known:
-        _require_same(known, asked=asked, seed=seed)
+        _require_same(known, asked=asked, seed=seed, end=end)
         return not known.is_whole
-    reasons = [*_against(wired)]
+    reasons = [*_against(wired, end)]
     if not reasons and not await _is_empty(wired):
         reasons = ["the database is not empty: its people and numbers would be taken for invented ones"]
     if asked and reasons:
@@ -44,33 +48,41 @@ async def begin_demo(wired: Wiring, *, asked: bool | None, seed: int | None = No
     is_by_itself = marks.state() == "none" and wired.environment.is_embedded and wired.environment.feed_url is None
     if reasons or asked is False or not (asked or is_by_itself):
         return False
-    await _begin(wired, 1 if seed is None else seed)
+    await _begin(wired, 1 if seed is None else seed, end)
     await wiring.simulate(wired.database)
     return True
 
 
-async def _begin(wired: Wiring, seed: int) -> None:
+async def _begin(wired: Wiring, seed: int, end: datetime | None) -> None:
     """Mark the database as a demo's, once, whoever else starts at the same time."""
     while marks.demo() is None:
         with suppress(OnTheMove):  # of another process, whose mark the next look sees
             async with moving(wired.addresses.direct), wired.database.begin_system("a demo is begun") as tx:
                 await marks.look(tx)
                 if marks.demo() is None:
-                    await marks.begin(tx, at=clock.real().replace(microsecond=0), seed=seed)
+                    at = (end or clock.real()).replace(microsecond=0)
+                    await marks.begin(tx, at=at, seed=seed, has_own_time=end is not None)
                 return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _require_same(known: marks.Demo, *, asked: bool | None, seed: int | None) -> None:
+def _require_same(known: marks.Demo, *, asked: bool | None, seed: int | None, end: datetime | None) -> None:
     if asked is False:
         raise DemoRefusedError(["this database holds a demo already: for one without, choose another PALIO_DATA"])
     if seed is not None and seed != known.seed:
         raise DemoRefusedError([f"this database holds the demo of seed {known.seed}: for another, choose PALIO_DATA"])
+    if end is not None and end != known.created_at:
+        until = clock.text(known.created_at)
+        raise DemoRefusedError([f"this database holds a demo that ends {until}: for another, choose PALIO_DATA"])
 
 
-def _against(wired: Wiring) -> list[str]:
+def _against(wired: Wiring, end: datetime | None) -> list[str]:
     environment = wired.environment
     reasons = []
+    if end is not None and end > clock.real():
+        reasons.append(f"its story cannot end in the future, at {clock.text(end)}")
+    if wired.database.equipment.keyring is None:
+        reasons.append("its people sign in, and there is no keyring (PALIO_KEYRING_FILE)")
     if not environment.is_here:
         reasons.append(f"players come from outside to {environment.public_url} (PALIO_PUBLIC_URL)")
     if environment.sim == "off":

@@ -28,17 +28,21 @@ CREATED_AT: Setting[str] = Setting(
 SEED: Setting[int] = Setting(
     "demo.seed", "int", 1, "What the demo's chance begins with; written by Palio itself", "seed", low=0, high=2**31
 )
-SETTINGS: tuple[Setting[str] | Setting[int], ...] = (STATE, CREATED_AT, SEED)
+HAS_OWN_TIME: Setting[bool] = Setting(
+    "demo.has_own_time", "bool", default=False, description="Does the demo live in a time of its own; written by Palio"
+)
+SETTINGS: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (STATE, CREATED_AT, SEED, HAS_OWN_TIME)
 REASON = "the demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demo that was begun."""
+    """A demo that was begun; with a time of its own its clock goes on from `created_at`, else it shows real time."""
 
     created_at: datetime
     seed: int
     is_whole: bool
+    has_own_time: bool = False
 
 
 def state() -> str:
@@ -50,12 +54,18 @@ def demo() -> Demo | None:
     """The demo of this database, as this process knows it; None where nothing is invented."""
     if state() not in {"begun", "whole"}:
         return None
-    return Demo(datetime.fromisoformat(settings.value(CREATED_AT)), settings.value(SEED), is_whole=state() == "whole")
+    return Demo(
+        datetime.fromisoformat(settings.value(CREATED_AT)),
+        settings.value(SEED),
+        is_whole=state() == "whole",
+        has_own_time=settings.value(HAS_OWN_TIME),
+    )
 
 
-async def begin(tx: Tx, *, at: datetime, seed: int) -> None:
+async def begin(tx: Tx, *, at: datetime, seed: int, has_own_time: bool = False) -> None:
     """Say that this database is a demo's from now on."""
-    await _write(tx, Change(CREATED_AT, clock.text(at)), Change(SEED, seed), Change(STATE, "begun"))
+    own_time = [Change(HAS_OWN_TIME, True)] if has_own_time else []
+    await _write(tx, Change(CREATED_AT, clock.text(at)), Change(SEED, seed), *own_time, Change(STATE, "begun"))
 
 
 async def complete(tx: Tx) -> None:

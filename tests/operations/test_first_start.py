@@ -26,7 +26,10 @@ def is_whole(process: Process) -> bool:
 
 
 def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Deployment) -> None:
-    """Killed in the middle it goes on; then a board moves, time can be moved on, and prizes reach a wallet."""
+    """Killed in the middle it goes on; then a board moves, time can be moved on, and prizes reach a wallet.
+
+    Who can sign in is told once.
+    """
     process = deployment.start("up")
     until(lambda: process.url and process.is_ready())
     status, _, page = process.get("/")
@@ -37,7 +40,9 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     process.wait()
     process = deployment.start("up")
     assert b"Preparing the demo" in process.get("/")[2], "never half of it"
-    until(lambda: is_whole(process))
+    until(lambda: is_whole(process) and "ana " in process.output and "demo.json" in process.output)
+    told_of = re.findall(r"^  (\w+) +(\w+) +[a-z0-9-]{19} +(?:otpauth://\S+|-)$", process.output, re.MULTILINE)
+    assert told_of[0] == ("olga", "owner") and told_of[-1] == ("emil", "player") and len(told_of) == 11
 
     races = json.loads(process.get("/api/v1/races")[2])["items"]
     assert sorted(race["status"] for race in races) == ["completed"] * 3 + ["live", "upcoming"]
@@ -49,6 +54,9 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     moved = told(process, "sim", "clock", "advance", "--by", "30m")
     assert moved["instants"] in {2, 3}
     assert told(process, "ledger", "balance", "chen")["username"] == "chen"
+    assert re.fullmatch(r"[0-9]{6}", str(told(process, "demo", "--code", "sam")["code"]))
+    held = told(process, "demo")
+    assert (held["races"], held["users"], held["ledger_sum"], held["people"]) == (5, 18, 0, [])
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
 

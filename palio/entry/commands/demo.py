@@ -1,15 +1,25 @@
-"""`palio demo`: an empty database filled with four weeks of races between invented players."""
+"""`palio demo`: an empty database filled with thirty days of races between invented players, and who can sign in."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson
-from palio.entry.printing import Cell, moment, record, tell
+from palio.entry.options import AsJson, instant
+from palio.entry.printing import Cell, columns, record, tell
 
 if TYPE_CHECKING:
     from palio.entry.demo import Filled
     from palio.entry.terminal import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an authenticator of the cast shows now."""
+
+    username: str
+    code: str
 
 
 def demo(
@@ -17,28 +27,73 @@ def demo(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**31, help="The same seed gives the same players. Default: 1.")
     ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=instant,
+            metavar="TIME",
+            help="When the thirty days end, like 2026-03-20T12:00:00Z; its clock goes on from there. Default: now.",
+        ),
+    ] = None,
+    digest: Annotated[
+        bool, typer.Option("--digest", help="Print its digest alone: the same for the same seed and end.")
+    ] = False,
+    plants: Annotated[
+        bool, typer.Option("--plants", help="Print what is odd in it on purpose, and where to see it.")
+    ] = False,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Print what the authenticator of its owner or staff shows now, by its clock."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fill an empty database with a demo, or finish one that was interrupted; `palio up` then plays it on.
 
+    Whoever fills it is told once who can sign in, and with what; it is kept in `demo.json` beside the data.
     Exit status 78: the database is not empty, or players come to it from outside. 1: another process fills it.
     """
+    from palio.entry import cast, first_start, terminal  # noqa: PLC0415 - heavy
     from palio.entry import demo as demos  # noqa: PLC0415 - heavy
-    from palio.entry import first_start, terminal  # noqa: PLC0415 - heavy
+    from palio.kernel import clock  # noqa: PLC0415 - heavy
 
     async def work(place: "Place") -> "Filled":
-        if not await first_start.begin_demo(place, asked=True, seed=seed):
+        at = end.replace(microsecond=0) if end else None
+        if not await first_start.begin_demo(place, asked=True, seed=seed, end=at):
             return await demos.filled(place)
         terminal.say("Preparing the demo …")
         async with demos.playing(place) as world:
             return await demos.fill(place, world)
 
+    async def look(place: "Place") -> Code:
+        return Code(code or "", cast.code_of(place.environment.data, code or "", clock.now()))
+
+    if code:
+        shown = terminal.run(look, json=as_json)
+        tell(shown, as_json=as_json, lines=[shown.code])
+        return
     done = terminal.run(work, json=as_json)
+    lines = [done.digest] if digest else _odd(done) if plants else _all(done)
+    tell(done, as_json=as_json, lines=lines)
+
+
+def _all(done: "Filled") -> list[str]:
+    from palio.entry import cast  # noqa: PLC0415 - heavy
+
     facts: dict[str, Cell] = {
         "seed": done.seed,
-        "created_at": moment(done.created_at),
+        "created_at": done.created_at,
         "pictures": done.snapshots,
         "races": done.races,
         "accounts": done.users,
+        "ledger sum": done.ledger_sum,
+        "digest": done.digest,
+        "who can sign in": str(done.sign_in_file),
     }
-    tell(done, as_json=as_json, lines=record(facts))
+    told = ["", *cast.lines(done.people)] if done.people else []
+    return [*record(facts), *told]
+
+
+def _odd(done: "Filled") -> list[str]:
+    return columns(["plant", "at", "where"], [[one.name, one.at, one.shows] for one in done.plants])
