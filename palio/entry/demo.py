@@ -83,8 +83,8 @@ def began(demo: marks.Demo) -> datetime:
 
 
 def first_race(demo: marks.Demo) -> datetime:
-    """When the first of its races starts: three whole weeks before the one that is on."""
-    today = demo.created_at.replace(hour=0, minute=0, second=0)
+    """When the first of its races starts: three whole weeks, which are settled, before the one that is on."""
+    today = (demo.created_at - SETTLED_AFTER).replace(hour=0, minute=0, second=0)
     return today - timedelta(days=today.weekday()) - SETTLED_WEEKS * WEEK
 
 
@@ -321,7 +321,8 @@ class _Filler:
         if self._feed is None:
             await self._mover.stand_at(at, heading_to=self._until)
             self._feed = await self._furnish(world)
-            await cast.admit(self._wired, world, work_off=self._mover.work_off, now=at)
+            if self._last is None:  # else everybody is in, and what waits in the queue belongs to a later instant
+                await cast.admit(self._wired, world, work_off=self._mover.work_off, now=at)
         if self._last and at < self._last:
             return
         await self._mover.stand_at(at, heading_to=self._until)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -150,6 +150,9 @@ def test_the_plan_hits_every_bound_exactly_and_ends_now() -> None:
     assert plan[0] == datetime(2026, 2, 18, 12, tzinfo=UTC)
     assert plan[-1] == CREATED_AT and plan == sorted(set(plan))
     assert demo.first_race(MARKS) == FIRST
+    shortly_after, settled = mondays[3] + timedelta(hours=1), mondays[3] + timedelta(hours=1, minutes=15)
+    assert demo.first_race(replace(MARKS, created_at=shortly_after)) == FIRST - timedelta(weeks=1)
+    assert demo.first_race(replace(MARKS, created_at=settled)) == FIRST
     final, paid = timedelta(minutes=15), timedelta(hours=1, minutes=15)
     assert {monday + later for monday in mondays for later in (timedelta(), final, paid)} <= {*plan}
     assert {*story.script(FIRST, CREATED_AT)} <= {*plan}
@@ -277,7 +280,7 @@ async def sent(client: httpx2.AsyncClient, path: str, **fields: str) -> httpx2.R
 
 
 async def test_a_fill_that_was_killed_ends_as_one_that_was_not(places, whole: Whole) -> None:  # type: ignore[no-untyped-def]
-    """Each time in another process: while people come in, and in the middle of whatever they did later."""
+    """Each time in another process: while people come in, and when somebody is linked and has not been paid yet."""
     place = places()
     async with place.opened() as wired:
         await begin(wired)
@@ -290,8 +293,8 @@ async def test_a_fill_that_was_killed_ends_as_one_that_was_not(places, whole: Wh
         assert await first_start.begin_demo(wired, asked=None), "it goes on by itself"
         async with filling(wired) as task:
             await reaching(wired, task, 30)
-    async with place.opened() as wired, filling(wired) as task:
-        await reaching(wired, task, 77)
+    async with place.opened() as wired, filling(wired):
+        await somebody_linked(wired)
     async with place.opened() as wired:
         assert marks.state() == "begun"
         async with filling(wired) as task:
@@ -300,6 +303,16 @@ async def test_a_fill_that_was_killed_ends_as_one_that_was_not(places, whole: Wh
         assert await said(wired) == whole.said
         assert done.digest == whole.done.digest
     assert [one.password for one in done.people] == [one.password for one in kept], "nobody's password has changed"
+
+
+async def somebody_linked(wired: Wiring) -> None:
+    """Wait until somebody is linked, and no longer."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            async with wired.database.begin_system("is anybody linked") as tx:
+                if await db.value(tx, "select count(*) from affiliates.links"):
+                    return
+            await asyncio.sleep(0.005)
 
 
 def test_the_command_tells_what_is_there(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
