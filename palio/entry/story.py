@@ -97,6 +97,7 @@ def script(first: datetime, now: datetime) -> Mapping[datetime, tuple[Act, ...]]
             partial(_ask_more, who="jona", by="sam", note="Which address do you use there?"),
             partial(_move, to="dara", rank=7, by="sam", reason="dara wants her player back"),
             partial(_move, to="kaja", rank=9, by="sam", reason="it was kaja's after all"),
+            partial(_adjust, rank=4, units=1_500, by="fiona", note="a day that the provider did not count"),
         ),
     }
 
@@ -240,14 +241,14 @@ async def _held(tx: Tx, actor: Actor, at: datetime) -> set[str]:
 
 
 async def _adjust(tx: Tx, at: datetime, *, rank: int, units: int, by: str, note: str) -> None:
-    """Adjust a total of the race that is on, for whoever is there now."""
+    """Adjust a total of the race that is on, for whoever is there now; much of it waits for a second person."""
     live = next((line for line in await races.recent(tx) if line.status == "live"), None)
     if live is None:
         return
     board = await competitions.top(tx, competition_id=CompetitionId(live.competition_id), limit=rank)
     if len(board.rows) < rank:
         return
-    await races.adjust(
+    await races.adjust_or_propose(
         tx,
         adjustment_id=uuid5(NAMESPACE_URL, f"palio demo {live.number} {note}"),
         number=live.number,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from palio.sim.feed import DATA, Order
 
-NOON = timedelta(hours=12)
+AFTERNOON = timedelta(hours=14)
 OUTAGE, SHORT_LIST = timedelta(hours=3), timedelta(hours=1)
 CORRECTED = "250.00"
 EMOJI, RIGHT_TO_LEFT, RENAMED = "lucky\N{GAME DIE}dice", "\u0646\u0648\u0631", "once_another"
@@ -27,25 +27,25 @@ class Plant:
 def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
     """The oddities of a feed that began at `start`, in order of time; `tie` is from when to when the tied race counts.
 
-    They lie at noon in UTC, away from the ends of races.
+    They lie in the afternoon, UTC, away from the ends of races.
     """
     players = _richest()
     day = start.replace(hour=0, minute=0, second=0, microsecond=0)
 
-    def noon(days: int) -> datetime:
-        return day + timedelta(days=days) + NOON
+    def afternoon(days: int) -> datetime:
+        return day + timedelta(days=days) + AFTERNOON
 
     def renamed(player: int, name: str, at: datetime) -> tuple[Order, ...]:
         return (Order(at, "rename", {"uid": players[player], "name": name}),)
 
-    outage, short, since, until = noon(9), noon(12), *tie
+    outage, short, since, until = afternoon(9), afternoon(12), *tie
     planted = [
-        Plant("emoji name", noon(1), f"{players[2]} is called {EMOJI}", renamed(2, EMOJI, noon(1))),
+        Plant("emoji name", afternoon(1), f"{players[2]} is called {EMOJI}", renamed(2, EMOJI, afternoon(1))),
         Plant(
             "right-to-left name",
-            noon(1),
+            afternoon(1),
             f"{players[3]} is called {RIGHT_TO_LEFT}",
-            renamed(3, RIGHT_TO_LEFT, noon(1)),
+            renamed(3, RIGHT_TO_LEFT, afternoon(1)),
         ),
         Plant(
             "outage",
@@ -62,11 +62,13 @@ def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
         ),
         Plant(
             "correction",
-            noon(16),
+            afternoon(16),
             f"the total of {players[0]} falls by {CORRECTED}",
-            (Order(noon(16), "correct", {"uid": players[0], "amount": CORRECTED}),),
+            (Order(afternoon(16), "correct", {"uid": players[0], "amount": CORRECTED}),),
         ),
-        Plant("rename", noon(18), f"{players[1]} is called {RENAMED} from now on", renamed(1, RENAMED, noon(18))),
+        Plant(
+            "rename", afternoon(18), f"{players[1]} is called {RENAMED} from now on", renamed(1, RENAMED, afternoon(18))
+        ),
         Plant(
             "tie",
             until,
