@@ -117,7 +117,7 @@ async def test_an_adjustment_happens_once_and_beyond_the_limit_waits_for_somebod
     await approve(database, waits.json()["approval_id"])
     assert await totals(staff, number) == [("cid", 1210), ("ann", 30), ("bob", 20)]
     rows = await audited(database, "race.adjust")
-    assert rows[-1]["amount_micro"] == [None, 600_000_000]
+    assert [row["adjusted_micro"] for row in rows[-2:]] == [[0, 600_000_000], [600_000_000, 1_200_000_000]]
 
 
 async def totals(staff: Desk, number: int) -> list[tuple[str, int]]:

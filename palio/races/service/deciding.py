@@ -50,11 +50,12 @@ async def adjust(
     race, competition = await lock(tx, number=number, now=now)
     await require_stranger(tx, race=race, actor=actor)
     player = await _player(tx, race, player_id)
+    entrant_id = await _entrant(tx, race, competition, player, now)
     if not await competitions.adjust_score(
         tx,
         adjustment_id=adjustment_id,
         competition_id=competition.id,
-        entrant_id=await _entrant(tx, race, competition, player, now),
+        entrant_id=entrant_id,
         delta=amount_micro,
         actor=actor,
         reason=public_note,
@@ -69,7 +70,12 @@ async def adjust(
     if summed > limit and approved_by in (None, actor.user_id):
         because = f"one person adjusts at most {limit} micro-units within 24 hours (races.adjust_over)"
         raise competitions.ApprovalDue(act="the adjustment", because=because, summed_micro=summed)
-    changes = {"player": (None, player_id), "amount_micro": (None, amount_micro), "note": (None, public_note)}
+    adjusted = (await competitions.adjustments(tx, competition_id=competition.id))[entrant_id]
+    changes = {
+        "player": (None, player_id),
+        "adjusted_micro": (adjusted - amount_micro, adjusted),
+        "note": (None, public_note),
+    }
     await record(tx, race=race, actor=actor, action="race.adjust", changes=changes, reason=reason)
     await counting.tell_decided(tx, race=race, competition=competition, now=now)
     return True
