@@ -3,91 +3,27 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from palio import identity
-from palio.entry import wiring
 from palio.identity.service.sessions import Recognised
-from palio.infra import db, embedded, marks, totp
-from palio.infra.mail import Smtp
+from palio.infra import db, embedded, totp
 from palio.kernel import clock
-from palio.sim import Clock, World
-from tests.factories.identity import HOME, PASSWORD, quick_hasher
+from tests.factories.identity import PASSWORD
 from tests.journeys.browser.conftest import Seen, looking
-from tests.journeys.product import Product, running
+from tests.journeys.browser.house import FOCUS_SECONDS_MAX, Place, focused, opened, sign_in
 
 pytestmark = pytest.mark.browser
-
-FOCUS_SECONDS_MAX = 15
-
-
-@dataclass(frozen=True)
-class Place:
-    """A demo whose letters can be read in the browser."""
-
-    product: Product
-    world: World
-
-    @property
-    def base(self) -> str:
-        return self.product.base
-
-    async def deliver(self) -> None:
-        """Do what waits: letters are written, and arrive."""
-        async with self.product.wiring.queue.working_off() as work_off:
-            await work_off()
-
-    async def person(self, username: str) -> identity.User:
-        """Somebody who has registered and proved his address."""
-        house = identity.House(self.product.wiring.database, quick_hasher())
-        application = identity.Application(username, f"{username}@example.com", PASSWORD)
-        told = await identity.register(house, application=application, visitor=HOME, now=clock.now())
-        await self.deliver()
-        secret = re.search(r"/verify-email/([\w-]{43})", self.world.mailbox.letters[-1].text)
-        assert secret
-        await identity.verify_email(house, secret=secret[1], registration=told, visitor=HOME, now=clock.now())
-        async with self.product.wiring.database.begin_system("a test") as tx:
-            return await identity.get(tx, name_or_id=username)
 
 
 @pytest.fixture(scope="module")
 async def place(
     cluster: embedded.Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Place]:
-    data: Path = tmp_path_factory.mktemp("data")
-    async with (
-        running(cluster, f"palio_account_{worker_id}", data) as product,
-        World(clock=Clock()).serving(smtp_port=0) as world,
-    ):
-        wired = product.wiring
-        async with wired.database.begin_system("a demo is there") as tx:
-            await marks.begin(tx, at=clock.now(), seed=1)
-            await marks.complete(tx)
-        await wiring.simulate(wired.database)
-        mail = Smtp(world.smtp_url, "Palio <palio@localhost>")
-        wired.database.equipment = replace(wired.database.equipment, mail=mail, site=product.base)
-        wired.stage.mailbox = world.mailbox
-        yield Place(product, world)
-        async with wired.database.begin_system("the suite knows of no demo") as tx:
-            await marks.decline(tx)
-
-
-async def sign_in(page: Page, base: str, username: str, password: str = PASSWORD, *, to: str = "/account") -> None:
-    await page.goto(f"{base}/sign-in?next={to}")
-    await page.get_by_label("User name or e-mail").fill(username)
-    await page.get_by_label("Password", exact=True).fill(password)
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def focused(page: Page, name: str) -> None:
-    """Wait until the field has the focus."""
-    async with asyncio.timeout(FOCUS_SECONDS_MAX):
-        while await page.evaluate("document.activeElement.id") != name:
-            await page.wait_for_timeout(50)
+    async with opened(cluster, f"palio_account_{worker_id}", tmp_path_factory.mktemp("data")) as place:
+        yield place
 
 
 async def clean(seen: Seen) -> list[str]:
