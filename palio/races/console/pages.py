@@ -126,6 +126,12 @@ async def make_race(ask: Ask, tx: InTx, form: Annotated[WizardForm, Form()]) -> 
     return RedirectResponse(f"{HERE}/{made.number}", 303)
 
 
+@routes.form(f"{HERE}/new/meter", access=EDIT, again=_wizard_again, idempotency="none", unaudited="it changes nothing")
+async def work_out(request: Request, ask: Ask, tx: InTx, form: Annotated[WizardForm, Form()]) -> HTMLResponse:
+    """What the race would pay as it is typed now; nothing is made."""
+    return await _wizard(request, ask, tx, form.model_dump(mode="json") | _times(form, ask))
+
+
 @routes.page(f"{HERE}/rehearsal", access=READ)
 async def rehearsal_page(request: Request, ask: Ask, tx: InTx, asked: AsRehearsal) -> HTMLResponse:
     """How past periods would have ended under several rules, side by side."""

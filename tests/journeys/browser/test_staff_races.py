@@ -107,6 +107,19 @@ async def test_the_meter_follows_what_is_typed_and_only_a_whole_pool_can_be_made
         await expect(page.get_by_role("button", name="Make a draft")).to_be_visible()
 
 
+async def test_a_race_is_made_of_what_was_typed_last_and_not_of_what_was_worked_out(
+    browser: Browser, stage: Stage
+) -> None:
+    async with working(browser, stage, script=False) as (page, _):
+        await page.goto(stage.console.base + "/console/races/new")
+        await page.get_by_label("Title").fill("Summer race")
+        await page.get_by_label("Programme").select_option(stage.source.code)
+        await page.get_by_role("button", name="Work it out").click()
+        await page.get_by_label("Pool", exact=True).fill("50.00")
+        await page.get_by_role("button", name="Make a draft").click()
+        await expect(page.locator("#terms")).to_contain_text("$50.00")
+
+
 async def test_a_race_is_made_announced_extended_and_cancelled_without_script(browser: Browser, stage: Stage) -> None:
     """Draft, then announced with its effect shown, then a later end, then called off: each with its reason."""
     async with working(browser, stage, script=False) as (page, _):
