@@ -70,7 +70,7 @@ from palio.identity.web.reception import (
     session_of,
 )
 from palio.infra.passwords import HashingBusy
-from palio.ui import versions
+from palio.ui import limits, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.actor import Ask, InTx
 from palio.ui.routes import Routes
@@ -94,15 +94,21 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     scope=NO_SCOPE,
     example=say.Registered("accepted", None),
     refuses=[*APPLICATION, *NAMES, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
-    rate=SIGN_UP,
+    rate=GUESSES,
     idempotency="none",
     status=202,
 )
 async def register_user(
     form: say.Register, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.Registered:
-    """Apply for an account; its address is written to, and the link in the letter makes it active."""
-    told = await doors.register(house, application=form.application(), visitor=visitor, now=ask.now)
+    """Apply for an account; its address is written to, and the link in the letter makes it active.
+
+    What is refused does not count as one of the few that an address may send.
+    """
+    application = form.application()
+    await doors.judge_application(house, application=application, now=ask.now)
+    await limits.take(request, ask, SIGN_UP)
+    told = await doors.register(house, application=application, visitor=visitor, now=ask.now)
     if form.client == "app":
         return say.Registered("accepted", told)
     keep(request, response, REGISTRATION, told, DAY_S)
