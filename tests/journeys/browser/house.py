@@ -37,7 +37,7 @@ TABLES = """select n.nspname, c.relname from pg_class c join pg_namespace n on n
 SCHEMAS = ["affiliates", "competitions", "identity", "infra", "jobs", "ledger", "races"]
 TRACES = {  # what merely asking leaves behind: who is there, how often he asked, what he failed at
     *("identity.login_events", "identity.ip_addresses", "infra.clock", "infra.clusters", "infra.instances"),
-    *("infra.job_runs", "infra.schedules", "jobs.procrastinate_workers"),
+    *("infra.job_runs", "infra.rate_buckets", "infra.schedules", "jobs.procrastinate_workers"),
 }
 TOUCHED = ["last_seen_at", "idle_expires_at"]
 
