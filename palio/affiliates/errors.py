@@ -3,6 +3,7 @@
 from palio.kernel.errors import (
     Conflict,
     Forbidden,
+    Gone,
     Invalid,
     NotFound,
     TooLarge,
@@ -232,6 +233,12 @@ class NoSuchSnapshot(NotFound):
     """There is no snapshot `snapshot_id`."""
 
     code = "affiliates.snapshot_unknown"
+
+
+class PayloadGone(Gone):
+    """The archive no longer keeps the bytes of snapshot `snapshot_id`: it can be discarded, not read or applied."""
+
+    code = "affiliates.payload_gone"
 
 
 class NoSuchRow(NotFound):

@@ -670,6 +670,11 @@ class FeedState:
     last_state: CycleState | None
     last_error: str | None
 
+    @property
+    def is_retired(self) -> bool:
+        """Was it removed for good? Then it has given up the name of its kind."""
+        return self.name != self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
@@ -963,6 +968,11 @@ class FeedCard:
     as_of: datetime | None
     version: int
 
+    @property
+    def is_retired(self) -> bool:
+        """Was it removed for good? Then it has given up the name of its kind."""
+        return self.name != self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class CycleRow:
@@ -1023,6 +1033,117 @@ class SnapshotRow:
     content_type: str
     decided_by: UserId | None
     decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CycleMark:
+    """How one cycle of a feed ended, for a row of them side by side."""
+
+    feed_id: FeedId
+    due_at: datetime
+    state: CycleState
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLine:
+    """A feed among all of them: how it is, whether its numbers are too old, and its last cycles, oldest first."""
+
+    state: FeedState
+    is_stale: bool
+    cycles: Sequence[CycleMark]
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyCard:
+    """An anomaly as staff see it, and whose it is; `player_id` is None for one of a whole snapshot."""
+
+    id: UUID
+    programme: str
+    snapshot_id: SnapshotId
+    at: datetime
+    player_id: PlayerId | None
+    uid: str | None
+    name: str | None
+    code: AnomalyCode
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCard:
+    """A row that was not believed as staff decide about it, beside what is known of its player."""
+
+    id: HeldRowId
+    programme: str
+    currency: str
+    feed: str
+    snapshot_id: SnapshotId
+    at: datetime
+    row_no: int
+    uid: str | None
+    reason: HeldReason
+    row: str
+    held_all_time_micro: Micro | None
+    state: HeldState
+    decided_by: UserId | None
+    decided_at: datetime | None
+    note: str
+    name: str | None
+    known_micro: Micro | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingChange:
+    """What one list says of a player, and what another one says; None where he is not in it."""
+
+    uid: str
+    name: str | None
+    before: Reading | None
+    after: Reading | None
+
+    @property
+    def delta(self) -> Micro:
+        """By how much the all-time wager differs; what is not known counts nothing."""
+        before, after = (reading.all_time or 0 if reading else 0 for reading in (self.before, self.after))
+        return after - before
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """How two lists of players differ: the counts of all, and the largest differences."""
+
+    rows: tuple[ReadingChange, ...]
+    appeared: int
+    gone: int
+    changed: int
+    same: int
+    delta: Micro
+
+
+ForeseenKind: TypeAlias = Literal[
+    "first", "change", "correction", "columns_only", "described", "vanished", "returned", "held"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenRow:
+    """What applying a doubted snapshot would do to one player; None is what is not known."""
+
+    uid: str
+    name: str | None
+    kind: ForeseenKind
+    before: Micro | None
+    after: Micro | None
+    delta: Micro
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A doubted snapshot as it would be if it were applied now, and the largest changes; `changes` counts all."""
+
+    snapshot: Snapshot
+    rows: tuple[ForeseenRow, ...]
+    changes: int
 
 
 @dataclass(frozen=True, slots=True)

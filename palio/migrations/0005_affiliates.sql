@@ -138,6 +138,7 @@ create table affiliates.snapshots (
 create index on affiliates.snapshots (programme_id, fetched_at desc) where status = 'applied';
 create index on affiliates.snapshots (programme_id, id desc);
 create index on affiliates.snapshots (payload_id);
+create index on affiliates.snapshots (id) where status = 'suspicious';
 
 create function affiliates.check_snapshot() returns trigger language plpgsql as $$
 begin
@@ -269,6 +270,7 @@ create table affiliates.quarantine (
   decided_at timestamptz,
   note text not null default '');
 create index on affiliates.quarantine (snapshot_id);
+create index on affiliates.quarantine (id) where state = 'held';
 create index on affiliates.quarantine (feed_id) where state = 'held' and reason = 'jump';
 
 create table affiliates.anomalies (

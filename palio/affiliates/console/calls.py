@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request, Response
 from palio.affiliates import doors, service
 from palio.affiliates.console.schemas import (
     ANOMALY_EXAMPLE,
+    CONTRAST_EXAMPLE,
     CYCLE_EXAMPLE,
     FEED_EXAMPLE,
     MAPPING_EXAMPLE,
@@ -20,8 +21,9 @@ from palio.affiliates.console.schemas import (
     UPLOAD_BYTES_MAX,
     VERDICT_EXAMPLE,
     AnomaliesAnswer,
-    AnomalyAnswer,
+    AnomalyKind,
     Code,
+    ContrastAnswer,
     CycleAnswer,
     CyclesAnswer,
     FeedAnswer,
@@ -29,6 +31,8 @@ from palio.affiliates.console.schemas import (
     FeedChangeBody,
     FeedsAnswer,
     FetchAnswer,
+    HeldAs,
+    HeldFor,
     MappedAnswer,
     MappingAnswer,
     MappingBody,
@@ -63,29 +67,39 @@ from palio.affiliates.errors import (
     NoSuchSnapshot,
     NotReleasable,
     OutOfOrder,
+    PayloadGone,
     ProgrammeExists,
     SecretInvalid,
     ShapeUnknown,
     UpstreamRefused,
 )
-from palio.affiliates.types import FeedId, HeldRowId, Snapshot, SnapshotId
+from palio.affiliates.types import (
+    AnomalyCard,
+    AnomalyCode,
+    FeedId,
+    HeldCard,
+    HeldReason,
+    HeldRowId,
+    HeldState,
+    Snapshot,
+    SnapshotId,
+)
 from palio.infra import files
-from palio.infra.db import Database
+from palio.infra.db import Database, Tx
 from palio.infra.targets import UrlRefused
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Paged, Paging
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
 READ, FEEDS, SNAPSHOTS = "affiliates.read", "affiliates.feeds.edit", "affiliates.snapshots.decide"
 OF_BODIES = (BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused, BodyTooLarge)
-ROWS_MAX = 200
 BASE = "/console/affiliates"
 routes = Routes("affiliates")
 
 Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme; all of them without it")]
-OfProgramme = Annotated[str, Query(max_length=64, description="Code of a programme")]
+Other = Annotated[UUID, Query(alias="with", description="The snapshot to compare with, usually the older one")]
 
 
 class Bytes(Response):
@@ -305,11 +319,14 @@ async def get_snapshot(snapshot_id: UUID, tx: InTx) -> SnapshotAnswer:
 
 
 async def restored(request: Request, snapshot_id: UUID, ask: Ask) -> bytes:
-    """The bytes of a snapshot, fetched before the transaction of the request begins."""
+    """The bytes of a snapshot, fetched before the transaction of the request begins. Refuses with PayloadGone."""
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:
         stored = await service.stored_payload(tx, snapshot_id=SnapshotId(snapshot_id))
-    return await service.restore(files.storage_of(database), payload=stored)
+    try:
+        return await service.restore(files.storage_of(database), payload=stored)
+    except FileNotFoundError:
+        raise PayloadGone(snapshot_id=snapshot_id) from None
 
 
 Restored = Annotated[bytes, Depends(restored)]
@@ -319,7 +336,7 @@ Restored = Annotated[bytes, Depends(restored)]
     f"{BASE}/snapshots/{{snapshot_id:uuid}}/raw",
     access=SNAPSHOTS,
     example="bytes as they came",
-    refuses=[NoSuchSnapshot],
+    refuses=[NoSuchSnapshot, PayloadGone],
     response_class=Bytes,
 )
 async def get_raw_snapshot(snapshot_id: UUID, body: Restored, tx: InTx) -> Bytes:
@@ -329,11 +346,32 @@ async def get_raw_snapshot(snapshot_id: UUID, body: Restored, tx: InTx) -> Bytes
     return Bytes(body, headers={"Content-Disposition": name})
 
 
+async def restored_other(request: Request, ask: Ask, other: Other) -> bytes:
+    """The bytes of the snapshot to compare with."""
+    return await restored(request, other, ask)
+
+
+@routes.get(
+    f"{BASE}/snapshots/{{snapshot_id:uuid}}/diff",
+    access=READ,
+    example=CONTRAST_EXAMPLE,
+    refuses=[NoSuchSnapshot, PayloadGone, *OF_BODIES],
+)
+async def compare_snapshots(
+    snapshot_id: UUID, other: Other, after: Restored, before: Annotated[bytes, Depends(restored_other)], tx: InTx
+) -> ContrastAnswer:
+    """Compare the list of a snapshot with that of another one, row by row."""
+    found = await service.compare_snapshots(
+        tx, before_id=SnapshotId(other), before=before, after_id=SnapshotId(snapshot_id), after=after
+    )
+    return ContrastAnswer.of(found)
+
+
 @routes.post(
     f"{BASE}/snapshots/{{snapshot_id:uuid}}/apply",
     access=SNAPSHOTS,
     example=VERDICT_EXAMPLE,
-    refuses=[NoSuchSnapshot, AlreadyDecided, OutOfOrder, *OF_BODIES],
+    refuses=[NoSuchSnapshot, PayloadGone, AlreadyDecided, OutOfOrder, *OF_BODIES],
 )
 async def apply_snapshot(snapshot_id: UUID, restored: Restored, body: ReasonBody, ask: Ask, tx: InTx) -> VerdictAnswer:
     """Apply a suspicious snapshot as it is."""
@@ -358,13 +396,23 @@ async def discard_snapshot(snapshot_id: UUID, body: ReasonBody, ask: Ask, tx: In
 
 
 @routes.get(
-    f"{BASE}/quarantine", access=READ, example=QuarantinesAnswer((QUARANTINE_EXAMPLE,)), refuses=[NoSuchProgramme]
+    f"{BASE}/quarantine", access=READ, example=QuarantinesAnswer((QUARANTINE_EXAMPLE,), None), refuses=[NoSuchProgramme]
 )
-async def list_quarantine(tx: InTx, programme: OfProgramme) -> QuarantinesAnswer:
-    """List the rows of a programme that are held, the newest first."""
-    found = await service.programme(tx, code=programme)
-    rows = await service.held_rows(tx, programme_id=found.id, limit=ROWS_MAX)
-    return QuarantinesAnswer(tuple(map(QuarantineAnswer.of, rows)))
+async def list_quarantine(
+    tx: InTx, page: Paged, programme: Programme = None, problem: HeldFor = None, state: HeldAs = "held"
+) -> QuarantinesAnswer:
+    """List rows that were not believed, the newest first; those that wait for a decision unless another is asked."""
+    return QuarantinesAnswer.of(await held_part(tx, page, programme, problem, state), page)
+
+
+async def held_part(
+    tx: Tx, page: Paging, programme: str | None, problem: HeldReason | None, state: HeldState | None
+) -> list[HeldCard]:
+    """The rows of a part of the list, and one more if it goes on."""
+    before = HeldRowId(UUID(str(page.position.key[0]))) if page.position else None
+    return await service.held_cards(
+        tx, programme=programme, reason=problem, state=state, before=before, limit=page.limit + 1
+    )
 
 
 @routes.post(
@@ -387,20 +435,35 @@ async def release_row(row_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> Ver
 )
 async def dismiss_row(row_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> QuarantineAnswer:
     """Note that a held row is not to be believed."""
-    row = await service.dismiss_row(tx, actor=ask.actor, row_id=HeldRowId(row_id), reason=body.reason, now=ask.now)
-    return QuarantineAnswer.of(row)
+    await service.dismiss_row(tx, actor=ask.actor, row_id=HeldRowId(row_id), reason=body.reason, now=ask.now)
+    return QuarantineAnswer.of(await service.held_card(tx, row_id=HeldRowId(row_id)))
 
 
-@routes.get(f"{BASE}/anomalies", access=READ, example=AnomaliesAnswer((ANOMALY_EXAMPLE,)), refuses=[NoSuchProgramme])
+@routes.get(
+    f"{BASE}/anomalies", access=READ, example=AnomaliesAnswer((ANOMALY_EXAMPLE,), None), refuses=[NoSuchProgramme]
+)
 async def list_anomalies(
     tx: InTx,
-    programme: OfProgramme,
+    page: Paged,
+    programme: Programme = None,
+    code: AnomalyKind = None,
     since: Annotated[datetime | None, Query(description="A time with its offset; all of them without it")] = None,
 ) -> AnomaliesAnswer:
     """List what was believed but is odd, the newest first."""
-    found = await service.programme(tx, code=programme)
-    rows = await service.anomalies(tx, programme_id=found.id, since=since, limit=ROWS_MAX)
-    return AnomaliesAnswer(tuple(map(AnomalyAnswer.of, rows)))
+    return AnomaliesAnswer.of(await odd_part(tx, page, programme, code, since), page)
+
+
+async def odd_part(
+    tx: Tx, page: Paging, programme: str | None, code: AnomalyCode | None, since: datetime | None = None
+) -> list[AnomalyCard]:
+    """The anomalies of a part of the list, and one more if it goes on."""
+    before = None
+    if page.position:
+        at, anomaly_id = page.position.key
+        before = datetime.fromisoformat(str(at)), UUID(str(anomaly_id))
+    return await service.anomaly_cards(
+        tx, programme=programme, code=code, since=since, before=before, limit=page.limit + 1
+    )
 
 
 async def take_upload(

@@ -6,27 +6,33 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt
 
 from palio.affiliates.types import (
-    Anomaly,
+    AnomalyCard,
+    AnomalyCode,
     AuthKind,
+    Contrast,
     Coverage,
     CycleRow,
     FeedCard,
     FeedChange,
+    HeldCard,
+    HeldReason,
+    HeldState,
     MappingRow,
     NewFeed,
     ProgrammeCard,
     ProgrammeChange,
-    QuarantinedRow,
+    Reading,
+    ReadingChange,
     Snapshot,
     SnapshotRow,
     Trial,
 )
 from palio.ui.paging import Paging
-from palio.ui.values import Instant
+from palio.ui.values import Blank, Instant
 
 UPLOAD_BYTES_MAX = 64 << 20
 Reason = Annotated[str, Field(min_length=5, max_length=500, description="Why; it stays in the audit")]
@@ -36,6 +42,9 @@ Secret = Annotated[str, Field(min_length=1, max_length=500, description="The key
 Interval = Annotated[StrictInt, Field(ge=10, le=86_400)]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9.-]{3,253}$")]
 Status: TypeAlias = Literal["applied", "suspicious", "invalid", "discarded"]
+AnomalyKind = Annotated[AnomalyCode | None, Query(description="One kind; all of them without it"), Blank]
+HeldFor = Annotated[HeldReason | None, Query(description="One kind of doubt; all of them without it"), Blank]
+HeldAs = Annotated[HeldState | None, Query(description="What became of them; all of them when it is empty"), Blank]
 
 
 class Body(BaseModel):
@@ -455,36 +464,103 @@ class VerdictAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SideAnswer:
+    """A player in one of two lists; null is what it does not say."""
+
+    name: str | None
+    today_micro: int | None
+    week_micro: int | None
+    month_micro: int | None
+    all_time_micro: int | None
+
+    @classmethod
+    def of(cls, reading: Reading | None) -> "SideAnswer | None":
+        if reading is None:
+            return None
+        return cls(reading.name, reading.today, reading.week, reading.month, reading.all_time)
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceAnswer:
+    """A player of whom two lists say different things; null where he is not in one."""
+
+    uid: str
+    before: SideAnswer | None
+    after: SideAnswer | None
+    delta_micro: int
+
+    @classmethod
+    def of(cls, row: ReadingChange) -> "DifferenceAnswer":
+        return cls(row.uid, SideAnswer.of(row.before), SideAnswer.of(row.after), row.delta)
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastAnswer:
+    """How two lists differ: counts of all players, and the two hundred largest differences."""
+
+    appeared: int
+    gone: int
+    changed: int
+    same: int
+    delta_micro: int
+    items: tuple[DifferenceAnswer, ...]
+
+    @classmethod
+    def of(cls, found: Contrast) -> "ContrastAnswer":
+        return cls(
+            *(found.appeared, found.gone, found.changed, found.same, found.delta),
+            tuple(map(DifferenceAnswer.of, found.rows)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineAnswer:
-    """A row that was not believed, as it came; only a `jump` can be believed after all."""
+    """A row that was not believed, as it came; only a `jump` can be believed after all.
+
+    `known_micro` is the all-time wager that is believed of its player, null for whom nobody knows.
+    """
 
     id: UUID
+    programme: str
+    feed: str
     snapshot_id: UUID
+    at: Instant
     row_no: int
     uid: str | None
     problem: str
     row: str
     all_time_micro: int | None
+    known_micro: int | None
     state: str
 
     @classmethod
-    def of(cls, row: QuarantinedRow) -> "QuarantineAnswer":
+    def of(cls, card: HeldCard) -> "QuarantineAnswer":
         return cls(
-            *(row.id, row.snapshot_id, row.row_no, row.uid, row.reason, row.row, row.held_all_time_micro, row.state)
+            *(card.id, card.programme, card.feed, card.snapshot_id, card.at, card.row_no, card.uid, card.reason),
+            *(card.row, card.held_all_time_micro, card.known_micro, card.state),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinesAnswer:
-    """Rows that are held, the newest first."""
+    """Rows that were not believed, the newest first."""
 
     items: tuple[QuarantineAnswer, ...]
+    next: str | None
+
+    @classmethod
+    def of(cls, cards: Sequence[HeldCard], page: Paging) -> "QuarantinesAnswer":
+        """The rows asked for are one more than the page holds."""
+        shown = cards[: page.limit]
+        more = page.behind(str(shown[-1].id)) if len(cards) > page.limit else None
+        return cls(tuple(map(QuarantineAnswer.of, shown)), more)
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyAnswer:
     """Something that was believed but is odd."""
 
+    programme: str
     snapshot_id: UUID
     at: Instant
     uid: str | None
@@ -492,8 +568,8 @@ class AnomalyAnswer:
     facts: Mapping[str, object]
 
     @classmethod
-    def of(cls, anomaly: Anomaly) -> "AnomalyAnswer":
-        return cls(anomaly.snapshot_id, anomaly.at, anomaly.uid, anomaly.code, anomaly.facts)
+    def of(cls, card: AnomalyCard) -> "AnomalyAnswer":
+        return cls(card.programme, card.snapshot_id, card.at, card.uid, card.code, card.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +577,15 @@ class AnomaliesAnswer:
     """What is odd, the newest first."""
 
     items: tuple[AnomalyAnswer, ...]
+    next: str | None
+
+    @classmethod
+    def of(cls, cards: Sequence[AnomalyCard], page: Paging) -> "AnomaliesAnswer":
+        """The anomalies asked for are one more than the page holds."""
+        shown = cards[: page.limit]
+        last = shown[-1] if len(cards) > page.limit else None
+        more = page.behind(last.at.isoformat(), str(last.id)) if last else None
+        return cls(tuple(map(AnomalyAnswer.of, shown)), more)
 
 
 _ID = UUID("0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44")
@@ -545,7 +630,18 @@ SNAPSHOT_EXAMPLE = SnapshotAnswer(
     decided_at=None,
 )
 VERDICT_EXAMPLE = VerdictAnswer(_ID, "applied", 413, 63, 12, 0)
-QUARANTINE_EXAMPLE = QuarantineAnswer(
-    *(_ID, _ID, 13, "abc", "jump", '{"uid": "abc", "wagered": {"all_time": 900000}}', 900_000_000_000, "held")
+CONTRAST_EXAMPLE = ContrastAnswer(
+    *(1, 0, 1, 125, 84_600_000),
+    (
+        DifferenceAnswer(
+            "abc", SideAnswer("ann", 0, 0, 0, 100_000_000), SideAnswer("ann", 0, 0, 0, 90_000_000), -(10**7)
+        ),
+    ),
 )
-ANOMALY_EXAMPLE = AnomalyAnswer(_ID, _AT, "abc", "correction", {"before": 100_000_000, "after": 90_000_000})
+QUARANTINE_EXAMPLE = QuarantineAnswer(
+    *(_ID, "northwind", "pull", _ID, _AT, 13, "abc", "jump", '{"uid": "abc", "wagered": {"all_time": 900000}}'),
+    *(900_000_000_000, 155_530_000, "held"),
+)
+ANOMALY_EXAMPLE = AnomalyAnswer(
+    *("northwind", _ID, _AT, "abc", "correction", {"before": 100_000_000, "after": 90_000_000})
+)

@@ -1,6 +1,10 @@
 """Decisions about feeds: what a payload says, what it changes, and whether it is believed."""
 
 from palio.affiliates.rules.changes import Change, Difference, Limits, compare, roster_after
+from palio.affiliates.rules.contrasts import (
+    contrast,
+    foreseen,
+)
 from palio.affiliates.rules.cycles import (
     CYCLE_SECONDS_MAX,
     Due,
@@ -107,9 +111,11 @@ __all__ = [
     "checked_note",
     "closed",
     "compare",
+    "contrast",
     "credentials",
     "due",
     "failed",
+    "foreseen",
     "growth_bps",
     "hint",
     "is_genuine",

@@ -11,16 +11,22 @@ from palio.affiliates.service.cycles import (
     try_out,
 )
 from palio.affiliates.service.desk import (
+    anomaly_cards,
     change_feed,
     change_programme,
     create_programme,
     cycles,
     feed_card,
+    feed_lines,
     fetch_now,
+    held_card,
+    held_cards,
+    held_waiting,
     map_feed,
     mappings,
     note_download,
     note_upload,
+    oddities_of,
     player_named,
     programme_cards,
     remove_feed,
@@ -28,6 +34,7 @@ from palio.affiliates.service.desk import (
     revert_mapping,
     snapshot_row,
     snapshot_rows,
+    suspicious_waiting,
     users_curve,
 )
 from palio.affiliates.service.feeds import (
@@ -54,6 +61,11 @@ from palio.affiliates.service.links import (
 from palio.affiliates.service.mine import my_programmes
 from palio.affiliates.service.periods import close_next, programme_ids
 from palio.affiliates.service.pictures import keep_pictures_many, readings_at
+from palio.affiliates.service.previews import (
+    compare_snapshots,
+    foresee_apply,
+    parsed_snapshot,
+)
 from palio.affiliates.service.pushes import accept, let_push, pushed, require_genuine
 from palio.affiliates.service.reads import (
     anomalies,
@@ -102,6 +114,7 @@ __all__ = [
     "accept",
     "add_feed",
     "anomalies",
+    "anomaly_cards",
     "answer",
     "applied_snapshot",
     "apply_anyway",
@@ -118,6 +131,7 @@ __all__ = [
     "changes_since",
     "close_cycle",
     "close_next",
+    "compare_snapshots",
     "create_programme",
     "cycles",
     "decide",
@@ -130,14 +144,19 @@ __all__ = [
     "expire",
     "fail_cycle",
     "feed_card",
+    "feed_lines",
     "feed_named",
     "feeds",
     "fetch_now",
     "fetched_at",
     "find_players",
+    "foresee_apply",
     "head_of",
     "health",
+    "held_card",
+    "held_cards",
     "held_rows",
+    "held_waiting",
     "history_of",
     "import_links",
     "ingest",
@@ -156,7 +175,9 @@ __all__ = [
     "note_refusal",
     "note_upload",
     "note_verdict",
+    "oddities_of",
     "open_cycle",
+    "parsed_snapshot",
     "player_named",
     "players_many",
     "programme",
@@ -193,6 +214,7 @@ __all__ = [
     "snapshots",
     "store_picture",
     "stored_payload",
+    "suspicious_waiting",
     "take",
     "totals",
     "try_out",

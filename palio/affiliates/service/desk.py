@@ -10,12 +10,21 @@ from palio.affiliates.errors import NoFeedToPull, ProgrammeExists
 from palio.affiliates.messages import FetchFeed
 from palio.affiliates.service.ingest import ensure_programme
 from palio.affiliates.types import (
+    STALE_AFTER_S,
+    AnomalyCard,
+    AnomalyCode,
     Breaker,
     Coverage,
+    CycleMark,
     CycleRow,
     FeedCard,
     FeedChange,
     FeedId,
+    FeedLine,
+    HeldCard,
+    HeldReason,
+    HeldRowId,
+    HeldState,
     MappingRow,
     PlayerId,
     ProgrammeCard,
@@ -27,12 +36,15 @@ from palio.affiliates.types import (
     Trigger,
     UsersPoint,
 )
-from palio.infra import audit, crypto, outbox, targets
+from palio.infra import audit, crypto, outbox, settings, targets
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale
 
 CYCLES_SHOWN = 50
+FEEDS_MAX = 1_000
+OF_SNAPSHOT_MAX = 100
+WAITING_MAX = 10_000  # nobody counts more of them one by one
 CURVE, CURVE_POINTS_MAX = timedelta(days=7), 168
 
 
@@ -90,6 +102,16 @@ async def change_programme(tx: Tx, *, code: str, change: ProgrammeChange, versio
 
 
 # feeds
+
+
+async def feed_lines(tx: Tx, *, now: datetime) -> list[FeedLine]:
+    """Every feed with its last cycles, by programme and name."""
+    states = await sql.list_feeds(tx, FEEDS_MAX)
+    marks: dict[FeedId, list[CycleMark]] = {state.id: [] for state in states}
+    for mark in await sql.list_cycle_marks(tx, list(marks), CYCLES_SHOWN):
+        marks[mark.feed_id].append(mark)
+    oldest = now - timedelta(seconds=settings.value(STALE_AFTER_S))
+    return [FeedLine(state, state.as_of is None or state.as_of < oldest, marks[state.id]) for state in states]
 
 
 async def feed_card(tx: Tx, *, feed_id: FeedId) -> FeedCard:
@@ -181,20 +203,30 @@ async def mappings(tx: Tx, *, feed_id: FeedId) -> list[MappingRow]:
     return await sql.list_mappings(tx, feed_id)
 
 
-async def map_feed(tx: Tx, *, feed_id: FeedId, document: Mapping[str, object], reason: str) -> int:
-    """Have a feed read by this mapping from now on; answers its version. Refuses with NoSuchFeed, BadMapping."""
+async def map_feed(
+    tx: Tx, *, feed_id: FeedId, document: Mapping[str, object], reason: str, seen: int | None = None
+) -> int:
+    """Have a feed read by this mapping from now on; answers its version. `seen` is the mapping that it is to replace.
+
+    Refuses with NoSuchFeed, Stale when another one holds by now, BadMapping.
+    """
     card = await sql.lock_feed_card(tx, feed_id)
+    if seen is not None and card.mapping_version != seen:
+        raise Stale(version=card.mapping_version)
     rules.mapping_of(document, version=1)
     version = await sql.insert_mapping(tx, feed_id, document, tx.actor.user_id, reason)
     await _record(tx, "feed.mapping", "feed", feed_id, {"mapping_version": (card.mapping_version, version)}, reason)
     return version
 
 
-async def revert_mapping(tx: Tx, *, feed_id: FeedId, version: int, reason: str) -> int:
-    """Have a feed read as it was: a new version with the old content. Refuses with NoSuchFeed, NoSuchMapping."""
+async def revert_mapping(tx: Tx, *, feed_id: FeedId, version: int, reason: str, seen: int | None = None) -> int:
+    """Have a feed read as it was: a new version with the old content; version 0 is the built-in reading.
+
+    Refuses with NoSuchFeed, NoSuchMapping, and with Stale as `map_feed` does.
+    """
     await sql.get_feed(tx, feed_id)
-    document = await sql.get_mapping(tx, feed_id, version)
-    return await map_feed(tx, feed_id=feed_id, document=document, reason=reason)
+    document = await sql.get_mapping(tx, feed_id, version) if version else {}
+    return await map_feed(tx, feed_id=feed_id, document=document, reason=reason, seen=seen)
 
 
 async def users_curve(tx: Tx, *, programme: str, now: datetime) -> list[UsersPoint]:
@@ -236,6 +268,58 @@ async def note_upload(tx: Tx, *, feed_id: FeedId, sha256: bytes, size: int, fetc
     await sql.get_feed(tx, feed_id)
     changes = {"sha256": (None, sha256.hex()), "bytes": (None, size), "fetched_at": (None, fetched_at)}
     await _record(tx, "feed.upload", "feed", feed_id, changes, reason)
+
+
+async def suspicious_waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """How many snapshots wait for a decision, and since when the oldest does."""
+    return await sql.count_suspicious(tx, WAITING_MAX)
+
+
+# what is not believed, and what is odd
+
+
+async def held_cards(
+    tx: Tx,
+    *,
+    programme: str | None,
+    reason: HeldReason | None,
+    state: HeldState | None,
+    before: HeldRowId | None,
+    limit: int,
+) -> list[HeldCard]:
+    """Rows that were not believed older than one, newest first. Refuses with NoSuchProgramme."""
+    found = await sql.get_programme(tx, programme) if programme else None
+    return await sql.list_held_cards(tx, found.id if found else None, reason, state, before, limit)
+
+
+async def held_card(tx: Tx, *, row_id: HeldRowId) -> HeldCard:
+    """A row that was not believed. Refuses with NoSuchRow."""
+    return await sql.get_held_card(tx, row_id)
+
+
+async def held_waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """How many rows wait for a decision, and since when the oldest does."""
+    return await sql.count_held(tx, WAITING_MAX)
+
+
+async def anomaly_cards(
+    tx: Tx,
+    *,
+    programme: str | None,
+    code: AnomalyCode | None,
+    since: datetime | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[AnomalyCard]:
+    """What was believed but is odd, older than one, newest first. Refuses with NoSuchProgramme."""
+    found = await sql.get_programme(tx, programme) if programme else None
+    return await sql.list_anomaly_cards(tx, found.id if found else None, code, since, before, limit)
+
+
+async def oddities_of(tx: Tx, *, snapshot: SnapshotRow) -> tuple[list[AnomalyCard], list[HeldCard]]:
+    """What became odd with a snapshot, and which of its rows were not believed; at most a hundred of each."""
+    anomalies = await sql.list_anomalies_of(tx, snapshot.id, snapshot.fetched_at, OF_SNAPSHOT_MAX)
+    return anomalies, await sql.list_held_of(tx, snapshot.id, OF_SNAPSHOT_MAX)
 
 
 def _secret_of(feed_id: FeedId) -> Place:

@@ -32,21 +32,29 @@ async def apply_anyway(
     Refuses with NoSuchSnapshot, AlreadyDecided, OutOfOrder when a newer one is applied, and as `rules.parse` does.
     """
     doubted, feed = await _lock_suspicious(tx, snapshot_id)
-    last = await sql.find_last(tx, doubted.programme_id)
-    if last and doubted.fetched_at <= last.fetched_at:
-        raise OutOfOrder(fetched_at=doubted.fetched_at, last=last.fetched_at)
-    stored = await sql.get_payload(tx, snapshot_id)
-    roster = await current_roster(tx, last=last)
-    parsed = await read(tx, feed=feed, content_type=stored.content_type, body=body, roster=roster)
-    arrival = Arrival(snapshot_id, feed, stored.sha256, doubted.fetched_at)
-    jumps = await sql.list_open_jumps(tx, doubted.programme_id)
-    judged = await judge(tx, arrival=arrival, parsed=parsed, roster=roster, last=last, jumps=jumps)
+    judged = await judge_doubted(tx, doubted=doubted, feed=feed, body=body)
     snapshot, oddities = await applied(tx, judged=judged)
     snapshot = replace(snapshot, reason=doubted.reason)
     await sql.update_snapshot(tx, snapshot, actor.user_id, now)
     await save(tx, judged=judged, snapshot=snapshot, oddities=oddities)
     await _audit_snapshot(tx, actor, "snapshot.apply", doubted, snapshot, reason)
     return snapshot
+
+
+async def judge_doubted(tx: Tx, *, doubted: Snapshot, feed: Feed, body: bytes) -> Judged:
+    """A suspicious snapshot compared with what is known now; nothing is written.
+
+    Refuses with OutOfOrder when a newer one is applied, and as `rules.parse` does.
+    """
+    last = await sql.find_last(tx, doubted.programme_id)
+    if last and doubted.fetched_at <= last.fetched_at:
+        raise OutOfOrder(fetched_at=doubted.fetched_at, last=last.fetched_at)
+    stored = await sql.get_payload(tx, doubted.id)
+    roster = await current_roster(tx, last=last)
+    parsed = await read(tx, feed=feed, content_type=stored.content_type, body=body, roster=roster)
+    arrival = Arrival(doubted.id, feed, stored.sha256, doubted.fetched_at)
+    jumps = await sql.list_open_jumps(tx, doubted.programme_id)
+    return await judge(tx, arrival=arrival, parsed=parsed, roster=roster, last=last, jumps=jumps)
 
 
 async def discard(tx: Tx, *, actor: Actor, snapshot_id: SnapshotId, reason: str, now: datetime) -> Snapshot:

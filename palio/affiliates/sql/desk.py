@@ -5,6 +5,7 @@ from datetime import datetime
 
 from palio.affiliates.errors import NoSuchFeed, NoSuchProgramme, NoSuchSnapshot
 from palio.affiliates.types import (
+    CycleMark,
     CycleRow,
     FeedCard,
     FeedId,
@@ -120,6 +121,21 @@ async def list_cycles(tx: Tx, feed_id: FeedId, limit: int) -> list[CycleRow]:
     )
 
 
+async def list_cycle_marks(tx: Tx, feed_ids: Sequence[FeedId], limit: int) -> list[CycleMark]:
+    """How the newest cycles of each of these feeds ended, oldest first."""
+    return await db.rows(
+        tx,
+        CycleMark,
+        """
+        select c.feed_id, c.due_at, c.state, c.error_code
+        from unnest(%s::uuid[]) f (id) cross join lateral (
+          select id, feed_id, due_at, state, error_code from affiliates.cycles
+          where feed_id = f.id order by due_at desc, id desc limit %s) c
+        order by c.feed_id, c.due_at, c.id""",
+        *(list(feed_ids), limit),
+    )
+
+
 async def list_mappings(tx: Tx, feed_id: FeedId) -> list[MappingRow]:
     """Every version of how a feed is read, newest first; at most 200."""
     return await db.rows(
@@ -157,6 +173,19 @@ async def get_snapshot_row(tx: Tx, snapshot_id: SnapshotId) -> SnapshotRow:
     if found is None:
         raise NoSuchSnapshot(snapshot_id=snapshot_id)
     return found
+
+
+async def count_suspicious(tx: Tx, most: int) -> tuple[int, datetime | None]:
+    """How many snapshots wait for a decision, counted up to so many, and when the oldest was fetched."""
+    cursor = await tx.execute(
+        """
+        select (select count(*) from (
+            select from affiliates.snapshots where status = 'suspicious' limit %s) s)::int,
+          (select fetched_at from affiliates.snapshots where status = 'suspicious' order by id limit 1)""",
+        (most,),
+    )
+    (found,) = await cursor.fetchall()
+    return found[0], found[1]
 
 
 async def list_users(tx: Tx, programme_id: ProgrammeId, since: datetime, limit: int) -> list[UsersPoint]:

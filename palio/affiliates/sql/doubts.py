@@ -11,7 +11,11 @@ from palio.affiliates.rules import Oddity
 from palio.affiliates.types import (
     UNKNOWN,
     Anomaly,
+    AnomalyCard,
+    AnomalyCode,
     FeedId,
+    HeldCard,
+    HeldReason,
     HeldRow,
     HeldRowId,
     HeldState,
@@ -24,6 +28,18 @@ from palio.infra import db
 from palio.infra.arrays import Int8s, Texts
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
+
+ANOMALY_CARD = """
+    select a.id, r.code as programme, a.snapshot_id, a.at, a.player_id, p.uid, p.name, a.code, a.facts
+    from affiliates.anomalies a join affiliates.snapshots s on s.id = a.snapshot_id
+      join affiliates.programmes r on r.id = s.programme_id left join affiliates.players p on p.id = a.player_id """
+HELD_CARD = """
+    select q.id, r.code as programme, r.currency, f.name as feed, q.snapshot_id, s.fetched_at as at, q.row_no, q.uid,
+      q.reason, q.row #>> '{}' as row, q.held_all_time_micro, q.state, q.decided_by, q.decided_at, q.note, p.name,
+      p.all_time_micro as known_micro
+    from affiliates.quarantine q join affiliates.snapshots s on s.id = q.snapshot_id
+      join affiliates.programmes r on r.id = s.programme_id join affiliates.feeds f on f.id = q.feed_id
+      left join affiliates.players p on p.programme_id = s.programme_id and p.uid = q.uid """
 
 
 class OpenJump(NamedTuple):
@@ -163,3 +179,83 @@ async def list_anomalies(tx: Tx, programme_id: ProgrammeId, since: datetime | No
         order by a.at desc, a.id desc limit %s""",
         *(programme_id, since, since, limit),
     )
+
+
+async def list_anomaly_cards(
+    tx: Tx,
+    programme_id: ProgrammeId | None,
+    code: AnomalyCode | None,
+    since: datetime | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[AnomalyCard]:
+    """Anomalies older than one, newest first: of one programme or all, of one kind or all."""
+    at, anomaly_id = before or (None, None)
+    return await db.rows(
+        tx,
+        AnomalyCard,
+        ANOMALY_CARD
+        + """where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or a.code = %s::text)
+          and (%s::timestamptz is null or a.at >= %s::timestamptz)
+          and (%s::timestamptz is null or (a.at, a.id) < (%s::timestamptz, %s::uuid))
+        order by a.at desc, a.id desc limit %s""",
+        *(programme_id, programme_id, code, code, since, since, at, at, anomaly_id, limit),
+    )
+
+
+async def list_anomalies_of(tx: Tx, snapshot_id: SnapshotId, at: datetime, limit: int) -> list[AnomalyCard]:
+    """What became odd with a snapshot that was fetched at an instant."""
+    return await db.rows(
+        tx,
+        AnomalyCard,
+        ANOMALY_CARD + "where a.at = %s and a.snapshot_id = %s order by a.id limit %s",
+        *(at, snapshot_id, limit),
+    )
+
+
+async def list_held_cards(
+    tx: Tx,
+    programme_id: ProgrammeId | None,
+    reason: HeldReason | None,
+    state: HeldState | None,
+    before: HeldRowId | None,
+    limit: int,
+) -> list[HeldCard]:
+    """Rows that were not believed older than one, newest first: of one programme or all, narrowed or not."""
+    return await db.rows(
+        tx,
+        HeldCard,
+        HELD_CARD
+        + """where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or q.reason = %s::text)
+          and (%s::text is null or q.state = %s::text) and (%s::uuid is null or q.id < %s::uuid)
+        order by q.id desc limit %s""",
+        *(programme_id, programme_id, reason, reason, state, state, before, before, limit),
+    )
+
+
+async def list_held_of(tx: Tx, snapshot_id: SnapshotId, limit: int) -> list[HeldCard]:
+    """The rows of a snapshot that were not believed."""
+    return await db.rows(
+        tx, HeldCard, HELD_CARD + "where q.snapshot_id = %s order by q.row_no, q.id limit %s", snapshot_id, limit
+    )
+
+
+async def get_held_card(tx: Tx, row_id: HeldRowId) -> HeldCard:
+    """The row. Refuses with NoSuchRow."""
+    found = await db.find(tx, HeldCard, HELD_CARD + "where q.id = %s", row_id)
+    if found is None:
+        raise NoSuchRow(row_id=row_id)
+    return found
+
+
+async def count_held(tx: Tx, most: int) -> tuple[int, datetime | None]:
+    """How many rows wait for a decision, counted up to so many, and when the oldest came."""
+    cursor = await tx.execute(
+        """
+        select (select count(*) from (select from affiliates.quarantine where state = 'held' limit %s) q)::int,
+          (select s.fetched_at from affiliates.quarantine q join affiliates.snapshots s on s.id = q.snapshot_id
+            where q.state = 'held' order by q.id limit 1)""",
+        (most,),
+    )
+    (found,) = await cursor.fetchall()
+    return found[0], found[1]
