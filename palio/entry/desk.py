@@ -8,6 +8,7 @@ from uuid import UUID
 from palio import admin, affiliates, identity, ledger
 from palio.admin import Defect, Desk
 from palio.admin import console as admin_console
+from palio.affiliates import console as affiliates_console
 from palio.entry.approving import COMMANDS
 from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.infra import approvals, doctor, migrate
@@ -19,14 +20,26 @@ from palio.races import console as races_console
 from palio.ui.actor import Asking
 from palio.ui.console import Frame, RailEntry
 
-RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL, *races_console.RAIL)
+RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL, *races_console.RAIL, *affiliates_console.RAIL)
 
 
 async def _approvals(tx: Tx, now: datetime) -> Waiting:
     return Waiting(*await approvals.waiting(tx))
 
 
-QUEUES: tuple[Queue[Tx], ...] = (Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),)
+async def _suspicious(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await affiliates.suspicious_waiting(tx))
+
+
+async def _quarantined(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await affiliates.held_waiting(tx))
+
+
+QUEUES: tuple[Queue[Tx], ...] = (
+    Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),
+    Queue("Suspicious snapshots", "/console/snapshots", "affiliates.snapshots.decide", _suspicious),
+    Queue("Quarantined rows", "/console/quarantine", "affiliates.snapshots.decide", _quarantined),
+)
 
 
 async def _wallets(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
