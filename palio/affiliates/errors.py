@@ -109,6 +109,12 @@ class FeedExists(Conflict):
     code = "affiliates.feed_exists"
 
 
+class FeedOff(Conflict):
+    """The feed of programme `programme` is switched off: switch it on, or remove it before another one is connected."""
+
+    code = "affiliates.feed_off"
+
+
 class SecretInvalid(Invalid):
     """The key does not fit `auth_kind`: `problem`."""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from palio import affiliates
 from palio.affiliates import console
+from palio.affiliates.types import NewFeed
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.infra import db, jobs, partitions
 from palio.infra.db import Database, Equipment
@@ -126,6 +128,21 @@ async def test_a_feed_keeps_its_key_to_itself(staff: Desk) -> None:
     gone = await staff.ask("DELETE", f"/feeds/{feed}", WHY, seen=changed.json()["version"])
     assert (gone.json()["enabled"], gone.json()["key_ends_with"]) == (False, None)
     assert (await staff.post("/feeds", {**given, **WHY})).status_code == 201
+
+
+async def test_a_feed_that_is_switched_off_stays_the_feed_of_its_programme(staff: Desk) -> None:
+    """Nobody connects another one beside it, and what the environment says does not switch it on again."""
+    code, _ = await staff.programme()
+    given = {"programme": code, "url": "http://127.0.0.1:9/feed", **WHY}
+    made = (await staff.post("/feeds", given)).json()
+    off = await staff.ask("PATCH", f"/feeds/{made['id']}", {"enabled": False, **WHY}, seen=made["version"])
+    again = await staff.post("/feeds", given)
+    async with staff.database.begin(SYSTEM) as tx:
+        kept = await affiliates.ensure_feed(tx, code=code, new=NewFeed("http://127.0.0.1:9/other"), now=NOW)
+    still = (await staff.get(f"/feeds/{made['id']}")).json()
+    assert off.json()["enabled"] is False
+    assert (again.status_code, again.json()["code"]) == (409, "affiliates.feed_off")
+    assert (str(kept), still["enabled"], still["version"]) == (made["id"], False, off.json()["version"])
 
 
 async def test_a_feed_is_fetched_by_a_job_and_its_breaker_closed_by_hand(staff: Desk) -> None:

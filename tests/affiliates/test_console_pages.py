@@ -59,11 +59,11 @@ async def test_all_feeds_stand_side_by_side_with_their_state_and_their_last_cycl
         today = (await noor.get("/console/feeds")).text.count('href="/console/feeds/new"')
 
     (pulled, by_hand) = table(page, "Feeds of Northwind")
-    assert pulled[1:3] == ["read by itself", "closed"]
+    assert pulled[1:3] == ["fine", "closed"]
     assert "10 applied, 5 failed, 5 unreadable, 5 missed, 5 left alone, 5 suspicious, 5 unchanged" in pulled[4]
-    assert by_hand[0].startswith("files by hand")
+    assert by_hand[:2] == ["Northwind: files by hand fine", "fine"]
     (alone, _) = table(page, "Feeds of Harbour")
-    assert alone[0].startswith("read by itself 127.0.0.1:9")
+    assert alone[0].startswith("Harbour: read by itself 127.0.0.1:9 left alone probed at ")
     assert alone[1].startswith("left alone")
     assert alone[2].startswith("open: it is left alone 5 failures in a row probed at ")
     assert [word for word in (SECRET, "k3y", "-XYZ") if word in page] == []
@@ -213,7 +213,7 @@ async def test_what_waits_is_counted_in_the_rail_and_on_todays_page(stage: Stage
         (suspicious, oldest), (held, _) = await affiliates.suspicious_waiting(tx), await affiliates.held_waiting(tx)
     assert (counts["Suspicious snapshots"], counts["Quarantined rows"]) == (suspicious, held)
     assert oldest == stage.doubted.fetched_at
-    assert f"Quarantined rows {held} waiting" in words(page)
+    assert f"Quarantine {held} waiting" in words(page)
 
 
 async def test_anomalies_are_narrowed_by_kind_paged_and_to_be_had_as_csv(stage: Stage) -> None:

@@ -18,6 +18,6 @@ routes.all = [
 RAIL = (
     RailEntry("sources", "Feeds", feeds.HERE, READ),
     RailEntry("sources", "Snapshots", snapshots.HERE, READ),
-    RailEntry("sources", "Quarantined rows", doubts.HELD, READ),
+    RailEntry("sources", "Quarantine", doubts.HELD, READ),
     RailEntry("sources", "Anomalies", doubts.ANOMALIES, READ),
 )

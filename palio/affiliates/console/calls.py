@@ -59,6 +59,7 @@ from palio.affiliates.errors import (
     BadMapping,
     BodyTooLarge,
     FeedExists,
+    FeedOff,
     NoFeedToPull,
     NoSuchFeed,
     NoSuchMapping,
@@ -145,7 +146,7 @@ async def list_feeds(tx: InTx) -> FeedsAnswer:
     f"{BASE}/feeds",
     access=FEEDS,
     example=FEED_EXAMPLE,
-    refuses=[NoSuchProgramme, UrlRefused, SecretInvalid, FeedExists],
+    refuses=[NoSuchProgramme, UrlRefused, SecretInvalid, FeedExists, FeedOff],
     status=201,
 )
 async def add_feed(body: FeedBody, ask: Ask, tx: InTx, response: Response) -> FeedAnswer:

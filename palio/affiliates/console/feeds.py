@@ -36,7 +36,13 @@ routes = Routes("affiliates")
 
 
 async def _show(
-    request: Request, ask: Asking, tx: Tx, name: str, values: Mapping[str, object], problem: Problem | None = None
+    request: Request,
+    ask: Asking,
+    tx: Tx,
+    name: str,
+    values: Mapping[str, object],
+    problem: Problem | None = None,
+    block: str | None = None,
 ) -> HTMLResponse:
     """A page of feeds; with a problem it says what is wrong with what was typed."""
     around = {
@@ -47,7 +53,9 @@ async def _show(
     }
     status = problem.status if problem else 200
     template = f"affiliates/console/{name}.html"
-    return await console.render(request, ask, tx, template, {**around, **values}, present=HERE, status=status)
+    return await console.render(
+        request, ask, tx, template, {**around, **values}, present=HERE, block=block, status=status
+    )
 
 
 @routes.page(HERE, access=READ)
@@ -58,7 +66,7 @@ async def feeds_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
         "lines": [line for line in lines if not line.state.is_retired],
         "retired": [line.state for line in lines if line.state.is_retired],
     }
-    return await _show(request, ask, tx, "feeds", values)
+    return await _show(request, ask, tx, "feeds", values, block="feeds")
 
 
 @routes.page(f"{HERE}/new", access=FEEDS)

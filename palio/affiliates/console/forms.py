@@ -16,7 +16,6 @@ MAPPING_MAX = 8_000
 FIELD_OF: Mapping[str, str] = {  # whose fault a refusal is
     "affiliates.bad_mapping": "mapping",
     "affiliates.secret_invalid": "key",
-    "affiliates.feed_exists": "programme",
     "url_refused": "url",
 }
 Why = Annotated[str, Field(min_length=5, max_length=500)]

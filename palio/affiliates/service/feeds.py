@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from palio.affiliates import rules, sql
-from palio.affiliates.errors import FeedExists
+from palio.affiliates.errors import FeedExists, FeedOff
 from palio.affiliates.messages import FeedRecovered, FeedStale, FetchFeed
 from palio.affiliates.service.apply import tell_boards
 from palio.affiliates.service.ingest import ensure_programme, mapping_of
@@ -44,7 +44,7 @@ async def add_feed(
     """Have a programme, made if it is missing, read from an address from now on; its key is stored sealed. Audited.
 
     A programme has one such feed; with `may_replace` it is changed and keeps its history.
-    Refuses with UrlRefused, SecretInvalid, FeedExists.
+    Refuses with UrlRefused, SecretInvalid, FeedExists, FeedOff.
     """
     host = targets.target_of(new.url, may_be_inside=tx.equipment.is_simulated).host
     rules.credentials(new.auth_kind, new.secret, new.url)
@@ -53,6 +53,8 @@ async def add_feed(
     old = await sql.find_pull_feed(tx, programme.id)
     if old and not may_replace:
         raise FeedExists(programme=code, host=targets.target_of(old.url, may_be_inside=True).host)
+    if old is None and await sql.find_switched_off(tx, programme.id):
+        raise FeedOff(programme=code)
     feed_id = old.id if old else FeedId(new_id())
     interval_s = new.interval_s or settings.value(INTERVAL_S)
     if old:
@@ -78,9 +80,11 @@ async def add_feed(
 async def ensure_feed(tx: Tx, *, code: str, new: NewFeed, now: datetime) -> FeedId:
     """The feed of a programme as the environment describes it; nothing is written if it is that already.
 
-    Refuses as `add_feed`.
+    One that staff have switched off stays so. Refuses as `add_feed`.
     """
     programme = await ensure_programme(tx, code=code)
+    if switched_off := await sql.find_switched_off(tx, programme.id):
+        return switched_off
     old = await sql.find_pull_feed(tx, programme.id)
     if old and (old.url, old.auth_kind) == (new.url, new.auth_kind):
         secret = await crypto.open_sealed(tx, old.secret, _secret_of(old.id)) if old.secret else None

@@ -29,6 +29,13 @@ async def find_pull_feed(tx: Tx, programme_id: ProgrammeId) -> PullFeed | None:
     return await db.find(tx, PullFeed, PULLED + "and programme_id = %s", programme_id)
 
 
+async def find_switched_off(tx: Tx, programme_id: ProgrammeId) -> FeedId | None:
+    """The feed of the programme that would be read by itself if staff had not switched it off."""
+    statement = "select id from affiliates.feeds where programme_id = %s and name = %s and not enabled"
+    found: FeedId | None = await db.value(tx, statement, programme_id, PULL_FEED)
+    return found
+
+
 async def get_pull_feed(tx: Tx, programme_id: ProgrammeId, code: str) -> PullFeed:
     """The feed of the programme that is read by itself. Refuses with NoFeedToPull."""
     found = await find_pull_feed(tx, programme_id)
