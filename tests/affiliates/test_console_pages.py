@@ -163,12 +163,15 @@ async def test_a_feed_is_connected_and_removed(stage: Stage) -> None:
         here = made.headers["location"]
         found = facts((await noor.get(here)).text)
         removed = await send(noor, f"{here}/remove", reason=WHY)
+        late = [(await send(noor, f"{here}/{act}", reason=WHY)).status_code for act in ("fetch", "remove")]
+        late.append((await send(noor, f"{here}/test")).status_code)
         page = (await noor.get(here)).text
         listed = (await noor.get("/console/feeds")).text
 
     assert (taken.status_code, "is read from 127.0.0.1 already" in words(taken.text)) == (409, True)
     assert (made.status_code, found["Lists"]) == (303, "a part: nobody vanishes")
     assert (removed.status_code, "/edit" in page, "1 feed was removed" in listed) == (303, False, True)
+    assert late == [404, 404, 404], "what was removed comes back by no form"
 
 
 async def test_a_mapping_is_shown_before_it_is_saved_and_gone_back_to(stage: Stage) -> None:

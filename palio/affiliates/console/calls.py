@@ -213,7 +213,7 @@ async def try_feed(feed_id: UUID, request: Request, ask: Ask) -> TrialAnswer:
     """Ask a feed once, and show what would come of it without writing anything."""
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:  # given back before anybody is asked
-        card = await service.feed_card(tx, feed_id=FeedId(feed_id))
+        card = await service.pulled_card(tx, feed_id=FeedId(feed_id))
     return TrialAnswer.of(await doors.try_feed(database, code=card.programme))
 
 

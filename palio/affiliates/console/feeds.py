@@ -113,7 +113,6 @@ async def feed_page(
         "card": card,
         "cycles": cycles,
         "marks": _marks(card, cycles),
-        "mappings": await service.mappings(tx, feed_id=card.id),
         "curve": await service.users_curve(tx, programme=card.programme, now=ask.now),
         "health": {one.programme: one for one in await service.health(tx, now=ask.now)}.get(card.programme),
         "asked": asked,
@@ -237,7 +236,7 @@ async def try_by_form(request: Request, feed_id: UUID, ask: Ask) -> HTMLResponse
     """Ask it once, and show what would come of it."""
     database: Database = request.app.state.database
     async with database.begin(ask.actor) as tx:  # given back before anybody is asked
-        card = await service.feed_card(tx, feed_id=FeedId(feed_id))
+        card = await service.pulled_card(tx, feed_id=FeedId(feed_id))
     trial = await doors.try_feed(database, code=card.programme)
     async with database.begin(ask.actor) as tx:
         return await _act(request, ask, tx, feed_id, "test", trial=trial)

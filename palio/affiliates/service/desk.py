@@ -119,6 +119,14 @@ async def feed_card(tx: Tx, *, feed_id: FeedId) -> FeedCard:
     return await sql.get_feed_card(tx, feed_id)
 
 
+async def pulled_card(tx: Tx, *, feed_id: FeedId) -> FeedCard:
+    """The feed, if it is one that is read by itself. Refuses with NoSuchFeed, NoFeedToPull."""
+    card = await sql.get_feed_card(tx, feed_id)
+    if card.kind != "pull" or not card.enabled:
+        raise NoFeedToPull(programme=card.programme)
+    return card
+
+
 async def change_feed(tx: Tx, *, feed_id: FeedId, change: FeedChange, version: int, reason: str) -> FeedCard:
     """Change how a feed is read. A new address or key is tried as a new feed would be.
 
@@ -327,7 +335,10 @@ def _secret_of(feed_id: FeedId) -> Place:
 
 
 async def _lock(tx: Tx, feed_id: FeedId, version: int) -> FeedCard:
+    """The feed as it was seen. Refuses with NoSuchFeed, Stale, and NoFeedToPull for one that was removed for good."""
     card = await sql.lock_feed_card(tx, feed_id)
+    if card.is_retired:
+        raise NoFeedToPull(programme=card.programme)
     if card.version != version:
         raise Stale(version=card.version)
     return card
