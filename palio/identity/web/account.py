@@ -19,6 +19,7 @@ from palio.ui.pages import languages_of
 from palio.ui.routes import Call, Filled, Routes
 
 routes = Routes("identity")
+FOR_EVERYBODY = frozenset({"public", "player", "owner"})
 BOARD_NAMES: tuple[BoardName, ...] = ("full", "masked", "hidden")
 Saved = Annotated[bool, Query()]
 
@@ -110,7 +111,7 @@ async def _tokens(
     values = {
         "present": "tokens",
         "tokens": found,
-        "scopes": _scopes(request),
+        "scopes": _scopes(request, ask),
         "is_proven": is_proven(ask),
         "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
         "secret": secret,
@@ -119,9 +120,10 @@ async def _tokens(
     return show(request, "tokens", values, filled)
 
 
-def _scopes(request: Request) -> list[str]:
-    """The scopes that some call of this product asks for; those of other modules would be good for nothing."""
-    asked = {route.rules.terms.scope for route in request.app.routes if isinstance(route, Call)}
+def _scopes(request: Request, ask: Asking) -> list[str]:
+    """The scopes that some call asks for which whoever asks may use; others would be good for nothing."""
+    calls = [route for route in request.app.routes if isinstance(route, Call)]
+    asked = {call.rules.terms.scope for call in calls if call.access in FOR_EVERYBODY | ask.permissions}
     return sorted(asked & rules.tokens.SCOPES)
 
 
