@@ -166,6 +166,19 @@ class Place:
             await source.show(tx, clock.now(), totals)
         await self.deliver()
 
+    async def race_over(self, source: races.Feed, totals: Mapping[str, str], **changes: object) -> int:
+        """The number of a race of eleven minutes that was lived through, and in which the totals became these."""
+        now = clock.now()
+        times = {"starts_at": now + timedelta(minutes=1), "ends_at": now + timedelta(minutes=12)}
+        async with self.product.wiring.database.begin_system("a race") as tx:
+            made = await races.race(tx, source, now, **{**times, "backdated_reason": None, "grace_s": 0, **changes})
+        await self.live(minutes=2)
+        await self.show(source, **totals)
+        await self.live(minutes=11)
+        await self.show(source, **totals)
+        await self.live(minutes=1)
+        return made.number
+
 
 @asynccontextmanager
 async def opened(cluster: embedded.Cluster, name: str, data: Path) -> AsyncIterator[Place]:

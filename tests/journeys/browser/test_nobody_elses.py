@@ -5,7 +5,6 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from palio.entry import web
 from palio.infra import embedded
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
-from tests.factories import races as made_races
 from tests.factories.identity import PASSWORD
 from tests.journeys.browser.conftest import looking
 from tests.journeys.browser.house import Place, become_owner, enter_console, opened, sign_in
@@ -60,26 +58,12 @@ async def neighbours(
 
 
 async def paid(place: Place, user_id: UserId) -> int:
-    """The number of a race that is over, and whose first prize this user was paid."""
-    source, now = await place.feed(ann="100", bob="100"), clock.now()
-    async with place.product.wiring.database.begin_system("a race") as tx:
-        race = await made_races.race(
-            *(tx, source, now),
-            starts_at=now + timedelta(minutes=1),
-            ends_at=now + timedelta(minutes=12),
-            backdated_reason=None,
-            grace_s=0,
-            prize_rule=races.by_place((10_000,)),
-        )
-        await affiliates.link(
-            tx, programme_id=source.programme_id, uid="ann", user_id=user_id, reason="known to us", now=now
-        )
-    await place.live(minutes=2)
-    await place.show(source, ann="130", bob="120")
-    await place.live(minutes=11)
-    await place.show(source, ann="130", bob="120")
-    await place.live(minutes=1)
-    return race.number
+    """The number of a race that is over, and whose only prize this user was paid."""
+    source = await place.feed(ann="100", bob="100")
+    async with place.product.wiring.database.begin_system("a link") as tx:
+        terms = {"programme_id": source.programme_id, "uid": "ann", "user_id": user_id}
+        await affiliates.link(tx, **terms, reason="known to us", now=clock.now())
+    return await place.race_over(source, {"ann": "130", "bob": "120"}, prize_rule=races.by_place((10_000,)))
 
 
 async def asked(page: Page, path: str, *, method: str = "GET", data: object = None) -> Any:

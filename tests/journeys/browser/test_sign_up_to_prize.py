@@ -5,15 +5,12 @@ Everything goes through the pages of the product and its console; the owner come
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from palio import races
 from palio.infra import embedded
-from palio.kernel import clock
-from tests.factories import races as made_races
 from tests.journeys.browser.conftest import looking
 from tests.journeys.browser.house import Place, become_owner, enter_console, opened, press, type_into, until
 
@@ -42,23 +39,8 @@ async def prizes(
 async def settled(place: Place) -> int:
     """A race that is over and paid to nobody: its winners are not linked yet."""
     source = await place.feed(ann="100", bob="100", cid="100")
-    now = clock.now()
-    async with place.product.wiring.database.begin_system("a race") as tx:
-        made = await made_races.race(
-            *(tx, source, now),
-            title="Spring race",
-            starts_at=now + timedelta(minutes=1),
-            ends_at=now + timedelta(minutes=12),
-            backdated_reason=None,
-            grace_s=0,
-            prize_rule=races.by_place((5000, 3000, 2000)),
-        )
-    await place.live(minutes=2)
-    await place.show(source, ann="130.50", bob="120", cid="110")
-    await place.live(minutes=11)
-    await place.show(source, ann="130.50", bob="120", cid="110")
-    await place.live(minutes=1)
-    return made.number
+    totals = {"ann": "130.50", "bob": "120", "cid": "110"}
+    return await place.race_over(source, totals, prize_rule=races.by_place((5000, 3000, 2000)))
 
 
 async def owed(place: Place, number: int) -> dict[str, tuple[int, str]]:

@@ -14,7 +14,6 @@ from palio import identity
 from palio.infra import audit, db, embedded
 from palio.kernel import clock
 from palio.kernel.ids import UserId
-from tests.factories import races
 from tests.factories.identity import PASSWORD
 from tests.journeys.browser.conftest import looking
 from tests.journeys.browser.house import (
@@ -184,21 +183,5 @@ async def test_the_keyboard_alone_leads_from_the_console_to_a_settled_race(brows
 
 async def reviewed(place: Place) -> int:
     """A race of 50 dollars whose time is over and which waits to be released."""
-    source, now = await place.feed(ann="100", bob="100"), clock.now()
-    async with place.product.wiring.database.begin_system("a race") as tx:
-        made = await races.race(
-            *(tx, source, now),
-            title="Small race",
-            starts_at=now + timedelta(minutes=1),
-            ends_at=now + timedelta(minutes=12),
-            backdated_reason=None,
-            grace_s=0,
-            review_h=24,
-            pool=5_000,
-        )
-    await place.live(minutes=2)
-    await place.show(source, ann="150", bob="120")
-    await place.live(minutes=11)
-    await place.show(source, ann="150", bob="120")
-    await place.live(minutes=1)
-    return made.number
+    source = await place.feed(ann="100", bob="100")
+    return await place.race_over(source, {"ann": "150", "bob": "120"}, title="Small race", review_h=24, pool=5_000)
