@@ -45,6 +45,7 @@ async def freeze(
         return competition
     if competition.phase != "collecting":
         raise NotCollecting(status=competition.status, phase=competition.phase)
+    await sql.sort_in_memory(tx)
     entrants = await sql.insert_standings(tx, competition_id)
     await sql.update_list_final(tx, competition.list_id, entrants, now)
     pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)

@@ -86,6 +86,7 @@ from palio.competitions.sql.standings import (
     insert_standings,
     list_standings,
     list_winners,
+    sort_in_memory,
 )
 from palio.competitions.sql.trends import (
     delete_marks,
@@ -156,6 +157,7 @@ __all__ = [
     "lock_gates",
     "lock_running_of",
     "lock_unclaimed",
+    "sort_in_memory",
     "sum_adjusted_by",
     "sum_adjustments",
     "sum_corrections",
