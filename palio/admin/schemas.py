@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
 from palio.infra.job_control import Attempt, Queued, Scheduled
 from palio.kernel.providers import Fact
-from palio.ui.access import STEP_UP_MINUTES_MAX
+from palio.ui.access import STEP_UP_MINUTES_MAX, is_fresh
 from palio.ui.actor import Asking
 from palio.ui.refusals import StepUpRequired
 from palio.ui.values import Instant
@@ -26,11 +26,6 @@ Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-def is_fresh(ask: Asking) -> bool:
-    """Was a second factor shown within the last minutes?"""
-    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=STEP_UP_MINUTES_MAX)
 
 
 def require_fresh(ask: Asking, *, is_sensitive: bool) -> None:

@@ -878,6 +878,7 @@ class QueuedRequest:
 
     request: LinkRequest
     programme: str
+    currency: str
     username: str
     player_name: str | None
     all_time_micro: Micro | None
@@ -887,6 +888,69 @@ class QueuedRequest:
     @property
     def is_contested(self) -> bool:
         return self.others > 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which requests of the queue: of a programme, only those that others ask for too, only those somebody looks at.
+
+    `text` is what people call a request, a uid, the name a player had, or how a user name begins.
+    """
+
+    programme: str | None = None
+    text: str = ""
+    is_contested: bool = False
+    taken_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What staff look at before they decide: the request, the player now, who else asks, and what came before.
+
+    `holder` is who is linked to the player now, `own` the uid that the user is linked to; `before` are the steps of
+    everything else that this user or this player was part of, newest first. `names` are those of everybody in it.
+    """
+
+    one: QueuedRequest
+    player: Player
+    steps: Sequence[LinkStep]
+    rivals: Sequence[QueuedRequest]
+    before: Sequence[LinkStep]
+    holder: UserId | None
+    own: str | None
+    names: Mapping[UserId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LinksFilter:
+    """Which links: of a programme, those that hold or those that have ended.
+
+    `text` is a uid, how the name of a player begins, or how a user name begins.
+    """
+
+    programme: str | None = None
+    text: str = ""
+    has_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLine:
+    """A link as staff see it: whose player, since when and by what proof; how it ended, if it has."""
+
+    id: LinkId
+    programme: str
+    currency: str
+    player_id: PlayerId
+    uid: str
+    player_name: str | None
+    all_time_micro: Micro | None
+    user_id: UserId
+    username: str
+    state: LinkState
+    proof: Proof
+    linked_at: datetime
+    unlinked_at: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

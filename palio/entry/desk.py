@@ -35,10 +35,15 @@ async def _quarantined(tx: Tx, now: datetime) -> Waiting:
     return Waiting(*await affiliates.held_waiting(tx))
 
 
+async def _link_requests(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await affiliates.waiting_requests(tx))
+
+
 QUEUES: tuple[Queue[Tx], ...] = (
     Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),
     Queue("Suspicious snapshots", "/console/snapshots", "affiliates.snapshots.decide", _suspicious),
     Queue("Quarantined rows", "/console/quarantine", "affiliates.snapshots.decide", _quarantined),
+    Queue("Link requests", affiliates_console.REQUESTS, "affiliates.links.review", _link_requests),
 )
 
 

@@ -36,6 +36,11 @@ def scope_of(module: str, access: Access, method: str) -> str:
     return f"{module}:{'read' if method in SAFE_METHODS else 'write'}"
 
 
+def is_fresh(ask: Asking) -> bool:
+    """Was a second factor shown within the last minutes?"""
+    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=STEP_UP_MINUTES_MAX)
+
+
 def require(terms: Terms, ask: Asking, method: str) -> None:
     """Accept whoever may do this.
 
@@ -53,7 +58,7 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
             raise SessionRequired
         if terms.scope not in ask.scopes:
             raise ScopeMissing(scope=terms.scope)
-    if terms.step_up and (ask.step_up_at is None or ask.now - ask.step_up_at > timedelta(minutes=STEP_UP_MINUTES_MAX)):
+    if terms.step_up and not is_fresh(ask):
         raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
 
 

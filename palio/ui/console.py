@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from palio.infra.db import Tx
 from palio.ui import pages
-from palio.ui.access import Access
+from palio.ui.access import Access, is_fresh
 from palio.ui.actor import Asking
 
 Group: TypeAlias = Literal[
@@ -98,7 +98,8 @@ async def render(
     """A page of the console in its frame, or its block alone; `present` is the address of its entry in the rail."""
     frame: Frame = request.app.state.frame
     usable = {entry.path for entry in frame.usable(ask)}
-    framed: dict[str, object] = {**values, "present": present, "ask": ask, "now": ask.now, "usable": usable}
+    around = {"present": present, "ask": ask, "now": ask.now, "usable": usable, "is_fresh": is_fresh(ask)}
+    framed: dict[str, object] = {**values, **around}
     if not (block and "HX-Request" in request.headers):
         framed |= {"rail": await frame.rail(tx, ask), "staff_name": await frame.named(tx, ask)}
     return pages.render(request, name, framed, block=block, status=status)

@@ -68,7 +68,7 @@ async def _page(
     found = await service.get_proposal(
         tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id
     )
-    values = {"proposal": found, "problem": problem, "reason": reason, "is_fresh": schemas.is_fresh(ask)}
+    values = {"proposal": found, "problem": problem, "reason": reason}
     status = problem.status if problem else 200
     return await console.render(request, ask, tx, "admin/approval.html", values, present=HERE, status=status)
 

@@ -1,6 +1,6 @@
 """What staff decide about links over HTTP: the queue of requests, the ends and moves of links, lists of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from fastapi import Query, Request, Response
@@ -24,7 +24,9 @@ from palio.affiliates.errors import (
 from palio.affiliates.schemas.linking import (
     IMPORT_EXAMPLE,
     INERT,
+    LINE,
     LINK_EXAMPLE,
+    LINKED_EXAMPLE,
     PROPOSAL_EXAMPLE,
     QUEUE_EXAMPLE,
     QUEUED_EXAMPLE,
@@ -35,37 +37,74 @@ from palio.affiliates.schemas.linking import (
     ImportedAnswer,
     ImportLinks,
     LinkAnswer,
+    LinkedAnswer,
+    LinkedListAnswer,
     MoveLink,
     ProposalAnswer,
     QueueAnswer,
     QueuedAnswer,
 )
-from palio.affiliates.types import AttachmentId, LinkDecision, LinkId, LinkRequestId, ProgrammeId
+from palio.affiliates.types import (
+    AttachmentId,
+    LinkDecision,
+    LinkId,
+    LinkLine,
+    LinkRequestId,
+    LinksFilter,
+    ProgrammeId,
+    QueuedRequest,
+    QueueFilter,
+)
 from palio.infra import files
 from palio.infra.approvals import ReasonMissing
 from palio.infra.db import Database, Tx
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
+from palio.ui.values import Blank
 
 routes = Routes("affiliates")
 
 READ, REVIEW = "affiliates.read", "affiliates.links.review"
 OF_A_REQUEST = (NoSuchRequest, AlreadyDecided, OwnRequest)
 LIST_BYTES_MAX = 1 << 20
-Which = Annotated[Literal["open", "closed"], Query(description="Open ones oldest first, or closed ones newest first")]
+Box: TypeAlias = Literal["open", "mine", "contested", "closed"]
+Which = Annotated[
+    Box,
+    Query(
+        description="All that are open, those you look at, those that several ask for (oldest first), or closed ones"
+    ),
+]
+LinkState = Annotated[Literal["active", "ended"], Query(description="Those that hold, or those that have ended")]
+Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme"), Blank]
+Text = Annotated[
+    str, Query(max_length=200, pattern=LINE, description="A reference, a uid, a name, or how a user name begins")
+]
 
 
 @routes.get("/console/affiliates/link-requests", access=READ, example=QUEUE_EXAMPLE)
-async def list_link_queue(ask: Ask, tx: InTx, page: Paged, state: Which = "open") -> QueueAnswer:
+async def list_link_queue(
+    ask: Ask, tx: InTx, page: Paged, state: Which = "open", programme: Programme = None, q: Text = ""
+) -> QueueAnswer:
     """List requests to link."""
-    place = LinkRequestId(UUID(str(page.position.key[0]))) if page.position else None
-    if state == "open":
-        found = await service.queue(tx, after=place, limit=page.limit)
-    else:
-        found = await service.decided(tx, before=place, limit=page.limit)
-    following = page.behind(str(found[-1].request.id)) if len(found) == page.limit else None
+    found, following = await listed(tx, ask, page, state, programme, q)
     return QueueAnswer(tuple(map(QueuedAnswer.of, found)), next=following)
+
+
+async def listed(
+    tx: Tx, ask: Asking, page: Paged, box: Box, programme: str | None, text: str
+) -> tuple[list[QueuedRequest], str | None]:
+    """A part of the queue, and the cursor of what follows it."""
+    wanted = QueueFilter(
+        programme, text.strip(), is_contested=box == "contested", taken_by=ask.actor.user_id if box == "mine" else None
+    )
+    place = LinkRequestId(UUID(str(page.position.key[0]))) if page.position else None
+    if box == "closed":
+        found = await service.decided(tx, wanted=wanted, before=place, limit=page.limit + 1)
+    else:
+        found = await service.queue(tx, wanted=wanted, after=place, limit=page.limit + 1)
+    shown = found[: page.limit]
+    return shown, page.behind(str(shown[-1].request.id)) if len(found) > page.limit else None
 
 
 @routes.get(
@@ -106,7 +145,14 @@ async def take_link_request(request_id: UUID, ask: Ask, tx: InTx) -> QueuedAnswe
 )
 async def ask_about_link_request(request_id: UUID, said: AskMore, ask: Ask, tx: InTx) -> QueuedAnswer:
     """Ask the user for more."""
-    await service.ask_more(tx, request_id=LinkRequestId(request_id), actor=ask.actor, note=said.note, now=ask.now)
+    await service.ask_more(
+        tx,
+        request_id=LinkRequestId(request_id),
+        actor=ask.actor,
+        note=said.note,
+        staff_note=said.staff_note,
+        now=ask.now,
+    )
     return await _card(tx, LinkRequestId(request_id))
 
 
@@ -149,6 +195,29 @@ async def _card(tx: Tx, request_id: LinkRequestId) -> QueuedAnswer:
     return QueuedAnswer.of(*await service.request_card(tx, request_id=request_id))
 
 
+@routes.get("/console/affiliates/links", access=READ, example=LINKED_EXAMPLE)
+async def list_links(
+    ask: Ask, tx: InTx, page: Paged, state: LinkState = "active", programme: Programme = None, q: Text = ""
+) -> LinkedListAnswer:
+    """List links that hold, or those that have ended."""
+    found, older = await listed_links(tx, page, state, programme, q)
+    return LinkedListAnswer(tuple(map(LinkedAnswer.of, found)), next=older)
+
+
+async def listed_links(
+    tx: Tx, page: Paged, state: Literal["active", "ended"], programme: str | None, text: str
+) -> tuple[list[LinkLine], str | None]:
+    """A part of the links, and the cursor of older ones."""
+    found = await service.list_links(
+        tx,
+        wanted=LinksFilter(programme, text.strip(), has_ended=state == "ended"),
+        before=LinkId(UUID(str(page.position.key[0]))) if page.position else None,
+        limit=page.limit + 1,
+    )
+    shown = found[: page.limit]
+    return shown, page.behind(str(shown[-1].id)) if len(found) > page.limit else None
+
+
 @routes.post(
     "/console/affiliates/links/{link_id:uuid}/unlink",
     access=REVIEW,
@@ -175,7 +244,7 @@ async def transfer_link(said: MoveLink, ask: Ask, tx: InTx) -> ProposalAnswer:
     user = await identity.get(tx, name_or_id=said.to_user)
     waiting = await service.propose_transfer(
         tx,
-        programme_id=await _programme(tx, said.programme),
+        programme_id=await programme_of(tx, said.programme),
         uid=said.uid,
         to_user=user.id,
         actor=ask.actor,
@@ -198,7 +267,7 @@ async def import_links(said: ImportLinks, ask: Ask, tx: InTx) -> ImportAnswer:
     """Make a list of links, all of them or none; a dry run says what would become of each."""
     done = await service.import_links(
         tx,
-        programme_id=await _programme(tx, said.programme),
+        programme_id=await programme_of(tx, said.programme),
         text=said.links,
         reason=said.reason,
         now=ask.now,
@@ -207,7 +276,7 @@ async def import_links(said: ImportLinks, ask: Ask, tx: InTx) -> ImportAnswer:
     return ImportAnswer(done.is_written, tuple(map(ImportedAnswer.of, done.lines)))
 
 
-async def _programme(tx: Tx, code: str | None) -> ProgrammeId:
+async def programme_of(tx: Tx, code: str | None) -> ProgrammeId:
     head = await service.head_of(tx, code=code)
     if head is None:
         raise NoSuchProgramme(programme=code)

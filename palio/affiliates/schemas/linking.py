@@ -10,6 +10,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictBool, Stri
 
 from palio.affiliates.types import (
     ImportLine,
+    LinkLine,
     LinkRequest,
     LinkRow,
     LinkStep,
@@ -95,9 +96,10 @@ class Answer(Body):
 
 
 class AskMore(Body):
-    """What staff still want to see; the user reads it."""
+    """What staff still want to see: the user reads the note, staff alone the other one."""
 
     note: Note
+    staff_note: Words = ""
 
 
 class Decide(Body):
@@ -361,6 +363,52 @@ class QueueAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedAnswer:
+    """A link as staff see it: whose player, since when, by what proof, and how it ended."""
+
+    id: UUID
+    programme: str
+    player_id: UUID
+    uid: str
+    player_name: str | None
+    all_time_micro: int | None
+    user_id: UUID
+    username: str
+    state: str
+    proof: Proof
+    linked_at: Instant
+    unlinked_at: Instant | None
+    reason: str
+
+    @classmethod
+    def of(cls, one: LinkLine) -> "LinkedAnswer":
+        return cls(
+            id=one.id,
+            programme=one.programme,
+            player_id=one.player_id,
+            uid=one.uid,
+            player_name=one.player_name,
+            all_time_micro=one.all_time_micro,
+            user_id=one.user_id,
+            username=one.username,
+            state=one.state,
+            proof=one.proof,
+            linked_at=one.linked_at,
+            unlinked_at=one.unlinked_at,
+            reason=one.reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedListAnswer:
+    """Links, the newest first."""
+
+    items: tuple[LinkedAnswer, ...]
+    next: str | None = None
+    prev: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalAnswer:
     """A proposal that waits for a second person; nothing has moved yet."""
 
@@ -475,6 +523,25 @@ QUEUED_EXAMPLE = QueuedAnswer(
     created_at=_AT,
 )
 QUEUE_EXAMPLE = QueueAnswer((QUEUED_EXAMPLE,))
+LINKED_EXAMPLE = LinkedListAnswer(
+    (
+        LinkedAnswer(
+            id=_ID,
+            programme="harbour-club",
+            player_id=_ID,
+            uid="5XLJobqamfk6lZCvYKGR",
+            player_name="NightHeron",
+            all_time_micro=457_433_951_725,
+            user_id=_ID,
+            username="heron",
+            state="active",
+            proof="name_code",
+            linked_at=_AT,
+            unlinked_at=None,
+            reason="request V-7K2M9Q",
+        ),
+    )
+)
 PROPOSAL_EXAMPLE = ProposalAnswer(
     _ID, "open", "Link player NightHeron (5XLJobqamfk6lZCvYKGR) to heron", _AT + timedelta(days=3)
 )

@@ -1,7 +1,6 @@
 """Requests to link: a user says which player he is, staff look at the proof, and everybody concerned is told."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -38,7 +37,6 @@ from palio.affiliates.types import (
     Player,
     PlayerId,
     ProgrammeHead,
-    QueuedRequest,
 )
 from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
@@ -156,12 +154,14 @@ async def take(tx: Tx, *, request_id: LinkRequestId, actor: Actor, now: datetime
     return taken
 
 
-async def ask_more(tx: Tx, *, request_id: LinkRequestId, actor: Actor, note: str, now: datetime) -> LinkRequest:
-    """Ask the user for more; the request waits for his answer. Audited.
+async def ask_more(
+    tx: Tx, *, request_id: LinkRequestId, actor: Actor, note: str, now: datetime, staff_note: str = ""
+) -> LinkRequest:
+    """Ask the user for more; the request waits for his answer. Audited. `staff_note` stays among staff.
 
     Refuses with NoSuchRequest, AlreadyDecided, OwnRequest, NoteMissing.
     """
-    found = await _lock_open(tx, request_id, actor)
+    found = _noted(await _lock_open(tx, request_id, actor), staff_note)
     note = rules.checked_note(note)
     asked = replace(found, state="pending", player_note=note, taken_by=None, taken_until=None, updated_at=now)
     await sql.update_request(tx, asked)
@@ -258,7 +258,7 @@ async def decide(
     found = next((rival for rival in rivals if rival.id == request_id), None)
     if found is None:
         raise await _decided(tx, await _get(tx, request_id))
-    found = replace(found, staff_notes="\n".join(filter(None, (found.staff_notes, staff_note.strip()))))
+    found = _noted(found, staff_note)
     if decision == "reject":
         closed = await close(tx, request=found, state="rejected", actor=actor, note=note, now=now)
         await _record(tx, actor, "link_request.reject", found, closed, note)
@@ -331,37 +331,9 @@ async def request_by(tx: Tx, *, ref: str) -> LinkRequestId:
     return found
 
 
-async def queue(tx: Tx, *, after: LinkRequestId | None = None, limit: int = 50) -> list[QueuedRequest]:
-    """Open requests as staff see them, oldest first."""
-    return await _queued(tx, await sql.list_open(tx, after, limit))
-
-
-async def decided(tx: Tx, *, before: LinkRequestId | None = None, limit: int = 50) -> list[QueuedRequest]:
-    """Requests that are closed as staff see them, newest first."""
-    return await _queued(tx, await sql.list_decided(tx, before, limit))
-
-
-async def request_card(tx: Tx, *, request_id: LinkRequestId) -> tuple[QueuedRequest, list[LinkStep]]:
-    """A request as staff see it, with its steps. Refuses with NoSuchRequest."""
-    (card,) = await _queued(tx, [await _get(tx, request_id)])
-    return card, await sql.list_history_of_request(tx, request_id)
-
-
-async def _queued(tx: Tx, found: Sequence[LinkRequest]) -> list[QueuedRequest]:
-    beside = {one.id: one for one in await sql.list_beside(tx, [request.id for request in found])}
-    people = await identity.cards(tx, ids={request.user_id for request in found})
-    return [
-        QueuedRequest(
-            request,
-            programme=beside[request.id].programme,
-            username=people[request.user_id].username if request.user_id in people else str(request.user_id),
-            player_name=beside[request.id].player_name,
-            all_time_micro=beside[request.id].all_time_micro,
-            others=beside[request.id].others,
-            earlier=beside[request.id].earlier,
-        )
-        for request in found
-    ]
+def _noted(request: LinkRequest, note: str) -> LinkRequest:
+    """The request with one more note among staff."""
+    return replace(request, staff_notes="\n".join(filter(None, (request.staff_notes, note.strip()))))
 
 
 async def _get(tx: Tx, request_id: LinkRequestId) -> LinkRequest:

@@ -1,9 +1,22 @@
 """Who is behind an external player."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from palio.affiliates.types import Link, LinkId, LinkRequestId, LinkRow, Player, PlayerId, ProgrammeId, Proof
+from palio.affiliates.types import (
+    Link,
+    LinkId,
+    LinkRequestId,
+    LinkRow,
+    LinksFilter,
+    LinkState,
+    Micro,
+    Player,
+    PlayerId,
+    ProgrammeId,
+    Proof,
+)
 from palio.infra import db
 from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
@@ -115,3 +128,52 @@ async def insert_link_event(
         *(new_id(), request_id, link.id, link.user_id, player.id, player.uid, player.name),
         *(from_state, link.state, by, note, at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLink:
+    """A link with its player, as lists of staff show it."""
+
+    id: LinkId
+    programme: str
+    currency: str
+    player_id: PlayerId
+    uid: str
+    player_name: str | None
+    all_time_micro: Micro | None
+    user_id: UserId
+    state: LinkState
+    proof: Proof
+    linked_at: datetime
+    unlinked_at: datetime | None
+    reason: str
+
+
+LISTED = """
+    select l.id, g.code as programme, g.currency, l.player_id, p.uid, p.name as player_name, p.all_time_micro,
+      l.user_id, l.state, l.proof, l.linked_at, l.unlinked_at, l.reason
+    from affiliates.links l join affiliates.players p on p.id = l.player_id
+    join affiliates.programmes g on g.id = l.programme_id """
+
+
+async def list_links_of(
+    tx: Tx, wanted: LinksFilter, name_key: str, user_ids: Sequence[UserId], before: LinkId | None, limit: int
+) -> list[ListedLink]:
+    """Links before one of them, newest first; `name_key` and `user_ids` are what the text of the filter names."""
+    return await db.rows(
+        tx,
+        ListedLink,
+        LISTED
+        + """where (l.state <> 'active') = %s and (%s::text is null or g.code = %s)
+          and (%s = '' or p.uid = %s or (%s <> '' and starts_with(p.name_key, %s)) or l.user_id = any (%s::uuid[]))
+          and (%s::uuid is null or l.id < %s)
+        order by l.id desc limit %s""",
+        *(wanted.has_ended, wanted.programme, wanted.programme),
+        *(wanted.text, wanted.text, name_key, name_key, list(user_ids)),
+        *(before, before, limit),
+    )
+
+
+async def find_listed_link(tx: Tx, link_id: LinkId) -> ListedLink | None:
+    """A link with its player."""
+    return await db.find(tx, ListedLink, LISTED + "where l.id = %s", link_id)

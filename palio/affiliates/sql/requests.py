@@ -14,6 +14,7 @@ from palio.affiliates.types import (
     Micro,
     PlayerId,
     ProgrammeId,
+    QueueFilter,
     RequestState,
     Snapshot,
 )
@@ -35,6 +36,7 @@ class Beside:
 
     id: LinkRequestId
     programme: str
+    currency: str
     player_name: str | None
     all_time_micro: Micro | None
     others: int
@@ -266,25 +268,96 @@ async def list_history_of_request(tx: Tx, request_id: LinkRequestId) -> list[Lin
     )
 
 
-async def list_open(tx: Tx, after: LinkRequestId | None, limit: int) -> list[LinkRequest]:
-    """Open requests behind one of them, oldest first."""
+FILTERED = """
+  (%s::text is null or r.programme_id = (select g.id from affiliates.programmes g where g.code = %s))
+  and (%s::uuid is null or (r.taken_by = %s and r.state = 'under_review'))
+  and (not %s or exists (select 1 from affiliates.link_requests o where o.player_id = r.player_id
+    and o.user_id <> r.user_id and o.state in ('pending', 'under_review')))
+  and (%s = '' or r.ref = upper(%s) or r.uid = %s or lower(r.name_at_request) = lower(%s)
+    or r.user_id = any (%s::uuid[])) """
+
+
+async def list_open(
+    tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], after: LinkRequestId | None, limit: int
+) -> list[LinkRequest]:
+    """Open requests behind one of them, oldest first; `user_ids` are those whom the text of the filter names."""
     return await db.rows(
         tx,
         LinkRequest,
-        REQUEST + "where" + OPEN + "and (%s::uuid is null or r.id > %s) order by r.id limit %s",
+        REQUEST + "where" + FILTERED + "and" + OPEN + "and (%s::uuid is null or r.id > %s) order by r.id limit %s",
+        *_filter(wanted, user_ids),
         *(after, after, limit),
     )
 
 
-async def list_decided(tx: Tx, before: LinkRequestId | None, limit: int) -> list[LinkRequest]:
+async def list_decided(
+    tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], before: LinkRequestId | None, limit: int
+) -> list[LinkRequest]:
     """Requests that are closed, before one of them, newest first."""
     return await db.rows(
         tx,
         LinkRequest,
         REQUEST
-        + """where r.state not in ('pending', 'under_review') and (%s::uuid is null or r.id < %s)
+        + "where"
+        + FILTERED
+        + """and r.state not in ('pending', 'under_review') and (%s::uuid is null or r.id < %s)
         order by r.id desc limit %s""",
+        *_filter(wanted, user_ids),
         *(before, before, limit),
+    )
+
+
+def _filter(wanted: QueueFilter, user_ids: Sequence[UserId]) -> tuple[object, ...]:
+    return (
+        *(wanted.programme, wanted.programme, wanted.taken_by, wanted.taken_by, wanted.is_contested),
+        *(wanted.text, wanted.text, wanted.text, wanted.text, list(user_ids)),
+    )
+
+
+async def list_rivals(tx: Tx, player_id: PlayerId, limit: int) -> list[LinkRequest]:
+    """The open requests for a player, oldest first."""
+    return await db.rows(
+        tx, LinkRequest, REQUEST + "where" + OPEN + "and r.player_id = %s order by r.id limit %s", player_id, limit
+    )
+
+
+async def find_next(tx: Tx, user_id: UserId | None, now: datetime) -> LinkRequestId | None:
+    """The oldest open request that is not this user's own, and that nobody else looks at."""
+    found: LinkRequestId | None = await db.value(
+        tx,
+        """
+        select r.id from affiliates.link_requests r
+        where r.state in ('pending', 'under_review') and r.user_id is distinct from %s
+          and (r.taken_until is null or r.taken_until <= %s or r.taken_by = %s)
+        order by r.created_at, r.id limit 1""",
+        *(user_id, now, user_id),
+    )
+    return found
+
+
+async def count_open(tx: Tx) -> tuple[int, datetime | None]:
+    """How many requests are open, and since when the oldest is."""
+    cursor = await tx.execute(
+        """
+        select count(*), min(created_at) from affiliates.link_requests
+        where state in ('pending', 'under_review')"""
+    )
+    (found,) = await cursor.fetchall()
+    return found
+
+
+async def list_history_beside(
+    tx: Tx, request_id: LinkRequestId, user_id: UserId, player_id: PlayerId, limit: int
+) -> list[LinkStep]:
+    """The steps of everything else that a user or a player was part of, newest first."""
+    return await db.rows(
+        tx,
+        LinkStep,
+        """
+        select request_id, link_id, user_id, player_id, uid, name, telegram_id, from_state, to_state, actor_id, note, at
+        from affiliates.link_events
+        where (user_id = %s or player_id = %s) and request_id is distinct from %s order by at desc, id desc limit %s""",
+        *(user_id, player_id, request_id, limit),
     )
 
 
@@ -294,7 +367,7 @@ async def list_beside(tx: Tx, request_ids: Sequence[LinkRequestId]) -> list[Besi
         tx,
         Beside,
         """
-        select r.id, g.code as programme, p.name as player_name, p.all_time_micro,
+        select r.id, g.code as programme, g.currency, p.name as player_name, p.all_time_micro,
           (select count(*) from affiliates.link_requests o where o.player_id = r.player_id and o.user_id <> r.user_id
             and o.state in ('pending', 'under_review'))::int as others,
           (select count(*) from affiliates.link_requests o where o.user_id = r.user_id and o.id < r.id)::int as earlier

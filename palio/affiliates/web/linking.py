@@ -210,6 +210,8 @@ async def _show(
         "filled": filled,
         "wrong": _wrong(filled),
         "hints": PROOFS,
+        "present": "link",
+        "problem": None,  # it is told in the words of this page
     }
     return pages.render(request, "affiliates/link.html", values)
 
