@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
 from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
 from palio.infra.job_control import Attempt, Queued, Scheduled
-from palio.kernel.providers import Fact
+from palio.kernel.providers import Change, Fact
 from palio.ui.access import STEP_UP_MINUTES_MAX, is_fresh
 from palio.ui.actor import Asking
 from palio.ui.refusals import StepUpRequired
-from palio.ui.values import Instant
+from palio.ui.values import Instant, instant
 
 REASON_CHARACTERS_MAX = 500
 ReasonText = Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
@@ -445,8 +445,29 @@ class VerdictAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeAnswer:
+    """One thing that an act would change, before and after; of amounts `scale` digits are decimals of the asset."""
+
+    whose: str
+    what: str
+    before: str | int | None
+    after: str | int | None
+    asset: str | None
+    scale: int | None
+
+    @classmethod
+    def of(cls, one: Change) -> "ChangeAnswer":
+        before, after = (instant(value) if isinstance(value, datetime) else value for value in (one.before, one.after))
+        return cls(one.whose, one.what, before, after, *(one.asset or (None, None)))
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalAnswer:
-    """A proposal; `effect` are its facts, `may_decide` whether you may, and `refusal` why not."""
+    """A proposal; `effect` are its facts, `may_decide` whether you may, and `refusal` why not.
+
+    `changes` are what it would change now, `obstacle` the code with which it would fail now; both only where one
+    proposal that is still to come is read, and null elsewhere.
+    """
 
     id: UUID
     command: str
@@ -467,6 +488,8 @@ class ProposalAnswer:
     verdicts: tuple[VerdictAnswer, ...]
     may_decide: bool
     refusal: str | None
+    changes: tuple[ChangeAnswer, ...] | None = None
+    obstacle: str | None = None
 
     @classmethod
     def of(cls, one: ProposalView) -> "ProposalAnswer":
@@ -491,6 +514,8 @@ class ProposalAnswer:
             tuple(VerdictAnswer(each.name, each.decision, each.reason, each.at) for each in one.verdicts),
             one.may_decide,
             one.refusal,
+            None if one.changes is None else tuple(map(ChangeAnswer.of, one.changes)),
+            one.obstacle,
         )
 
 
@@ -645,6 +670,7 @@ PROPOSALS = Proposals(
             (),
             may_decide=True,
             refusal=None,
+            changes=(ChangeAnswer("Hive", "total", 1_250_000_000, 1_500_000_000, "USD", 6),),
         ),
     ),
     None,

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import Fact
+from palio.kernel.providers import Change, Fact
 
 AlarmKind: TypeAlias = Literal["feed_stale", "feed_silent", "jobs_dead", "jobs_late", "defect"]
 Severity: TypeAlias = Literal["warning", "critical"]
@@ -203,7 +203,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ProposalView:
-    """A proposal as staff see it: what it does, who made it, what became of it, and what the reader may do."""
+    """A proposal as staff see it: what it does, who made it, what became of it, and what the reader may do.
+
+    `changes` are what it would change now, and `obstacle` why it would fail now; both only of one that is still to
+    come, and None where nobody has looked.
+    """
 
     id: UUID
     command: str
@@ -226,6 +230,8 @@ class ProposalView:
     is_mine: bool
     may_decide: bool
     refusal: Literal["own", "subject", "decided", "closed", "permission"] | None
+    changes: Sequence[Change] | None = None
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

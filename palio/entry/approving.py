@@ -1,14 +1,17 @@
-"""What two people can have done: each command that a module proposes, who may, and what carries it out."""
+"""What two people can have done: each command that a module proposes, who may, what carries it out, and what
+it would change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from palio import affiliates, races
 from palio.infra import approvals
-from palio.infra.approvals import Approved, Command, Payload
+from palio.infra.approvals import Approval, Approved, Command, Payload
 from palio.infra.db import Tx
 from palio.infra.messages import ExecuteApproval
 from palio.kernel import clock
 from palio.kernel.messages import handles
+from palio.kernel.providers import Change
 
 
 async def _adjust(tx: Tx, approved: Approved) -> Payload:
@@ -39,14 +42,42 @@ async def _exclude(tx: Tx, approved: Approved) -> Payload:
     return await races.carry_out_exclude(tx, approved=approved)
 
 
+async def _seen_adjust(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_adjust(tx, approval=approval, now=now)
+
+
+async def _seen_rebase(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_replace_start(tx, approval=approval, now=now)
+
+
+async def _seen_force_settle(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_force_final(tx, approval=approval, now=now)
+
+
+async def _seen_link_move(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await affiliates.preview_transfer(tx, approval=approval)
+
+
+async def _seen_release(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_release(tx, approval=approval, now=now)
+
+
+async def _seen_cancel(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_cancel(tx, approval=approval, now=now)
+
+
+async def _seen_exclude(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await races.preview_exclude(tx, approval=approval, now=now)
+
+
 COMMANDS: Mapping[str, Command] = {
-    races.ADJUST: Command("races.race.money", _adjust),
-    races.REBASE: Command("races.race.money", _rebase),
-    races.FORCE_SETTLE: Command("races.race.money", _force_settle),
-    affiliates.LINK_MOVE: Command("affiliates.links.review", _link_move),
-    races.RELEASE: Command("races.race.money", _release),
-    races.CANCEL: Command("races.race.money", _cancel),
-    races.EXCLUDE: Command("races.race.money", _exclude),
+    races.ADJUST: Command("races.race.money", _adjust, _seen_adjust),
+    races.REBASE: Command("races.race.money", _rebase, _seen_rebase),
+    races.FORCE_SETTLE: Command("races.race.money", _force_settle, _seen_force_settle),
+    affiliates.LINK_MOVE: Command("affiliates.links.review", _link_move, _seen_link_move),
+    races.RELEASE: Command("races.race.money", _release, _seen_release),
+    races.CANCEL: Command("races.race.money", _cancel, _seen_cancel),
+    races.EXCLUDE: Command("races.race.money", _exclude, _seen_exclude),
 }
 
 

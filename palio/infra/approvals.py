@@ -24,6 +24,7 @@ from palio.infra.messages import (
 )
 from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.providers import Change
 from palio.kernel.settings import Setting
 
 Decision: TypeAlias = Literal["approve", "reject"]
@@ -153,12 +154,19 @@ class Approved:
 Executor: TypeAlias = Callable[[Tx, Approved], Awaitable[Payload]]
 
 
+Previewer: TypeAlias = Callable[[Tx, Approval, datetime], Awaitable[Sequence[Change]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a command does, and the permission that its makers and deciders need."""
+    """What a command does, the permission that its makers and deciders need, and what it would change now.
+
+    The preview refuses as the command would, as far as it can be seen before.
+    """
 
     permission: str
     execute: Executor
+    preview: Previewer
 
 
 APPROVALS = """

@@ -128,3 +128,17 @@ class Panel(Generic[Tx]):
     title: str
     permission: str
     load: Callable[[Tx, UUID, datetime], Awaitable[Sequence[Fact]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that an act would change: whose it is (empty: of the thing itself), its English name, before and after.
+
+    An amount has the code and scale of its asset; None is nothing at all.
+    """
+
+    whose: str
+    what: str
+    before: str | int | datetime | None
+    after: str | int | datetime | None
+    asset: tuple[str, int] | None = None

@@ -40,6 +40,20 @@ async def test_the_maker_is_told_which_fact_no_longer_holds(console: Console) ->
     assert ('href="/problems/races.no_such_race"' in page.text, page.status_code) == (True, 200)
 
 
+async def test_what_would_fail_now_is_said_before_anybody_decides(console: Console) -> None:
+    proposed = await console.propose(console.noor, number=9_998)
+    async with console.talk(console.staff(console.sana)) as sana:
+        told = (await sana.get(f"{CALL}/{proposed}")).json()
+        page = (await sana.get(f"/console/approvals/{proposed}")).text
+        listed = (await sana.get(CALL)).json()["items"]
+    async with console.talk(console.staff(console.sana, permissions="admin.approval.read")) as reader:
+        hidden = (await reader.get(f"{CALL}/{proposed}")).json()
+
+    assert (told["changes"], told["obstacle"]) == (None, "races.no_such_race")
+    assert ("It would fail now" in page, hidden["changes"], hidden["obstacle"]) == (True, None, None)
+    assert {(one["changes"], one["obstacle"]) for one in listed} == {(None, None)}
+
+
 async def test_a_rejection_needs_a_reason_and_a_fresh_factor(console: Console) -> None:
     proposed = await console.propose(console.noor)
     page = f"/console/approvals/{proposed}"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from palio import affiliates
+from palio import affiliates, identity
 from palio.affiliates import service
 from palio.infra import approvals, db, embedded
 from palio.kernel import clock
@@ -275,6 +275,8 @@ async def test_a_move_waits_for_a_second_person_and_a_fresh_code(console: Consol
     held = await desk.holders()
     async with console.talk(console.staff(console.sana)) as sana:
         approval = done.headers["location"].partition("waiting=")[2]
+        told = (await sana.get(f"/api/v1/console/approvals/{approval}")).json()
+        inbox = (await sana.get(f"/console/approvals/{approval}")).text
         await sana.post(f"/api/v1/console/approvals/{approval}/approve", json={})
     async with console.begin() as tx:
         await approvals.execute(
@@ -287,6 +289,15 @@ async def test_a_move_waits_for_a_second_person_and_a_fresh_code(console: Consol
     assert ("Enter a code" in before, ">Propose the move<" in before, stale.status_code) == (True, False, 403)
     assert (unknown.status_code, "the account was sold" in unknown.text) == (404, True)
     assert (done.status_code, "It waits for a second person" in waits, held) == (303, True, {alice: "ben"})
+    (moved,) = told["changes"]
+    assert (moved["whose"], moved["what"], told["obstacle"], 'id="changes"' in inbox) == (
+        *("Ben", "linked to"),
+        None,
+        True,
+    )
+    async with console.begin() as tx:
+        cards = await identity.cards(tx, ids=[alice, bob])
+    assert (moved["before"], moved["after"]) == (cards[alice].username, cards[bob].username)
     assert await desk.holders() == {bob: "ben"}
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.infra import approvals, db, embedded, jobs
-from palio.infra.approvals import Approved, Closed, Command, Payload, Proposal
+from palio.infra.approvals import Approval, Approved, Closed, Command, Payload, Proposal
 from palio.infra.db import Database, Equipment, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.providers import Change
 
 RUNNERS = 20
 REQUEST = RequestId(new_id())
@@ -34,7 +35,11 @@ async def note(tx: Tx, key: str) -> None:
     )
 
 
-COMMANDS = {"shop.price": Command("shop.price.set", mark)}
+async def looked(tx: Tx, approval: Approval, now: datetime) -> list[Change]:
+    return [Change("shelf", "price", None, approval.payload["price"])]
+
+
+COMMANDS = {"shop.price": Command("shop.price.set", mark, looked)}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from palio.infra.approvals import Approval, Approved, Command, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.errors import Conflict, Forbidden
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.providers import Change
 
 HELD = {"admin.approval.decide", "shop.price.set"}
 REQUEST = RequestId(new_id())
@@ -43,7 +44,11 @@ async def mark(tx: Tx, approved: Approved) -> Payload:
     return {"price": approved.payload["price"]}
 
 
-COMMANDS = {"shop.price": Command("shop.price.set", mark)}
+async def looked(tx: Tx, approval: Approval, now: datetime) -> list[Change]:
+    return [Change("shelf", "price", None, approval.payload["price"])]
+
+
+COMMANDS = {"shop.price": Command("shop.price.set", mark, looked)}
 
 
 def price(amount: int = 5, **changes: object) -> Proposal:

@@ -66,7 +66,7 @@ async def _page(
     request: Request, ask: Asking, tx: Tx, approval_id: UUID, problem: Problem | None = None, reason: str = ""
 ) -> HTMLResponse:
     found = await service.get_proposal(
-        tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id
+        tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id, now=ask.now
     )
     values = {"proposal": found, "problem": problem, "reason": reason}
     status = problem.status if problem else 200
@@ -113,7 +113,7 @@ async def list_approvals(request: Request, ask: Ask, tx: InTx, page: Paged, box:
 async def get_approval(request: Request, ask: Ask, tx: InTx, approval_id: UUID) -> schemas.ProposalAnswer:
     """Read a proposal: what it would do, who made it, what became of it."""
     found = await service.get_proposal(
-        tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id
+        tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id, now=ask.now
     )
     return schemas.ProposalAnswer.of(found)
 

@@ -1,6 +1,8 @@
 """The approvals inbox: what waits for a second person, and what became of it."""
 
+import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 from uuid import UUID
@@ -9,13 +11,18 @@ from palio.admin import rules
 from palio.admin.service.audit import names_of
 from palio.admin.service.desk import Desk
 from palio.admin.types import ProposalView, Verdict
-from palio.infra import approvals
+from palio.infra import approvals, db, logging
 from palio.infra.approvals import DECIDE, Approval, Decision, State
 from palio.infra.db import Tx
+from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor
+
+log = logging.get("admin.inbox")
 
 Box: TypeAlias = Literal["open", "mine", "done"]
 DONE: tuple[State, ...] = ("executed", "approved", "failed", "rejected", "withdrawn", "expired")
+TO_COME: tuple[State, ...] = ("open", "approved")
+PREVIEW_SECONDS_MAX = 3.0  # another start picture counts a race anew
 STATES: dict[Box, tuple[State, ...]] = {"open": ("open",), "mine": get_args(State), "done": DONE}
 
 
@@ -35,10 +42,23 @@ async def list_proposals(
     return await _views(tx, desk, actor, held, found)
 
 
-async def get_proposal(tx: Tx, *, desk: Desk, actor: Actor, held: Collection[str], approval_id: UUID) -> ProposalView:
-    """One proposal. Refuses with approvals.NoSuchApproval."""
+async def get_proposal(
+    tx: Tx, *, desk: Desk, actor: Actor, held: Collection[str], approval_id: UUID, now: datetime
+) -> ProposalView:
+    """One proposal with what it would change now. Refuses with approvals.NoSuchApproval."""
     found = await approvals.get(tx, approval_id=approval_id)
-    return (await _views(tx, desk, actor, held, [found]))[0]
+    (view,) = await _views(tx, desk, actor, held, [found])
+    command = desk.commands[found.command]
+    if found.state not in TO_COME or command.permission not in held:
+        return view
+    try:
+        async with db.attempt(tx), asyncio.timeout(PREVIEW_SECONDS_MAX):
+            return replace(view, changes=await command.preview(tx, found, now))
+    except Refusal as refusal:
+        return replace(view, obstacle=refusal.code)
+    except Exception:
+        log.exception("what a proposal would change could not be read", command=found.command)
+        return view
 
 
 async def decide(

@@ -34,8 +34,10 @@ from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, UserId, new_id
+from palio.kernel.providers import Change
 
 LINK_MOVE = "affiliates.link_move"
+RIVALS_SHOWN_MAX = 20
 
 
 async def link(
@@ -206,6 +208,37 @@ async def propose_transfer(
         approval_id=waiting.id,
     )
     return waiting
+
+
+async def preview_transfer(tx: Tx, *, approval: Approval) -> list[Change]:
+    """Whose player it would be, and which requests it would end.
+
+    Refuses with PlayerUnknown, LinkChanged, AlreadyLinked.
+    """
+    payload = approval.payload
+    programme_id, to_user = ProgrammeId(UUID(payload["programme_id"])), UserId(UUID(payload["to_user"]))
+    player_id = await sql.find_player_id(tx, programme_id, payload["uid"])
+    if player_id is None:
+        raise PlayerUnknown(uid=payload["uid"])
+    found = await sql.find_link(tx, player_id)
+    if (str(found.id) if found else None) != payload["link_id"]:
+        raise LinkChanged(uid=payload["uid"])
+    if (theirs := await _uid_of(tx, programme_id, to_user)) is not None:
+        raise AlreadyLinked(uid=theirs)
+    (player,) = await sql.list_players(tx, [player_id])
+    users = [to_user, *([found.user_id] if found else [])]
+    names = {user_id: card.username for user_id, card in (await identity.cards(tx, ids=users)).items()}
+    rivals = await sql.list_rivals(tx, player_id, RIVALS_SHOWN_MAX)
+    asked = await identity.cards(tx, ids={rival.user_id for rival in rivals})
+    whose = player.name or player.uid
+    return [
+        Change(whose, "linked to", names.get(found.user_id) if found else None, names.get(to_user)),
+        *(
+            Change(asked[rival.user_id].username, f"request {rival.ref}", rival.state, "superseded")
+            for rival in rivals
+            if rival.user_id in asked
+        ),
+    ]
 
 
 async def carry_out_transfer(tx: Tx, *, approved: Approved) -> Payload:

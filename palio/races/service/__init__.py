@@ -6,6 +6,14 @@ from palio.races.service.linking import link
 from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race, publish
 from palio.races.service.mine import find_mine, mine, mine_many, number_of, own_entrant, own_receipt
+from palio.races.service.previewing import (
+    preview_adjust,
+    preview_cancel,
+    preview_exclude,
+    preview_force_final,
+    preview_release,
+    preview_replace_start,
+)
 from palio.races.service.proposing import (
     ADJUST,
     CANCEL,
@@ -81,6 +89,12 @@ __all__ = [
     "own_entrant",
     "own_receipt",
     "player_named",
+    "preview_adjust",
+    "preview_cancel",
+    "preview_exclude",
+    "preview_force_final",
+    "preview_release",
+    "preview_replace_start",
     "publish",
     "recent",
     "recompute",

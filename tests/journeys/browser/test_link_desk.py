@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from palio import affiliates
 from palio.affiliates.types import LinkRequest
 from palio.infra import embedded
+from palio.kernel import clock
 from palio.kernel.ids import new_id
 from tests.admin.house import manned
 from tests.affiliates.link_desk import READ, REVIEW, UIDS, LinkDesk, furnished
@@ -19,7 +21,10 @@ from tests.journeys.browser.conftest import Seen, looking
 pytestmark = pytest.mark.browser
 
 SCREENS = [("desktop", "day"), ("phone", "night"), ("small", "day"), ("desktop", "night"), ("phone", "day")]
-PERMISSIONS = f"{REVIEW} admin.card.read admin.home.read identity.user.read admin.approval.read races.race.read"
+PERMISSIONS = (
+    f"{REVIEW} admin.card.read admin.home.read identity.user.read admin.approval.read admin.approval.decide "
+    "races.race.read"
+)
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Shown:
     contested: LinkRequest
     decided: LinkRequest
     link: str
+    move: str
 
     @property
     def base(self) -> str:
@@ -50,7 +56,17 @@ async def shown(
         link = await desk.link(tern, "dora")
         old = await desk.ask(await desk.somebody("plover"), "cleo", proof="email")
         await decide(desk, old, "reject", "The address is another one.")
-        yield Shown(desk, contested, old, str(link.id))
+        async with console.begin(console.sana) as tx:
+            moved = await affiliates.propose_transfer(
+                tx,
+                programme_id=desk.programme.id,
+                uid="dora",
+                to_user=gull,
+                actor=tx.actor,
+                reason="the account was sold, ticket 4711",
+                now=clock.now(),
+            )
+        yield Shown(desk, contested, old, str(link.id), str(moved.id))
 
 
 async def decide(desk: LinkDesk, one: LinkRequest, decision: str, note: str = "") -> None:
@@ -93,6 +109,7 @@ def pages(shown: Shown) -> dict[str, str]:
         "link": f"{links}/{shown.link}",
         "move": f"{links}/move?programme=harbour-club&uid=dora",
         "import": f"{links}/import",
+        "approval": f"/console/approvals/{shown.move}",
     }
 
 
