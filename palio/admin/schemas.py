@@ -115,6 +115,13 @@ class DecisionForm(_Strict):
     reason: ReasonText = ""
 
 
+class RoleForm(_Strict):
+    """Which role is given or taken, and why."""
+
+    role: Annotated[str, Field(max_length=40)]
+    reason: ReasonText
+
+
 class NothingForm(_Strict):
     """A form without fields of its own."""
 

@@ -4,7 +4,7 @@ it would change."""
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from palio import affiliates, races
+from palio import affiliates, identity, races
 from palio.infra import approvals
 from palio.infra.approvals import Approval, Approved, Command, Payload
 from palio.infra.db import Tx
@@ -42,6 +42,10 @@ async def _exclude(tx: Tx, approved: Approved) -> Payload:
     return await races.carry_out_exclude(tx, approved=approved)
 
 
+async def _role_grant(tx: Tx, approved: Approved) -> Payload:
+    return await identity.carry_out_role_grant(tx, approved=approved)
+
+
 async def _seen_adjust(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
     return await races.preview_adjust(tx, approval=approval, now=now)
 
@@ -70,6 +74,10 @@ async def _seen_exclude(tx: Tx, approval: Approval, now: datetime) -> Sequence[C
     return await races.preview_exclude(tx, approval=approval, now=now)
 
 
+async def _seen_role_grant(tx: Tx, approval: Approval, now: datetime) -> Sequence[Change]:
+    return await identity.preview_role_grant(tx, approval=approval, now=now)
+
+
 COMMANDS: Mapping[str, Command] = {
     races.ADJUST: Command("races.race.money", _adjust, _seen_adjust),
     races.REBASE: Command("races.race.money", _rebase, _seen_rebase),
@@ -78,6 +86,7 @@ COMMANDS: Mapping[str, Command] = {
     races.RELEASE: Command("races.race.money", _release, _seen_release),
     races.CANCEL: Command("races.race.money", _cancel, _seen_cancel),
     races.EXCLUDE: Command("races.race.money", _exclude, _seen_exclude),
+    identity.ROLE_GRANT: Command("identity.role.grant_owner", _role_grant, _seen_role_grant),
 }
 
 

@@ -1,19 +1,24 @@
 """People: found by name, and shown with what modules know of them."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request
-from starlette.responses import HTMLResponse
+from fastapi import Form, Query, Request, Response
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio import identity
 from palio.admin import schemas, service
 from palio.admin.schemas import desk_of
+from palio.infra.approvals import Approval
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 from palio.ui import console
-from palio.ui.actor import Ask, InTx
-from palio.ui.routes import Routes
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.problems import Problem
+from palio.ui.routes import Filled, Routes
 
-HERE = "/console/people"
+HERE, GRANT = "/console/people", "identity.role.grant"
 routes = Routes("admin")
 
 
@@ -27,10 +32,68 @@ async def people_page(
 
 
 @routes.page(HERE + "/{user_id:uuid}", access="admin.card.read")
-async def person_page(request: Request, ask: Ask, tx: InTx, user_id: UUID) -> HTMLResponse:
+async def person_page(
+    request: Request, ask: Ask, tx: InTx, user_id: UUID, waiting: Annotated[UUID | None, Query()] = None
+) -> HTMLResponse:
     """Somebody, as each module knows him. Refuses with identity.NoSuchUser."""
+    return await _person(request, ask, tx, user_id, {}, waiting=waiting)
+
+
+async def _person(
+    request: Request,
+    ask: Asking,
+    tx: Tx,
+    user_id: UUID,
+    typed: Mapping[str, str],
+    problem: Problem | None = None,
+    waiting: UUID | None = None,
+) -> HTMLResponse:
     card = await service.card(tx, desk=desk_of(request), held=ask.permissions, user_id=user_id, now=ask.now)
-    return await console.render(request, ask, tx, "admin/person.html", {"card": card}, present=HERE)
+    may_read = "identity.user.read" in ask.permissions
+    values = {
+        "card": card,
+        "grants": await identity.grants_of(tx, user_id=UserId(user_id), now=ask.now) if may_read else None,
+        "roles": await _givable(tx, ask) if GRANT in ask.permissions else [],
+        "is_self": user_id == ask.actor.user_id,
+        "typed": typed,
+        "problem": problem,
+        "waiting": waiting,
+    }
+    status = problem.status if problem else 200
+    return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, status=status)
+
+
+async def _givable(tx: Tx, ask: Asking) -> list[identity.Role]:
+    """The roles that somebody may give: those that hold nothing he does not hold."""
+    return [role for role in await identity.list_roles(tx) if ask.permissions.issuperset(role.permissions)]
+
+
+async def _person_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The card with what was typed, and why it was not done."""
+    return await _person(request, ask, tx, request.path_params["user_id"], filled.values, filled.problem)
+
+
+@routes.form(HERE + "/{user_id:uuid}/roles", access=GRANT, step_up=True, again=_person_again)
+async def give_role_by_form(
+    ask: Ask, tx: InTx, user_id: UUID, form: Annotated[schemas.RoleForm, Form()]
+) -> RedirectResponse:
+    """Give a role; owner and finance wait for a second person."""
+    given = await identity.grant_or_propose(
+        tx, user_id=UserId(user_id), role=form.role, reason=form.reason, now=ask.now, held=ask.permissions
+    )
+    asked = f"?waiting={given.id}" if isinstance(given, Approval) else ""
+    return RedirectResponse(f"{HERE}/{user_id}{asked}", 303)
+
+
+@routes.form(HERE + "/{user_id:uuid}/roles/revoke", access=GRANT, step_up=True, again=_person_again)
+async def take_role_by_form(
+    ask: Ask, tx: InTx, user_id: UUID, form: Annotated[schemas.RoleForm, Form()]
+) -> RedirectResponse:
+    """Take a role now; the sessions of its bearer end."""
+    await identity.revoke_role(
+        tx, user_id=UserId(user_id), role=form.role, reason=form.reason, now=ask.now, held=ask.permissions
+    )
+    return RedirectResponse(f"{HERE}/{user_id}", 303)
 
 
 @routes.get(

@@ -18,7 +18,7 @@ from palio.identity.service import accounts, credentials, registration, sessions
 from palio.identity.types import Application, EmailId, EmailRow, Grant, Role, TokenRow
 from palio.infra import audit, crypto, outbox
 from palio.infra.db import Tx
-from palio.kernel.ids import UserId, new_id
+from palio.kernel.ids import Actor, UserId, new_id
 from palio.kernel.permissions import Permission
 
 NAMES_TRIED_MAX = 100
@@ -55,18 +55,22 @@ async def grant_role(
     held: Collection[str] = (),
     expires_at: datetime | None = None,
     via: audit.Via | None = None,
+    actor: Actor | None = None,
 ) -> Grant:
     """Give a user a role, which he uses from his next sign-in on. Audited. `held` is what the granter may do himself.
 
+    The granter is `actor`, or whose transaction it is.
+
     Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, AlreadyGranted.
     """
-    user, found = await accounts.get(tx, name_or_id=user_id), await _role(tx, role)
-    rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
+    granter = actor or tx.actor
+    user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
+    rules.roles.require_grant(found, user_id=user.id, granter=granter.user_id, held=held, reason=reason)
     rules.roles.require_later(expires_at, now)
-    grant = Grant(new_id(), user.id, found.name, tx.actor.user_id, reason, now, expires_at)
+    grant = Grant(new_id(), user.id, found.name, granter.user_id, reason, now, expires_at)
     if not await sql.roles.insert_grant(tx, grant):
         raise AlreadyGranted(role=role)
-    await _told(tx, "role.grant", grant.user_id, (None, role), reason, via, now)
+    await _told(tx, "role.grant", grant.user_id, (None, role), reason, via, now, granter)
     await outbox.send(tx, RoleGranted(user.id, role))
     return grant
 
@@ -85,7 +89,7 @@ async def revoke_role(
 
     Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, LastOwner, NotGranted.
     """
-    user, found = await accounts.get(tx, name_or_id=user_id), await _role(tx, role)
+    user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
     if role == rules.roles.OWNER:
         owners = await sql.roles.lock_owners(tx, now=now)
@@ -144,7 +148,8 @@ async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime
     return token.user_id
 
 
-async def _role(tx: Tx, name: str) -> Role:
+async def named(tx: Tx, *, name: str) -> Role:
+    """The role of a name. Refuses with NoSuchRole."""
     found = await sql.roles.find_role(tx, name)
     if found is None:
         raise NoSuchRole(role=name)
@@ -159,11 +164,12 @@ async def _told(
     reason: str,
     via: audit.Via | None,
     now: datetime,
+    actor: Actor | None = None,
 ) -> None:
     """Write down who changed whose role, and end his sessions: the next one has the new rights."""
     await audit.record(
         tx,
-        actor=tx.actor,
+        actor=actor or tx.actor,
         action=action,
         entity_type="user",
         entity_id=str(user_id),

@@ -3,6 +3,7 @@
 from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
+from palio.identity.web.grants import routes as grants
 from palio.identity.web.reception import Reception
 from palio.identity.web.security import routes as security
 from palio.ui.routes import Routes
@@ -10,4 +11,4 @@ from palio.ui.routes import Routes
 __all__ = ["Reception", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *calls.all]
+routes.all = [*entering.all, *account.all, *security.all, *calls.all, *grants.all]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from palio import affiliates
+from palio import affiliates, identity
 from palio.affiliates.types import LinkRequest
 from palio.infra import embedded
 from palio.kernel import clock
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 SCREENS = [("desktop", "day"), ("phone", "night"), ("small", "day"), ("desktop", "night"), ("phone", "day")]
 PERMISSIONS = (
     f"{REVIEW} admin.card.read admin.home.read identity.user.read admin.approval.read admin.approval.decide "
-    "races.race.read"
+    "races.race.read identity.role.grant"
 )
 
 
@@ -56,6 +56,9 @@ async def shown(
         link = await desk.link(tern, "dora")
         old = await desk.ask(await desk.somebody("plover"), "cleo", proof="email")
         await decide(desk, old, "reject", "The address is another one.")
+        async with console.begin() as tx:
+            joins = "joins the desk of support, as agreed with everybody"
+            await identity.grant_role(tx, user_id=console.sana, role="support", reason=joins, now=clock.now())
         async with console.begin(console.sana) as tx:
             moved = await affiliates.propose_transfer(
                 tx,
@@ -110,6 +113,7 @@ def pages(shown: Shown) -> dict[str, str]:
         "move": f"{links}/move?programme=harbour-club&uid=dora",
         "import": f"{links}/import",
         "approval": f"/console/approvals/{shown.move}",
+        "person": f"/console/people/{shown.desk.console.sana}",
     }
 
 
