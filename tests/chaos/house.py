@@ -22,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from palio.infra import embedded
+from palio.infra.embedded.supervisor import pause_before_start
 from tests.entry.conftest import address_of
 
 PATIENCE_SECONDS_MAX = 60  # so long only on a machine that is very busy
@@ -52,6 +53,7 @@ class House:
         self.cluster, self._folder = cluster, folder
         self._stack = ExitStack()
         self._databases = 0
+        self._killed_at: list[float] = []
 
     def close(self) -> None:
         """End whatever runs; from now on nothing needs to survive, so that the server stops quickly."""
@@ -133,17 +135,22 @@ class House:
                 what=lambda: f"the end of all sessions of {database}",
             )
 
+    @property
+    def can_lose_its_server(self) -> bool:
+        """Would it be started again? Its supervisor, the process of the tests, ends with one that is lost too often."""
+        now = time.monotonic()
+        return pause_before_start([*self._killed_at, now], now) is not None
+
     def kill_server(self) -> None:
         """kill -9 of the postmaster; returns when there is a new one that has recovered."""
+        assert self.can_lose_its_server
         old = self._server_pid()
         os.kill(old, signal.SIGKILL)
+        self._killed_at.append(time.monotonic())
         until(lambda: self._server_pid() != old and self._is_there(), what=lambda: "another server")
 
     def _server_pid(self) -> int:
-        try:
-            return int(json.loads(self.cluster.announcement.read_text())["pid"])
-        except FileNotFoundError:
-            return 0
+        return int(json.loads(self.cluster.announcement.read_text())["pid"])
 
     def _is_there(self) -> bool:
         try:
