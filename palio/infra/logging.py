@@ -29,6 +29,7 @@ DENIED_KEYS = frozenset(
 CHATTY = {  # what they say below this is said better by whoever uses them
     "uvicorn": logging.WARNING,
     "httpx2": logging.WARNING,
+    "mail": logging.WARNING,  # of the simulated mail server, which writes down every line of a conversation
     "psycopg.pool": logging.ERROR,
     "procrastinate": logging.CRITICAL,
 }
