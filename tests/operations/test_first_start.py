@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from collections import Counter
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     assert told_of[0] == ("olga", "owner") and told_of[-1] == ("emil", "player") and len(told_of) == 11
 
     races = json.loads(process.get("/api/v1/races")[2])["items"]
-    assert sorted(race["status"] for race in races) == ["completed"] * 3 + ["live", "upcoming"]
+    counted = Counter(race["status"] for race in races)
+    over = counted.pop("completed") + counted.pop("settling", 0)  # one more for an hour after each Monday began
+    assert (over in {3, 4}, counted) == (True, {"live": 1, "upcoming": 1})
     number = next(race["number"] for race in races if race["status"] == "live")
     assert b'aria-label="Demo"' in process.get("/")[2] and b"every 20 s" in process.get("/")[2]
     before = board(process, number)
@@ -56,7 +59,7 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     assert told(process, "ledger", "balance", "chen")["username"] == "chen"
     assert re.fullmatch(r"[0-9]{6}", str(told(process, "demo", "--code", "sam")["code"]))
     held = told(process, "demo")
-    assert (held["races"], held["users"], held["ledger_sum"], held["people"]) == (5, 18, 0, [])
+    assert (held["races"], held["users"], held["ledger_sum"], held["people"]) == (len(races), 18, 0, [])
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
 
