@@ -138,7 +138,7 @@ async def change_programme(
 @routes.get(f"{BASE}/feeds", access=READ, example=FeedsAnswer((FEED_EXAMPLE,)))
 async def list_feeds(tx: InTx) -> FeedsAnswer:
     """List the feeds, by programme and name."""
-    cards = [await service.feed_card(tx, feed_id=state.id) for state in await service.feeds(tx)]
+    cards = await service.feed_cards(tx, feed_ids=[state.id for state in await service.feeds(tx)])
     return FeedsAnswer(tuple(map(FeedAnswer.of, cards)))
 
 

@@ -119,6 +119,12 @@ async def feed_card(tx: Tx, *, feed_id: FeedId) -> FeedCard:
     return await sql.get_feed_card(tx, feed_id)
 
 
+async def feed_cards(tx: Tx, *, feed_ids: Sequence[FeedId]) -> list[FeedCard]:
+    """Feeds as staff change them, in the order of their ids here; one that is gone is left out."""
+    found = {card.id: card for card in await sql.list_feed_cards(tx, feed_ids)}
+    return [found[feed_id] for feed_id in feed_ids if feed_id in found]
+
+
 async def pulled_card(tx: Tx, *, feed_id: FeedId) -> FeedCard:
     """The feed, if it is one that is read by itself. Refuses with NoSuchFeed, NoFeedToPull."""
     card = await sql.get_feed_card(tx, feed_id)

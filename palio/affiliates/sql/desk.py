@@ -77,6 +77,11 @@ async def get_feed_card(tx: Tx, feed_id: FeedId) -> FeedCard:
     return found
 
 
+async def list_feed_cards(tx: Tx, feed_ids: Sequence[FeedId]) -> list[FeedCard]:
+    """These feeds, in no order."""
+    return await db.rows(tx, FeedCard, FEED + "where f.id = any(%s::uuid[]) limit %s", list(feed_ids), len(feed_ids))
+
+
 async def lock_feed_card(tx: Tx, feed_id: FeedId) -> FeedCard:
     """The feed, ours until the transaction ends. Refuses with NoSuchFeed."""
     found = await db.find(tx, FeedCard, FEED + "where f.id = %s for update of f", feed_id)
