@@ -143,6 +143,15 @@ class Process:
         return [line for line in lines if line["event"] == event]
 
     @property
+    def alarms(self) -> list[str]:
+        """What went wrong: every line of its errors that is not a log line of level info."""
+        return [
+            line
+            for line in self.errors.splitlines()
+            if not (line.startswith("{") and json.loads(line)["level"] in {"debug", "info"})
+        ]
+
+    @property
     def url(self) -> str:
         """Where it answers, once it does."""
         until(lambda: " is at http" in self.output, what=lambda: f"an address\n{self.output}{self.errors}")

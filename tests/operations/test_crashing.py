@@ -60,7 +60,7 @@ def test_eight_workers_share_one_server_and_one_takes_over(deployment: Deploymen
         lambda: all("Palio works" in worker.output for worker in workers),
         what=lambda: "\n".join(worker.output + worker.errors for worker in workers),
     )
-    assert not any(worker.errors for worker in workers)
+    assert [alarm for worker in workers for alarm in worker.alarms] == []
     assert sum("migration 0001_infra.sql" in worker.output for worker in workers) == 1
     until(lambda: rows(deployment) == 8)
     supervisor = next(worker for worker in workers if worker.pid == holder(deployment))

@@ -94,14 +94,18 @@ async def test_whoever_comes_back_reads_everything_again(house: House) -> None:
     assert json.loads(frames[1]["data"]) == {"topics": [one]}
 
 
-async def test_a_lost_listener_is_told_as_resync(house: House, cluster: embedded.Cluster) -> None:
+async def test_a_lost_listener_is_told_as_resync(house: House, cluster: embedded.Cluster, database_name: str) -> None:
     one = topic()
     async with house.listen(one) as stream:
         await stream.frame()
         await house.tell(one, seq=1)
         await stream.frame()
         with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
-            admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %'")
+            admin.execute(
+                """select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = %s and query like 'listen %%'""",
+                [database_name],
+            )
         frames = [frame async for frame in _until(stream, "resync")]
 
     assert json.loads(frames[-1]["data"]) == {"topics": [one]}
