@@ -33,8 +33,6 @@ from tests.factories.affiliates import FIXTURES
 from tests.factories.competitions import live, score
 from tests.factories.races import EXPECTED
 
-pytestmark = pytest.mark.xdist_group("killing")
-
 T1, T2 = FIXTURES / "affiliate_snapshot_T1.json", FIXTURES / "affiliate_snapshot_T2.json"
 BEGAN = clock.now()
 HOUR = timedelta(hours=1)

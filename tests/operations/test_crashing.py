@@ -12,8 +12,6 @@ import pytest
 from palio.infra import embedded
 from tests.operations.processes import Deployment, until
 
-pytestmark = pytest.mark.xdist_group("crashing")
-
 
 def test_a_killed_server_is_back_without_a_restart(deployment: Deployment) -> None:
     """503 with Retry-After while it is away, then 200 again within 15 s, and one line for each start."""

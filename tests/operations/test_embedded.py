@@ -21,8 +21,6 @@ from palio.infra.embedded.supervisor import pause_before_start
 from palio.infra.settings.environment import WrongSettingError
 from tests.operations.processes import until
 
-pytestmark = pytest.mark.xdist_group("embedded")
-
 GIGABYTE = 1 << 30
 
 

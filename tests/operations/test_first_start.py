@@ -5,11 +5,7 @@ import re
 import signal
 from collections import Counter
 
-import pytest
-
 from tests.operations.processes import Deployment, Process, until
-
-pytestmark = pytest.mark.xdist_group("first start")
 
 MOVE_SECONDS_MAX = 60
 

@@ -15,8 +15,6 @@ import pytest
 from palio.infra import embedded
 from tests.operations.processes import OURSELVES, Deployment, Process, deployed, until
 
-pytestmark = pytest.mark.xdist_group("starting")
-
 
 @dataclass(frozen=True, slots=True)
 class Begun:

@@ -9,12 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 
 from palio.infra import embedded
 from tests.operations.processes import Deployment, Process, until
-
-pytestmark = pytest.mark.xdist_group("stopping")
 
 SLOW = str(Path(__file__).with_name("slow_program.py"))
 

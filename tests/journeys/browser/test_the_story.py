@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.journeys.browser.conftest import looking
 from tests.operations.processes import OURSELVES, Deployment, Process, deployed, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("first start")]
+pytestmark = pytest.mark.browser
 
 FILL_SECONDS_MAX, TICK_MS_MAX, PAGE_MS_MAX = 300, 60_000, 30_000  # three times what a quiet machine needs
 HOUR = timedelta(hours=1)
