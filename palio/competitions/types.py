@@ -633,24 +633,25 @@ class Entered:
     entrant_id: EntrantId
 
 
-class Prize(NamedTuple):
-    """What a frozen place is to be paid, before it is known whether it can be; `why` is its arithmetic as JSON."""
+class Won(NamedTuple):
+    """What frozen places are to be paid, before it is known whether they can be: a column each.
 
-    entrant_id: EntrantId
-    user_id: UserId | None
-    place: int
-    rank: int
-    amount: int
-    why: str
+    `whys` is their arithmetic as JSON.
+    """
+
+    entrant_ids: Sequence[EntrantId]
+    user_ids: Sequence[UserId | None]
+    places: Sequence[int]
+    ranks: Sequence[int]
+    amounts: Sequence[int]
+    whys: Sequence[str]
 
 
 class Settled(NamedTuple):
-    """What became of a prize; `refusal` is why a wallet did not take it."""
+    """What became of prizes: the transfers of those that were paid (16 bytes each), by number why a wallet refused."""
 
-    prize: Prize
-    status: RewardStatus
-    transfer_id: UUID | None = None
-    refusal: str | None = None
+    transfer_ids: Sequence[bytes | None]
+    refused: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)

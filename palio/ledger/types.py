@@ -1,9 +1,9 @@
 """Words of the ledger: what can be posted, and what became of it. Amounts are integers of the asset's smallest unit."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
@@ -16,6 +16,7 @@ TransferId = NewType("TransferId", UUID)
 Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
 Handle: TypeAlias = AccountId | Place  # its number where this process knows it, else where it lies
 Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
+Facts: TypeAlias = Mapping[str, object]
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
 
@@ -30,7 +31,6 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
-NO_FACTS: Mapping[str, object] = MappingProxyType({})
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 
 BATCH_ITEMS_MAX = Setting(
@@ -56,13 +56,13 @@ class Post:
     actor: Actor | None = None
 
 
-class Payment(NamedTuple):
-    """One row of a fan-out: so much for the main wallet of `owner`."""
+class Payments(NamedTuple):
+    """The rows of a fan-out, a column each: so much for the main wallet of each owner; metadata of each, or of none."""
 
-    key: str
-    owner: UserId
-    amount: int
-    metadata: Mapping[str, object] = NO_FACTS
+    keys: Sequence[str]
+    owners: Sequence[UserId]
+    amounts: Sequence[int]
+    metadata: Sequence[Facts] = ()
 
 
 class Posted(NamedTuple):
@@ -82,6 +82,14 @@ class Refused:
 
 
 Outcome: TypeAlias = Posted | Refused
+
+
+class Paid(NamedTuple):
+    """What became of payments, by their places: transfers (16 bytes each), which were made before, who is refused."""
+
+    transfer_ids: Sequence[bytes | None]
+    replayed: AbstractSet[int]
+    refused: Mapping[int, Refused]
 
 
 @dataclass(frozen=True, slots=True)

@@ -473,87 +473,107 @@ begin
   perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
 end $$;
 
--- The numbers of accounts in the order of their addresses; null for one that does not exist.
-create function ledger.numbers_of(p_addresses text[], p_asset smallint) returns bigint[] language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(select (select a.id from ledger.accounts a where a.address = u.a and a.asset_id = p_asset)
-    from (select unnest(p_addresses) as a) u);
-end $$;
-
 -- One open account pays the main wallets of many owners. Ids come rising, and are handed out and rows written in the order of the wallets, so that one
--- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what each left of its wallet in
--- that order (0 where nothing was posted), what was refused (place from 0, code, of: source or wallet), and the keys that somebody had before.
+-- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what was refused (place from 0, code, of:
+-- source or wallet), and the keys that somebody had before.
 create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_keys text[], p_hashes bytea[], p_ids uuid[],
   p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz)
-returns table (places bigint[], balances bigint[], seqs bigint[], refused jsonb, taken jsonb) language plpgsql security definer
+returns table (places bigint[], refused jsonb, taken jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
-  addresses text[] := p_source || array(select 'user:' || u.o || ':main' from (select unnest(p_owners) as o) u);
-  numbers bigint[] := ledger.numbers_of(addresses, p_asset);
-  source bigint; source_status text; refused_keys text[]; ids uuid[]; posted timestamptz[]; wallets bigint[]; amounts bigint[];
-  t_ids uuid[]; t_keys text[]; t_metadata jsonb[]; t_seqs bigint[]; t_balances bigint[];
+  source bigint; source_status text; owners uuid[]; wallets bigint[]; moved_wallets bigint[]; amounts bigint[]; ids uuid[] := p_ids; keys text[]; metadata jsonb[];
+  posted timestamptz[]; seqs bigint[]; balances bigint[]; refused_keys text[]; is_plain bool;
 begin
   if ledger.is_guarded(p_source) then
     raise exception 'only an open account pays many' using errcode = 'PL003';
   end if;
-  places := array(select u.n from (select v.w, v.a, row_number() over () as n
-      from (select unnest(numbers[2:]) as w, unnest(addresses[2:]) as a) v) u order by u.w, u.a collate "C", u.n);
-  ids := array(select u.i from (select unnest(places) as n, unnest(p_ids) as i) u order by u.n);
+  -- wallets are looked up in the order of their owners: neighbours in the index are found in one page
+  select array_agg(l.n), array_agg(l.wallet), array_agg(l.owner), array_agg(l.amount) into places, wallets, owners, amounts
+    from (select u.n, u.owner, u.amount, (select a.id from ledger.accounts a
+          where a.owner_id = u.owner and a.asset_id = p_asset and a.address = 'user:' || u.owner || ':main') as wallet
+        from (select unnest(p_owners) as owner, generate_series(1, cardinality(p_owners))::bigint as n, unnest(p_amounts) as amount
+          order by owner) u
+        order by wallet, u.owner, u.n) l;
+  select array_agg(u.id) into ids from (select unnest(places) as n, unnest(p_ids) as id order by n) u;
   select jsonb_agg(c) into taken from ledger.claim(p_keys, p_hashes, ids, '{}') c;
-  if array_position(numbers, null) is not null then
+  select array_agg(u.id), array_agg(u.key), array_agg(u.metadata) into ids, keys, metadata
+    from (select unnest(ids) as id, unnest(p_keys) as key, unnest(p_metadata) as metadata order by id) u;
+  select a.id, a.status into source, source_status from ledger.accounts a where a.address = p_source and a.asset_id = p_asset;
+  if source is null or array_position(wallets, null) is not null then
     perform ledger.make_accounts(d.a, array_fill(p_asset, array[cardinality(d.a)]), 0)
-      from (select array_agg(distinct u.a) as a from unnest(addresses) u(a)) d;
-    numbers := ledger.numbers_of(addresses, p_asset);
+      from (select array_agg(distinct u.a) as a from (
+          select p_source union all select 'user:' || v.owner || ':main'
+            from (select unnest(owners) as owner, unnest(wallets) as wallet) v where v.wallet is null) u(a)) d;
+    select a.id, a.status into source, source_status from ledger.accounts a where a.address = p_source and a.asset_id = p_asset;
+    wallets := array(select coalesce(u.wallet, (select a.id from ledger.accounts a
+          where a.owner_id = u.owner and a.asset_id = p_asset and a.address = 'user:' || u.owner || ':main'))
+        from (select unnest(wallets) as wallet, unnest(owners) as owner) u);
   end if;
-  source := numbers[1];
-  numbers := numbers[2:];
-  select a.status into source_status from ledger.accounts a where a.id = source;
-  with judged as (
-    select l.n, l.key, l.id, l.wallet, l.amount, l.metadata, l.balance, l.seq, greatest(p_now, l.last_posted_at) as posted,
-        case when taken is not null and (select k.ref_id from ledger.keys k where k.key = l.key) <> l.id then 'taken'
-          when source_status = 'closed' or l.status = 'closed' then 'ledger.account_closed'
-          when source_status <> 'active' or l.status = 'frozen' then 'ledger.account_frozen' end as code,
-        case when source_status <> 'active' then 'source' else 'wallet' end as of
-      from (select u.n, u.key, u.id, u.wallet, u.amount, u.metadata, b.balance, b.seq, b.last_posted_at, b.status
-          from (select v.key, v.id, v.wallet, v.amount, v.metadata, row_number() over () as n from (select unnest(p_keys) as key,
-              unnest(ids) as id, unnest(numbers) as wallet, unnest(p_amounts) as amount, unnest(p_metadata) as metadata) v
-            order by v.wallet, n) u
-          join ledger.balances b on b.account_id = u.wallet order by u.wallet, u.n for no key update of b) l),
-  summed as (
-    select j.n, j.key, j.id, j.wallet, j.amount, j.metadata, j.posted, j.code, j.of,
-        j.balance + ledger.sum8(j.amount) filter (where j.code is null) over w as after,
-        j.seq + count(*) filter (where j.code is null) over w as next
-      from judged j window w as (partition by j.wallet order by j.n)),
-  decided as (
-    select s.n, s.key, s.id, s.wallet, s.amount, s.metadata, s.posted, s.after, s.next, s.of,
-        case when s.code is null and s.after > 9007199254740991 then 'ledger.balance_limit' else s.code end as code
-      from summed s order by s.id)
-  select array_agg(d.id) filter (where d.code is null), array_agg(d.posted) filter (where d.code is null),
-      array_agg(d.key) filter (where d.code is null), array_agg(d.metadata) filter (where d.code is null),
-      array_agg(d.wallet) filter (where d.code is null), array_agg(d.amount) filter (where d.code is null),
-      array_agg(d.next) filter (where d.code is null), array_agg(d.after) filter (where d.code is null),
-      coalesce(array_agg(case when d.code is null then d.after else 0 end), '{}'),
-      coalesce(array_agg(case when d.code is null then d.next else 0 end), '{}'),
-      array_agg(d.key) filter (where d.code <> 'taken'),
-      jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken')
-    into t_ids, posted, t_keys, t_metadata, wallets, amounts, t_seqs, t_balances, balances, seqs, refused_keys, refused
-    from decided d;
-  delete from ledger.keys k where k.key = any (refused_keys) and k.tx_id = tx;
-  if t_ids is not null then
+ -- The plain case: every key is new, and each of the wallets, rising, takes one payment. What has to wait or to be refused shows in
+  -- the number of those that moved, and is undone.
+  is_plain := taken is null and source_status = 'active' and wallets = array(select distinct u.w from unnest(wallets) u(w) order by u.w);
+  if is_plain then
+    begin
+      with moved as (
+        update ledger.balances b
+          set balance = b.balance + d.amount, seq = b.seq + 1, last_posted_at = greatest(b.last_posted_at, p_now)
+          from (select unnest(wallets) as wallet, unnest(amounts) as amount) d
+          where b.account_id = d.wallet and b.status in ('active', 'no_debit') and b.balance <= 9007199254740991 - d.amount
+          returning b.account_id, b.balance, b.seq, b.last_posted_at)
+      select array_agg(m.account_id), array_agg(m.balance), array_agg(m.seq), array_agg(m.last_posted_at)
+        into moved_wallets, balances, seqs, posted from moved m;
+      if moved_wallets is distinct from wallets then
+        raise exception 'not plain' using errcode = 'PL000';
+      end if;
+    exception when sqlstate 'PL000' then is_plain := false;
+    end;
+  end if;
+  if not is_plain then
+    with judged as (
+      select l.*, greatest(p_now, l.last_posted_at) as posted,
+          case when taken is not null and (select k.ref_id from ledger.keys k where k.key = l.key) <> l.id then 'taken'
+            when source_status = 'closed' or l.status = 'closed' then 'ledger.account_closed'
+            when source_status <> 'active' or l.status = 'frozen' then 'ledger.account_frozen' end as code,
+          case when source_status <> 'active' then 'source' else 'wallet' end as of
+        from (select u.*, b.balance, b.seq, b.last_posted_at, b.status
+          from (select unnest(places) as n, unnest(keys) as key, unnest(ids) as id, unnest(wallets) as wallet,
+              unnest(amounts) as amount, unnest(metadata) as metadata order by wallet, n) u
+            join ledger.balances b on b.account_id = u.wallet order by u.wallet, u.n for no key update of b) l),
+    summed as (
+      select j.n, j.key, j.id, j.wallet, j.amount, j.metadata, j.posted, j.code, j.of,
+          j.balance + ledger.sum8(j.amount) filter (where j.code is null) over w as after,
+          j.seq + count(*) filter (where j.code is null) over w as next
+        from judged j window w as (partition by j.wallet order by j.n)),
+    decided as (
+      select s.n, s.key, s.id, s.wallet, s.amount, s.metadata, s.posted, s.after, s.next, s.of,
+          case when s.code is null and s.after > 9007199254740991 then 'ledger.balance_limit' else s.code end as code
+        from summed s order by s.id)
+    select array_agg(d.id) filter (where d.code is null), array_agg(d.posted) filter (where d.code is null),
+        array_agg(d.key) filter (where d.code is null), array_agg(d.metadata) filter (where d.code is null),
+        array_agg(d.wallet) filter (where d.code is null), array_agg(d.amount) filter (where d.code is null),
+        array_agg(d.next) filter (where d.code is null), array_agg(d.after) filter (where d.code is null),
+        array_agg(d.key) filter (where d.code <> 'taken'),
+        jsonb_agg(jsonb_build_object('n', d.n - 1, 'code', d.code, 'of', d.of)) filter (where d.code <> 'taken')
+      into ids, posted, keys, metadata, wallets, amounts, seqs, balances, refused_keys, refused
+      from decided d;
+    delete from ledger.keys k where k.key = any (refused_keys) and k.tx_id = tx;
     perform ledger.move(wallets, amounts, posted);
-    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, metadata)
-      select u.i, u.p, tx, u.k, p_kind, who, u.m
-        from (select unnest(t_ids) as i, unnest(posted) as p, unnest(t_keys) as k, unnest(t_metadata) as m) u;
-    insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
-      select u.t, u.p, case l.leg when 0 then source else u.a end, case l.leg when 0 then -u.x else u.x end, case l.leg when 1 then u.s end,
-          case l.leg when 1 then u.b end, tx, l.leg
-        from (select unnest(t_ids) as t, unnest(posted) as p, unnest(wallets) as a, unnest(amounts) as x, unnest(t_seqs) as s,
-            unnest(t_balances) as b) u cross join (values (0::smallint), (1::smallint)) l(leg);
-    perform ledger.tell(t_ids, wallets, amounts, t_seqs, t_balances);
   end if;
+  if ids is null then
+    return next;
+    return;
+  end if;
+  insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, metadata)
+    select u.i, u.p, tx, u.k, p_kind, who, u.m
+      from (select unnest(ids) as i, unnest(posted) as p, unnest(keys) as k, unnest(metadata) as m) u;
+  insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
+    select u.t, u.p, case l.leg when 0 then source else u.a end, case l.leg when 0 then -u.x else u.x end, case l.leg when 1 then u.s end,
+        case l.leg when 1 then u.b end, tx, l.leg
+      from (select unnest(ids) as t, unnest(posted) as p, unnest(wallets) as a, unnest(amounts) as x, unnest(seqs) as s,
+          unnest(balances) as b) u cross join (values (0::smallint), (1::smallint)) l(leg);
+  perform ledger.tell(ids, wallets, amounts, seqs, balances);
   return next;
 end $$;
 

@@ -14,6 +14,7 @@ from palio.infra import db, embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.competitions import HOUR, enter, live, score
+from tests.factories.ledger import Payment, fan_out
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 
@@ -71,18 +72,12 @@ async def test_without_the_lock_and_the_keys_everybody_is_paid_twice(database: D
             ]
             await both_have_looked.wait()
             rows = [
-                ledger.Payment(f"naive:{process}:{competition_id}:{reward.entrant_id}", reward.user_id, reward.amount)
+                Payment(f"naive:{process}:{competition_id}:{reward.entrant_id}", reward.user_id, reward.amount)
                 for reward in pending
                 if reward.user_id
             ]
-            await ledger.fan_out(
-                tx,
-                source=f"pool:{competition_id}",
-                asset="USD",
-                kind="competitions.prize",
-                rows=rows,
-                now=noon + 8 * HOUR,
-            )
+            pool = f"pool:{competition_id}"
+            await fan_out(tx, rows, source=pool, asset="USD", kind="competitions.prize", now=noon + 8 * HOUR)
 
     await asyncio.gather(naive(1), naive(2))
     wallets, pool, _ = await paid(database, competition_id)

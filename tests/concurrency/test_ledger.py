@@ -17,8 +17,8 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Outcome, Payment, Post, Posted
-from tests.factories.ledger import HOUSE, codes, fund, new_wallet, owner_of, pay
+from palio.ledger import Outcome, Post, Posted
+from tests.factories.ledger import Payment, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -168,7 +168,7 @@ async def test_one_payment_at_once_is_one_transfer(crowd: Database) -> None:
     rows = [Payment(f"{wallet}:prize", owner_of(wallet), 10)]
 
     async def once(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
-        return (await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON))[0]
+        return (await fan_out(tx, rows, now=NOON))[0]
 
     outcomes = await race(crowd, once)
     assert Counter(codes(outcomes)) == {"posted": 1, "replayed": RUNNERS - 1}
@@ -188,7 +188,7 @@ async def test_batches_in_opposite_order_do_not_deadlock(crowd: Database, way: s
             named.reverse()
         if way == "fan_out":
             rows = [Payment(key, owner_of(wallet), 5) for key, wallet in named]
-            return (await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON))[0]
+            return (await fan_out(tx, rows, now=NOON))[0]
         return (await ledger.post_many(tx, [pay(key, wallet, 5) for key, wallet in named], now=NOON))[0]
 
     assert Counter(codes(await race(crowd, both))) == {"posted": 1, "replayed": RUNNERS - 1}

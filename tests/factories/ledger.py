@@ -1,7 +1,8 @@
 """Wallets with something in them, made by the public face."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -9,7 +10,8 @@ import psycopg
 from palio import ledger
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
-from palio.ledger import Outcome, Post
+from palio.ledger import Outcome, Post, Posted
+from palio.ledger.types import TransferId
 
 HOUSE = "issuance:gift"
 
@@ -32,6 +34,48 @@ def pay(key: str, wallet: str, amount: int, *, asset: str = "COIN", **more: obje
 async def fund(tx: Tx, wallet: str, amount: int, *, now: datetime, asset: str = "COIN") -> None:
     """Put something into a wallet."""
     await ledger.post(tx, pay(f"fund:{new_id()}", wallet, amount, asset=asset), now=now)
+
+
+class Payment(NamedTuple):
+    """One row of a fan-out."""
+
+    key: str
+    owner: UserId
+    amount: int
+    metadata: Mapping[str, object] = {}
+
+
+def payments(rows: Sequence[Payment]) -> ledger.Payments:
+    """The columns of rows."""
+    facts = [row.metadata for row in rows]
+    keys, owners, amounts = ([row[column] for row in rows] for column in range(3))
+    return ledger.Payments(keys, owners, amounts, facts if any(facts) else ())  # type: ignore[arg-type]
+
+
+async def fan_out(
+    tx: Tx,
+    rows: Sequence[Payment],
+    *,
+    now: datetime,
+    source: str = HOUSE,
+    asset: str = "COIN",
+    kind: str = "bonuses.gift",
+) -> list[Outcome]:
+    """Pay rows in one fan-out, and tell what became of them as `post_many` would."""
+    paid = await ledger.fan_out(tx, source=source, asset=asset, kind=kind, payments=payments(rows), now=now)
+    found = await tx.execute(
+        """select e.transfer_id, a.address, e.balance_after, e.seq
+        from ledger.entries e join ledger.accounts a on a.id = e.account_id
+        where e.transfer_id = any (%s) and e.seq is not null""",
+        [[UUID(bytes=number) for number in paid.transfer_ids if number]],
+    )
+    left = {number.bytes: {address: (balance, seq)} for number, address, balance, seq in await found.fetchall()}
+    return [
+        paid.refused[place]
+        if number is None
+        else Posted(TransferId(UUID(bytes=number)), left[number], replayed=place in paid.replayed)
+        for place, number in enumerate(paid.transfer_ids)
+    ]
 
 
 class Superuser:

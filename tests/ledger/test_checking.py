@@ -10,8 +10,8 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Finding, Payment
-from tests.factories.ledger import Superuser, codes, fund, new_wallet, owner_of, pay
+from palio.ledger import Finding
+from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -53,14 +53,8 @@ async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Plac
             async with database.begin(SYSTEM) as tx:
                 await fund(tx, place.wallet, 100, now=NOON)
                 await ledger.post(tx, pay("out", place.wallet, -30), now=NOON)
-                await ledger.fan_out(
-                    tx,
-                    source="pool:p",
-                    asset="USD",
-                    kind="competitions.prize",
-                    rows=[Payment("prize", owner_of(new_wallet()), 5)],
-                    now=NOON,
-                )
+                rows = [Payment("prize", owner_of(new_wallet()), 5)]
+                await fan_out(tx, rows, source="pool:p", asset="USD", kind="competitions.prize", now=NOON)
             yield place
         await database.pool.close()
         server.execute(f"drop database {name}")  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from palio import ledger
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Outcome, Payment, Post
-from tests.factories.ledger import codes, owner_of
+from palio.ledger import Outcome, Post
+from tests.factories.ledger import Payment, codes, fan_out, owner_of
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -124,7 +124,7 @@ async def test_a_fan_out_does_what_posts_do(database: Database, rows: list[tuple
     """The same outcomes and balances, also for the part that is repeated."""
     payments = [Payment(key, owner_of(WALLETS[n]), amount) for key, n, amount in rows]
     parts = payments[:again], payments
-    assert await seen(database, parts, fan_out) == await seen(database, parts, posts)
+    assert await seen(database, parts, at_once) == await seen(database, parts, posts)
 
 
 Pay = Callable[[Tx, Sequence[Payment]], Awaitable[list[Outcome]]]
@@ -139,8 +139,8 @@ async def seen(database: Database, parts: Sequence[Sequence[Payment]], pay: Pay)
         return [codes(outcomes), balances, left]
 
 
-async def fan_out(tx: Tx, payments: Sequence[Payment]) -> list[Outcome]:
-    return await ledger.fan_out(tx, source="pool:p", asset="COIN", kind="steps.award", rows=payments, now=NOON)
+async def at_once(tx: Tx, payments: Sequence[Payment]) -> list[Outcome]:
+    return await fan_out(tx, payments, source="pool:p", kind="steps.award", now=NOON)
 
 
 async def posts(tx: Tx, payments: Sequence[Payment]) -> list[Outcome]:

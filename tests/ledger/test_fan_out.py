@@ -8,14 +8,14 @@ import pytest
 from palio import ledger
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from palio.ledger import Payment, Post, Posted, Refused
-from palio.ledger.rules import requests
+from palio.ledger import Post, Posted, Refused
+from palio.ledger.rules import payments as rules
 from palio.ledger.sql import posting
 from palio.ledger.types import Asset
-from tests.factories.ledger import Superuser, codes, fund, new_wallet, owner_of, pay
+from tests.factories import ledger as factory
+from tests.factories.ledger import Payment, Superuser, codes, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
-PRIZE = {"asset": "COIN", "kind": "competitions.prize"}
 SECOND = timedelta(seconds=1)
 
 
@@ -25,7 +25,7 @@ def pool() -> str:
 
 
 async def fan_out(tx: Tx, pool: str, rows: list[Payment], now: datetime) -> list[ledger.Outcome]:
-    return await ledger.fan_out(tx, source=pool, asset="COIN", kind="competitions.prize", rows=rows, now=now)
+    return await factory.fan_out(tx, rows, source=pool, kind="competitions.prize", now=now)
 
 
 async def test_everybody_is_paid_in_the_order_given(tx: Tx, pool: str, wallet: str, noon: datetime) -> None:
@@ -180,19 +180,41 @@ async def test_a_thousand_payments_equal_a_thousand_posts(tx: Tx, pool: str, noo
     assert (await ledger.verify(tx)).findings == []
 
 
-async def test_ids_may_be_made_in_any_order(tx: Tx, pool: str, noon: datetime) -> None:
-    """A clock that goes back changes nobody's answer: each transfer is found by the id that was told."""
-    rows = [Payment(f"p{n}", UserId(new_id()), n) for n in range(1, 6)]
-    ids = [new_id() for _ in rows]
-    bills = requests.prepare_payments(rows, [ids[n] for n in (3, 0, 4, 2, 1)], source=pool, **PRIZE)
-    done, _ = await posting.fan_out(
-        tx, bills, source=pool, asset=Asset(3, "COIN", "Coins", 0), kind="competitions.prize", now=noon
-    )
-    told = {key: (outcome.transfer_id, *outcome.balances.values()) for key, outcome in done.items()}  # type: ignore[union-attr]
+async def test_each_payment_is_told_its_own_transfer(tx: Tx, pool: str, noon: datetime) -> None:
+    """Ids are handed out in the order of the wallets, which is not that of the payments."""
+    rows = [Payment(f"p{n}", UserId(new_id()), n) for n in range(1, 6)][::-1]
+    bills = rules.judge(factory.payments(rows))
+    about = {"source": pool, "kind": "competitions.prize"}
+    hashes = rules.hashes(bills.payments, slice(None), asset="COIN", **about)
+    carried = await posting.fan_out(tx, bills, hashes, asset=Asset(3, "COIN", "Coins", 0), now=noon, **about)
     found = await tx.execute(
-        """select t.key, t.id, e.balance_after, e.seq
-        from ledger.transfers t join ledger.entries e on e.transfer_id = t.id and e.leg = 1 where t.id = any (%s)""",
-        [ids],
+        """select t.key, t.id, e.amount, e.posted_at = t.posted_at from ledger.transfers t
+        join ledger.entries e on e.transfer_id = t.id and e.leg = 1 where t.key = any (%s)""",
+        [[row.key for row in rows]],
     )
-    assert told == {key: (number, (balance, seq)) for key, number, balance, seq in await found.fetchall()}
-    assert {key: balance for key, (_, (balance, _)) in told.items()} == {row.key: row.amount for row in rows}
+    told = dict(zip(bills.payments.keys, carried.transfer_ids, strict=True))
+    paid = await found.fetchall()
+    assert {key: number.bytes for key, number, _, _ in paid} == told
+    assert {(key, amount) for key, _, amount, _ in paid} == {(row.key, row.amount) for row in rows}
+
+
+@pytest.mark.parametrize("odd", ["twice", "frozen", "new"])
+async def test_one_odd_wallet_changes_nothing_for_the_plain_ones(
+    database: Database, superuser: Superuser, noon: datetime, odd: str
+) -> None:
+    """All go another way then, and what had moved on the plain one is undone first."""
+    pool, wallets = f"pool:{new_id()}", [new_wallet() for _ in range(3)]
+    async with database.begin(SYSTEM) as tx:
+        for wallet in wallets:
+            await fund(tx, wallet, 10, now=noon)
+    if odd == "frozen":
+        superuser.set_status(wallets[1], "frozen")
+    people = {"twice": [*wallets, wallets[0]], "frozen": wallets, "new": [*wallets, new_wallet()]}[odd]
+    rows = [Payment(f"{pool}:{n}", owner_of(wallet), 5) for n, wallet in enumerate(people)]
+    async with database.begin(SYSTEM) as tx:
+        outcomes = await fan_out(tx, pool, rows, noon)
+        right = [{wallets[0]: (15, 2)}, {wallets[1]: (15, 2)}, {wallets[2]: (15, 2)}]
+        last = {"twice": [{wallets[0]: (20, 3)}], "frozen": [], "new": [{people[-1]: (5, 1)}]}[odd]
+        told = [outcome.balances if isinstance(outcome, Posted) else outcome.code for outcome in outcomes]
+        assert told == [right[0], "ledger.account_frozen" if odd == "frozen" else right[1], right[2], *last]
+        assert (await ledger.verify(tx)).findings == []

@@ -10,8 +10,8 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from palio.ledger import Payment, Post
-from tests.factories.ledger import HOUSE
+from palio.ledger import Post
+from tests.factories.ledger import HOUSE, Payment, payments
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ async def owners(database: Database, cluster: embedded.Cluster, database_name: s
     owners = [UserId(new_id()) for _ in range(WALLETS)]
     async with database.begin(SYSTEM) as tx:
         rows = [Payment(f"plan:{owner}", owner, 100) for owner in owners]
-        await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON)
+        await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", payments=payments(rows), now=NOON)
     with psycopg.connect(cluster.dsn("postgres", database_name), autocommit=True) as conn:
         conn.execute("analyze ledger.keys, ledger.accounts, ledger.balances")
     return owners
@@ -69,7 +69,7 @@ async def test_a_fan_out_reads_a_few_rows_per_payment(database: Database, owners
         for people in (owners[:count], new, new):
             rows = [Payment(f"{run}:{owner}", owner, 1) for owner in people]
             before = await read(tx)
-            await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=NOON)
+            await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", payments=payments(rows), now=NOON)
             scans, fetched = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
             assert scans == 0
             assert count <= fetched <= count * ROWS_OF_AN_ITEM_MAX

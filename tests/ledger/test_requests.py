@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palio.kernel.ids import UserId, new_id
+from palio.kernel.ids import new_id
 from palio.ledger.rules import requests
 from palio.ledger.rules.requests import Vocabulary
-from palio.ledger.types import CHECKS, AccountId, Payment, Post
+from palio.ledger.types import CHECKS, AccountId, Post
 
 PLAYER = "user:019acb1e-0000-7000-8000-000000000001:main"
 KNOWN = Vocabulary({"ledger.transfer"}, {"USD", "COIN"}, {(PLAYER, "USD"): AccountId(65536 + 3)})
@@ -180,17 +179,6 @@ def test_texts_and_actor_do_not_make_another_request() -> None:
     assert first.hash == second.hash
 
 
-@pytest.mark.parametrize("source", ["house:games", "writeoff:games"])
-def test_a_payment_has_the_hash_of_the_post_that_does_the_same(source: str) -> None:
-    """Whichever of the two addresses sorts first."""
-    owner = UserId(UUID("019acb1e-0000-7000-8000-000000000001"))
-    [bill] = requests.prepare_payments(
-        [Payment("k", owner, 5)], [new_id()], source=source, asset="USD", kind="ledger.transfer"
-    )
-    assert bill.fault is None
-    assert bill.hash == requests.request_hash("ledger.transfer", [(PLAYER, "USD", 5), (source, "USD", -5)])
-
-
 @given(
     st.dictionaries(st.text(max_size=9), st.none() | st.booleans() | st.integers() | st.text(max_size=40), min_size=1)
 )
@@ -200,20 +188,6 @@ def test_flat_facts_are_written_like_all_others(facts: dict[str, object]) -> Non
     assert (text is None) == (slower is None)
     if text is not None and "deep" not in facts:
         assert text[:-1] + ',"deep":[]}' == slower
-
-
-@pytest.mark.parametrize(
-    ("payment", "field"),
-    [
-        (Payment("a b", UserId(new_id()), 5), "key"),
-        (Payment("k", UserId(new_id()), -5), "amount"),
-        (Payment("k", UserId(new_id()), 0), "amount"),
-        (Payment("k", UserId(new_id()), 5, {"a": object()}), "metadata"),
-    ],
-)
-def test_a_bad_payment_names_its_field(payment: Payment, field: str) -> None:
-    [bill] = requests.prepare_payments([payment], [new_id()], source="house:games", asset="USD", kind="ledger.transfer")
-    assert bill.fault == field
 
 
 @pytest.mark.parametrize(

@@ -187,9 +187,9 @@ async def test_a_large_payment_tells_everybody_in_one_row(database: Database, no
 
     async def told(count: int) -> list[tuple[str, UUID | None]]:
         owners = [UserId(new_id()) for _ in range(count)]
-        rows = [ledger.Payment(f"{owner}:prize", owner, 1) for owner in owners]
+        payments = ledger.Payments([f"{owner}:prize" for owner in owners], owners, [1] * count)
         async with database.begin(SYSTEM) as tx:
-            await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", rows=rows, now=noon)
+            await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", payments=payments, now=noon)
             statement = "select topic, user_id from infra.stream_pending order by id desc limit %s"
             found = await (await tx.execute(statement, [count + 1])).fetchall()
             await tx.execute("rollback")

@@ -1,6 +1,6 @@
 """From the last score to the last prize: close, freeze, review, pay, finish. Every step can be repeated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,8 +19,8 @@ from palio.competitions.types import (
     Competition,
     CompetitionId,
     Leftover,
-    Prize,
     Settled,
+    Won,
 )
 from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
@@ -56,7 +56,7 @@ async def freeze(
     return await _pay_or_wait(tx, await lock(tx, competition_id=competition_id), won, now)
 
 
-async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
+async def _allocate(tx: Tx, competition: Competition, pool: int) -> Won:
     """The prizes of the frozen standings; what nobody won is noted with the place where it goes."""
     rule = prizes.read(competition.prize_rule)
     qualified = (await sql.count_scores(tx, competition.id)).qualified
@@ -69,22 +69,25 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> list[Prize]:
         await sql.insert_undistributed(
             tx, competition.id, Leftover(left, address, "empty_places" if qualified else "no_winner")
         )
-    return [
-        Prize(entrant_id, user_id, share.place, share.rank, share.amount, prizes.explained(share.why))
-        for entrant_id, user_id, share in zip(winners.entrant_ids, winners.user_ids, shares, strict=False)
-    ]
+    return Won(
+        winners.entrant_ids[: len(shares)],
+        winners.user_ids[: len(shares)],
+        [share.place for share in shares],
+        [share.rank for share in shares],
+        [share.amount for share in shares],
+        [prizes.explained(share.why) for share in shares],
+    )
 
 
-async def _pay_or_wait(tx: Tx, competition: Competition, won: Sequence[Prize], now: datetime) -> Competition:
+async def _pay_or_wait(tx: Tx, competition: Competition, won: Won, now: datetime) -> Competition:
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     at_once = lifecycle.may_pay(competition, now=now, approval_above=above)
-    if not at_once or len(won) > lifecycle.REWARDS_AT_ONCE_MAX:
+    if not at_once or len(won.places) > lifecycle.REWARDS_AT_ONCE_MAX:
         telling.moved(tx, competition=competition)
-        pending = [Settled(prize, "pending") for prize in won]
-        await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
+        await sql.insert_pending(tx, competition, won)
         return competition
     settled = await _pay(tx, competition, won, now)
-    await sql.insert_rewards(tx, competition, settled, claim_by=_claim_by(now), now=now)
+    await sql.insert_settled(tx, competition, won, settled, claim_by=_claim_by(now), now=now)
     await _finish(tx, competition, now)
     return await lock(tx, competition_id=competition.id)
 
@@ -121,8 +124,7 @@ async def recount(tx: Tx, *, competition: Competition, now: datetime) -> tuple[s
     await sql.insert_standings(tx, competition.id)
     digest = await sql.hash_standings(tx, competition.list_id)
     won = await _allocate(tx, competition, competition.pool_final or 0)
-    pending = [Settled(prize, "pending") for prize in won]
-    await sql.insert_rewards(tx, competition, pending, claim_by=now, now=now)
+    await sql.insert_pending(tx, competition, won)
     await sql.update_standings_hash(tx, competition.id, digest, now)
     telling.moved(tx, competition=competition)
     return (competition.standings_hash or b"").hex(), digest.hex()
@@ -169,69 +171,58 @@ async def _release(tx: Tx, competition: Competition, now: datetime) -> None:
 
 async def _pay_next(tx: Tx, competition: Competition, now: datetime) -> bool:
     approved = await sql.lock_approved(tx, competition.id, PAID_PER_STEP_MAX)
-    if not approved:
+    if not approved.places:
         return await _finish(tx, competition, now)
     settled = await _pay(tx, competition, approved, now)
-    await sql.update_rewards(tx, competition.id, settled, claim_by=_claim_by(now), now=now)
+    await sql.update_rewards(tx, competition.id, approved, settled, claim_by=_claim_by(now), now=now)
     return True
 
 
-async def _pay(tx: Tx, competition: Competition, won: Sequence[Prize], now: datetime) -> list[Settled]:
+async def _pay(tx: Tx, competition: Competition, won: Won, now: datetime) -> Settled:
     """Move prizes from the pool into wallets; keys make a second payment impossible.
 
     An entrant without user leaves his prize in the pool until it is claimed, a refusing wallet until staff decide.
     """
-    name = str(competition.id)
-    payments = [
-        ledger.Payment(
-            key=f"comp:{name}:reward:{prize.entrant_id}",
-            owner=prize.user_id,
-            amount=prize.amount,
-            metadata={"competition": name, "rank": prize.rank},
-        )
-        for prize in won
-        if prize.user_id
-    ]
-    outcomes: list[ledger.Outcome] = []
-    if payments:
-        outcomes = await ledger.fan_out(
-            tx,
-            source=competition.pool_address,
-            asset=competition.prize_asset,
-            kind="competitions.prize",
-            rows=payments,
-            now=now,
-        )
-    answers = iter(outcomes)
-    settled = [_settled(prize, next(answers) if prize.user_id else None) for prize in won]
+    payable = [number for number, user_id in enumerate(won.user_ids) if user_id]
+    paid = await ledger.fan_out(
+        tx,
+        source=competition.pool_address,
+        asset=competition.prize_asset,
+        kind="competitions.prize",
+        payments=_payments(competition, won, payable),
+        now=now,
+    )
+    transfer_ids: list[bytes | None] = [None] * len(won.places)
+    for number, transfer_id in zip(payable, paid.transfer_ids, strict=True):
+        transfer_ids[number] = transfer_id
+    settled = Settled(transfer_ids, {payable[place]: refused.code for place, refused in paid.refused.items()})
     if outbox.is_heard(tx, RewardPaid) or outbox.is_heard(tx, RewardUnclaimed):
-        await outbox.send(tx, *filter(None, (_told(competition, reward) for reward in settled)))
+        await outbox.send(tx, *_told(competition, won, settled))
     return settled
+
+
+def _payments(competition: Competition, won: Won, payable: Sequence[int]) -> ledger.Payments:
+    name = str(competition.id)
+    return ledger.Payments(
+        keys=[f"comp:{name}:reward:{won.entrant_ids[number]}" for number in payable],
+        owners=[user_id for user_id in won.user_ids if user_id],
+        amounts=[won.amounts[number] for number in payable],
+        metadata=[{"competition": name, "rank": won.ranks[number]} for number in payable],
+    )
 
 
 def _claim_by(now: datetime) -> datetime:
     return now + timedelta(days=settings.value(UNCLAIMED_DAYS))
 
 
-def _settled(prize: Prize, outcome: ledger.Outcome | None) -> Settled:
-    if outcome is None:
-        return Settled(prize, "unclaimed")
-    if isinstance(outcome, ledger.Posted):
-        return Settled(prize, "paid", outcome.transfer_id)
-    return Settled(prize, "withheld", refusal=outcome.code)
-
-
-def _told(competition: Competition, reward: Settled) -> RewardPaid | RewardUnclaimed | None:
-    prize = reward.prize
-    if reward.status == "paid" and prize.user_id:
-        return RewardPaid(
-            competition.id, prize.entrant_id, prize.user_id, prize.rank, competition.prize_asset, prize.amount
-        )
-    if reward.status == "unclaimed":
-        return RewardUnclaimed(
-            competition.id, prize.entrant_id, None, prize.rank, competition.prize_asset, prize.amount
-        )
-    return None
+def _told(competition: Competition, won: Won, settled: Settled) -> Iterator[RewardPaid | RewardUnclaimed]:
+    asset = competition.prize_asset
+    prizes_won = zip(won.entrant_ids, won.user_ids, won.ranks, won.amounts, settled.transfer_ids, strict=True)
+    for entrant_id, user_id, rank, amount, transfer_id in prizes_won:
+        if user_id and transfer_id:
+            yield RewardPaid(competition.id, entrant_id, user_id, rank, asset, amount)
+        elif not user_id:
+            yield RewardUnclaimed(competition.id, entrant_id, None, rank, asset, amount)
 
 
 async def _finish(tx: Tx, competition: Competition, now: datetime) -> bool:

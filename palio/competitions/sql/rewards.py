@@ -11,13 +11,14 @@ from palio.competitions.types import (
     CompetitionId,
     EntrantId,
     Leftover,
-    Prize,
     Reward,
+    RewardStatus,
     Settled,
     Waiting,
+    Won,
 )
-from palio.infra import db
-from palio.infra.arrays import Int8s, Jsons, Texts
+from palio.infra import arrays, db
+from palio.infra.arrays import Int8s, Jsons, Texts, Uuids
 from palio.infra.db import Tx
 
 WAITING = """
@@ -25,15 +26,30 @@ WAITING = """
     from competitions.rewards r join competitions.competitions c on c.id = r.competition_id """
 
 
-async def insert_rewards(
-    tx: Tx, competition: Competition, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
-) -> None:
-    """The prizes of a frozen competition, each in the status it has by now; unclaimed ones wait until `claim_by`.
+async def insert_pending(tx: Tx, competition: Competition, won: Won) -> None:
+    """The prizes of a frozen competition, of which none has been paid."""
+    await _insert(tx, competition, won, Settled([None] * len(won.places), {}), "pending", None, None)
 
-    Many are explained by the same arithmetic, which is sent and read once.
-    """
-    won = [reward.prize for reward in rewards]
-    numbers = {why: number for number, why in enumerate(dict.fromkeys([prize.why for prize in won]), 1)}
+
+async def insert_settled(
+    tx: Tx, competition: Competition, won: Won, settled: Settled, *, claim_by: datetime, now: datetime
+) -> None:
+    """The prizes of a frozen competition after they were paid; unclaimed ones wait until `claim_by`."""
+    await _insert(tx, competition, won, settled, None, claim_by, now)
+
+
+async def _insert(
+    tx: Tx,
+    competition: Competition,
+    won: Won,
+    settled: Settled,
+    status: RewardStatus | None,
+    claim_by: datetime | None,
+    now: datetime | None,
+) -> None:
+    """Many are explained by the same arithmetic, which is sent and read once."""
+    numbers = {why: number for number, why in enumerate(dict.fromkeys(won.whys), 1)}
+    refused = settled.refused
     await db.run(
         tx,
         """
@@ -43,16 +59,17 @@ async def insert_rewards(
           case when u.status = 'unclaimed' then %s::timestamptz end,
           case when u.refusal is null then w.why else w.why || jsonb_build_object('refused', u.refusal) end,
           case when u.status = 'paid' then %s::timestamptz end
-        from (select unnest(%s::bigint[]) as entrant_id, unnest(%s::bigint[]) as place, unnest(%s::bigint[]) as rank,
-            unnest(%s::bigint[]) as amount, unnest(%s::text[]) as status, unnest(%s::uuid[]) as user_id,
-            unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal) u
+        from (select v.*, coalesce(%s, case when v.transfer_id is not null then 'paid' when v.user_id is null
+              then 'unclaimed' else 'withheld' end) as status
+            from (select unnest(%s::bigint[]) as entrant_id, unnest(%s::bigint[]) as place,
+              unnest(%s::bigint[]) as rank, unnest(%s::bigint[]) as amount, unnest(%s::uuid[]) as user_id,
+              unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal) v) u
           join unnest(%s::jsonb[]) with ordinality w(why, number) on w.number = u.why""",
-        *(competition.id, competition.prize_asset, claim_by, now),
-        *(Int8s.of([prize.entrant_id for prize in won]), Int8s.of([prize.place for prize in won])),
-        *(Int8s.of([prize.rank for prize in won]), Int8s.of([prize.amount for prize in won])),
-        *(Texts.of([reward.status for reward in rewards]), uuids([prize.user_id for prize in won])),
-        *(uuids([reward.transfer_id for reward in rewards]), Int8s.of([numbers[prize.why] for prize in won])),
-        *(Texts.of([reward.refusal for reward in rewards]), Jsons.of(list(numbers))),
+        *(competition.id, competition.prize_asset, claim_by, now, status),
+        *(Int8s.of(won.entrant_ids), Int8s.of(won.places), Int8s.of(won.ranks), Int8s.of(won.amounts)),
+        *(uuids(won.user_ids), Uuids.of(settled.transfer_ids), Int8s.of([numbers[why] for why in won.whys])),
+        Texts.of([refused.get(number) for number in range(len(won.places))] if refused else []),
+        Jsons.of(list(numbers)),
     )
 
 
@@ -65,35 +82,39 @@ async def update_approved(tx: Tx, competition_id: CompetitionId) -> int:
     )
 
 
-async def lock_approved(tx: Tx, competition_id: CompetitionId, limit: int) -> list[Prize]:
+async def lock_approved(tx: Tx, competition_id: CompetitionId, limit: int) -> Won:
     """The next prizes to pay, in place order."""
-    return await db.rows(
+    [found] = await arrays.columns(
         tx,
-        Prize,
         """
-        select entrant_id, user_id, place, rank, amount, why::text
-        from competitions.rewards where competition_id = %s and status = 'approved'
-        order by place limit %s for update skip locked""",
+        select array_agg(r.entrant_id), array_agg(r.user_id), array_agg(r.place), array_agg(r.rank),
+          array_agg(r.amount), array_agg(r.why)
+        from (
+          select entrant_id, user_id, place::bigint, rank::bigint, amount, why::text
+          from competitions.rewards where competition_id = %s and status = 'approved'
+          order by place limit %s for update skip locked) r""",
         *(competition_id, limit),
     )
+    return Won(*(column or () for column in found))
 
 
 async def update_rewards(
-    tx: Tx, competition_id: CompetitionId, rewards: Sequence[Settled], *, claim_by: datetime, now: datetime
+    tx: Tx, competition_id: CompetitionId, won: Won, settled: Settled, *, claim_by: datetime, now: datetime
 ) -> None:
     """What became of prizes that were approved; unclaimed ones wait until `claim_by`."""
     await db.run(
         tx,
         """
-        update competitions.rewards r set status = u.status, transfer_id = u.transfer_id,
-          claim_by = case when u.status = 'unclaimed' then %s::timestamptz end,
+        update competitions.rewards r set transfer_id = u.transfer_id,
+          status = case when u.transfer_id is not null then 'paid' when r.user_id is null then 'unclaimed'
+            else 'withheld' end,
+          claim_by = case when u.transfer_id is null and r.user_id is null then %s::timestamptz end,
           why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end,
-          paid_at = case when u.status = 'paid' then %s::timestamptz end
-        from unnest(%s::bigint[], %s::text[], %s::uuid[], %s::text[]) u(entrant_id, status, transfer_id, refusal)
+          paid_at = case when u.transfer_id is not null then %s::timestamptz end
+        from unnest(%s::bigint[], %s::uuid[], %s::text[]) u(entrant_id, transfer_id, refusal)
         where r.competition_id = %s and r.entrant_id = u.entrant_id""",
-        *(claim_by, now, Int8s.of([reward.prize.entrant_id for reward in rewards])),
-        *(Texts.of([reward.status for reward in rewards]), uuids([reward.transfer_id for reward in rewards])),
-        *(Texts.of([reward.refusal for reward in rewards]), competition_id),
+        *(claim_by, now, Int8s.of(won.entrant_ids), Uuids.of(settled.transfer_ids)),
+        *(Texts.of([settled.refused.get(number) for number in range(len(won.places))]), competition_id),
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor
 from palio.ledger import errors
-from palio.ledger.rules.requests import AnyClaim, Bill, Claim, Request
+from palio.ledger.rules.requests import AnyClaim, Claim, Request
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     AccountId,
@@ -163,12 +163,3 @@ def aborted(outcomes: Iterable[Outcome]) -> list[Refused] | None:
     """The outcomes of an all-or-nothing batch if one was refused, else None."""
     answers = [outcome if isinstance(outcome, Refused) else refuse(errors.BatchAborted) for outcome in outcomes]
     return answers if any(answer.code != errors.BatchAborted.code for answer in answers) else None
-
-
-def decide_payments(bills: Iterable[Bill], done: Mapping[str, Outcome], stored: Mapping[str, Stored]) -> list[Outcome]:
-    """The outcomes of payments in their order, from what the database did with each key."""
-
-    def outcome_of(bill: Bill) -> Outcome:
-        return done.get(bill.key) or _replay(bill, stored[bill.key])
-
-    return answer(bills, outcome_of)

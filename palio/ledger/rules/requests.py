@@ -19,7 +19,6 @@ from palio.ledger.types import (
     AccountId,
     Handle,
     Leg,
-    Payment,
     Place,
     Post,
 )
@@ -68,14 +67,6 @@ class Request(Claim):
     accounts: Sequence[Handle]
 
 
-@dataclass(slots=True, kw_only=True)
-class Bill(Claim):
-    """A payment of a fan-out judged by itself, and the wallet it goes to."""
-
-    payment: Payment
-    wallet: str
-
-
 AnyClaim = TypeVar("AnyClaim", bound=Claim)
 
 
@@ -96,26 +87,6 @@ def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
     return request
 
 
-def prepare_payments(
-    payments: Iterable[Payment], ids: Iterable[UUID], *, source: str, asset: str, kind: str
-) -> list[Bill]:
-    """Judge each payment by itself. Its hash is that of the post which would do the same."""
-    return [_bill(payment, bill_id, source, asset, kind) for payment, bill_id in zip(payments, ids, strict=True)]
-
-
-def _bill(payment: Payment, bill_id: UUID, source: str, asset: str, kind: str) -> Bill:
-    key, owner, amount, facts = payment
-    wallet, metadata = f"user:{owner}:main", None
-    fault = _fault_of_payment(key, amount)
-    if fault is None:
-        metadata, fault = _encoded(facts)
-    if fault:
-        return Bill(key, bill_id, fault, payment=payment, wallet=wallet)
-    debit, credit = f'["{source}","{asset}",{-amount}]', f'["{wallet}","{asset}",{amount}]'
-    digest = _hash(kind, f"{debit},{credit}" if source < wallet else f"{credit},{debit}")
-    return Bill(key, bill_id, None, digest, metadata, payment=payment, wallet=wallet)
-
-
 def fault_of_fan_out(source: str, asset: str, kind: str, assets: Collection[str], kinds: Collection[str]) -> str | None:
     """What is wrong with everything that the payments share, or None."""
     if kind not in kinds:
@@ -123,12 +94,6 @@ def fault_of_fan_out(source: str, asset: str, kind: str, assets: Collection[str]
     if asset not in assets:
         return "asset"
     return None if is_address(source) and not is_guarded(source) else "source"
-
-
-def _fault_of_payment(key: str, amount: int) -> str | None:
-    if not KEY.fullmatch(key):
-        return "key"
-    return None if is_amount(amount) and amount > 0 else "amount"
 
 
 def _encoded(metadata: Mapping[str, object]) -> tuple[str | None, str | None]:
@@ -242,10 +207,13 @@ def request_hash(kind: str, legs: Sequence[Leg]) -> bytes:
     Canonical JSON (RFC 8785) of {amount, final, hold, kind, legs sorted, op, original, v}. Nothing in it needs
     escaping, because kinds, addresses and codes were judged before.
     """
-    return _hash(kind, ",".join([f'["{address}","{asset}",{amount}]' for address, asset, amount in sorted(legs)]))
+    return hash_of_legs(
+        kind, ",".join([f'["{address}","{asset}",{amount}]' for address, asset, amount in sorted(legs)])
+    )
 
 
-def _hash(kind: str, listed: str) -> bytes:
+def hash_of_legs(kind: str, listed: str) -> bytes:
+    """The same of legs that are sorted and written already."""
     text = (
         f'{{"amount":null,"final":null,"hold":null,"kind":"{kind}","legs":[{listed}],'
         '"op":"transfer","original":null,"v":1}'

@@ -14,6 +14,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.rules import decisions, requests
+from palio.ledger.rules import payments as rules
 from palio.ledger.service.memory import Book, read_again
 from palio.ledger.sql import posting as sql
 from palio.ledger.types import (
@@ -24,7 +25,8 @@ from palio.ledger.types import (
     Handle,
     Mode,
     Outcome,
-    Payment,
+    Paid,
+    Payments,
     Place,
     Post,
     Posted,
@@ -70,28 +72,26 @@ async def post(tx: Tx, item: Post, *, now: datetime) -> Posted:
     raise refusal
 
 
-async def fan_out(
-    tx: Tx, *, source: str, asset: str, kind: str, rows: Sequence[Payment], now: datetime
-) -> list[Outcome]:
-    """Pay many main wallets from one open account, in one round trip; answers in the order given.
+async def fan_out(tx: Tx, *, source: str, asset: str, kind: str, payments: Payments, now: datetime) -> Paid:
+    """Pay many main wallets from one open account, in one round trip; answers by the places of the payments.
 
-    The same keys, guards and outcomes as `post_many`, for at most 100,000 rows: BatchTooLarge. A wallet that would rise
-    above the range of exact amounts refuses that payment and those behind it. A source that is not an open account, or
-    an unknown asset or kind, is InvalidPost.
+    The same keys, guards and outcomes as `post_many`, for at most 100,000 payments: BatchTooLarge. A wallet that would
+    rise above the range of exact amounts refuses that payment and those behind it. A source that is not an open
+    account, or an unknown asset or kind, is InvalidPost.
     """
-    if len(rows) > PAYMENTS_MAX:
-        raise errors.BatchTooLarge(items=len(rows), limit=PAYMENTS_MAX)
+    if len(payments.keys) > PAYMENTS_MAX:
+        raise errors.BatchTooLarge(items=len(payments.keys), limit=PAYMENTS_MAX)
     book = db.memory(tx, Book)
     if kind not in book.kinds or asset not in book.assets:
         book = await read_again(tx, book=book)
     if fault := requests.fault_of_fan_out(source, asset, kind, book.assets, book.kinds):
         raise errors.InvalidPost(field=fault)
-    ids, prepare = await _ids(len(rows)), partial(requests.prepare_payments, source=source, asset=asset, kind=kind)
-    bills = await _in_slices(len(rows), lambda part: prepare(rows[part], ids[part]))
-    first = list(requests.first_claims(bills).values())
-    done, stored = await sql.fan_out(tx, first, source=source, asset=book.assets[asset], kind=kind, now=now)
+    bills = rules.judge(payments)
+    hashes_of = partial(rules.hashes, bills.payments, source=source, asset=asset, kind=kind)
+    hashes = await _in_slices(len(bills.places), hashes_of)
+    carried = await sql.fan_out(tx, bills, hashes, source=source, asset=book.assets[asset], kind=kind, now=now)
     relay.wake(tx)
-    return decisions.decide_payments(bills, done, stored)
+    return rules.answer(payments, bills, hashes, carried)
 
 
 async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:

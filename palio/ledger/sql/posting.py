@@ -4,27 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Literal, TypeAlias, TypedDict
 from uuid import UUID
 
 from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Texts, Uuids
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor
+from palio.kernel.ids import Actor, new_ids
 from palio.ledger.rules.decisions import Decision, Purse, Stored
-from palio.ledger.rules.requests import Bill, Request
+from palio.ledger.rules.payments import Bills, Carried
+from palio.ledger.rules.requests import Request
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     AccountId,
     Asset,
     Handle,
-    Outcome,
     Place,
-    Posted,
     Refused,
     Status,
-    TransferId,
 )
 
 
@@ -173,39 +171,36 @@ class _RefusedRow(TypedDict):
 
 
 async def fan_out(
-    tx: Tx, bills: Sequence[Bill], *, source: str, asset: Asset, kind: str, now: datetime
-) -> tuple[dict[str, Outcome], dict[str, Stored]]:
-    """Claim, lock, move and write payments of different keys in one statement: what became of each, or was stored.
+    tx: Tx, bills: Bills, hashes: Sequence[bytes], *, source: str, asset: Asset, kind: str, now: datetime
+) -> Carried:
+    """Claim, move and write payments of different keys in one statement: what became of each, or was stored.
 
-    Their ids are handed out anew among them, in the order of the wallets.
+    Ids are handed out in the order of the wallets.
     """
-    metadata, ids = [bill.metadata for bill in bills], sorted([bill.id for bill in bills], key=attrgetter("int"))
-    [(places, balances, seqs, refused, taken)] = await arrays.columns(
+    payments, ids = bills.payments, sorted(new_ids(len(bills.places)))
+    [(places, refused, taken)] = await arrays.columns(
         tx,
-        "select places, balances, seqs, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "select places, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         source,
         asset.id,
         kind,
-        Texts.of([bill.key for bill in bills]),
-        Hashes.of([bill.hash for bill in bills]),
-        Uuids.of([bill_id.bytes for bill_id in ids]),
-        Uuids.of([bill.payment.owner.bytes for bill in bills]),
-        Int8s.of([bill.payment.amount for bill in bills]),
-        Jsons.of(metadata if any(metadata) else []),
+        Texts.of(payments.keys),
+        Hashes.of(hashes),
+        Uuids.of(ids),
+        Uuids.of([owner.bytes for owner in payments.owners]),
+        Int8s.of(payments.amounts),
+        Jsons.of(bills.metadata),
         now,
     )
-    stored = {row["key"]: _stored(row) for row in taken or ()}
-    done: dict[str, Outcome] = {}
-    for place, bill_id, balance, seq in zip(places, ids, balances, seqs, strict=True):
-        if seq:
-            bill = bills[place - 1]
-            done[bill.key] = Posted(TransferId(bill_id), {bill.wallet: (balance, seq)})
+    carried = Carried([None] * len(ids), stored={row["key"]: _stored(row) for row in taken or ()})
+    for place, transfer_id in zip(places or (), ids, strict=True):
+        carried.transfer_ids[place - 1] = transfer_id
     refusals: Sequence[_RefusedRow] = refused or ()
     for row in refusals:
-        bill = bills[row["n"]]
-        account = source if row["of"] == "source" else bill.wallet
-        done[bill.key] = Refused(row["code"], {"account": account})
-    return done, stored
+        number = row["n"]
+        account = source if row["of"] == "source" else f"user:{payments.owners[number]}:main"
+        carried.transfer_ids[number], carried.refused[number] = None, Refused(row["code"], {"account": account})
+    return carried
 
 
 def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:
