@@ -6,10 +6,10 @@ What is executed is judged anew by the module itself: facts that no longer hold 
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -151,18 +151,21 @@ class Approved:
     now: datetime
 
 
-Executor: TypeAlias = Callable[[Tx, Approved], Awaitable[Payload]]
+class Executor(Protocol):
+    """What carries a command out, and answers what is kept as its result."""
+
+    async def __call__(self, tx: Tx, *, approved: Approved) -> Payload: ...
 
 
-Previewer: TypeAlias = Callable[[Tx, Approval, datetime], Awaitable[Sequence[Change]]]
+class Previewer(Protocol):
+    """What tells the changes of a command by carrying it out: `preview` takes back what it did."""
+
+    async def __call__(self, tx: Tx, *, approved: Approved) -> Sequence[Change]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a command does, the permission that its makers and deciders need, and what it would change now.
-
-    The preview refuses as the command would, as far as it can be seen before.
-    """
+    """What a command does, the permission that its makers and deciders need, and how its changes are told."""
 
     permission: str
     execute: Executor
@@ -347,16 +350,37 @@ async def execute(tx: Tx, *, approval_id: UUID, commands: Mapping[str, Command],
     made = await decisions(tx, approval_id=approval_id)
     if now >= made[-1].at + EXECUTED_WITHIN:
         return await _ended(tx, found, "expired", None, None, now)
-    maker = Actor("staff", found.made_by, RequestId(found.id))
-    approved = Approved(found.payload, maker, made[-1].user_id, found.reason, f"approval:{found.id}", now)
+    tx.approval_id = found.id
     try:
         async with db.attempt(tx):
-            if digest(found.command, found.payload) != found.payload_hash:
-                raise PayloadChanged
-            result = await commands[found.command].execute(tx, approved)
+            _require_unchanged(found)
+            result = await commands[found.command].execute(tx, approved=_approved(found, made[-1].user_id, now))
     except Refusal as refusal:
         return await _ended(tx, found, "failed", None, refusal.code, now)
+    finally:
+        tx.approval_id = None
     return await _ended(tx, found, "executed", result, None, now)
+
+
+async def preview(tx: Tx, *, found: Approval, commands: Mapping[str, Command], now: datetime) -> Sequence[Change]:
+    """What a proposal would change if it were carried out now: it is, and all of it is taken back.
+
+    Refuses as its command would.
+    """
+    async with db.taken_back(tx):
+        _require_unchanged(found)
+        somebody = UserId(found.id)  # whoever is to agree; nobody has yet
+        return await commands[found.command].preview(tx, approved=_approved(found, somebody, now))
+
+
+def _require_unchanged(found: Approval) -> None:
+    if digest(found.command, found.payload) != found.payload_hash:
+        raise PayloadChanged
+
+
+def _approved(found: Approval, by: UserId, now: datetime) -> Approved:
+    maker = Actor("staff", found.made_by, RequestId(found.id))
+    return Approved(found.payload, maker, by, found.reason, f"approval:{found.id}", now)
 
 
 async def _ended(

@@ -34,7 +34,8 @@ async def record(
     """Write the audit row of an act: `noun.verb`, what it touched, each field before and after, and why.
 
     Fields are integers, strings, booleans, ids, instants or None; a float raises TypeError, and a sealed field is
-    given as `SEALED`. Without `via` the system acted in a job and everybody else on the web.
+    given as `SEALED`. Without `via` the system acted in a job and everybody else on the web. What is written while a
+    proposal is carried out names that approval by itself.
     """
     told = {field: [_plain(value) for value in pair] for field, pair in changes.items()}
     await db.run(
@@ -43,7 +44,7 @@ async def record(
           reason, request_id, via, approval_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         *(actor.kind, actor.user_id, subject, action, entity_type, entity_id, Jsonb(told), reason, actor.request_id),
         via or ("job" if actor.kind == "system" else "web"),
-        approval_id,
+        approval_id or tx.approval_id,
     )
     tx.is_audited = True
 

@@ -9,7 +9,7 @@ import pytest
 
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.infra import approvals, db, embedded, jobs
-from palio.infra.approvals import Approval, Approved, Closed, Command, Payload, Proposal
+from palio.infra.approvals import Approved, Closed, Command, Payload, Proposal
 from palio.infra.db import Database, Equipment, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.kernel.providers import Change
@@ -21,7 +21,7 @@ MAKER, ONE, TWO = (Actor("staff", UserId(new_id()), REQUEST) for _ in range(3))
 HELD = {"admin.approval.decide", "shop.price.set"}
 
 
-async def mark(tx: Tx, approved: Approved) -> Payload:
+async def mark(tx: Tx, *, approved: Approved) -> Payload:
     await note(tx, approved.key)
     return {}
 
@@ -35,8 +35,8 @@ async def note(tx: Tx, key: str) -> None:
     )
 
 
-async def looked(tx: Tx, approval: Approval, now: datetime) -> list[Change]:
-    return [Change("shelf", "price", None, approval.payload["price"])]
+async def looked(tx: Tx, *, approved: Approved) -> list[Change]:
+    return [Change("shelf", "price", None, approved.payload["price"])]
 
 
 COMMANDS = {"shop.price": Command("shop.price.set", mark, looked)}

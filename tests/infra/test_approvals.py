@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from palio.infra import approvals, db
+from palio.infra import approvals, audit, db
 from palio.infra.approvals import Approval, Approved, Command, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.errors import Conflict, Forbidden
@@ -31,21 +31,25 @@ def staff() -> Actor:
 MAKER, CHECKER, THIRD = staff(), staff(), staff()
 
 
-async def mark(tx: Tx, approved: Approved) -> Payload:
+async def mark(tx: Tx, *, approved: Approved) -> Payload:
     """Leaves a row in the audit, so that effects can be counted."""
-    await db.run(
-        tx,
-        """insert into infra.audit_rows (actor_kind, actor_id, action, entity_type, entity_id, request_id, via)
-        values ('staff', %s, 'price.set', 'shelf', %s, %s, 'job')""",
-        *(approved.maker.user_id, approved.key, new_id()),
+    changes = {"price": (None, approved.payload["price"])}
+    await audit.record(
+        tx, actor=approved.maker, action="price.set", entity_type="shelf", entity_id=approved.key, changes=changes
     )
     if approved.payload.get("fails"):
         raise Broke
     return {"price": approved.payload["price"]}
 
 
-async def looked(tx: Tx, approval: Approval, now: datetime) -> list[Change]:
-    return [Change("shelf", "price", None, approval.payload["price"])]
+def wake() -> None:
+    """What an act promises for after the commit."""
+
+
+async def looked(tx: Tx, *, approved: Approved) -> list[Change]:
+    db.after_commit(tx, wake)
+    done = await mark(tx, approved=approved)
+    return [Change("shelf", "price", None, done["price"])]
 
 
 COMMANDS = {"shop.price": Command("shop.price.set", mark, looked)}
@@ -92,8 +96,28 @@ async def test_a_second_person_approves_and_it_happens_once(tx: Tx, noon: dateti
     for _ in range(2):
         done = await approvals.execute(tx, approval_id=found.id, commands=COMMANDS, now=noon)
         assert (done.state, done.result, await effects(tx, found)) == ("executed", {"price": 5}, 1)
-    told = "select array_agg(action order by id) from infra.audit_rows where approval_id = %s"
-    assert await db.value(tx, told, found.id) == ["approval.open", "approval.approve", "approval.executed"]
+    named = "select array_agg(action order by id) from infra.audit_rows where approval_id = %s"
+    assert await db.value(tx, named, found.id) == [
+        *("approval.open", "approval.approve", "price.set", "approval.executed"),
+    ]
+    later = Approved({"price": 6}, MAKER, UserId(new_id()), "", f"approval:{found.id}", noon)
+    await mark(tx, approved=later)
+    assert len(await db.value(tx, named, found.id)) == 4
+
+
+async def test_what_a_proposal_would_change_is_tried_and_taken_back(tx: Tx, noon: datetime) -> None:
+    """It says what the act says, also that it would fail, and nothing of it remains or is promised."""
+    found = await opened(tx, noon)
+    seen = await approvals.preview(tx, found=found, commands=COMMANDS, now=noon)
+    assert list(seen) == [Change("shelf", "price", None, 5)]
+    assert (await effects(tx, found), wake in tx.committed) == (0, False)
+
+    failing = await opened(tx, noon, payload={"price": 5, "fails": True})
+    with pytest.raises(Broke):
+        await approvals.preview(tx, found=failing, commands=COMMANDS, now=noon)
+    changed = replace(found, payload={"price": 1})
+    with pytest.raises(approvals.PayloadChanged):
+        await approvals.preview(tx, found=changed, commands=COMMANDS, now=noon)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from palio import ledger, races
+from palio import competitions, ledger, races
 from palio.entry.approving import COMMANDS
-from palio.infra import approvals
+from palio.infra import approvals, db
 from palio.infra.approvals import Approval
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -37,7 +37,7 @@ async def approve(tx: Tx, found: Approval, now: datetime) -> Approval:
 
 async def seen(tx: Tx, found: Approval, now: datetime) -> list[tuple[object, ...]]:
     """What deciders are shown: whose, what, before, after."""
-    changes = await COMMANDS[found.command].preview(tx, found, now)
+    changes = await approvals.preview(tx, found=found, commands=COMMANDS, now=now)
     return [(one.whose, one.what, one.before, one.after) for one in changes]
 
 
@@ -86,8 +86,11 @@ async def test_another_start_picture_is_proposed_with_what_it_would_move(tx: Tx)
     assert waiting.summary == f"Open race {made.number} by another snapshot: 2 ranks move"
     assert await seen(tx, waiting, at("10:06:00")) == [
         ("", "start picture", BEFORE, at("08:00:00")),
+        ("name-ann", "total", 1 * 10**6, 31 * 10**6),
         ("name-ann", "rank", 2, 1),
+        ("name-ann", "prize", 7_500, 25_000),
         ("name-bob", "rank", 1, 2),
+        ("name-bob", "prize", 25_000, 7_500),
     ]
     assert await board(tx, made) == [("bob", 20, 1), ("ann", 1, 2)]
 
@@ -175,3 +178,8 @@ async def test_a_payment_a_cancellation_and_an_exclusion_show_what_they_would_do
     ]
     assert (await approve(tx, cancel, now)).state == "executed"
     assert await ledger.balance(tx, address="house:prizes", asset="USD") == house + 250_000
+    named = "select array_agg(action order by id) from infra.audit_rows where approval_id = %s"
+    assert "competition.cancel" in await db.value(tx, named, cancel.id)
+    for too_late in (release, exclude):
+        with pytest.raises(competitions.Cancelled if too_late is exclude else competitions.NotInReview):
+            await seen(tx, too_late, now)

@@ -22,7 +22,7 @@ log = logging.get("admin.inbox")
 Box: TypeAlias = Literal["open", "mine", "done"]
 DONE: tuple[State, ...] = ("executed", "approved", "failed", "rejected", "withdrawn", "expired")
 TO_COME: tuple[State, ...] = ("open", "approved")
-PREVIEW_SECONDS_MAX = 3.0  # another start picture counts a race anew
+PREVIEW_SECONDS_MAX = 3.0  # it is done as a whole and taken back: another start picture counts a race anew
 STATES: dict[Box, tuple[State, ...]] = {"open": ("open",), "mine": get_args(State), "done": DONE}
 
 
@@ -53,7 +53,8 @@ async def get_proposal(
         return view
     try:
         async with db.attempt(tx), asyncio.timeout(PREVIEW_SECONDS_MAX):
-            return replace(view, changes=await command.preview(tx, found, now))
+            changes = await approvals.preview(tx, found=found, commands=desk.commands, now=now)
+            return replace(view, changes=changes)
     except Refusal as refusal:
         return replace(view, obstacle=refusal.code)
     except Exception:

@@ -76,7 +76,6 @@ async def make(
     now: datetime,
     request: LinkRequest | None = None,
     via: audit.Via | None = None,
-    approval_id: UUID | None = None,
 ) -> LinkRow:
     """Link a player, who is locked. Audited; his totals are told at once. Refuses with PlayerTaken, AlreadyLinked."""
     if await sql.find_link(tx, player.id):
@@ -88,7 +87,7 @@ async def make(
     await sql.insert_link_event(
         tx, link, player, from_state=None, by=actor.user_id, note=reason, at=now, request_id=request_id
     )
-    await _record(tx, actor, "link.make", link, (None, "active"), reason, via, approval_id)
+    await _record(tx, actor, "link.make", link, (None, "active"), reason, via)
     await outbox.send(tx, AccountLinked(user_id, player.id, player.programme_id))
     status = await sql.get_status(tx, player.programme_id, 0)
     totals = await linked_totals(
@@ -157,13 +156,12 @@ async def _end(
     reason: str,
     now: datetime,
     via: audit.Via | None = None,
-    approval_id: UUID | None = None,
 ) -> LinkRow:
     ended = LinkRow(link.id, link.programme_id, player.id, link.user_id, state, link.linked_at)
     await sql.update_ended(tx, ended, at=now, by=actor.user_id, reason=reason)
     await sql.insert_link_event(tx, ended, player, from_state="active", by=actor.user_id, note=reason, at=now)
     action = "link.end" if state == "unlinked" else "link.move"
-    await _record(tx, actor, action, ended, ("active", state), reason, via, approval_id)
+    await _record(tx, actor, action, ended, ("active", state), reason, via)
     await outbox.send(tx, AccountUnlinked(link.user_id, player.id, link.programme_id))
     return ended
 
@@ -210,33 +208,22 @@ async def propose_transfer(
     return waiting
 
 
-async def preview_transfer(tx: Tx, *, approval: Approval) -> list[Change]:
-    """Whose player it would be, and which requests it would end.
-
-    Refuses with PlayerUnknown, LinkChanged, AlreadyLinked.
-    """
-    payload = approval.payload
-    programme_id, to_user = ProgrammeId(UUID(payload["programme_id"])), UserId(UUID(payload["to_user"]))
-    player_id = await sql.find_player_id(tx, programme_id, payload["uid"])
-    if player_id is None:
-        raise PlayerUnknown(uid=payload["uid"])
-    found = await sql.find_link(tx, player_id)
-    if (str(found.id) if found else None) != payload["link_id"]:
-        raise LinkChanged(uid=payload["uid"])
-    if (theirs := await _uid_of(tx, programme_id, to_user)) is not None:
-        raise AlreadyLinked(uid=theirs)
-    (player,) = await sql.list_players(tx, [player_id])
-    users = [to_user, *([found.user_id] if found else [])]
+async def preview_transfer(tx: Tx, *, approved: Approved) -> list[Change]:
+    """Whose player it would be, and which requests it would end. Refuses as `carry_out_transfer` does."""
+    payload = approved.payload
+    to_user = UserId(UUID(payload["to_user"]))
+    player = await lock_player(tx, programme_id=ProgrammeId(UUID(payload["programme_id"])), uid=payload["uid"])
+    found = await sql.find_link(tx, player.id)
+    rivals = await sql.list_rivals(tx, player.id, RIVALS_SHOWN_MAX)
+    await carry_out_transfer(tx, approved=approved)
+    users = {to_user, *(rival.user_id for rival in rivals), *([found.user_id] if found else [])}
     names = {user_id: card.username for user_id, card in (await identity.cards(tx, ids=users)).items()}
-    rivals = await sql.list_rivals(tx, player_id, RIVALS_SHOWN_MAX)
-    asked = await identity.cards(tx, ids={rival.user_id for rival in rivals})
-    whose = player.name or player.uid
     return [
-        Change(whose, "linked to", names.get(found.user_id) if found else None, names.get(to_user)),
+        Change(player.name or player.uid, "linked to", names.get(found.user_id) if found else None, names.get(to_user)),
         *(
-            Change(asked[rival.user_id].username, f"request {rival.ref}", rival.state, "superseded")
+            Change(names[rival.user_id], f"request {rival.ref}", rival.state, "superseded")
             for rival in rivals
-            if rival.user_id in asked
+            if rival.user_id in names
         ),
     ]
 
@@ -252,29 +239,10 @@ async def carry_out_transfer(tx: Tx, *, approved: Approved) -> Payload:
     found = await sql.find_link(tx, player.id)
     if (str(found.id) if found else None) != payload["link_id"]:
         raise LinkChanged(uid=player.uid)
-    approval_id = UUID(approved.key.removeprefix("approval:"))
     rivals = await sql.lock_rivals(tx, player.programme_id, player.id, [to_user])
     if found:
-        await _end(
-            tx,
-            found,
-            player,
-            "transferred",
-            actor=maker,
-            reason=approved.reason,
-            now=now,
-            approval_id=approval_id,
-        )
-    made = await make(
-        tx,
-        player=player,
-        user_id=to_user,
-        actor=maker,
-        proof="staff",
-        reason=approved.reason,
-        now=now,
-        approval_id=approval_id,
-    )
+        await _end(tx, found, player, "transferred", actor=maker, reason=approved.reason, now=now)
+    made = await make(tx, player=player, user_id=to_user, actor=maker, proof="staff", reason=approved.reason, now=now)
     await supersede(tx, rivals=rivals, actor=maker, now=now)
     return {"link_id": str(made.id)}
 
@@ -372,7 +340,6 @@ async def _record(
     states: tuple[str | None, str],
     reason: str,
     via: audit.Via | None,
-    approval_id: UUID | None,
 ) -> None:
     await audit.record(
         tx,
@@ -384,5 +351,4 @@ async def _record(
         reason=reason,
         subject=one.user_id,
         via=via,
-        approval_id=approval_id,
     )

@@ -63,19 +63,22 @@ async def carry_out_role_grant(tx: Tx, *, approved: Approved) -> Payload:
     return {"grant_id": str(grant.id)}
 
 
-async def preview_role_grant(tx: Tx, *, approval: Approval, now: datetime) -> list[Change]:
-    """What the user could do afterwards. Refuses with NoSuchUser, NoSuchRole, AlreadyGranted."""
-    user = await accounts.get(tx, name_or_id=UUID(approval.payload["user_id"]))
-    found = await roles.named(tx, name=approval.payload["role"])
-    grants = await sql.roles.list_grants(tx, user.id, now=now)
-    if any(one.role == found.name for one in grants):
-        raise AlreadyGranted(role=found.name)
-    names = ", ".join(one.role for one in grants)
-    held = await _permissions(tx, user.id, now)
+async def preview_role_grant(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What the user could do afterwards. Refuses as `grant_role` does."""
+    user = await accounts.get(tx, name_or_id=UUID(approved.payload["user_id"]))
+    roles_before, held = await _roles(tx, user.id, approved.now)
+    await carry_out_role_grant(tx, approved=approved)
+    roles_after, holds = await _roles(tx, user.id, approved.now)
     return [
-        Change(user.username, "roles", names or None, ", ".join(filter(None, (names, found.name)))),
-        Change(user.username, "permissions", len(held), len(held | {*found.permissions})),
+        Change(user.username, "roles", roles_before or None, roles_after),
+        Change(user.username, "permissions", held, holds),
     ]
+
+
+async def _roles(tx: Tx, user_id: UserId, now: datetime) -> tuple[str, int]:
+    """The names of somebody's roles, and how many permissions they hold."""
+    grants = await sql.roles.list_grants(tx, user_id, now=now)
+    return ", ".join(grant.role for grant in grants), len(await _permissions(tx, user_id, now))
 
 
 async def _permissions(tx: Tx, user_id: UserId, now: datetime) -> frozenset[str]:

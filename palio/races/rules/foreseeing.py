@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from palio.affiliates.types import PlayerId
+from palio.competitions.types import BoardRow
 from palio.races.rules import totals
 
 
@@ -32,6 +34,11 @@ class Moved(NamedTuple):
     after: Standing
 
 
+def standing_of(row: BoardRow) -> Standing:
+    """A line of a board, to be compared with what becomes of it."""
+    return Standing(PlayerId(UUID(row.standing.ref)), row.standing.score, row.standing.rank, row.prize)
+
+
 def changed(board: Sequence[Standing], player_id: PlayerId, amount_micro: int | None, *, least: int) -> list[Seat]:
     """The board in its new order, if so much were added to a player's total, or, with None, if he were taken out.
 
@@ -48,13 +55,20 @@ def changed(board: Sequence[Standing], player_id: PlayerId, amount_micro: int | 
 
 def moves(before: Sequence[Standing], after: Sequence[Seat], prizes: Mapping[int, int]) -> list[Moved]:
     """Everybody whose total, rank or prize changes, in the new order; `prizes` are those of the new places."""
-    nowhere = {found.player_id: found for found in before}
-    now = {
-        seat.player_id: Standing(seat.player_id, seat.total_micro, seat.rank, prizes.get(place, 0) if seat.rank else 0)
-        for place, seat in enumerate(after, 1)
-    }
-    both = [*now, *(found for found in nowhere if found not in now)]
-    pairs = [Moved(found, _of(nowhere, found), _of(now, found)) for found in both]
+    return between(
+        before,
+        [
+            Standing(seat.player_id, seat.total_micro, seat.rank, prizes.get(place, 0) if seat.rank else 0)
+            for place, seat in enumerate(after, 1)
+        ],
+    )
+
+
+def between(before: Sequence[Standing], after: Sequence[Standing]) -> list[Moved]:
+    """Everybody who stands differently on two boards, in the order of the later one; at its end who left it."""
+    was, now = ({found.player_id: found for found in board} for board in (before, after))
+    both = [*now, *(found for found in was if found not in now)]
+    pairs = [Moved(found, _of(was, found), _of(now, found)) for found in both]
     return [pair for pair in pairs if pair.before != pair.after]
 
 

@@ -86,9 +86,7 @@ async def foresee(
     if player is None or player.programme_id != race.programme_id:
         raise PlayerUnknown(number=number, player_id=str(player_id))
     board = await competitions.top(tx, competition_id=competition.id, limit=ROWS_MAX, now=now)
-    before = [
-        foreseeing.Standing(_player_id(row), row.standing.score, row.standing.rank, row.prize) for row in board.rows
-    ]
+    before = [foreseeing.standing_of(row) for row in board.rows]
     changed = foreseeing.changed(before, player_id, amount_micro, least=competition.least_score)
     ranks = Counter(rank for _, _, rank in changed if rank)
     preview = competitions.preview_prizes(
