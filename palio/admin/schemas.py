@@ -17,7 +17,7 @@ from palio.kernel.providers import Change, Fact
 from palio.ui.access import STEP_UP_MINUTES_MAX, is_fresh
 from palio.ui.actor import Asking
 from palio.ui.refusals import StepUpRequired
-from palio.ui.values import Instant, instant
+from palio.ui.values import Blank, Instant, Moment, instant
 
 REASON_CHARACTERS_MAX = 500
 ReasonText = Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
@@ -116,9 +116,22 @@ class DecisionForm(_Strict):
 
 
 class RoleForm(_Strict):
-    """Which role is given or taken, and why."""
+    """Which role is taken, and why."""
 
     role: Annotated[str, Field(max_length=40)]
+    reason: ReasonText
+
+
+class GrantForm(RoleForm):
+    """Which role is given, until when, and why."""
+
+    expires_at: Annotated[Moment | None, Blank] = None
+
+
+class SessionsForm(_Strict):
+    """Which session ends (all of them without one), and why."""
+
+    session_id: Annotated[UUID | None, Blank] = None
     reason: ReasonText
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from palio.kernel import clock
 
@@ -35,7 +35,15 @@ def _nothing(value: object) -> object:
     return None if value == "" else value
 
 
+def _utc(value: object) -> object:
+    """A field of a form holds a time without its zone: it is UTC, as the label says."""
+    if isinstance(value, str) and value and not re.search(r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$", value):
+        return f"{value}Z"
+    return value
+
+
 Blank = BeforeValidator(_nothing)
+Moment = Annotated[AwareDatetime, BeforeValidator(_utc)]  # a time in a form
 Whole = Annotated[int, BeforeValidator(_plain_digits)]  # a whole number in an address
 
 

@@ -1,5 +1,7 @@
 """Roles given and taken by staff: over HTTP and on the card, with who may, and owners by a second person alone."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from palio import identity
@@ -19,6 +21,12 @@ async def somebody(console: Console) -> UserId:
 async def roles_of(console: Console, user_id: UserId) -> list[str]:
     async with console.begin() as tx:
         return [one.role for one in await identity.grants_of(tx, user_id=user_id, now=clock.now())]
+
+
+async def grants_of(console: Console, user_id: UserId) -> list[tuple[str, datetime | None]]:
+    async with console.begin() as tx:
+        found = await identity.grants_of(tx, user_id=user_id, now=clock.now())
+    return [(one.role, one.expires_at) for one in found]
 
 
 async def granter(console: Console, role: str) -> str:
@@ -120,8 +128,11 @@ async def test_the_card_gives_and_takes_roles_by_its_forms(console: Console) -> 
         fields = form_of((await noor.get(page)).text, f"{page}/roles")
         short = await noor.post(f"{page}/roles", data={**fields, "role": "support", "reason": "why"})
         fields = form_of(short.text, f"{page}/roles")
-        given = await noor.post(f"{page}/roles", data={**fields, "role": "support", "reason": "joins the desk"})
-        held = await roles_of(console, user)
+        said = {**fields, "role": "support", "reason": "joins the desk"}
+        over = await noor.post(f"{page}/roles", data={**said, "expires_at": "2020-01-01T00:00"})
+        fields = form_of(over.text, f"{page}/roles")
+        given = await noor.post(f"{page}/roles", data={**said, **fields, "expires_at": "2031-05-01T12:00"})
+        held = await grants_of(console, user)
         fields = form_of((await noor.get(page)).text, f"{page}/roles/revoke")
         taken = await noor.post(f"{page}/roles/revoke", data={**fields, "reason": "leaves the desk"})
         own = (await noor.get(f"/console/people/{console.noor}")).text
@@ -129,5 +140,8 @@ async def test_the_card_gives_and_takes_roles_by_its_forms(console: Console) -> 
         bare = (await reader.get(page)).text
 
     assert (short.status_code, 'role="alert"' in short.text) == (422, True)
-    assert (given.status_code, held, taken.status_code, await roles_of(console, user)) == (303, ["support"], 303, [])
+    assert (over.status_code, 'value="2020-01-01T00:00"' in over.text) == (422, True)
+    until = datetime(2031, 5, 1, 12, tzinfo=UTC)
+    assert (given.status_code, held, taken.status_code) == (303, [("support", until)], 303)
+    assert await roles_of(console, user) == []
     assert ("somebody else does" in own, 'id="roles"' in bare) == (True, False)

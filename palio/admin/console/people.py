@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio import identity
 from palio.admin import schemas, service
 from palio.admin.schemas import desk_of
+from palio.identity.types import SessionId
 from palio.infra.approvals import Approval
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -18,7 +19,7 @@ from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
-HERE, GRANT = "/console/people", "identity.role.grant"
+HERE, GRANT, END = "/console/people", "identity.role.grant", "identity.session.end"
 routes = Routes("admin")
 
 
@@ -53,6 +54,8 @@ async def _person(
     values = {
         "card": card,
         "grants": await identity.grants_of(tx, user_id=UserId(user_id), now=ask.now) if may_read else None,
+        "sessions": await _sessions(tx, ask, user_id) if may_read else None,
+        "may_end": END in ask.permissions,
         "roles": await _givable(tx, ask) if GRANT in ask.permissions else [],
         "is_self": user_id == ask.actor.user_id,
         "typed": typed,
@@ -61,6 +64,12 @@ async def _person(
     }
     status = problem.status if problem else 200
     return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, status=status)
+
+
+async def _sessions(tx: Tx, ask: Asking, user_id: UUID) -> list[identity.Session]:
+    """Where somebody is signed in; addresses stay sealed."""
+    current = SessionId(ask.session_id) if ask.session_id else None
+    return await identity.sessions_of(tx, user_id=UserId(user_id), current=current, now=ask.now, is_revealed=False)
 
 
 async def _givable(tx: Tx, ask: Asking) -> list[identity.Role]:
@@ -75,11 +84,17 @@ async def _person_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
 
 @routes.form(HERE + "/{user_id:uuid}/roles", access=GRANT, step_up=True, again=_person_again)
 async def give_role_by_form(
-    ask: Ask, tx: InTx, user_id: UUID, form: Annotated[schemas.RoleForm, Form()]
+    ask: Ask, tx: InTx, user_id: UUID, form: Annotated[schemas.GrantForm, Form()]
 ) -> RedirectResponse:
-    """Give a role; owner and finance wait for a second person."""
+    """Give a role, for good or until some time; owner and finance wait for a second person."""
     given = await identity.grant_or_propose(
-        tx, user_id=UserId(user_id), role=form.role, reason=form.reason, now=ask.now, held=ask.permissions
+        tx,
+        user_id=UserId(user_id),
+        role=form.role,
+        reason=form.reason,
+        now=ask.now,
+        held=ask.permissions,
+        expires_at=form.expires_at,
     )
     asked = f"?waiting={given.id}" if isinstance(given, Approval) else ""
     return RedirectResponse(f"{HERE}/{user_id}{asked}", 303)
@@ -93,6 +108,16 @@ async def take_role_by_form(
     await identity.revoke_role(
         tx, user_id=UserId(user_id), role=form.role, reason=form.reason, now=ask.now, held=ask.permissions
     )
+    return RedirectResponse(f"{HERE}/{user_id}", 303)
+
+
+@routes.form(HERE + "/{user_id:uuid}/sessions/end", access=END, again=_person_again)
+async def end_sessions_by_form(
+    ask: Ask, tx: InTx, user_id: UUID, form: Annotated[schemas.SessionsForm, Form()]
+) -> RedirectResponse:
+    """Sign somebody out, of one session or of all."""
+    session_id = SessionId(form.session_id) if form.session_id else None
+    await identity.end_for_staff(tx, user_id=UserId(user_id), session_id=session_id, why=form.reason, now=ask.now)
     return RedirectResponse(f"{HERE}/{user_id}", 303)
 
 

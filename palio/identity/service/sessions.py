@@ -1,12 +1,13 @@
 """Sessions: they begin, are recognised, renewed and ended. Of what a caller holds only hashes are stored."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from palio.identity import messages, personal, rules, sql
 from palio.identity.errors import NoSuchSession, RefreshReused, TokenExpired, TokenRevoked
 from palio.identity.messages import NewDeviceSeen, RefreshReuseDetected
+from palio.identity.service import accounts
 from palio.identity.types import (
     ACCESS_MINUTES,
     REFRESH_DAYS,
@@ -25,7 +26,7 @@ from palio.identity.types import (
     Tokens,
     Visitor,
 )
-from palio.infra import audit, crypto, db, outbox, settings
+from palio.infra import approvals, audit, crypto, db, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId, new_id
@@ -146,9 +147,13 @@ async def authenticate(tx: Tx, *, presented: Presented, now: datetime) -> Found 
     return found
 
 
-async def sessions_of(tx: Tx, *, user_id: UserId, current: SessionId | None, now: datetime) -> list[Session]:
-    """The open sessions of a user, the last used first."""
+async def sessions_of(
+    tx: Tx, *, user_id: UserId, current: SessionId | None, now: datetime, is_revealed: bool = True
+) -> list[Session]:
+    """The open sessions of a user, the last used first; addresses stay sealed unless `is_revealed`."""
     listed = await sql.sessions.list_open(tx, user_id, now=now)
+    if not is_revealed:
+        listed = [replace(one, ip=None) for one in listed]
     sealed = [(one.ip, personal.place_of_ip("sessions", one.id, user_id)) for one in listed if one.ip is not None]
     opened = iter(await crypto.open_many(tx, sealed) if sealed else [])
     return [
@@ -167,6 +172,27 @@ async def sessions_of(tx: Tx, *, user_id: UserId, current: SessionId | None, now
     ]
 
 
+async def end_for_staff(
+    tx: Tx, *, user_id: UserId, session_id: SessionId | None = None, why: str, now: datetime
+) -> int:
+    """End an open session of somebody, or all of them, and return how many. Audited.
+
+    Refuses with NoSuchUser, NoSuchSession, and with approvals.ReasonMissing.
+    """
+    user = await accounts.get(tx, name_or_id=user_id)
+    ended = await end_sessions(
+        tx,
+        user_id=user.id,
+        session_id=session_id,
+        reason="revoked_by_staff",
+        now=now,
+        why=approvals.checked_reason(why),
+    )
+    if not ended:
+        raise NoSuchSession(session_id=session_id)
+    return ended
+
+
 async def end_session(tx: Tx, *, user_id: UserId, session_id: SessionId, reason: SessionEnd, now: datetime) -> None:
     """End one open session of a user. Refuses with NoSuchSession. What staff end is audited."""
     if not await end_sessions(tx, user_id=user_id, session_id=session_id, reason=reason, now=now):
@@ -181,8 +207,9 @@ async def end_sessions(
     but: SessionId | None = None,
     reason: SessionEnd,
     now: datetime,
+    why: str = "",
 ) -> int:
-    """End the open sessions of a user, all `but` one, and return how many. What staff end is audited."""
+    """End the open sessions of a user, all `but` one, and return how many. What staff end is audited, with why."""
     ended = await sql.sessions.update_ended(tx, user_id, session_id=session_id, but=but, reason=reason, now=now)
     forget_after_commit(tx)
     if ended and reason == "revoked_by_staff":
@@ -192,7 +219,8 @@ async def end_sessions(
             action="session.end",
             entity_type="user",
             entity_id=str(user_id),
-            changes={"sessions": (len(ended), 0)},
+            changes={"sessions": (len(ended), 0)} if session_id is None else {"session": (session_id, None)},
+            reason=why,
             subject=user_id,
         )
     return len(ended)

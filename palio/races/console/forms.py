@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from palio import competitions
 from palio.competitions.types import Band, Cadence, PrizeRule
 from palio.kernel.errors import Refusal
 from palio.races.rules import showing, terms
 from palio.races.types import PrizePlaces
-from palio.ui.values import Asset, Blank, decimal
+from palio.ui.values import Asset, Blank, Moment, decimal
 
 WHOLE_BPS = 10_000
 PLACES_MAX = terms.PLACES_MAX
@@ -22,14 +22,6 @@ DEFAULT_PRIZES = "50 15 10 5 5 3.75 3.75 2.5 2.5 2.5"
 ZONELESS = "%Y-%m-%dT%H:%M"
 
 
-def _utc(value: object) -> object:
-    """A field of a form holds a time without its zone: it is UTC, as the label says."""
-    if isinstance(value, str) and value and "+" not in value and "Z" not in value:
-        return f"{value}Z"
-    return value
-
-
-Moment = Annotated[datetime, BeforeValidator(_utc)]
 Text = Annotated[str, Field(max_length=20_000)]
 Why = Annotated[str, Field(min_length=5, max_length=500)]
 
