@@ -11,7 +11,7 @@ from palio.kernel.settings import Setting, WrongType, from_words, read, write
 SILENT = timedelta(hours=3)
 CRITICAL_LAG_S, LAG_S = 60, 600
 UNTOLD = {"server.bundled"}  # true for as long as the house is a small one, and no news
-FEEDS, JOBS, HEALTH = "/console/feeds", "/console/jobs", "/console/health"
+FEEDS, JOBS, HEALTH = "/console/affiliates/feeds", "/console/jobs", "/console/health"
 
 
 def alarms(

@@ -607,7 +607,12 @@ HOME = Home(
     JobsTile(1, 3, 1, 0),
     [
         AlarmLine(
-            "feed_stale", "warning", "harbour-club", 0, datetime.fromisoformat("2026-03-20T11:13:00Z"), "/console/feeds"
+            "feed_stale",
+            "warning",
+            "harbour-club",
+            0,
+            datetime.fromisoformat("2026-03-20T11:13:00Z"),
+            "/console/affiliates/feeds",
         )
     ],
     [QueueLine("Approvals", "/console/approvals", 2, datetime.fromisoformat("2026-03-20T09:00:00Z"))],

@@ -41,8 +41,8 @@ async def _link_requests(tx: Tx, now: datetime) -> Waiting:
 
 QUEUES: tuple[Queue[Tx], ...] = (
     Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),
-    Queue("Suspicious snapshots", "/console/snapshots", "affiliates.snapshots.decide", _suspicious),
-    Queue("Quarantined rows", "/console/quarantine", "affiliates.snapshots.decide", _quarantined),
+    Queue("Suspicious snapshots", "/console/affiliates/snapshots", "affiliates.snapshots.decide", _suspicious),
+    Queue("Quarantined rows", "/console/affiliates/quarantine", "affiliates.snapshots.decide", _quarantined),
     Queue("Link requests", affiliates_console.REQUESTS, "affiliates.links.review", _link_requests),
 )
 

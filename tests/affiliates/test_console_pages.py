@@ -54,9 +54,9 @@ async def send(client: httpx2.AsyncClient, page: str, action: str | None = None,
 
 async def test_all_feeds_stand_side_by_side_with_their_state_and_their_last_cycles(stage: Stage) -> None:
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as noor:
-        page = (await noor.get("/console/feeds")).text
+        page = (await noor.get("/console/affiliates/feeds")).text
         csv = (await noor.get("/api/v1/console/affiliates/feeds.csv")).text
-        today = (await noor.get("/console/feeds")).text.count('href="/console/feeds/new"')
+        today = (await noor.get("/console/affiliates/feeds")).text.count('href="/console/affiliates/feeds/new"')
 
     (pulled, by_hand) = table(page, "Feeds of Northwind")
     assert pulled[1:3] == ["fine", "closed"]
@@ -73,10 +73,10 @@ async def test_all_feeds_stand_side_by_side_with_their_state_and_their_last_cycl
 
 async def test_a_feed_shows_how_it_is_read_and_never_its_key_or_address(stage: Stage) -> None:
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
-        page = (await noor.get(f"/console/feeds/{stage.failing}")).text
-        chart = (await noor.get(f"/console/feeds/{stage.feed}/chart")).json()
-        table_of_cycles = (await noor.get(f"/console/feeds/{stage.feed}")).text
-        missing = await noor.get(f"/console/feeds/{stage.northwind.id}")
+        page = (await noor.get(f"/console/affiliates/feeds/{stage.failing}")).text
+        chart = (await noor.get(f"/console/affiliates/feeds/{stage.feed}/chart")).json()
+        table_of_cycles = (await noor.get(f"/console/affiliates/feeds/{stage.feed}")).text
+        missing = await noor.get(f"/console/affiliates/feeds/{stage.northwind.id}")
 
     found = facts(page)
     assert (found["Host"], found["Proves itself by"]) == ("127.0.0.1:9", "a bearer token ends with -XYZ")
@@ -89,7 +89,7 @@ async def test_a_feed_shows_how_it_is_read_and_never_its_key_or_address(stage: S
 
 
 async def test_it_is_fetched_by_a_job_and_its_breaker_reset_with_a_reason(stage: Stage) -> None:
-    here = f"/console/feeds/{stage.failing}"
+    here = f"/console/affiliates/feeds/{stage.failing}"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         silent = await send(noor, f"{here}/fetch", reason="no")
         fetched = await send(noor, f"{here}/fetch", reason=WHY)
@@ -110,8 +110,8 @@ async def test_it_is_fetched_by_a_job_and_its_breaker_reset_with_a_reason(stage:
 
 async def test_a_test_fetch_shows_rows_as_they_would_be_read_and_writes_nothing(stage: Stage) -> None:
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
-        tried = await send(noor, f"/console/feeds/{stage.feed}/test")
-        down = await send(noor, f"/console/feeds/{stage.failing}/test")
+        tried = await send(noor, f"/console/affiliates/feeds/{stage.feed}/test")
+        down = await send(noor, f"/console/affiliates/feeds/{stage.failing}/test")
         held = await noor.get("/api/v1/console/affiliates/feeds")
 
     found = facts(tried.text)
@@ -124,7 +124,7 @@ async def test_a_test_fetch_shows_rows_as_they_would_be_read_and_writes_nothing(
 
 
 async def test_a_feed_is_changed_by_whoever_saw_it_and_what_is_wrong_stands_at_its_field(stage: Stage) -> None:
-    here = f"/console/feeds/{stage.failing}"
+    here = f"/console/affiliates/feeds/{stage.failing}"
     same = {
         "auth_kind": "bearer",
         "timeout_s": "20",
@@ -158,15 +158,15 @@ async def test_a_feed_is_connected_and_removed(stage: Stage) -> None:
     async with stage.console.begin() as tx:
         await affiliates.ensure_programme(tx, code="meadow")
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
-        taken = await send(noor, "/console/feeds/new", **given, reason=WHY)
-        made = await send(noor, "/console/feeds/new", **{**given, "programme": "meadow"}, reason=WHY)
+        taken = await send(noor, "/console/affiliates/feeds/new", **given, reason=WHY)
+        made = await send(noor, "/console/affiliates/feeds/new", **{**given, "programme": "meadow"}, reason=WHY)
         here = made.headers["location"]
         found = facts((await noor.get(here)).text)
         removed = await send(noor, f"{here}/remove", reason=WHY)
         late = [(await send(noor, f"{here}/{act}", reason=WHY)).status_code for act in ("fetch", "remove")]
         late.append((await send(noor, f"{here}/test")).status_code)
         page = (await noor.get(here)).text
-        listed = (await noor.get("/console/feeds")).text
+        listed = (await noor.get("/console/affiliates/feeds")).text
 
     assert (taken.status_code, "is read from 127.0.0.1 already" in words(taken.text)) == (409, True)
     assert (made.status_code, found["Lists"]) == (303, "a part: nobody vanishes")
@@ -175,7 +175,7 @@ async def test_a_feed_is_connected_and_removed(stage: Stage) -> None:
 
 
 async def test_a_mapping_is_shown_before_it_is_saved_and_gone_back_to(stage: Stage) -> None:
-    here = f"/console/feeds/{stage.feed}/mapping"
+    here = f"/console/affiliates/feeds/{stage.feed}/mapping"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         first = (await noor.get(here)).text
         wrong = await noor.get(here, params={"mapping": '{"no_such_field": "x"}'})
@@ -209,7 +209,7 @@ async def versions_of(stage: Stage) -> list[tuple[int, object]]:
 async def test_what_waits_is_counted_in_the_rail_and_on_todays_page(stage: Stage) -> None:
     async with stage.console.talk(stage.console.staff(stage.console.noor)) as noor:
         home = (await noor.get("/api/v1/console/home")).json()
-        page = (await noor.get("/console/anomalies")).text
+        page = (await noor.get("/console/affiliates/anomalies")).text
 
     counts = {queue["label"]: queue["count"] for queue in home["queues"]}
     async with stage.console.begin() as tx:
@@ -221,11 +221,11 @@ async def test_what_waits_is_counted_in_the_rail_and_on_todays_page(stage: Stage
 
 async def test_anomalies_are_narrowed_by_kind_paged_and_to_be_had_as_csv(stage: Stage) -> None:
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as noor:
-        corrections = await noor.get("/console/anomalies?programme=northwind&code=correction")
-        first = await noor.get("/console/anomalies?limit=1")
+        corrections = await noor.get("/console/affiliates/anomalies?programme=northwind&code=correction")
+        first = await noor.get("/console/affiliates/anomalies?limit=1")
         older = re.search(r'href="(\?cursor=[^"]+)"', first.text)
-        second = await noor.get(f"/console/anomalies{older[1]}&limit=1") if older else None
-        nothing = await noor.get("/console/anomalies?code=page_skew")
+        second = await noor.get(f"/console/affiliates/anomalies{older[1]}&limit=1") if older else None
+        nothing = await noor.get("/console/affiliates/anomalies?code=page_skew")
         csv = (await noor.get("/api/v1/console/affiliates/anomalies.csv?code=correction")).text
 
     (line,) = table(corrections.text, "Anomalies, the newest first")
@@ -240,13 +240,13 @@ async def test_anomalies_are_narrowed_by_kind_paged_and_to_be_had_as_csv(stage: 
 
 async def test_an_unreadable_row_can_only_be_dismissed(stage: Stage) -> None:
     row_id = await stage.held("bad_number")
-    here = f"/console/quarantine/{row_id}"
+    here = f"/console/affiliates/quarantine/{row_id}"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         page = (await noor.get(here)).text
         refused = await send(noor, here, decision="release", reason=WHY)
         done = await send(noor, here, decision="dismiss", reason=WHY)
         again = await noor.post(here, data={**form_of(page, here), "decision": "dismiss", "reason": WHY})
-        dismissed = (await noor.get("/console/quarantine?problem=bad_number&state=dismissed")).text
+        dismissed = (await noor.get("/console/affiliates/quarantine?problem=bad_number&state=dismissed")).text
 
     assert ("Release it" in page, "Dismiss it" in page) == (False, True)
     assert "&#34;many&#34;" in page
@@ -260,7 +260,7 @@ async def test_an_unreadable_row_can_only_be_dismissed(stage: Stage) -> None:
 
 async def test_a_jump_is_released_and_its_number_holds(stage: Stage) -> None:
     row_id = await stage.held("jump")
-    here = f"/console/quarantine/{row_id}"
+    here = f"/console/affiliates/quarantine/{row_id}"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         found = facts((await noor.get(here)).text)
         done = await send(noor, here, decision="release", reason=WHY)
@@ -272,7 +272,7 @@ async def test_a_jump_is_released_and_its_number_holds(stage: Stage) -> None:
 
 
 async def test_a_snapshot_shows_its_rows_and_what_differs_from_another(stage: Stage) -> None:
-    here = f"/console/snapshots/{stage.second.id}"
+    here = f"/console/affiliates/snapshots/{stage.second.id}"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         page = (await noor.get(here)).text
         few = (await noor.get(f"{here}?limit=4")).text
@@ -305,14 +305,14 @@ async def test_a_snapshot_shows_its_rows_and_what_differs_from_another(stage: St
 
 async def test_applying_a_doubted_snapshot_does_what_its_page_has_shown(stage: Stage) -> None:
     """The page says whom it would change; applied, exactly these numbers hold."""
-    here = f"/console/snapshots/{stage.doubted.id}/decide"
+    here = f"/console/affiliates/snapshots/{stage.doubted.id}/decide"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
-        listed = (await noor.get("/console/snapshots")).text
+        listed = (await noor.get("/console/affiliates/snapshots")).text
         page = (await noor.get(here)).text
         silent = await send(noor, here, decision="apply", reason="")
         done = await send(noor, here, decision="apply", reason=WHY)
         again = await noor.post(here, data={**form_of(page, here), "decision": "discard", "reason": WHY})
-        after = facts((await noor.get(f"/console/snapshots/{stage.doubted.id}")).text)
+        after = facts((await noor.get(f"/console/affiliates/snapshots/{stage.doubted.id}")).text)
 
     assert 'id="waiting"' in listed
     assert "It lists less than half of the players." in page
@@ -334,12 +334,12 @@ async def test_one_that_is_overtaken_can_only_be_discarded(stage: Stage) -> None
     doubted = await stage.send(stage.harbour, stage.now - 3 * HOUR, *players())
     doubted = await stage.send(stage.harbour, stage.now - 2 * HOUR, row("u0", 1_001))
     await stage.send(stage.harbour, stage.now - HOUR, *players(lower=1))
-    here = f"/console/snapshots/{doubted.id}/decide"
+    here = f"/console/affiliates/snapshots/{doubted.id}/decide"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         page = (await noor.get(here)).text
         refused = await send(noor, here, decision="apply", reason=WHY)
         done = await send(noor, here, decision="discard", reason=WHY)
-        listed = (await noor.get("/console/snapshots?programme=harbour&status=discarded")).text
+        listed = (await noor.get("/console/affiliates/snapshots?programme=harbour&status=discarded")).text
 
     assert ("Apply it" in page, "It can only be discarded." in page) == (False, True)
     assert (refused.status_code, WHY in refused.text) == (409, True)
@@ -354,7 +354,7 @@ async def test_bytes_that_are_gone_are_said_to_be_gone(stage: Stage) -> None:
     async with stage.console.begin() as tx:
         for one in (kept, doubted):
             await storage.delete((await affiliates.stored_payload(tx, snapshot_id=one.id)).storage_key)
-    here = f"/console/snapshots/{doubted.id}"
+    here = f"/console/affiliates/snapshots/{doubted.id}"
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
         page = await noor.get(here)
         compared = await noor.get(f"{here}/compare?with={kept.id}")
@@ -369,14 +369,19 @@ async def test_bytes_that_are_gone_are_said_to_be_gone(stage: Stage) -> None:
 
 
 async def test_who_may_only_look_sees_no_act_and_can_do_none(stage: Stage) -> None:
-    feed, row_id = f"/console/feeds/{stage.feed}", await any_row(stage)
+    feed, row_id = f"/console/affiliates/feeds/{stage.feed}", await any_row(stage)
     acts = [f"{feed}/{act}" for act in ("fetch", "test", "reset", "remove", "edit")]
     async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as noor:
-        pages = [(await noor.get(page)).text for page in (feed, f"{feed}/mapping", f"/console/quarantine/{row_id}")]
+        pages = [
+            (await noor.get(page)).text
+            for page in (feed, f"{feed}/mapping", f"/console/affiliates/quarantine/{row_id}")
+        ]
         offered = [re.findall(r'<form method="post"', page.partition("<main")[2]) for page in pages]
         looked = [(await noor.get(act)).status_code for act in acts]
         done = [(await noor.post(act, data={"reason": WHY})).status_code for act in [*acts, f"{feed}/mapping"]]
-        decided = await noor.post(f"/console/quarantine/{row_id}", data={"decision": "dismiss", "reason": WHY})
+        decided = await noor.post(
+            f"/console/affiliates/quarantine/{row_id}", data={"decision": "dismiss", "reason": WHY}
+        )
 
     assert offered == [[], [], []]
     assert (looked, done, decided.status_code) == ([403] * 5, [403] * 6, 403)
@@ -396,6 +401,62 @@ async def test_a_house_without_feeds_says_what_will_stand_there(
         manned(cluster, f"palio_nofeeds_{worker_id}", tmp_path_factory.mktemp("data")) as console,
         console.talk(console.staff(console.noor)) as noor,
     ):
-        pages = [(await noor.get(f"/console/{name}")).text for name in names]
+        pages = [(await noor.get(f"/console/affiliates/{name}")).text for name in names]
     said = ["No programme yet", "No list has come yet", "Nothing waits", "Nothing is odd"]
     assert [one in page for one, page in zip(said, pages, strict=True)] == [True] * 4
+
+
+async def test_a_programme_is_made_and_paused_by_its_forms(stage: Stage) -> None:
+    """What is missing is said where it is missing; an old version changes nothing; whoever may only look sees them."""
+    pages = "/console/affiliates/programmes"
+    new = {"code": "quayside", "name": "Quayside", "currency": "EUR", "coverage": "full", "reason": WHY}
+    async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
+        nameless = await send(noor, f"{pages}/new", **{**new, "name": ""})
+        made = await send(noor, f"{pages}/new", **new)
+        twice = await send(noor, f"{pages}/new", **new)
+        shown = (await noor.get(f"{pages}/quayside")).text
+        said = {"name": "Quayside", "status": "paused", "link_url": "https://quay.example/join", "reason": WHY}
+        wrong = await send(noor, f"{pages}/quayside", **{**said, "site_hosts": "quay.example https://not-a-host"})
+        paused = await send(noor, f"{pages}/quayside", **{**said, "site_hosts": "quay.example www.quay.example"})
+        old = form_of(shown, f"{pages}/quayside") | {"idempotency_key": "another-try"}
+        stale = await noor.post(f"{pages}/quayside", data={**old, **said, "status": "active", "site_hosts": ""})
+        nowhere = await noor.get(f"{pages}/no-such-one")
+    async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as reader:
+        page = (await reader.get(pages)).text
+        denied = await reader.get(f"{pages}/new")
+
+    assert (nameless.status_code, 'value="quayside"' in nameless.text) == (422, True)
+    assert (made.status_code, twice.status_code, 'role="alert"' in twice.text) == (303, 409, True)
+    assert (wrong.status_code, 'aria-invalid="true"' in wrong.text, paused.status_code) == (422, True, 303)
+    assert (stale.status_code, nowhere.status_code, denied.status_code) == (412, 404, 403)
+    line = next(cells for cells in table(page, "Programmes, the default one first") if "quayside" in cells[0])
+    assert line[1:4] == ["paused", "EUR", "quay.example, www.quay.example"]
+    assert f"{pages}/quayside" not in page
+    (act,) = await acts_of(stage.console, "programme.change")
+    assert (act.changes["status"], act.reason) == (["active", "paused"], WHY)
+
+
+async def test_a_list_is_handed_in_as_a_file(stage: Stage) -> None:
+    """It is judged like any other; what is none is refused and said so, and one from before the last is too late."""
+    async with stage.console.begin() as tx:
+        await affiliates.ensure_programme(tx, code="pierside")
+        (feed,) = [one for one in await affiliates.feeds(tx) if one.programme == "pierside"]
+    path = f"/console/affiliates/feeds/{feed.id}/upload"
+    async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=ALL)) as noor:
+
+        async def hand_in(content: bytes, fetched_at: str) -> httpx2.Response:
+            fields = form_of((await noor.get(path)).text, path) | {"fetched_at": fetched_at, "reason": WHY}
+            return await noor.post(path, data=fields, files={"file": ("list.json", content, "application/json")})
+
+        taken = await hand_in(b'[{"uid": "h1", "name": "Reed", "all_time": 7.5}]', "2025-03-26T20:00")
+        late = await hand_in(b'[{"uid": "h1", "name": "Reed", "all_time": 8}]', "2025-03-26T19:00")
+        broken = await hand_in(b'[{"uid": "h1"', "2025-03-26T21:00")
+        page = words((await noor.get(taken.headers["location"])).text)
+    async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as reader:
+        denied = await reader.get(path)
+
+    assert (taken.status_code, "applied" in page, "Reed" in page) == (303, True, True)
+    assert (late.status_code, 'role="alert"' in late.text, denied.status_code) == (409, True, 403)
+    assert (broken.status_code, 'value="2025-03-26T21:00"' in broken.text) == (422, True)
+    act = (await acts_of(stage.console, "feed.upload"))[0]
+    assert (act.actor_id, act.reason) == (stage.console.noor, WHY)

@@ -60,7 +60,11 @@ async def test_the_queue_shows_what_waits_what_is_contested_mine_and_decided(con
         following = html.unescape(page.text.partition('rel="next" href="')[2].partition('"')[0])
         rest = rows_of((await noor.get(REQUESTS + following)).text)
         table = await noor.get(f"/api/v1{REQUESTS}.csv?{here}&state=contested")
+        kept = page.text.partition('id="queue"')[2].partition(">")[0]
+        again = (await noor.get(f"{REQUESTS}?{here}&limit=2", headers={"HX-Request": "true"})).text
 
+    assert (f'hx-get="{REQUESTS}?{here}&amp;limit=2"' in kept, 'hx-trigger="every 15s"' in kept) == (True, True)
+    assert (rows_of(again), "<html" in again) == ([first.ref, second.ref], False)
     assert everything == [first.ref, second.ref, third.ref]
     assert contested == [first.ref, second.ref]
     assert ("Nothing matches" in none.text, mine, by_uid, by_ref) == (True, [third.ref], [third.ref], [first.ref])

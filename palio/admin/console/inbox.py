@@ -37,7 +37,7 @@ async def inbox_page(request: Request, ask: Ask, tx: InTx, page: Paged, box: Box
     """Proposals, the newest first."""
     found, older = await _listed(request, ask, tx, page, box)
     values = {"proposals": found, "older": older, "box": box}
-    return await console.render(request, ask, tx, "admin/approvals.html", values, present=HERE)
+    return await console.render(request, ask, tx, "admin/approvals.html", values, present=HERE, block="inbox")
 
 
 async def _listed(

@@ -1,6 +1,6 @@
 """How staff meet programmes, feeds, snapshots and links: calls and pages of the console."""
 
-from palio.affiliates.console import doubts, feeds, snapshots
+from palio.affiliates.console import doubts, feeds, programmes, snapshots, uploads
 from palio.affiliates.console.calls import READ
 from palio.affiliates.console.calls import routes as calls
 from palio.affiliates.console.link_pages import LINKS, REQUESTS
@@ -16,13 +16,16 @@ routes.all = [
     *calls.all,
     *links.all,
     *link_pages.all,
+    *programmes.routes.all,
     *feeds.routes.all,
+    *uploads.routes.all,
     *snapshots.routes.all,
     *doubts.routes.all,
 ]
 RAIL = (
     RailEntry("sources", "Link requests", REQUESTS, READ),
     RailEntry("sources", "Links", LINKS, READ),
+    RailEntry("sources", "Programmes", programmes.HERE, READ),
     RailEntry("sources", "Feeds", feeds.HERE, READ),
     RailEntry("sources", "Snapshots", snapshots.HERE, READ),
     RailEntry("sources", "Quarantine", doubts.HELD, READ),

@@ -19,7 +19,7 @@ from palio.ui.paging import Paged
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank
 
-ANOMALIES, HELD = "/console/anomalies", "/console/quarantine"
+ANOMALIES, HELD = "/console/affiliates/anomalies", "/console/affiliates/quarantine"
 routes = Routes("affiliates")
 Programme = Annotated[str | None, Query(max_length=64), Blank]
 

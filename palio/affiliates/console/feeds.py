@@ -31,7 +31,7 @@ from palio.ui.charts import Chart, Series
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
-HERE = "/console/feeds"
+HERE = "/console/affiliates/feeds"
 routes = Routes("affiliates")
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from difflib import ndiff
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from palio.affiliates.errors import BadMapping
-from palio.affiliates.types import AuthKind, Coverage, FeedCard, FeedChange, NewFeed
+from palio.affiliates.console.schemas import Host
+from palio.affiliates.errors import BadMapping, NoteMissing
+from palio.affiliates.types import AuthKind, Coverage, FeedCard, FeedChange, NewFeed, ProgrammeChange
 from palio.ui.problems import Problem
 from palio.ui.values import Blank
 
@@ -17,11 +18,19 @@ FIELD_OF: Mapping[str, str] = {  # whose fault a refusal is
     "affiliates.bad_mapping": "mapping",
     "affiliates.secret_invalid": "key",
     "url_refused": "url",
+    NoteMissing.code: "note",
 }
 Why = Annotated[str, Field(min_length=5, max_length=500)]
 Key = Annotated[Annotated[str, Field(max_length=500)] | None, Blank]
 Url = Annotated[Annotated[str, Field(min_length=8, max_length=2_000)] | None, Blank]
 Interval = Annotated[int, Field(ge=10, le=86_400)]
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+def _words(value: object) -> object:
+    """The words of one field, which a form sends as a text or as a list of one."""
+    texts = value if isinstance(value, list) else [value]
+    return [word for text in texts if isinstance(text, str) for word in text.split()]
 
 
 class FormBody(BaseModel):
@@ -40,6 +49,28 @@ class VersionForm(WhyForm):
     """Why, and which version was seen."""
 
     version: int
+
+
+class NewProgrammeForm(WhyForm):
+    """A programme to be made."""
+
+    code: Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")]
+    name: Name
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    coverage: Coverage = "full"
+
+
+class ProgrammeForm(VersionForm):
+    """What is said of a programme; hosts stand in one field, with spaces or lines between them."""
+
+    name: Name
+    status: Literal["active", "paused"]
+    link_url: Annotated[str, Field(max_length=2_000, pattern="^https://|^$")] = ""
+    site_hosts: Annotated[list[Host], BeforeValidator(_words), Field(max_length=50)] = []
+
+    def change(self) -> ProgrammeChange:
+        """As the use case takes it."""
+        return ProgrammeChange(self.name, self.status, self.link_url, self.site_hosts)
 
 
 class NewFeedForm(WhyForm):
@@ -131,4 +162,4 @@ def wrong_of(problem: Problem | None) -> dict[str, str]:
         return {}
     if field := FIELD_OF.get(problem.code):
         return {field: problem.detail}
-    return {place.pointer.rpartition("/")[2]: place.detail for place in problem.errors}
+    return {place.pointer.split("/")[1]: place.detail for place in problem.errors}

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio import identity
 from palio.affiliates import rules, service
+from palio.affiliates.console.forms import wrong_of
 from palio.affiliates.console.links import (
     LIST_BYTES_MAX,
     READ,
@@ -23,7 +24,7 @@ from palio.affiliates.console.links import (
     listed_links,
     programme_of,
 )
-from palio.affiliates.errors import BadLinkList, NoteMissing
+from palio.affiliates.errors import BadLinkList
 from palio.affiliates.schemas.linking import LIST_CHARACTERS_MAX, Body, Line, Note, Reason, Words
 from palio.affiliates.types import Imported, LinkId, LinkRequest, LinkRequestId, LinksFilter
 from palio.infra.db import Tx
@@ -67,14 +68,6 @@ class MoveForm(Body):
     reason: Reason
 
 
-def _wrong(problem: Problem | None) -> dict[str, str]:
-    """What is wrong with each field of a form; a note that is missing stands nowhere else."""
-    if problem is None:
-        return {}
-    places = {place.pointer.rpartition("/")[2]: place.detail for place in problem.errors}
-    return places | ({"note": problem.detail} if problem.code == NoteMissing.code else {})
-
-
 # the queue
 
 
@@ -104,7 +97,8 @@ async def link_queue_page(
         "may_review": REVIEW in ask.permissions,
         "done": await _decided_before(tx, done),
     }
-    return await console.render(request, ask, tx, "affiliates/console/requests.html", values, present=REQUESTS)
+    name = "affiliates/console/requests.html"
+    return await console.render(request, ask, tx, name, values, present=REQUESTS, block="queue")
 
 
 def _asked(request: Request, *names: str) -> str:
@@ -150,7 +144,7 @@ async def _request(
         "may_review": REVIEW in ask.permissions,
         "typed": typed,
         "problem": problem,
-        "wrong": _wrong(problem),
+        "wrong": wrong_of(problem),
         "done": await _decided_before(tx, before),
     }
     status = problem.status if problem else 200
@@ -238,7 +232,7 @@ async def _link(
         "may_review": REVIEW in ask.permissions,
         "typed": typed,
         "problem": problem,
-        "wrong": _wrong(problem),
+        "wrong": wrong_of(problem),
     }
     status = problem.status if problem else 200
     return await console.render(request, ask, tx, "affiliates/console/link.html", values, present=LINKS, status=status)
@@ -269,7 +263,7 @@ async def _move(
         "programmes": await service.programmes(tx),
         "typed": typed,
         "problem": problem,
-        "wrong": _wrong(problem),
+        "wrong": wrong_of(problem),
         "held": next((one for one in held if one.uid == typed["uid"]), None),
     }
     status = problem.status if problem else 200
@@ -317,7 +311,7 @@ async def _import(
         "programmes": await service.programmes(tx),
         "typed": typed,
         "problem": problem,
-        "wrong": _wrong(problem),
+        "wrong": wrong_of(problem),
         "imported": imported,
         "is_clean": imported is not None and all(line.verdict in {"linked", "present"} for line in imported.lines),
     }

@@ -24,7 +24,7 @@ from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank
 
-HERE = "/console/snapshots"
+HERE = "/console/affiliates/snapshots"
 SUSPICIOUS_SHOWN, BESIDE = 20, 20
 routes = Routes("affiliates")
 

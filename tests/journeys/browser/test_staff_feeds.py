@@ -39,11 +39,11 @@ async def working(
 
 
 async def pages(stage: Stage) -> dict[str, str]:
-    feed, failing = f"/console/feeds/{stage.feed}", f"/console/feeds/{stage.failing}"
+    feed, failing = f"/console/affiliates/feeds/{stage.feed}", f"/console/affiliates/feeds/{stage.failing}"
     return {
         "today": "/console",
-        "feeds": "/console/feeds",
-        "feed-new": "/console/feeds/new",
+        "feeds": "/console/affiliates/feeds",
+        "feed-new": "/console/affiliates/feeds/new",
         "feed": feed,
         "feed-alone": failing,
         "feed-fetch": f"{failing}/fetch",
@@ -53,13 +53,13 @@ async def pages(stage: Stage) -> dict[str, str]:
         "feed-test": f"{feed}/test",
         "mapping": f"{feed}/mapping",
         "mapping-shown": f"{feed}/mapping?mapping=%7B%22total_users%22%3A+%22m.players%22%2C+%22units%22%3A+-2%7D",
-        "snapshots": "/console/snapshots",
-        "snapshot": f"/console/snapshots/{stage.second.id}",
-        "compare": f"/console/snapshots/{stage.second.id}/compare?with={stage.first.id}",
-        "decide": f"/console/snapshots/{stage.doubted.id}/decide",
-        "quarantine": "/console/quarantine",
-        "held-row": f"/console/quarantine/{await stage.held('jump')}",
-        "anomalies": "/console/anomalies",
+        "snapshots": "/console/affiliates/snapshots",
+        "snapshot": f"/console/affiliates/snapshots/{stage.second.id}",
+        "compare": f"/console/affiliates/snapshots/{stage.second.id}/compare?with={stage.first.id}",
+        "decide": f"/console/affiliates/snapshots/{stage.doubted.id}/decide",
+        "quarantine": "/console/affiliates/quarantine",
+        "held-row": f"/console/affiliates/quarantine/{await stage.held('jump')}",
+        "anomalies": "/console/affiliates/anomalies",
     }
 
 
@@ -77,7 +77,7 @@ async def test_nothing_is_wrong_with_a_page(browser: Browser, stage: Stage, size
 
 async def test_a_test_fetch_and_a_mapping_are_read_without_script(browser: Browser, stage: Stage) -> None:
     async with working(browser, stage, script=False) as (page, seen):
-        await page.goto(f"{stage.console.base}/console/feeds")
+        await page.goto(f"{stage.console.base}/console/affiliates/feeds")
         await page.get_by_role("link", name="read by itself").last.click()
         await page.get_by_role("link", name="Test fetch").click()
         await page.get_by_role("button", name="Test fetch").click()
@@ -113,7 +113,7 @@ async def test_a_jump_and_a_doubted_snapshot_are_decided_by_keyboard_alone(brows
         await expect(page.locator("h1")).to_have_text("Quarantined rows")
         await expect(page.get_by_role("link", name="Basalt")).to_have_count(0)
 
-        await page.goto(f"{stage.console.base}/console/snapshots")
+        await page.goto(f"{stage.console.base}/console/affiliates/snapshots")
         await _press(page, page.locator("#waiting").get_by_role("link", name="Decide"))
         await expect(page.locator("#effect")).to_contain_text("Vanish")
         await _write(page, page.get_by_label("Why"))
