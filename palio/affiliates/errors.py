@@ -203,6 +203,7 @@ class NoteMissing(Invalid):
     """Say why, in 3 to 500 characters; the user reads it."""
 
     code = "affiliates.note_missing"
+    blames = "note"
 
 
 class LinkChanged(Conflict):

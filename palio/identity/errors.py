@@ -143,12 +143,14 @@ class UsernameTaken(Conflict):
     """Somebody has this name already, in upper or lower case; choose another."""
 
     code = "identity.username_taken"
+    blames = "username"
 
 
 class NameImitates(Conflict):
     """Written in another script, the name looks like that of the user `username`; choose another."""
 
     code = "identity.name_imitates"
+    blames = "display_name"
 
 
 class LastOwner(Conflict):
@@ -203,102 +205,119 @@ class UsernameInvalid(Invalid):
     """A user name is 3 to `longest` letters, digits, `_`, `.` or `-`, and begins with a letter or digit."""
 
     code = "identity.username_invalid"
+    blames = "username"
 
 
 class UsernameReserved(Invalid):
     """The name would pass for the house itself; choose another."""
 
     code = "identity.username_reserved"
+    blames = "username"
 
 
 class DisplayNameInvalid(Invalid):
     """A shown name has 1 to 60 characters and something to see in it."""
 
     code = "identity.display_name_invalid"
+    blames = "display_name"
 
 
 class FullNameInvalid(Invalid):
     """A full name has 1 to `longest` characters."""
 
     code = "identity.full_name_invalid"
+    blames = "full_name"
 
 
 class CharacterNotAllowed(Invalid):
     """The character is invisible, turns the text round or only imitates another; leave it out."""
 
     code = "identity.character_not_allowed"
+    blames = "display_name"
 
 
 class MixedScripts(Invalid):
     """Letters of these scripts look alike, so they may not stand in one name; write it in one of them."""
 
     code = "identity.mixed_scripts"
+    blames = "display_name"
 
 
 class EmailInvalid(Invalid):
     """This is no e-mail address."""
 
     code = "identity.email_invalid"
+    blames = "email"
 
 
 class EmailNotAllowed(Invalid):
     """This address may not be used here; take another one."""
 
     code = "identity.email_not_allowed"
+    blames = "email"
 
 
 class PatternInvalid(Invalid):
     """The pattern cannot be read."""
 
     code = "identity.pattern_invalid"
+    blames = "pattern"
 
 
 class PatternUnsafe(Invalid):
     """The pattern could take for ever: no look-around, no back-references, no repeats within repeats."""
 
     code = "identity.pattern_unsafe"
+    blames = "pattern"
 
 
 class PasswordTooWeak(Invalid):
     """The password is too easy to guess; take `shortest` characters or more that nobody would try first."""
 
     code = "identity.password_too_weak"
+    blames = "password"
 
 
 class LocaleInvalid(Invalid):
     """There is no such language; write it like de or pt-BR."""
 
     code = "identity.locale_invalid"
+    blames = "locale"
 
 
 class TimeZoneInvalid(Invalid):
     """There is no such time zone; write it like Europe/Berlin."""
 
     code = "identity.time_zone_invalid"
+    blames = "time_zone"
 
 
 class TokenNameInvalid(Invalid):
     """A token has a name of 1 to `longest` characters, so that you know it again."""
 
     code = "identity.token_name_invalid"
+    blames = "name"
 
 
 class ScopeUnknown(Invalid):
     """A token needs at least one scope, and only those that exist: `known`."""
 
     code = "identity.scope_unknown"
+    blames = "scopes"
 
 
 class LifetimeInvalid(Invalid):
     """A token lives 1 to `longest` days."""
 
     code = "identity.lifetime_invalid"
+    blames = "days"
 
 
 class ReasonTooShort(Invalid):
     """Say why, in `shortest` characters or more."""
 
     code = "identity.reason_too_short"
+    blames = "reason"
 
 
 class GrantExpired(Invalid):
@@ -317,3 +336,4 @@ class NetworkInvalid(Invalid):
     """`network` is no network; write it like 192.0.2.0/24 or 2001:db8::/48."""
 
     code = "identity.network_invalid"
+    blames = "networks"

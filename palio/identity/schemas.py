@@ -110,7 +110,7 @@ class ChangePassword(Body):
     """The present password, and the new one."""
 
     current: Word
-    new: Word
+    password: Word
 
 
 class Profile(Body):

@@ -18,17 +18,19 @@ OURS = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,290}")  # an address of this 
 def lead(request: Request, refusal: Refusal) -> Response | None:
     """The way to a page where somebody signs in or proves anew who he is; None for what that does not help against.
 
-    What was sent by a form leads back to the page of the form.
+    What was sent by a form leads back to the page of the form, and the sign-in says that it was not taken.
     """
+    is_lost = False
     if type(refusal) is Unauthenticated:
-        path = SIGN_IN
+        path, is_lost = SIGN_IN, request.method not in SAFE_METHODS
     elif isinstance(refusal, StepUpRequired):
         path = PROVE
     else:
         return None
     if request.url.path.startswith(CONSOLE):
         path = CONSOLE + path.removeprefix("/account")
-    address = f"{path}?{urlencode({'next': _wanted(request)})}"
+    told = {"told": "unsent"} if is_lost else {}
+    address = f"{path}?{urlencode({'next': _wanted(request), **told})}"
     if "HX-Request" in request.headers:
         return Response(headers={"HX-Redirect": address, "Cache-Control": "no-store"})
     return RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})

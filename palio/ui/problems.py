@@ -94,8 +94,9 @@ def kinds(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
 
 
 def describe(request: Request, refusal: Refusal, places: Sequence[FieldProblem] = ()) -> Problem:
-    """The problem document of a refusal."""
+    """The problem document of a refusal; without `places` it names the member that the refusal always blames."""
     status = status_of(type(refusal))
+    blamed = [FieldProblem(f"/{refusal.blames}", refusal.code, refusal.detail)] if refusal.blames else []
     told = refusal.facts.get("retry_after_s")
     return Problem(
         type=f"/problems/{refusal.code}",
@@ -105,7 +106,7 @@ def describe(request: Request, refusal: Refusal, places: Sequence[FieldProblem] 
         detail=refusal.detail,
         request_id=str(request_id_of(request.scope)),
         facts={name: fact_of(value) for name, value in refusal.facts.items() if name != "retry_after_s"},
-        errors=tuple(places),
+        errors=tuple(places or blamed),
         retry_after_s=told if isinstance(told, int) else RETRY_AFTER_S.get(status),
     )
 

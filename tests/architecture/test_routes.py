@@ -41,6 +41,15 @@ def test_a_name_of_a_call_is_never_used_twice() -> None:
     assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z0-9]+){2,}", name)] == []
 
 
+@pytest.mark.parametrize("call", [call for call in CALLS if call.body_field], ids=lambda call: call.path)
+def test_what_a_refusal_blames_is_in_the_body(call: Call) -> None:
+    """Its pointer leads somewhere, so that a form can show it beside the field."""
+    assert call.body_field
+    body = call.body_field.field_info.annotation.model_fields  # type: ignore[union-attr]  # a model
+
+    assert {kind.blames for kind in call.refuses if kind.blames} - set(body) == set()
+
+
 def test_no_answer_has_a_field_that_sounds_like_a_secret() -> None:
     """All fields of the declared answer are sent; what calls take is another matter."""
     document = json.loads(description.describe(web.MODULES))

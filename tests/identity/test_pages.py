@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from palio import identity
 from palio.identity import web
 from palio.identity.service.sessions import Recognised
+from palio.infra.ratelimit import Limiter
 from palio.kernel import clock
 from palio.ui.languages import Languages
 from palio.ui.pages import Pages
@@ -23,11 +24,16 @@ SIGN_UP = {"username": "alice", "email": "alice@example.com", "password": PASSWO
 
 @pytest.fixture
 def app(world: World) -> ASGIApp:
+    return application(world)
+
+
+def application(world: World, limiter: Limiter | None = None) -> ASGIApp:
     return assemble(
         [web.routes],
         state={"database": world.database, "house": world.house, "pages": Pages(Languages())},
         served=lambda served: None,
         identify=web.Reception(world.doorman),
+        limiter=limiter,
         key=bytes(32),
     )
 
@@ -51,9 +57,9 @@ async def enter(client: httpx2.AsyncClient, username: str = "alice", password: s
 
 
 BAD = {
-    "a weak password": ({"password": "password"}, 422, "password", "too easy to guess"),
-    "the own name as password": ({"username": "alexandra", "password": "alexandra1"}, 422, "password", "too easy"),
-    "a short password": ({"password": "x7!"}, 422, "password", "8 characters"),
+    "a weak password": ({"password": "password"}, 422, "password", "a sentence is harder to guess"),
+    "the own name as password": ({"username": "alexandra", "password": "alexandra1"}, 422, "password", "leave it out"),
+    "a short password": ({"password": "x7!"}, 422, "password", "fewer than 8 characters"),
     "a taken name in capitals": ({"username": "BOB"}, 409, "username", "Somebody has this name already"),
     "a name in another script": ({"username": "b\u043eb"}, 422, "username", "A user name is 3 to"),
     "a zero-width name": ({"username": "bo\u200bb"}, 422, "username", "A user name is 3 to"),
@@ -84,6 +90,36 @@ async def test_a_bad_application_is_shown_again_with_what_was_typed_but_the_pass
     typed = {**SIGN_UP, **changed}
     assert f'value="{typed["email"]}"' in answer.text
     assert await world.count("select count(*) from identity.users") == 1
+
+
+async def test_a_wrong_password_of_ones_own_is_told_at_its_field(app: ASGIApp, world: World) -> None:
+    await world.player("alice", clock.now())
+    async with browser(app) as client:
+        await enter(client)
+        changed = await sent(
+            *(client, "/account/security", "/account/password"),
+            current="another one",
+            password="a banner in the wind",
+        )
+        proven = await sent(client, "/account/prove", "/account/prove", secret="another one", next="/account")
+
+    for answer, field in ((changed, "current"), (proven, "secret")):
+        assert answer.status_code == 401
+        assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+        assert "That is not the password of this account." in answer.text
+        assert "There is no account" not in answer.text
+
+
+async def test_whoever_must_wait_is_told_how_long(world: World) -> None:
+    app = application(world, limiter=Limiter(world.database, bytes(32)))
+    async with browser(app) as client:
+        for name in ("alice", "bobby", "carol", "david"):
+            answer = await sent(
+                client, "/sign-up", "/sign-up", username=name, email=f"{name}@example.com", password=PASSWORD
+            )
+
+    assert (answer.status_code, "Wait 20 minutes, then try again." in answer.text) == (429, True)
+    assert "window" not in answer.text and 'value="david"' in answer.text
 
 
 BAD_NAMES = {
@@ -211,6 +247,11 @@ async def test_whoever_is_not_signed_in_is_led_to_the_sign_in_and_back(app: ASGI
             headers={"hx-request": "true", "hx-current-url": "https://palio.test/account/security"},
         )
         assert part.headers["hx-redirect"] == "/sign-in?next=%2Faccount%2Fsecurity"
+        sent = await client.post(
+            "/account", data={"display_name": "Al"}, headers={"referer": "https://palio.test/account"}
+        )
+        assert sent.headers["location"] == "/sign-in?next=%2Faccount&told=unsent"
+        assert "What you have just sent changed nothing." in (await client.get(sent.headers["location"])).text
         program = await client.get("/account", headers={"accept": "application/json"})
         assert (program.status_code, program.json()["code"]) == (401, "unauthenticated")
 
@@ -259,7 +300,7 @@ async def test_the_first_owner_comes_in_by_the_printed_link_once(app: ASGIApp, w
     async with browser(app) as client:
         assert "Become the first owner" in (await client.get(path)).text
         weak = await sent(client, path, path, password="password")
-        assert (weak.status_code, "too easy to guess" in weak.text) == (422, True)
+        assert (weak.status_code, "a sentence is harder to guess" in weak.text) == (422, True)
         done = await sent(client, path, path, password=PASSWORD)
         assert done.headers["location"] == "/sign-in?told=owner&next=/account/authenticator"
         again = await sent(client, path, path, password="another good secret")

@@ -173,7 +173,7 @@ async def test_a_token_reads_what_its_scope_says_and_no_credentials(app: ASGIApp
         assert (await bot.get("/me")).json()["username"] == "alice"
         asked = [
             await bot.patch("/me", json={"board_name": "hidden"}, headers={"if-match": '"2"'}),
-            await bot.put("/me/password", json={"current": PASSWORD, "new": "another good secret"}),
+            await bot.put("/me/password", json={"current": PASSWORD, "password": "another good secret"}),
             await bot.get("/me/sessions"),
             await bot.post("/me/api-tokens", json={"name": "more", "scopes": ["identity:write"]}),
             await bot.post("/me/mfa/totp"),
@@ -267,6 +267,30 @@ async def test_no_call_takes_a_field_that_it_does_not_know(app: ASGIApp, world: 
             assert (await client.post(path, json=body)).status_code == 422
     assert await world.count("select count(*) from identity.users") == 0
     assert await world.count("select count(*) from identity.login_events") == 0
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "code"),
+    [
+        ("email", "mallory", "email_invalid"),
+        ("username", "al ice", "username_invalid"),
+        ("password", "password", "password_too_weak"),
+        ("time_zone", "Mars/Olympus", "time_zone_invalid"),
+        ("locale", "english", "locale_invalid"),
+        ("display_name", "\u202eecila", "character_not_allowed"),
+        ("full_name", "\u202eecila", "character_not_allowed"),
+    ],
+)
+async def test_a_refusal_points_to_the_member_that_it_blames(
+    alice: httpx2.AsyncClient, member: str, value: str, code: str
+) -> None:
+    application = {"username": "mallory", "email": "mallory@example.com", "password": PASSWORD, member: value}
+    answer = await alice.post("/auth/register", json=application)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, f"identity.{code}")
+    assert [(place["pointer"], place["code"]) for place in answer.json()["errors"]] == [
+        (f"/{member}", f"identity.{code}")
+    ]
 
 
 async def test_wrong_links_and_tokens_are_refused_with_one_answer(app: ASGIApp, world: World) -> None:

@@ -149,11 +149,11 @@ REFUSED: dict[str, tuple[tuple[str, str, str, dict[str, object]], int, str]] = {
     "keys in a row": (applying(password="qwertyuiop"), 422, "identity.password_too_weak"),
     "one's own name as a password": (applying(password="xx-MALLORY-1"), 422, "identity.password_too_weak"),
     "a new password that is weak": (
-        ("alice", "PUT", "/me/password", {"json": {"current": PASSWORD + "!", "new": "password"}}),
+        ("alice", "PUT", "/me/password", {"json": {"current": PASSWORD + "!", "password": "password"}}),
         *(422, "identity.password_too_weak"),
     ),
     "a new password by a wrong one": (
-        ("alice", "PUT", "/me/password", {"json": {"current": OTHER, "new": "a banner in the wind"}}),
+        ("alice", "PUT", "/me/password", {"json": {"current": OTHER, "password": "a banner in the wind"}}),
         *(401, "identity.bad_credentials"),
     ),
     "a taken name": (applying(username="alice"), 409, "identity.username_taken"),

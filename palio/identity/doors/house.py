@@ -61,7 +61,7 @@ class Doorman:
         return found
 
 
-def require_match(verdict: Verdict) -> None:
-    """Refuse a wrong password: BadCredentials."""
+def require_match(verdict: Verdict, *, blames: str = "") -> None:
+    """Refuse a wrong password: BadCredentials, which blames the member that held it where only that can be wrong."""
     if not verdict.matches:
-        raise BadCredentials
+        raise BadCredentials().blaming(blames)

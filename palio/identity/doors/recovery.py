@@ -21,7 +21,7 @@ async def change_password(
     async with house.database.begin_system("a new password") as tx:
         account = await service.credentials.get_account(tx, user_id=user_id)
         own_words = await service.credentials.own_words(tx, user_id=user_id)
-    attempt = await prove_by_password(house, account, current, visitor, now)
+    attempt = await prove_by_password(house, account, current, visitor, now, blames="current")
     house.require_password(new, own_words)
     phc = await house.hasher.hash(new)
     async with house.database.begin_system("a new password") as tx:

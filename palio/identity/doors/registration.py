@@ -51,7 +51,7 @@ async def verify_email(
         if password is not None and not is_applicant:
             attempt = await service.attempts.knock(tx, identifier=account.username, visitor=visitor, now=now)
     if attempt is not None and password is not None:
-        require_match(await house.compare(attempt, password))
+        require_match(await house.compare(attempt, password), blames="password")
     elif not is_applicant:
         raise ProofRequired
     async with house.database.begin_system("an e-mail link") as tx:

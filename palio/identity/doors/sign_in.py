@@ -86,7 +86,7 @@ async def step_up(
             await _use_code(tx, user_id, proof, now)
             await service.attempts.take_back(tx, attempt=proof.attempt)
             return await service.sessions.renew_proof(tx, session_id=session_id, with_factor=True, now=now)
-    attempt = await prove_by_password(house, account, secret, visitor, now)
+    attempt = await prove_by_password(house, account, secret, visitor, now, blames="secret")
     async with house.database.begin_system("a fresh proof") as tx:
         await service.attempts.take_back(tx, attempt=attempt)
         return await service.sessions.renew_proof(tx, session_id=session_id, with_factor=False, now=now)
@@ -104,14 +104,16 @@ async def refresh(house: House, *, token: str, device_key: str | None, now: date
     return found.tokens
 
 
-async def prove_by_password(house: House, account: Account, password: str, visitor: Visitor, now: datetime) -> Attempt:
-    """Judge the password of somebody who is signed in, as an attempt like any other.
+async def prove_by_password(
+    house: House, account: Account, password: str, visitor: Visitor, now: datetime, *, blames: str
+) -> Attempt:
+    """Judge the password of somebody who is signed in, as an attempt like any other; `blames` is what held it.
 
     Refuses with BadCredentials, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("a password") as tx:
         attempt = await service.attempts.knock(tx, identifier=account.username, visitor=visitor, now=now)
-    require_match(await house.compare(attempt, password))
+    require_match(await house.compare(attempt, password), blames=blames)
     return attempt
 
 

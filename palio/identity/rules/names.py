@@ -135,7 +135,7 @@ def require_full_name(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", text).split())
     for character in name:
         if _is_deceptive(character):
-            raise CharacterNotAllowed(character=_readable(character))
+            raise CharacterNotAllowed(character=_readable(character)).blaming("full_name")
     if not 1 <= len(name) <= FULL_NAME_CHARACTERS_MAX:
         raise FullNameInvalid(longest=FULL_NAME_CHARACTERS_MAX)
     return name

@@ -84,7 +84,7 @@ routes = Routes("identity")
 
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
 APPLICATION = (RegistrationClosed, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved, UsernameTaken)
-NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid)
+NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 
 
@@ -93,7 +93,7 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     access="public",
     scope=NO_SCOPE,
     example=say.Registered("accepted", None),
-    refuses=[*APPLICATION, *NAMES, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
+    refuses=[*APPLICATION, *NAMES, FullNameInvalid, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
     idempotency="none",
     status=202,
@@ -401,7 +401,7 @@ async def change_password(form: say.ChangePassword, visitor: From, house: InHous
         user_id=me_of(ask),
         session_id=session_of(ask),
         current=form.current,
-        new=form.new,
+        new=form.password,
         visitor=visitor,
         now=ask.now,
     )

@@ -9,26 +9,22 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio.ui import pages
 from palio.ui.access import STEP_UP_MINUTES_MAX
 from palio.ui.actor import Asking
-from palio.ui.problems import Problem
+from palio.ui.problems import FieldProblem, Problem
 from palio.ui.routes import Filled
 
-FIELD_OF = {  # a code of identity -> the field it speaks of
-    "identity.username_invalid": "username",
-    "identity.username_reserved": "username",
-    "identity.username_taken": "username",
-    "identity.email_invalid": "email",
-    "identity.email_not_allowed": "email",
-    "identity.password_too_weak": "password",
-    "identity.display_name_invalid": "display_name",
-    "identity.character_not_allowed": "display_name",
-    "identity.mixed_scripts": "display_name",
-    "identity.name_imitates": "display_name",
-    "identity.locale_invalid": "locale",
-    "identity.token_name_invalid": "name",
-    "identity.scope_unknown": "scopes",
-    "identity.lifetime_invalid": "days",
+WORDS = {
+    "missing": "Fill this in.",
+    "string_too_long": "This is too long.",
+    "identity.bad_credentials": "That is not the password of this account.",
 }
-WORDS = {"missing": "Fill this in.", "string_too_long": "This is too long."}
+WEAK = {  # why a password is refused, what most helps first
+    "unreadable": "This holds something that is no character.",
+    "too_short": "This has fewer than 8 characters.",
+    "too_long": "This has more than 256 characters.",
+    "contains_own_name": "Your name, your address or the name of this house is in it; leave it out.",
+    "leaked": "Others know this one: it stood in a leak. Take another.",
+    "common": "Many people take this or something like it; a sentence is harder to guess.",
+}
 
 
 class _Words(dict[str, str]):
@@ -52,9 +48,14 @@ def show(request: Request, name: str, values: Mapping[str, object], filled: Fill
 
 def wrong_of(problem: Problem) -> dict[str, str]:
     """What is wrong, by field; nothing where it is no field's fault."""
-    if field := FIELD_OF.get(problem.code):
-        return {field: problem.detail}
-    return {place.pointer.split("/")[1]: WORDS.get(place.code, place.detail) for place in problem.errors}
+    return {place.pointer.split("/")[1]: _words_of(problem, place) for place in problem.errors}
+
+
+def _words_of(problem: Problem, place: FieldProblem) -> str:
+    reasons = problem.facts.get("reasons")
+    if place.code == "identity.password_too_weak" and isinstance(reasons, list):
+        return next((words for reason, words in WEAK.items() if reason in reasons), place.detail)
+    return WORDS.get(place.code, place.detail)
 
 
 def go(address: str) -> RedirectResponse:
