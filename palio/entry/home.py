@@ -33,6 +33,14 @@ class Panel(Generic[Shown]):
     shown: Shown | None
 
 
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """How far somebody has come with his account at a programme; `request` is his last one, decided or not."""
+
+    is_linked: bool
+    request: affiliates.LinkRequest | None
+
+
 @routes.page("/", access="public")
 async def home(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
     """What is mine, what is on, then what comes and what was."""
@@ -73,8 +81,15 @@ async def _mine(tx: Tx, ask: Asking) -> dict[str, object]:
         "places": standing,
         "waiting": waiting,
         "wallet": await panel(tx, "wallet", lambda: _wallet(tx, user_id)),
-        "links": await panel(tx, "links", lambda: affiliates.links_many(tx, user_ids=[user_id])),
+        "linking": await panel(tx, "links", lambda: _linking(tx, user_id)),
     }
+
+
+async def _linking(tx: Tx, user_id: UserId) -> Linking:
+    """Whether somebody is linked, and what has become of his last request."""
+    links = await affiliates.links_many(tx, user_ids=[user_id])
+    requests = await affiliates.requests_of(tx, user_id=user_id, limit=1)
+    return Linking(bool(links), requests[0] if requests else None)
 
 
 async def _wallet(tx: Tx, user_id: UserId) -> list[tuple[ledger.Wallet, Asset]]:

@@ -331,7 +331,8 @@ async def test_the_page_asks_answers_takes_back_and_ends(
     said = {**fields(page, "/account/link"), "player": "nobody", "proof": "other", "note": "hm <b>"}
     refused = await client.post("/account/link", data=said, headers=me(alice))
     assert refused.status_code == 422
-    assert "has no player" in html.unescape(refused.text) and 'value="nobody"' in refused.text
+    (told,) = re.findall(r'id="player-wrong".*?</p>', refused.text, re.DOTALL)
+    assert "has no player" in html.unescape(told) and 'value="nobody"' in refused.text
     assert "hm &lt;b&gt;" in refused.text
     empty = await client.post("/account/link", data={**said, "player": " "}, headers=me(alice))
     assert empty.status_code == 422 and 'id="player-wrong"' in empty.text
@@ -368,6 +369,20 @@ async def test_the_page_asks_answers_takes_back_and_ends(
     assert ended.status_code == 303
     page = (await client.get(address, headers=me(alice))).text
     assert "Which player are you?" in page and ref in page
+
+
+async def test_a_player_who_is_taken_is_told_at_the_field_in_words_for_players(
+    client: httpx2.AsyncClient, committed: Database, here: str
+) -> None:
+    alice, bob = await somebody(committed), await somebody(committed)
+    async with committed.begin(SYSTEM) as tx:
+        programme = await affiliates.ensure_programme(tx, code=here)
+        await affiliates.link(tx, programme_id=programme.id, uid="a", user_id=bob, reason="known", now=NOW)
+    page = (await client.get(f"/account/link?programme={here}", headers=me(alice))).text
+    said = {**fields(page, "/account/link"), "player": "anna", "proof": "other", "note": ""}
+    refused = await client.post("/account/link", data=said, headers=me(alice))
+    (told,) = re.findall(r'id="player-wrong".*?</p>', refused.text, re.DOTALL)
+    assert refused.status_code == 409 and "tell the staff of this house" in told and "unlink" not in told
 
 
 async def test_a_form_of_somebody_else_changes_nothing(

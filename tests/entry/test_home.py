@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from palio import affiliates, competitions, ledger, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.competitions.types import Claim
 from palio.entry import home
 from palio.infra import db
 from palio.infra.db import Database
-from palio.kernel.ids import UserId, new_id
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Post
 from tests.conftest import SYSTEM
 from tests.factories.ledger import HOUSE
@@ -35,6 +35,29 @@ async def test_whoever_is_new_is_told_what_to_do_first(client: httpx2.AsyncClien
     page = (await client.get("/", headers=caller("player", UserId(new_id())))).text
     assert "You are in no race yet" in page and 'href="/account/link"' in page
     assert "Nothing yet. Prizes arrive here." in page
+
+
+async def test_whoever_has_asked_reads_how_far_it_is(client: httpx2.AsyncClient, database: Database) -> None:
+    async with database.begin(SYSTEM) as tx:
+        source = await feed(tx)
+        await source.show(tx, at("08:21:15"), {"a": "500", "b": "400"})
+        user, judge = [(await identity.create(tx, username=name, now=at("08:00:00"))).id for name in ("ann", "joe")]
+        wish = affiliates.LinkWish(user, "other", source.code, uid="a")
+        request = await affiliates.request_link(tx, wish=wish, now=at("08:30:00"))
+    staff = Actor("staff", judge, RequestId(new_id()))
+
+    async def page() -> str:
+        return (await client.get("/", headers=caller("player", user))).text
+
+    assert "Your request is with staff" in await page() and "Link your account" not in await page()
+    async with database.begin(SYSTEM) as tx:
+        await affiliates.ask_more(tx, request_id=request.id, actor=staff, note="which day?", now=at("08:40:00"))
+    assert "Answer about your player" in await page()
+    async with database.begin(SYSTEM) as tx:
+        await affiliates.decide(
+            *(tx,), request_id=request.id, actor=staff, decision="reject", note="no proof", now=at("08:50:00")
+        )
+    assert "Your request was rejected" in await page() and "Link your account" not in await page()
 
 
 async def test_a_player_sees_places_balance_and_no_step_that_is_done(

@@ -1,6 +1,7 @@
 """A player's own account at a programme: the page and the calls by which it is asked for, shown and given up."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 from urllib.parse import urlencode
 from uuid import UUID
@@ -67,6 +68,11 @@ IN_THE_WAY = (
     *(NoSuchProgramme, PlayerUnknown, PlayerAmbiguous, ProgrammeClosed, AlreadyLinked, RequestOpen, PlayerTaken),
     *(PlayerResting, TooManyRequests),
 )
+TO_PLAYERS: Mapping[str, str] = {  # what staff are told in other words
+    PlayerTaken.code: "Somebody else is linked to this player already. If it is you, tell the staff of this house.",
+    AlreadyLinked.code: "You are linked already; the page shows to whom when you open it again.",
+}
+ABOUT_THE_PLAYER = {kind.code for kind in (PlayerUnknown, PlayerAmbiguous, PlayerTaken, PlayerResting)}
 Code: TypeAlias = Annotated[str | None, Query(max_length=64), Blank]
 
 
@@ -197,6 +203,7 @@ async def _show(
     here = next((one for one in mine if programme in {None, "", one.status.code}), None)
     if here is None and programme and filled is None:
         raise NoSuchProgramme(programme=programme)
+    wrong = _wrong(filled)
     steps = await service.history_of(tx, user_id=_me(ask))
     asked = await service.requests_of(tx, user_id=_me(ask))
     values = {
@@ -208,7 +215,8 @@ async def _show(
             StepAnswer.of(step) for step in reversed(steps) if here and here.link and step.link_id == here.link.id
         ],
         "filled": filled,
-        "wrong": _wrong(filled),
+        "wrong": {"player": "", "note": ""} | wrong,
+        "words": _words_of(filled) if filled and not wrong.keys() & {"player", "note"} else "",
         "hints": PROOFS,
         "present": "link",
         "problem": None,  # it is told in the words of this page
@@ -217,9 +225,16 @@ async def _show(
 
 
 def _wrong(filled: Filled | None) -> dict[str, str]:
-    """What is wrong with each field that a form of the page has."""
-    places = filled.problem.errors if filled else ()
-    return {"player": "", "note": ""} | {place.pointer.rpartition("/")[2]: place.detail for place in places}
+    """What is wrong with each field that a form of the page has; it has one for both name and uid."""
+    if filled is None:
+        return {}
+    if filled.problem.code in ABOUT_THE_PLAYER:
+        return {"player": _words_of(filled)}
+    return {place.pointer.rpartition("/")[2]: place.detail for place in filled.problem.errors}
+
+
+def _words_of(filled: Filled) -> str:
+    return TO_PLAYERS.get(filled.problem.code, filled.problem.detail)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
