@@ -189,6 +189,7 @@ def _html(request: Request, name: str, values: Mapping[str, object], block: str 
     context = {
         **values,
         "here": here,
+        "is_answer": request.method == "POST",
         "language": language,
         "absolute": partial(absolute, request),
         "hidden_fields": partial(_hidden_fields, guard, request),
