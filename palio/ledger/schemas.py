@@ -10,7 +10,8 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, BeforeValidator
 
 from palio.kernel.ids import UserId
-from palio.ledger.types import Cursor, Line, Receipt, Side, Statement, Wallet
+from palio.ledger.types import Course, Cursor, Line, Receipt, Side, Statement, Wallet
+from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
@@ -64,6 +65,12 @@ def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
     micros, seq = (int(part) for part in page.position.key)
     at = Cursor(datetime.fromtimestamp(micros // MICROS, UTC).replace(microsecond=micros % MICROS), seq)
     return (None, at) if page.position.is_back else (at, None)
+
+
+def chart_of(course: Course, scale: int) -> Chart:
+    """How a balance went, for the eye: whole units of the asset."""
+    values = tuple(balance / 10**scale for _, balance in course.days)
+    return Chart(tuple(f"{day:%d.%m.}" for day, _ in course.days), (Series("", "step", values),))
 
 
 def beside(found: Statement, page: Paging) -> tuple[str | None, str | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
@@ -32,6 +32,7 @@ DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
+COURSE_DAYS = 30  # so that the first of every month is among them
 
 BATCH_ITEMS_MAX = Setting(
     "ledger.batch_items_max", "int", ITEMS_MAX, "How many items one batch may hold", "items", low=1, high=ITEMS_MAX
@@ -158,6 +159,45 @@ class Line:
     def balance_before(self) -> int:
         """What was there when it came."""
         return self.balance_after - self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class LineOf(Line):
+    """A movement among those of several wallets."""
+
+    asset: str
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayMoved:
+    """What moved in a wallet on a day (UTC): `went` is no negative. Days without a movement have none."""
+
+    day: date
+    came: int
+    went: int
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a balance went: at the end of each day (UTC), the last being today, and what this month has done so far."""
+
+    days: Sequence[tuple[date, int]]
+    month_began_with: int
+    month_came: int
+    month_went: int
+
+    @property
+    def balance(self) -> int:
+        """What is there now."""
+        return self.days[-1][1]
+
+    @property
+    def turns(self) -> Sequence[tuple[date, int]]:
+        """The first day, and every later one that ended with another balance than the day before."""
+        pairs = zip(self.days, self.days[1:], strict=False)
+        return [self.days[0], *(later for earlier, later in pairs if later[1] != earlier[1])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """The wallet: pages and calls of its owner. What belongs to somebody else is not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from string import Template
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Query, Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
+from palio.infra.db import Tx
 from palio.ledger.errors import NoSuchEntry, UnknownAsset
 from palio.ledger.schemas import (
     CATEGORIES,
@@ -26,19 +28,21 @@ from palio.ledger.schemas import (
     TransferNumber,
     WalletsAnswer,
     beside,
+    chart_of,
     cursors_of,
     owner_of,
 )
 from palio.ledger.service import reading
-from palio.ledger.types import Filter, Receipt, TransferId, Wallet
+from palio.ledger.types import Course, Filter, Receipt, TransferId, Wallet
 from palio.ui import pages
-from palio.ui.actor import Ask, InTx
+from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import MINUTE_S, Limit
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
 from palio.ui.values import Asset, Blank
 
 DAY = timedelta(days=1)
+LATEST = 8  # movements on the first page of the wallet
 READS = Limit("wallet", 120, MINUTE_S)
 routes = Routes("ledger")
 
@@ -89,9 +93,30 @@ async def get_transaction(transfer_id: TransferNumber, ask: Ask, tx: InTx) -> Re
 @routes.page("/wallet", access="owner")
 async def wallet_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
     """What you have, asset by asset."""
-    wallets = await reading.wallets(tx, owner_id=owner_of(ask.actor.user_id))
-    values = {"wallets": wallets, "present": None, "asset_of": _asset_of}
+    owner_id = owner_of(ask.actor.user_id)
+    wallets = await reading.wallets(tx, owner_id=owner_id)
+    lines = await reading.latest(tx, owner_id=owner_id, limit=LATEST)
+    newest = _wallet_in(wallets, lines[0].asset) if lines else None
+    values = {
+        "wallets": wallets,
+        "present": None,
+        "asset_of": _asset_of,
+        "lines": lines,
+        "wallet": newest,
+        "course": await _course(tx, ask, newest),
+    }
     return pages.render(request, "ledger/wallet.html", values, block="wallet")
+
+
+@routes.page("/wallet/{asset}/chart", access="owner")
+async def balance_chart(asset: AssetCode, ask: Ask, tx: InTx) -> JSONResponse:
+    """The figures of the chart of a balance. Refuses with UnknownAsset."""
+    owner_id = owner_of(ask.actor.user_id)
+    wallet = _wallet_in(await reading.wallets(tx, owner_id=owner_id), asset)
+    if wallet is None:
+        raise UnknownAsset(asset=asset)
+    course = await reading.course(tx, owner_id=owner_id, wallet=wallet, now=ask.now)
+    return JSONResponse(asdict(chart_of(course, wallet.scale)))
 
 
 @routes.page("/wallet/{asset}", access="owner")
@@ -119,8 +144,12 @@ async def statement_page(
     )
     older, newer = beside(found, page)
     table = {"category": category, "from": since, "to": until + DAY if until and until < date.max else None}
+    wallets = await reading.wallets(tx, owner_id=owner_id)
+    wallet = _wallet_in(wallets, asset)
     values = {
-        "wallets": await reading.wallets(tx, owner_id=owner_id),
+        "wallets": wallets,
+        "wallet": wallet,
+        "course": await _course(tx, ask, wallet),
         "present": known,
         "asset_of": _asset_of,
         "asset": Asset(known.code, known.scale),
@@ -164,6 +193,17 @@ def _midnight(day: date) -> datetime:
 
 def _query(chosen: Mapping[str, object]) -> str:
     return urlencode({name: str(value) for name, value in chosen.items() if value})
+
+
+async def _course(tx: Tx, ask: Asking, wallet: Wallet | None) -> Course | None:
+    """How a balance went; nothing where nothing ever moved."""
+    if wallet is None or wallet.last_posted_at is None:
+        return None
+    return await reading.course(tx, owner_id=owner_of(ask.actor.user_id), wallet=wallet, now=ask.now)
+
+
+def _wallet_in(wallets: Sequence[Wallet], asset: str) -> Wallet | None:
+    return next((wallet for wallet in wallets if wallet.asset == asset), None)
 
 
 def _asset_of(wallet: Wallet) -> Asset:

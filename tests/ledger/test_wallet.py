@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -188,6 +189,32 @@ async def test_pages_show_what_the_calls_say(client: httpx2.AsyncClient, owner: 
     assert "/api/v1/wallet/COIN/transactions.csv?category=prize&amp;from=2026-03-20&amp;to=2026-03-21" in narrowed
 
 
+async def test_the_first_page_shows_the_latest_of_all_assets_and_how_the_balance_went(
+    client: httpx2.AsyncClient, database: Database, noon: datetime
+) -> None:
+    owner = UserId(new_id())
+    moved = [("COIN", 500, 40), ("COIN", -100, 3), ("USD", 250, 2), ("COIN", 8, 1)]
+    async with database.begin(SYSTEM) as tx:
+        for n, (asset, amount, days_ago) in enumerate(moved):
+            legs = ((f"user:{owner}:main", asset, amount), (HOUSE, asset, -amount))
+            at = noon - timedelta(days=days_ago)
+            await ledger.post(tx, Post(f"{owner}:{n}", "ledger.transfer", legs), now=at)
+    page = (await client.get("/wallet", headers=as_player(owner))).text
+    assert re.findall(r'href="(/wallet/\w+/entries/\d+)"', page) == [
+        *("/wallet/COIN/entries/3", "/wallet/USD/entries/1", "/wallet/COIN/entries/2", "/wallet/COIN/entries/1"),
+    ]
+    assert 'src="/wallet/COIN/chart?of=' in page and "Coins, 30 days" in page
+
+    chart = (await client.get("/wallet/COIN/chart", headers=as_player(owner))).json()
+    (series,) = chart["series"]
+    assert (len(chart["categories"]), chart["categories"][-1]) == (31, f"{noon:%d.%m.}")
+    assert (series["kind"], series["values"][0], series["values"][-5:]) == ("step", 500, [500, 400, 400, 408, 408])
+    cash = (await client.get("/wallet/USD/chart", headers=as_player(owner))).json()
+    assert cash["series"][0]["values"][-4:] == [0, 2.5, 2.5, 2.5]
+    foreign = (await client.get("/wallet/COIN/chart", headers=as_player(UserId(new_id())))).json()
+    assert {*foreign["series"][0]["values"]} == {0}
+
+
 async def test_an_empty_wallet_says_what_will_come(client: httpx2.AsyncClient) -> None:
     nobody = UserId(new_id())
     assert "Nothing in your wallet yet" in (await client.get("/wallet", headers=as_player(nobody))).text
@@ -206,6 +233,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(client: httpx2.AsyncCl
         f"/api/v1/wallet/COIN/transactions?limit=2&cursor={found['next']}": (422, "cursor_mismatch"),
         "/api/v1/wallet/GOLD/transactions": (404, "ledger.unknown_asset"),
         "/wallet/COIN/entries/5": (404, "ledger.no_such_entry"),
+        "/wallet/GOLD/chart": (404, "ledger.unknown_asset"),
         "/wallet/GOLD": (404, "ledger.unknown_asset"),
         "/wallet/GOLD/entries/1": (404, "ledger.unknown_asset"),
     }

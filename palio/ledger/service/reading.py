@@ -1,19 +1,22 @@
 """Use cases that look: balances, wallets, statements. What the caller's context may not see does not exist."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
-from palio.ledger.rules import pages, receipts
+from palio.ledger.rules import courses, pages, receipts
 from palio.ledger.sql import reading as sql
 from palio.ledger.types import (
+    COURSE_DAYS,
     STATEMENT_LINES_DEFAULT,
     STATEMENT_LINES_MAX,
     Asset,
+    Course,
     Cursor,
     Filter,
+    LineOf,
     Receipt,
     Statement,
     TransferId,
@@ -70,6 +73,19 @@ async def statement(
         return pages.page_before(await sql.list_lines_before(tx, owner_id, asset, wanted, before, size + 1), size)
     lines = await sql.list_lines(tx, owner_id, asset, wanted, after, size + 1)
     return pages.page(lines, size, is_first=after is None)
+
+
+async def latest(tx: Tx, *, owner_id: UserId, limit: int) -> list[LineOf]:
+    """The newest movements of all main wallets of an owner together, the newest first."""
+    return await sql.list_latest(tx, owner_id, limit)
+
+
+async def course(tx: Tx, *, owner_id: UserId, wallet: Wallet, now: datetime) -> Course:
+    """How the balance of a wallet went in the last thirty days, and in this month."""
+    today = now.astimezone(UTC).date()
+    since = datetime.combine(today - timedelta(days=COURSE_DAYS), time(), UTC)
+    moved = await sql.list_days_moved(tx, owner_id, wallet.asset, since)
+    return courses.course(moved, balance=wallet.balance, today=today)
 
 
 async def asset_of(tx: Tx, *, code: str) -> Asset:

@@ -8,7 +8,7 @@ from uuid import UUID
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Cursor, Filter, Line, Side, TransferId, Wallet
+from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Cursor, DayMoved, Filter, Line, LineOf, Side, TransferId, Wallet
 
 SEQ_MAX = 2**63 - 1
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -159,6 +159,47 @@ async def list_lines_before(
         *(owner, asset, before.seq, before.posted_at, *_values(wanted), limit),
     )
     return found[::-1]
+
+
+async def list_latest(tx: Tx, owner: UserId, limit: int) -> list[LineOf]:
+    """The newest lines of all main wallets of an owner, the newest first."""
+    return await db.rows(
+        tx,
+        LineOf,
+        """
+        select s.code as asset, s.scale, e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount,
+          e.balance_after, coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata,
+          t.reverses_id
+        from ledger.accounts a
+        join ledger.assets s on s.id = a.asset_id
+        cross join lateral (
+          select * from ledger.entries n where n.account_id = a.id and n.seq is not null
+          order by n.seq desc limit %s::int) e
+        join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
+        join ledger.kinds k on k.code = t.kind
+        where a.address = 'user:' || %s::uuid || ':main'
+        order by e.posted_at desc, s.id, e.seq desc limit %s::int""",
+        *(limit, owner, limit),
+    )
+
+
+async def list_days_moved(tx: Tx, owner: UserId, asset: str, since: datetime) -> list[DayMoved]:
+    """The days of a main wallet (UTC) on which something moved, in order: at most as many as have passed."""
+    return await db.rows(
+        tx,
+        DayMoved,
+        """
+        select (e.posted_at at time zone 'UTC')::date as day,
+          coalesce(sum(e.amount) filter (where e.amount > 0), 0)::bigint as came,
+          coalesce(-sum(e.amount) filter (where e.amount < 0), 0)::bigint as went,
+          (array_agg(e.balance_after order by e.seq desc))[1] as balance
+        from ledger.entries e
+        where e.seq is not null and e.posted_at >= %s
+          and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
+        group by 1 order by 1""",
+        *(since, owner, asset),
+    )
 
 
 async def find_line(tx: Tx, owner: UserId, asset: str, seq: int) -> Line | None:
