@@ -1,6 +1,6 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
-from palio import affiliates, competitions, identity, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
@@ -8,6 +8,7 @@ from palio.identity import jobs as identity_jobs
 from palio.infra import partitions, pruning
 from palio.infra.jobs import Routes
 from palio.infra.messages import ExecuteApproval, ExpireApprovals, KeepPartitions, PruneRequests, PruneRuns
+from palio.ledger import jobs as ledger_jobs
 from palio.races import jobs as race_jobs
 
 SUBSCRIPTIONS: Routes = {
@@ -19,6 +20,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
+    ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

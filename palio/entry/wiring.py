@@ -53,6 +53,7 @@ from palio.kernel.permissions import Permission
 from palio.kernel.providers import BoardSource
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
+from palio.ledger import jobs as ledger_jobs
 from palio.ledger import types as ledger_types
 from palio.races import jobs as race_jobs
 from palio.races import types as races_types
@@ -68,6 +69,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
+    ledger_jobs.HOLDS_SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -78,7 +80,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
     *marks.SETTINGS,
     *identity_types.SETTINGS,
-    *(ledger_types.BATCH_ITEMS_MAX, ledger_types.DEBT_MAX),
+    *ledger_types.SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),

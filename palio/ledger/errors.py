@@ -1,8 +1,9 @@
 """Refusals of the ledger.
 
-Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused
-Invalid   InvalidPost, KeyMismatch
-NotFound  UnknownAsset, NoSuchEntry
+Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
+          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue
+Invalid   InvalidPost, KeyMismatch, HoldMismatch
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold
 TooLarge  BatchTooLarge
 """
 
@@ -26,6 +27,42 @@ class NoSuchEntry(NotFound):
     """There is no such movement in your wallet."""
 
     code = "ledger.no_such_entry"
+
+
+class NoSuchHold(NotFound):
+    """There is no such hold."""
+
+    code = "ledger.no_such_hold"
+
+
+class HoldNotOpen(Conflict):
+    """The hold was captured, voided or has expired: its `state` is final."""
+
+    code = "ledger.hold_not_open"
+
+
+class HoldLapsed(Conflict):
+    """The hold could be captured until `expires_at`."""
+
+    code = "ledger.hold_expired"
+
+
+class HoldMismatch(Invalid):
+    """The transfer takes nothing from the account of the hold it captures."""
+
+    code = "ledger.hold_mismatch"
+
+
+class HoldExceeded(Conflict):
+    """`remaining` units are held, `needed` were to be captured."""
+
+    code = "ledger.hold_exceeded"
+
+
+class HoldNotDue(Conflict):
+    """The hold has not expired yet: it can be captured until `expires_at`."""
+
+    code = "ledger.hold_not_due"
 
 
 class UnknownAsset(NotFound):
@@ -78,7 +115,10 @@ class BatchTooLarge(TooLarge):
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {
     refusal.code: refusal
-    for refusal in (InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
+    for refusal in (
+        *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
+        *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
+    )
 }
 
 

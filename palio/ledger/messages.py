@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from palio.kernel.messages import Event
+from palio.kernel.messages import Event, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +11,17 @@ class LedgerMismatch(Event):
     """A reconciliation found something that does not add up; its account, if it has one, is frozen."""
 
     finding: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class HoldExpired(Event):
+    """What remained of a hold went back to its owner, because its time was over."""
+
+    hold: UUID
+    owner: UUID
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireHolds(Job):
+    """Release what remains of holds whose time is over."""

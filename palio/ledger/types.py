@@ -13,12 +13,14 @@ from palio.kernel.settings import Setting
 
 AccountId = NewType("AccountId", int)
 TransferId = NewType("TransferId", UUID)
+HoldId = NewType("HoldId", UUID)
 Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
 Handle: TypeAlias = AccountId | Place  # its number where this process knows it, else where it lies
 Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
 Facts: TypeAlias = Mapping[str, object]
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
+HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 
 PERMISSION_WALLET_READ = Permission(
     "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
@@ -40,12 +42,22 @@ BATCH_ITEMS_MAX = Setting(
 DEBT_MAX = Setting(
     "ledger.debt_max", "int", 10**9, "How far a player's debt account may go below zero", "units", low=0, high=10**15
 )
+HOLD_DAYS_MAX = Setting("ledger.hold_max_d", "int", 90, "For how long a hold may be placed", "days", low=1, high=365)
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX
+
+
+class Capture(NamedTuple):
+    """Which hold a transfer is paid from. What a final capture does not take is released."""
+
+    hold_id: HoldId
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
     """A transfer to make. `key` names its cause and is kept for ever; the legs sum to zero per asset.
 
+    With `capture` what it takes from the account of a hold comes out of what is held there.
     `actor` is for batches that the system carries out for many: on whose behalf this item was judged.
     """
 
@@ -55,6 +67,35 @@ class Post:
     description: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)
     actor: Actor | None = None
+    capture: Capture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Units of a main wallet to be set aside until they are captured or released: nothing else may spend them.
+
+    `subject` says for what, to the owner too. At `expires_at` it can no longer be captured.
+    """
+
+    key: str
+    address: str
+    asset: str
+    amount: int
+    subject: str
+    kind: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """A hold to be released. `expired` is for what is due by the clock: refused before the hold expires."""
+
+    key: str
+    hold_id: HoldId
+    expired: bool = False
+
+
+Item: TypeAlias = Post | Hold | Void
 
 
 class Payments(NamedTuple):
@@ -74,6 +115,23 @@ class Posted(NamedTuple):
     replayed: bool = False
 
 
+class Held(NamedTuple):
+    """Set aside, now or before."""
+
+    hold_id: HoldId
+    amount: int
+    expires_at: datetime
+    replayed: bool = False
+
+
+class Voided(NamedTuple):
+    """So much of the hold was released, now or before."""
+
+    hold_id: HoldId
+    released: int
+    replayed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Not done, and nothing changed by it."""
@@ -82,7 +140,8 @@ class Refused:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-Outcome: TypeAlias = Posted | Refused
+Outcome: TypeAlias = Posted | Refused  # of a transfer
+AnyOutcome: TypeAlias = Posted | Held | Voided | Refused
 
 
 class Paid(NamedTuple):
@@ -241,8 +300,9 @@ CHECKS = {
     "G3": "a transfer has legs 0 to n - 1, at its time and in its transaction",
     "A1": "an account is what its number says, and its balance row agrees",
     "R1": "a balance is the sum of its entries, the last one's balance, and seq their number",
+    "R2": "what is held in an account is the sum of its open holds",
     "R3": "all entries of an asset sum to zero",
-    "R6": "every key has its transfer and every transfer its key",
+    "R6": "every key has its transfer or hold, and each of these its key",
 }
 
 

@@ -156,6 +156,26 @@ create index on ledger.entries (account_id, seq desc) where seq is not null;
 create index on ledger.entries (account_id, tx_id) where seq is null;
 create index on ledger.entries using brin (tx_id) with (autosummarize = on);
 
+-- Value that is set aside. What is open has something left; a hold that is closed has given all of it away or back.
+create table ledger.holds (
+  id uuid primary key,
+  key text collate "C" not null,
+  account_id bigint not null,
+  owner_id uuid not null,
+  amount bigint not null check (amount between 1 and 9007199254740991),
+  captured bigint not null default 0 check (captured >= 0),
+  released bigint not null default 0 check (released >= 0),
+  state text not null default 'open' check (state in ('open', 'captured', 'voided', 'expired')),
+  subject text not null,
+  kind text not null,
+  expires_at timestamptz not null,
+  created_at timestamptz not null,
+  closed_at timestamptz,
+  check (captured + released <= amount),
+  check ((state = 'open') = (captured + released < amount) and (state = 'open') = (closed_at is null)));
+create index on ledger.holds (expires_at) where state = 'open';
+create index on ledger.holds (account_id) where state = 'open';
+
 create table ledger.transfers_default partition of ledger.transfers default;
 create table ledger.entries_default partition of ledger.entries default;
 insert into infra.partition_parents (parent, period, bound) values
@@ -238,10 +258,40 @@ end $$;
 create trigger transfers_check after insert on ledger.transfers referencing new table as fresh
   for each statement execute function ledger.transfers_check();
 
+-- What is held in an account is the sum of its open holds, and each of these has its key. An insert and an update of one statement
+-- both look when it has ended.
+create function ledger.holds_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare names text[]; ids uuid[];
+begin
+  if exists (select 1 from (select distinct f.account_id from fresh f) t
+      where (select b.held from ledger.balances b where b.account_id = t.account_id) is distinct from (
+        select ledger.sum8(h.amount - h.captured - h.released) from ledger.holds h where h.account_id = t.account_id and h.state = 'open')) then
+    raise exception 'what is held is not the sum of the open holds' using errcode = 'PL005';
+  end if;
+  if tg_op = 'INSERT' then
+    select array_agg(f.key), array_agg(f.id) into names, ids from (select * from fresh order by key collate "C") f;
+    if ids is distinct from (select array_agg(k.ref_id) from (
+        select k.ref_id from ledger.keys k where k.key = any (names) and k.tx_id = infra.tx_id() and k.op = 'hold'
+        order by k.key collate "C") k) then
+      raise exception 'a hold without its key' using errcode = 'PL006';
+    end if;
+  end if;
+  return null;
+end $$;
+create trigger holds_placed after insert on ledger.holds referencing new table as fresh
+  for each statement execute function ledger.holds_check();
+create trigger holds_changed after update on ledger.holds referencing new table as fresh
+  for each statement execute function ledger.holds_check();
+create trigger same_hold before update on ledger.holds for each row
+  when (old.state <> 'open' or (old.id, old.key, old.account_id, old.owner_id, old.amount, old.kind, old.expires_at, old.created_at)
+    is distinct from (new.id, new.key, new.account_id, new.owner_id, new.amount, new.kind, new.expires_at, new.created_at))
+  execute function infra.refuse_change();
+create trigger kept before delete on ledger.holds for each row execute function infra.refuse_change();
+
 create trigger append_only before update or delete on ledger.transfers for each row execute function infra.refuse_change();
 create trigger append_only before update or delete on ledger.entries for each row execute function infra.refuse_change();
 do $$ declare t text; begin
-  foreach t in array array['transfers', 'entries', 'transfers_default', 'entries_default', 'keys', 'accounts', 'assets'] loop
+  foreach t in array array['transfers', 'entries', 'transfers_default', 'entries_default', 'keys', 'holds', 'accounts', 'assets'] loop
     execute format('create trigger no_truncate before truncate on ledger.%I execute function infra.refuse_change()', t);
   end loop;
 end $$;
@@ -305,7 +355,7 @@ create trigger assets_keep before update on ledger.assets for each row
 
 -- Row security: an owner sees his own, operators all, the functions below (whose owner it binds too) all.
 do $$ declare t text; own text; begin
-  foreach t in array array['accounts', 'balances', 'entries', 'transfers'] loop
+  foreach t in array array['accounts', 'balances', 'holds', 'entries', 'transfers'] loop
     own := case t
       when 'entries' then 'account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select infra.actor_id())))'
       when 'transfers' then 'exists (select 1 from ledger.entries e where e.transfer_id = transfers.id and e.posted_at = transfers.posted_at)'
@@ -315,7 +365,7 @@ do $$ declare t text; own text; begin
     execute format('create policy owner_writes on ledger.%I for all to palio_app
       using (%2$s and (select infra.actor_kind()) = ''player'') with check (%2$s and (select infra.actor_kind()) = ''player'')', t, own);
   end loop;
-  foreach t in array array['accounts', 'balances', 'entries', 'transfers', 'keys', 'findings'] loop
+  foreach t in array array['accounts', 'balances', 'holds', 'entries', 'transfers', 'keys', 'findings'] loop
     execute format('alter table ledger.%I enable row level security', t);
     execute format('alter table ledger.%I force row level security', t);
     execute format('create policy operators on ledger.%I for all to palio_app
@@ -338,15 +388,17 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, ledger.keys, ledger.transfers, ledger.entries,
-  ledger.findings, ledger.wallets to palio_app;
+  ledger.holds, ledger.findings, ledger.wallets to palio_app;
 
 -- The functions of the application. Sorted arrays come in, so that everybody locks in one order: keys by text, balances by number.
 
 -- What is known of a key that was taken before.
 create function ledger.taken(p_key ledger.keys) returns jsonb language sql stable set search_path = pg_catalog, pg_temp
   return jsonb_build_object('key', (p_key).key, 'hash', encode((p_key).request_hash, 'hex'), 'op', (p_key).op, 'ref', (p_key).ref_id,
-    'result', (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
-      from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null));
+    'result', case (p_key).op
+      when 'transfer' then (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
+        from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null)
+      when 'hold' then (select jsonb_build_array(h.amount, h.expires_at) from ledger.holds h where h.id = (p_key).ref_id) end);
 
 -- Claim keys; a row for each that somebody has had before. One that an open transaction has claimed is waited for, so what it left
 -- behind is read here, by a statement that began afterwards.
@@ -383,27 +435,32 @@ end $$;
 
 -- Claim keys, then lock guarded accounts in the order of their numbers: a row per 500 of these, in that order. `odd` lists accounts of
 -- which more is to be said: those sent by address, open ones that are not active (null: there is none), and guarded ones with a status,
--- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before.
+-- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before, and one with
+-- the holds that were asked for, read when their accounts are locked: whoever changes a hold holds its balance.
 create function ledger.open_batch(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[], p_guarded bigint[], p_open bigint[],
-  p_addresses text[], p_assets smallint[], p_now timestamptz, p_debt_max bigint)
-returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb) language plpgsql security definer
+  p_addresses text[], p_assets smallint[], p_holds uuid[], p_now timestamptz, p_debt_max bigint)
+returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare wanted bigint[] := p_guarded;
 begin
-  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c
+  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c, null::jsonb
     from ledger.claim(p_keys, p_hashes, p_ids, p_ops) c;
+  if cardinality(p_holds) > 0 then
+    wanted := array(select w.id from (select unnest(wanted) union select h.account_id from ledger.holds h where h.id = any (p_holds)) w(id)
+      order by w.id);
+  end if;
   if cardinality(p_addresses) > 0 then
     perform ledger.make_accounts(p_addresses, p_assets, p_debt_max);
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('address', a.address, 'asset', a.asset_id, 'id', a.id, 'status', a.status)), null::jsonb
+        jsonb_agg(jsonb_build_object('address', a.address, 'asset', a.asset_id, 'id', a.id, 'status', a.status)), null::jsonb, null::jsonb
       from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s;
-    wanted := array(select w.id from (select unnest(p_guarded) union select a.id from unnest(p_addresses, p_assets) u(a, s)
+    wanted := array(select w.id from (select unnest(wanted) union select a.id from unnest(p_addresses, p_assets) u(a, s)
       join ledger.accounts a on a.address = u.a and a.asset_id = u.s where a.guarded) w(id) order by w.id);
   end if;
   if cardinality(p_open) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb
+        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb, null::jsonb
       from unnest(p_open) o(id) left join ledger.accounts a on a.id = o.id where a.status is distinct from 'active';
   end if;
   for n in 0 .. (cardinality(wanted) - 1) / 500 loop  -- a row that waited is compared with the whole list again: keep lists short
@@ -411,13 +468,18 @@ begin
         jsonb_agg(jsonb_build_object('id', b.account_id, 'status', b.status, 'held', b.held, 'floor', b.floor, 'ceiling', b.ceiling,
           'last_posted_at', b.last_posted_at))
           filter (where b.status <> 'active' or b.held <> 0 or b.floor <> 0 or b.ceiling is not null or b.last_posted_at > p_now),
-        null::jsonb
+        null::jsonb, null::jsonb
       from (select * from ledger.balances r where r.account_id = any (wanted[n * 500 + 1 : n * 500 + 500])
         order by r.account_id for no key update) b;
   end loop;
+  if cardinality(p_holds) > 0 then
+    return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, jsonb_agg(jsonb_build_array(
+        h.id, h.account_id, h.amount, h.captured, h.released, h.state, h.expires_at)) from ledger.holds h where h.id = any (p_holds);
+  end if;
 end $$;
 
--- Balances change by the sums of the entries handed in, never to a value.
+-- Balances change by the sums of the entries handed in, and what is held by those of the holds, never to a value. A hold is no entry: it
+-- leaves seq and the instant of the last one alone.
 create function ledger.move(e_accounts bigint[], e_amounts bigint[], e_posted timestamptz[]) returns void language plpgsql
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_nestloop = off set enable_mergejoin = on as $$
@@ -426,6 +488,19 @@ begin
     from (select u.a as account_id, ledger.sum8(u.x) as amount, count(*) as n, max(u.p) as posted
           from (select unnest(e_accounts) as a, unnest(e_amounts) as x, unnest(e_posted) as p) u where u.a & 1 = 1 group by u.a) d
     where b.account_id = d.account_id and b.account_id = any (e_accounts);
+end $$;
+create function ledger.move_held(e_accounts bigint[], e_amounts bigint[], e_posted timestamptz[], h_accounts bigint[], h_amounts bigint[])
+returns void language plpgsql
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_nestloop = off set enable_mergejoin = on as $$
+declare touched bigint[] := e_accounts || h_accounts;
+begin
+  update ledger.balances b set balance = b.balance + d.amount, held = b.held + d.held, seq = b.seq + d.n,
+      last_posted_at = greatest(b.last_posted_at, d.posted)
+    from (select u.a as account_id, ledger.sum8(u.x) as amount, ledger.sum8(u.h) as held, count(u.x) as n, max(u.p) as posted
+          from (select unnest(e_accounts) as a, unnest(e_amounts) as x, unnest(e_posted) as p, null::bigint as h
+            union all select unnest(h_accounts), null, null, unnest(h_amounts)) u where u.a & 1 = 1 group by u.a) d
+    where b.account_id = d.account_id and b.account_id = any (touched);
 end $$;
 
 -- Tell owners that their wallets have changed. Of more than 200 movements at once everybody is told only that there were some: whoever
@@ -446,31 +521,72 @@ begin
       where u.s <> 0 and a.owner_id is not null order by u.n;
 end $$;
 
+-- The same where nothing moved, but something was set aside or given back.
+create function ledger.tell_held(p_accounts bigint[]) returns void language plpgsql set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  if cardinality(p_accounts) > 200 then
+    insert into infra.stream_pending (topic, user_id, type, data, at) values ('me:wallet', null, 'wallet.changed', '{}', clock_timestamp());
+    return;
+  end if;
+  insert into infra.stream_pending (topic, user_id, type, data, at)
+    select 'me:wallet', b.owner_id, 'wallet.changed',
+        jsonb_build_object('transfer', null, 'asset', k.code, 'amount', 0, 'balance', b.balance, 'held', b.held), clock_timestamp()
+      from unnest(p_accounts) u(a) join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
+      order by u.a;
+end $$;
+
 -- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
--- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor.
+-- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor. `h_` are holds that are placed,
+-- `c_` what of others is captured and released: both are written by one statement, after which what is held has to add up.
 create function ledger.write(p_refused text[],
   t_ids uuid[], t_posted timestamptz[], t_keys text[], t_kinds text[], t_actors text[], t_descriptions text[], t_metadata jsonb[],
-  e_transfers uuid[], e_legs smallint[], e_posted timestamptz[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[])
+  t_holds uuid[],
+  e_transfers uuid[], e_legs smallint[], e_posted timestamptz[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[],
+  h_ids uuid[], h_keys text[], h_accounts bigint[], h_amounts bigint[], h_subjects text[], h_kinds text[], h_expire timestamptz[],
+  c_holds uuid[], c_captured bigint[], c_released bigint[], c_states text[], p_now timestamptz)
 returns void language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
-declare tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
+declare
+  tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
+  holding bool := cardinality(h_ids) > 0 or cardinality(c_holds) > 0; c_accounts bigint[];
 begin
   if cardinality(p_refused) > 0 then
     delete from ledger.keys k where k.key = any (p_refused) and k.tx_id = tx;
   end if;
-  if cardinality(t_ids) = 0 then return; end if;
-  if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
-  perform ledger.move(e_accounts, e_amounts, e_posted);
-  insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
-    select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
-    from (select unnest(t_ids) as i, unnest(t_posted) as p, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w,
-      unnest(t_descriptions) as t, unnest(t_metadata) as m) u;
-  insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
-    select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
-    from (select unnest(e_transfers) as t, unnest(e_posted) as p, unnest(e_accounts) as a, unnest(e_amounts) as x,
-      unnest(e_seqs) as s, unnest(e_balances) as b, unnest(e_legs) as l) u;
-  perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
+  if holding then
+    c_accounts := array(select (select h.account_id from ledger.holds h where h.id = u.i and h.state = 'open')
+      from (select unnest(c_holds) as i) u);
+    perform ledger.move_held(e_accounts, e_amounts, e_posted, h_accounts || c_accounts,
+      h_amounts || array(select -u.c - u.r from (select unnest(c_captured) as c, unnest(c_released) as r) u));
+  elsif cardinality(t_ids) > 0 then
+    perform ledger.move(e_accounts, e_amounts, e_posted);
+  end if;
+  if cardinality(t_ids) > 0 then
+    if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
+    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata, hold_id)
+      select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m, u.h
+      from (select unnest(t_ids) as i, unnest(t_posted) as p, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w,
+        unnest(t_descriptions) as t, unnest(t_metadata) as m, unnest(t_holds) as h) u;
+    insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
+      select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
+      from (select unnest(e_transfers) as t, unnest(e_posted) as p, unnest(e_accounts) as a, unnest(e_amounts) as x,
+        unnest(e_seqs) as s, unnest(e_balances) as b, unnest(e_legs) as l) u;
+    perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
+  end if;
+  if holding then
+    with changed as (
+      update ledger.holds h set captured = h.captured + c.captured, released = h.released + c.released, state = c.state,
+          closed_at = case when c.state <> 'open' then p_now end
+        from (select unnest(c_holds) as id, unnest(c_captured) as captured, unnest(c_released) as released, unnest(c_states) as state) c
+        where h.id = c.id and h.state = 'open')
+    insert into ledger.holds (id, key, account_id, owner_id, amount, subject, kind, expires_at, created_at)
+      select u.i, u.k, u.a, b.owner_id, u.x, u.s, u.d, u.e, p_now
+      from (select unnest(h_ids) as i, unnest(h_keys) as k, unnest(h_accounts) as a, unnest(h_amounts) as x, unnest(h_subjects) as s,
+        unnest(h_kinds) as d, unnest(h_expire) as e) u join ledger.balances b on b.account_id = u.a;
+    perform ledger.tell_held(array(select unnest(h_accounts || c_accounts) except select unnest(e_accounts)));
+  end if;
 end $$;
 
 -- One open account pays the main wallets of many owners. Ids come rising, and are handed out and rows written in the order of the wallets, so that one

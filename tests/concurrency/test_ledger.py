@@ -7,7 +7,8 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -17,12 +18,13 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Outcome, Post, Posted
+from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Posted, Void
 from tests.factories.ledger import Payment, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 RUNNERS = 30
+Done = TypeVar("Done", bound=AnyOutcome)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,11 @@ async def crowd(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[
     await database.pool.close()
 
 
-async def race(crowd: Database, run: Callable[[Tx, int, asyncio.Barrier], Awaitable[Outcome]]) -> list[Outcome]:
+async def race(crowd: Database, run: Callable[[Tx, int, asyncio.Barrier], Awaitable[Done]]) -> list[Done]:
     """Everybody has begun a transaction before anybody goes on."""
     barrier = asyncio.Barrier(RUNNERS)
 
-    async def one(number: int) -> Outcome:
+    async def one(number: int) -> Done:
         async with crowd.begin(SYSTEM) as tx:
             await tx.execute("select 1")
             await barrier.wait()
@@ -162,6 +164,76 @@ async def wait_for_a_waiter(crowd: Database) -> None:
                 return
 
 
+async def placed(crowd: Database, wallet: str, amount: int) -> HoldId:
+    item = Hold(f"{wallet}:hold", wallet, "COIN", amount, "a bet", "games.bet", NOON + timedelta(hours=1))
+    async with crowd.begin(SYSTEM) as tx:
+        [held] = await ledger.hold_many(tx, [item], now=NOON)
+    assert isinstance(held, Held)
+    return held.hold_id
+
+
+async def test_a_hold_is_captured_once(crowd: Database) -> None:
+    """Everybody wants the whole of it."""
+    wallet = await funded(crowd, 100)
+    capture = Capture(await placed(crowd, wallet, 60), is_final=True)
+
+    async def take(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        return (await ledger.capture_many(tx, [pay(f"{wallet}:{number}", wallet, -60, capture=capture)], now=NOON))[0]
+
+    assert Counter(codes(await race(crowd, take))) == {"posted": 1, "ledger.hold_not_open": RUNNERS - 1}
+    assert await balance_of(crowd, wallet) == 40
+
+
+async def test_as_many_parts_of_a_hold_as_fit(crowd: Database) -> None:
+    """Five of thirty, and nothing of what is not held."""
+    wallet = await funded(crowd, 100)
+    capture = Capture(await placed(crowd, wallet, 60))
+
+    async def take(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        return (await ledger.capture_many(tx, [pay(f"{wallet}:{number}", wallet, -11, capture=capture)], now=NOON))[0]
+
+    assert Counter(codes(await race(crowd, take))) == {"posted": 5, "ledger.hold_exceeded": RUNNERS - 5}
+    assert await balance_of(crowd, wallet) == 45
+
+
+async def test_a_hold_is_captured_or_expires(crowd: Database) -> None:
+    """Half of them come in time by their own clock, half of them clear up: one of the two, once."""
+    wallet = await funded(crowd, 100)
+    hold_id = await placed(crowd, wallet, 60)
+
+    async def end(tx: Tx, number: int, _: asyncio.Barrier) -> AnyOutcome:
+        if number % 2:
+            item = Void(f"hold:{hold_id}:expire", hold_id, expired=True)
+            return (await ledger.void_many(tx, [item], now=NOON + timedelta(hours=1)))[0]
+        item_of = pay(f"{wallet}:{number}", wallet, -60, capture=Capture(hold_id))
+        return (await ledger.capture_many(tx, [item_of], now=NOON))[0]
+
+    words = Counter(codes(await race(crowd, end)))
+    assert words in (
+        Counter({"posted": 1, "ledger.hold_not_open": RUNNERS - 1}),
+        Counter({"voided": 1, "replayed": RUNNERS // 2 - 1, "ledger.hold_not_open": RUNNERS // 2}),
+    )
+    assert await balance_of(crowd, wallet) == (40 if words["posted"] else 100)
+
+
+async def test_looking_whether_a_hold_is_open_captures_it_many_times(crowd: Database) -> None:
+    """The control: everybody sees that it is open, and goes on."""
+    wallet = await funded(crowd, 100)
+    hold_id = await placed(crowd, wallet, 60)
+    captured = 0
+
+    async def take(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal captured
+        found = await tx.execute("select 1 from ledger.holds where id = %s and state = 'open'", [hold_id])
+        is_open = await found.fetchone() is not None
+        await barrier.wait()
+        captured += is_open
+        return ledger.Refused("naive")
+
+    await race(crowd, take)
+    assert captured > 1
+
+
 async def test_one_payment_at_once_is_one_transfer(crowd: Database) -> None:
     """A fan-out answers those who waited with what the first one left behind."""
     wallet = await funded(crowd, 1)
@@ -223,17 +295,21 @@ async def test_new_accounts_are_made_once(crowd: Database) -> None:
 
 
 async def test_writers_of_random_batches_leave_a_sound_ledger(crowd: Database) -> None:
-    """Eight of them over fifty wallets, with keys they share and one transaction in ten undone."""
+    """Eight of them over fifty wallets, with keys and holds they share and one transaction in ten undone."""
     wallets = [await funded(crowd, 50) for _ in range(50)]
     keys = [new_id().hex for _ in range(300)]
+    holds = [(wallet, await placed(crowd, wallet, 20)) for wallet in wallets[:20]]
 
     async def writer(seed: int) -> None:
         dice = random.Random(seed)  # noqa: S311 - the same walk every time
         for _ in range(25):
-            items = [
+            items: list[Item] = [
                 pay(dice.choice(keys), dice.choice(wallets), dice.choice([-30, -7, -1, 2, 9]))
                 for _ in range(dice.randrange(1, 20))
             ]
+            wallet, hold_id = dice.choice(holds)
+            items.append(pay(dice.choice(keys), wallet, -3, capture=Capture(hold_id)))
+            items.append(Void(dice.choice(keys), dice.choice(holds)[1]) if dice.random() < 0.2 else items[0])
             async with crowd.begin(SYSTEM) as tx, tx.transaction(force_rollback=dice.random() < 0.1):
                 await ledger.post_many(tx, items, now=NOON)
 

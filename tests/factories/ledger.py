@@ -10,7 +10,7 @@ import psycopg
 from palio import ledger
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
-from palio.ledger import Outcome, Post, Posted
+from palio.ledger import AnyOutcome, Held, Outcome, Post, Posted, Voided
 from palio.ledger.types import TransferId
 
 HOUSE = "issuance:gift"
@@ -105,12 +105,14 @@ class Superuser:
             self._conn.execute(statement, values)
 
 
-def codes(outcomes: list[Outcome]) -> list[str]:
-    """Each outcome in a word: posted, replayed, or the code of the refusal."""
+def codes(outcomes: Sequence[AnyOutcome]) -> list[str]:
+    """Each outcome in a word: posted, held, voided, replayed, or the code of the refusal."""
     return [_word(outcome) for outcome in outcomes]
 
 
-def _word(outcome: Outcome) -> str:
+def _word(outcome: AnyOutcome) -> str:
     if isinstance(outcome, ledger.Refused):
         return outcome.code
-    return "replayed" if outcome.replayed else "posted"
+    if outcome.replayed:
+        return "replayed"
+    return "held" if isinstance(outcome, Held) else "voided" if isinstance(outcome, Voided) else "posted"

@@ -1,7 +1,7 @@
 """Whatever does not add up is named."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,7 +10,7 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Finding
+from palio.ledger import Finding, Hold
 from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -42,7 +42,7 @@ class Place:
 
 @pytest.fixture
 async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Place]:
-    """One wallet with 100 and -30, one payment to somebody else."""
+    """One wallet with 100 and -30 of which 10 are held, one payment to somebody else."""
     name = f"palio_broken_{worker_id}"
     with psycopg.connect(cluster.dsn(), autocommit=True) as server:
         server.execute(f"create database {name} template palio")  # type: ignore[arg-type]
@@ -53,6 +53,9 @@ async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Plac
             async with database.begin(SYSTEM) as tx:
                 await fund(tx, place.wallet, 100, now=NOON)
                 await ledger.post(tx, pay("out", place.wallet, -30), now=NOON)
+                until = NOON + timedelta(days=1)
+                hold = Hold("hold", place.wallet, "COIN", 10, "order 7", "store.order", until)
+                assert codes(await ledger.hold_many(tx, [hold], now=NOON)) == ["held"]
                 rows = [Payment("prize", owner_of(new_wallet()), 5)]
                 await fan_out(tx, rows, source="pool:p", asset="USD", kind="competitions.prize", now=NOON)
             yield place
@@ -84,7 +87,11 @@ async def test_a_sound_ledger_has_no_findings(place: Place) -> None:
         ("update ledger.transfers set key = 'in' where key = 'out'", ["R6", "R6"]),
         ("update ledger.balances set balance = balance + 1 where balance = 70", ["R1"]),
         ("update ledger.balances set seq = seq + 1 where balance = 70", ["R1"]),
-        ("delete from ledger.balances where balance = 70", ["A1", "R1"]),
+        ("delete from ledger.balances where balance = 70", ["A1", "R1", "R2"]),
+        ("update ledger.balances set held = held + 1 where balance = 70", ["R2"]),
+        ("update ledger.holds set captured = captured + 1", ["R2"]),
+        ("update ledger.holds set key = 'other'", ["R6", "R6"]),
+        ("delete from ledger.holds", ["R2", "R6"]),
         ("update ledger.balances set status = 'frozen' where balance = 70", ["A1"]),
         ("update ledger.balances set owner_id = gen_random_uuid() where balance = 70", ["A1"]),
         ("delete from ledger.accounts where address = 'issuance:gift'", ["A1"]),

@@ -1,23 +1,37 @@
 """Random batches against a plain model: every coin is somewhere, every number follows from the one before."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palio import ledger
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Outcome, Post
+from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Void
 from tests.factories.ledger import Payment, codes, fan_out, owner_of
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 WALLETS = [f"user:019acb1e-0000-7000-8000-00000000000{n}:main" for n in range(4)]
 HOUSES = ["house:a", "house:b", "issuance:c"]
 PLACES = [*WALLETS, *HOUSES]
+NOWHERE = HoldId(new_id())
+
+
+@dataclass
+class Reserved:
+    """What the model knows of a hold."""
+
+    wallet: str
+    left: int
+    expires_at: datetime
+    is_open: bool = True
 
 
 @dataclass
@@ -26,90 +40,221 @@ class Model:
 
     balances: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACES, 0))
     seqs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WALLETS, 0))
-    kept: dict[str, frozenset[tuple[str, str, int]]] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WALLETS, 0))
+    kept: dict[str, object] = field(default_factory=dict)
+    holds: dict[HoldId, Reserved] = field(default_factory=dict)
 
-    def post_batch(self, items: Sequence[Post]) -> list[str]:
-        decided: dict[str, tuple[frozenset[tuple[str, str, int]], str]] = {}
-        return [self.answer(item, decided) for item in items]
+    def run(self, items: Sequence[Item], now: datetime) -> list[str]:
+        """What becomes of each."""
+        decided: dict[str, tuple[object, str]] = {}
+        return [self.answer(item, now, decided) for item in items]
 
-    def answer(self, item: Post, decided: dict[str, tuple[frozenset[tuple[str, str, int]], str]]) -> str:
-        if any(amount == 0 for _, _, amount in item.legs) or len({leg[0] for leg in item.legs}) < len(item.legs):
+    def answer(self, item: Item, now: datetime, decided: dict[str, tuple[object, str]]) -> str:
+        if is_invalid(item):
             return "ledger.invalid"
-        request = frozenset(item.legs)
+        request = request_of(item)
         if item.key in decided:
             first, word = decided[item.key]
             if request != first:
                 return "ledger.key_mismatch"
-            return "replayed" if word == "posted" else word
-        word = self.decide(item.key, request)
+            return "replayed" if not word.startswith("ledger.") else word
+        word = self.decide(item, request, now)
         decided[item.key] = request, word
         return word
 
-    def decide(self, key: str, request: frozenset[tuple[str, str, int]]) -> str:
-        if key in self.kept:
-            return "replayed" if self.kept[key] == request else "ledger.key_mismatch"
-        if any(place in self.seqs and amount < 0 and self.balances[place] + amount < 0 for place, _, amount in request):
+    def decide(self, item: Item, request: object, now: datetime) -> str:
+        if item.key in self.kept:
+            return "replayed" if self.kept[item.key] == request else "ledger.key_mismatch"
+        word = self.post(item, now) if isinstance(item, Post) else self.set_aside(item, now)
+        if not word.startswith("ledger."):
+            self.kept[item.key] = request
+        return word
+
+    def available(self, wallet: str) -> int:
+        return self.balances[wallet] - self.held[wallet]
+
+    def post(self, item: Post, now: datetime) -> str:
+        freed = 0
+        if item.capture:
+            reserved = self.holds.get(item.capture.hold_id)
+            if word := self.against(item, reserved, now):
+                return word
+            assert reserved
+            freed = reserved.left if item.capture.is_final else -{leg[0]: leg[2] for leg in item.legs}[reserved.wallet]
+            self.held[reserved.wallet] -= freed
+        if any(
+            place in self.seqs and amount < 0 and self.available(place) + amount < 0 for place, _, amount in item.legs
+        ):
+            if item.capture and reserved:
+                self.held[reserved.wallet] += freed
             return "ledger.insufficient_funds"
-        self.kept[key] = request
-        for place, _, amount in request:
+        if item.capture and reserved:
+            reserved.left -= freed
+            reserved.is_open = reserved.left > 0
+        for place, _, amount in item.legs:
             self.balances[place] += amount
             if place in self.seqs:
                 self.seqs[place] += 1
         return "posted"
 
+    def against(self, item: Post, reserved: Reserved | None, now: datetime) -> str | None:
+        if reserved is None:
+            return "ledger.no_such_hold"
+        if not reserved.is_open:
+            return "ledger.hold_not_open"
+        if now >= reserved.expires_at:
+            return "ledger.hold_expired"
+        needed = -sum(amount for place, _, amount in item.legs if place == reserved.wallet)
+        if needed <= 0:
+            return "ledger.hold_mismatch"
+        return "ledger.hold_exceeded" if needed > reserved.left else None
 
-@st.composite
-def items(draw: st.DrawFn) -> Post:
-    """Two or three legs over few accounts and few keys, so that everything collides."""
-    first, second, third = draw(st.permutations(PLACES))[:3]
-    amount = draw(st.integers(-12, 12))
-    part = draw(st.integers(-3, 3))
-    legs = [(first, "COIN", amount), (second, "COIN", -amount - part)] + ([(third, "COIN", part)] if part else [])
-    return Post(draw(st.sampled_from("abcdefghij")), "ledger.transfer", legs)
+    def set_aside(self, item: Hold | Void, now: datetime) -> str:
+        if isinstance(item, Hold):
+            if item.amount > self.available(item.address):
+                return "ledger.insufficient_funds"
+            self.held[item.address] += item.amount
+            return "held"
+        reserved = self.holds.get(item.hold_id)
+        if reserved is None:
+            return "ledger.no_such_hold"
+        if not reserved.is_open:
+            return "ledger.hold_not_open"
+        if item.expired and now < reserved.expires_at:
+            return "ledger.hold_not_due"
+        self.held[reserved.wallet] -= reserved.left
+        reserved.left, reserved.is_open = 0, False
+        return "voided"
+
+    def learn(self, items: Iterable[Item], outcomes: Iterable[AnyOutcome]) -> None:
+        """The numbers of what was placed."""
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(item, Hold) and isinstance(outcome, Held) and not outcome.replayed:
+                self.holds[outcome.hold_id] = Reserved(item.address, item.amount, item.expires_at)
 
 
-batches = st.lists(st.lists(items(), max_size=8), max_size=6)
+def is_invalid(item: Item) -> bool:
+    if isinstance(item, Post):
+        return any(amount == 0 for _, _, amount in item.legs) or len({leg[0] for leg in item.legs}) < len(item.legs)
+    return isinstance(item, Hold) and item.amount <= 0
+
+
+def request_of(item: Item) -> object:
+    """What makes it this request."""
+    if isinstance(item, Post):
+        return frozenset(item.legs), item.capture
+    return (item.address, item.amount) if isinstance(item, Hold) else (item.hold_id, item.expired)
+
+
+class Act(NamedTuple):
+    """An item that may name what was done before: the n-th hold from the first."""
+
+    what: Literal["post", "hold", "capture", "void", "expire"]
+    key: str
+    places: Sequence[str]
+    amount: int
+    part: int
+    nth: int
+    is_final: bool
+
+    def item(self, model: Model, now: datetime) -> Item:
+        first, second, third = self.places
+        hold_id = [*model.holds, NOWHERE][self.nth % (len(model.holds) + 1)]
+        if self.what == "hold":
+            return Hold(self.key, WALLETS[self.nth % 4], "COIN", self.amount, "s", "store.order", now + MINUTE)
+        if self.what in {"void", "expire"}:
+            return Void(self.key, hold_id, expired=self.what == "expire")
+        capture = None
+        if self.what == "capture":
+            capture = Capture(hold_id, self.is_final)
+            if hold_id in model.holds and self.part:  # else it mostly misses the account
+                first = model.holds[hold_id].wallet
+        amount, part = (-abs(self.amount), 0) if capture else (self.amount, self.part)
+        legs = [(first, "COIN", amount), (second, "COIN", -amount - part)] + ([(third, "COIN", part)] if part else [])
+        return Post(self.key, "ledger.transfer", legs, capture=capture)
+
+
+acts = st.builds(
+    Act,
+    what=st.sampled_from(["post", "post", "post", "hold", "hold", "capture", "capture", "void", "expire"]),
+    key=st.sampled_from("abcdefghijklmnopqrst"),
+    places=st.permutations(PLACES).map(lambda places: places[:3]),
+    amount=st.integers(-12, 12),
+    part=st.integers(-3, 3),
+    nth=st.integers(0, 7),
+    is_final=st.booleans(),
+)
+batches = st.lists(st.tuples(st.lists(acts, max_size=8), st.integers(-20, 40)), max_size=8)
+openings = st.lists(st.integers(0, 30), min_size=4, max_size=4)
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 class UndoError(Exception):
     """Ends an example."""
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(batches=batches, opening=st.lists(st.integers(0, 30), min_size=4, max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@given(batches=batches, opening=openings)
 async def test_batches_do_what_the_plain_model_does(
-    database: Database, batches: list[list[Post]], opening: list[int]
+    database: Database, batches: list[tuple[list[Act], int]], opening: list[int]
 ) -> None:
-    """Outcomes, balances, seqs, keys and totals; instants that run backwards now and then."""
-    model = Model()
-    start = [
+    """Outcomes, balances, what is held, seqs, keys and totals; instants that run backwards now and then."""
+    await compare(database, batches, opening)
+
+
+@pytest.mark.nightly
+@settings(max_examples=1_000, deadline=None, suppress_health_check=QUIET)
+@given(batches=st.lists(st.tuples(st.lists(acts, max_size=8), st.integers(-20, 40)), max_size=50), opening=openings)
+async def test_many_batches_do_what_the_plain_model_does(
+    database: Database, batches: list[tuple[list[Act], int]], opening: list[int]
+) -> None:
+    """The same for longer."""
+    await compare(database, batches, opening)
+
+
+async def compare(database: Database, batches: Sequence[tuple[Sequence[Act], int]], opening: Sequence[int]) -> None:
+    model, now = Model(), NOON
+    start: list[Item] = [
         Post(f"open:{wallet}", "ledger.opening", [(wallet, "COIN", amount), ("house:a", "COIN", -amount)])
         for wallet, amount in zip(WALLETS, opening, strict=True)
     ]
     async with database.begin(SYSTEM) as tx, tx.transaction(force_rollback=True):
         before = await numbers(tx)
-        for n, batch in enumerate([start, *batches]):
-            outcomes = await ledger.post_many(tx, batch, now=NOON + timedelta(seconds=n % 3))
-            assert codes(outcomes) == model.post_batch(batch)
+        await both(tx, model, start, now)
+        for batch, seconds in batches:
+            now += timedelta(seconds=seconds)
+            await both(tx, model, [act.item(model, now) for act in batch], now)
         await agree(tx, model, before)
+
+
+async def both(tx: Tx, model: Model, items: Sequence[Item], now: datetime) -> None:
+    outcomes = await ledger.post_many(tx, items, now=now)
+    assert codes(outcomes) == model.run(items, now)
+    model.learn(items, outcomes)
 
 
 async def agree(tx: Tx, model: Model, before: tuple[int, int]) -> None:
     for place, balance in model.balances.items():
         assert await ledger.balance(tx, address=place, asset="COIN") == balance
     for wallet, seq in model.seqs.items():
-        lines = (await ledger.statement(tx, owner_id=owner_of(wallet), asset="COIN", limit=200)).lines
+        [purse] = [one for one in await ledger.wallets(tx, owner_id=owner_of(wallet)) if one.asset == "COIN"]
+        assert purse.held == model.held[wallet]
+        lines = (await ledger.statement(tx, owner_id=owner_of(wallet), asset="COIN", limit=10_000)).lines
         assert [line.seq for line in lines] == list(range(seq, 0, -1))
         assert [line.posted_at for line in lines] == sorted([line.posted_at for line in lines], reverse=True)
-    keys, transfers = await numbers(tx)
-    assert keys - before[0] == transfers - before[1] == len(model.kept)
-    assert await ledger.total(tx) == 0
+    keys, rows = await numbers(tx)
+    assert keys - before[0] == len(model.kept)
+    voids = sum(1 for request in model.kept.values() if isinstance(request, tuple) and isinstance(request[1], bool))
+    assert rows - before[1] == len(model.kept) - voids
+    assert (await ledger.verify(tx)).findings == []
 
 
 async def numbers(tx: Tx) -> tuple[int, int]:
-    found = await tx.execute("select (select count(*) from ledger.keys), (select count(*) from ledger.transfers)")
+    """How many keys there are, and how many transfers and holds."""
+    found = await tx.execute(
+        """select (select count(*) from ledger.keys),
+          (select count(*) from ledger.transfers) + (select count(*) from ledger.holds)"""
+    )
     row = await found.fetchone()
     assert row is not None
     return row[0], row[1]

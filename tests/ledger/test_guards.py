@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -37,6 +38,8 @@ async def refused_with(tx: Tx, statement: str, *values: object) -> str | None:
         "insert into ledger.keys values ('x', '', gen_random_uuid(), 'transfer', 1)",
         "insert into ledger.accounts (id, address, asset_id, guarded) values (65538, 'house:x', 1, false)",
         "insert into ledger.balances (account_id) values (1)",
+        "insert into ledger.holds (id) values (gen_random_uuid())",
+        "update ledger.holds set captured = 1",
         "insert into ledger.findings values (gen_random_uuid(), 'R1', 'x', null, '', '', now())",
         "update ledger.balances set balance = 5",
         "update ledger.accounts set status = 'active'",
@@ -48,6 +51,7 @@ async def refused_with(tx: Tx, statement: str, *values: object) -> str | None:
         "select * from ledger.entries_default",
         "select nextval('ledger.account_numbers')",
         "select ledger.move('{}', '{}', '{}')",
+        "select ledger.move_held('{}', '{}', '{}', '{}', '{}')",
         "select ledger.claim('{}', '{}', '{}', '{}')",
         "select ledger.make_accounts('{}', '{}', 0)",
         "drop table ledger.findings",
@@ -90,14 +94,14 @@ class Attempt:
         if self.claimed:
             await tx.execute(
                 """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], '{}', '{}', '{}', '{}',
-                  '{}', now(), 0)""",
+                  '{}', '{}', now(), 0)""",
                 [self.key, b"\0" * 32, self.transfer],
             )
         n = len(self.amounts)
         await tx.execute(
             """select ledger.write('{}', array[%s::uuid], array[%s::timestamptz], array[%s], array['ledger.transfer'],
-              '{}', '{}', '{}', %s::uuid[], %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[],
-              %s::bigint[])""",
+              '{}', '{}', '{}', '{}', %s::uuid[], %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[],
+              %s::bigint[], %s::bigint[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', now())""",
             [
                 self.transfer,
                 NOON,
@@ -125,7 +129,7 @@ async def attempt(tx: Tx, wallet: str) -> Attempt:
     return Attempt(numbers[0][0], numbers[1][0])
 
 
-async def state_of(tx: Tx, attempt: Attempt) -> str | None:
+async def state_of(tx: Tx, attempt: "Attempt | Holding") -> str | None:
     with pytest.raises(psycopg.Error) as caught:
         async with tx.transaction():
             await attempt.write(tx)
@@ -227,9 +231,7 @@ async def test_a_key_of_an_earlier_transaction_serves_no_other_transfer(database
         assert await state_of(tx, stolen) in {"PL006", "23505"}
 
 
-GIVE_BACK = (
-    "select ledger.write(array[%s], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
-)
+GIVE_BACK = f"select ledger.write(array[%s]{', %s' * 26}, now())"
 
 
 async def test_only_claims_of_this_transaction_are_given_back(database: Database, wallet: str) -> None:
@@ -237,12 +239,132 @@ async def test_only_claims_of_this_transaction_are_given_back(database: Database
     async with database.begin(SYSTEM) as tx:
         await ledger.post(tx, pay(key, wallet, 100), now=NOON)
     async with database.begin(SYSTEM) as tx:
-        await tx.execute(
-            GIVE_BACK,
-            [key],
-        )
+        await tx.execute(GIVE_BACK, [key, *["{}"] * 26])
         found = await (await tx.execute("select count(*) from ledger.keys where key = %s", [key])).fetchone()
     assert found == (1,)
+
+
+# --- what is held ---
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Arguments of ledger.write that place a hold of 40 of a wallet, or change one: by default a sound one."""
+
+    account: int
+    id: UUID = field(default_factory=new_id)
+    key: str = "holding"
+    op: str = "hold"
+    claimed: bool = True
+    amount: int = 40
+    capture: UUID | None = None  # of this hold, nothing is placed then
+    captured: int = 0
+    released: int = 0
+    state: str = "open"
+
+    async def write(self, tx: Tx) -> None:
+        if self.claimed and not self.capture:
+            await tx.execute(
+                """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], array[%s], '{}', '{}',
+                  '{}', '{}', '{}', now(), 0)""",
+                [self.key, b"\0" * 32, self.id, self.op],
+            )
+        placed = [self.id], [self.key], [self.account], [self.amount], ["s"], ["store.order"], [NOON]
+        changed = [self.capture], [self.captured], [self.released], [self.state]
+        columns = (*([[]] * 7), *changed) if self.capture else (*placed, *([[]] * 4))
+        await tx.execute(
+            f"""select ledger.write({"'{}'," * 16} %s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+              %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], now())""",
+            columns,
+        )
+
+
+@pytest.fixture
+async def holding(tx: Tx, attempt: Attempt) -> Holding:
+    """Of the same wallet, which has 100."""
+    return Holding(attempt.wallet)
+
+
+async def held(tx: Tx, wallet: str) -> int:
+    [found] = [one for one in await ledger.wallets(tx, owner_id=owner_of(wallet)) if one.asset == "COIN"]
+    return found.held
+
+
+async def test_a_sound_hold_is_written(tx: Tx, holding: Holding, wallet: str) -> None:
+    """Placed, captured in part, released: or else the refusals below would prove nothing."""
+    await holding.write(tx)
+    assert await held(tx, wallet) == 40
+    await replace(holding, capture=holding.id, captured=15).write(tx)
+    assert await held(tx, wallet) == 25
+    await replace(holding, capture=holding.id, released=25, state="voided").write(tx)
+    assert await held(tx, wallet) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"amount": 101}, "23514"),  # more than there is
+        ({"amount": 0}, "23514"),
+        ({"claimed": False}, "PL006"),
+        ({"op": "transfer"}, "PL006"),
+    ],
+)
+async def test_the_database_refuses_a_hold(
+    tx: Tx, holding: Holding, wallet: str, change: dict[str, object], state: str
+) -> None:
+    assert await state_of(tx, replace(holding, **change)) == state  # type: ignore[arg-type]
+    assert await held(tx, wallet) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"captured": 41},
+        {"captured": -1},
+        {"captured": 40},  # nothing remains, and it is left open
+        {"captured": 39, "state": "captured"},  # one remains, and it is closed
+        {"released": 40, "state": "lost"},
+    ],
+)
+async def test_the_database_refuses_a_wrong_capture(
+    tx: Tx, holding: Holding, wallet: str, change: dict[str, object]
+) -> None:
+    await holding.write(tx)
+    assert await state_of(tx, replace(holding, capture=holding.id, **change)) == "23514"  # type: ignore[arg-type]
+    assert await held(tx, wallet) == 40
+
+
+async def test_a_closed_hold_stays_as_it_is(tx: Tx, holding: Holding, wallet: str) -> None:
+    """Whoever is late moves nothing."""
+    await holding.write(tx)
+    await replace(holding, capture=holding.id, released=40, state="voided").write(tx)
+    await replace(holding, capture=holding.id, captured=40, state="captured").write(tx)
+    assert await held(tx, wallet) == 0
+    found = await tx.execute("select state, captured from ledger.holds where id = %s", [holding.id])
+    assert await found.fetchone() == ("voided", 0)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update ledger.holds set captured = captured + 1",
+        "update ledger.holds set released = amount, state = 'voided', closed_at = now()",
+        """insert into ledger.holds (id, key, account_id, owner_id, amount, subject, kind, expires_at, created_at)
+          select gen_random_uuid(), 'k', account_id, owner_id, 1, '', '', now(), now() from ledger.balances limit 1""",
+    ],
+)
+async def test_what_is_held_follows_from_the_holds(
+    database: Database, superuser: Superuser, statement: LiteralString
+) -> None:
+    """Also for the owner of the tables: G8."""
+    wallet = new_wallet()
+    async with database.begin(SYSTEM) as tx:
+        await fund(tx, wallet, 100, now=NOON)
+        item = ledger.Hold(f"{wallet}:h", wallet, "COIN", 40, "s", "store.order", NOON + timedelta(days=1))
+        await ledger.hold_many(tx, [item], now=NOON)
+    with pytest.raises(psycopg.Error) as caught:
+        superuser.run(statement)
+    assert caught.value.sqlstate == "PL005"
 
 
 # --- what is written stays ---
@@ -263,6 +385,10 @@ async def test_only_claims_of_this_transaction_are_given_back(database: Database
         "truncate ledger.entries_default",
         "truncate ledger.transfers_default",
         "truncate ledger.keys",
+        "truncate ledger.holds",
+        "delete from ledger.holds",
+        "update ledger.holds set amount = amount + 1",
+        "update ledger.holds set expires_at = expires_at + interval '1 day'",
         "truncate ledger.accounts cascade",
         "delete from ledger.accounts",
         "update ledger.accounts set id = id + 65536",
@@ -278,6 +404,8 @@ async def test_even_the_administrator_changes_nothing(database: Database, superu
     wallet = new_wallet()
     async with database.begin(SYSTEM) as tx:
         await fund(tx, wallet, 5, now=NOON)
+        item = ledger.Hold(f"{wallet}:h", wallet, "COIN", 5, "s", "store.order", NOON + timedelta(days=1))
+        await ledger.hold_many(tx, [item], now=NOON)
     with pytest.raises(psycopg.Error) as caught:
         superuser.run(statement)  # type: ignore[arg-type]
     assert caught.value.sqlstate == "PL004"

@@ -1,7 +1,7 @@
 """What the hot functions read: a few index entries per item, whatever the size of the tables or of the batch."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,15 +10,15 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from palio.ledger import Post
-from tests.factories.ledger import HOUSE, Payment, payments
+from palio.ledger import AnyOutcome, Capture, Held, Hold, Post, Void
+from tests.factories.ledger import HOUSE, Payment, codes, payments
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 WALLETS = 3_000
 READ = """
   select coalesce(sum(seq_scan), 0)::int, coalesce(sum(idx_tup_fetch), 0)::int from pg_stat_xact_all_tables
-  where schemaname = 'ledger' and relname ~ '^(keys|accounts|balances|transfers|entries)'"""
+  where schemaname = 'ledger' and relname ~ '^(keys|accounts|balances|holds|transfers|entries)'"""
 ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), transfers, new accounts and their guards
 
 
@@ -58,6 +58,41 @@ async def test_a_batch_reads_a_few_rows_per_item(database: Database, owners: Seq
             scans, rows = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
             assert scans == 0
             assert count <= rows <= count * ROWS_OF_AN_ITEM_MAX
+
+
+@pytest.mark.parametrize("count", [1, 2_000])
+async def test_holds_read_a_few_rows_each(database: Database, owners: Sequence[UserId], count: int) -> None:
+    """Placed, captured in part, and released, beside as many that stay open."""
+    run, until = new_id().hex, NOON + timedelta(days=1)
+    wallets = [f"user:{owners[n % WALLETS]}:main" for n in range(count)]
+    async with database.begin(SYSTEM) as tx:
+
+        async def few(work: Awaitable[Sequence[AnyOutcome]], word: str) -> Sequence[AnyOutcome]:
+            before = await read(tx)
+            outcomes = await work
+            scans, rows = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
+            assert set(codes(outcomes)) == {word}
+            assert (scans, rows <= count * ROWS_OF_AN_ITEM_MAX) == (0, True)
+            return outcomes
+
+        def holds(part: str) -> list[Hold]:
+            return [
+                Hold(f"{run}:{part}:{n}", wallet, "COIN", 2, "s", "games.bet", until)
+                for n, wallet in enumerate(wallets)
+            ]
+
+        await few(ledger.hold_many(tx, holds("stays"), now=NOON), "held")
+        held = await few(ledger.hold_many(tx, holds("goes"), now=NOON), "held")
+        ids = [outcome.hold_id for outcome in held if isinstance(outcome, Held)]
+        legs = [((wallet, "COIN", -1), (HOUSE, "COIN", 1)) for wallet in wallets]
+        captures = [
+            Post(f"{run}:c:{n}", "games.bet", both, capture=Capture(hold_id))
+            for n, (both, hold_id) in enumerate(zip(legs, ids, strict=True))
+        ]
+        await few(ledger.capture_many(tx, captures, now=NOON), "posted")
+        voids = [Void(f"{run}:v:{n}", hold_id) for n, hold_id in enumerate(ids)]
+        await few(ledger.void_many(tx, voids, now=NOON), "voided")
+        await few(ledger.void_many(tx, voids, now=NOON), "replayed")
 
 
 @pytest.mark.parametrize("count", [1, 2_000])

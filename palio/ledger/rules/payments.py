@@ -7,7 +7,7 @@ from itertools import chain
 import msgspec
 
 from palio.ledger import errors
-from palio.ledger.rules.decisions import Stored, refuse
+from palio.ledger.rules.ground import Stored, refuse
 from palio.ledger.rules.requests import KEY, NUL, PLAIN, TEXT, hash_of_legs, is_amount, metadata_text
 from palio.ledger.types import AMOUNT_UNITS_MAX, METADATA_BYTES_MAX, Facts, Paid, Payments, Refused
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from palio.ledger.types import (
     LEGS_OF_AN_ITEM_MIN,
     METADATA_BYTES_MAX,
     AccountId,
+    Capture,
     Handle,
     Leg,
     Place,
@@ -52,6 +53,7 @@ class Vocabulary:
 class Claim:
     """What stands behind a key: the field that is wrong, or else what is claimed and stored for it."""
 
+    op: ClassVar[str] = "transfer"
     key: str
     id: UUID
     fault: str | None = None
@@ -70,12 +72,8 @@ class Request(Claim):
 AnyClaim = TypeVar("AnyClaim", bound=Claim)
 
 
-def prepare(posts: Iterable[Post], ids: Iterable[UUID], known: Vocabulary) -> list[Request]:
-    """Judge each post by itself; `ids` are for the transfers they may become."""
-    return [_request(post, transfer_id, known) for post, transfer_id in zip(posts, ids, strict=True)]
-
-
-def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
+def prepare(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
+    """Judge a post by itself; the id is for the transfer it may become."""
     find = known.places.get
     accounts: list[Handle] = [find(place := (address, asset), place) for address, asset, _ in post.legs]
     request = Request(post.key, transfer_id, post=post, accounts=accounts)
@@ -83,7 +81,7 @@ def _request(post: Post, transfer_id: UUID, known: Vocabulary) -> Request:
     if request.fault is None:
         request.metadata, request.fault = _encoded(post.metadata)
     if request.fault is None:
-        request.hash = request_hash(post.kind, post.legs)
+        request.hash = request_hash(post.kind, post.legs, post.capture)
     return request
 
 
@@ -115,13 +113,16 @@ def _fault_of(request: Request, known: Vocabulary) -> str | None:
         return "description"
     if not LEGS_OF_AN_ITEM_MIN <= len(post.legs) <= LEGS_OF_AN_ITEM_MAX:
         return "legs"
+    if post.capture and not is_reference(post.capture[0]):
+        return "capture"
     for account in request.accounts:
-        if isinstance(account, tuple) and (fault := _fault_of_place(account, known)):
+        if isinstance(account, tuple) and (fault := fault_of_place(account, known)):
             return fault
     return _fault_of_amounts(request)
 
 
-def _fault_of_place(place: Place, known: Vocabulary) -> str | None:
+def fault_of_place(place: Place, known: Vocabulary) -> str | None:
+    """What is wrong with a place that is not known yet, or None."""
     address, asset = place
     if asset not in known.assets:
         return "asset"
@@ -158,12 +159,22 @@ def is_guarded(address: str) -> bool:
     return address.startswith("user:")
 
 
+def is_wallet(address: str) -> bool:
+    """Is it what a player spends from?"""
+    return address.startswith("user:") and address.endswith(":main")
+
+
 def is_id(text: str) -> bool:
     """Is it a UUID in its usual spelling?"""
     try:
         return str(UUID(text)) == text
     except ValueError:
         return False
+
+
+def is_reference(value: object) -> bool:
+    """Is it an id, not a text of one?"""
+    return isinstance(value, UUID)
 
 
 def is_description(text: str) -> bool:
@@ -201,15 +212,24 @@ def _json(metadata: Mapping[str, object]) -> str:
     return AS_JSON.encode(metadata)
 
 
-def request_hash(kind: str, legs: Sequence[Leg]) -> bytes:
+def request_hash(kind: str, legs: Sequence[Leg], capture: Capture | None = None) -> bytes:
     """SHA-256 over what makes a request this request; texts, actor and time may differ in a retry.
 
     Canonical JSON (RFC 8785) of {amount, final, hold, kind, legs sorted, op, original, v}. Nothing in it needs
     escaping, because kinds, addresses and codes were judged before.
     """
+    if capture:
+        hold_id, is_final = capture
+        return hash_of(op="transfer", kind=kind, legs=sorted(legs), hold=str(hold_id), final=is_final)
     return hash_of_legs(
         kind, ",".join([f'["{address}","{asset}",{amount}]' for address, asset, amount in sorted(legs)])
     )
+
+
+def hash_of(**parts: object) -> bytes:
+    """The same hash of a request that is not a plain transfer; what is not given is null."""
+    whole = {"v": 1, **dict.fromkeys(("amount", "final", "hold", "kind", "legs", "original")), **parts}
+    return hashlib.sha256(AS_JSON.encode(dict(sorted(whole.items()))).encode()).digest()
 
 
 def hash_of_legs(kind: str, listed: str) -> bytes:
@@ -230,11 +250,6 @@ def first_claims(claims: Iterable[AnyClaim]) -> dict[str, AnyClaim]:
     return first
 
 
-def accounts_of(requests: Iterable[Request]) -> set[Handle]:
-    """Every account that is touched."""
-    return {account for request in requests for account in request.accounts}
-
-
-def lack_words(requests: Iterable[Request]) -> bool:
+def lack_words(claims: Iterable[Claim]) -> bool:
     """Whether one names a kind or an asset that this process does not know, perhaps not yet."""
-    return any(request.fault in WORDS for request in requests)
+    return any(claim.fault in WORDS for claim in claims)

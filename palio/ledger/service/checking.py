@@ -11,7 +11,12 @@ from palio.ledger.sql import checking as sql
 from palio.ledger.types import FINDINGS_OF_A_CHECK_MAX, Finding, Report
 
 Check = Callable[[Tx, int], Awaitable[list[Finding]]]
-RECONCILED: Sequence[Check] = (sql.list_wrong_balances, sql.list_wrong_totals, sql.list_unpaired_keys)
+RECONCILED: Sequence[Check] = (
+    sql.list_wrong_balances,
+    sql.list_wrong_holds,
+    sql.list_wrong_totals,
+    sql.list_unpaired_keys,
+)
 VERIFIED: Sequence[Check] = (
     sql.list_unbalanced,
     sql.list_misfits,
@@ -37,7 +42,7 @@ async def verify(tx: Tx) -> Report:
 
 
 async def reconcile(tx: Tx, *, now: datetime) -> Report:
-    """Check balances (R1), totals (R3) and keys (R6), keep what is found, and freeze the accounts it is about.
+    """Check balances (R1), holds (R2), totals (R3) and keys (R6); keep what is found, and freeze its accounts.
 
     A finding that is still open is not reported again; LedgerMismatch is sent for each new one.
     """

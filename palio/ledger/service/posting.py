@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, overload
 from uuid import UUID
 
 from palio.infra import db, partitions, relay, settings
@@ -15,14 +14,20 @@ from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.rules import decisions, requests
 from palio.ledger.rules import payments as rules
+from palio.ledger.rules.items import AnyRequest, Needs, judge, needs_of
 from palio.ledger.service.memory import Book, read_again
 from palio.ledger.sql import posting as sql
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
     DEBT_MAX,
+    HOLD_DAYS_MAX,
     LEGS_MAX,
     PAYMENTS_MAX,
+    AnyOutcome,
     Handle,
+    Held,
+    Hold,
+    Item,
     Mode,
     Outcome,
     Paid,
@@ -30,18 +35,36 @@ from palio.ledger.types import (
     Place,
     Post,
     Posted,
+    Refused,
+    Void,
+    Voided,
 )
 
 ITEMS_BETWEEN_PAUSES = 250
 PARTITIONED = "ledger.transfers", "ledger.entries"
 
 Prepared = TypeVar("Prepared")
+Done = TypeVar("Done", Held, Voided)
+
+
+@overload
+async def post_many(
+    tx: Tx, items: Sequence[Post], *, now: datetime, mode: Mode = ..., dry_run: bool = ...
+) -> list[Outcome]:
+    """Transfers become transfers, or are refused."""
+
+
+@overload
+async def post_many(
+    tx: Tx, items: Sequence[Item], *, now: datetime, mode: Mode = ..., dry_run: bool = ...
+) -> list[AnyOutcome]:
+    """Each kind of item has its outcome."""
 
 
 async def post_many(
-    tx: Tx, items: Sequence[Post], *, now: datetime, mode: Mode = "each", dry_run: bool = False
-) -> list[Outcome]:
-    """Carry out transfers and answer each in the order given, in two round trips whatever their number.
+    tx: Tx, items: Sequence[Item], *, now: datetime, mode: Mode = "each", dry_run: bool = False
+) -> Sequence[AnyOutcome]:
+    """Carry out items of every kind and answer each in the order given, in two round trips whatever their number.
 
     A refused item changes nothing and keeps its key free; a key that was used before with the same request answers as
     the first time (`replayed`), with another one it is refused. With mode `all` any refusal raises BatchRefused, and
@@ -51,11 +74,11 @@ async def post_many(
     _require_room(items)
     async with sql.rehearsal(tx) if dry_run else nullcontext():
         prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
-        decision = decisions.decide(prepared, opened.purses, opened.stored)
+        decision = decisions.decide(prepared, opened)
         if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
-        if decision.transfers or decision.refused_keys:
-            await sql.write(tx, decision)
+        if not decision.is_empty:
+            await sql.write(tx, decision, now=now)
     relay.wake(tx)
     return decision.outcomes
 
@@ -63,13 +86,36 @@ async def post_many(
 async def post(tx: Tx, item: Post, *, now: datetime) -> Posted:
     """Carry out one transfer. Raises what `post_many` would have answered as a refusal:
 
-    InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit.
+    InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, and for a capture
+    NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded.
     """
     [outcome] = await post_many(tx, [item], now=now)
     if isinstance(outcome, Posted):
         return outcome
     refusal = errors.as_refusal(outcome)
     raise refusal
+
+
+async def hold_many(tx: Tx, items: Sequence[Hold], *, now: datetime) -> list[Held | Refused]:
+    """Set units aside, as `post_many` does it. Refuses with BatchTooLarge."""
+    return _of_kind(Held, await post_many(tx, items, now=now))
+
+
+async def capture_many(tx: Tx, items: Sequence[Post], *, now: datetime) -> list[Outcome]:
+    """Carry out transfers, each out of the hold that its `capture` names. Refuses with BatchTooLarge, InvalidPost."""
+    if not all(item.capture for item in items):
+        raise errors.InvalidPost(field="capture")
+    return await post_many(tx, items, now=now)
+
+
+async def void_many(tx: Tx, items: Sequence[Void], *, now: datetime) -> list[Voided | Refused]:
+    """Release what remains of holds. Refuses with BatchTooLarge."""
+    return _of_kind(Voided, await post_many(tx, items, now=now))
+
+
+def _of_kind(kind: type[Done], outcomes: Sequence[AnyOutcome]) -> list[Done | Refused]:
+    """The same outcomes: items of one kind have no others."""
+    return [outcome for outcome in outcomes if isinstance(outcome, (kind, Refused))]
 
 
 async def fan_out(tx: Tx, *, source: str, asset: str, kind: str, payments: Payments, now: datetime) -> Paid:
@@ -106,7 +152,7 @@ async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
         if asset not in book.assets or not requests.is_address(address):
             raise errors.InvalidPost(field="address" if asset in book.assets else "asset")
     accounts: set[Handle] = {book.places.get(place, place) for place in places}
-    if await _lock(tx, book, {}, accounts, now=now, remember=True) is None:
+    if await _lock(tx, book, {}, Needs(accounts), now=now, remember=True) is None:
         await lock_many(tx, places, now=now)
 
 
@@ -116,11 +162,11 @@ async def prepare_month(tx: Tx, *, month: datetime) -> None:
         await partitions.ensure(tx, parent, month)
 
 
-def _require_room(items: Sequence[Post]) -> None:
+def _require_room(items: Sequence[Item]) -> None:
     items_max = settings.value(BATCH_ITEMS_MAX)
     if len(items) > items_max:
         raise errors.BatchTooLarge(items=len(items), limit=items_max)
-    legs = sum([len(item.legs) for item in items])
+    legs = sum([len(item.legs) for item in items if isinstance(item, Post)])
     if legs > LEGS_MAX:
         raise errors.BatchTooLarge(legs=legs, limit=LEGS_MAX)
 
@@ -140,22 +186,22 @@ async def _in_slices(count: int, prepare: Callable[[slice], list[Prepared]]) -> 
 
 
 async def _open(
-    tx: Tx, items: Sequence[Post], ids: Sequence[UUID], *, now: datetime, remember: bool
-) -> tuple[list[requests.Request], sql.Opened]:
+    tx: Tx, items: Sequence[Item], ids: Sequence[UUID], *, now: datetime, remember: bool
+) -> tuple[list[AnyRequest], sql.Opened]:
     """Judge each item by itself, claim the keys, lock the accounts."""
     book, prepared = await _prepared(tx, items, ids)
     claims = requests.first_claims(prepared)
-    accounts = requests.accounts_of(claims.values())
-    opened = await _lock(tx, book, claims, accounts, now=now, remember=remember)
+    opened = await _lock(tx, book, claims, needs_of(claims.values()), now=now, remember=remember)
     if opened is None:  # the same ids, so that our own claims are not taken for somebody else's
         return await _open(tx, items, ids, now=now, remember=remember)
+    opened.hold_longest = timedelta(days=settings.value(HOLD_DAYS_MAX))
     return prepared, opened
 
 
-async def _prepared(tx: Tx, items: Sequence[Post], ids: Sequence[UUID]) -> tuple[Book, list[requests.Request]]:
-    async def with_words_of(book: Book) -> list[requests.Request]:
+async def _prepared(tx: Tx, items: Sequence[Item], ids: Sequence[UUID]) -> tuple[Book, list[AnyRequest]]:
+    async def with_words_of(book: Book) -> list[AnyRequest]:
         known = requests.Vocabulary(book.kinds, book.assets.keys(), book.places)
-        return await _in_slices(len(items), lambda part: requests.prepare(items[part], ids[part], known))
+        return await _in_slices(len(items), lambda part: judge(items[part], ids[part], known))
 
     book = db.memory(tx, Book)
     prepared = await with_words_of(book)
@@ -166,17 +212,11 @@ async def _prepared(tx: Tx, items: Sequence[Post], ids: Sequence[UUID]) -> tuple
 
 
 async def _lock(
-    tx: Tx,
-    book: Book,
-    claims: Mapping[str, requests.Request],
-    accounts: AbstractSet[Handle],
-    *,
-    now: datetime,
-    remember: bool,
+    tx: Tx, book: Book, claims: Mapping[str, AnyRequest], needs: Needs, *, now: datetime, remember: bool
 ) -> sql.Opened | None:
     """None where remembered numbers do not exist, because a part of a transaction was undone: they are forgotten."""
-    opened = await sql.open_batch(tx, claims, accounts, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
-    if lost := accounts - opened.purses.keys():
+    opened = await sql.open_batch(tx, claims, needs, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
+    if lost := needs.accounts - opened.purses.keys():
         book.forget(lost)
         return None
     if remember and opened.numbers:

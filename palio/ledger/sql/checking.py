@@ -115,16 +115,35 @@ async def list_wrong_balances(tx: Tx, limit: int) -> list[Finding]:
     )
 
 
+async def list_wrong_holds(tx: Tx, limit: int) -> list[Finding]:
+    """R2: guarded accounts of which more or less is held than their open holds add up to."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R2' as check, coalesce(a.address || ' ' || s.code, h.account_id::text) as subject, a.id as account_id,
+          coalesce(h.total, 0)::text as expected, coalesce(b.held, 0)::text as actual
+        from ledger.balances b full join (
+          select account_id, sum(amount - captured - released) as total
+          from ledger.holds where state = 'open' group by account_id) h on h.account_id = b.account_id
+        left join ledger.accounts a on a.id = coalesce(b.account_id, h.account_id)
+        left join ledger.assets s on s.id = a.asset_id
+        where coalesce(b.held, 0) <> coalesce(h.total, 0) order by 2 limit %s""",
+        limit,
+    )
+
+
 async def list_unpaired_keys(tx: Tx, limit: int) -> list[Finding]:
-    """R6: keys without their transfer, transfers without their key."""
+    """R6: keys without their transfer or hold, transfers and holds without their key."""
     return await db.rows(
         tx,
         Finding,
         """
         select 'R6' as check, coalesce(k.key, t.key) as subject, null::bigint as account_id,
-          coalesce('transfer ' || k.ref_id, 'a key') as expected, coalesce('transfer ' || t.id, 'nothing') as actual
-        from (select * from ledger.keys where op = 'transfer') k
-        full join ledger.transfers t on t.id = k.ref_id and t.key = k.key
+          coalesce(k.op || ' ' || k.ref_id, 'a key') as expected, coalesce(t.op || ' ' || t.id, 'nothing') as actual
+        from (select * from ledger.keys where op in ('transfer', 'hold')) k
+        full join (select id, key, 'transfer' as op from ledger.transfers
+          union all select id, key, 'hold' from ledger.holds) t on t.id = k.ref_id and t.key = k.key and t.op = k.op
         where k.key is null or t.id is null order by 2 limit %s""",
         limit,
     )

@@ -5,21 +5,23 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
 
 from palio.infra import arrays, db
-from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Texts, Uuids
+from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Packed, Texts, Uuids
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, new_ids
-from palio.ledger.rules.decisions import Decision, Purse, Stored
+from palio.ledger.rules.ground import Decision, Ground, Purse, Reserve, Stored
+from palio.ledger.rules.items import AnyRequest, Needs
 from palio.ledger.rules.payments import Bills, Carried
-from palio.ledger.rules.requests import Request
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     AccountId,
     Asset,
     Handle,
+    HoldId,
+    HoldState,
     Place,
     Refused,
     Status,
@@ -27,18 +29,16 @@ from palio.ledger.types import (
 
 
 @dataclass(slots=True)
-class Opened:
-    """What a batch finds: accounts as purses, keys that were taken before, numbers of places sent by address."""
+class Opened(Ground):
+    """What a batch finds, and the numbers of places sent by address."""
 
-    purses: dict[Handle, Purse] = field(default_factory=dict)
-    stored: dict[str, Stored] = field(default_factory=dict)
     numbers: dict[Place, AccountId] = field(default_factory=dict)
 
 
 async def open_batch(
     tx: Tx,
-    claims: Mapping[str, Request],
-    accounts: Iterable[Handle],
+    claims: Mapping[str, AnyRequest],
+    needs: Needs,
     assets: Mapping[str, Asset],
     *,
     now: datetime,
@@ -47,20 +47,24 @@ async def open_batch(
     """Claim the keys, then lock the guarded accounts in the order of their numbers; make those that are unknown.
 
     One statement. A key that an open transaction has claimed is waited for. A number that does not exist gets no purse.
+    The account of a hold is locked with the others, and then the hold is read.
     """
-    known = [account for account in accounts if not isinstance(account, tuple)]
-    unknown = sorted([account for account in accounts if isinstance(account, tuple)])
+    known = [account for account in needs.accounts if not isinstance(account, tuple)]
+    unknown = sorted([account for account in needs.accounts if isinstance(account, tuple)])
     keys, hashes, ids = arrays.transposed(3, [(claim.key, claim.hash, claim.id.bytes) for claim in claims.values()])
     found = await arrays.columns(
         tx,
-        "select accounts, balances, seqs, odd, taken from ledger.open_batch(%s, %s, %s, '{}', %s, %s, %s, %s, %s, %s)",
+        """select accounts, balances, seqs, odd, taken, holds
+        from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         Texts.of(keys),
         Hashes.of(hashes),
         Uuids.of(ids),
+        Texts.of([claim.op for claim in claims.values()] if needs.is_special else []),
         Int8s.of(sorted([number for number in known if number & 1])),
         Int8s.of([number for number in known if not number & 1]),
         Texts.of([address for address, _ in unknown]),
         Int2s.of([assets[asset].id for _, asset in unknown]),
+        Uuids.of([hold_id.bytes for hold_id in needs.holds]),
         now,
         debt_max,
     )
@@ -86,22 +90,24 @@ class _Taken(TypedDict):
     hash: str
     op: str
     ref: str
-    result: list[tuple[str, int, int]] | None
+    result: list[Any] | None  # (address, balance, seq) of each entry, or the amount and end of a hold
 
 
-_Found: TypeAlias = tuple[list[int] | None, list[int], list[int], list[_Odd] | None, _Taken | None]
+_Hold: TypeAlias = tuple[str, AccountId, int, int, int, HoldState, str]
+_Found: TypeAlias = tuple[list[int] | None, list[int], list[int], list[_Odd] | None, _Taken | None, list[_Hold] | None]
 
 
 def _opened(found: Iterable[_Found], known: Iterable[AccountId], codes: Mapping[int, str], now: datetime) -> Opened:
-    opened = Opened()
+    opened = Opened(now)
     purses: dict[Handle, Purse] = {number: Purse(number, now) for number in known if not number & 1}
     odd: list[_Odd] = []
-    for numbers, balances, seqs, more, taken in found:
+    for numbers, balances, seqs, more, taken, holds in found:
         for number, balance, seq in zip(numbers or (), balances or (), seqs or (), strict=True):
             purses[AccountId(number)] = Purse(AccountId(number), now, balance, seq, is_guarded=True)
         if taken is not None:
             opened.stored[taken["key"]] = _stored(taken)
         odd += more or ()
+        opened.reserves.update({HoldId(UUID(hold[0])): _reserve(hold) for hold in holds or ()})
     for account in odd:
         number = account["id"]
         if "address" in account:
@@ -127,19 +133,29 @@ def _apply(account: _Odd, purses: dict[Handle, Purse]) -> None:
     purse.posted_at = max(purse.posted_at, datetime.fromisoformat(account["last_posted_at"]))
 
 
+def _reserve(hold: _Hold) -> Reserve:
+    hold_id, account, amount, captured, released, state, expires_at = hold
+    number, end = HoldId(UUID(hold_id)), datetime.fromisoformat(expires_at)
+    return Reserve(number, account, amount, captured, released, state, end)
+
+
 def _stored(taken: _Taken) -> Stored:
-    balances = {address: (balance, seq) for address, balance, seq in taken["result"] or ()}
-    return Stored(bytes.fromhex(taken["hash"]), taken["op"], UUID(taken["ref"]), balances)
+    claimed, op, ref, result = bytes.fromhex(taken["hash"]), taken["op"], UUID(taken["ref"]), taken["result"] or []
+    if op == "hold":
+        amount, expires_at = result
+        return Stored(claimed, op, ref, {}, (amount, datetime.fromisoformat(expires_at)))
+    return Stored(claimed, op, ref, {address: (balance, seq) for address, balance, seq in result})
 
 
-async def write(tx: Tx, decision: Decision) -> None:
-    """Write transfers and entries, move the balances by them, and give back the keys of what was refused."""
-    ids, posted, keys, kinds, actors, descriptions, metadata = arrays.transposed(7, decision.transfers)
+async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
+    """Write transfers, entries and holds, move the balances by them, and give back the keys of what was refused."""
+    ids, posted, keys, kinds, actors, descriptions, metadata, captured = arrays.transposed(8, decision.transfers)
     entries = sorted(decision.entries, key=itemgetter(0))  # by account; its seqs already rise
     accounts, transfers, legs, moments, amounts, seqs, balances = arrays.transposed(7, entries)
     await db.run(
         tx,
-        "select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        """select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         Texts.of(decision.refused_keys),
         Uuids.of(ids),
         Moments.of(posted),
@@ -148,6 +164,7 @@ async def write(tx: Tx, decision: Decision) -> None:
         Texts.of([_actor_text(actor) for actor in actors] if any(actors) else []),
         Texts.of([text or None for text in descriptions] if any(descriptions) else []),
         Jsons.of(metadata if any(metadata) else []),
+        Uuids.of(captured if any(captured) else []),
         Uuids.of(transfers),
         Int2s.of(legs),
         Moments.of(moments),
@@ -155,6 +172,22 @@ async def write(tx: Tx, decision: Decision) -> None:
         Int8s.of(amounts),
         Int8s.of(seqs),
         Int8s.of(balances),
+        *_holds(decision),
+        now,
+    )
+
+
+def _holds(decision: Decision) -> Sequence[Packed]:
+    """The columns of holds that are placed, then those of what is captured and released of others."""
+    ids, keys, accounts, amounts, subjects, kinds, ends = arrays.transposed(7, decision.holds)
+    changed = decision.reserves.values()
+    return (
+        *(Uuids.of(ids), Texts.of(keys), Int8s.of(accounts), Int8s.of(amounts), Texts.of(subjects), Texts.of(kinds)),
+        Moments.of(ends),
+        Uuids.of([reserve.id.bytes for reserve in changed]),
+        Int8s.of([reserve.newly_captured for reserve in changed]),
+        Int8s.of([reserve.newly_released for reserve in changed]),
+        Texts.of([reserve.state for reserve in changed]),
     )
 
 

@@ -8,7 +8,19 @@ from uuid import UUID
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Cursor, DayMoved, Filter, Line, LineOf, Side, TransferId, Wallet
+from palio.ledger.types import (
+    AMOUNT_UNITS_MAX,
+    Asset,
+    Cursor,
+    DayMoved,
+    Filter,
+    HoldId,
+    Line,
+    LineOf,
+    Side,
+    TransferId,
+    Wallet,
+)
 
 SEQ_MAX = 2**63 - 1
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -262,3 +274,21 @@ async def list_reversals(tx: Tx, transfer_id: UUID) -> list[TransferId]:
         tx, "select id from ledger.transfers where reverses_id = %s order by posted_at, id limit 100", transfer_id
     )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class DueHold:
+    id: HoldId
+    owner_id: UserId
+    subject: str
+
+
+async def list_due_holds(tx: Tx, now: datetime, limit: int) -> list[DueHold]:
+    """Open holds whose time is over, the oldest first."""
+    return await db.rows(
+        tx,
+        DueHold,
+        """select id, owner_id, subject from ledger.holds
+        where state = 'open' and expires_at <= %s order by expires_at, id limit %s""",
+        *(now, limit),
+    )

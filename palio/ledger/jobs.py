@@ -1,0 +1,18 @@
+"""What the ledger does by the clock."""
+
+from palio.infra import outbox
+from palio.infra.db import Tx
+from palio.kernel import clock
+from palio.kernel.messages import handles
+from palio.kernel.schedules import Schedule
+from palio.ledger.messages import ExpireHolds
+from palio.ledger.service import holding
+
+HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
+
+
+@handles(ExpireHolds)
+async def expire_holds(tx: Tx, job: ExpireHolds) -> None:
+    """Release what is due, in transactions of a size that holds nobody up."""
+    if await holding.expire(tx, now=clock.now()):
+        await outbox.send(tx, ExpireHolds(), key="more")
