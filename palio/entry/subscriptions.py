@@ -20,6 +20,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
+    ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),

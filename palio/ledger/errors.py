@@ -1,9 +1,9 @@
 """Refusals of the ledger.
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
-          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue
+          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
 Invalid   InvalidPost, KeyMismatch, HoldMismatch
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
 TooLarge  BatchTooLarge
 """
 
@@ -65,6 +65,30 @@ class HoldNotDue(Conflict):
     code = "ledger.hold_not_due"
 
 
+class NoSuchTransfer(NotFound):
+    """There is no such transfer."""
+
+    code = "ledger.no_such_transfer"
+
+
+class AlreadyReversed(Conflict):
+    """Nothing is left of the transfer: all of it was taken back before."""
+
+    code = "ledger.already_reversed"
+
+
+class ReversalExceeds(Conflict):
+    """Only `left` units of the transfer can still be taken back."""
+
+    code = "ledger.reversal_exceeds"
+
+
+class ReversalOfReversal(Conflict):
+    """A transfer that takes another one back is not taken back itself: post what should be."""
+
+    code = "ledger.reversal_of_reversal"
+
+
 class UnknownAsset(NotFound):
     """No asset has this code."""
 
@@ -118,6 +142,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
+        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
     )
 }
 

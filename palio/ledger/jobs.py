@@ -5,10 +5,11 @@ from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import ExpireHolds
-from palio.ledger.service import holding
+from palio.ledger.messages import CollectDebts, ExpireHolds
+from palio.ledger.service import debts, holding
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
+DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
 
 
 @handles(ExpireHolds)
@@ -16,3 +17,10 @@ async def expire_holds(tx: Tx, job: ExpireHolds) -> None:
     """Release what is due, in transactions of a size that holds nobody up."""
     if await holding.expire(tx, now=clock.now()):
         await outbox.send(tx, ExpireHolds(), key="more")
+
+
+@handles(CollectDebts)
+async def collect_debts(tx: Tx, job: CollectDebts) -> None:
+    """Have debts paid by those who can, in transactions of a size that holds nobody up."""
+    if await debts.collect(tx, now=clock.now()):
+        await outbox.send(tx, CollectDebts(), key="more")

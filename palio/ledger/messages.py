@@ -23,5 +23,19 @@ class HoldExpired(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DebtCreated(Event):
+    """Somebody's wallet did not have what was taken back: he owes so many units more."""
+
+    owner: UUID
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectDebts(Job):
+    """Let those who owe something pay it from what they have again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""

@@ -57,7 +57,8 @@ class Capture(NamedTuple):
 class Post:
     """A transfer to make. `key` names its cause and is kept for ever; the legs sum to zero per asset.
 
-    With `capture` what it takes from the account of a hold comes out of what is held there.
+    With `capture` what it takes from the account of a hold comes out of what is held there; with `to_debt` a wallet
+    gives what it has, and the rest is owed.
     `actor` is for batches that the system carries out for many: on whose behalf this item was judged.
     """
 
@@ -68,6 +69,7 @@ class Post:
     metadata: Mapping[str, object] = field(default_factory=dict)
     actor: Actor | None = None
     capture: Capture | None = None
+    to_debt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,19 @@ class Void:
     expired: bool = False
 
 
-Item: TypeAlias = Post | Hold | Void
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """A transfer to be taken back: what is left of it, or `amount` of its two legs. `to_debt` as in a post."""
+
+    key: str
+    original_id: TransferId
+    reason: str
+    amount: int | None = None
+    to_debt: bool = False
+    actor: Actor | None = None
+
+
+Item: TypeAlias = Post | Hold | Void | Reverse
 
 
 class Payments(NamedTuple):

@@ -103,6 +103,7 @@ create table ledger.accounts (
   constraint family_is_known check (split_part(address, ':', 1) in ('user', 'pool', 'treasury', 'house', 'fees', 'suspense', 'issuance', 'external', 'clearing',
     'breakage', 'writeoff', 'commission')));
 create index on ledger.accounts (owner_id) where owner_id is not null;
+create index on ledger.accounts (id) where address like '%:debt';
 
 create table ledger.balances (
   account_id bigint primary key,
@@ -175,6 +176,15 @@ create table ledger.holds (
   check ((state = 'open') = (captured + released < amount) and (state = 'open') = (closed_at is null)));
 create index on ledger.holds (expires_at) where state = 'open';
 create index on ledger.holds (account_id) where state = 'open';
+
+-- How much of each leg of a transfer was taken back. A row is made when somebody first wants to, and locked by whoever does.
+create table ledger.reversals (
+  original_id uuid not null,
+  leg smallint not null,
+  original bigint not null check (original > 0),
+  reversed bigint not null default 0,
+  primary key (original_id, leg),
+  check (reversed between 0 and original));
 
 create table ledger.transfers_default partition of ledger.transfers default;
 create table ledger.entries_default partition of ledger.entries default;
@@ -288,10 +298,16 @@ create trigger same_hold before update on ledger.holds for each row
   execute function infra.refuse_change();
 create trigger kept before delete on ledger.holds for each row execute function infra.refuse_change();
 
+-- What was taken back of a leg only grows.
+create trigger only_more before update on ledger.reversals for each row
+  when ((old.original_id, old.leg, old.original) is distinct from (new.original_id, new.leg, new.original) or new.reversed < old.reversed)
+  execute function infra.refuse_change();
+create trigger kept before delete on ledger.reversals for each row execute function infra.refuse_change();
+
 create trigger append_only before update or delete on ledger.transfers for each row execute function infra.refuse_change();
 create trigger append_only before update or delete on ledger.entries for each row execute function infra.refuse_change();
 do $$ declare t text; begin
-  foreach t in array array['transfers', 'entries', 'transfers_default', 'entries_default', 'keys', 'holds', 'accounts', 'assets'] loop
+  foreach t in array array['transfers', 'entries', 'transfers_default', 'entries_default', 'keys', 'holds', 'reversals', 'accounts', 'assets'] loop
     execute format('create trigger no_truncate before truncate on ledger.%I execute function infra.refuse_change()', t);
   end loop;
 end $$;
@@ -365,7 +381,7 @@ do $$ declare t text; own text; begin
     execute format('create policy owner_writes on ledger.%I for all to palio_app
       using (%2$s and (select infra.actor_kind()) = ''player'') with check (%2$s and (select infra.actor_kind()) = ''player'')', t, own);
   end loop;
-  foreach t in array array['accounts', 'balances', 'holds', 'entries', 'transfers', 'keys', 'findings'] loop
+  foreach t in array array['accounts', 'balances', 'holds', 'entries', 'transfers', 'keys', 'reversals', 'findings'] loop
     execute format('alter table ledger.%I enable row level security', t);
     execute format('alter table ledger.%I force row level security', t);
     execute format('create policy operators on ledger.%I for all to palio_app
@@ -388,7 +404,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, ledger.keys, ledger.transfers, ledger.entries,
-  ledger.holds, ledger.findings, ledger.wallets to palio_app;
+  ledger.holds, ledger.reversals, ledger.findings, ledger.wallets to palio_app;
 
 -- The functions of the application. Sorted arrays come in, so that everybody locks in one order: keys by text, balances by number.
 
@@ -433,19 +449,47 @@ begin
       from made m where m.guarded order by m.id;
 end $$;
 
+-- Lock the legs of transfers that are to be taken back, in one order: a row for each, made when it is first needed.
+create function ledger.lock_originals(p_originals uuid[]) returns void language plpgsql set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  insert into ledger.reversals (original_id, leg, original)
+    select e.transfer_id, e.leg, abs(e.amount) from ledger.entries e where e.transfer_id = any (p_originals)
+      order by e.transfer_id, e.leg on conflict do nothing;
+  for n in 0 .. (cardinality(p_originals) - 1) / 250 loop  -- short lists, as for balances
+    perform 1 from ledger.reversals r where r.original_id = any (p_originals[n * 250 + 1 : n * 250 + 250])
+      order by r.original_id, r.leg for no key update;
+  end loop;
+end $$;
+
 -- Claim keys, then lock guarded accounts in the order of their numbers: a row per 500 of these, in that order. `odd` lists accounts of
 -- which more is to be said: those sent by address, open ones that are not active (null: there is none), and guarded ones with a status,
 -- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before, and one with
--- the holds that were asked for, read when their accounts are locked: whoever changes a hold holds its balance.
+-- the holds that were asked for, read when their accounts are locked: whoever changes a hold holds its balance. The legs of the transfers
+-- in p_originals are locked before all accounts; these are locked with the others, and so are, for the transfers in p_debtors, the debt
+-- accounts of those who got something.
 create function ledger.open_batch(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[], p_guarded bigint[], p_open bigint[],
-  p_addresses text[], p_assets smallint[], p_holds uuid[], p_now timestamptz, p_debt_max bigint)
-returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb) language plpgsql security definer
+  p_addresses text[], p_assets smallint[], p_holds uuid[], p_originals uuid[], p_debtors uuid[], p_now timestamptz, p_debt_max bigint)
+returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb, originals jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare wanted bigint[] := p_guarded;
 begin
-  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c, null::jsonb
+  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c, null::jsonb, null::jsonb
     from ledger.claim(p_keys, p_hashes, p_ids, p_ops) c;
+  if cardinality(p_originals) > 0 then
+    perform ledger.lock_originals(p_originals);
+    wanted := array(select w.id from (select unnest(wanted) union select e.account_id from ledger.entries e
+      where e.transfer_id = any (p_originals) and e.seq is not null) w(id) order by w.id);
+    p_open := array(select unnest(p_open) union select e.account_id from ledger.entries e
+      where e.transfer_id = any (p_originals) and e.seq is null);
+  end if;
+  if cardinality(p_debtors) > 0 then
+    select p_addresses || array_agg(d.address), p_assets || array_agg(d.asset_id) into p_addresses, p_assets
+      from (select distinct 'user:' || a.owner_id || ':debt' as address, a.asset_id from ledger.entries e
+        join ledger.accounts a on a.id = e.account_id
+        where e.transfer_id = any (p_debtors) and e.amount > 0 and a.address = 'user:' || a.owner_id || ':main') d;
+  end if;
   if cardinality(p_holds) > 0 then
     wanted := array(select w.id from (select unnest(wanted) union select h.account_id from ledger.holds h where h.id = any (p_holds)) w(id)
       order by w.id);
@@ -453,14 +497,15 @@ begin
   if cardinality(p_addresses) > 0 then
     perform ledger.make_accounts(p_addresses, p_assets, p_debt_max);
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('address', a.address, 'asset', a.asset_id, 'id', a.id, 'status', a.status)), null::jsonb, null::jsonb
-      from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s;
+        jsonb_agg(jsonb_build_object('address', a.address, 'asset', k.code, 'id', a.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb
+      from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s
+      join ledger.assets k on k.id = u.s;
     wanted := array(select w.id from (select unnest(wanted) union select a.id from unnest(p_addresses, p_assets) u(a, s)
       join ledger.accounts a on a.address = u.a and a.asset_id = u.s where a.guarded) w(id) order by w.id);
   end if;
   if cardinality(p_open) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb, null::jsonb
+        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb
       from unnest(p_open) o(id) left join ledger.accounts a on a.id = o.id where a.status is distinct from 'active';
   end if;
   for n in 0 .. (cardinality(wanted) - 1) / 500 loop  -- a row that waited is compared with the whole list again: keep lists short
@@ -468,13 +513,21 @@ begin
         jsonb_agg(jsonb_build_object('id', b.account_id, 'status', b.status, 'held', b.held, 'floor', b.floor, 'ceiling', b.ceiling,
           'last_posted_at', b.last_posted_at))
           filter (where b.status <> 'active' or b.held <> 0 or b.floor <> 0 or b.ceiling is not null or b.last_posted_at > p_now),
-        null::jsonb, null::jsonb
+        null::jsonb, null::jsonb, null::jsonb
       from (select * from ledger.balances r where r.account_id = any (wanted[n * 500 + 1 : n * 500 + 500])
         order by r.account_id for no key update) b;
   end loop;
   if cardinality(p_holds) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, jsonb_agg(jsonb_build_array(
-        h.id, h.account_id, h.amount, h.captured, h.released, h.state, h.expires_at)) from ledger.holds h where h.id = any (p_holds);
+        h.id, h.account_id, h.amount, h.captured, h.released, h.state, h.expires_at)), null::jsonb from ledger.holds h where h.id = any (p_holds);
+  end if;
+  if cardinality(p_originals) > 0 then
+    return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, null::jsonb,
+        jsonb_agg(jsonb_build_array(r.original_id, t.reverses_id is not null, r.leg, e.account_id, a.address, k.code, e.amount, r.reversed)
+          order by r.original_id, r.leg)
+      from ledger.reversals r join ledger.entries e on e.transfer_id = r.original_id and e.leg = r.leg
+      join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at join ledger.accounts a on a.id = e.account_id
+      join ledger.assets k on k.id = a.asset_id where r.original_id = any (p_originals);
   end if;
 end $$;
 
@@ -538,13 +591,15 @@ end $$;
 
 -- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
 -- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor. `h_` are holds that are placed,
--- `c_` what of others is captured and released: both are written by one statement, after which what is held has to add up.
+-- `c_` what of others is captured and released: both are written by one statement, after which what is held has to add up. `r_` is what is
+-- taken back of legs.
 create function ledger.write(p_refused text[],
   t_ids uuid[], t_posted timestamptz[], t_keys text[], t_kinds text[], t_actors text[], t_descriptions text[], t_metadata jsonb[],
-  t_holds uuid[],
+  t_holds uuid[], t_reverses uuid[],
   e_transfers uuid[], e_legs smallint[], e_posted timestamptz[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[],
   h_ids uuid[], h_keys text[], h_accounts bigint[], h_amounts bigint[], h_subjects text[], h_kinds text[], h_expire timestamptz[],
-  c_holds uuid[], c_captured bigint[], c_released bigint[], c_states text[], p_now timestamptz)
+  c_holds uuid[], c_captured bigint[], c_released bigint[], c_states text[],
+  r_originals uuid[], r_legs smallint[], r_amounts bigint[], p_now timestamptz)
 returns void language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
@@ -565,15 +620,19 @@ begin
   end if;
   if cardinality(t_ids) > 0 then
     if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
-    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata, hold_id)
-      select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m, u.h
+    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata, hold_id, reverses_id)
+      select u.i, u.p, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m, u.h, u.r
       from (select unnest(t_ids) as i, unnest(t_posted) as p, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w,
-        unnest(t_descriptions) as t, unnest(t_metadata) as m, unnest(t_holds) as h) u;
+        unnest(t_descriptions) as t, unnest(t_metadata) as m, unnest(t_holds) as h, unnest(t_reverses) as r) u;
     insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
       select u.t, u.p, u.a, u.x, nullif(u.s, 0), case when u.s <> 0 then u.b end, tx, u.l
       from (select unnest(e_transfers) as t, unnest(e_posted) as p, unnest(e_accounts) as a, unnest(e_amounts) as x,
         unnest(e_seqs) as s, unnest(e_balances) as b, unnest(e_legs) as l) u;
     perform ledger.tell(e_transfers, e_accounts, e_amounts, e_seqs, e_balances);
+  end if;
+  if cardinality(r_originals) > 0 then
+    update ledger.reversals r set reversed = r.reversed + u.x
+      from (select unnest(r_originals) as o, unnest(r_legs) as l, unnest(r_amounts) as x) u where r.original_id = u.o and r.leg = u.l;
   end if;
   if holding then
     with changed as (

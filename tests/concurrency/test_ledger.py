@@ -18,7 +18,7 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Posted, Void
+from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Posted, Reverse, Void
 from tests.factories.ledger import Payment, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -232,6 +232,62 @@ async def test_looking_whether_a_hold_is_open_captures_it_many_times(crowd: Data
 
     await race(crowd, take)
     assert captured > 1
+
+
+async def test_a_transfer_is_taken_back_once(crowd: Database) -> None:
+    """Everybody wants 600 of 1000 back."""
+    wallet = await funded(crowd, 5000)
+    async with crowd.begin(SYSTEM) as tx:
+        posted = await ledger.post(tx, pay(f"{wallet}:k", wallet, 1000), now=NOON)
+
+    async def back(tx: Tx, number: int, _: asyncio.Barrier) -> Outcome:
+        item = Reverse(f"{wallet}:{number}", posted.transfer_id, "a mistake", 600)
+        return (await ledger.reverse_many(tx, [item], now=NOON))[0]
+
+    assert Counter(codes(await race(crowd, back))) == {"posted": 1, "ledger.reversal_exceeds": RUNNERS - 1}
+    assert await balance_of(crowd, wallet) == 5400
+
+
+async def test_adding_up_what_was_taken_back_takes_too_much_back(crowd: Database) -> None:
+    """The control: nobody sees a reversal of anybody else, and 600 always fit."""
+    wallet = await funded(crowd, 5000)
+    async with crowd.begin(SYSTEM) as tx:
+        posted = await ledger.post(tx, pay(f"{wallet}:k", wallet, 1000), now=NOON)
+    taken = 0
+
+    async def back(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal taken
+        found = await tx.execute("select count(*) from ledger.transfers where reverses_id = %s", [posted.transfer_id])
+        fits = await found.fetchone() == (0,)
+        await barrier.wait()
+        taken += 600 if fits else 0
+        return ledger.Refused("naive")
+
+    await race(crowd, back)
+    assert taken > 1000
+
+
+async def test_transfers_taken_back_in_opposite_order_do_not_deadlock(crowd: Database) -> None:
+    """Two transfers between two wallets: what is left of both, from either end, beside plain ones."""
+    first, second = await funded(crowd, 1000), await funded(crowd, 1000)
+    legs = [((first, "COIN", -30), (second, "COIN", 30)), ((second, "COIN", -30), (first, "COIN", 30))]
+    async with crowd.begin(SYSTEM) as tx:
+        posts = [Post(f"{first}:{n}", "ledger.transfer", both) for n, both in enumerate(legs)]
+        ids = [
+            outcome.transfer_id
+            for outcome in await ledger.post_many(tx, posts, now=NOON)
+            if isinstance(outcome, Posted)
+        ]
+
+    async def back(tx: Tx, number: int, _: asyncio.Barrier) -> AnyOutcome:
+        ordered = ids if number % 2 else ids[::-1]
+        items: list[Item] = [Reverse(f"{first}:{number}:{ref}", ref, "a mistake", 1) for ref in ordered]
+        outcomes = await ledger.post_many(tx, [pay(f"{first}:{number}:p", second, 1), *items], now=NOON)
+        assert set(codes(outcomes)) == {"posted"}
+        return outcomes[0]
+
+    await race(crowd, back)
+    assert (await balance_of(crowd, first), await balance_of(crowd, second)) == (1000, 1000 + RUNNERS)
 
 
 async def test_one_payment_at_once_is_one_transfer(crowd: Database) -> None:

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from palio import ledger
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Void
+from palio.ledger import (
+    AnyOutcome,
+    Capture,
+    Held,
+    Hold,
+    HoldId,
+    Item,
+    Outcome,
+    Post,
+    Posted,
+    Reverse,
+    TransferId,
+    Void,
+)
+from palio.ledger.types import Leg
 from tests.factories.ledger import Payment, codes, fan_out, owner_of
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -21,7 +35,8 @@ MINUTE = timedelta(minutes=1)
 WALLETS = [f"user:019acb1e-0000-7000-8000-00000000000{n}:main" for n in range(4)]
 HOUSES = ["house:a", "house:b", "issuance:c"]
 PLACES = [*WALLETS, *HOUSES]
-NOWHERE = HoldId(new_id())
+DEBTS = [wallet.replace(":main", ":debt") for wallet in WALLETS]
+NOTHING = new_id()
 
 
 @dataclass
@@ -35,14 +50,29 @@ class Reserved:
 
 
 @dataclass
+class Moved:
+    """What the model knows of a transfer: the legs as they were posted, and how much was taken back of each."""
+
+    legs: Sequence[Leg]
+    is_reversal: bool
+    taken_back: int = 0
+
+    @property
+    def left(self) -> int:
+        return max(abs(amount) for _, _, amount in self.legs) - self.taken_back
+
+
+@dataclass
 class Model:
     """What anybody would write: one item after the other, no batches, no locks."""
 
-    balances: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACES, 0))
-    seqs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WALLETS, 0))
+    balances: dict[str, int] = field(default_factory=lambda: dict.fromkeys([*PLACES, *DEBTS], 0))
+    seqs: dict[str, int] = field(default_factory=lambda: dict.fromkeys([*WALLETS, *DEBTS], 0))
     held: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WALLETS, 0))
     kept: dict[str, object] = field(default_factory=dict)
     holds: dict[HoldId, Reserved] = field(default_factory=dict)
+    moved: dict[TransferId, Moved] = field(default_factory=dict)
+    posted: dict[str, Moved] = field(default_factory=dict)
 
     def run(self, items: Sequence[Item], now: datetime) -> list[str]:
         """What becomes of each."""
@@ -57,7 +87,7 @@ class Model:
             first, word = decided[item.key]
             if request != first:
                 return "ledger.key_mismatch"
-            return "replayed" if not word.startswith("ledger.") else word
+            return word if is_refusal(word) else "replayed"
         word = self.decide(item, request, now)
         decided[item.key] = request, word
         return word
@@ -65,39 +95,47 @@ class Model:
     def decide(self, item: Item, request: object, now: datetime) -> str:
         if item.key in self.kept:
             return "replayed" if self.kept[item.key] == request else "ledger.key_mismatch"
-        word = self.post(item, now) if isinstance(item, Post) else self.set_aside(item, now)
-        if not word.startswith("ledger."):
+        word = self.carry_out(item, now)
+        if not is_refusal(word):
             self.kept[item.key] = request
         return word
 
-    def available(self, wallet: str) -> int:
-        return self.balances[wallet] - self.held[wallet]
+    def carry_out(self, item: Item, now: datetime) -> str:
+        if isinstance(item, Post):
+            return self.capture(item, item.capture, now) if item.capture else self.post(item, item.legs)
+        if isinstance(item, Hold):
+            return self.place(item)
+        return self.release(item, now) if isinstance(item, Void) else self.take_back(item)
 
-    def post(self, item: Post, now: datetime) -> str:
-        freed = 0
-        if item.capture:
-            reserved = self.holds.get(item.capture.hold_id)
-            if word := self.against(item, reserved, now):
-                return word
-            assert reserved
-            freed = reserved.left if item.capture.is_final else -{leg[0]: leg[2] for leg in item.legs}[reserved.wallet]
-            self.held[reserved.wallet] -= freed
-        if any(
-            place in self.seqs and amount < 0 and self.available(place) + amount < 0 for place, _, amount in item.legs
-        ):
-            if item.capture and reserved:
-                self.held[reserved.wallet] += freed
-            return "ledger.insufficient_funds"
-        if item.capture and reserved:
-            reserved.left -= freed
-            reserved.is_open = reserved.left > 0
-        for place, _, amount in item.legs:
+    def available(self, place: str) -> int:
+        return self.balances[place] - self.held.get(place, 0) + (10**9 if place in DEBTS else 0)
+
+    def post(self, item: Post | Reverse, legs: Sequence[Leg], *, is_reversal: bool = False) -> str:
+        if item.to_debt:
+            legs = [part for leg in legs for part in self.split(leg)]
+        for place, _, amount in legs:
+            if place in self.seqs and amount < 0 and self.available(place) + amount < 0:
+                return "ledger.insufficient_funds"
+            if place in DEBTS and self.balances[place] + amount > 0:
+                return "ledger.balance_limit"
+        for place, _, amount in legs:
             self.balances[place] += amount
             if place in self.seqs:
                 self.seqs[place] += 1
+        self.posted[item.key] = Moved(legs, is_reversal)
         return "posted"
 
-    def against(self, item: Post, reserved: Reserved | None, now: datetime) -> str | None:
+    def split(self, leg: Leg) -> list[Leg]:
+        """What the wallet has, and what is owed."""
+        place, asset, amount = leg
+        if place not in WALLETS or amount >= 0:
+            return [leg]
+        has = min(self.available(place), -amount)
+        parts = [(place, asset, -has), (DEBTS[WALLETS.index(place)], asset, amount + has)]
+        return [part for part in parts if part[2]]
+
+    def capture(self, item: Post, capture: Capture, now: datetime) -> str:
+        reserved = self.holds.get(capture.hold_id)
         if reserved is None:
             return "ledger.no_such_hold"
         if not reserved.is_open:
@@ -107,14 +145,25 @@ class Model:
         needed = -sum(amount for place, _, amount in item.legs if place == reserved.wallet)
         if needed <= 0:
             return "ledger.hold_mismatch"
-        return "ledger.hold_exceeded" if needed > reserved.left else None
+        if needed > reserved.left:
+            return "ledger.hold_exceeded"
+        freed = reserved.left if capture.is_final else needed
+        self.held[reserved.wallet] -= freed
+        word = self.post(item, item.legs)
+        if is_refusal(word):
+            self.held[reserved.wallet] += freed
+        else:
+            reserved.left -= freed
+            reserved.is_open = reserved.left > 0
+        return word
 
-    def set_aside(self, item: Hold | Void, now: datetime) -> str:
-        if isinstance(item, Hold):
-            if item.amount > self.available(item.address):
-                return "ledger.insufficient_funds"
-            self.held[item.address] += item.amount
-            return "held"
+    def place(self, item: Hold) -> str:
+        if item.amount > self.available(item.address):
+            return "ledger.insufficient_funds"
+        self.held[item.address] += item.amount
+        return "held"
+
+    def release(self, item: Void, now: datetime) -> str:
         reserved = self.holds.get(item.hold_id)
         if reserved is None:
             return "ledger.no_such_hold"
@@ -126,11 +175,39 @@ class Model:
         reserved.left, reserved.is_open = 0, False
         return "voided"
 
+    def take_back(self, item: Reverse) -> str:
+        moved = self.moved.get(item.original_id)
+        if moved is None:
+            return "ledger.no_such_transfer"
+        if moved.is_reversal:
+            return "ledger.reversal_of_reversal"
+        if not moved.left:
+            return "ledger.already_reversed"
+        if item.amount and len(moved.legs) > 2:
+            return "ledger.invalid"
+        if item.amount and item.amount > moved.left:
+            return "ledger.reversal_exceeds"
+        part = item.amount or moved.left
+        opposite = [
+            (place, asset, -amount if len(moved.legs) > 2 else -part if amount > 0 else part)
+            for place, asset, amount in moved.legs
+        ]
+        word = self.post(item, opposite, is_reversal=True)
+        if not is_refusal(word):
+            moved.taken_back += part
+        return word
+
     def learn(self, items: Iterable[Item], outcomes: Iterable[AnyOutcome]) -> None:
-        """The numbers of what was placed."""
+        """The numbers of what was placed and posted."""
         for item, outcome in zip(items, outcomes, strict=True):
-            if isinstance(item, Hold) and isinstance(outcome, Held) and not outcome.replayed:
+            if isinstance(outcome, Held) and isinstance(item, Hold) and not outcome.replayed:
                 self.holds[outcome.hold_id] = Reserved(item.address, item.amount, item.expires_at)
+            if isinstance(outcome, Posted) and not outcome.replayed:
+                self.moved[outcome.transfer_id] = self.posted[item.key]
+
+
+def is_refusal(word: str) -> bool:
+    return word.startswith("ledger.")
 
 
 def is_invalid(item: Item) -> bool:
@@ -143,13 +220,15 @@ def request_of(item: Item) -> object:
     """What makes it this request."""
     if isinstance(item, Post):
         return frozenset(item.legs), item.capture
-    return (item.address, item.amount) if isinstance(item, Hold) else (item.hold_id, item.expired)
+    if isinstance(item, Hold):
+        return item.address, item.amount
+    return (item.hold_id, item.expired) if isinstance(item, Void) else (item.original_id, item.amount, "reverse")
 
 
 class Act(NamedTuple):
-    """An item that may name what was done before: the n-th hold from the first."""
+    """An item that may name what was done before: the n-th hold or transfer from the first."""
 
-    what: Literal["post", "hold", "capture", "void", "expire"]
+    what: Literal["post", "owe", "hold", "capture", "void", "expire", "reverse", "reverse to debt"]
     key: str
     places: Sequence[str]
     amount: int
@@ -159,24 +238,33 @@ class Act(NamedTuple):
 
     def item(self, model: Model, now: datetime) -> Item:
         first, second, third = self.places
-        hold_id = [*model.holds, NOWHERE][self.nth % (len(model.holds) + 1)]
+        hold_id = [*model.holds, NOTHING][self.nth % (len(model.holds) + 1)]
         if self.what == "hold":
             return Hold(self.key, WALLETS[self.nth % 4], "COIN", self.amount, "s", "store.order", now + MINUTE)
         if self.what in {"void", "expire"}:
-            return Void(self.key, hold_id, expired=self.what == "expire")
+            return Void(self.key, HoldId(hold_id), expired=self.what == "expire")
+        if self.what.startswith("reverse"):
+            original = TransferId([*model.moved, NOTHING][self.nth * 3 % (len(model.moved) + 1)])
+            amount = None if self.is_final else abs(self.amount) or 1
+            return Reverse(self.key, original, "a test", amount, to_debt=self.what.endswith("debt"))
         capture = None
         if self.what == "capture":
-            capture = Capture(hold_id, self.is_final)
+            capture = Capture(HoldId(hold_id), self.is_final)
             if hold_id in model.holds and self.part:  # else it mostly misses the account
-                first = model.holds[hold_id].wallet
+                first = model.holds[HoldId(hold_id)].wallet
         amount, part = (-abs(self.amount), 0) if capture else (self.amount, self.part)
         legs = [(first, "COIN", amount), (second, "COIN", -amount - part)] + ([(third, "COIN", part)] if part else [])
-        return Post(self.key, "ledger.transfer", legs, capture=capture)
+        return Post(self.key, "ledger.transfer", legs, capture=capture, to_debt=self.what == "owe")
 
 
 acts = st.builds(
     Act,
-    what=st.sampled_from(["post", "post", "post", "hold", "hold", "capture", "capture", "void", "expire"]),
+    what=st.sampled_from(
+        [
+            *("post", "post", "post", "owe", "hold", "hold", "capture", "capture", "void", "expire"),
+            *("reverse", "reverse", "reverse to debt"),
+        ]
+    ),
     key=st.sampled_from("abcdefghijklmnopqrst"),
     places=st.permutations(PLACES).map(lambda places: places[:3]),
     amount=st.integers(-12, 12),
@@ -236,9 +324,10 @@ async def both(tx: Tx, model: Model, items: Sequence[Item], now: datetime) -> No
 async def agree(tx: Tx, model: Model, before: tuple[int, int]) -> None:
     for place, balance in model.balances.items():
         assert await ledger.balance(tx, address=place, asset="COIN") == balance
-    for wallet, seq in model.seqs.items():
+    for wallet in WALLETS:
+        seq = model.seqs[wallet]
         [purse] = [one for one in await ledger.wallets(tx, owner_id=owner_of(wallet)) if one.asset == "COIN"]
-        assert purse.held == model.held[wallet]
+        assert (purse.held, purse.debt) == (model.held[wallet], model.balances[DEBTS[WALLETS.index(wallet)]])
         lines = (await ledger.statement(tx, owner_id=owner_of(wallet), asset="COIN", limit=10_000)).lines
         assert [line.seq for line in lines] == list(range(seq, 0, -1))
         assert [line.posted_at for line in lines] == sorted([line.posted_at for line in lines], reverse=True)

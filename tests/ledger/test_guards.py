@@ -38,6 +38,9 @@ async def refused_with(tx: Tx, statement: str, *values: object) -> str | None:
         "insert into ledger.keys values ('x', '', gen_random_uuid(), 'transfer', 1)",
         "insert into ledger.accounts (id, address, asset_id, guarded) values (65538, 'house:x', 1, false)",
         "insert into ledger.balances (account_id) values (1)",
+        "insert into ledger.reversals values (gen_random_uuid(), 0, 1)",
+        "update ledger.reversals set reversed = 0",
+        "select ledger.lock_originals('{}')",
         "insert into ledger.holds (id) values (gen_random_uuid())",
         "update ledger.holds set captured = 1",
         "insert into ledger.findings values (gen_random_uuid(), 'R1', 'x', null, '', '', now())",
@@ -94,14 +97,14 @@ class Attempt:
         if self.claimed:
             await tx.execute(
                 """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], '{}', '{}', '{}', '{}',
-                  '{}', '{}', now(), 0)""",
+                  '{}', '{}', '{}', '{}', now(), 0)""",
                 [self.key, b"\0" * 32, self.transfer],
             )
         n = len(self.amounts)
         await tx.execute(
-            """select ledger.write('{}', array[%s::uuid], array[%s::timestamptz], array[%s], array['ledger.transfer'],
-              '{}', '{}', '{}', '{}', %s::uuid[], %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[],
-              %s::bigint[], %s::bigint[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', now())""",
+            f"""select ledger.write('{{}}', array[%s::uuid], array[%s::timestamptz], array[%s],
+              array['ledger.transfer'], {"'{}', " * 5}%s::uuid[], %s::smallint[], %s::timestamptz[], %s::bigint[],
+              %s::bigint[], %s::bigint[], %s::bigint[]{", '{}'" * 14}, now())""",
             [
                 self.transfer,
                 NOON,
@@ -231,7 +234,7 @@ async def test_a_key_of_an_earlier_transaction_serves_no_other_transfer(database
         assert await state_of(tx, stolen) in {"PL006", "23505"}
 
 
-GIVE_BACK = f"select ledger.write(array[%s]{', %s' * 26}, now())"
+GIVE_BACK = f"select ledger.write(array[%s]{', %s' * 30}, now())"
 
 
 async def test_only_claims_of_this_transaction_are_given_back(database: Database, wallet: str) -> None:
@@ -239,7 +242,7 @@ async def test_only_claims_of_this_transaction_are_given_back(database: Database
     async with database.begin(SYSTEM) as tx:
         await ledger.post(tx, pay(key, wallet, 100), now=NOON)
     async with database.begin(SYSTEM) as tx:
-        await tx.execute(GIVE_BACK, [key, *["{}"] * 26])
+        await tx.execute(GIVE_BACK, [key, *["{}"] * 30])
         found = await (await tx.execute("select count(*) from ledger.keys where key = %s", [key])).fetchone()
     assert found == (1,)
 
@@ -266,15 +269,16 @@ class Holding:
         if self.claimed and not self.capture:
             await tx.execute(
                 """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], array[%s], '{}', '{}',
-                  '{}', '{}', '{}', now(), 0)""",
+                  '{}', '{}', '{}', '{}', '{}', now(), 0)""",
                 [self.key, b"\0" * 32, self.id, self.op],
             )
         placed = [self.id], [self.key], [self.account], [self.amount], ["s"], ["store.order"], [NOON]
         changed = [self.capture], [self.captured], [self.released], [self.state]
         columns = (*([[]] * 7), *changed) if self.capture else (*placed, *([[]] * 4))
         await tx.execute(
-            f"""select ledger.write({"'{}'," * 16} %s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
-              %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], now())""",
+            f"""select ledger.write({"'{}'," * 17} %s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+              %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[],
+              '{{}}', '{{}}', '{{}}', now())""",
             columns,
         )
 
@@ -385,6 +389,10 @@ async def test_what_is_held_follows_from_the_holds(
         "truncate ledger.entries_default",
         "truncate ledger.transfers_default",
         "truncate ledger.keys",
+        "truncate ledger.reversals",
+        "delete from ledger.reversals",
+        "update ledger.reversals set reversed = reversed - 1",
+        "update ledger.reversals set original = original + 1",
         "truncate ledger.holds",
         "delete from ledger.holds",
         "update ledger.holds set amount = amount + 1",
@@ -406,6 +414,8 @@ async def test_even_the_administrator_changes_nothing(database: Database, superu
         await fund(tx, wallet, 5, now=NOON)
         item = ledger.Hold(f"{wallet}:h", wallet, "COIN", 5, "s", "store.order", NOON + timedelta(days=1))
         await ledger.hold_many(tx, [item], now=NOON)
+        posted = await ledger.post(tx, pay(f"{wallet}:p", wallet, 5), now=NOON)
+        await ledger.reverse(tx, ledger.Reverse(f"{wallet}:r", posted.transfer_id, "a test", 2), now=NOON)
     with pytest.raises(psycopg.Error) as caught:
         superuser.run(statement)  # type: ignore[arg-type]
     assert caught.value.sqlstate == "PL004"

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from palio.ledger import errors
-from palio.ledger.rules import holds
+from palio.ledger.rules import holds, reversals
 from palio.ledger.rules.ground import Decision, Ground, Purse, Stored, refuse
 from palio.ledger.rules.items import AnyRequest, HoldRequest, VoidRequest
+from palio.ledger.rules.moves import move, owed, refusal_of
 from palio.ledger.rules.requests import Claim, Request
-from palio.ledger.types import AnyOutcome, Held, HoldId, Posted, Refused, TransferId, Voided
+from palio.ledger.types import AnyOutcome, Held, HoldId, Outcome, Posted, Refused, TransferId, Voided
 
 
 def decide(requests: Iterable[AnyRequest], ground: Ground) -> Decision:
@@ -55,55 +56,50 @@ def _replay(request: AnyRequest, stored: Stored, ground: Ground) -> AnyOutcome:
 
 def _carry_out(request: AnyRequest, ground: Ground, decision: Decision) -> AnyOutcome:
     if isinstance(request, Request):
+        post = request.post
         touched = [ground.purses[account] for account in request.accounts]
-        if request.post.capture is None:
-            return _refusal_of(request, touched) or _move(request, touched, decision)
-        return _capture(request, touched, ground, decision)
+        if post.capture:
+            return _capture(request, touched, ground, decision)
+        if post.to_debt:
+            return _post_to_debt(request, touched, ground, decision)
+        return refusal_of(post.legs, touched) or move(
+            request, post.kind, post.legs, touched, decision, post.actor, post.description
+        )
     if isinstance(request, HoldRequest):
         return holds.place(request, ground, decision)
-    return holds.release(request, ground, decision)
+    if isinstance(request, VoidRequest):
+        return holds.release(request, ground, decision)
+    return reversals.reverse(request, ground, decision)
 
 
-def _capture(request: Request, touched: Sequence[Purse], ground: Ground, decision: Decision) -> AnyOutcome:
+def _post_to_debt(request: Request, touched: Sequence[Purse], ground: Ground, decision: Decision) -> Outcome:
+    """As any transfer, except that nobody's wallet lacks anything: what it does not have is owed."""
+    post = request.post
+    legs, touched, debts = owed(post.legs, touched, ground)
+    if refusal := refusal_of(legs, touched):
+        return refusal
+    decision.debts += debts
+    return move(request, post.kind, legs, touched, decision, post.actor, post.description)
+
+
+def _capture(request: Request, touched: Sequence[Purse], ground: Ground, decision: Decision) -> Outcome:
     """As any transfer, except that what is held for it may be spent."""
-    found = holds.taken(request, touched, ground)
+    post, found = request.post, holds.taken(request, touched, ground)
     if isinstance(found, Refused):
         return found
     reserve, needed = found
     purse = ground.purses[reserve.account]
-    freed = reserve.remaining if request.post.capture and request.post.capture.is_final else needed
+    freed = reserve.remaining if post.capture and post.capture[1] else needed
     purse.held -= freed
-    if refusal := _refusal_of(request, touched):
+    if refusal := refusal_of(post.legs, touched):
         purse.held += freed
         return refusal
     reserve.capture(needed)
     if freed > needed:
         reserve.release("captured")
     decision.reserves[reserve.id] = reserve
-    return _move(request, touched, decision, hold=reserve.id.bytes)
-
-
-def _refusal_of(request: Request, touched: Sequence[Purse]) -> Refused | None:
-    for leg, purse in zip(request.post.legs, touched, strict=True):
-        if not purse.takes(leg[2]):
-            return purse.refusal(leg)
-    return None
-
-
-def _move(request: Request, touched: Sequence[Purse], decision: Decision, hold: bytes | None = None) -> Posted:
-    post, number = request.post, request.id.bytes
-    posted_at = max([purse.posted_at for purse in touched])
-    texts = post.actor, post.description, request.metadata
-    decision.transfers.append((number, posted_at, post.key, post.kind, *texts, hold))
-    balances = {}
-    for leg, ((address, _, amount), purse) in enumerate(zip(post.legs, touched, strict=True)):
-        if purse.is_guarded:
-            purse.balance += amount
-            purse.seq += 1
-            purse.posted_at = posted_at
-            balances[address] = purse.balance, purse.seq
-        decision.entries.append((purse.number, number, leg, posted_at, amount, purse.seq, purse.balance))
-    return Posted(TransferId(request.id), balances)
+    number = reserve.id.bytes
+    return move(request, post.kind, post.legs, touched, decision, post.actor, post.description, hold=number)
 
 
 def aborted(outcomes: Iterable[AnyOutcome]) -> list[Refused] | None:

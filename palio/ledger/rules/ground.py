@@ -1,9 +1,9 @@
 """What a batch is decided on: accounts, keys and holds as they are now, and what is to be written about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from palio.kernel.errors import Refusal
@@ -20,6 +20,7 @@ from palio.ledger.types import (
     Leg,
     Refused,
     Status,
+    TransferId,
 )
 
 NO_HOLD = 0, datetime.min.replace(tzinfo=UTC)
@@ -38,6 +39,11 @@ class Purse:
     floor: int = 0
     ceiling: int = AMOUNT_UNITS_MAX
     is_guarded: bool = False
+
+    @property
+    def available(self) -> int:
+        """What may be spent of a guarded account."""
+        return self.balance - self.held - self.floor
 
     def takes(self, amount: int) -> bool:
         """Whether it may be posted; a credit of a guarded account never fails for funds."""
@@ -97,6 +103,56 @@ class Reserve:
         return freed
 
 
+@dataclass(slots=True)
+class OriginalLeg:
+    """A leg of a transfer that is to be taken back, and how much of it was before; `newly` by this batch."""
+
+    number: int
+    account: AccountId
+    address: str
+    asset: str
+    amount: int
+    reversed: int
+    newly_reversed: int = 0
+
+    @property
+    def left(self) -> int:
+        """What can still be taken back."""
+        return abs(self.amount) - self.reversed
+
+    def opposite(self, part: int) -> Leg:
+        """The leg that takes so much of it back."""
+        return self.address, self.asset, -part if self.amount > 0 else part
+
+
+@dataclass(slots=True)
+class Original:
+    """A transfer that is to be taken back."""
+
+    id: TransferId
+    is_reversal: bool
+    legs: list[OriginalLeg] = field(default_factory=list)
+
+    def take_back(self, parts: Sequence[int]) -> None:
+        """So much of each leg."""
+        for leg, part in zip(self.legs, parts, strict=True):
+            leg.reversed += part
+            leg.newly_reversed += part
+
+
+class Debt(NamedTuple):
+    """What was debited to a debt account because a wallet did not have it."""
+
+    address: str
+    asset: str
+    amount: int
+
+    @property
+    def owner(self) -> UUID:
+        """Who owes it."""
+        return UUID(self.address.split(":")[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a key that was taken before stands for: the legs of a transfer, or the amount and end of a hold."""
@@ -121,10 +177,11 @@ class Ground:
     purses: dict[Handle, Purse] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
     reserves: dict[HoldId, Reserve] = field(default_factory=dict)
+    originals: dict[TransferId, Original] = field(default_factory=dict)
 
 
 # Rows to be written, in the order of their columns; seq 0 stands for none.
-TransferRow: TypeAlias = tuple[bytes, datetime, str, str, Actor | None, str, str | None, bytes | None]
+TransferRow: TypeAlias = tuple[bytes, datetime, str, str, Actor | None, str, str | None, bytes | None, bytes | None]
 EntryRow: TypeAlias = tuple[AccountId, bytes, int, datetime, int, int, int]
 HoldRow: TypeAlias = tuple[bytes, str, AccountId, int, str, str, datetime]
 
@@ -139,6 +196,8 @@ class Decision:
     refused_keys: list[str] = field(default_factory=list)
     holds: list[HoldRow] = field(default_factory=list)
     reserves: dict[HoldId, Reserve] = field(default_factory=dict)  # those that have changed
+    originals: dict[TransferId, Original] = field(default_factory=dict)  # as well
+    debts: list[Debt] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:

@@ -42,9 +42,9 @@ def release(request: VoidRequest, ground: Ground, decision: Decision) -> Voided 
 def taken(request: Request, touched: Sequence[Purse], ground: Ground) -> tuple[Reserve, int] | Refused:
     """The hold that a transfer captures, and how much of it."""
     capture = request.post.capture
-    reserve = ground.reserves.get(capture.hold_id) if capture else None
+    reserve = ground.reserves.get(capture[0]) if capture else None
     if reserve is None:
-        return refuse(errors.NoSuchHold, hold=str(capture and capture.hold_id))
+        return refuse(errors.NoSuchHold, hold=str(capture and capture[0]))
     if reserve.state != "open":
         return refuse(errors.HoldNotOpen, state=reserve.state)
     if ground.now >= reserve.expires_at:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from palio.ledger.rules import requests
 from palio.ledger.rules.requests import Claim, Request, Vocabulary
-from palio.ledger.types import Handle, Hold, HoldId, Item, Place, Post, Void
+from palio.ledger.types import Handle, Hold, HoldId, Item, Place, Post, Reverse, TransferId, Void
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +29,14 @@ class VoidRequest(Claim):
     void: Void
 
 
-AnyRequest: TypeAlias = Request | HoldRequest | VoidRequest
+@dataclass(slots=True, kw_only=True)
+class ReverseRequest(Claim):
+    """A reversal judged by itself."""
+
+    reverse: Reverse
+
+
+AnyRequest: TypeAlias = Request | HoldRequest | VoidRequest | ReverseRequest
 
 
 def judge(items: Iterable[Item], ids: Iterable[UUID], known: Vocabulary) -> list[AnyRequest]:
@@ -40,8 +47,10 @@ def judge(items: Iterable[Item], ids: Iterable[UUID], known: Vocabulary) -> list
     ]
 
 
-def _other(item: Hold | Void, ref: UUID, known: Vocabulary) -> HoldRequest | VoidRequest:
-    return _hold(item, ref, known) if isinstance(item, Hold) else _void(item, ref)
+def _other(item: Hold | Void | Reverse, ref: UUID, known: Vocabulary) -> AnyRequest:
+    if isinstance(item, Hold):
+        return _hold(item, ref, known)
+    return _void(item, ref) if isinstance(item, Void) else _reverse(item, ref)
 
 
 def _hold(hold: Hold, hold_id: UUID, known: Vocabulary) -> HoldRequest:
@@ -78,26 +87,52 @@ def _void(void: Void, ref: UUID) -> VoidRequest:
     return request
 
 
+def _reverse(reverse: Reverse, ref: UUID) -> ReverseRequest:
+    request = ReverseRequest(reverse.key, ref, reverse=reverse)
+    request.fault = _fault_of_reversal(reverse)
+    if request.fault is None:
+        request.hash = requests.hash_of(op="reverse", original=str(reverse.original_id), amount=reverse.amount)
+    return request
+
+
+def _fault_of_reversal(reverse: Reverse) -> str | None:
+    amount = reverse.amount
+    sound = {
+        "key": requests.KEY.fullmatch(reverse.key),
+        "original_id": requests.is_reference(reverse.original_id),
+        "amount": amount is None or (requests.is_amount(amount) and amount > 0),
+        "reason": reverse.reason and requests.is_description(reverse.reason),
+    }
+    return next((field for field, is_sound in sound.items() if not is_sound), None)
+
+
 def _is_instant(value: object) -> bool:
     return isinstance(value, datetime) and value.tzinfo is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What has to be locked and read before a batch can be decided. It is special if not all of it are posts."""
+    """What has to be locked and read before a batch can be decided."""
 
     accounts: AbstractSet[Handle]
     holds: Collection[HoldId] = ()
-    is_special: bool = False
+    originals: Collection[TransferId] = ()
+    debtors: Collection[TransferId] = ()  # those of the originals whose owners may owe what is taken back
+    are_posts: bool = True  # all of them
 
 
 def needs_of(claims: Collection[AnyRequest]) -> Needs:
-    """The accounts and holds that are touched."""
+    """The accounts, holds and transfers that are touched."""
     posts = [claim for claim in claims if isinstance(claim, Request)]
     accounts = {account for request in posts for account in request.accounts}
-    holds = {request.post.capture[0] for request in posts if request.post.capture}
-    if len(posts) == len(claims):
-        return Needs(accounts, sorted(holds))
-    accounts |= {claim.account for claim in claims if isinstance(claim, HoldRequest)}
+    special = [request.post for request in posts if request.post.capture or request.post.to_debt]
+    if not special and len(posts) == len(claims):
+        return Needs(accounts)
+    holds = {post.capture[0] for post in special if post.capture}
     holds |= {claim.void.hold_id for claim in claims if isinstance(claim, VoidRequest)}
-    return Needs(accounts, sorted(holds), is_special=True)
+    accounts |= {claim.account for claim in claims if isinstance(claim, HoldRequest)}
+    accounts |= {place for post in special if post.to_debt for place in requests.debts_of(post.legs)}
+    reversals = [claim.reverse for claim in claims if isinstance(claim, ReverseRequest)]
+    originals = {reverse.original_id for reverse in reversals}
+    debtors = {reverse.original_id for reverse in reversals if reverse.to_debt}
+    return Needs(accounts, sorted(holds), sorted(originals), sorted(debtors), are_posts=len(posts) == len(claims))

@@ -115,6 +115,8 @@ def _fault_of(request: Request, known: Vocabulary) -> str | None:
         return "legs"
     if post.capture and not is_reference(post.capture[0]):
         return "capture"
+    if post.to_debt and (post.capture or any(leg[:2] in debts_of(post.legs) for leg in post.legs)):
+        return "to_debt"
     for account in request.accounts:
         if isinstance(account, tuple) and (fault := fault_of_place(account, known)):
             return fault
@@ -162,6 +164,16 @@ def is_guarded(address: str) -> bool:
 def is_wallet(address: str) -> bool:
     """Is it what a player spends from?"""
     return address.startswith("user:") and address.endswith(":main")
+
+
+def debt_of(address: str) -> str:
+    """Where the owner of a wallet owes what it does not have."""
+    return f"{address.removesuffix(':main')}:debt"
+
+
+def debts_of(legs: Iterable[Leg]) -> set[Place]:
+    """The debt accounts of the wallets that are debited."""
+    return {(debt_of(address), asset) for address, asset, amount in legs if is_wallet(address) and amount < 0}
 
 
 def is_id(text: str) -> bool:

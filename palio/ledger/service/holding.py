@@ -25,4 +25,4 @@ async def expire(tx: Tx, *, now: datetime) -> bool:
         if isinstance(outcome, Voided) and not outcome.replayed
     ]
     await outbox.send(tx, *expired)
-    return len(due) == HOLDS_OF_A_TURN_MAX
+    return len(due) == HOLDS_OF_A_TURN_MAX and bool(expired)

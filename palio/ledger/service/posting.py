@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar, overload
 from uuid import UUID
 
-from palio.infra import db, partitions, relay, settings
+from palio.infra import db, outbox, partitions, relay, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
+from palio.ledger.messages import DebtCreated
 from palio.ledger.rules import decisions, requests
 from palio.ledger.rules import payments as rules
 from palio.ledger.rules.items import AnyRequest, Needs, judge, needs_of
@@ -36,6 +38,7 @@ from palio.ledger.types import (
     Post,
     Posted,
     Refused,
+    Reverse,
     Void,
     Voided,
 )
@@ -44,7 +47,7 @@ ITEMS_BETWEEN_PAUSES = 250
 PARTITIONED = "ledger.transfers", "ledger.entries"
 
 Prepared = TypeVar("Prepared")
-Done = TypeVar("Done", Held, Voided)
+Done = TypeVar("Done", Posted, Held, Voided)
 
 
 @overload
@@ -74,11 +77,14 @@ async def post_many(
     _require_room(items)
     async with sql.rehearsal(tx) if dry_run else nullcontext():
         prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
+        _require_room_for_legs(sum([len(original.legs) for original in opened.originals.values()]))
         decision = decisions.decide(prepared, opened)
         if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
         if not decision.is_empty:
             await sql.write(tx, decision, now=now)
+        if decision.debts:
+            await outbox.send(tx, *[DebtCreated(debt.owner, debt.asset, debt.amount) for debt in decision.debts])
     relay.wake(tx)
     return decision.outcomes
 
@@ -111,6 +117,29 @@ async def capture_many(tx: Tx, items: Sequence[Post], *, now: datetime) -> list[
 async def void_many(tx: Tx, items: Sequence[Void], *, now: datetime) -> list[Voided | Refused]:
     """Release what remains of holds. Refuses with BatchTooLarge."""
     return _of_kind(Voided, await post_many(tx, items, now=now))
+
+
+async def clawback_many(tx: Tx, items: Sequence[Post], *, now: datetime) -> list[Outcome]:
+    """Take back what wallets have, and let their owners owe the rest. Refuses with BatchTooLarge."""
+    return await post_many(tx, [replace(item, to_debt=True) for item in items], now=now)
+
+
+async def reverse(tx: Tx, item: Reverse, *, now: datetime) -> Posted:
+    """Take one transfer back. Raises what `reverse_many` would have answered as a refusal:
+
+    InvalidPost, KeyMismatch, NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, InsufficientFunds,
+    AccountFrozen, AccountClosed, BalanceLimit.
+    """
+    [outcome] = await reverse_many(tx, [item], now=now)
+    if isinstance(outcome, Posted):
+        return outcome
+    refusal = errors.as_refusal(outcome)
+    raise refusal
+
+
+async def reverse_many(tx: Tx, items: Sequence[Reverse], *, now: datetime) -> list[Outcome]:
+    """Take transfers back, whole or in parts, as `post_many` does it. Refuses with BatchTooLarge."""
+    return _of_kind(Posted, await post_many(tx, items, now=now))
 
 
 def _of_kind(kind: type[Done], outcomes: Sequence[AnyOutcome]) -> list[Done | Refused]:
@@ -166,7 +195,10 @@ def _require_room(items: Sequence[Item]) -> None:
     items_max = settings.value(BATCH_ITEMS_MAX)
     if len(items) > items_max:
         raise errors.BatchTooLarge(items=len(items), limit=items_max)
-    legs = sum([len(item.legs) for item in items if isinstance(item, Post)])
+    _require_room_for_legs(sum([len(item.legs) for item in items if isinstance(item, Post)]))
+
+
+def _require_room_for_legs(legs: int) -> None:
     if legs > LEGS_MAX:
         raise errors.BatchTooLarge(legs=legs, limit=LEGS_MAX)
 

@@ -12,7 +12,7 @@ from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Packed, Texts, Uuids
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, new_ids
-from palio.ledger.rules.ground import Decision, Ground, Purse, Reserve, Stored
+from palio.ledger.rules.ground import Decision, Ground, Original, OriginalLeg, Purse, Reserve, Stored
 from palio.ledger.rules.items import AnyRequest, Needs
 from palio.ledger.rules.payments import Bills, Carried
 from palio.ledger.types import (
@@ -25,6 +25,7 @@ from palio.ledger.types import (
     Place,
     Refused,
     Status,
+    TransferId,
 )
 
 
@@ -47,29 +48,29 @@ async def open_batch(
     """Claim the keys, then lock the guarded accounts in the order of their numbers; make those that are unknown.
 
     One statement. A key that an open transaction has claimed is waited for. A number that does not exist gets no purse.
-    The account of a hold is locked with the others, and then the hold is read.
+    The account of a hold is locked with the others, and then the hold is read. The legs of transfers that are to be
+    taken back are locked before their accounts; the debt accounts of their owners are made where they may be needed.
     """
     known = [account for account in needs.accounts if not isinstance(account, tuple)]
     unknown = sorted([account for account in needs.accounts if isinstance(account, tuple)])
     keys, hashes, ids = arrays.transposed(3, [(claim.key, claim.hash, claim.id.bytes) for claim in claims.values()])
     found = await arrays.columns(
         tx,
-        """select accounts, balances, seqs, odd, taken, holds
-        from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        """select accounts, balances, seqs, odd, taken, holds, originals
+        from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         Texts.of(keys),
         Hashes.of(hashes),
         Uuids.of(ids),
-        Texts.of([claim.op for claim in claims.values()] if needs.is_special else []),
+        Texts.of([] if needs.are_posts else [claim.op for claim in claims.values()]),
         Int8s.of(sorted([number for number in known if number & 1])),
         Int8s.of([number for number in known if not number & 1]),
         Texts.of([address for address, _ in unknown]),
         Int2s.of([assets[asset].id for _, asset in unknown]),
-        Uuids.of([hold_id.bytes for hold_id in needs.holds]),
+        *[Uuids.of([ref.bytes for ref in refs]) for refs in (needs.holds, needs.originals, needs.debtors)],
         now,
         debt_max,
     )
-    codes = {asset.id: asset.code for asset in assets.values()}
-    return _opened(found, known, codes, now)
+    return _opened(found, known, now)
 
 
 class _Odd(TypedDict, total=False):
@@ -77,7 +78,7 @@ class _Odd(TypedDict, total=False):
 
     id: AccountId
     address: str
-    asset: int
+    asset: str
     status: Status | None
     held: int
     floor: int
@@ -93,25 +94,37 @@ class _Taken(TypedDict):
     result: list[Any] | None  # (address, balance, seq) of each entry, or the amount and end of a hold
 
 
+_OriginalLeg: TypeAlias = tuple[str, bool, int, AccountId, str, str, int, int]
 _Hold: TypeAlias = tuple[str, AccountId, int, int, int, HoldState, str]
-_Found: TypeAlias = tuple[list[int] | None, list[int], list[int], list[_Odd] | None, _Taken | None, list[_Hold] | None]
+_Found: TypeAlias = tuple[
+    list[int] | None,
+    list[int],
+    list[int],
+    list[_Odd] | None,
+    _Taken | None,
+    list[_Hold] | None,
+    list[_OriginalLeg] | None,
+]
 
 
-def _opened(found: Iterable[_Found], known: Iterable[AccountId], codes: Mapping[int, str], now: datetime) -> Opened:
+def _opened(found: Iterable[_Found], known: Iterable[AccountId], now: datetime) -> Opened:
     opened = Opened(now)
     purses: dict[Handle, Purse] = {number: Purse(number, now) for number in known if not number & 1}
     odd: list[_Odd] = []
-    for numbers, balances, seqs, more, taken, holds in found:
+    for numbers, balances, seqs, more, taken, holds, originals in found:
         for number, balance, seq in zip(numbers or (), balances or (), seqs or (), strict=True):
             purses[AccountId(number)] = Purse(AccountId(number), now, balance, seq, is_guarded=True)
         if taken is not None:
             opened.stored[taken["key"]] = _stored(taken)
         odd += more or ()
         opened.reserves.update({HoldId(UUID(hold[0])): _reserve(hold) for hold in holds or ()})
+        for line in originals or ():
+            leg = _add_leg(opened, line)
+            purses.setdefault(leg.account, Purse(leg.account, now))
     for account in odd:
         number = account["id"]
         if "address" in account:
-            opened.numbers[account["address"], codes[account["asset"]]] = number
+            opened.numbers[account["address"], account["asset"]] = number
             purses.setdefault(number, Purse(number, now))
         _apply(account, purses)
     purses.update({place: purses[number] for place, number in opened.numbers.items()})
@@ -133,6 +146,14 @@ def _apply(account: _Odd, purses: dict[Handle, Purse]) -> None:
     purse.posted_at = max(purse.posted_at, datetime.fromisoformat(account["last_posted_at"]))
 
 
+def _add_leg(opened: Opened, line: _OriginalLeg) -> OriginalLeg:
+    ref, is_reversal, number, account, address, asset, amount, reversed_before = line
+    leg = OriginalLeg(number, account, address, asset, amount, reversed_before)
+    transfer_id = TransferId(UUID(ref))
+    opened.originals.setdefault(transfer_id, Original(transfer_id, is_reversal)).legs.append(leg)
+    return leg
+
+
 def _reserve(hold: _Hold) -> Reserve:
     hold_id, account, amount, captured, released, state, expires_at = hold
     number, end = HoldId(UUID(hold_id)), datetime.fromisoformat(expires_at)
@@ -149,13 +170,14 @@ def _stored(taken: _Taken) -> Stored:
 
 async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
     """Write transfers, entries and holds, move the balances by them, and give back the keys of what was refused."""
-    ids, posted, keys, kinds, actors, descriptions, metadata, captured = arrays.transposed(8, decision.transfers)
+    transposed = arrays.transposed(9, decision.transfers)
+    ids, posted, keys, kinds, actors, descriptions, metadata, captured, reversed_ids = transposed
     entries = sorted(decision.entries, key=itemgetter(0))  # by account; its seqs already rise
     accounts, transfers, legs, moments, amounts, seqs, balances = arrays.transposed(7, entries)
     await db.run(
         tx,
-        """select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        """select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         Texts.of(decision.refused_keys),
         Uuids.of(ids),
         Moments.of(posted),
@@ -165,6 +187,7 @@ async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
         Texts.of([text or None for text in descriptions] if any(descriptions) else []),
         Jsons.of(metadata if any(metadata) else []),
         Uuids.of(captured if any(captured) else []),
+        Uuids.of(reversed_ids if any(reversed_ids) else []),
         Uuids.of(transfers),
         Int2s.of(legs),
         Moments.of(moments),
@@ -173,6 +196,7 @@ async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
         Int8s.of(seqs),
         Int8s.of(balances),
         *_holds(decision),
+        *_taken_back(decision),
         now,
     )
 
@@ -188,6 +212,16 @@ def _holds(decision: Decision) -> Sequence[Packed]:
         Int8s.of([reserve.newly_captured for reserve in changed]),
         Int8s.of([reserve.newly_released for reserve in changed]),
         Texts.of([reserve.state for reserve in changed]),
+    )
+
+
+def _taken_back(decision: Decision) -> Sequence[Packed]:
+    """The columns of legs of which something was taken back."""
+    legs = [(original.id.bytes, leg) for original in decision.originals.values() for leg in original.legs]
+    return (
+        Uuids.of([original_id for original_id, _ in legs]),
+        Int2s.of([leg.number for _, leg in legs]),
+        Int8s.of([leg.newly_reversed for _, leg in legs]),
     )
 
 

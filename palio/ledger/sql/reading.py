@@ -292,3 +292,30 @@ async def list_due_holds(tx: Tx, now: datetime, limit: int) -> list[DueHold]:
         where state = 'open' and expires_at <= %s order by expires_at, id limit %s""",
         *(now, limit),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PayableDebt:
+    """What somebody owes and has: `seq` is that of the newest entry of his debt account."""
+
+    owner_id: UserId
+    asset: str
+    seq: int
+    payable: int
+
+
+async def list_payable_debts(tx: Tx, limit: int) -> list[PayableDebt]:
+    """Debts of which the owner's wallet could pay something now; not where one of both is not active."""
+    return await db.rows(
+        tx,
+        PayableDebt,
+        """
+        select d.owner_id, s.code as asset, d.seq, least(-d.balance, m.balance - m.held) as payable
+        from ledger.accounts a
+        join ledger.balances d on d.account_id = a.id and d.balance < 0 and d.status = 'active'
+        join ledger.assets s on s.id = a.asset_id
+        join ledger.accounts w on w.address = 'user:' || a.owner_id || ':main' and w.asset_id = a.asset_id
+        join ledger.balances m on m.account_id = w.id and m.balance > m.held and m.status = 'active'
+        where a.address like '%%:debt' order by a.id limit %s""",
+        limit,
+    )
