@@ -16,9 +16,15 @@ from tests.factories.ledger import HOUSE, Payment, codes, payments
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 WALLETS = 3_000
+NEW = 300
 READ = """
   select coalesce(sum(seq_scan), 0)::int, coalesce(sum(idx_tup_fetch), 0)::int from pg_stat_xact_all_tables
   where schemaname = 'ledger' and relname ~ '^(keys|accounts|balances|holds|transfers|entries)'"""
+# Of the time when the house alone had accounts.
+MORNING = """
+  select pg_restore_relation_stats('schemaname', 'ledger', 'relname', 'accounts', 'relpages', 1, 'reltuples', 3::real),
+    pg_restore_attribute_stats('schemaname', 'ledger', 'relname', 'accounts', 'attname', 'guarded', 'inherited', false,
+      'null_frac', 0::real, 'n_distinct', 1::real, 'most_common_vals', '{f}', 'most_common_freqs', '{1}'::real[])"""
 ROWS_OF_AN_ITEM_MAX = 20  # keys, accounts, balances (locked, moved, checked), transfers, new accounts and their guards
 
 
@@ -39,6 +45,13 @@ async def read(tx: Tx) -> tuple[int, int]:
     found = await (await tx.execute(READ)).fetchone()
     assert found is not None
     return found[0], found[1]
+
+
+async def look_ups(tx: Tx) -> int:
+    """How often this transaction has looked for an account by its number."""
+    found = await (await tx.execute("select pg_stat_get_xact_numscans('ledger.accounts_pkey'::regclass)")).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def posts(owners: Sequence[UserId], count: int) -> list[Post]:
@@ -108,6 +121,25 @@ async def test_a_fan_out_reads_a_few_rows_per_payment(database: Database, owners
             scans, fetched = (after - earlier for after, earlier in zip(await read(tx), before, strict=True))
             assert scans == 0
             assert count <= fetched <= count * ROWS_OF_AN_ITEM_MAX
+
+
+@pytest.mark.usefixtures("owners")
+async def test_new_wallets_are_looked_up_whatever_statistics_say(
+    database: Database, cluster: embedded.Cluster, database_name: str
+) -> None:
+    """A plan that reads all accounts for each of them, because there were few, grows with the square of a payment."""
+    by_number = []
+    with psycopg.connect(cluster.dsn("postgres", database_name), autocommit=True) as conn:
+        for statistics in ("analyze ledger.accounts", MORNING):
+            conn.execute(statistics)
+            rows = [Payment(f"first:{new_id()}", UserId(new_id()), 1) for _ in range(NEW)]
+            about = {"source": HOUSE, "asset": "COIN", "kind": "bonuses.gift"}
+            async with database.begin(SYSTEM) as tx:
+                before = await look_ups(tx)
+                await ledger.fan_out(tx, payments=payments(rows), now=NOON, **about)
+                by_number.append(await look_ups(tx) - before)
+        conn.execute("analyze ledger.accounts")
+    assert by_number[0] == by_number[1] >= NEW
 
 
 async def test_reads_of_one_player_touch_his_rows_alone(database: Database, owners: Sequence[UserId]) -> None:
