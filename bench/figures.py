@@ -82,9 +82,12 @@ class Growth:
         return self.exponent <= LINEAR_EXPONENT_MAX
 
 
-def growth(costs: Sequence[tuple[int, float]]) -> list[Growth]:
-    """The steps between neighbouring sizes; `costs` are (size, cost) with both above zero, sizes rising."""
-    return [Growth(size, bigger, cost / before) for (size, before), (bigger, cost) in pairwise(costs)]
+def growth(costs: Sequence[tuple[int, Sequence[float]]]) -> list[Growth]:
+    """The steps between neighbouring sizes; `costs` are (size, its cost in each round) above zero, sizes rising."""
+    return [
+        Growth(size, bigger, median(ratios(costs_of_more, costs_of_less)))
+        for (size, costs_of_less), (bigger, costs_of_more) in pairwise(costs)
+    ]
 
 
 def ratios(ours: Sequence[float], yardstick: Sequence[float]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from psycopg import sql
 from bench.meters import CannotMeasureError, Meter, postmaster_of
 from palio.entry import up, wiring
 from palio.entry.wiring import Wiring
-from palio.infra import embedded
+from palio.infra import embedded, roles
 from palio.infra.db import Database
 from palio.infra.settings import Environment
 from palio.kernel.ids import Actor, RequestId, new_id
@@ -22,11 +22,10 @@ from palio.kernel.ids import Actor, RequestId, new_id
 SHARED_BUFFERS = "1GB"  # the one setting of our server that would follow the machine's memory
 SYSTEM = Actor("system", None, RequestId(new_id()))
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
-REST = """
+SUMMARIZED = """
 do $$ begin
-  while exists (select from pg_stat_activity where backend_type = 'autovacuum worker') loop
-    perform pg_sleep(0.1);
-    perform pg_stat_clear_snapshot();
+  while (select s.summarized_lsn < c.redo_lsn from pg_get_wal_summarizer_state() s, pg_control_checkpoint() c) loop
+    perform pg_sleep(0.05);
   end loop;
 end $$
 """
@@ -54,15 +53,17 @@ class Ground:
         return Meter(postmaster_of(self.cluster.data), servers)
 
     async def rest(self) -> None:
-        """Wait until the server's own maintenance is over, and end with a checkpoint.
+        """Do what the server's own maintenance would soon do, with a checkpoint, and wait for summaries up to that.
 
-        What vacuum costs belongs to no turn. The full page images that follow a checkpoint do: most writes of a day are
-        the first to their page after one.
+        What vacuum costs belongs to no turn, nor what it costs to summarize the log of what came before: left to
+        themselves they begin when they like. The full page images that follow a checkpoint do: most writes of a day
+        are the first to their page after one.
         """
-        connecting = psycopg.AsyncConnection.connect(self.cluster.dsn(), autocommit=True, options=REST_PATIENCE)
-        async with await connecting as conn:
-            await conn.execute(REST)
+        product = self.cluster.dsn(database=roles.DATABASE)
+        async with await psycopg.AsyncConnection.connect(product, autocommit=True, options=REST_PATIENCE) as conn:
+            await conn.execute("vacuum (analyze)")
             await conn.execute("checkpoint")
+            await conn.execute(SUMMARIZED)
 
 
 @asynccontextmanager

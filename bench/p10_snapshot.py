@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
@@ -136,7 +135,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         arms = [yardstick, *changed, unchanged]
         found = await interleave(arms, rounds=plan.rounds, meter=ground.meter(), tell=tell)
     largest, same = found[changed[-1].name], found[unchanged.name]
-    costs = [(arm.players, median(found[arm.name].cpu_seconds)) for arm in changed]
+    costs = [(arm.players, found[arm.name].cpu_seconds) for arm in changed]
     return Findings(
         "P10",
         f"affiliate snapshot of {players:,} players, {SHARE_CHANGED:.0%} changed: archive, compare, store, rank",

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from statistics import median
 from typing import NamedTuple
 
 from bench import load
@@ -129,7 +128,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     async with load.ready(ground, share=plan.share_of(ENTRANTS)) as yardstick:
         found = await interleave([yardstick, *arms], rounds=plan.rounds, meter=ground.meter(), tell=tell)
     largest = found[arms[-1].name]
-    costs = [(arm.entrants, median(found[arm.name].cpu_seconds)) for arm in arms]
+    costs = [(arm.entrants, found[arm.name].cpu_seconds) for arm in arms]
     return Findings(
         "P11",
         f"a competition of {entrants:,} participants settled in one transaction, everybody paid",

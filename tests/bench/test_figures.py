@@ -68,7 +68,7 @@ def test_ratios_pair_the_rounds() -> None:
     [((1.0, 10.0), 1.0, True), ((1.0, 1.0), 0.0, True), ((1.0, 100.0), 2.0, False), ((1.0, 14.0), 1.146128, True)],
 )
 def test_growth_is_told_as_an_exponent(costs: tuple[float, float], exponent: float, is_linear: bool) -> None:
-    [step] = growth([(1_000, costs[0]), (10_000, costs[1])])
+    [step] = growth([(1_000, [costs[0]]), (10_000, [costs[1]])])
 
     assert step.factor == costs[1] / costs[0]
     assert step.exponent == pytest.approx(exponent)
@@ -76,9 +76,16 @@ def test_growth_is_told_as_an_exponent(costs: tuple[float, float], exponent: flo
 
 
 def test_growth_has_a_step_between_neighbours() -> None:
-    steps = growth([(10, 1.0), (100, 10.0), (1_000, 1_000.0)])
+    steps = growth([(10, [1.0]), (100, [10.0]), (1_000, [1_000.0])])
 
     assert [(step.size, step.next_size, step.is_linear) for step in steps] == [(10, 100, True), (100, 1_000, False)]
+
+
+def test_a_slow_minute_is_no_growth() -> None:
+    """Both sizes cost double in two of three rounds; medians apart would compare a slow round with a quick one."""
+    [step] = growth([(10, [1.0, 2.0, 1.0]), (100, [10.0, 20.0, 20.0])])
+
+    assert step.factor == 10
 
 
 def test_four_digits_are_kept() -> None:

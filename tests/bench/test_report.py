@@ -64,7 +64,7 @@ def test_a_page_of_the_record_names_date_commit_and_machine() -> None:
 
 
 def test_growth_names_each_step_and_the_verdict() -> None:
-    assert growth_line(growth([(1_000, 1.0), (10_000, 10.0), (100_000, 1_000.0)])) == (
+    assert growth_line(growth([(1_000, [1.0]), (10_000, [10.0]), (100_000, [1_000.0])])) == (
         "growth of cost: 1,000 → 10,000: 10 times (^1.00), 10,000 → 100,000: 100 times (^2.00): WORSE THAN LINEAR"
     )
 
