@@ -3,14 +3,19 @@
 import html
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import UUID
 
 import httpx2
 import pytest
 
 from palio import affiliates
+from palio.affiliates import service
+from palio.affiliates.service import previews
+from palio.affiliates.types import SnapshotId
 from palio.infra import db, embedded
 from palio.infra.storage import Storage
+from palio.kernel.ids import new_id
 from tests.admin.house import acts_of, form_of, manned
 from tests.affiliates.feed_desk import ALL, HOUR, MINUTE, SECRET, Stage, players, stocked
 from tests.factories.affiliates import row
@@ -460,3 +465,22 @@ async def test_a_list_is_handed_in_as_a_file(stage: Stage) -> None:
     assert (broken.status_code, 'value="2025-03-26T21:00"' in broken.text) == (422, True)
     act = (await acts_of(stage.console, "feed.upload"))[0]
     assert (act.actor_id, act.reason) == (stage.console.noor, WHY)
+
+
+async def test_a_list_that_is_looked_at_page_by_page_is_read_once(stage: Stage) -> None:
+    """The bytes of the second look are not even opened; of very many rows the lists looked at last are remembered."""
+    async with stage.console.talk(stage.console.staff(stage.console.noor, permissions=READER)) as noor:
+        await noor.get(f"/console/affiliates/snapshots/{stage.first.id}?limit=2")
+    async with stage.console.begin() as tx:
+        again = await service.parsed_snapshot(tx, snapshot_id=stage.first.id, body=b"not a list")
+    assert len(again.readings) == len(players())
+
+    looked, ids = previews.Looked(), [SnapshotId(new_id()) for _ in range(3)]
+    large = replace(again, readings=dict.fromkeys(map(str, range(120_000)), next(iter(again.readings.values()))))
+    for snapshot_id in ids[:2]:
+        looked.keep(snapshot_id, again)
+    assert looked.find(ids[0])
+    looked.keep(ids[2], large)
+    assert [looked.find(snapshot_id) is not None for snapshot_id in ids] == [True, True, True]
+    looked.keep(ids[1], large)
+    assert [looked.find(snapshot_id) is not None for snapshot_id in ids] == [False, True, False]
