@@ -35,7 +35,7 @@ async def record(
 
     Fields are integers, strings, booleans, ids, instants or None; a float raises TypeError, and a sealed field is
     given as `SEALED`. Without `via` the system acted in a job and everybody else on the web. What is written while a
-    proposal is carried out names that approval by itself.
+    proposal is carried out happened in a job, and names that approval.
     """
     told = {field: [_plain(value) for value in pair] for field, pair in changes.items()}
     await db.run(
@@ -43,7 +43,7 @@ async def record(
         """insert into infra.audit_rows (actor_kind, actor_id, subject_user_id, action, entity_type, entity_id, changes,
           reason, request_id, via, approval_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         *(actor.kind, actor.user_id, subject, action, entity_type, entity_id, Jsonb(told), reason, actor.request_id),
-        via or ("job" if actor.kind == "system" else "web"),
+        via or ("job" if actor.kind == "system" or tx.approval_id else "web"),
         approval_id or tx.approval_id,
     )
     tx.is_audited = True

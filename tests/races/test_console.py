@@ -225,7 +225,7 @@ async def test_a_large_pool_is_paid_when_somebody_else_agrees(staff: Desk, datab
     found = (await staff.get(f"/{number}")).json()
     waits = await staff.post(f"/{number}/release", REASON, seen=found["race"]["version"])
     assert (waits.status_code, waits.json()["needed"]) == (202, 1)
-    assert waits.json()["summary"] == f"Pay race {number} from a pool of 250000 USD"
+    assert waits.json()["summary"] == f"Pay race {number} from a pool of 2500.00 USD"
     await approve(database, waits.json()["approval_id"])
     assert (await staff.get(f"/{number}")).json()["race"]["phase"] == "paying"
 

@@ -1,9 +1,10 @@
 """Acts of staff that wait for a second person above their limit: done at once, or proposed, and then done once."""
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from palio import affiliates, competitions
+from palio import affiliates, competitions, ledger
 from palio.affiliates.types import PlayerId, SnapshotId
 from palio.competitions.types import PAY_APPROVAL_ABOVE
 from palio.infra import approvals, db, settings
@@ -111,7 +112,7 @@ async def release_or_propose(tx: Tx, *, number: int, actor: Actor, reason: str, 
         _, competition = await find(tx, number=number)
         pool, asset = competition.pool_final or 0, competition.prize_asset
         limit = await settings.exact(tx, PAY_APPROVAL_ABOVE)
-        summary = f"Pay race {number} from a pool of {pool} {asset}"
+        summary = f"Pay race {number} from a pool of {await _amount(tx, pool, asset)}"
         needed = 2 if pool > approvals.TWO_CHECKERS_FROM * limit else 1
         return await _propose(
             tx, RELEASE, number, {}, summary, actor, reason, now, amount=pool, asset=asset, needed=needed
@@ -130,7 +131,7 @@ async def cancel_or_propose(tx: Tx, *, number: int, actor: Actor, reason: str, n
     except competitions.ApprovalDue:
         _, competition = await find(tx, number=number)
         pool, asset = competition.guaranteed_pool, competition.prize_asset
-        summary = f"Cancel race {number} and take back its pool of {pool} {asset}"
+        summary = f"Cancel race {number} and take back its pool of {await _amount(tx, pool, asset)}"
         return await _propose(tx, CANCEL, number, {}, summary, actor, reason, now, amount=pool, asset=asset)
     return None
 
@@ -314,6 +315,12 @@ async def _propose(
 async def _user_of(tx: Tx, player_id: PlayerId) -> UserId | None:
     links = await affiliates.links_many(tx, player_ids=[player_id])
     return links[0].user_id if links else None
+
+
+async def _amount(tx: Tx, amount: int, asset: str) -> str:
+    """An amount as people read it."""
+    scale = next((one.scale for one in await ledger.assets(tx) if one.code == asset), 0)
+    return f"{Decimal(amount).scaleb(-scale):f} {asset}"
 
 
 def _units(amount_micro: int) -> str:
