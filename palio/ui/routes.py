@@ -1,6 +1,6 @@
 """Routes: how a module offers calls, pages and forms. Each says who may use it; calls are strict and well described.
 
-What happens to a request, in this order: who asks, may he, how often, did he ask it before, and then the handler.
+What happens to a request, in this order: who asks, how often, may he, did he ask it before, and then the handler.
 """
 
 import hashlib
@@ -111,9 +111,11 @@ class Route(APIRoute):
     def access(self) -> Access:
         return self.rules.terms.access
 
-    async def admit(self, request: Request) -> Asking:
-        """Find out who asks, and refuse whoever may not."""
+    async def admit(self, request: Request, *, is_counted: bool = False) -> Asking:
+        """Find out who asks, count it, and refuse whoever may not: whoever is turned away has asked as well."""
         ask = await actor.asking(request)
+        if is_counted:
+            await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
         accesses.require(self.rules.terms, ask, request.method)
         return ask
 
@@ -184,8 +186,7 @@ class Call(Route):
         takes_json = self.body_field is not None
 
         async def strictly(request: Request) -> Response:
-            ask = await self.admit(request)
-            await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
+            ask = await self.admit(request, is_counted=True)
             as_table = self.row is not None and tables.is_wanted(request)
             wanted = tables.MEDIA_TYPE if as_table else media_type
             if not strict.accepts(request.headers.get("accept", ""), wanted):
@@ -273,8 +274,7 @@ class Form(Route):
         answer = self.audited(super().get_route_handler())
 
         async def guarded(request: Request) -> Response:
-            ask = await self.admit(request)
-            await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
+            ask = await self.admit(request, is_counted=True)
             form = FormRequest(request.scope, request.receive)
             await form.read()
             if ask.session_id:

@@ -77,6 +77,20 @@ async def test_a_player_is_counted_wherever_he_calls_from(database: Database) ->
     assert '"player-writes";r=59;t=1' in refused.headers["ratelimit"].split(", ")
 
 
+async def test_who_is_turned_away_is_counted_too(database: Database) -> None:
+    """Or knocking would cost nothing; and the answer says so."""
+    async with at("203.0.113.6", database) as client:
+        answers = [await client.get("/api/v1/me/sales") for _ in range(2)]
+        stella = caller("staff", people.STELLA)
+        denied = await client.post("/api/v1/sales", json={"amount": 1}, headers=stella)
+
+    assert [(one.status_code, one.headers["ratelimit"].partition(";t=")[0]) for one in answers] == [
+        (401, '"anonymous";r=99'),
+        (401, '"anonymous";r=98'),
+    ]
+    assert (denied.status_code, denied.headers["ratelimit-policy"]) == (401, '"staff";q=5000;w=3600')
+
+
 async def test_without_the_database_reads_go_on_and_money_does_not(database: Database) -> None:
     await database.pool.close()
     async with at("203.0.113.4", database) as client:
