@@ -195,9 +195,19 @@ async def test_what_may_not_be_decided_is_not(console: Console, desk: LinkDesk) 
 
 
 async def test_two_who_decide_at_once_decide_once(console: Console, desk: LinkDesk) -> None:
+    """The control: whoever only looks before he decides sees, like the other, that nobody has."""
     alice = await desk.somebody()
     one = await desk.ask(alice, "ben")
     page = f"{REQUESTS}/{one.id}"
+    looked = asyncio.Barrier(2)
+
+    async def look_first() -> bool:
+        async with console.begin() as tx:
+            card, _ = await affiliates.request_card(tx, request_id=one.id)
+            await looked.wait()
+            return card.request.state == "pending"
+
+    assert await asyncio.gather(look_first(), look_first()) == [True, True]
     async with (
         console.talk(console.staff(console.noor, permissions=REVIEW)) as noor,
         console.talk(console.staff(console.sana, permissions=REVIEW)) as sana,

@@ -362,13 +362,27 @@ async def test_the_page_asks_answers_takes_back_and_ends(
             tx, request_id=request_id, actor=actor, decision="approve", note="", now=NOW + timedelta(hours=1)
         )
     page = (await client.get(address, headers=me(alice))).text
-    assert ">Linked<" in page and "100.50" in page
+    assert ">Linked<" in page and "100.50" in page and "How it goes" not in page
     (link_id,) = re.findall(r"/account/link/links/([0-9a-f-]{36})/end", page)
     action = f"/account/link/links/{link_id}/end"
     ended = await client.post(f"{action}?programme={here}", data=fields(page, action), headers=me(alice))
     assert ended.status_code == 303
     page = (await client.get(address, headers=me(alice))).text
     assert "Which player are you?" in page and ref in page
+
+    again = (await asked(client, alice, here, uid="b")).json()
+    async with committed.begin(SYSTEM) as tx:
+        request_id = await affiliates.request_by(tx, ref=again["ref"])
+        await affiliates.decide(
+            *(tx,),
+            request_id=request_id,
+            actor=actor,
+            decision="reject",
+            note="not <yours>",
+            now=NOW + timedelta(hours=2),
+        )
+    page = (await client.get(address, headers=me(alice))).text
+    assert "Your request for Ben was rejected" in page and "not &lt;yours&gt;" in page
 
 
 async def test_a_player_who_is_taken_is_told_at_the_field_in_words_for_players(

@@ -51,15 +51,13 @@ async def owed(place: Place, number: int) -> dict[str, tuple[int, str]]:
 
 
 async def approve(staff: Page, place: Place, who: str, note: str) -> None:
-    """What the console does when somebody presses Approve: with its cookie, from a page of ours."""
-    listed = await staff.request.get(f"{place.base}/api/v1/console/affiliates/link-requests")
-    (request,) = [one for one in (await listed.json())["items"] if who in str(one)]
-    approved = await staff.request.post(
-        f"{place.base}/api/v1/console/affiliates/link-requests/{request['id']}/approve",
-        data={"note": note},
-        headers={"origin": place.base, "sec-fetch-site": "same-origin"},
-    )
-    assert approved.status == 200, await approved.text()
+    """Staff find the request in the queue of their console, and approve it with a word to the user."""
+    await staff.goto(f"{place.base}/console")
+    await staff.get_by_role("link", name="Link requests").first.click()
+    await staff.get_by_role("link", name=who, exact=True).click()
+    await staff.get_by_label("What the user reads").fill(note)
+    await staff.get_by_role("button", name="Approve and link").click()
+    await expect(staff.get_by_role("status").first).to_be_visible()
     await place.deliver()
 
 
@@ -96,12 +94,14 @@ async def test_a_stranger_signs_up_links_a_player_and_finds_the_prize_that_waite
         await player.get_by_role("button", name="Ask to be linked").click()
         await expect(player.locator("#request")).to_be_visible()
 
-        await approve(staff, place, "ann", "the picture shows it")
+        await approve(staff, place, "mara", "The picture shows it.")
         await player.reload()
         await expect(player.locator("#mine")).to_contain_text("name-ann")
+        await player.get_by_text("Approved").first.click()
+        await expect(player.get_by_text("The picture shows it.")).to_be_visible()
 
         await player.goto(f"{place.base}/wallet/USD")
-        await expect(player.get_by_text("+$250.00")).to_be_visible()
+        await expect(player.get_by_role("cell").get_by_text("+$250.00")).to_be_visible()
         await player.get_by_role("link", name="Prize for place 1").click()
         await player.get_by_role("link", name="How the amount came about").click()
         await expect(player).to_have_url(f"{place.base}/races/{number}/me/receipt")
@@ -145,7 +145,7 @@ async def test_the_keyboard_alone_leads_from_the_sign_up_to_the_wallet(browser: 
         await press(player, "Ask to be linked")
         await expect(player.locator("#request")).to_contain_text("A picture of my account page")
         await enter_console(staff, place, "olivia")
-        await approve(staff, place, "bob", "the picture shows it")
+        await approve(staff, place, "nils", "The picture shows it.")
         await player.reload()
         await press(player, "Wallet")
         await player.wait_for_url(f"{place.base}/wallet")
