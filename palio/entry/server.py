@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from palio.entry.stopping import Stop
 from palio.infra.settings.environment import WrongSettingError
+from palio.ui.headers import HEADERS, PAGES
 
 REQUEST_SECONDS_MAX = 30  # how long a running request may take when we are told to stop
 
@@ -33,6 +35,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Cal
     """Answer until asked to stop, then take no more and let running requests end."""
     config = uvicorn.Config(
         app,
+        http=_Protocol,
         log_config=None,
         lifespan="off",
         ws="none",  # an upgrade is a request like any other: the edge answers it, with its headers
@@ -48,6 +51,17 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Cal
     if not await stop.first_of(serving):
         server.force_exit = True
     await serving
+
+
+class _Protocol(HttpToolsProtocol):
+    """What cannot be read as HTTP reaches no application: it is answered here, with the headers of every answer."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = msg.encode()
+        about = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        lines = [b"%s: %s\r\n" % pair for pair in (*about, (b"connection", b"close"), PAGES, *HEADERS)]
+        self.transport.write(b"".join((b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body)))
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
