@@ -52,11 +52,14 @@ def test_an_instant_that_the_feed_asked_for_is_read_though_it_is_none_of_the_pla
     assert (due.at, due.missed, due.following) == (asked_for, (), NOON + timedelta(minutes=15, seconds=7))
 
 
-def test_of_a_feed_that_is_read_every_few_seconds_one_missed_instant_in_15_minutes_is_written_down() -> None:
+def test_of_a_feed_that_is_read_every_few_seconds_each_missed_instant_is_told_unless_they_shall_lie_apart() -> None:
     planned = NOON + timedelta(seconds=7)
     due = rules.due(FEED, 20, planned, NOON + timedelta(hours=1))
     assert due.at == NOON + timedelta(minutes=59, seconds=47)
-    assert due.missed == tuple(planned + timedelta(minutes=15 * n) for n in range(4))
+    assert due.missed == tuple(planned + timedelta(seconds=20 * n) for n in range(179))
+    thinned = rules.due(FEED, 20, planned, NOON + timedelta(hours=1), missed_apart=timedelta(minutes=15))
+    assert (thinned.at, thinned.following) == (due.at, due.following)
+    assert thinned.missed == tuple(planned + timedelta(minutes=15 * n) for n in range(4))
 
 
 def test_a_very_long_outage_is_not_written_down_without_end() -> None:

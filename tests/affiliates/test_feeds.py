@@ -314,6 +314,23 @@ async def test_instants_that_were_missed_are_written_down_and_only_the_newest_is
     assert [cycle[1] for cycle in await ours.cycles()][-5:] == ["applied", "missed", "missed", "missed", "applied"]
 
 
+@pytest.mark.parametrize(("is_simulated", "missed"), [(False, {59, 60}), (True, {4})])
+async def test_every_missed_instant_is_written_down_where_time_is_real(
+    ours: House, is_simulated: bool, missed: set[int]
+) -> None:
+    """Where it is played one in a quarter of an hour is enough: weeks pass in minutes there."""
+    usual = ours.database.equipment
+    ours.database.equipment = replace(usual, is_simulated=is_simulated)
+    async with ours.database.begin(SYSTEM) as tx:
+        await tx.execute(
+            "update affiliates.feeds set next_due = %s, interval_s = 60 where id = %s", (NOON, ours.feed_id)
+        )
+        await service.queue_due(tx, now=NOON + 60 * MINUTE - timedelta(seconds=1))
+    ours.database.equipment = usual
+    states = [cycle[1] for cycle in await ours.cycles()]
+    assert {*states} == {"missed"} and len(states) in missed
+
+
 async def test_one_waiting_job_and_one_cycle_at_a_time_are_enough(ours: House) -> None:
     """Acceptance of section 8: two workers leave one cycle."""
     async with ours.database.begin(SYSTEM) as tx:

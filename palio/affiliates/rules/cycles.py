@@ -16,7 +16,6 @@ REST_SECONDS_FIRST, REST_SECONDS_MAX = 2, 60
 RETRY_AFTER_SECONDS_MAX = 300
 CYCLE_SECONDS_MAX = 600
 MISSED_MAX = 10_000  # instants of one outage that are written down, the newest ones
-MISSED_APART = timedelta(minutes=15)  # of a feed that is read more often not every one says something new
 PAUSE_MAX = timedelta(hours=4)
 HINT_CHARACTERS, SECRET_CHARACTERS_MIN = 4, 8  # of a shorter key even its end would say too much
 DETAIL_CHARACTERS_MAX = 500
@@ -52,13 +51,18 @@ def next_due(feed_id: UUID, interval_s: int, after: datetime) -> datetime:
     return datetime.fromtimestamp(turns * interval_s + offset, UTC)
 
 
-def due(feed_id: UUID, interval_s: int, planned: datetime, now: datetime) -> Due:
-    """What to do about a feed that was planned for an instant that has come."""
+def due(
+    feed_id: UUID, interval_s: int, planned: datetime, now: datetime, *, missed_apart: timedelta = timedelta()
+) -> Due:
+    """What to do about a feed that was planned for an instant that has come.
+
+    Of the instants that were missed only some are told where they shall be `missed_apart` so far.
+    """
     following = next_due(feed_id, interval_s, now)
     interval = timedelta(seconds=interval_s)
     newest = max(planned, following - interval)
     missed = [planned] if newest > planned else []
-    apart = interval * -(-MISSED_APART // interval)
+    apart = interval * max(1, -(-missed_apart // interval))
     instant = max(next_due(feed_id, interval_s, planned + apart - interval), newest - MISSED_MAX * apart)
     while instant < newest:
         missed.append(instant)
