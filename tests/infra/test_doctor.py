@@ -92,6 +92,14 @@ async def test_one_breakage_is_one_finding(admin: Tx, known: doctor.Known, findi
     assert await ids(admin, known) == [finding]
 
 
+async def test_a_clock_that_is_played_is_not_taken_for_a_wrong_one(admin: Tx, known: doctor.Known) -> None:
+    clock.use(lambda: clock.real() + timedelta(days=7))
+    try:
+        assert "clock.skew" not in await ids(admin, known)
+    finally:
+        clock.use(clock.real)
+
+
 async def test_a_strong_role_a_slow_clock_and_the_bundled_server_are_told(admin: Tx, known: doctor.Known) -> None:
     late = replace(known, clock=lambda: clock.now() - timedelta(seconds=3), is_bundled=True)
 
