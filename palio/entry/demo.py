@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from palio import affiliates, competitions, identity, ledger, races
-from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId, NewFeed
-from palio.entry import cast, story
+from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId, NewFeed, ProgrammeChange
+from palio.entry import calendar, cast, story
 from palio.entry.moving import Mover, moving
 from palio.entry.printing import plain
 from palio.entry.wiring import Say, Wiring
@@ -26,23 +26,16 @@ from palio.infra.mail import Smtp
 from palio.infra.settings import Change
 from palio.kernel import clock
 from palio.kernel.errors import Refusal, Unavailable
-from palio.races.types import NewRace, NewRaceSeries, RaceLine
-from palio.sim import CAST, Clock, Plant, Pulse, SimRefusal, World, plants
+from palio.races.types import RaceLine
+from palio.sim import CAST, REPLAY, Clock, Plant, Pulse, SimRefusal, World, nicknames
 
-HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
-HISTORY, SETTLED_WEEKS = 30 * DAY, 3
 PULSE_S = 10
 LOOK_SECONDS, STAFF_SECONDS = 2, 20
 FEED_S, FEED_S_MAX = 20, 900  # the feed is read every 20 s of real time, but at least as often as a real one
-SERIES = "weekly"
-POOL = 50_000
-PRIZES_BPS = (5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
-GRACE_S, REVIEW_H, LEAD_H = 900, 1, 168  # prizes come while people look on; the next race is always there
-SETTLED_AFTER = timedelta(seconds=GRACE_S, hours=REVIEW_H)
-TIED = 2  # the race in which two players share a place
 STATES: tuple[approvals.State, ...] = ("open", "approved", "rejected", "withdrawn", "expired", "executed", "failed")
 ALL = 1_000
 REASON = "the demo"
+PROGRAMME = "Northwind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,51 +70,23 @@ class _Followed(Clock):
         self.set(self.now())
 
 
-def began(demo: marks.Demo) -> datetime:
-    """The first instant of a demo's history."""
-    return (demo.created_at - HISTORY).replace(minute=0, second=0)
-
-
-def first_race(demo: marks.Demo) -> datetime:
-    """When the first of its races starts: three whole weeks, which are settled, before the one that is on."""
-    today = (demo.created_at - SETTLED_AFTER).replace(hour=0, minute=0, second=0)
-    return today - timedelta(days=today.weekday()) - SETTLED_WEEKS * WEEK
-
-
-def planted(demo: marks.Demo) -> list[Plant]:
-    """The oddities of its feed."""
-    final = first_race(demo) + timedelta(seconds=GRACE_S)
-    return plants(began(demo), tie=(final + (TIED - 1) * WEEK, final + TIED * WEEK))
-
-
-def plan(demo: marks.Demo, until: datetime) -> list[datetime]:
-    """The instants at which the feed of the past is read: seldom at first, more often towards its end.
-
-    Starts and ends of races are hit exactly, and so are their final pictures, the ends of their reviews, what people do
-    and what is odd.
-    """
-    start, first = began(demo), first_race(demo)
-    instants = {start, until, *story.script(first, demo.created_at)}
-    instants |= {plant.at + plant.lasts * half / 2 for plant in planted(demo) for half in range(3)}
-    for every, since in ((6 * HOUR, start), (HOUR, until - DAY), (HOUR / 4, until - HOUR)):
-        midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
-        turns = (midnight + number * every for number in range((until - midnight) // every + 1))
-        instants |= {at for at in turns if at >= since}
-    for week in range((until - first) // WEEK + 1):
-        monday = first + week * WEEK
-        final = monday + timedelta(seconds=GRACE_S)
-        instants |= {monday, final, final + timedelta(hours=REVIEW_H)}
-    return sorted(at for at in instants if start <= at <= until)
-
-
 @asynccontextmanager
 async def playing(wired: Wiring) -> AsyncIterator[World]:
     """The outside of the demo, for the length of the block; the feed points to it once it is filled."""
     demo = marks.demo()
     if demo is None:
         raise LookupError("this database holds no demo")
-    orders = sorted((order for plant in planted(demo) for order in plant.orders), key=lambda order: order.at)
-    world = World(demo.seed, start=began(demo), clock=_Followed(), pulse=Pulse(demo.created_at, PULSE_S), plants=orders)
+    odd = (order for plant in calendar.planted(demo) for order in plant.orders)
+    began = calendar.began(demo)
+    orders = sorted([*nicknames(began + REPLAY), *odd], key=lambda order: order.at)
+    world = World(
+        demo.seed,
+        start=began,
+        clock=_Followed(),
+        players=demo.players,
+        pulse=Pulse(demo.created_at, PULSE_S),
+        plants=orders,
+    )
     async with world.serving(smtp_port=0):
         yield world
 
@@ -183,7 +148,7 @@ async def _stand_in_for_staff(wired: Wiring) -> None:
     while True:
         with suppress(Refusal):  # somebody else was quicker, or the database is away
             async with wired.database.begin_system("staff of the demo") as tx:
-                await story.release_overdue(tx, after=SETTLED_AFTER, now=clock.now())
+                await story.release_overdue(tx, after=calendar.SETTLED_AFTER, now=clock.now())
         tasks.heed_cancellation()
         await asyncio.sleep(STAFF_SECONDS)
 
@@ -210,7 +175,7 @@ async def fill(wired: Wiring, world: World, *, until: datetime | None = None) ->
     if demo is None:
         raise LookupError("no demo was begun")
     until = until or demo.created_at
-    instants = plan(demo, until)
+    instants = calendar.readings(demo, until)
     wired.stage.steps = len(instants)
     await partitions.ensure_span(wired.database, since=instants[0], until=until)
     async with moving(wired) as mover, _delivering_to(wired, world):
@@ -257,7 +222,7 @@ async def filled(wired: Wiring) -> Filled:
             len(people),
             await ledger.total(tx),
             await digest(tx),
-            planted(demo),
+            calendar.planted(demo),
             cast.path_of(wired.environment.data),
         )
 
@@ -312,7 +277,9 @@ class _Filler:
 
     def __init__(self, wired: Wiring, demo: marks.Demo, mover: Mover, until: datetime) -> None:
         self._wired, self._demo, self._mover, self._until = wired, demo, mover, until
-        self._script = story.script(first_race(demo), demo.created_at)
+        self._script = story.script(calendar.first_race(demo), demo.created_at)
+        self._turns = calendar.turns(demo, until)
+        self._starts = calendar.first_starts(demo, until)
         self._feed: FeedId | None = None
         self._last: datetime | None = None
 
@@ -330,6 +297,8 @@ class _Filler:
             await affiliates.fetch(
                 self._wired.database, feed_id=self._feed, due_at=at, trigger="schedule", pause=_at_once
             )
+        if at not in self._turns:  # what a list has brought is counted at the next one: each change by its own list
+            return
         await self._mover.work_off()
         async with self._wired.database.begin_system("an instant of the demo") as tx:
             await self._follow(tx, at)
@@ -341,42 +310,35 @@ class _Filler:
             change = Change(PLACEHOLDER_NAMES, "full")
             await settings.change(tx, tx.actor, [change], REASON)
             feed_id = await _point_to(tx, world.feed_url, FEED_S)
+            await _name(tx)
             programme = await affiliates.programme(tx, code=DEFAULT_PROGRAMME)
             self._last = (await affiliates.programme_status(tx, programme_id=programme.id)).last_fetched_at
             return feed_id
 
     async def _follow(self, tx: Tx, at: datetime) -> None:
         """What people and schedules do at an instant."""
-        first = first_race(self._demo)
-        if at == first and not await races.list_series(tx):
-            await races.create_series(tx, new=_series(at), actor=tx.actor, now=at)
+        begun = [span for span in self._starts if span.starts_at == at]
+        known = {line.code for line in await races.list_series(tx)} if begun else set()
+        for span in begun:
+            if (new := span.rhythm.series(span.starts_at, span.ends_at)).code not in known:
+                await races.create_series(tx, new=new, actor=tx.actor, now=at)
         await competitions.ensure_series(tx, now=at)
         await races.repair(tx, now=at)
         await races.tick(tx, now=at)
-        await story.release_overdue(tx, after=SETTLED_AFTER, now=at)
+        await story.release_overdue(tx, after=calendar.SETTLED_AFTER, now=at)
         await affiliates.expire(tx, now=at)
         await approvals.expire(tx, now=at)
         for act in self._script.get(at, ()):
             await act(tx, at)
 
 
+async def _name(tx: Tx) -> None:
+    """Call the programme as an operator would."""
+    card = next(card for card in await affiliates.programme_cards(tx) if card.code == DEFAULT_PROGRAMME)
+    if card.name != PROGRAMME:
+        change = ProgrammeChange(name=PROGRAMME)
+        await affiliates.change_programme(tx, code=card.code, change=change, version=card.version, reason=REASON)
+
+
 async def _at_once(seconds: float) -> None:
     """Nobody rests between the attempts of an hour that is over."""
-
-
-def _series(starts_at: datetime) -> NewRaceSeries:
-    race = NewRace(
-        title="Weekly race",
-        programme=DEFAULT_PROGRAMME,
-        starts_at=starts_at,
-        ends_at=starts_at + WEEK,
-        pool_asset="USD",
-        pool=POOL,
-        prize_rule=races.by_place(PRIZES_BPS),
-        cadence="weekly",
-        description="Who wagers most from Monday to Monday. Players and figures of this demo are invented.",
-        min_wager_micro=0,
-        grace_s=GRACE_S,
-        review_h=REVIEW_H,
-    )
-    return NewRaceSeries(code=SERIES, cadence="weekly", tz="UTC", race=race, create_lead_h=LEAD_H)

@@ -2,7 +2,8 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from palio import affiliates, identity, races
@@ -24,20 +25,45 @@ class DemoRefusedError(WrongSettingError):
     code: ClassVar[str] = "demo.refused"
 
 
-async def begin_demo(
-    wired: Wiring, *, asked: bool | None, seed: int | None = None, end: datetime | None = None
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a demo; what is not named is as usual, or as in the demo that is there.
+
+    Its story ends at `end`, from which its clock then goes on; without one it ends now.
+    """
+
+    seed: int | None = None
+    end: datetime | None = None
+    days: int | None = None
+    players: int | None = None
+    every: timedelta | None = None
+
+    def granted(self) -> marks.Demo:
+        """The demo that is to be filled."""
+        named = {"days": self.days, "players": self.players, "every": self.every}
+        return marks.Demo(
+            (self.end or clock.real()).replace(microsecond=0),
+            1 if self.seed is None else self.seed,
+            is_whole=False,
+            has_own_time=self.end is not None,
+            **{name: wanted for name, wanted in named.items() if wanted is not None},  # type: ignore[arg-type]
+        )
+
+
+ANY = Wish()
+
+
+async def begin_demo(wired: Wiring, *, asked: bool | None, wish: Wish = ANY) -> bool:
     """Begin a demo, or go on with one that was not finished. Returns whether there is anything to fill.
 
-    Its story ends at `end`, from which its clock then goes on; without one it ends now. Without being `asked` an empty
-    embedded database that only this machine reaches gets one, unless a feed is given or an earlier start was told to
-    leave it out. Raises DemoRefusedError.
+    Without being `asked` an empty embedded database that only this machine reaches gets one, unless a feed is given or
+    an earlier start was told to leave it out. Raises DemoRefusedError.
     """
     known = marks.demo()
     if known:
-        _require_same(known, asked=asked, seed=seed, end=end)
+        _require_same(known, asked=asked, wish=wish)
         return not known.is_whole
-    reasons = [*_against(wired, end)]
+    reasons = [*_against(wired, wish.end)]
     if not reasons and not await _is_empty(wired):
         reasons = ["the database is not empty: its people and numbers would be taken for invented ones"]
     if asked and reasons:
@@ -48,32 +74,41 @@ async def begin_demo(
     is_by_itself = marks.state() == "none" and wired.environment.is_embedded and wired.environment.feed_url is None
     if reasons or asked is False or not (asked or is_by_itself):
         return False
-    await _begin(wired, 1 if seed is None else seed, end)
+    await _begin(wired, wish)
     await wiring.simulate(wired.database)
     return True
 
 
-async def _begin(wired: Wiring, seed: int, end: datetime | None) -> None:
+async def _begin(wired: Wiring, wish: Wish) -> None:
     """Mark the database as a demo's, once, whoever else starts at the same time."""
     while marks.demo() is None:
         with suppress(OnTheMove):  # of another process, whose mark the next look sees
             async with moving(wired.addresses.direct), wired.database.begin_system("a demo is begun") as tx:
                 await marks.look(tx)
                 if marks.demo() is None:
-                    at = (end or clock.real()).replace(microsecond=0)
-                    await marks.begin(tx, at=at, seed=seed, has_own_time=end is not None)
+                    await marks.begin(tx, wish.granted())
                 return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _require_same(known: marks.Demo, *, asked: bool | None, seed: int | None, end: datetime | None) -> None:
+def _require_same(known: marks.Demo, *, asked: bool | None, wish: Wish) -> None:
     if asked is False:
         raise DemoRefusedError(["this database holds a demo already: for one without, choose another PALIO_DATA"])
-    if seed is not None and seed != known.seed:
-        raise DemoRefusedError([f"this database holds the demo of seed {known.seed}: for another, choose PALIO_DATA"])
-    if end is not None and end != known.created_at:
-        until = clock.text(known.created_at)
-        raise DemoRefusedError([f"this database holds a demo that ends {until}: for another, choose PALIO_DATA"])
+    others = [
+        f"{what} {held}"
+        for what, wanted, held in (
+            ("of seed", wish.seed, known.seed),
+            ("that ends", wish.end and clock.text(wish.end), clock.text(known.created_at)),
+            ("of days:", wish.days, known.days),
+            ("of players:", wish.players, known.players),
+            ("read every", wish.every, known.every),
+        )
+        if wanted is not None and wanted != held
+    ]
+    if others:
+        raise DemoRefusedError(
+            [f"this database holds a demo {others[0]}: begin it anew with --reset, or choose another PALIO_DATA"]
+        )
 
 
 def _against(wired: Wiring, end: datetime | None) -> list[str]:

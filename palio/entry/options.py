@@ -1,13 +1,15 @@
 """Options that mean the same in every command."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?")
+SPAN = re.compile(r"(\d{1,9})(s|m|h|d)")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 YEAR_LAST = 9998  # the month and the review that begin then must end at times that exist
 
 FILE_BYTES_MAX = (512 << 20) + 1  # a byte more than any feed may send: a device may have no end
@@ -35,6 +37,14 @@ def instant(text: str) -> datetime:
 
 def _refuse(text: str) -> datetime:
     raise Misuse("time_invalid", f"{text!r} is no time: write it like 2026-03-20T12:00:00Z")
+
+
+def span(text: str) -> timedelta:
+    """A length of time as people write it: 30s, 15m, 6h, 7d."""
+    found = SPAN.fullmatch(text.strip())
+    if not found:
+        raise Misuse("span_invalid", f"{text!r} is no length of time: write it like 30s, 15m, 6h or 7d")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def content(path: Path) -> bytes:

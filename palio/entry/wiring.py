@@ -152,7 +152,7 @@ def reached(environment: Environment) -> Iterator[Addresses]:
         yield external.require_fit(found)
         return
     with embedded.running(
-        environment.data, port=environment.pg_port, user=environment.pg_user, prepare=_make_roles
+        environment.data, port=environment.pg_port, user=environment.pg_user, prepare=make_roles
     ) as cluster:
         yield Addresses(
             app=cluster.dsn("palio_app", roles.DATABASE),
@@ -161,7 +161,8 @@ def reached(environment: Environment) -> Iterator[Addresses]:
         )
 
 
-def _make_roles(cluster: embedded.Cluster) -> None:
+def make_roles(cluster: embedded.Cluster) -> None:
+    """Bring database and roles of a server of our own up to what the product needs."""
     roles.make(cluster.dsn(), cluster.passwords)
 
 

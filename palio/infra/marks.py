@@ -4,7 +4,7 @@ Written by the demo, never by an operator; kept as settings, so that every proce
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from palio.infra import settings
@@ -31,18 +31,48 @@ SEED: Setting[int] = Setting(
 HAS_OWN_TIME: Setting[bool] = Setting(
     "demo.has_own_time", "bool", default=False, description="Does the demo live in a time of its own; written by Palio"
 )
-SETTINGS: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (STATE, CREATED_AT, SEED, HAS_OWN_TIME)
+DAYS: Setting[int] = Setting(
+    "demo.days", "int", 30, "How far the demo's past goes back; written by Palio itself", "days", low=18, high=90
+)
+PLAYERS: Setting[int] = Setting(
+    "demo.players",
+    "int",
+    127,
+    "How many players the demo's feed had at first; written by Palio itself",
+    "players",
+    low=127,
+    high=10_000,
+)
+EVERY_S: Setting[int] = Setting(
+    "demo.every_s",
+    "int",
+    3_600,
+    "How often the feed of the demo's past was read; written by Palio itself",
+    "s",
+    low=900,
+    high=21_600,
+)
+SETTINGS: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
+    *(STATE, CREATED_AT, SEED, HAS_OWN_TIME),
+    *(DAYS, PLAYERS, EVERY_S),
+)
 REASON = "the demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demo that was begun; with a time of its own its clock goes on from `created_at`, else it shows real time."""
+    """A demo that was begun; with a time of its own its clock goes on from `created_at`, else it shows real time.
+
+    Its past goes back so many `days`, in which its feed was read `every` so often, and had so many `players` at first.
+    """
 
     created_at: datetime
     seed: int
     is_whole: bool
     has_own_time: bool = False
+    days: int = DAYS.default
+    players: int = PLAYERS.default
+    every: timedelta = timedelta(seconds=EVERY_S.default)
 
 
 def state() -> str:
@@ -59,13 +89,23 @@ def demo() -> Demo | None:
         settings.value(SEED),
         is_whole=state() == "whole",
         has_own_time=settings.value(HAS_OWN_TIME),
+        days=settings.value(DAYS),
+        players=settings.value(PLAYERS),
+        every=timedelta(seconds=settings.value(EVERY_S)),
     )
 
 
-async def begin(tx: Tx, *, at: datetime, seed: int, has_own_time: bool = False) -> None:
-    """Say that this database is a demo's from now on."""
-    own_time = [Change(HAS_OWN_TIME, True)] if has_own_time else []
-    await _write(tx, Change(CREATED_AT, clock.text(at)), Change(SEED, seed), *own_time, Change(STATE, "begun"))
+async def begin(tx: Tx, demo: Demo) -> None:
+    """Say that this database is this demo's from now on."""
+    wanted: list[tuple[Setting[int] | Setting[bool], int]] = [
+        (HAS_OWN_TIME, demo.has_own_time),
+        (DAYS, demo.days),
+        (PLAYERS, demo.players),
+        (EVERY_S, int(demo.every.total_seconds())),
+    ]
+    unusual = [Change(setting, value) for setting, value in wanted if value != setting.default]
+    always = (Change(CREATED_AT, clock.text(demo.created_at)), Change(SEED, demo.seed), Change(STATE, "begun"))
+    await _write(tx, *always, *unusual)
 
 
 async def complete(tx: Tx) -> None:

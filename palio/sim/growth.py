@@ -30,7 +30,25 @@ HOURS = (4, 3, 2, 1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6, 6, 7, 7, 8, 9, 10, 10, 9, 8, 
 JITTER_SHARE, JITTER_MICRO_MAX = 0.03, 100_000  # the week's column of a few players is a little off
 UID_CHARACTERS = 20
 UNITS_OF_PULSE = (0.1, 6.0)
+FIRST_WORDS = (
+    *("calm", "cold", "dark", "fair", "fast", "free", "gold", "gray", "high", "keen", "kind", "late", "lone"),
+    *("loud", "mint", "neat", "pale", "pink", "red", "shy", "slow", "sly", "tall", "warm", "wild", "wise"),
+)
+SECOND_WORDS = (
+    *("ace", "bat", "bear", "bee", "boar", "bull", "cat", "crow", "deer", "dove", "duck", "elk", "fox", "frog", "gull"),
+    *("hare", "hawk", "jay", "lark", "lion", "lynx", "mole", "moth", "newt", "owl", "pike", "puma", "ram", "seal"),
+    *("swan", "toad", "wasp", "wolf", "wren"),
+)
 CROWD_UNITS_MAX = 50_000  # what one of the invented many has wagered before
+
+
+def nickname(uid: str) -> str:
+    """What a player with this uid would call himself: always the same."""
+    drawn = hashlib.sha256(uid.encode()).digest()
+    first, second = FIRST_WORDS[drawn[0] % len(FIRST_WORDS)], SECOND_WORDS[drawn[1] % len(SECOND_WORDS)]
+    number = int.from_bytes(drawn[2:4]) % 90 + 10
+    spelt = f"{first}{second}{number}", f"{first.title()}{second.title()}{number}", f"{first}_{second}{number % 10}"
+    return spelt[drawn[4] % len(spelt)]
 
 
 class Numbers(NamedTuple):
@@ -136,7 +154,7 @@ class Growth:
         micro = int.from_bytes(drawn.digest()[-8:]) % (CROWD_UNITS_MAX * MICRO_PER_UNIT) if number % 2 else 0
         uid = drawn.hexdigest()[:UID_CHARACTERS]
         rate = self._rate_of(uid) if micro else 0
-        return Player(uid, f"crowd{number:06}", rate, {"all_time": noisy(micro)})
+        return Player(uid, nickname(uid), rate, {"all_time": noisy(micro)})
 
     def _rate_of(self, uid: str) -> int:
         return Stream(self._seed, f"feed|class|{uid}").weighted(CLASSES)
@@ -254,7 +272,7 @@ class Growth:
         for _ in range(1 + chance.below(3)):
             uid, at = chance.word(UID_CHARACTERS), day + DAY * chance.fraction()
             if at > self._start:
-                self._join(uid, f"plyr{uid[:5].lower()}", at)
+                self._join(uid, nickname(uid), at)
 
     def _have_somebody_renamed(self, day: datetime) -> None:
         if day.weekday():

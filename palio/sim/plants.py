@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from palio.sim.feed import DATA, Order
+from palio.sim.growth import nickname
 
 AFTERNOON = timedelta(hours=14)
 OUTAGE, SHORT_LIST = timedelta(hours=3), timedelta(hours=1)
@@ -24,10 +25,11 @@ class Plant:
     lasts: timedelta = timedelta()
 
 
-def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
+def plants(start: datetime, *, tie: tuple[datetime, datetime], reset: datetime) -> list[Plant]:
     """The oddities of a feed that began at `start`, in order of time; `tie` is from when to when the tied race counts.
 
-    They lie in the afternoon, UTC, away from the ends of races.
+    `reset` is a Monday at which a race is on: the column of the week begins anew there by itself. The others lie in the
+    afternoon, UTC, away from the ends of races.
     """
     players = _richest()
     day = start.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -70,6 +72,9 @@ def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
             "rename", afternoon(18), f"{players[1]} is called {RENAMED} from now on", renamed(1, RENAMED, afternoon(18))
         ),
         Plant(
+            "week reset", reset, "this_week of everybody is 0 again while a weekend race is on, whose totals stand", ()
+        ),
+        Plant(
             "tie",
             until,
             f"two players share place {TIED_PLACE} of a race, and its prizes",
@@ -77,6 +82,11 @@ def plants(start: datetime, *, tie: tuple[datetime, datetime]) -> list[Plant]:
         ),
     ]
     return sorted(planted, key=lambda plant: plant.at)
+
+
+def nicknames(at: datetime) -> list[Order]:
+    """Names for the players of the captures, who have none but numbers there, in order of time."""
+    return [Order(at, "rename", {"uid": uid, "name": nickname(uid)}) for uid in _richest()]
 
 
 def _richest() -> list[str]:

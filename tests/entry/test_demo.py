@@ -18,7 +18,7 @@ from psycopg import sql
 
 from palio import affiliates, identity, races
 from palio.affiliates.types import RequestState, Wanted
-from palio.entry import cast, demo, first_start, moving, story, web, wiring
+from palio.entry import calendar, cast, demo, first_start, moving, story, web, wiring
 from palio.entry.wiring import Wiring
 from palio.infra import clock as virtual
 from palio.infra import db, embedded, keyring, marks, settings
@@ -33,7 +33,8 @@ from tests.entry.conftest import address_of, run
 from tests.journeys.browser.conftest import serve
 
 CREATED_AT = datetime(2026, 3, 20, 12, 30, tzinfo=UTC)  # a Friday
-MARKS = marks.Demo(CREATED_AT, 1, is_whole=False)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MARKS = marks.Demo(CREATED_AT, 1, is_whole=False, has_own_time=True, every=6 * HOUR)  # as seldom as possible
 FIRST = datetime(2026, 2, 23, tzinfo=UTC)
 PATIENCE_SECONDS = 120
 OURS = {"sec-fetch-site": "same-origin"}
@@ -83,7 +84,7 @@ async def settings_are_those_of_the_suite_again(database: Database) -> AsyncIter
 
 async def begin(wired: Wiring) -> None:
     async with wired.database.begin_system("a demo is begun") as tx:
-        await marks.begin(tx, at=CREATED_AT, seed=1, has_own_time=True)
+        await marks.begin(tx, MARKS)
     await wiring.simulate(wired.database)
 
 
@@ -143,34 +144,104 @@ async def whole(places) -> Whole:  # type: ignore[no-untyped-def]
         return Whole(place, done, await said(wired))
 
 
-def test_the_plan_hits_every_bound_exactly_and_ends_now() -> None:
-    plan = demo.plan(MARKS, CREATED_AT)
+def test_the_calendar_hits_every_bound_exactly_and_ends_now() -> None:
+    turns, readings = calendar.turns(MARKS, CREATED_AT), calendar.readings(MARKS, CREATED_AT)
     mondays = [FIRST + timedelta(weeks=week) for week in range(4)]
 
-    assert plan[0] == datetime(2026, 2, 18, 12, tzinfo=UTC)
-    assert plan[-1] == CREATED_AT and plan == sorted(set(plan))
-    assert demo.first_race(MARKS) == FIRST
-    shortly_after, settled = mondays[3] + timedelta(hours=1), mondays[3] + timedelta(hours=1, minutes=15)
-    assert demo.first_race(replace(MARKS, created_at=shortly_after)) == FIRST - timedelta(weeks=1)
-    assert demo.first_race(replace(MARKS, created_at=settled)) == FIRST
+    assert readings[0] == datetime(2026, 2, 18, 12, tzinfo=UTC)
+    assert readings[-1] == CREATED_AT and readings == sorted({*readings}) and turns <= {*readings}
+    assert calendar.first_race(MARKS) == FIRST
+    shortly_after, settled = mondays[3] + HOUR, mondays[3] + timedelta(hours=1, minutes=15)
+    assert calendar.first_race(replace(MARKS, created_at=shortly_after)) == FIRST - timedelta(weeks=1)
+    assert calendar.first_race(replace(MARKS, created_at=settled)) == FIRST
     final, paid = timedelta(minutes=15), timedelta(hours=1, minutes=15)
-    assert {monday + later for monday in mondays for later in (timedelta(), final, paid)} <= {*plan}
-    assert {*story.script(FIRST, CREATED_AT)} <= {*plan}
-    assert {plant.at for plant in demo.planted(MARKS)} <= {*plan}
-    assert len(plan) < 180, "each costs about a tenth of a second"
+    assert {*mondays} | {monday + later for monday in mondays[1:] for later in (final, paid)} <= turns
+    assert {*story.script(FIRST, CREATED_AT)} <= turns
+    assert {plant.at for plant in calendar.planted(MARKS)} <= turns
+    assert len(turns) < 170, "each costs about a tenth of a second"
 
 
-def test_three_races_are_settled_and_paid_another_is_on_and_the_next_is_there(whole: Whole) -> None:
+def test_the_feed_of_the_past_is_read_as_often_as_is_asked_and_at_last_as_often_as_a_real_one() -> None:
+    """Every hour, if nobody asks; every quarter of one while it is away, so that five failed cycles leave it alone."""
+    outage = next(plant.at for plant in calendar.planted(MARKS) if plant.name == "outage")
+    for every, most, seldom in ((6 * HOUR, 300, 6 * HOUR), (HOUR, 900, HOUR), (HOUR / 4, 3_000, HOUR / 4)):
+        readings = calendar.readings(replace(MARKS, every=every), CREATED_AT)
+        apart = {later - at for at, later in itertools.pairwise(readings)}
+        assert max(apart) == seldom and len(readings) < most
+        assert all(CREATED_AT - DAY + HOUR / 4 * number in {*readings} for number in range(96))
+        assert all(outage + HOUR / 4 * number in {*readings} for number in range(13))
+
+
+@pytest.mark.parametrize("created_at", [datetime(2026, 3, 16, 3, tzinfo=UTC), datetime(2026, 3, 31, 23, tzinfo=UTC)])
+@pytest.mark.parametrize("days", [18, 30, 90])
+def test_whenever_a_demo_is_made_its_races_begin_in_its_history(created_at: datetime, days: int) -> None:
+    """Also on a Monday on which the weekend is not over yet in New York, and at the end of a long month."""
+    asked = replace(MARKS, created_at=created_at, days=days)
+    spans = calendar.spans(asked, created_at)
+    over = Counter(span.rhythm.cadence for span in spans if span.ends_at + calendar.SETTLED_AFTER <= created_at)
+
+    assert min(span.starts_at for span in spans) >= calendar.began(asked) + HOUR
+    assert (over["weekly"], over["weekend"]) == (calendar.weeks_over(asked), 2)
+    assert {18: 1, 30: 3, 90: 11}[days] == calendar.weeks_over(asked)
+    assert [span.starts_at.weekday() for span in spans if span.rhythm.cadence == "weekend"][:2] == [5, 5]
+
+
+WEEKLY, WEEKEND, MONTHLY, LIVE = (1, 2, 4), (5, 6), 3, 7
+
+
+def test_races_of_three_rhythms_are_settled_and_paid_or_on_and_the_next_are_there(whole: Whole) -> None:
     numbered = {line[0]: line for line in whole.said["races"]}
     rows = {number: {row.place: row for row in line[7]} for number, line in numbered.items()}
     wallets = {one["about"][0]: one["moves"] for one in whole.said["people"]}
 
-    assert [line[2] for line in numbered.values()] == ["completed"] * 3 + ["live", "upcoming"]
+    assert {number: (line[1], line[2]) for number, line in numbered.items()} == {
+        1: ("Weekly race 2026-W09", "completed"),
+        2: ("Weekly race 2026-W10", "completed"),
+        3: ("Monthly race 2026-03", "live"),
+        4: ("Weekly race 2026-W11", "completed"),
+        5: ("Weekend race 2026-W10", "completed"),
+        6: ("Weekend race 2026-W11", "completed"),
+        7: ("Weekly race 2026-W12", "live"),
+        8: ("Weekend race 2026-W12", "upcoming"),
+        9: ("Weekly race 2026-W13", "upcoming"),
+    }
     assert [rows[1][place].reward_status for place in (1, 2, 3)] == ["paid", "unclaimed", "paid"]
-    assert all(sum(row.prize for row in rows[number].values()) == demo.POOL for number in (1, 2, 3))
-    assert sum(move[3] for move in wallets["chen"]) == sum(rows[number][1].prize for number in (1, 2, 3)) == 75_000
+    over = (*WEEKLY, *WEEKEND)
+    assert [sum(row.prize for row in rows[number].values()) for number in over] == [50_000] * 3 + [20_000] * 2
+    won = [row.prize for number in over for row in rows[number].values() if row.uid == rows[1][1].uid]
+    assert len(won) == 5 and sum(move[3] for move in wallets["chen"]) == sum(won)
     assert (wallets["emil"], wallets["ada"]) == ([], [])
     assert whole.said["ledger"] == whole.done.ledger_sum == 0, "the ledger sums to zero"
+
+
+async def test_a_week_that_begins_inside_a_weekend_race_changes_nothing_in_it(whole: Whole) -> None:
+    """Its totals are what the all-time counters rose by, whatever the column of the week says."""
+    reset = next(plant.at for plant in whole.done.plants if plant.name == "week reset")
+    weekend = next(line for line in whole.said["races"] if line[3] < reset < line[4] and line[1].startswith("Weekend"))
+    async with whole.place.opened() as wired, wired.database.begin_system("what the feed said") as tx:
+        pictures = await db.rows(
+            tx,
+            Summed,
+            "select fetched_at, sum_week_micro, sum_all_time_micro from affiliates.snapshots"
+            " where status = 'applied' and fetched_at between %s and %s order by fetched_at",
+            *(weekend[3], weekend[4] + timedelta(minutes=15)),
+        )
+    before = max(one.sum_week_micro for one in pictures if one.fetched_at < reset)
+    after = next(one.sum_week_micro for one in pictures if one.fetched_at >= reset)
+
+    assert after < before / 10, "the week of the feed began anew"
+    risen = pictures[-1].sum_all_time_micro - pictures[0].sum_all_time_micro
+    assert sum(row.total_micro for row in weekend[7]) == risen > 0
+    assert weekend[2] == "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """The sums of a picture."""
+
+    fetched_at: datetime
+    sum_week_micro: int
+    sum_all_time_micro: int
 
 
 def test_two_players_share_a_paid_place_and_a_prize_of_it_is_unclaimed(whole: Whole) -> None:
@@ -224,7 +295,7 @@ async def test_what_was_planted_is_found(whole: Whole) -> None:
         listed = {"lucky\N{GAME DIE}dice", "\u0646\u0648\u0631", "once_another"}
         names = {name: await found(tx, name) for name in listed}
 
-    assert failed == [outage, outage + timedelta(minutes=90)]
+    assert failed == [outage + timedelta(minutes=15) * number for number in range(12)]
     assert not any(outage <= at < outage + timedelta(hours=3) for at in pictures)
     assert pictures[outage + timedelta(hours=3)] == ("applied", None)
     assert [at for at, (status, _) in pictures.items() if status != "applied"] == [plants["short list"].at]
@@ -233,6 +304,7 @@ async def test_what_was_planted_is_found(whole: Whole) -> None:
     assert names == {name: [name] for name in listed}
     assert {*plants} == {
         *("emoji name", "right-to-left name", "outage", "short list", "correction", "rename", "tie"),
+        "week reset",
     }
 
 
@@ -325,14 +397,21 @@ def test_the_command_tells_what_is_there(whole: Whole, monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
 
     told = run("demo", "--json").answer
-    assert (told["digest"], told["races"], told["users"], told["people"]) == (whole.done.digest, 5, len(CAST), [])
+    assert (told["digest"], told["races"], told["users"], told["people"]) == (whole.done.digest, 9, len(CAST), [])
     assert run("demo", "--digest", "--end", "2026-03-20T12:30:00Z").out == f"{whole.done.digest}\n"
     plants = run("demo", "--plants").out.splitlines()
     assert len(plants) == 1 + len(whole.done.plants) and plants[-1].startswith("tie  ")
     assert re.fullmatch(r"[0-9]{6}\n", run("demo", "--code", "sam").out)
     nobody = run("demo", "--code", "ada")
     assert (nobody.status, "[entry.not_of_the_cast]" in nobody.err) == (1, True)
-    for words in (("--seed", "9"), ("--end", "2026-03-20T12:31:00Z")):
+    for words in (
+        ("--seed", "9"),
+        ("--end", "2026-03-20T12:31:00Z"),
+        ("--days", "31"),
+        ("--players", "200"),
+        ("--every", "1h"),
+        ("--reset",),  # which is for a database of our own
+    ):
         refused = run("demo", *words)
         assert (refused.status, "[demo.refused]" in refused.err) == (78, True), words
 
@@ -452,12 +531,12 @@ async def test_a_demo_that_was_off_for_days_shows_a_living_board_again(whole: Wh
         async with moving.moving(wired) as mover:
             await affiliates.fetch(wired.database, feed_id=feed_id, due_at=clock.now(), trigger="schedule")
             await mover.live()
-        late = await view(wired, 4)
+        late = await view(wired, LIVE)
         assert (late.status, late.final_state, late.phase) == ("settling", "late", "review")
 
         standing_in = asyncio.create_task(demo._stand_in_for_staff(wired))
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (await view(wired, 4)).status != "completed":  # noqa: ASYNC110 - rows of the database ring no bell
+            while (await view(wired, LIVE)).status != "completed":  # noqa: ASYNC110 - rows of the database ring no bell
                 await asyncio.sleep(0.01)
         standing_in.cancel()
         async with wired.database.begin_system("who did it") as tx:
@@ -466,9 +545,9 @@ async def test_a_demo_that_was_off_for_days_shows_a_living_board_again(whole: Wh
                 tx, Released, "select actor_id, reason from infra.audit_rows where action = 'competition.release'"
             )
             newest = {line.number: line.status for line in await races.recent(tx)}
-        assert released == [Released(adam.id, story.RELEASED)]
-        assert newest[5] == "live"
-        assert (await view(wired, 5)).start_state == "chained", "by the final picture of the one before"
+        assert released == [Released(adam.id, story.RELEASED)] * 2, "the week, and the weekend in it"
+        assert newest[LIVE + 2] == "live"
+        assert (await view(wired, LIVE + 2)).start_state == "chained", "by the final picture of the one before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,7 +591,7 @@ async def test_where_there_must_be_no_demo_it_is_refused_and_nothing_is_written(
             await first_start.begin_demo(wired, asked=True)
     async with place.opened() as wired:
         with pytest.raises(first_start.DemoRefusedError, match="in the future"):
-            await first_start.begin_demo(wired, asked=True, end=clock.real() + timedelta(days=1))
+            await first_start.begin_demo(wired, asked=True, wish=first_start.Wish(end=clock.real() + DAY))
         async with wired.database.begin_system("somebody real") as tx:
             await identity.create(tx, username="anna", now=clock.now())
         with pytest.raises(first_start.DemoRefusedError, match="not empty"):
@@ -531,9 +610,9 @@ async def test_who_left_it_out_once_is_not_given_it_later(places) -> None:  # ty
     async with place.opened() as wired:
         assert marks.state() == "declined"
         assert not await first_start.begin_demo(wired, asked=None)
-        assert await first_start.begin_demo(wired, asked=True, seed=7)
-        with pytest.raises(first_start.DemoRefusedError, match="seed 7"):
-            await first_start.begin_demo(wired, asked=True, seed=8)
+        assert await first_start.begin_demo(wired, asked=True, wish=first_start.Wish(seed=7))
+        with pytest.raises(first_start.DemoRefusedError, match="of seed 7"):
+            await first_start.begin_demo(wired, asked=True, wish=first_start.Wish(seed=8))
         with pytest.raises(first_start.DemoRefusedError, match="PALIO_DATA"):
             await first_start.begin_demo(wired, asked=False)
     with pytest.raises(Exception, match="from outside"):

@@ -42,10 +42,12 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     assert told_of[0] == ("olga", "owner") and told_of[-1] == ("emil", "player") and len(told_of) == 11
 
     races = json.loads(process.get("/api/v1/races")[2])["items"]
-    counted = Counter(race["status"] for race in races)
+    weekly = [race for race in races if race["title"].startswith("Weekly")]
+    counted = Counter(race["status"] for race in weekly)
     over = counted.pop("completed") + counted.pop("settling", 0)  # one more for an hour after each Monday began
     assert (over in {3, 4}, counted) == (True, {"live": 1, "upcoming": 1})
-    number = next(race["number"] for race in races if race["status"] == "live")
+    number = next(race["number"] for race in weekly if race["status"] == "live")
+    assert sum(race["title"].startswith("Weekend") for race in races) >= 3
     assert b'aria-label="Demo"' in process.get("/")[2] and b"every 20 s" in process.get("/")[2]
     before = board(process, number)
     until(lambda: board(process, number) != before, seconds_max=MOVE_SECONDS_MAX)
@@ -56,8 +58,23 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     assert re.fullmatch(r"[0-9]{6}", str(told(process, "demo", "--code", "sam")["code"]))
     held = told(process, "demo")
     assert (held["races"], held["users"], held["ledger_sum"], held["people"]) == (len(races), 18, 0, [])
+    in_use = deployment.run("demo", "--reset")
+    assert (in_use.wait(), "stop palio up first" in in_use.errors) == (78, True), in_use.errors
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
+    begin_anew(deployment)
+
+
+def begin_anew(deployment: Deployment) -> None:
+    """A demo that nobody uses is thrown away, with who could sign in; another takes its place, of another size."""
+    before = (deployment.home / "demo.json").read_text(), (deployment.home / "secrets/keyring.json").read_text()
+    size = ("--seed", "2", "--days", "18", "--players", "200", "--every", "6h")  # as small as can be
+    another = deployment.run("demo", "--reset", *size, "--json")
+    assert another.wait() == 0, another.errors
+    held = json.loads(another.output)
+    assert (held["seed"], held["users"], held["ledger_sum"], len(held["people"])) == (2, 18, 0, 11)
+    after = (deployment.home / "demo.json").read_text(), (deployment.home / "secrets/keyring.json").read_text()
+    assert (after[0] != before[0], after[1] == before[1]) == (True, True), "keys of the deployment stay"
 
 
 def board(process: Process, number: int) -> list[str]:
@@ -73,6 +90,7 @@ def test_where_there_must_be_no_demo_it_ends_with_78(deployment: Deployment) -> 
         (("up", "--demo"), {"PALIO_SIM": "off"}, "demo.refused"),
         (("up",), outside | {"PALIO_SIM": "on"}, "setting.invalid"),
         (("demo",), outside, "demo.refused"),
+        (("demo", "--reset"), {}, "demo.refused"),
     ):
         refused = deployment.run(*words, **settings)
         assert (refused.wait(), f"[{code}]" in refused.errors) == (78, True), refused.errors

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from palio.sim import REPLAY, Clock, Effect, Fault, Match, Order, SimRefusal, World, plants
+from palio.sim import REPLAY, Clock, Effect, Fault, Match, Order, SimRefusal, World, nicknames, plants
 from palio.sim.chance import Stream
 from palio.sim.feed import DATA, PATH
 from palio.sim.wire import Delivery, Request
@@ -172,14 +172,24 @@ def test_what_was_planted_happens_at_its_instant_whenever_somebody_looks() -> No
 
 def test_the_oddities_of_a_demo_come_in_order_and_away_from_the_ends_of_races() -> None:
     tie = (START + 9 * DAY, START + 16 * DAY)
-    found = plants(START, tie=tie)
+    reset = START + 23 * DAY
+    found = plants(START, tie=tie, reset=reset)
     assert [plant.name for plant in found] == [
         *("emoji name", "right-to-left name", "outage", "short list", "tie", "correction", "rename"),
+        "week reset",
     ]
     assert [plant.at for plant in found] == sorted(plant.at for plant in found)
-    assert {plant.at.hour for plant in found if plant.name != "tie"} == {14}
+    assert {plant.at.hour for plant in found if plant.name not in {"tie", "week reset"}} == {14}
     assert next(plant.at for plant in found if plant.name == "tie") == tie[1]
-    assert found == plants(START, tie=tie)
+    assert found[-1].at == reset and found[-1].orders == (), "it comes by itself"
+    assert found == plants(START, tie=tie, reset=reset)
+
+
+def test_players_of_a_demo_have_names_that_no_two_of_them_share() -> None:
+    orders = nicknames(START)
+    called = [str(order.members["name"]) for order in orders]
+    assert len({*called}) == len(orders) == 127
+    assert max(map(len, called)) <= 10, "so that a podium on a telephone shows them whole"
 
 
 def test_players_come_go_and_are_called_otherwise_when_told_so() -> None:

@@ -1,32 +1,20 @@
 """`palio sim clock`: the clock of a simulated deployment, read and turned while it runs."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson, Misuse, instant
+from palio.entry.options import AsJson, Misuse, instant, span
 from palio.entry.printing import Cell, moment, record, tell
 
 if TYPE_CHECKING:
     from palio.entry.terminal import Place
     from palio.entry.wiring import Wiring
 
-SPAN = re.compile(r"(\d{1,9})(s|m|h|d)")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clock of a simulated deployment.")
-
-
-def span(text: str) -> timedelta:
-    """A length of time as people write it: 30s, 15m, 6h, 7d."""
-    found = SPAN.fullmatch(text.strip())
-    if not found:
-        raise Misuse("span_invalid", f"{text!r} is no length of time: write it like 30s, 15m, 6h or 7d")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 By = Annotated[timedelta, typer.Option(parser=span, metavar="SPAN", help="How far: 30s, 15m, 6h, 7d.")]

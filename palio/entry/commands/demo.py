@@ -1,17 +1,19 @@
 """`palio demo`: an empty database filled with thirty days of races between invented players, and who can sign in."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.options import AsJson, instant
+from palio.entry.options import AsJson, Misuse, instant, span
 from palio.entry.printing import Cell, columns, record, tell
 
 if TYPE_CHECKING:
     from palio.entry.demo import Filled
     from palio.entry.terminal import Place
+
+EVERY_MIN, EVERY_MAX = timedelta(minutes=15), timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,25 @@ def demo(
             help="When the thirty days end, like 2026-03-20T12:00:00Z; its clock goes on from there. Default: now.",
         ),
     ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=18, max=90, help="How far its past goes back; fewer show less. Default: 30.")
+    ] = None,
+    players: Annotated[
+        int | None,
+        typer.Option(min=127, max=10_000, help="How many players its feed has at first; some join. Default: 127."),
+    ] = None,
+    every: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=span,
+            metavar="SPAN",
+            help="How often its past was read, 15m to 6h; its last day is read every 15m. Default: 1h.",
+        ),
+    ] = None,
+    reset: Annotated[
+        bool,
+        typer.Option("--reset", help="Throw away the demo that is there and begin anew; nobody may be using it."),
+    ] = False,
     digest: Annotated[
         bool, typer.Option("--digest", help="Print its digest alone: the same for the same seed and end.")
     ] = False,
@@ -52,15 +73,20 @@ def demo(
     """Fill an empty database with a demo, or finish one that was interrupted; `palio up` then plays it on.
 
     Whoever fills it is told once who can sign in, and with what; it is kept in `demo.json` beside the data.
-    Exit status 78: the database is not empty, or players come to it from outside. 1: another process fills it.
+    Exit status 78: the database is not empty, players come to it from outside, or --reset finds no demo, or one that is
+    in use. 1: another process fills it.
     """
-    from palio.entry import cast, first_start, terminal  # noqa: PLC0415 - heavy
+    from palio.entry import cast, first_start, resetting, terminal  # noqa: PLC0415 - heavy
     from palio.entry import demo as demos  # noqa: PLC0415 - heavy
     from palio.kernel import clock  # noqa: PLC0415 - heavy
 
+    if every is not None and not EVERY_MIN <= every <= EVERY_MAX:
+        raise Misuse("span_invalid", "the past of a demo is read every 15m at the most and every 6h at the least")
+
     async def work(place: "Place") -> "Filled":
         at = end.replace(microsecond=0) if end else None
-        if not await first_start.begin_demo(place, asked=True, seed=seed, end=at):
+        wish = first_start.Wish(seed, at, days, players, every)
+        if not await first_start.begin_demo(place, asked=True, wish=wish):
             return await demos.filled(place)
         terminal.say("Preparing the demo …")
         async with demos.playing(place) as world:
@@ -73,6 +99,9 @@ def demo(
         shown = terminal.run(look, json=as_json)
         tell(shown, as_json=as_json, lines=[shown.code])
         return
+    if reset:
+        with terminal.refusing(json=as_json):
+            resetting.give_up(terminal.read_environment())
     done = terminal.run(work, json=as_json)
     lines = [done.digest] if digest else _odd(done) if plants else _all(done)
     tell(done, as_json=as_json, lines=lines)

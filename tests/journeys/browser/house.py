@@ -187,7 +187,7 @@ async def opened(cluster: embedded.Cluster, name: str, data: Path) -> AsyncItera
         wired = product.wiring
         await partitions.keep(wired.database, KeepPartitions())
         async with wired.database.begin_system("a demo is there") as tx:
-            await marks.begin(tx, at=clock.now(), seed=1)
+            await marks.begin(tx, marks.Demo(clock.now(), 1, is_whole=False))
             await marks.complete(tx)
         await wiring.simulate(wired.database)
         mail = Smtp(world.smtp_url, "Palio <palio@localhost>")

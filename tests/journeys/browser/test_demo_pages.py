@@ -24,7 +24,7 @@ async def begun(cluster: embedded.Cluster, name: str, data: Path) -> AsyncIterat
     async with running(cluster, name, data) as product:
         database = product.wiring.database
         async with database.begin_system("a demo is begun") as tx:
-            await marks.begin(tx, at=clock.now(), seed=1)
+            await marks.begin(tx, marks.Demo(clock.now(), 1, is_whole=False))
         await wiring.simulate(database)
         product.wiring.stage.steps, product.wiring.stage.feed_interval_s = 145, 20
         yield product
