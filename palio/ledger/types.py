@@ -316,7 +316,9 @@ CHECKS = {
     "R1": "a balance is the sum of its entries, the last one's balance, and seq their number",
     "R2": "what is held in an account is the sum of its open holds",
     "R3": "all entries of an asset sum to zero",
+    "R5": "no pool has paid out more than was put into it",
     "R6": "every key has its transfer or hold, and each of these its key",
+    "R7": "a clearing account in which nothing has moved for seven days is empty",
 }
 
 

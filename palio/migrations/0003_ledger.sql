@@ -766,8 +766,8 @@ begin
   select array_agg(d.id) into fresh from added d;
   perform 1 from ledger.balances b where b.account_id in (select f.account_id from ledger.findings f where f.id = any (fresh))
     order by b.account_id for no key update;
-  return query select f.id, b.account_id, b.status from ledger.findings f
-    left join ledger.balances b on b.account_id = f.account_id and b.status in ('active', 'no_debit') where f.id = any (fresh);
+  return query select f.id, a.id, a.status from ledger.findings f
+    left join ledger.accounts a on a.id = f.account_id and a.status in ('active', 'no_debit') where f.id = any (fresh);
   update ledger.balances b set status = 'frozen' from ledger.findings f
     where f.id = any (fresh) and b.account_id = f.account_id and b.status in ('active', 'no_debit');
   update ledger.accounts a set status = 'frozen' from ledger.findings f

@@ -10,7 +10,7 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Finding, Hold
+from palio.ledger import Finding, Hold, Post
 from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -42,7 +42,7 @@ class Place:
 
 @pytest.fixture
 async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Place]:
-    """One wallet with 100 and -30 of which 10 are held, one payment to somebody else."""
+    """One wallet with 100 and -30 of which 10 are held, one payment to somebody else from a pool that has 5."""
     name = f"palio_broken_{worker_id}"
     with psycopg.connect(cluster.dsn(), autocommit=True) as server:
         server.execute(f"create database {name} template palio")  # type: ignore[arg-type]
@@ -56,6 +56,8 @@ async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Plac
                 until = NOON + timedelta(days=1)
                 hold = Hold("hold", place.wallet, "COIN", 10, "order 7", "store.order", until)
                 assert codes(await ledger.hold_many(tx, [hold], now=NOON)) == ["held"]
+                legs = ("house:prizes", "USD", -5), ("pool:p", "USD", 5)
+                await ledger.post(tx, Post("fund", "competitions.fund", legs), now=NOON)
                 rows = [Payment("prize", owner_of(new_wallet()), 5)]
                 await fan_out(tx, rows, source="pool:p", asset="USD", kind="competitions.prize", now=NOON)
             yield place
@@ -65,7 +67,7 @@ async def place(cluster: embedded.Cluster, worker_id: str) -> AsyncIterator[Plac
 
 async def test_a_sound_ledger_has_no_findings(place: Place) -> None:
     report = await place.check()
-    assert report == ledger.Report(accounts=4, transfers=3, entries=6, findings=[])
+    assert report == ledger.Report(accounts=5, transfers=4, entries=8, findings=[])
     assert report.is_sound
     assert (await place.reconcile()).is_sound
 
@@ -176,3 +178,36 @@ async def test_a_missing_key_and_a_wrong_total_freeze_nothing(place: Place) -> N
     async with place.database.begin(SYSTEM) as tx:
         assert codes(await ledger.post_many(tx, [pay("x", place.wallet, 1)], now=NOON)) == ["posted"]
         assert await ledger.total(tx) == 1
+
+
+async def moved(place: Place, key: str, source: str, target: str, amount: int) -> None:
+    async with place.database.begin(SYSTEM) as tx:
+        legs = (source, "USD", -amount), (target, "USD", amount)
+        await ledger.post(tx, Post(key, "ledger.transfer", legs), now=NOON)
+
+
+async def test_a_pool_that_paid_more_than_it_had_is_found_and_frozen(place: Place) -> None:
+    """An open account, so that nothing else would have stopped it; who froze it is written down."""
+    await moved(place, "much", "pool:p", "house:prizes", 1)
+    [finding] = (await place.reconcile()).findings
+    assert (finding.check, finding.subject, finding.actual) == ("R5", "pool:p USD", "-1")
+    async with place.database.begin(SYSTEM) as tx:
+        item = Post("more", "ledger.transfer", (("pool:p", "USD", -1), ("house:prizes", "USD", 1)))
+        assert codes(await ledger.post_many(tx, [item], now=NOON)) == ["ledger.account_frozen"]
+        acts = await tx.execute("select action, entity_id, changes from infra.audit_rows")
+        assert await acts.fetchall() == [
+            ("account.freeze", str(finding.account_id), {"status": ["active", "frozen"]}),
+        ]
+
+
+@pytest.mark.parametrize(("days", "seconds", "checks"), [(7, 0, []), (7, 1, ["R7"])])
+async def test_what_stays_in_a_clearing_account_is_found_after_a_week(
+    place: Place, days: int, seconds: int, checks: list[str]
+) -> None:
+    """Not in one that is empty again."""
+    await moved(place, "stuck", "external:stripe", "clearing:purchases", 5)
+    await moved(place, "in", "external:stripe", "clearing:refunds", 5)
+    await moved(place, "back", "clearing:refunds", "external:stripe", 5)
+    async with place.database.begin(SYSTEM) as tx:
+        report = await ledger.reconcile(tx, now=NOON + timedelta(days=days, seconds=seconds))
+    assert [finding.check for finding in report.findings] == checks

@@ -1,7 +1,7 @@
 """Use cases that check: does every asset, wallet and key add up? Findings are data; nothing is ever repaired."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
@@ -17,6 +17,7 @@ RECONCILED: Sequence[Check] = (
     sql.list_wrong_totals,
     sql.list_unpaired_keys,
 )
+CLEARING_IDLE_MAX = timedelta(days=7)
 VERIFIED: Sequence[Check] = (
     sql.list_unbalanced,
     sql.list_misfits,
@@ -42,12 +43,16 @@ async def verify(tx: Tx) -> Report:
 
 
 async def reconcile(tx: Tx, *, now: datetime) -> Report:
-    """Check balances (R1), holds (R2), totals (R3) and keys (R6); keep what is found, and freeze its accounts.
+    """Check R1 to R3 and R5 to R7 of CHECKS; keep what is found, and freeze the accounts it is about.
 
     A finding that is still open is not reported again; LedgerMismatch is sent for each new one.
     """
     sizes = await sql.get_sizes(tx)
-    report = Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, RECONCILED))
+    findings = [
+        *await _findings(tx, (*RECONCILED, sql.list_overdrawn_pools)),
+        *await sql.list_stuck_clearings(tx, now - CLEARING_IDLE_MAX, FINDINGS_OF_A_CHECK_MAX),
+    ]
+    report = Report(sizes.accounts, sizes.transfers, sizes.entries, findings)
     if not report.is_sound:
         await _keep(tx, report.findings, now)
     return report

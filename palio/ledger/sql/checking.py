@@ -133,6 +133,37 @@ async def list_wrong_holds(tx: Tx, limit: int) -> list[Finding]:
     )
 
 
+async def list_overdrawn_pools(tx: Tx, limit: int) -> list[Finding]:
+    """R5: pools that have paid out more than was put into them."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R5' as check, a.address || ' ' || s.code as subject, a.id as account_id,
+          '0 or more' as expected, sum(e.amount)::text as actual
+        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        join ledger.entries e on e.account_id = a.id and e.seq is null
+        where a.address like 'pool:%%' group by a.id, a.address, s.code having sum(e.amount) < 0 order by 2 limit %s""",
+        limit,
+    )
+
+
+async def list_stuck_clearings(tx: Tx, since: datetime, limit: int) -> list[Finding]:
+    """R7: clearing accounts that are not empty, and in which nothing has moved since then."""
+    return await db.rows(
+        tx,
+        Finding,
+        """
+        select 'R7' as check, a.address || ' ' || s.code as subject, a.id as account_id,
+          '0' as expected, sum(e.amount)::text as actual
+        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        join ledger.entries e on e.account_id = a.id and e.seq is null
+        where a.address like 'clearing:%%' group by a.id, a.address, s.code
+        having sum(e.amount) <> 0 and max(e.posted_at) < %s order by 2 limit %s""",
+        *(since, limit),
+    )
+
+
 async def list_unpaired_keys(tx: Tx, limit: int) -> list[Finding]:
     """R6: keys without their transfer or hold, transfers and holds without their key."""
     return await db.rows(
