@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, repeat
 
 from palio.competitions.errors import PoolShort, PrizeIncreasing, PrizeShape, PrizeSum
 from palio.competitions.types import (
@@ -144,9 +144,9 @@ def _shares_of_bps(rule: PrizeRule, pool: int, entrants: int, empty_rule: EmptyR
     left = due - sum(int(share) * level.occupants for level, share in exact)
     for level, share in exact:
         plain = Why(level.first, level.last, str(level.head), str(share), 0)
-        lucky = plain._replace(unit=1)
-        for place in range(level.first, level.last + 1):
-            yield (int(share) + 1, lucky) if place <= left else (int(share), plain)
+        units, luckiest = int(share), min(max(left - level.first + 1, 0), level.occupants)
+        yield from repeat((units + 1, plain._replace(unit=1)), luckiest)
+        yield from repeat((units, plain), level.occupants - luckiest)
 
 
 def _shares_of_fixed(rule: PrizeRule, pool: int, entrants: int) -> Iterator[tuple[int, Why]]:
@@ -176,7 +176,8 @@ def allocate(rule: PrizeRule, *, pool: int, groups: Sequence[int], empty_rule: E
         if first >= len(places):
             break
         if size == 1:
-            shares.append(Share(first + 1, first + 1, *places[first]))
+            amount, why = places[first]
+            shares.append(Share(first + 1, first + 1, amount, why))
         else:
             shares += _shares_of_group(first + 1, places[first : first + size], size)
     return [share for share in shares if share.amount]
