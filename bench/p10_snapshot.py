@@ -144,7 +144,10 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
             Figure(CHANGED, tuple(largest.cpu_seconds), correct=not largest.faults),
             Figure(UNCHANGED, tuple(1_000 * used for used in same.cpu_seconds), correct=not same.faults),
         ],
-        [Ratio("rows written ÷ LOAD", ratios(largest.rates, found[yardstick.name].rates))],
+        [
+            Ratio("rows written ÷ LOAD", ratios(largest.rates, found[yardstick.name].rates)),
+            Ratio("the same by processor time", ratios(largest.rates_of_core, found[yardstick.name].rates_of_core)),
+        ],
         [growth_line(growth(costs)), f"first snapshot of {players:,}: {number(first_seconds)} s"],
     )
 

@@ -134,6 +134,9 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         f"a competition of {entrants:,} participants settled in one transaction, everybody paid",
         list(found.values()),
         [Figure(GOAL, tuple(turn.cost.wall for turn in largest.turns), correct=not largest.faults)],
-        [Ratio("rows written ÷ LOAD", ratios(largest.rates, found[yardstick.name].rates))],
+        [
+            Ratio("rows written ÷ LOAD", ratios(largest.rates, found[yardstick.name].rates)),
+            Ratio("the same by processor time", ratios(largest.rates_of_core, found[yardstick.name].rates_of_core)),
+        ],
         [growth_line(growth(costs))],
     )

@@ -80,6 +80,11 @@ class Series:
         return [turn.rate for turn in self.turns]
 
     @property
+    def rates_of_core(self) -> list[float]:
+        """What a second of processor time does: on a busy machine it still tells one arm from another."""
+        return [turn.amount / turn.cost.cpu for turn in self.turns]
+
+    @property
     def cpu_seconds(self) -> list[float]:
         return [turn.cost.cpu for turn in self.turns]
 

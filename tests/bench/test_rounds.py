@@ -76,6 +76,14 @@ def test_cores_are_those_of_the_median_turn() -> None:
     assert Series("ours", "steps", turns).cores == (0.2, 0)
 
 
+def test_what_a_core_does_is_told_apart_from_waiting() -> None:
+    """The same work waited for ten times as long while others had the machine."""
+    turns = [Turn(100, Cost(wall=wall, server=0.5, database=1.5)) for wall in (2, 20)]
+
+    assert Series("ours", "rows", turns).rates == [50, 5]
+    assert Series("ours", "rows", turns).rates_of_core == [50, 50]
+
+
 def test_yard_sticks_shrink_with_a_trial_but_never_grow() -> None:
     assert Plan().share_of(100_000) == 1
     assert Plan(size=1_000).share_of(100_000) == 0.01
