@@ -140,34 +140,15 @@ def _chart(points: list[UsersPoint]) -> Chart:
 # one act, one page: what it does, why, and the button
 
 
-@routes.page(f"{HERE}/{{feed_id:uuid}}/fetch", access=FEEDS)
-async def fetch_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What reading it now does."""
-    return await _act(request, ask, tx, feed_id, "fetch")
+def _declare_act(act: str) -> None:
+    @routes.page(f"{HERE}/{{feed_id:uuid}}/{act}", access=FEEDS)
+    async def act_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
+        """What it does, and the form for it."""
+        return await _act(request, ask, tx, feed_id, act)
 
 
-@routes.page(f"{HERE}/{{feed_id:uuid}}/reset", access=FEEDS)
-async def reset_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What closing its breaker does."""
-    return await _act(request, ask, tx, feed_id, "reset")
-
-
-@routes.page(f"{HERE}/{{feed_id:uuid}}/remove", access=FEEDS)
-async def remove_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What removing it does."""
-    return await _act(request, ask, tx, feed_id, "remove")
-
-
-@routes.page(f"{HERE}/{{feed_id:uuid}}/edit", access=FEEDS)
-async def edit_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
-    """How it is read, to be changed."""
-    return await _act(request, ask, tx, feed_id, "edit")
-
-
-@routes.page(f"{HERE}/{{feed_id:uuid}}/test", access=FEEDS)
-async def test_page(request: Request, feed_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What trying it does."""
-    return await _act(request, ask, tx, feed_id, "test")
+for _name in ("fetch", "reset", "remove", "edit", "test"):
+    _declare_act(_name)
 
 
 async def _act(

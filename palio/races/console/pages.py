@@ -40,6 +40,7 @@ from palio.races.rules import terms
 from palio.races.schemas import Number, asset_of, ends, lines_with_assets, part_of
 from palio.races.types import Foreseen, NewRace, PeriodTried, RaceView, Recomputed, Wanted
 from palio.ui import console
+from palio.ui.access import Access
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
 from palio.ui.problems import Problem
@@ -49,7 +50,19 @@ from palio.ui.values import Asset, Blank
 
 HERE = "/console/races"
 ROWS_MAX, SNAPSHOTS_MAX, MOVES_MAX = 100, 50, 50
-ACTS = ("publish", "extend", "cancel", "release", "adjust", "exclude", "reinstate", "start-picture", "final-picture")
+ACTS: Mapping[str, Access] = {
+    "publish": EDIT,
+    "extend": EDIT,
+    "cancel": MONEY,
+    "release": MONEY,
+    "adjust": MONEY,
+    "exclude": EDIT,
+    "reinstate": EDIT,
+    "start-picture": MONEY,
+    "final-picture": MONEY,
+}
+Whom = Annotated[str, Query(max_length=200)]
+HowMuch = Annotated[str, Query(max_length=20)]
 DOLLARS = Asset("USD", 2)
 routes = Routes("races")
 
@@ -232,8 +245,8 @@ async def staff_race_page(
         "decided": [held for held in found.held if held.state != "open"],
         "recomputed": await _recomputed(tx, race),
         "waiting": waiting,
-        "can": {"edit": EDIT in ask.permissions, "money": MONEY in ask.permissions},
-        "acts": _acts(race),
+        "can_edit": EDIT in ask.permissions,
+        "acts": [act for act in _acts(race) if ACTS[act] in ask.permissions],
     }
     return await console.render(request, ask, tx, "races/console/race.html", values, present=HERE, block="race")
 
@@ -266,69 +279,17 @@ async def _recomputed(tx: Tx, race: RaceView) -> Recomputed | None:
 # one act, one page: what it would do, why, and the button
 
 
-@routes.page(f"{HERE}/{{number:int}}/publish", access=EDIT)
-async def publish_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What announcing a draft does."""
-    return await _act(request, ask, tx, number, "publish")
+def _declare_act(act: str, access: Access) -> None:
+    @routes.page(f"{HERE}/{{number:int}}/{act}", access=access)
+    async def act_page(
+        request: Request, number: Number, ask: Ask, tx: InTx, player: Whom = "", amount: HowMuch = ""
+    ) -> HTMLResponse:
+        """What it would do; whom it would move, where it is about a player."""
+        return await _act(request, ask, tx, number, act, {"player": player, "amount": amount})
 
 
-@routes.page(f"{HERE}/{{number:int}}/extend", access=EDIT)
-async def extend_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What a later end does."""
-    return await _act(request, ask, tx, number, "extend")
-
-
-@routes.page(f"{HERE}/{{number:int}}/cancel", access=MONEY)
-async def cancel_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What calling it off does."""
-    return await _act(request, ask, tx, number, "cancel")
-
-
-@routes.page(f"{HERE}/{{number:int}}/release", access=MONEY)
-async def release_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """Whom the payment pays."""
-    return await _act(request, ask, tx, number, "release")
-
-
-@routes.page(f"{HERE}/{{number:int}}/adjust", access=MONEY)
-async def adjust_page(
-    request: Request,
-    number: Number,
-    ask: Ask,
-    tx: InTx,
-    player: Annotated[str, Query(max_length=200)] = "",
-    amount: Annotated[str, Query(max_length=20)] = "",
-) -> HTMLResponse:
-    """Whom an adjustment moves."""
-    return await _act(request, ask, tx, number, "adjust", {"player": player, "amount": amount})
-
-
-@routes.page(f"{HERE}/{{number:int}}/exclude", access=EDIT)
-async def exclude_page(
-    request: Request, number: Number, ask: Ask, tx: InTx, player: Annotated[str, Query(max_length=200)] = ""
-) -> HTMLResponse:
-    """Whom an exclusion moves."""
-    return await _act(request, ask, tx, number, "exclude", {"player": player})
-
-
-@routes.page(f"{HERE}/{{number:int}}/reinstate", access=EDIT)
-async def reinstate_page(
-    request: Request, number: Number, ask: Ask, tx: InTx, player: Annotated[str, Query(max_length=200)] = ""
-) -> HTMLResponse:
-    """Who comes back."""
-    return await _act(request, ask, tx, number, "reinstate", {"player": player})
-
-
-@routes.page(f"{HERE}/{{number:int}}/start-picture", access=MONEY)
-async def start_picture_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """Which snapshots could open it."""
-    return await _act(request, ask, tx, number, "start-picture")
-
-
-@routes.page(f"{HERE}/{{number:int}}/final-picture", access=MONEY)
-async def final_picture_page(request: Request, number: Number, ask: Ask, tx: InTx) -> HTMLResponse:
-    """Which snapshots could close it."""
-    return await _act(request, ask, tx, number, "final-picture")
+for _name, _access in ACTS.items():
+    _declare_act(_name, _access)
 
 
 async def _act(
