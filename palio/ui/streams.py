@@ -139,7 +139,8 @@ async def open_topics(
     except BaseException:
         streams.hub.leave(listener)
         raise
-    begun = [_ready(resumed.seq if resumed else None)]
+    is_behind = resumed is not None and (resumed.is_lost or bool(resumed.frames))
+    begun = [_ready(resumed.seq if resumed and not is_behind else None)]  # cut off here, he still comes back for them
     begun += [_unheard(request, topic) for topic in asked if topic not in {*heard, *own}]
     if "last-event-id" in request.headers and heard:  # what was missed is not kept: the newest value is read again
         begun.append(_resync(heard))

@@ -102,6 +102,8 @@ async def test_who_comes_back_has_every_event_once_and_in_order(house: House, no
 
     await asyncio.gather(*map(pay_five, range(20)))
     async with listening(house, alice, **{"last-event-id": str(seen["id"])}) as stream:
+        ready = await stream.frame()
+        assert (ready["event"], "id" in ready) == ("ready", False), "else whoever is cut off after it misses them all"
         found = await events(stream, 100)
         await pay(house.database, alice, 1, noon)
         found += await events(stream, 1)
