@@ -103,6 +103,7 @@ async def play_on(wired: Wiring, *, say: Say) -> None:
                 say(f"  {line}")
         if cast.kept(wired.environment.data):
             say(f"  Who can sign in, and with what: {cast.path_of(wired.environment.data)}")
+        say(f"  To act in its feed: palio sim play|faults|journal|rehearse … --port {world.port}")
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_reading(wired, world))
             group.create_task(_stand_in_for_staff(wired))

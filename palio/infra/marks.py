@@ -46,7 +46,7 @@ PLAYERS: Setting[int] = Setting(
 EVERY_S: Setting[int] = Setting(
     "demo.every_s",
     "int",
-    3_600,
+    7_200,
     "How often the feed of the demo's past was read; written by Palio itself",
     "s",
     low=900,

@@ -7,7 +7,7 @@ from collections import Counter
 
 from tests.operations.processes import Deployment, Process, until
 
-MOVE_SECONDS_MAX = 60
+FILL_SECONDS_MAX, MOVE_SECONDS_MAX = 300, 60
 
 
 def told(process: Process, *words: str) -> dict[str, object]:
@@ -37,7 +37,10 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     process.wait()
     process = deployment.start("up")
     assert b"Preparing the demo" in process.get("/")[2], "never half of it"
-    until(lambda: is_whole(process) and "ana " in process.output and "demo.json" in process.output)
+    until(
+        lambda: is_whole(process) and "ana " in process.output and "demo.json" in process.output,
+        seconds_max=FILL_SECONDS_MAX,
+    )
     told_of = re.findall(r"^  (\w+) +(\w+) +[a-z0-9-]{19} +(?:otpauth://\S+|-)$", process.output, re.MULTILINE)
     assert told_of[0] == ("olga", "owner") and told_of[-1] == ("emil", "player") and len(told_of) == 11
 
@@ -52,6 +55,9 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     before = board(process, number)
     until(lambda: board(process, number) != before, seconds_max=MOVE_SECONDS_MAX)
 
+    port = re.findall(r"palio sim .* --port (\d+)", process.output)[-1]
+    broken = told(process, "sim", "faults", "add", "status", "--set", "code=503", "--port", port)
+    assert broken and told(process, "sim", "faults", "clear", "--port", port) is not None
     moved = told(process, "sim", "clock", "advance", "--by", "30m")
     assert moved["instants"] in {2, 3}
     assert told(process, "ledger", "balance", "chen")["username"] == "chen"
@@ -69,8 +75,8 @@ def begin_anew(deployment: Deployment) -> None:
     """A demo that nobody uses is thrown away, with who could sign in; another takes its place, of another size."""
     before = (deployment.home / "demo.json").read_text(), (deployment.home / "secrets/keyring.json").read_text()
     size = ("--seed", "2", "--days", "18", "--players", "200", "--every", "6h")  # as small as can be
-    another = deployment.run("demo", "--reset", *size, "--json")
-    assert another.wait() == 0, another.errors
+    another = deployment.start("demo", "--reset", *size, "--json")
+    assert another.wait(FILL_SECONDS_MAX) == 0, another.errors
     held = json.loads(another.output)
     assert (held["seed"], held["users"], held["ledger_sum"], len(held["people"])) == (2, 18, 0, 11)
     after = (deployment.home / "demo.json").read_text(), (deployment.home / "secrets/keyring.json").read_text()

@@ -49,7 +49,7 @@ def demo(
         typer.Option(
             parser=span,
             metavar="SPAN",
-            help="How often its past was read, 15m to 6h; its last day is read every 15m. Default: 1h.",
+            help="How often its past was read, 15m to 6h; its last day is read every 15m. Default: 2h.",
         ),
     ] = None,
     reset: Annotated[
