@@ -13,12 +13,13 @@ from playwright.async_api import Browser, Page, expect
 
 from palio import affiliates, races
 from palio.entry import web
-from palio.infra import embedded
+from palio.infra import embedded, ratelimit, settings
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from tests.factories.identity import PASSWORD
 from tests.journeys.browser.conftest import looking
 from tests.journeys.browser.house import Place, become_owner, enter_console, opened, sign_in
+from tests.ui.house import SYSTEM
 
 pytestmark = pytest.mark.browser
 
@@ -52,6 +53,10 @@ async def neighbours(
 ) -> AsyncIterator[Neighbours]:
     async with opened(cluster, f"palio_nobody_{worker_id}", tmp_path_factory.mktemp("data")) as place:
         await become_owner(browser, place, "olivia")
+        async with place.product.wiring.database.begin(SYSTEM) as tx:
+            many = [settings.Change(limit, limit.high) for limit in ratelimit.SETTINGS]
+            await settings.change(tx, SYSTEM, many, "these tests knock at every door in a minute")
+            await settings.snapshot.load(tx)
         mara = (await place.person("mara")).id
         await place.person("bruno")
         yield Neighbours(place, await paid(place, mara), (await place.feed(zoe="5")).code)
