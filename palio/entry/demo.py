@@ -1,4 +1,4 @@
-"""The demo: thirty days of races between invented players, filled in the order of time, then played on.
+"""The demo: a past of races between invented players, filled in the order of time, then played on.
 
 Everything goes through the doors that real feeds, people and schedules use, so that the demo is refused what they would
 be. Each instant of the plan can be lived through twice: a fill that was killed goes on where it was.
@@ -96,7 +96,7 @@ async def play_on(wired: Wiring, *, say: Say) -> None:
     async with playing(wired) as world:
         _deliver_to(wired, world)
         if marks.state() == "begun":
-            say("Preparing the demo: thirty days of races between invented players …")
+            say("Preparing the demo: races between invented players …")
             done = await _fill_or_wait(wired, world)
             say(f"The demo is ready: {done.races} races of {done.snapshots} pictures of its feed.")
             for line in cast.lines(done.people) if done.people else []:

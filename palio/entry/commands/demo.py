@@ -1,4 +1,4 @@
-"""`palio demo`: an empty database filled with thirty days of races between invented players, and who can sign in."""
+"""`palio demo`: an empty database filled with a past of races between invented players, and who can sign in."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ def demo(
         typer.Option(
             parser=instant,
             metavar="TIME",
-            help="When the thirty days end, like 2026-03-20T12:00:00Z; its clock goes on from there. Default: now.",
+            help="When its past ends, like 2026-03-20T12:00:00Z; its clock goes on from there. Default: now.",
         ),
     ] = None,
     days: Annotated[
@@ -57,7 +57,8 @@ def demo(
         typer.Option("--reset", help="Throw away the demo that is there and begin anew; nobody may be using it."),
     ] = False,
     digest: Annotated[
-        bool, typer.Option("--digest", help="Print its digest alone: the same for the same seed and end.")
+        bool,
+        typer.Option("--digest", help="Print its digest alone: the same for the same seed, end, days, players, every."),
     ] = False,
     plants: Annotated[
         bool, typer.Option("--plants", help="Print what is odd in it on purpose, and where to see it.")
