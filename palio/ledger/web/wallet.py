@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from palio.infra.db import Tx
 from palio.ledger.errors import NoSuchEntry, UnknownAsset
-from palio.ledger.schemas import (
+from palio.ledger.schemas.wallet import (
     CATEGORIES,
     LINES_EXAMPLE,
     RECEIPT_EXAMPLE,

@@ -1,0 +1,2 @@
+-- role: palio_ledger
+-- Sums that are kept up to date: what open accounts hold, day by day, and what the archive has taken.

@@ -1,0 +1,2 @@
+-- role: palio_ledger
+-- Seals over transfers, by the scheme of infra.seals.

@@ -1,0 +1,2 @@
+-- role: palio_ledger
+-- Corrections by staff, with their lines.

@@ -1,0 +1,2 @@
+-- role: palio_ledger
+-- Points that expire, and what players allow themselves.
