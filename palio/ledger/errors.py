@@ -2,12 +2,14 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-Invalid   InvalidPost, KeyMismatch, HoldMismatch
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
+          MakerLimit, FindingResolved
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAdjustment, NoSuchFinding, NoSuchAccount
+Forbidden SelfAdjustment
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -135,6 +137,54 @@ class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
     code = "ledger.batch_too_large"
+
+
+class NoSuchAdjustment(NotFound):
+    """There is no correction of this id."""
+
+    code = "ledger.no_such_adjustment"
+
+
+class AdjustmentReasonMissing(Invalid):
+    """Say why, in 10 to 500 characters: whose wallet it is reads it."""
+
+    code = "ledger.reason_missing"
+
+
+class SelfAdjustment(Forbidden):
+    """One of the wallets is your own: somebody else corrects it."""
+
+    code = "ledger.self_adjustment"
+
+
+class MakerLimit(Conflict):
+    """One person adjusts at most `limit` units of `asset` on a day (UTC), approved or not; `used` are already."""
+
+    code = "ledger.maker_limit"
+
+
+class NoSuchFinding(NotFound):
+    """There is no finding of this id."""
+
+    code = "ledger.no_such_finding"
+
+
+class FindingResolved(Conflict):
+    """The finding was resolved before, at `resolved_at`."""
+
+    code = "ledger.finding_resolved"
+
+
+class NoSuchAccount(NotFound):
+    """There is no account of this number."""
+
+    code = "ledger.no_such_account"
+
+
+class NoSuchPlayer(Invalid):
+    """Nobody has this user name or id: `player`."""
+
+    code = "ledger.no_such_player"
 
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {

@@ -5,11 +5,12 @@ from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireHolds
-from palio.ledger.service import debts, holding
+from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds
+from palio.ledger.service import adjusting, debts, holding
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
 DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
+ADJUSTMENTS_SCHEDULE = Schedule("ledger.expire_adjustments", "every 10m", ExpireAdjustments(), at_start=True)
 
 
 @handles(ExpireHolds)
@@ -24,3 +25,10 @@ async def collect_debts(tx: Tx, job: CollectDebts) -> None:
     """Have debts paid by those who can, in transactions of a size that holds nobody up."""
     if await debts.collect(tx, now=clock.now()):
         await outbox.send(tx, CollectDebts(), key="more")
+
+
+@handles(ExpireAdjustments)
+async def expire_adjustments(tx: Tx, job: ExpireAdjustments) -> None:
+    """End what nobody has decided about, in transactions of a size that holds nobody up."""
+    if await adjusting.expire_adjustments(tx, now=clock.now()):
+        await outbox.send(tx, ExpireAdjustments(), key="more")

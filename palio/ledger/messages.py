@@ -39,3 +39,16 @@ class CollectDebts(Job):
 @dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentDecided(Event):
+    """A correction by staff was posted, rejected, cancelled by its maker, failed, or nobody decided in time."""
+
+    adjustment: UUID
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireAdjustments(Job):
+    """End corrections that nobody has decided about in time."""

@@ -346,3 +346,110 @@ class Report:
     def is_sound(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+
+# corrections by staff
+
+AdjustmentId = NewType("AdjustmentId", UUID)
+AdjustmentStatus: TypeAlias = Literal["pending", "posted", "rejected", "cancelled", "expired", "failed"]
+
+DESK_PERMISSIONS = (
+    Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
+    Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
+    Permission("ledger.transfer.post", "Move value between accounts through the API."),
+    Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
+    Permission("ledger.account.freeze", "Freeze, release and close accounts, and let holds go.", roles=("finance",)),
+    Permission("ledger.asset.edit", "Change what an asset is called and allows."),
+)
+
+ADJUSTMENT_LINES_MAX = 1_000
+ADJUSTMENT_REASON_MIN, ADJUSTMENT_REASON_MAX = 10, 500
+TICKET_CHARS_MAX = 64
+_UNITS_MAX = 10**12
+_ADJUSTED = "More than this, adjusted by one person for one player within 24 hours, needs a second person"
+_A_DAY = "So much one person may adjust on a day (UTC), with approval or without"
+ADJUST_LIMITS = {
+    "USD": Setting("ledger.adjust_limit.USD", "int", 10_000, _ADJUSTED, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("ledger.adjust_limit.QC", "int", 1_000_000, _ADJUSTED, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("ledger.adjust_limit.COIN", "int", 10_000, _ADJUSTED, "coins", low=0, high=_UNITS_MAX),
+}
+MAKER_DAY_LIMITS = {
+    "USD": Setting("ledger.maker_day_limit.USD", "int", 50_000, _A_DAY, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("ledger.maker_day_limit.QC", "int", 5_000_000, _A_DAY, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("ledger.maker_day_limit.COIN", "int", 50_000, _A_DAY, "coins", low=0, high=_UNITS_MAX),
+}
+ADJUST_EXPIRY_HOURS = Setting(
+    "ledger.adjust_expiry_h", "int", 72, "How long a correction waits for a second person", "hours", low=1, high=720
+)
+DESK_SETTINGS = (ADJUST_EXPIRY_HOURS, *ADJUST_LIMITS.values(), *MAKER_DAY_LIMITS.values())
+
+
+class AdjustmentLine(NamedTuple):
+    """So many units more or less in the main wallet of an owner."""
+
+    owner_id: UserId
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedLine:
+    """A line and what became of it: a transfer, the code of a refusal, or neither yet."""
+
+    n: int
+    owner_id: UserId
+    asset: str
+    scale: int
+    amount: int
+    transfer_id: TransferId | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A correction by staff and what became of it. `checker` and `note` are of the decision.
+
+    `asset`, `scale` and `total_abs` are none where its lines are of several assets; lists leave `lines` out.
+    """
+
+    id: AdjustmentId
+    maker: UserId
+    checker: UserId | None
+    status: AdjustmentStatus
+    reason: str
+    note: str
+    ticket: str
+    to_debt: bool
+    asset: str | None
+    scale: int | None
+    total_abs: int | None
+    line_count: int
+    created_at: datetime
+    expires_at: datetime | None
+    decided_at: datetime | None
+    lines: Sequence[AdjustedLine] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """What an act would do to one account."""
+
+    address: str
+    asset: str
+    scale: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentForeseen:
+    """What an adjustment would do now: every balance before and after, and the lines that would be refused.
+
+    `waits` says that it takes a second person; `obstacle` is the code of what would refuse it as a whole.
+    """
+
+    lines: int
+    waits: bool
+    obstacle: str | None
+    refusals: Mapping[int, str]
+    changes: Sequence[BalanceChange]
