@@ -2,9 +2,9 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-          MakerLimit, FindingResolved
+          MakerLimit
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAdjustment, NoSuchFinding, NoSuchAccount
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAdjustment
 Forbidden SelfAdjustment
 TooLarge  BatchTooLarge
 """
@@ -161,24 +161,6 @@ class MakerLimit(Conflict):
     """One person adjusts at most `limit` units of `asset` on a day (UTC), approved or not; `used` are already."""
 
     code = "ledger.maker_limit"
-
-
-class NoSuchFinding(NotFound):
-    """There is no finding of this id."""
-
-    code = "ledger.no_such_finding"
-
-
-class FindingResolved(Conflict):
-    """The finding was resolved before, at `resolved_at`."""
-
-    code = "ledger.finding_resolved"
-
-
-class NoSuchAccount(NotFound):
-    """There is no account of this number."""
-
-    code = "ledger.no_such_account"
 
 
 class NoSuchPlayer(Invalid):

@@ -356,9 +356,7 @@ AdjustmentStatus: TypeAlias = Literal["pending", "posted", "rejected", "cancelle
 DESK_PERMISSIONS = (
     Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
     Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
-    Permission("ledger.transfer.post", "Move value between accounts through the API."),
     Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
-    Permission("ledger.account.freeze", "Freeze, release and close accounts, and let holds go.", roles=("finance",)),
     Permission("ledger.asset.edit", "Change what an asset is called and allows."),
 )
 

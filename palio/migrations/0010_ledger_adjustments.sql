@@ -120,15 +120,6 @@ begin
     from unnest(p_numbers, p_transfers, p_refusals) u(n, t, r) where l.adjustment_id = p_id and l.n = u.n;
 end $$;
 
--- Close a finding with what was found out about it; whether it was open. The account it froze stays frozen until somebody releases it.
-create function ledger.resolve_finding(p_id uuid, p_resolution text, p_now timestamptz) returns bool language plpgsql
-security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform ledger.require_operator();
-  update ledger.findings f set resolved_at = p_now, resolution = p_resolution where f.id = p_id and f.resolved_at is null;
-  return found;
-end $$;
-
 revoke execute on function ledger.require_operator, ledger.keep_adjustment, ledger.lock_adjustment, ledger.close_adjustment,
-  ledger.resolve_finding, ledger.adjustments_keep, ledger.adjustment_lines_keep from public;
-grant execute on function ledger.keep_adjustment, ledger.lock_adjustment, ledger.close_adjustment, ledger.resolve_finding to palio_app;
+  ledger.adjustments_keep, ledger.adjustment_lines_keep from public;
+grant execute on function ledger.keep_adjustment, ledger.lock_adjustment, ledger.close_adjustment to palio_app;
