@@ -99,6 +99,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
+    ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
