@@ -101,6 +101,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *races_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
     *ledger_types.DESK_PERMISSIONS,
+    ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -1,10 +1,10 @@
 """Refusals of the ledger.
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
-          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-          MakerLimit
+          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
+          NotEmpty, MakerLimit
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAdjustment
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment
 Forbidden SelfAdjustment
 TooLarge  BatchTooLarge
 """
@@ -119,6 +119,18 @@ class BalanceLimit(Conflict):
     """The balance would leave the range in which amounts are exact, or rise above the ceiling of the account."""
 
     code = "ledger.balance_limit"
+
+
+class NoSuchAccount(NotFound):
+    """There is no such account."""
+
+    code = "ledger.no_such_account"
+
+
+class NotEmpty(Conflict):
+    """Only an account in which nothing is (`balance`), is held (`held`) or is owed (`debt`) can be closed."""
+
+    code = "ledger.not_empty"
 
 
 class BatchAborted(Conflict):

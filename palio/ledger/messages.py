@@ -7,6 +7,13 @@ from palio.kernel.messages import Event, Job
 
 
 @dataclass(frozen=True, slots=True)
+class TransfersPosted(Event):
+    """A batch has moved something: the ids of its transfers, and nothing of what they are about."""
+
+    transfers: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerMismatch(Event):
     """A reconciliation found something that does not add up; its account, if it has one, is frozen."""
 

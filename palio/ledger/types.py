@@ -25,6 +25,9 @@ HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 PERMISSION_WALLET_READ = Permission(
     "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
 )
+PERMISSION_ACCOUNT_FREEZE = Permission(
+    "ledger.account.freeze", "Freeze accounts, release and close them.", roles=("finance",)
+)
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
 LEGS_MAX = 50_000
@@ -43,7 +46,19 @@ DEBT_MAX = Setting(
     "ledger.debt_max", "int", 10**9, "How far a player's debt account may go below zero", "units", low=0, high=10**15
 )
 HOLD_DAYS_MAX = Setting("ledger.hold_max_d", "int", 90, "For how long a hold may be placed", "days", low=1, high=365)
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX
+HOLD_USUAL_HOURS = Setting(
+    "ledger.hold_default_ttl_h", "int", 24, "How long a hold lasts that names no end", "hours", low=1, high=2160
+)
+LOCK_WAIT_MS = Setting(
+    "ledger.lock_timeout_ms",
+    "int",
+    2_000,
+    "How long a batch waits for another one's accounts",
+    "ms",
+    low=100,
+    high=10_000,
+)
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS
 
 
 class Capture(NamedTuple):
@@ -76,7 +91,8 @@ class Post:
 class Hold:
     """Units of a main wallet to be set aside until they are captured or released: nothing else may spend them.
 
-    `subject` says for what, to the owner too. At `expires_at` it can no longer be captured.
+    `subject` says for what, to the owner too. At `expires_at` it can no longer be captured; without it, after the usual
+    time (`ledger.hold_default_ttl_h`).
     """
 
     key: str
@@ -85,7 +101,7 @@ class Hold:
     amount: int
     subject: str
     kind: str
-    expires_at: datetime
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +188,24 @@ class Asset:
     code: str
     name: str
     scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is, in units of its asset. `debt` is what its owner owes there, as a negative."""
+
+    address: str
+    asset: str
+    owner_id: UserId | None
+    status: Status
+    balance: int
+    held: int
+    debt: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it, held or owed."""
+        return not (self.balance or self.held or self.debt)
 
 
 @dataclass(frozen=True, slots=True)
