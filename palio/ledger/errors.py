@@ -4,10 +4,11 @@ Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAb
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
 Invalid   InvalidPost, KeyMismatch, HoldMismatch
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
+Gone      Archived
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Gone, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -89,6 +90,12 @@ class ReversalOfReversal(Conflict):
     code = "ledger.reversal_of_reversal"
 
 
+class Archived(Gone):
+    """What was posted before `before` lies in the archive: it still counts, and can no longer be taken back or read."""
+
+    code = "ledger.archived"
+
+
 class UnknownAsset(NotFound):
     """No asset has this code."""
 
@@ -142,7 +149,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
     )
 }
 
