@@ -6,10 +6,11 @@ Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAb
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment
 Forbidden SelfAdjustment
+Gone      Archived
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -89,6 +90,12 @@ class ReversalOfReversal(Conflict):
     """A transfer that takes another one back is not taken back itself: post what should be."""
 
     code = "ledger.reversal_of_reversal"
+
+
+class Archived(Gone):
+    """What was posted before `before` lies in the archive: it still counts, and can no longer be taken back or read."""
+
+    code = "ledger.archived"
 
 
 class UnknownAsset(NotFound):
@@ -186,7 +193,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
     )
 }
 

@@ -44,6 +44,11 @@ class CollectDebts(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RollUp(Job):
+    """Add what was posted to the sums of open accounts."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
 

@@ -58,7 +58,10 @@ LOCK_WAIT_MS = Setting(
     low=100,
     high=10_000,
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS
+ROLLUP_INTERVAL = Setting(
+    "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
+)
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL
 
 
 class Capture(NamedTuple):
