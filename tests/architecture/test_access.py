@@ -123,6 +123,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "race_views": Views(database),
         "desk": Desk(Catalogue(wiring.SETTINGS), COMMANDS, desk.QUEUES, desk.PANELS),
         "frame": desk.frame(),
+        "people": desk.Names(),
         "causes": web.CAUSES,
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
