@@ -30,6 +30,7 @@ SUBSCRIPTIONS: Routes = {
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     ledger.RollUp: (ledger_jobs.roll_up,),
+    ledger.Reconcile: (ledger_jobs.reconcile,),
     SettingChanged: (ledger_jobs.keep_pace,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),

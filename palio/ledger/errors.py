@@ -1,9 +1,10 @@
 """Refusals of the ledger.
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
-          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-Invalid   InvalidPost, KeyMismatch, HoldMismatch
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
+          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
+          FindingResolved
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, ResolutionInvalid
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchFinding
 Gone      Archived
 TooLarge  BatchTooLarge
 """
@@ -64,6 +65,25 @@ class HoldNotDue(Conflict):
     """The hold has not expired yet: it can be captured until `expires_at`."""
 
     code = "ledger.hold_not_due"
+
+
+class NoSuchFinding(NotFound):
+    """No reconciliation has found this."""
+
+    code = "ledger.no_such_finding"
+
+
+class FindingResolved(Conflict):
+    """Somebody has resolved this finding already, at `resolved_at`."""
+
+    code = "ledger.finding_resolved"
+
+
+class ResolutionInvalid(Invalid):
+    """Say in `low` to `high` characters what was found out, and what was done about it."""
+
+    code = "ledger.resolution_invalid"
+    blames = "resolution"
 
 
 class NoSuchTransfer(NotFound):

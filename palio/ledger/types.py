@@ -14,12 +14,14 @@ from palio.kernel.settings import Setting
 AccountId = NewType("AccountId", int)
 TransferId = NewType("TransferId", UUID)
 HoldId = NewType("HoldId", UUID)
+FindingId = NewType("FindingId", UUID)
 Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
 Handle: TypeAlias = AccountId | Place  # its number where this process knows it, else where it lies
 Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
 Facts: TypeAlias = Mapping[str, object]
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
+Scope: TypeAlias = Literal["all", "touched"]
 HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 
 PERMISSION_WALLET_READ = Permission(
@@ -33,6 +35,8 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
+FINDINGS_DEFAULT, FINDINGS_MAX = 50, 200
+RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 COURSE_DAYS = 30  # so that the first of every month is among them
 
@@ -319,6 +323,7 @@ CHECKS = {
     "R1": "a balance is the sum of its entries, the last one's balance, and seq their number",
     "R2": "what is held in an account is the sum of its open holds",
     "R3": "all entries of an asset sum to zero",
+    "R4": "what is rolled up for an open account is the sum of its entries, in all and on each day",
     "R5": "no pool has paid out more than was put into it",
     "R6": "every key has its transfer or hold, and each of these its key",
     "R7": "a clearing account in which nothing has moved for seven days is empty",
@@ -337,8 +342,32 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFinding(Finding):
+    """A finding that was written down; it stays open until somebody says what came of it."""
+
+    id: FindingId
+    found_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How far a job has come that goes through the ledger: `rollup`, `reconcile` or `reconcile_all`.
+
+    Everything below transaction `through_tx` is done. `green_at` is when a reconciliation last found nothing.
+    """
+
+    job: str
+    through_tx: int
+    ran_at: datetime
+    findings: int
+    green_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What a check of the whole ledger saw. The findings come in the order of their gravity."""
+    """What a check saw of the ledger, or of what was touched in it. The findings come in the order of their gravity."""
 
     accounts: int
     transfers: int
