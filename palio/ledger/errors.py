@@ -3,7 +3,7 @@
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
           FindingResolved
-Invalid   InvalidPost, KeyMismatch, HoldMismatch, ResolutionInvalid
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, ResolutionInvalid, PeriodInvalid
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchFinding
 Gone      Archived
 TooLarge  BatchTooLarge
@@ -65,6 +65,12 @@ class HoldNotDue(Conflict):
     """The hold has not expired yet: it can be captured until `expires_at`."""
 
     code = "ledger.hold_not_due"
+
+
+class PeriodInvalid(Invalid):
+    """A period is a month like `M:2026-03`."""
+
+    code = "ledger.period_invalid"
 
 
 class NoSuchFinding(NotFound):

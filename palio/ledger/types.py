@@ -35,6 +35,8 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
+FAMILY_OF_PLAYERS, FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE = "user", "issuance", "breakage"
+STATEMENT_OWNERS_MAX, ACTIVE_OWNERS_MAX = 10_000, 10_000
 FINDINGS_DEFAULT, FINDINGS_MAX = 50, 200
 RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
@@ -363,6 +365,131 @@ class Round:
     ran_at: datetime
     findings: int
     green_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayFlow:
+    """What a category moved on a day into accounts of a family, and out of them; `went` is no negative."""
+
+    category: str
+    family: str
+    came: int
+    went: int
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDay:
+    """What the accounts of a family held together when a day began and when it had ended."""
+
+    family: str
+    opening: int
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetDay:
+    """One day (UTC) of an asset. Of each family, opening + what its flows say = closing; all families sum to zero.
+
+    `held` is what was set aside when the day had ended; `issued` left the family `issuance` on it, and `burnt` came
+    back there or into `breakage`.
+    """
+
+    asset: str
+    scale: int
+    families: Sequence[FamilyDay]
+    flows: Sequence[DayFlow]
+    held: int
+
+    @property
+    def opening(self) -> int:
+        """What players had in their wallets, less what they owed, when the day began."""
+        return sum(each.opening for each in self.families if each.family == FAMILY_OF_PLAYERS)
+
+    @property
+    def closing(self) -> int:
+        """The same when it had ended."""
+        return sum(each.closing for each in self.families if each.family == FAMILY_OF_PLAYERS)
+
+    @property
+    def issued(self) -> int:
+        """What was made."""
+        return sum(flow.went for flow in self.flows if flow.family == FAMILY_OF_ISSUANCE)
+
+    @property
+    def burnt(self) -> int:
+        """What was unmade, or expired."""
+        return sum(flow.came for flow in self.flows if flow.family in {FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a day brought somebody's main wallet and took from it, in how many movements."""
+
+    owner_id: UserId
+    asset: str
+    came: int
+    went: int
+    movements: int
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySum:
+    """What a category brought a wallet in a period, and took from it; `went` is no negative."""
+
+    category: str
+    came: int
+    went: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodStatement:
+    """A period of a main wallet: opening + what came - what went = closing."""
+
+    asset: str
+    scale: int
+    opening: int
+    flows: Sequence[CategorySum]
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conserved:
+    """Where the units of an asset are now: all accounts together hold `total`, which is 0, or something is wrong.
+
+    `wallets` is what players have, `held` the part of it that is set aside, `owed` what they owe (no negative).
+    """
+
+    asset: str
+    scale: int
+    by_family: Mapping[str, int]
+    wallets: int
+    held: int
+    owed: int
+
+    @property
+    def total(self) -> int:
+        """The sum of all accounts."""
+        return sum(self.by_family.values())
+
+    @property
+    def issued(self) -> int:
+        """What was made and not unmade again."""
+        return -self.by_family.get(FAMILY_OF_ISSUANCE, 0)
+
+    @property
+    def liability(self) -> int:
+        """What players could ask for: their wallets, and what is set aside in pools."""
+        return self.wallets + self.by_family.get("pool", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCourse:
+    """How the balance of an open account went: the days (UTC) on which something moved, each with its end."""
+
+    asset: str
+    scale: int
+    began_with: int
+    days: Sequence[tuple[date, int]]
 
 
 @dataclass(frozen=True, slots=True)

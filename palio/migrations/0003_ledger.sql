@@ -139,7 +139,7 @@ create table ledger.transfers (
   reverses_id uuid,
   hold_id uuid,
   primary key (id, posted_at)) partition by range (posted_at);
-create index on ledger.transfers using brin (tx_id) with (autosummarize = on);
+create index on ledger.transfers using brin (tx_id, posted_at) with (autosummarize = on);  -- of a day, too
 create index on ledger.transfers (reverses_id) where reverses_id is not null;
 create index on ledger.transfers (hold_id) where hold_id is not null;
 
@@ -155,7 +155,7 @@ create table ledger.entries (
   primary key (transfer_id, leg, posted_at)) partition by range (posted_at);
 create index on ledger.entries (account_id, seq desc) where seq is not null;
 create index on ledger.entries (account_id, tx_id) where seq is null;
-create index on ledger.entries using brin (tx_id) with (autosummarize = on);
+create index on ledger.entries using brin (tx_id, posted_at) with (autosummarize = on);
 
 -- Value that is set aside. What is open has something left; a hold that is closed has given all of it away or back.
 create table ledger.holds (
