@@ -10,10 +10,12 @@ from palio.infra import db, embedded
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.sql import reconciling
+from palio.ledger.types import Finding
 from tests.admin.house import Console, acts_of, form_of, manned
 
 CALL, PAGE = "/api/v1/console/ledger", "/console/ledger"
-WHY = "the bet was counted twice"
+WHY, FOUND_OUT = "the bet was counted twice", "a disk had lied: restored"
 
 
 @pytest.fixture(scope="module")
@@ -413,3 +415,45 @@ async def test_lists_of_nothing_say_what_will_stand_there(console: Console) -> N
             for path in (f"?owner={nobody}", f"/holds?owner={nobody}", f"/adjustments?owner={nobody}")
         ]
     assert ["banner-ghost" in page for page in pages] == [True] * 3
+
+
+async def test_every_asset_adds_up_to_nothing_and_says_what_is_owed(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 30, asset="QC")
+    async with console.talk(console.staff(console.noor)) as noor:
+        found = {one["asset"]: one for one in (await noor.get(f"{CALL}/conservation")).json()["items"]}
+        page = (await noor.get(f"{PAGE}/conservation")).text
+
+    told = found["QC"]
+    assert [one["total"]["amount"] for one in found.values()] == [0] * len(found)
+    assert (told["wallets"]["amount"], told["liability"]["amount"], sum(told["by_family"].values())) == (30, 30, 0)
+    assert "adds up to nothing" in page and "does not add up" not in page
+
+
+async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Console) -> None:
+    finding = Finding("R1", f"user:{new_id()}:main USD", None, "50", "51")
+    async with console.begin() as tx:
+        await reconciling.report(tx, [new_id()], [finding], clock.now())
+    async with console.talk(console.staff(console.noor)) as noor:
+        [one] = [
+            each for each in (await noor.get(f"{CALL}/findings")).json()["items"] if each["subject"] == finding.subject
+        ]
+        form = f"{PAGE}/findings/{one['id']}/resolve"
+        fields = form_of((await noor.get(f"{PAGE}/findings")).text, form)
+        silent = await noor.post(form, data={**fields, "resolution": "?"})
+        done = await noor.post(f"{CALL}/findings/{one['id']}/resolve", json={"resolution": FOUND_OUT})
+        again = await noor.post(
+            f"{CALL}/findings/{one['id']}/resolve", json={"resolution": "a disk had lied: restored"}
+        )
+        missing = await noor.post(f"{CALL}/findings/{new_id()}/resolve", json={"resolution": "there is none such"})
+        still = [each["id"] for each in (await noor.get(f"{CALL}/findings")).json()["items"]]
+        every = [each["id"] for each in (await noor.get(f"{CALL}/findings?all=true")).json()["items"]]
+
+    assert (silent.status_code, ">?</textarea>" in silent.text) == (422, True)
+    assert [answer.status_code for answer in (done, again, missing)] == [200, 409, 404]
+    assert (done.json()["resolution"], one["id"] in still, one["id"] in every) == (
+        "a disk had lied: restored",
+        False,
+        True,
+    )
+    assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}

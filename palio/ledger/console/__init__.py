@@ -2,7 +2,17 @@
 
 from palio.ledger.console.calls import READ
 from palio.ledger.console.calls import routes as calls
-from palio.ledger.console.pages import ADJUST, ADJUSTMENTS, ASSETS, HERE, HOLDS, TRANSFERS, TREASURY
+from palio.ledger.console.pages import (
+    ADJUST,
+    ADJUSTMENTS,
+    ASSETS,
+    CONSERVATION,
+    FINDINGS,
+    HERE,
+    HOLDS,
+    TRANSFERS,
+    TREASURY,
+)
 from palio.ledger.console.pages import routes as pages
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
@@ -16,5 +26,7 @@ RAIL = (
     RailEntry("money", "Adjustments", ADJUSTMENTS, READ),
     RailEntry("money", "Holds", HOLDS, READ),
     RailEntry("money", "Treasury", TREASURY, READ),
+    RailEntry("money", "Conservation", CONSERVATION, READ),
+    RailEntry("money", "Findings", FINDINGS, READ),
     RailEntry("money", "Assets", ASSETS, READ),
 )

@@ -19,6 +19,9 @@ from palio.ledger.console.schemas import (
     ADJUSTMENTS_EXAMPLE,
     ASSETS_EXAMPLE,
     CHAINS_EXAMPLE,
+    CONSERVATION_EXAMPLE,
+    FINDING_EXAMPLE,
+    FINDINGS_EXAMPLE,
     FORESEEN_EXAMPLE,
     HITS_EXAMPLE,
     HOLD_EXAMPLE,
@@ -37,6 +40,10 @@ from palio.ledger.console.schemas import (
     Beginning,
     ChainAnswer,
     ChainsAnswer,
+    ConservationAnswer,
+    ConservedAnswer,
+    FindingAnswer,
+    FindingsAnswer,
     ForeseenAnswer,
     HitAnswer,
     HitsAnswer,
@@ -48,6 +55,7 @@ from palio.ledger.console.schemas import (
     OfState,
     OfStatus,
     ReasonBody,
+    ResolveBody,
     ReverseBody,
     ReversedAnswer,
     StaffHoldAnswer,
@@ -62,22 +70,25 @@ from palio.ledger.errors import (
     AlreadyReversed,
     Archived,
     BalanceLimit,
+    FindingResolved,
     HoldNotOpen,
     InsufficientFunds,
     InvalidPost,
     MakerLimit,
     NoSuchAccount,
     NoSuchAdjustment,
+    NoSuchFinding,
     NoSuchHold,
     NoSuchPlayer,
     NoSuchTransfer,
     NotEmpty,
+    ResolutionInvalid,
     ReversalExceeds,
     ReversalOfReversal,
     SelfAdjustment,
 )
 from palio.ledger.rules import desk as rules
-from palio.ledger.service import adjusting, desk
+from palio.ledger.service import adjusting, checking, desk, totals
 from palio.ledger.service.desk import Hit
 from palio.ledger.sql.desk import AccountRow, EntryRow, HoldRow
 from palio.ledger.types import (
@@ -85,7 +96,9 @@ from palio.ledger.types import (
     Adjustment,
     AdjustmentId,
     AdjustmentStatus,
+    FindingId,
     HoldState,
+    KeptFinding,
     Status,
 )
 from palio.ui import versions
@@ -98,6 +111,7 @@ from palio.ui.versions import Seen
 READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
 REVERSE, FREEZE = "ledger.transfer.reverse", "ledger.account.freeze"
 EXPORT_ROWS_NOTED = 1_000
+LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
 OF_ADJUSTING = (*OF_POSTS, AdjustmentReasonMissing, SelfAdjustment, MakerLimit, NoSuchPlayer)
 OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
@@ -445,6 +459,44 @@ async def void_hold(hold_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> Staf
 async def list_assets(tx: InTx) -> AssetsAnswer:
     """List assets with all that is set about them."""
     return AssetsAnswer(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
+
+
+@routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)
+async def list_conserved(tx: InTx) -> ConservationAnswer:
+    """List where the units of every asset are now; each adds up to nothing."""
+    return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx))), None, None)
+
+
+async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> list[KeptFinding]:
+    """A page of findings, and one more where there is one."""
+    before = FindingId(UUID(str(page.position.key[0]))) if page.position else None
+    return await checking.findings(tx, open_only=open_only, before=before, limit=min(page.limit, LISTED_MAX) + 1)
+
+
+@routes.get("/console/ledger/findings", access=READ, example=FINDINGS_EXAMPLE)
+async def list_findings(
+    tx: InTx,
+    page: Paged,
+    all: Annotated[bool, Query(description="Resolved ones too")] = False,  # noqa: A002 - the name of the parameter
+) -> FindingsAnswer:
+    """List what reconciliations have found, the newest first; open ones unless all are asked for."""
+    found = await findings_part(tx, page, open_only=not all)
+    shown = found[: min(page.limit, LISTED_MAX)]
+    following = page.behind(str(shown[-1].id)) if len(found) > len(shown) else None
+    return FindingsAnswer(tuple(map(FindingAnswer.of, shown)), following, None)
+
+
+@routes.post(
+    "/console/ledger/findings/{finding_id:uuid}/resolve",
+    access=FREEZE,
+    example=FINDING_EXAMPLE,
+    refuses=[NoSuchFinding, FindingResolved, ResolutionInvalid],
+)
+async def resolve_finding(finding_id: UUID, body: ResolveBody, ask: Ask, tx: InTx) -> FindingAnswer:
+    """Close a finding with what was found out; the account it froze stays frozen until it is released."""
+    return FindingAnswer.of(
+        await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=body.resolution, now=ask.now)
+    )
 
 
 @routes.get("/console/ledger/search", access=READ, example=HITS_EXAMPLE)

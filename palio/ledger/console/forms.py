@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
-from uuid import UUID
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,6 +72,12 @@ class StatusForm(FormBody):
     reason: Text = ""
 
 
+class ResolveForm(FormBody):
+    """What was found out about a finding, and what was done."""
+
+    resolution: Annotated[str, Field(max_length=2_000)] = ""
+
+
 class DecideForm(FormBody):
     """What is decided about somebody else's correction."""
 
@@ -114,11 +119,3 @@ def digest_of(lines: Sequence[AdjustmentLine], *, to_debt: bool) -> str:
     """The same text for the same lines only."""
     told = [[str(line.owner_id), line.asset, line.amount] for line in lines]
     return hashlib.sha256(json.dumps([told, to_debt]).encode()).hexdigest()[:32]
-
-
-def as_uuid(text: str) -> UUID | None:
-    """An id, if it is one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -20,12 +20,14 @@ from palio.ledger.console.calls import (
 from palio.ledger.console.calls import (
     DECIDE,
     FREEZE,
+    LISTED_MAX,
     READ,
     REVERSE,
     accounts_part,
     adjustments_part,
     decide,
     entries_part,
+    findings_part,
     holds_part,
     looked_for,
     maker_of,
@@ -36,6 +38,7 @@ from palio.ledger.console.forms import (
     DecideForm,
     NothingForm,
     ReasonForm,
+    ResolveForm,
     ReverseForm,
     ReverseQuery,
     StatusForm,
@@ -57,22 +60,24 @@ from palio.ledger.console.schemas import (
 from palio.ledger.errors import EffectUnseen, InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.schemas.wallet import AssetCode
-from palio.ledger.service import adjusting, desk, reading
+from palio.ledger.service import adjusting, checking, desk, reading, totals
 from palio.ledger.service.desk import Sheet
 from palio.ledger.sql.desk import EntryRow
 from palio.ledger.types import (
+    CHECKS,
     AccountId,
     Adjustment,
     AdjustmentId,
     AdjustmentLine,
     BalanceChange,
+    FindingId,
     TransferId,
 )
 from palio.ledger.types import Asset as AssetOf
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
-from palio.ui.paging import Paged
+from palio.ui.paging import Paged, Paging
 from palio.ui.problems import Problem
 from palio.ui.problems import of as problem_of
 from palio.ui.routes import Filled, Routes
@@ -80,6 +85,7 @@ from palio.ui.values import Asset
 
 HERE = "/console/ledger"
 TRANSFERS, ACCOUNTS, ADJUST = f"{HERE}/transfers", f"{HERE}/accounts", f"{HERE}/adjust"
+CONSERVATION, FINDINGS = f"{HERE}/conservation", f"{HERE}/findings"
 ADJUSTMENTS, HOLDS, ASSETS, TREASURY = f"{HERE}/adjustments", f"{HERE}/holds", f"{HERE}/assets", f"{HERE}/treasury"
 STATUSES = ("active", "no_debit", "frozen", "closed")
 HOLD_STATES = ("open", "captured", "voided", "expired")
@@ -590,3 +596,76 @@ async def treasury_chart(asset: AssetCode, ask: Ask, tx: InTx) -> JSONResponse:
     chosen = await reading.asset_of(tx, code=asset)
     kept = await desk.kept_over_time(tx, asset=chosen.code, now=ask.now)
     return JSONResponse(asdict(_chart([("Treasury", kept["treasury"]), ("Pools", kept["pool"])], chosen.scale)))
+
+
+# whether it adds up
+
+
+@routes.page(CONSERVATION, access=READ)
+async def conservation_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
+    """Where the units of every asset are, and when it was last seen that all adds up."""
+    values = {
+        "assets": [(one, Asset(one.asset, one.scale)) for one in await totals.conservation(tx)],
+        "rounds": [one for one in await checking.reconciliation(tx) if one.job != "rollup"],
+        "open": len(await checking.findings(tx, limit=LISTED_MAX)),
+    }
+    return await console.render(request, ask, tx, "ledger/console/conservation.html", values, present=CONSERVATION)
+
+
+@routes.page(FINDINGS, access=READ)
+async def findings_page(
+    request: Request,
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    all: Annotated[bool, Query()] = False,  # noqa: A002 - the name of the parameter
+) -> HTMLResponse:
+    """What reconciliations have found, and what came of it."""
+    return await _findings(request, ask, tx, page, is_all=all)
+
+
+async def _findings(
+    request: Request,
+    ask: Asking,
+    tx: Tx,
+    page: Paging | None,
+    *,
+    is_all: bool,
+    filled: Filled | None = None,
+) -> HTMLResponse:
+    size = min(page.limit, LISTED_MAX) if page else LISTED_MAX
+    found = (
+        await findings_part(tx, page, open_only=not is_all)
+        if page
+        else await checking.findings(tx, open_only=not is_all, limit=LISTED_MAX)
+    )
+    shown = found[:size]
+    problem = filled.problem if filled else None
+    values = {
+        "findings": shown,
+        "checks": CHECKS,
+        "all": is_all,
+        "may_resolve": FREEZE in ask.permissions,
+        "problem": problem,
+        "blamed": request.path_params.get("finding_id"),
+        "typed": filled.values if filled else {},
+        "older": page.behind(str(shown[-1].id)) if page and len(found) > size else None,
+    }
+    status = problem.status if problem else 200
+    return await console.render(
+        request, ask, tx, "ledger/console/findings.html", values, present=FINDINGS, status=status
+    )
+
+
+async def _findings_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The findings with what was typed, and why it was not taken."""
+    return await _findings(request, ask, tx, None, is_all=False, filled=filled)
+
+
+@routes.form(FINDINGS + "/{finding_id:uuid}/resolve", access=FREEZE, again=_findings_again)
+async def resolve_by_form(
+    finding_id: UUID, ask: Ask, tx: InTx, form: Annotated[ResolveForm, Form()]
+) -> RedirectResponse:
+    """Close a finding with what was found out."""
+    await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=form.resolution, now=ask.now)
+    return RedirectResponse(f"{FINDINGS}?all=true", 303)

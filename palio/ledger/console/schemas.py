@@ -24,7 +24,9 @@ from palio.ledger.types import (
     AdjustmentLine,
     AdjustmentStatus,
     BalanceChange,
+    Conserved,
     HoldState,
+    KeptFinding,
     Status,
 )
 from palio.ui.values import Asset, Blank, Instant, Money
@@ -478,6 +480,90 @@ class AssetsAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ConservedAnswer:
+    """Where the units of an asset are: `total` is 0, or something is wrong; `by_family` adds up to it.
+
+    `issued` was made and not unmade again; `liability` is what players could ask for.
+    """
+
+    asset: str
+    total: Money
+    issued: Money
+    liability: Money
+    wallets: Money
+    held: Money
+    owed: Money
+    by_family: Mapping[str, int]
+
+    @classmethod
+    def of(cls, found: Conserved) -> "ConservedAnswer":
+        asset = Asset(found.asset, found.scale)
+        return cls(
+            asset=found.asset,
+            total=Money.of(found.total, asset),
+            issued=Money.of(found.issued, asset),
+            liability=Money.of(found.liability, asset),
+            wallets=Money.of(found.wallets, asset),
+            held=Money.of(found.held, asset),
+            owed=Money.of(found.owed, asset),
+            by_family=found.by_family,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConservationAnswer:
+    """Every asset that has accounts."""
+
+    items: tuple[ConservedAnswer, ...]
+    next: None
+    prev: None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingAnswer:
+    """Something that is not as it must be: which check, of what, both figures, and what came of it."""
+
+    id: UUID
+    check: str
+    subject: str
+    account: int | None
+    expected: str
+    actual: str
+    found_at: Instant
+    resolved_at: Instant | None
+    resolution: str | None
+
+    @classmethod
+    def of(cls, found: KeptFinding) -> "FindingAnswer":
+        return cls(
+            id=found.id,
+            check=found.check,
+            subject=found.subject,
+            account=found.account_id,
+            expected=found.expected,
+            actual=found.actual,
+            found_at=found.found_at,
+            resolved_at=found.resolved_at,
+            resolution=found.resolution,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsAnswer:
+    """What reconciliations have found, the newest first."""
+
+    items: tuple[FindingAnswer, ...]
+    next: str | None
+    prev: None
+
+
+class ResolveBody(Body):
+    """What was found out about a finding, and what was done."""
+
+    resolution: Annotated[str, Field(max_length=2_000)]
+
+
+@dataclass(frozen=True, slots=True)
 class HitAnswer:
     """Something that was found: an account, a transfer, a hold, a correction or a player."""
 
@@ -591,6 +677,34 @@ HOLD_EXAMPLE = StaffHoldAnswer(
 )
 ASSET_EXAMPLE = AssetAnswer("USD", "US dollar", 2, "money", True, False, False, True, AT)
 HIT_EXAMPLE = HitAnswer("transfer", str(ID), "Prize: comp:36:reward:1")
+CONSERVATION_EXAMPLE = ConservationAnswer(
+    (
+        ConservedAnswer(
+            asset="USD",
+            total=money(0),
+            issued=money(0),
+            liability=money(140_000),
+            wallets=money(50_000),
+            held=money(1_000),
+            owed=money(0),
+            by_family={"user": 50_000, "pool": 90_000, "external": -140_000},
+        ),
+    ),
+    None,
+    None,
+)
+FINDING_EXAMPLE = FindingAnswer(
+    id=ID,
+    check="R1",
+    subject=f"user:{PLAYER}:main USD",
+    account=6553603,
+    expected="50000",
+    actual="50001",
+    found_at=AT,
+    resolved_at=None,
+    resolution=None,
+)
+FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
 ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
 CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)
 ADJUSTMENTS_EXAMPLE = AdjustmentsAnswer((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)

@@ -14,6 +14,8 @@ from palio.infra import embedded
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.sql import reconciling
+from palio.ledger.types import Finding
 from tests.admin.house import Console, manned
 from tests.journeys.browser.conftest import Seen, looking
 
@@ -40,6 +42,9 @@ PAGES = {
     "assets": "/console/ledger/assets",
     "treasury": "/console/ledger/treasury",
     "treasury-empty": "/console/ledger/treasury?asset=XTR",
+    "conservation": "/console/ledger/conservation",
+    "findings": "/console/ledger/findings",
+    "findings-none": "/console/ledger/findings?all=true",
     "card": "/console/people/{player}",
     "inbox": "/console/approvals",
     "inbox-one": "/console/approvals/{waiting}",
@@ -101,6 +106,8 @@ async def filled(console: Console) -> dict[str, object]:
             tx, ledger.Reverse(f"desk:{new_id()}", made.transfer_id, "the race was cancelled", amount=500), now=now
         )
         await ledger.roll_up(tx, now=now)
+        finding = Finding("R1", f"user:{new_id()}:main USD", None, "5000", "5001")
+        await reconciling.report(tx, [new_id()], [finding], now)
     async with console.begin(console.sana) as tx:
         lines = [AdjustmentLine(player, "USD", 25_000), AdjustmentLine(player, "COIN", -5)]
         waiting = await ledger.adjust(tx, lines=lines, reason=WHY, maker=console.sana, now=now, ticket="T-1042")
@@ -132,6 +139,8 @@ async def test_nothing_is_wrong_with_a_page(browser: Browser, console: Console, 
         for name, path in PAGES.items():
             await page.goto(console.base + path.format(**parts), wait_until="load")
             await expect(page.locator("h1")).to_be_visible()
+            if await page.locator("data-chart").count():
+                await expect(page.locator("data-chart canvas").first).to_be_visible()
             if folder := os.environ.get("PALIO_PICTURES"):
                 await page.screenshot(path=Path(folder) / f"{name}.{size}.{theme}.png", full_page=size != "desktop")
             if found := [*await seen.barriers(), *await seen.faults()]:
