@@ -2,9 +2,10 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit
-Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment
+          NotEmpty, MakerLimit, FindingResolved
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
+          PeriodInvalid
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
 Forbidden SelfAdjustment
 Gone      Archived
 TooLarge  BatchTooLarge
@@ -66,6 +67,31 @@ class HoldNotDue(Conflict):
     """The hold has not expired yet: it can be captured until `expires_at`."""
 
     code = "ledger.hold_not_due"
+
+
+class PeriodInvalid(Invalid):
+    """A period is a month like `M:2026-03`."""
+
+    code = "ledger.period_invalid"
+
+
+class NoSuchFinding(NotFound):
+    """No reconciliation has found this."""
+
+    code = "ledger.no_such_finding"
+
+
+class FindingResolved(Conflict):
+    """Somebody has resolved this finding already, at `resolved_at`."""
+
+    code = "ledger.finding_resolved"
+
+
+class ResolutionInvalid(Invalid):
+    """Say in `low` to `high` characters what was found out, and what was done about it."""
+
+    code = "ledger.resolution_invalid"
+    blames = "resolution"
 
 
 class NoSuchTransfer(NotFound):
