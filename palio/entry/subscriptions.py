@@ -7,7 +7,15 @@ from palio.entry import approving
 from palio.identity import jobs as identity_jobs
 from palio.infra import partitions, pruning, seals
 from palio.infra.jobs import Routes
-from palio.infra.messages import ExecuteApproval, ExpireApprovals, KeepPartitions, PruneRequests, PruneRuns, SealAudit
+from palio.infra.messages import (
+    ExecuteApproval,
+    ExpireApprovals,
+    KeepPartitions,
+    PruneRequests,
+    PruneRuns,
+    SealAudit,
+    SettingChanged,
+)
 from palio.ledger import jobs as ledger_jobs
 from palio.races import jobs as race_jobs
 
@@ -23,6 +31,9 @@ SUBSCRIPTIONS: Routes = {
     identity.Purge: (identity_jobs.purge,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
+    ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
+    ledger.RollUp: (ledger_jobs.roll_up,),
+    SettingChanged: (ledger_jobs.keep_pace,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

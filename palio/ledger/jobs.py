@@ -1,15 +1,19 @@
 """What the ledger does by the clock."""
 
-from palio.infra import outbox
+from palio.infra import outbox, schedules, settings
 from palio.infra.db import Tx
+from palio.infra.messages import SettingChanged
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireHolds
-from palio.ledger.service import debts, holding
+from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, RollUp
+from palio.ledger.service import adjusting, debts, holding, rolling
+from palio.ledger.types import ROLLUP_INTERVAL
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
 DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
+ADJUSTMENTS_SCHEDULE = Schedule("ledger.expire_adjustments", "every 10m", ExpireAdjustments(), at_start=True)
+ROLLUP_SCHEDULE = Schedule("ledger.rollup", f"every {ROLLUP_INTERVAL.default}s", RollUp(), at_start=True)
 
 
 @handles(ExpireHolds)
@@ -24,3 +28,25 @@ async def collect_debts(tx: Tx, job: CollectDebts) -> None:
     """Have debts paid by those who can, in transactions of a size that holds nobody up."""
     if await debts.collect(tx, now=clock.now()):
         await outbox.send(tx, CollectDebts(), key="more")
+
+
+@handles(ExpireAdjustments)
+async def expire_adjustments(tx: Tx, job: ExpireAdjustments) -> None:
+    """End what nobody has decided about, in transactions of a size that holds nobody up."""
+    if await adjusting.expire_adjustments(tx, now=clock.now()):
+        await outbox.send(tx, ExpireAdjustments(), key="more")
+
+
+@handles(RollUp)
+async def roll_up(tx: Tx, job: RollUp) -> None:
+    """Bring the sums of open accounts up to what is committed, in transactions of a size that holds nobody up."""
+    if await rolling.roll_up(tx, now=clock.now()):
+        await outbox.send(tx, RollUp(), key="more")
+
+
+@handles(SettingChanged)
+async def keep_pace(tx: Tx, event: SettingChanged) -> None:
+    """Have sums brought up as often as the setting says."""
+    if event.key == ROLLUP_INTERVAL.key:
+        seconds = await settings.exact(tx, ROLLUP_INTERVAL)
+        await schedules.set_pace(tx, name=ROLLUP_SCHEDULE.name, when=f"every {seconds}s", now=clock.now())
