@@ -126,6 +126,7 @@ class Posted(NamedTuple):
 
     transfer_id: TransferId
     balances: Mapping[str, tuple[int, int]]
+    posted_at: datetime
     replayed: bool = False
 
 
