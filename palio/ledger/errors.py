@@ -2,12 +2,13 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
+Forbidden ForeignFamily
 Invalid   InvalidPost, KeyMismatch, HoldMismatch
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -131,6 +132,12 @@ class BatchRefused(Conflict):
     code = "ledger.batch_refused"
 
 
+class ForeignFamily(Forbidden):
+    """Programs may not post to accounts of the family `family`; an operator names those in `ledger.api_families`."""
+
+    code = "ledger.family"
+
+
 class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
@@ -143,6 +150,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
         *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(ForeignFamily, BatchAborted),
     )
 }
 

@@ -25,6 +25,15 @@ HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 PERMISSION_WALLET_READ = Permission(
     "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
 )
+PERMISSION_TRANSFER_POST = Permission(
+    "ledger.transfer.post", "Post transfers, holds and reversals by program.", roles=("finance",)
+)
+FAMILIES = frozenset(
+    {
+        *("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing"),
+        *("breakage", "writeoff", "commission"),
+    }
+)
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
 LEGS_MAX = 50_000
@@ -43,7 +52,25 @@ DEBT_MAX = Setting(
     "ledger.debt_max", "int", 10**9, "How far a player's debt account may go below zero", "units", low=0, high=10**15
 )
 HOLD_DAYS_MAX = Setting("ledger.hold_max_d", "int", 90, "For how long a hold may be placed", "days", low=1, high=365)
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX
+HOLD_HOURS = Setting(
+    "ledger.hold_default_ttl_h",
+    "int",
+    24,
+    "For how long a hold of a program lasts that says nothing else",
+    "hours",
+    low=1,
+    high=2_160,
+)
+API_FAMILIES: Setting[tuple[str, ...]] = Setting(
+    "ledger.api_families",
+    "list",
+    ("user", "house", "issuance", "external"),
+    "Families of accounts that programs may post to",
+    of="text",
+    pattern="|".join(sorted(FAMILIES)),
+    high=len(FAMILIES),
+)
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_HOURS, API_FAMILIES
 
 
 class Capture(NamedTuple):
