@@ -103,7 +103,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
-    ledger_types.PERMISSION_WALLET_READ,
+    *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
     *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
@@ -228,6 +228,7 @@ async def opened(
         statement_seconds_max=statement_seconds_max,
         prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
     )
+    hub.heed(identity.ENDINGS, identity.Doorman(database).forget)
     instance = Instance(database, role=role, version=palio.__version__, schema_version=version)
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)

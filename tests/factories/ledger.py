@@ -83,16 +83,18 @@ async def fan_out(
     """Pay rows in one fan-out, and tell what became of them as `post_many` would."""
     paid = await ledger.fan_out(tx, source=source, asset=asset, kind=kind, payments=payments(rows), now=now)
     found = await tx.execute(
-        """select e.transfer_id, a.address, e.balance_after, e.seq
+        """select e.transfer_id, e.posted_at, a.address, e.balance_after, e.seq
         from ledger.entries e join ledger.accounts a on a.id = e.account_id
         where e.transfer_id = any (%s) and e.seq is not null""",
         [[UUID(bytes=number) for number in paid.transfer_ids if number]],
     )
-    left = {number.bytes: {address: (balance, seq)} for number, address, balance, seq in await found.fetchall()}
+    left = {
+        number.bytes: ({address: (balance, seq)}, at) for number, at, address, balance, seq in await found.fetchall()
+    }
     return [
         paid.refused[place]
         if number is None
-        else Posted(TransferId(UUID(bytes=number)), left[number], replayed=place in paid.replayed)
+        else Posted(TransferId(UUID(bytes=number)), *left[number], replayed=place in paid.replayed)
         for place, number in enumerate(paid.transfer_ids)
     ]
 

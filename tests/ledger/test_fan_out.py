@@ -75,7 +75,7 @@ async def test_a_post_that_does_the_same_is_the_same_request(tx: Tx, pool: str, 
     [paid] = await fan_out(tx, pool, [Payment("p1", owner_of(wallet), 5)], noon)
     post = Post("p1", "competitions.prize", ((pool, "COIN", -5), (wallet, "COIN", 5)))
     again = await ledger.post(tx, post, now=noon)
-    assert again == Posted(paid.transfer_id, {wallet: (5, 1)}, replayed=True)  # type: ignore[union-attr]
+    assert again == Posted(paid.transfer_id, {wallet: (5, 1)}, noon, replayed=True)  # type: ignore[union-attr]
 
 
 async def test_a_bad_row_is_refused_and_the_others_stand(tx: Tx, pool: str, wallet: str, noon: datetime) -> None:
