@@ -257,11 +257,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class CardPanel:
-    """What a module shows of somebody; `facts` is None when it could not be read."""
+    """What a module shows of somebody; `facts` is None when it could not be read. `acts` are words and pages."""
 
     module: str
     title: str
     facts: Sequence[Fact] | None
+    acts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The console as it is put together: what stands in its rail, what waits, and what a player's card shows."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -15,12 +16,20 @@ from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor import Known
 from palio.kernel.ids import UserId
-from palio.kernel.providers import Fact, Panel, Queue, Waiting
+from palio.kernel.providers import Fact, Panel, PanelAct, Queue, Waiting
+from palio.ledger import console as ledger_console
 from palio.races import console as races_console
 from palio.ui.actor import Asking
 from palio.ui.console import Frame, RailEntry
+from palio.ui.values import Asset, Money
 
-RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL, *races_console.RAIL, *affiliates_console.RAIL)
+LATEST = 5  # movements on the card of a person
+RAIL: tuple[RailEntry, ...] = (
+    *admin_console.RAIL,
+    *ledger_console.RAIL,
+    *races_console.RAIL,
+    *affiliates_console.RAIL,
+)
 
 
 async def _approvals(tx: Tx, now: datetime) -> Waiting:
@@ -49,15 +58,24 @@ QUEUES: tuple[Queue[Tx], ...] = (
 
 
 async def _wallets(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
-    return [
-        Fact(
-            wallet.asset,
-            wallet.balance,
-            (wallet.asset, wallet.scale),
-            note=f"{wallet.held} held" if wallet.held else "",
+    """What somebody has, what of it is held, what he owes, and what moved last."""
+    facts = [_wallet(wallet) for wallet in await ledger.wallets(tx, owner_id=UserId(user_id))]
+    for line in await ledger.latest(tx, owner_id=UserId(user_id), limit=LATEST):
+        path = f"{ledger_console.TRANSFERS}/{line.transfer_id}"
+        facts.append(
+            Fact(line.label, line.amount, (line.asset, line.scale), note=f"{line.posted_at:%Y-%m-%d}", path=path)
         )
-        for wallet in await ledger.wallets(tx, owner_id=UserId(user_id))
+    return facts
+
+
+def _wallet(wallet: ledger.Wallet) -> Fact:
+    asset = Asset(wallet.asset, wallet.scale)
+    notes = [
+        f"{Money.of(amount, asset).text} {word}"
+        for amount, word in ((wallet.held, "held"), (-wallet.debt, "owed"))
+        if amount
     ]
+    return Fact(wallet.asset, wallet.balance, (wallet.asset, wallet.scale), note=", ".join(notes))
 
 
 def _told(player: affiliates.Player) -> str:
@@ -71,9 +89,42 @@ async def _links(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
 
 
 PANELS: tuple[Panel[Tx], ...] = (
-    Panel("ledger", "Wallets", "ledger.wallet.read", _wallets),
+    Panel(
+        "ledger",
+        "Wallets",
+        "ledger.wallet.read",
+        _wallets,
+        acts=(
+            PanelAct("Accounts", ledger_console.HERE + "?owner={user}", "ledger.wallet.read"),
+            PanelAct("Adjust", ledger_console.ADJUST + "?player={user}", "ledger.wallet.adjust"),
+        ),
+    ),
     Panel("affiliates", "Linked accounts", "affiliates.read", _links),
 )
+
+
+class Names:
+    """Who people are, for modules that know ids only."""
+
+    async def names(self, tx: Tx, ids: Sequence[UserId]) -> Mapping[UserId, str]:
+        """What staff read as the names of users; unknown ones are absent."""
+        return await identity.names(tx, ids=ids, viewer=tx.actor)
+
+    async def find(self, tx: Tx, texts: Sequence[str]) -> Mapping[str, UserId]:
+        """Whose user name or id each text is; unknown ones are absent."""
+        ids = {text: user_id for text in texts if (user_id := _id_of(text))}
+        known = await identity.names(tx, ids=list(ids.values()))
+        found = {text: user_id for text, user_id in ids.items() if user_id in known}
+        for text in dict.fromkeys(text for text in texts if text not in ids):
+            with suppress(identity.NoSuchUser):
+                found[text] = (await identity.get(tx, name_or_id=text)).id
+        return found
+
+
+def _id_of(text: str) -> UserId | None:
+    with suppress(ValueError):
+        return UserId(UUID(text))
+    return None
 
 
 def frame() -> Frame:
@@ -83,7 +134,7 @@ def frame() -> Frame:
 
 def desk(wiring: Wiring) -> Desk:
     """What the console of a process works with."""
-    return Desk(wiring.settings, COMMANDS, QUEUES, PENDING, PANELS, partial(_examine, wiring))
+    return Desk(wiring.settings, COMMANDS, QUEUES, PANELS, partial(_examine, wiring), PENDING)
 
 
 async def _waiting(tx: Tx, ask: Asking) -> Mapping[str, int]:

@@ -23,10 +23,13 @@ class _TrialOverError(Exception):
 
 
 @asynccontextmanager
-async def acting(database: Database, *, dry_run: bool = False) -> AsyncIterator[Tx]:
-    """The transaction of a command. A dry run does everything, and so meets the same refusals, but is undone."""
+async def acting(database: Database, *, dry_run: bool = False, seconds_max: int | None = None) -> AsyncIterator[Tx]:
+    """The transaction of a command, whose statements may take so long.
+
+    A dry run does everything, and so meets the same refusals, but is undone.
+    """
     with suppress(_TrialOverError):
-        async with database.begin(actor()) as tx:
+        async with database.begin(actor(), seconds_max=seconds_max) as tx:
             yield tx
             if dry_run:
                 raise _TrialOverError

@@ -19,6 +19,7 @@ from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
 from palio.infra.passwords import Leaked
 from palio.infra.ratelimit import Limiter
+from palio.ledger import console as ledger_console
 from palio.ledger import web as ledger
 from palio.races import console as races_console
 from palio.races import web as races
@@ -53,6 +54,7 @@ MODULES: tuple[Routes, ...] = (
     affiliates.linking.routes,
     affiliates_console.routes,
     ledger.routes,
+    ledger_console.routes,
     streams.routes,
     documents.routes,
     assets.routes,
@@ -103,6 +105,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "ribbon": partial(clockwork.ribbon_of, wiring),
         "desk": desk.desk(wiring),
         "frame": desk.frame(),
+        "people": desk.Names(),
         "causes": CAUSES,
         "mailbox": partial(mailbox.path_of, wiring),
     }

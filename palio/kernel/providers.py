@@ -121,13 +121,23 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelAct:
+    """What can be done about somebody: its English name, its page (`{user}` stands for his id), and who may."""
+
+    label: str
+    path: str
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
 class Panel(Generic[Tx]):
-    """What a module shows of a player on his card: its English title, who may see it, and its lines."""
+    """What a module shows of a player on his card: its English title, who may see it, its lines, what can be done."""
 
     module: str
     title: str
     permission: str
     load: Callable[[Tx, UUID, datetime], Awaitable[Sequence[Fact]]]
+    acts: Sequence[PanelAct] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit, FindingResolved
+          NotEmpty, MakerLimit, EffectUnseen, FindingResolved
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
           PeriodInvalid
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
@@ -212,6 +212,12 @@ class MakerLimit(Conflict):
     """One person adjusts at most `limit` units of `asset` on a day (UTC), approved or not; `used` are already."""
 
     code = "ledger.maker_limit"
+
+
+class EffectUnseen(Conflict):
+    """The lines are not those whose effect was shown: look at it, then send them again."""
+
+    code = "ledger.effect_unseen"
 
 
 class NoSuchPlayer(Invalid):

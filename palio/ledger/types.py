@@ -549,6 +549,42 @@ class OpenCourse:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedEntry:
+    """One entry with what its transfer says. `amount` and `balance_after` are units of the asset."""
+
+    posted_at: datetime
+    transfer: TransferId
+    leg: int
+    kind: str
+    category: str
+    address: str
+    asset: str
+    scale: int
+    amount: int
+    seq: int | None
+    balance_after: int | None
+    key: str
+    actor: str
+    description: str
+    reverses_id: TransferId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedWallet:
+    """What a guarded account holds, in units of the asset."""
+
+    address: str
+    asset: str
+    scale: int
+    balance: int
+    held: int
+    available: int
+    seq: int
+    status: Status
+    last_posted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a check saw of the ledger, or of what was touched in it. The findings come in the order of their gravity."""
 

@@ -95,6 +95,15 @@ class Console:
             name = f"pia_{new_id().hex[-12:]}"
             return (await identity.create(tx, username=name, display_name="Pia Lund", now=clock.now())).id
 
+    async def named(self, user_id: UserId) -> identity.User:
+        """Somebody as identity knows him."""
+        async with self.begin() as tx:
+            return await identity.get(tx, name_or_id=user_id)
+
+    def player_headers(self, user_id: UserId) -> dict[str, str]:
+        """The headers of somebody who plays."""
+        return people.caller("player", user_id)
+
     async def propose(
         self, maker: UserId, *, number: int = 36, subject: UserId | None = None, now: datetime | None = None
     ) -> UUID:

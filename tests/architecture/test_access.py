@@ -130,6 +130,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "race_views": Views(database),
         "desk": Desk(Catalogue(wiring.SETTINGS), COMMANDS, desk.QUEUES, desk.PANELS),
         "frame": desk.frame(),
+        "people": desk.Names(),
         "causes": web.CAUSES,
         "teller": Teller(database),
     }

@@ -23,6 +23,6 @@ class Desk:
     settings: Catalogue
     commands: Mapping[str, Command]
     queues: Sequence[Queue[Tx]] = ()
-    pending: Sequence[PendingApprovals] = ()
     panels: Sequence[Panel[Tx]] = ()
     examine: Callable[[Tx, datetime], Awaitable[Sequence[Defect]]] = _all_is_well
+    pending: Sequence[PendingApprovals] = ()

@@ -20,13 +20,14 @@ async def find_people(tx: Tx, *, text: str) -> list[Person]:
 async def card(tx: Tx, *, desk: Desk, held: Collection[str], user_id: UUID, now: datetime) -> Card:
     """Somebody with the panels that the reader may see. Refuses with identity.NoSuchUser."""
     user = await identity.get(tx, name_or_id=user_id)
-    panels = [await _panel(tx, panel, user_id, now) for panel in desk.panels if panel.permission in held]
+    panels = [await _panel(tx, panel, held, user_id, now) for panel in desk.panels if panel.permission in held]
     return Card(_person(user), panels)
 
 
-async def _panel(tx: Tx, panel: Panel[Tx], user_id: UUID, now: datetime) -> CardPanel:
+async def _panel(tx: Tx, panel: Panel[Tx], held: Collection[str], user_id: UUID, now: datetime) -> CardPanel:
     facts = await alone(tx, part=f"card of {panel.module}", read=lambda: panel.load(tx, user_id, now))
-    return CardPanel(panel.module, panel.title, facts)
+    acts = [(act.label, act.path.format(user=user_id)) for act in panel.acts if act.permission in held]
+    return CardPanel(panel.module, panel.title, facts, acts)
 
 
 def _person(user: identity.User) -> Person:

@@ -240,12 +240,15 @@ async def list_standings(tx: Tx, addresses: Sequence[str], assets: Sequence[str]
         tx,
         Standing,
         """
-        select w.address, s.code as asset, s.scale, coalesce(b.balance, (
-          select sum(e.amount) from ledger.entries e where e.account_id = a.id and e.seq is null), 0)::bigint as balance
+        select w.address, s.code as asset, s.scale, coalesce(b.balance, coalesce(r.balance, o.balance, 0) + coalesce((
+          select sum(e.amount) from ledger.entries e where e.account_id = a.id and e.seq is null
+            and e.tx_id >= case when r.through_tx is null then 0 else r.through_tx end), 0))::bigint as balance
         from unnest(%s::text[], %s::text[]) with ordinality w(address, asset, n)
         join ledger.assets s on s.code = w.asset
         left join ledger.accounts a on a.address = w.address and a.asset_id = s.id
         left join ledger.balances b on b.account_id = a.id
+        left join ledger.rollups r on r.account_id = a.id
+        left join ledger.archived_sums o on o.account_id = a.id
         order by w.n""",
         *(list(addresses), list(assets)),
     )

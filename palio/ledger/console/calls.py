@@ -1,0 +1,516 @@
+"""The API of staff over the ledger. Every act leaves an audit row; a correction above its limit answers 202."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+
+from palio.infra import audit
+from palio.infra.approvals import Closed, Decision, Expired, OwnBenefit, OwnProposal, ReasonMissing
+from palio.infra.db import Tx
+from palio.kernel.errors import Forbidden
+from palio.kernel.ids import UserId
+from palio.ledger.console import schemas
+from palio.ledger.console.people import named_in, names_of, people_of
+from palio.ledger.console.schemas import (
+    ACCOUNT_EXAMPLE,
+    ACCOUNTS_EXAMPLE,
+    ADJUSTMENT_EXAMPLE,
+    ADJUSTMENTS_EXAMPLE,
+    ASSETS_EXAMPLE,
+    CHAINS_EXAMPLE,
+    CONSERVATION_EXAMPLE,
+    FINDING_EXAMPLE,
+    FINDINGS_EXAMPLE,
+    FORESEEN_EXAMPLE,
+    HITS_EXAMPLE,
+    HOLD_EXAMPLE,
+    STAFF_HOLDS_EXAMPLE,
+    TRANSFER_EXAMPLE,
+    AccountAnswer,
+    AccountNumber,
+    AccountsAnswer,
+    AdjustBody,
+    AdjustedAs,
+    AdjustmentAnswer,
+    AdjustmentRowAnswer,
+    AdjustmentsAnswer,
+    AssetAnswer,
+    AssetsAnswer,
+    Beginning,
+    ChainAnswer,
+    ChainsAnswer,
+    ConservationAnswer,
+    ConservedAnswer,
+    FindingAnswer,
+    FindingsAnswer,
+    ForeseenAnswer,
+    HitAnswer,
+    HitsAnswer,
+    LinesBody,
+    Looked,
+    MaybeReasonBody,
+    OfAsset,
+    OfOwner,
+    OfState,
+    OfStatus,
+    ReasonBody,
+    ResolveBody,
+    ReverseBody,
+    ReversedAnswer,
+    StaffHoldAnswer,
+    StaffHoldsAnswer,
+    StatusBody,
+    TransferAnswer,
+)
+from palio.ledger.errors import (
+    AccountClosed,
+    AccountFrozen,
+    AdjustmentReasonMissing,
+    AlreadyReversed,
+    Archived,
+    BalanceLimit,
+    FindingResolved,
+    HoldNotOpen,
+    InsufficientFunds,
+    InvalidPost,
+    MakerLimit,
+    NoSuchAccount,
+    NoSuchAdjustment,
+    NoSuchFinding,
+    NoSuchHold,
+    NoSuchPlayer,
+    NoSuchTransfer,
+    NotEmpty,
+    ResolutionInvalid,
+    ReversalExceeds,
+    ReversalOfReversal,
+    SelfAdjustment,
+)
+from palio.ledger.rules import desk as rules
+from palio.ledger.service import adjusting, checking, desk, totals
+from palio.ledger.service.desk import Hit
+from palio.ledger.sql.desk import AccountRow, EntryRow, HoldRow
+from palio.ledger.types import (
+    AccountId,
+    Adjustment,
+    AdjustmentId,
+    AdjustmentStatus,
+    FindingId,
+    HoldState,
+    KeptFinding,
+    Status,
+)
+from palio.ui import versions
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged, Paging
+from palio.ui.routes import Routes
+from palio.ui.values import Asset
+from palio.ui.versions import Seen
+
+READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
+REVERSE, FREEZE = "ledger.transfer.reverse", "ledger.account.freeze"
+EXPORT_ROWS_NOTED = 1_000
+LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
+OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
+OF_ADJUSTING = (*OF_POSTS, AdjustmentReasonMissing, SelfAdjustment, MakerLimit, NoSuchPlayer)
+OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
+OF_REVERSING = (
+    *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived),
+    *(SelfAdjustment, AdjustmentReasonMissing, *OF_POSTS),
+)
+routes = Routes("ledger")
+
+
+def maker_of(ask: Asking) -> UserId:
+    """Who acts. Refuses with Forbidden whoever is nobody."""
+    if ask.actor.user_id is None:
+        raise Forbidden
+    return ask.actor.user_id
+
+
+async def note_export(tx: Tx, ask: Asking, page: Paging, what: str, rows: int) -> None:
+    """Write down that somebody took many rows away."""
+    if page.limit > EXPORT_ROWS_NOTED and rows > EXPORT_ROWS_NOTED:
+        changes = {"rows": (None, rows)}
+        await audit.record(
+            tx, actor=ask.actor, action="ledger.export", entity_type="ledger", entity_id=what, changes=changes
+        )
+
+
+# accounts
+
+
+async def accounts_part(
+    tx: Tx, page: Paging, beginning: str, asset: str | None, status: Status | None, owner: UUID | None
+) -> list[AccountRow]:
+    """A page of accounts, and one more where there is one."""
+    return await desk.list_accounts(
+        tx,
+        beginning=beginning,
+        asset=asset,
+        status=status,
+        owner=UserId(owner) if owner else None,
+        after=(str(page.position.key[0]), int(page.position.key[1])) if page.position else None,
+        limit=page.limit + 1,
+    )
+
+
+@routes.get("/console/ledger/accounts", access=READ, example=ACCOUNTS_EXAMPLE)
+async def list_accounts(
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    address: Beginning = "",
+    asset: OfAsset = None,
+    status: OfStatus = None,
+    owner: OfOwner = None,
+) -> AccountsAnswer:
+    """List accounts in the order of their addresses, with what each holds now."""
+    found = await accounts_part(tx, page, address, asset, status, owner)
+    shown = found[: page.limit]
+    await note_export(tx, ask, page, "accounts", len(shown))
+    following = page.behind(shown[-1].address, shown[-1].id) if len(found) > page.limit else None
+    return AccountsAnswer(tuple(map(AccountAnswer.of, shown)), following, None)
+
+
+@routes.get("/console/ledger/accounts/{number:int}", access=READ, example=ACCOUNT_EXAMPLE, refuses=[NoSuchAccount])
+async def get_account(number: AccountNumber, tx: InTx, response: Response) -> AccountAnswer:
+    """Read an account with what it holds now, with the version that a change of its status names."""
+    return await _account(tx, number, response)
+
+
+async def _account(tx: Tx, number: int, response: Response) -> AccountAnswer:
+    found = await desk.get_account(tx, account_id=AccountId(number))
+    versions.tell(response, rules.version_of(found.status))
+    return AccountAnswer.of(found)
+
+
+@routes.get(
+    "/console/ledger/accounts/{number:int}/entries", access=READ, example=CHAINS_EXAMPLE, refuses=[NoSuchAccount]
+)
+async def list_entries(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> ChainsAnswer:
+    """List the entries of an account, the newest first; those of a wallet are numbered without a gap."""
+    account = await desk.get_account(tx, account_id=AccountId(number))
+    found = await entries_part(tx, page, account)
+    shown, asset = found[: page.limit], Asset(account.asset, account.scale)
+    await note_export(tx, ask, page, f"accounts/{number}/entries", len(shown))
+    following = page.behind(*place_of(shown[-1])) if len(found) > page.limit else None
+    return ChainsAnswer(tuple(ChainAnswer.of(row, asset) for row in shown), following, None)
+
+
+def place_of(entry: EntryRow) -> tuple[int | str, ...]:
+    """Where an entry stands among those of its account."""
+    return (entry.seq,) if entry.seq is not None else (entry.tx_id, str(entry.transfer_id), entry.leg)
+
+
+async def entries_part(tx: Tx, page: Paging, account: AccountRow) -> list[EntryRow]:
+    """A page of entries, and one more where there is one."""
+    before = page.position.key if page.position else None
+    return await desk.list_entries(tx, account=account, before=before, limit=page.limit + 1)
+
+
+@routes.patch(
+    "/console/ledger/accounts/{number:int}",
+    access=FREEZE,
+    example=ACCOUNT_EXAMPLE,
+    refuses=[NoSuchAccount, AccountClosed, NotEmpty, AdjustmentReasonMissing, SelfAdjustment, InvalidPost],
+    step_up=True,
+)
+async def set_account_status(
+    number: AccountNumber, body: StatusBody, seen: Seen, ask: Ask, tx: InTx, response: Response
+) -> AccountAnswer:
+    """Freeze an account, close it for good, or let it be used again."""
+    await desk.set_status_by_staff(
+        tx,
+        account_id=AccountId(number),
+        status=body.status,
+        reason=body.reason,
+        actor_id=ask.actor.user_id,
+        now=ask.now,
+        seen=seen,
+    )
+    return await _account(tx, number, response)
+
+
+# transfers
+
+
+@routes.get(
+    "/console/ledger/transfers/{transfer_id:uuid}", access=READ, example=TRANSFER_EXAMPLE, refuses=[NoSuchTransfer]
+)
+async def get_transfer(transfer_id: UUID, tx: InTx) -> TransferAnswer:
+    """Read a transfer with its legs, its cause, its hold, and what took it back."""
+    return TransferAnswer.of(await desk.sheet(tx, transfer_id=transfer_id))
+
+
+@routes.post(
+    "/console/ledger/transfers/{transfer_id:uuid}/reverse",
+    access=REVERSE,
+    example=ReversedAnswer(schemas.ID, schemas.ID),
+    refuses=OF_REVERSING,
+    step_up=True,
+    status=201,
+)
+async def reverse_transfer(transfer_id: UUID, body: ReverseBody, ask: Ask, tx: InTx) -> ReversedAnswer:
+    """Take a transfer back: all that is left of it, or so much of its two legs."""
+    posted = await desk.reverse_by_staff(
+        tx,
+        transfer_id=transfer_id,
+        amount=body.amount,
+        reason=body.reason,
+        to_debt=body.to_debt,
+        actor_id=ask.actor.user_id,
+        now=ask.now,
+    )
+    return ReversedAnswer(posted.transfer_id, transfer_id)
+
+
+# corrections
+
+
+async def adjustments_part(
+    tx: Tx, page: Paging, status: AdjustmentStatus | None, maker: UUID | None, owner: UUID | None
+) -> list[Adjustment]:
+    """A page of corrections, and one more where there is one."""
+    return await adjusting.list_adjustments(
+        tx,
+        limit=page.limit + 1,
+        statuses=(status,) if status else adjusting.STATUSES,
+        maker=UserId(maker) if maker else None,
+        owner=UserId(owner) if owner else None,
+        older_than=UUID(str(page.position.key[0])) if page.position else None,
+    )
+
+
+@routes.get("/console/ledger/adjustments", access=READ, example=ADJUSTMENTS_EXAMPLE)
+async def list_adjustments(
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    status: AdjustedAs = None,
+    maker: Annotated[UUID | None, Query(description="Made by one person")] = None,
+    owner: OfOwner = None,
+) -> AdjustmentsAnswer:
+    """List corrections, the newest first."""
+    found = await adjustments_part(tx, page, status, maker, owner)
+    shown = found[: page.limit]
+    await note_export(tx, ask, page, "adjustments", len(shown))
+    following = page.behind(str(shown[-1].id)) if len(found) > page.limit else None
+    return AdjustmentsAnswer(tuple(map(AdjustmentRowAnswer.of, shown)), following, None)
+
+
+@routes.post(
+    "/console/ledger/adjustments",
+    access=ADJUST,
+    example=ADJUSTMENT_EXAMPLE,
+    refuses=OF_ADJUSTING,
+    step_up=True,
+)
+async def adjust_wallets(
+    request: Request, body: AdjustBody, ask: Ask, tx: InTx, response: Response
+) -> AdjustmentAnswer:
+    """Correct wallets: at once within your limit (200), else it waits for somebody else (202)."""
+    await named_in(request, tx, [str(line.owner) for line in body.lines])
+    made = await adjusting.adjust(
+        tx,
+        lines=body.asked(),
+        reason=body.reason,
+        ticket=body.ticket,
+        to_debt=body.to_debt,
+        maker=maker_of(ask),
+        now=ask.now,
+    )
+    response.status_code = 202 if made.status == "pending" else 200
+    response.headers["Location"] = f"/api/v1/console/ledger/adjustments/{made.id}"
+    return AdjustmentAnswer.of(made)
+
+
+@routes.post(
+    "/console/ledger/adjustments/foresee",
+    access=ADJUST,
+    example=FORESEEN_EXAMPLE,
+    refuses=[InvalidPost, SelfAdjustment, NoSuchPlayer],
+    idempotency="none",
+    unaudited="it changes nothing",
+)
+async def foresee_adjustment(request: Request, body: LinesBody, ask: Ask, tx: InTx) -> ForeseenAnswer:
+    """Work out what corrections would do now: every balance before and after; nothing is written."""
+    await named_in(request, tx, [str(line.owner) for line in body.lines])
+    found = await adjusting.foresee_adjustment(
+        tx, lines=body.asked(), to_debt=body.to_debt, maker=maker_of(ask), now=ask.now
+    )
+    return ForeseenAnswer.of(found)
+
+
+@routes.get(
+    "/console/ledger/adjustments/{adjustment_id:uuid}",
+    access=READ,
+    example=ADJUSTMENT_EXAMPLE,
+    refuses=[NoSuchAdjustment],
+)
+async def get_adjustment(adjustment_id: UUID, tx: InTx) -> AdjustmentAnswer:
+    """Read a correction with what became of its lines."""
+    return AdjustmentAnswer.of(await adjusting.get_adjustment(tx, adjustment_id=AdjustmentId(adjustment_id)))
+
+
+@routes.post(
+    "/console/ledger/adjustments/{adjustment_id:uuid}/approve",
+    access=DECIDE,
+    example=ADJUSTMENT_EXAMPLE,
+    refuses=OF_DECIDING,
+    step_up=True,
+)
+async def approve_adjustment(
+    request: Request, adjustment_id: UUID, body: MaybeReasonBody, ask: Ask, tx: InTx
+) -> AdjustmentAnswer:
+    """Approve what somebody else wants to correct; it is posted at once."""
+    return AdjustmentAnswer.of(await decide(request, ask, tx, adjustment_id, "approve", body.reason))
+
+
+@routes.post(
+    "/console/ledger/adjustments/{adjustment_id:uuid}/reject",
+    access=DECIDE,
+    example=ADJUSTMENT_EXAMPLE,
+    refuses=OF_DECIDING,
+    step_up=True,
+)
+async def reject_adjustment(
+    request: Request, adjustment_id: UUID, body: ReasonBody, ask: Ask, tx: InTx
+) -> AdjustmentAnswer:
+    """Reject what somebody else wants to correct, with a reason."""
+    return AdjustmentAnswer.of(await decide(request, ask, tx, adjustment_id, "reject", body.reason))
+
+
+async def decide(
+    request: Request, ask: Asking, tx: Tx, adjustment_id: UUID, decision: Decision, reason: str
+) -> Adjustment:
+    """Approve or reject. Refuses as `decide_adjustment` does, and names who was first."""
+    number = AdjustmentId(adjustment_id)
+    try:
+        return await adjusting.decide_adjustment(
+            tx, adjustment_id=number, decision=decision, checker=maker_of(ask), reason=reason, now=ask.now
+        )
+    except Closed as closed:
+        found = await adjusting.get_adjustment(tx, adjustment_id=number)
+        by = found.checker or found.maker
+        name = (await names_of(request, tx, [by])).get(by, "")
+        raise Closed(**closed.facts, name=name) from None
+
+
+@routes.post(
+    "/console/ledger/adjustments/{adjustment_id:uuid}/cancel",
+    access=ADJUST,
+    example=ADJUSTMENT_EXAMPLE,
+    refuses=[NoSuchAdjustment, Closed, Expired],
+)
+async def cancel_adjustment(adjustment_id: UUID, ask: Ask, tx: InTx) -> AdjustmentAnswer:
+    """Take back your own correction that waits."""
+    number = AdjustmentId(adjustment_id)
+    return AdjustmentAnswer.of(
+        await adjusting.cancel_adjustment(tx, adjustment_id=number, maker=maker_of(ask), now=ask.now)
+    )
+
+
+# holds
+
+
+async def holds_part(tx: Tx, page: Paging, state: HoldState | None, owner: UUID | None) -> list[HoldRow]:
+    """A page of holds, and one more where there is one."""
+    return await desk.list_holds(
+        tx,
+        limit=page.limit + 1,
+        state=state,
+        owner=UserId(owner) if owner else None,
+        older_than=UUID(str(page.position.key[0])) if page.position else None,
+    )
+
+
+@routes.get("/console/ledger/holds", access=READ, example=STAFF_HOLDS_EXAMPLE)
+async def list_staff_holds(
+    ask: Ask, tx: InTx, page: Paged, state: OfState = None, owner: OfOwner = None
+) -> StaffHoldsAnswer:
+    """List holds, the newest first."""
+    found = await holds_part(tx, page, state, owner)
+    shown = found[: page.limit]
+    await note_export(tx, ask, page, "holds", len(shown))
+    following = page.behind(str(shown[-1].id)) if len(found) > page.limit else None
+    return StaffHoldsAnswer(tuple(map(StaffHoldAnswer.of, shown)), following, None)
+
+
+@routes.post(
+    "/console/ledger/holds/{hold_id:uuid}/void",
+    access=FREEZE,
+    example=HOLD_EXAMPLE,
+    refuses=[NoSuchHold, HoldNotOpen, SelfAdjustment, AdjustmentReasonMissing],
+    step_up=True,
+)
+async def void_hold(hold_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> StaffHoldAnswer:
+    """Let a hold go: what remains of it may be spent again."""
+    return StaffHoldAnswer.of(
+        await desk.void_by_staff(tx, hold_id=hold_id, reason=body.reason, actor_id=ask.actor.user_id, now=ask.now)
+    )
+
+
+# the rest
+
+
+@routes.get("/console/ledger/assets", access=READ, example=ASSETS_EXAMPLE)
+async def list_assets(tx: InTx) -> AssetsAnswer:
+    """List assets with all that is set about them."""
+    return AssetsAnswer(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
+
+
+@routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)
+async def list_conserved(tx: InTx) -> ConservationAnswer:
+    """List where the units of every asset are now; each adds up to nothing."""
+    return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx))), None, None)
+
+
+async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> list[KeptFinding]:
+    """A page of findings, and one more where there is one."""
+    before = FindingId(UUID(str(page.position.key[0]))) if page.position else None
+    return await checking.findings(tx, open_only=open_only, before=before, limit=min(page.limit, LISTED_MAX) + 1)
+
+
+@routes.get("/console/ledger/findings", access=READ, example=FINDINGS_EXAMPLE)
+async def list_findings(
+    tx: InTx,
+    page: Paged,
+    all: Annotated[bool, Query(description="Resolved ones too")] = False,  # noqa: A002 - the name of the parameter
+) -> FindingsAnswer:
+    """List what reconciliations have found, the newest first; open ones unless all are asked for."""
+    found = await findings_part(tx, page, open_only=not all)
+    shown = found[: min(page.limit, LISTED_MAX)]
+    following = page.behind(str(shown[-1].id)) if len(found) > len(shown) else None
+    return FindingsAnswer(tuple(map(FindingAnswer.of, shown)), following, None)
+
+
+@routes.post(
+    "/console/ledger/findings/{finding_id:uuid}/resolve",
+    access=FREEZE,
+    example=FINDING_EXAMPLE,
+    refuses=[NoSuchFinding, FindingResolved, ResolutionInvalid],
+)
+async def resolve_finding(finding_id: UUID, body: ResolveBody, ask: Ask, tx: InTx) -> FindingAnswer:
+    """Close a finding with what was found out; the account it froze stays frozen until it is released."""
+    return FindingAnswer.of(
+        await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=body.resolution, now=ask.now)
+    )
+
+
+@routes.get("/console/ledger/search", access=READ, example=HITS_EXAMPLE)
+async def search_ledger(request: Request, tx: InTx, q: Looked) -> HitsAnswer:
+    """Find what has this id, key, address or user name."""
+    return HitsAnswer(tuple(map(HitAnswer.of, await looked_for(request, tx, q))), None, None)
+
+
+async def looked_for(request: Request, tx: Tx, text: str) -> list[Hit]:
+    """Whatever staff may have meant: the player whose name or id it is, too."""
+    text = text.strip()
+    if not text or "\0" in text:
+        return []
+    found = await desk.search(tx, text=text)
+    people = await people_of(request).find(tx, [text])
+    names = await names_of(request, tx, people.values())
+    return [*found, *(Hit("player", str(user_id), names.get(user_id, text)) for user_id in people.values())]

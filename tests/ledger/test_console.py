@@ -1,0 +1,459 @@
+"""Staff at the ledger over HTTP: they see every account, and act with a reason, a fresh factor and somebody else."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from palio import ledger
+from palio.infra import db, embedded
+from palio.kernel import clock
+from palio.kernel.ids import UserId, new_id
+from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.sql import reconciling
+from palio.ledger.types import Finding
+from tests.admin.house import Console, acts_of, form_of, manned
+
+CALL, PAGE = "/api/v1/console/ledger", "/console/ledger"
+WHY, FOUND_OUT = "the bet was counted twice", "a disk had lied: restored"
+
+
+@pytest.fixture(scope="module")
+async def console(
+    cluster: embedded.Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Console]:
+    async with manned(cluster, f"palio_ledger_{worker_id}", tmp_path_factory.mktemp("data")) as console:
+        yield console
+
+
+async def paid(console: Console, owner: UserId, amount: int, *, asset: str = "COIN") -> ledger.Posted:
+    async with console.begin() as tx:
+        legs = ((f"user:{owner}:main", asset, amount), ("house:prizes", asset, -amount))
+        post = Post(f"desk:{new_id()}", "competitions.prize", legs, description="Race 36, place 1")
+        return await ledger.post(tx, post, now=clock.now())
+
+
+async def balance(console: Console, owner: UserId, asset: str = "USD") -> int:
+    async with console.begin() as tx:
+        return await ledger.balance(tx, address=f"user:{owner}:main", asset=asset)
+
+
+async def number_of(console: Console, owner: UserId, asset: str = "COIN") -> int:
+    async with console.begin() as tx:
+        return await db.value(
+            tx,
+            """select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = %s and s.code = %s""",
+            *(f"user:{owner}:main", asset),
+        )
+
+
+def lines(owner: UserId, amount: object, asset: str = "USD") -> dict[str, object]:
+    return {"lines": [{"owner": str(owner), "asset": asset, "amount": amount}], "reason": WHY}
+
+
+# corrections
+
+
+async def test_ten_thousand_are_posted_and_one_more_waits(console: Console) -> None:
+    """Acceptance: 10000 is 200, 10001 is 202 and moves nothing; the sixth of 2000 to one player waits."""
+    owner, other, third = [await console.player() for _ in range(3)]
+    async with console.talk(console.staff(console.noor)) as noor:
+        posted = await noor.post(f"{CALL}/adjustments", json=lines(owner, 10_000))
+        waits = await noor.post(f"{CALL}/adjustments", json=lines(other, 10_001))
+    maker = await console.player()
+    async with console.talk(console.staff(maker)) as somebody:
+        six = [(await somebody.post(f"{CALL}/adjustments", json=lines(third, 2_000))).status_code for _ in range(6)]
+
+    assert (posted.status_code, posted.json()["status"]) == (200, "posted")
+    assert (waits.status_code, waits.json()["status"]) == (202, "pending")
+    assert waits.headers["location"] == f"{CALL}/adjustments/{waits.json()['id']}"
+    assert six == [*[200] * 5, 202]
+    assert [await balance(console, one) for one in (owner, other, third)] == [10_000, 0, 10_000]
+
+
+async def test_two_checkers_hear_of_each_other_and_nobody_decides_his_own(console: Console) -> None:
+    owner, ana = await console.player(), await console.player()
+    async with (
+        console.talk(console.staff(console.noor)) as noor,
+        console.talk(console.staff(console.sana)) as sana,
+        console.talk(console.staff(ana)) as third,
+    ):
+        made = (await noor.post(f"{CALL}/adjustments", json=lines(owner, 10_002))).json()["id"]
+        own = await noor.post(f"{CALL}/adjustments/{made}/approve", json={})
+        mine = await noor.post(f"{CALL}/adjustments", json=lines(console.noor, 1))
+        done = await sana.post(f"{CALL}/adjustments/{made}/approve", json={"reason": "seen"})
+        late = await third.post(f"{CALL}/adjustments/{made}/approve", json={})
+        hers = (await noor.post(f"{CALL}/adjustments", json=lines(ana, 10_003))).json()["id"]
+        subject = await third.post(f"{CALL}/adjustments/{hers}/reject", json={"reason": "not mine to say"})
+
+    assert (own.status_code, own.json()["code"]) == (403, "approval.own")
+    assert (mine.status_code, mine.json()["code"]) == (403, "ledger.self_adjustment")
+    assert (done.status_code, done.json()["status"], done.json()["checker"]) == (200, "posted", str(console.sana))
+    assert (late.status_code, late.json()["code"]) == (409, "approval.closed")
+    told = late.json()["facts"]
+    assert (told["name"], told["decided_by"]) == ("Sana Vik", str(console.sana))
+    assert (subject.status_code, subject.json()["code"]) == (403, "approval.subject")
+    assert await balance(console, owner) == 10_002
+
+
+async def test_after_three_days_and_over_the_day_it_is_refused(console: Console) -> None:
+    owner, maker = await console.player(), await console.player()
+    async with console.begin(maker) as tx:
+        asked = [AdjustmentLine(owner, "USD", 10_001)]
+        then = clock.now() - timedelta(hours=72)
+        late = await ledger.adjust(tx, lines=asked, reason=WHY, maker=maker, now=then)
+    async with console.talk(console.staff(console.sana)) as sana, console.talk(console.staff(maker)) as somebody:
+        expired = await sana.post(f"{CALL}/adjustments/{late.id}/approve", json={})
+        beyond = await somebody.post(f"{CALL}/adjustments", json=lines(owner, 50_001))
+        cancelled = await somebody.post(f"{CALL}/adjustments/{late.id}/cancel")
+
+    assert (expired.status_code, expired.json()["code"]) == (409, "approval.expired")
+    assert (beyond.status_code, beyond.json()["code"]) == (409, "ledger.maker_limit")
+    assert (cancelled.status_code, cancelled.json()["code"]) == (409, "approval.expired")
+    assert await balance(console, owner) == 0
+
+
+async def test_a_correction_needs_a_fresh_factor_and_is_made_once_a_key(console: Console) -> None:
+    owner = await console.player()
+    async with console.talk(console.staff(console.noor, step_up=False)) as noor:
+        stale = await noor.post(f"{CALL}/adjustments", json=lines(owner, 5))
+    async with console.talk(console.staff(console.noor)) as noor:
+        key = {"Idempotency-Key": new_id().hex}
+        twice = [await noor.post(f"{CALL}/adjustments", json=lines(owner, 5), headers=key) for _ in range(2)]
+
+    assert (stale.status_code, stale.json()["code"]) == (403, "step_up_required")
+    assert twice[0].json() == twice[1].json()
+    assert await balance(console, owner) == 5
+
+
+@pytest.mark.parametrize("amount", [0, 1.5, "1", True, None, 2**53, 1e2])
+async def test_an_amount_is_a_whole_number(console: Console, amount: object) -> None:
+    owner = await console.player()
+    async with console.talk(console.staff(console.noor)) as noor:
+        refused = await noor.post(f"{CALL}/adjustments", json=lines(owner, amount))
+        unknown = await noor.post(f"{CALL}/adjustments", json=lines(owner, 5, "EUR"))
+        nobody = await noor.post(f"{CALL}/adjustments", json=lines(UserId(new_id()), 5))
+
+    assert [answer.status_code for answer in (refused, unknown, nobody)] == [422, 422, 422]
+    assert nobody.json()["code"] == "ledger.no_such_player"
+    assert await balance(console, owner) == 0
+
+
+async def test_what_it_would_do_is_told_and_nothing_is_done(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 50)
+    body = {"lines": [{"owner": str(owner), "asset": "COIN", "amount": -60}], "to_debt": True}
+    async with console.talk(console.staff(console.noor)) as noor:
+        told = (await noor.post(f"{CALL}/adjustments/foresee", json=body)).json()
+        listed = (await noor.get(f"{CALL}/adjustments?owner={owner}")).json()["items"]
+
+    assert (told["waits"], told["obstacle"], told["refused"], listed) == (False, None, [], [])
+    assert [(one["before"]["amount"], one["after"]["amount"]) for one in told["changes"]][:2] == [(50, 0), (0, -10)]
+    assert await balance(console, owner, "COIN") == 50
+
+
+async def test_corrections_are_listed_and_taken_along_as_a_table(console: Console) -> None:
+    owner = await console.player()
+    async with console.talk(console.staff(console.noor)) as noor:
+        made = [(await noor.post(f"{CALL}/adjustments", json=lines(owner, 10_001 + n))).json()["id"] for n in range(3)]
+        first = (await noor.get(f"{CALL}/adjustments?owner={owner}&limit=2")).json()
+        rest = (await noor.get(f"{CALL}/adjustments?owner={owner}&limit=2&cursor={first['next']}")).json()
+        table = (await noor.get(f"{CALL}/adjustments.csv?owner={owner}&status=pending")).text.splitlines()
+
+    assert [one["id"] for one in (*first["items"], *rest["items"])] == made[::-1]
+    assert (rest["next"], len(table)) == (None, 4)
+    assert table[0].startswith("id,status,maker,checker,reason,note,ticket,to_debt,total_asset,total_amount")
+
+
+# the desk
+
+
+async def test_what_was_typed_survives_a_refusal_and_an_effect_is_seen_first(console: Console) -> None:
+    owner = await console.player()
+    typed = {"player": str(owner), "asset": "USD", "amount": "12.50", "more": "", "reason": WHY, "ticket": "T-1"}
+    desk = f"{PAGE}/adjust"
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(desk)).text, desk)
+        unseen = await noor.post(desk, data={**fields, **typed})
+        fields = form_of(unseen.text, desk)
+        short = await noor.post(desk, data={**fields, **typed, "reason": "short"})
+        fields = form_of(short.text, desk)
+        done = await noor.post(desk, data={**fields, **typed})
+
+    assert (unseen.status_code, short.status_code, done.status_code) == (409, 422, 303)
+    assert 'value="12.50"' in unseen.text and "$12.50" in unseen.text and WHY in unseen.text
+    assert 'value="12.50"' in short.text and 'value="T-1"' in short.text
+    assert done.headers["location"].startswith(f"{PAGE}/adjustments/")
+    assert await balance(console, owner) == 1_250
+
+
+@pytest.mark.parametrize(
+    ("more", "blamed"),
+    [
+        ("somebody", "line 1"),
+        ("nobody_knows, USD, 5", "nobody_knows"),
+        ("{owner}, USD, 1.234", "line 1: amount"),
+        ("{owner}, USD, 5\n{owner}, EUR, 5", "line 2: asset"),
+        ("{owner}, USD, \N{FULLWIDTH DIGIT FIVE}", "line 1: amount"),
+        ("{owner}, USD, 1e3", "line 1: amount"),
+    ],
+)
+async def test_a_pasted_line_that_is_wrong_is_named(console: Console, more: str, blamed: str) -> None:
+    owner = await console.player()
+    desk = f"{PAGE}/adjust"
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(desk)).text, desk)
+        asked = {**fields, "more": more.format(owner=owner), "reason": WHY}
+        page = await noor.post(f"{desk}/effect", data=asked)
+
+    assert (page.status_code, blamed in page.text) == (422, True)
+    assert await balance(console, owner) == 0
+
+
+# accounts, transfers, holds
+
+
+async def test_accounts_are_found_by_whatever_is_known_of_them(console: Console) -> None:
+    owner = await console.player()
+    posted = await paid(console, owner, 50)
+    number = await number_of(console, owner)
+    async with console.begin() as tx:
+        key = await db.value(tx, "select key from ledger.transfers where id = %s", posted.transfer_id)
+        name = (await console.named(owner)).username
+    async with console.talk(console.staff(console.noor)) as noor:
+        found = {
+            text: [
+                (hit["what"], hit["id"])
+                for hit in (await noor.get(f"{CALL}/search", params={"q": text})).json()["items"]
+            ]
+            for text in (str(number), str(posted.transfer_id), key, name, str(owner), "nothing at all", "\0")
+        }
+        listed = (await noor.get(f"{CALL}/accounts?owner={owner}")).json()["items"]
+        house = (await noor.get(f"{CALL}/accounts", params={"address": "house:pr", "asset": "COIN"})).json()["items"]
+
+    transfer = ("transfer", str(posted.transfer_id))
+    assert found == {
+        str(number): [("account", str(number))],
+        str(posted.transfer_id): [transfer],
+        key: [transfer],
+        name: [("player", str(owner))],
+        str(owner): [("player", str(owner))],
+        "nothing at all": [],
+        "\0": [],
+    }
+    assert [(one["id"], one["balance"]["amount"], one["entries"]) for one in listed] == [(number, 50, 1)]
+    assert [(one["address"], one["entries"]) for one in house] == [("house:prizes", None)]
+
+
+async def test_a_chain_is_paged_without_a_gap_and_an_open_account_too(console: Console) -> None:
+    owner = await console.player()
+    for amount in (1, 2, 3, 4, 5):
+        await paid(console, owner, amount)
+    number = await number_of(console, owner)
+    async with console.talk(console.staff(console.noor)) as noor:
+        house = (await noor.get(f"{CALL}/accounts", params={"address": "house:prizes", "asset": "COIN"})).json()
+        seen = {}
+        for one in (number, house["items"][0]["id"]):
+            seen[one], cursor = [], ""
+            while True:
+                part = (await noor.get(f"{CALL}/accounts/{one}/entries?limit=2{cursor}")).json()
+                seen[one] += [(each["seq"], each["amount"]["amount"], each["transfer"]) for each in part["items"]]
+                if part["next"] is None:
+                    break
+                cursor = f"&cursor={part['next']}"
+        table = (await noor.get(f"{CALL}/accounts/{number}/entries.csv")).text.splitlines()
+
+    assert [(seq, amount) for seq, amount, _ in seen[number]] == [(5, 5), (4, 4), (3, 3), (2, 2), (1, 1)]
+    of_house = seen[house["items"][0]["id"]]
+    assert [amount for _, amount, _ in of_house][:5] == [-5, -4, -3, -2, -1]
+    assert len({transfer for _, _, transfer in of_house}) == len(of_house)
+    assert (len(table), sum(amount for _, amount, _ in of_house)) == (6, house["items"][0]["balance"]["amount"])
+
+
+async def test_an_account_is_frozen_and_released_with_a_reason(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 50)
+    number = await number_of(console, owner)
+    account = f"{CALL}/accounts/{number}"
+    await paid(console, console.noor, 1)
+    own = await number_of(console, console.noor)
+    async with console.talk(console.staff(console.noor)) as noor:
+        seen = {"If-Match": (await noor.get(account)).headers["etag"]}
+        silent = await noor.patch(account, json={"status": "frozen", "reason": "no"}, headers=seen)
+        odd = await noor.patch(account, json={"status": "melted", "reason": WHY}, headers=seen)
+        mine = await noor.patch(f"{CALL}/accounts/{own}", json={"status": "no_debit", "reason": WHY}, headers=seen)
+        full = await noor.patch(account, json={"status": "closed", "reason": WHY}, headers=seen)
+        blind = await noor.patch(account, json={"status": "frozen", "reason": WHY})
+        frozen = await noor.patch(account, json={"status": "frozen", "reason": WHY}, headers=seen)
+        stale = await noor.patch(account, json={"status": "active", "reason": WHY}, headers=seen)
+        now = {"If-Match": frozen.headers["etag"]}
+        again = await noor.patch(account, json={"status": "frozen", "reason": WHY}, headers=now)
+        refused = await noor.post(f"{CALL}/adjustments", json=lines(owner, 5, "COIN"))
+        form = f"{PAGE}/accounts/{number}/status"
+        fields = form_of((await noor.get(form)).text, form)
+        released = await noor.post(form, data={**fields, "status": "active", "reason": WHY})
+        missing = await noor.get(f"{CALL}/accounts/999999999")
+
+    assert [answer.status_code for answer in (silent, odd, mine, full)] == [422, 422, 403, 409]
+    assert [answer.status_code for answer in (blind, stale)] == [428, 412]
+    assert (frozen.json()["status"], again.status_code, released.status_code) == ("frozen", 200, 303)
+    assert (refused.status_code, refused.json()["code"]) == (409, "ledger.account_frozen")
+    assert (missing.status_code, missing.json()["code"]) == (404, "ledger.no_such_account")
+    told = [act.changes["status"] for act in await acts_of(console, "account") if act.entity_id == str(number)]
+    assert told == [["frozen", "active"], ["frozen", "frozen"], ["active", "frozen"]]
+
+
+async def test_a_transfer_is_taken_back_in_parts_after_its_effect_was_seen(console: Console) -> None:
+    owner = await console.player()
+    posted = await paid(console, owner, 1_000)
+    transfer, page = f"{CALL}/transfers/{posted.transfer_id}", f"{PAGE}/transfers/{posted.transfer_id}/reverse"
+    async with console.talk(console.staff(console.noor)) as noor:
+        shown = await noor.get(f"{page}?amount=400")
+        too_much = await noor.get(f"{page}?amount=1001")
+        fields = form_of(shown.text.partition('id="do"')[2], page)
+        done = await noor.post(page, data={**fields, "amount": "400", "to_debt": "", "reason": WHY})
+        silent = await noor.post(f"{transfer}/reverse", json={"reason": ""})
+        rest = await noor.post(f"{transfer}/reverse", json={"reason": WHY})
+        again = await noor.post(f"{transfer}/reverse", json={"reason": WHY})
+        seen = (await noor.get(transfer)).json()
+        back = (await noor.get(f"{CALL}/transfers/{rest.json()['id']}")).json()
+        reversal = await noor.post(f"{CALL}/transfers/{rest.json()['id']}/reverse", json={"reason": WHY})
+
+    assert "1,000 COIN" in shown.text and "600 COIN" in shown.text
+    assert "ledger.reversal_exceeds" in too_much.text
+    assert [answer.status_code for answer in (done, silent, rest, again)] == [303, 422, 201, 409]
+    assert again.json()["code"] == "ledger.already_reversed"
+    assert (len(seen["reversed_by"]), seen["legs"][0]["reversed"]["amount"]) == (2, 1_000)
+    assert back["reverses"] == str(posted.transfer_id)
+    assert (reversal.status_code, reversal.json()["code"]) == (409, "ledger.reversal_of_reversal")
+    assert await balance(console, owner, "COIN") == 0
+    acts = [act for act in await acts_of(console, "transfer.reverse") if act.entity_id == str(posted.transfer_id)]
+    assert [(act.reason, act.subject_user_id) for act in acts] == [(WHY, owner)] * 2
+
+
+async def test_nobody_takes_back_what_he_was_paid_or_lets_his_own_hold_go(console: Console) -> None:
+    posted = await paid(console, console.sana, 100)
+    async with console.begin() as tx:
+        wallet, until = f"user:{console.sana}:main", clock.now() + timedelta(hours=1)
+        hold = Hold(f"desk:{new_id()}", wallet, "COIN", 10, "a bet", "games.bet", until)
+        [held] = await ledger.hold_many(tx, [hold], now=clock.now())
+    assert isinstance(held, ledger.Held)
+    async with console.talk(console.staff(console.sana)) as sana:
+        back = await sana.post(f"{CALL}/transfers/{posted.transfer_id}/reverse", json={"reason": WHY})
+        let_go = await sana.post(f"{CALL}/holds/{held.hold_id}/void", json={"reason": WHY})
+
+    assert [(one.status_code, one.json()["code"]) for one in (back, let_go)] == [(403, "ledger.self_adjustment")] * 2
+
+
+async def test_a_hold_is_let_go_with_a_reason_once(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 100)
+    async with console.begin() as tx:
+        until = clock.now() + timedelta(hours=1)
+        hold = Hold(f"desk:{new_id()}", f"user:{owner}:main", "COIN", 70, "a bet", "games.bet", until)
+        [held] = await ledger.hold_many(tx, [hold], now=clock.now())
+    assert isinstance(held, ledger.Held)
+    async with console.talk(console.staff(console.noor)) as noor:
+        listed = (await noor.get(f"{CALL}/holds?owner={owner}&state=open")).json()["items"]
+        page = (await noor.get(f"{PAGE}/holds/{held.hold_id}")).text
+        silent = await noor.post(f"{CALL}/holds/{held.hold_id}/void", json={"reason": "         "})
+        done = await noor.post(f"{CALL}/holds/{held.hold_id}/void", json={"reason": WHY})
+        again = await noor.post(f"{CALL}/holds/{held.hold_id}/void", json={"reason": WHY})
+        missing = await noor.post(f"{CALL}/holds/{new_id()}/void", json={"reason": WHY})
+
+    assert [(one["id"], one["remaining"]["amount"]) for one in listed] == [(str(held.hold_id), 70)]
+    assert "30 COIN" in page and "100 COIN" in page
+    assert (silent.status_code, done.json()["state"], done.json()["released"]["amount"]) == (422, "voided", 70)
+    assert (again.status_code, again.json()["code"], missing.status_code) == (409, "ledger.hold_not_open", 404)
+    [act] = [act for act in await acts_of(console, "hold.void") if act.entity_id == str(held.hold_id)]
+    assert (act.changes["state"], act.reason, act.subject_user_id) == (["open", "voided"], WHY, owner)
+
+
+async def test_what_the_house_keeps_is_told_day_by_day(console: Console) -> None:
+    pool, now = f"pool:{new_id()}", clock.now()
+    async with console.begin() as tx:
+        for days, amount in ((40, 500), (3, 70)):
+            legs = (
+                (pool, "INPUT", amount),
+                ("treasury:main", "INPUT", 2 * amount),
+                ("external:opening", "INPUT", -3 * amount),
+            )
+            post = Post(f"desk:{new_id()}", "ledger.opening", legs)
+            await ledger.post(tx, post, now=now - timedelta(days=days))
+    async with console.begin() as tx:
+        await ledger.roll_up(tx, now=now)
+    async with console.talk(console.staff(console.noor)) as noor:
+        chart = (await noor.get(f"{PAGE}/treasury/INPUT/chart")).json()
+        page = await noor.get(f"{PAGE}/treasury?asset=INPUT")
+        unknown = await noor.get(f"{PAGE}/treasury?asset=NOPE")
+
+    treasury, pools = [series["values"] for series in chart["series"]]
+    assert (treasury[0], treasury[-5], treasury[-1]) == (1_000.0, 1_000.0, 1_140.0)
+    assert (pools[0], pools[-1], len(pools)) == (500.0, 570.0, 31)
+    assert (page.status_code, "1,140 INPUT" in page.text, unknown.status_code) == (200, True, 404)
+
+
+async def test_the_card_of_a_player_shows_his_money_and_leads_to_the_desk(console: Console) -> None:
+    owner = await console.player()
+    posted = await paid(console, owner, 250)
+    async with console.talk(console.staff(console.noor)) as noor:
+        page = (await noor.get(f"/console/people/{owner}")).text
+    held = "admin.card.read ledger.wallet.read"
+    async with console.talk(console.staff(console.sana, permissions=held)) as sana:
+        read_only = (await sana.get(f"/console/people/{owner}")).text
+
+    assert f"{PAGE}/adjust?player={owner}" in page and f"{PAGE}/transfers/{posted.transfer_id}" in page
+    assert "250 COIN" in read_only and f"{PAGE}/adjust?player={owner}" not in read_only
+
+
+async def test_lists_of_nothing_say_what_will_stand_there(console: Console) -> None:
+    nobody = new_id()
+    async with console.talk(console.staff(console.noor)) as noor:
+        pages = [
+            (await noor.get(f"{PAGE}{path}")).text
+            for path in (f"?owner={nobody}", f"/holds?owner={nobody}", f"/adjustments?owner={nobody}")
+        ]
+    assert ["banner-ghost" in page for page in pages] == [True] * 3
+
+
+async def test_every_asset_adds_up_to_nothing_and_says_what_is_owed(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 30, asset="QC")
+    async with console.talk(console.staff(console.noor)) as noor:
+        found = {one["asset"]: one for one in (await noor.get(f"{CALL}/conservation")).json()["items"]}
+        page = (await noor.get(f"{PAGE}/conservation")).text
+
+    told = found["QC"]
+    assert [one["total"]["amount"] for one in found.values()] == [0] * len(found)
+    assert (told["wallets"]["amount"], told["liability"]["amount"], sum(told["by_family"].values())) == (30, 30, 0)
+    assert "adds up to nothing" in page and "does not add up" not in page
+
+
+async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Console) -> None:
+    finding = Finding("R1", f"user:{new_id()}:main USD", None, "50", "51")
+    async with console.begin() as tx:
+        await reconciling.report(tx, [new_id()], [finding], clock.now())
+    async with console.talk(console.staff(console.noor)) as noor:
+        [one] = [
+            each for each in (await noor.get(f"{CALL}/findings")).json()["items"] if each["subject"] == finding.subject
+        ]
+        form = f"{PAGE}/findings/{one['id']}/resolve"
+        fields = form_of((await noor.get(f"{PAGE}/findings")).text, form)
+        silent = await noor.post(form, data={**fields, "resolution": "?"})
+        done = await noor.post(f"{CALL}/findings/{one['id']}/resolve", json={"resolution": FOUND_OUT})
+        again = await noor.post(
+            f"{CALL}/findings/{one['id']}/resolve", json={"resolution": "a disk had lied: restored"}
+        )
+        missing = await noor.post(f"{CALL}/findings/{new_id()}/resolve", json={"resolution": "there is none such"})
+        still = [each["id"] for each in (await noor.get(f"{CALL}/findings")).json()["items"]]
+        every = [each["id"] for each in (await noor.get(f"{CALL}/findings?all=true")).json()["items"]]
+
+    assert (silent.status_code, ">?</textarea>" in silent.text) == (422, True)
+    assert [answer.status_code for answer in (done, again, missing)] == [200, 409, 404]
+    assert (done.json()["resolution"], one["id"] in still, one["id"] in every) == (
+        "a disk had lied: restored",
+        False,
+        True,
+    )
+    assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}
