@@ -2,9 +2,9 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-Invalid   InvalidPost, KeyMismatch, HoldMismatch
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, HidingReasonMissing
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
-TooLarge  BatchTooLarge
+TooLarge  BatchTooLarge, StatementTooLong
 """
 
 from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
@@ -27,6 +27,12 @@ class NoSuchEntry(NotFound):
     """There is no such movement in your wallet."""
 
     code = "ledger.no_such_entry"
+
+
+class HidingReasonMissing(Invalid):
+    """Whoever hides a line of somebody else says why, in at least `chars_min` characters."""
+
+    code = "ledger.hiding_reason_missing"
 
 
 class NoSuchHold(NotFound):
@@ -135,6 +141,12 @@ class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
     code = "ledger.batch_too_large"
+
+
+class StatementTooLong(TooLarge):
+    """The month has `lines` movements, a file holds `limit` of them: take them page by page as a list."""
+
+    code = "ledger.statement_too_long"
 
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {
