@@ -1,13 +1,15 @@
 """Refusals of the ledger.
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
-          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal
-Invalid   InvalidPost, KeyMismatch, HoldMismatch, HidingReasonMissing
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer
+          HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
+          WalletInDebt, GiftLimit
+Forbidden GiftsOff
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, HidingReasonMissing, NotGiftable, GiftToSelf
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchRecipient
 TooLarge  BatchTooLarge, StatementTooLong
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -141,6 +143,45 @@ class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
     code = "ledger.batch_too_large"
+
+
+class GiftsOff(Forbidden):
+    """This house lets nobody give anything away."""
+
+    code = "ledger.gifts_off"
+
+
+class NotGiftable(Invalid):
+    """`asset` cannot be given away."""
+
+    code = "ledger.not_giftable"
+    blames = "asset"
+
+
+class GiftToSelf(Invalid):
+    """A gift goes to somebody else."""
+
+    code = "ledger.gift_to_self"
+    blames = "to"
+
+
+class NoSuchRecipient(NotFound):
+    """Nobody here is called so: write the user name exactly."""
+
+    code = "ledger.no_such_recipient"
+    blames = "to"
+
+
+class WalletInDebt(Conflict):
+    """You owe `owed` units of `asset`: nothing can be given away until that is paid."""
+
+    code = "ledger.wallet_in_debt"
+
+
+class GiftLimit(Conflict):
+    """Today you have made `gifts` gifts of `gifts_max`, and given `given` units of `given_max`: try again tomorrow."""
+
+    code = "ledger.gift_limit"
 
 
 class StatementTooLong(TooLarge):

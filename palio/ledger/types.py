@@ -50,7 +50,29 @@ STATEMENT_ROWS_MAX = Setting(
     low=1_000,
     high=10**7,
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, STATEMENT_ROWS_MAX
+GIFTS_ENABLED = Setting(
+    "ledger.gifts_enabled",
+    "bool",
+    False,
+    "May players give to each other what an asset says can be given",
+    visible=True,
+)
+GIFTS_OF_A_DAY_MAX = Setting(
+    *("ledger.gift_daily_count", "int", 10, "How many gifts a player may make on a day (UTC)", "gifts"),
+    low=1,
+    high=1_000,
+    visible=True,
+)
+GIVEN_ON_A_DAY_MAX = Setting(
+    *("ledger.gift_daily_sum", "int", 1_000, "How much of an asset a player may give away on a day (UTC)", "units"),
+    low=1,
+    high=10**9,
+    visible=True,
+)
+SETTINGS = (
+    *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, STATEMENT_ROWS_MAX),
+    *(GIFTS_ENABLED, GIFTS_OF_A_DAY_MAX, GIVEN_ON_A_DAY_MAX),
+)
 
 
 class Capture(NamedTuple):
@@ -378,6 +400,43 @@ class Debt:
     scale: int
     owed: int
     lines: Sequence[DebtLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """What one player gives another; `key` is his own, and good once."""
+
+    key: str
+    giver: UserId
+    receiver: UserId
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a gift can go to, as everybody may know him: `shown` is how boards name him."""
+
+    user_id: UserId
+    username: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """So much of an asset went to others in so many gifts."""
+
+    asset: str
+    gifts: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftRules:
+    """What the house allows on a day: so many gifts in all, so much of each asset."""
+
+    gifts_max: int
+    amount_max: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp
 
-from palio.entry import web
+from palio.entry import recipients, web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
@@ -34,6 +34,7 @@ def product(
         "cursors": Cursors(bytes(32)),
         "boards": BOARDS,
         "causes": web.CAUSES,
+        "find_recipient": recipients.find,
         "race_views": Views(database),
     }
     return assemble(web.MODULES, state=state, served=lambda served: None, identify=identify, key=bytes(32))

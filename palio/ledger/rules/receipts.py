@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from palio.kernel.ids import UserId
 
 WORDS = {"system", "staff", "player", "service"}
+IN_ORDER = ("steps", "pool", "rank", "place", "share", "stake", "odds", "rate", "cap", "already", "award")
 
 
 def done_by(actor: str, owner_id: UserId) -> str:
@@ -18,8 +19,11 @@ def done_by(actor: str, owner_id: UserId) -> str:
 def why(metadata: Mapping[str, object]) -> list[tuple[str, int | str]]:
     """The rule that set an amount, as `metadata.why` has it: names with figures or words, a part of a part as
     `outer.inner`. A sentence has no name.
+
+    Stored objects do not keep their order: the names that modules use come as an account would have them, then others.
     """
-    return list(_flat(metadata.get("why"), ()))
+    order = {name: n for n, name in enumerate(IN_ORDER)}
+    return sorted(_flat(metadata.get("why"), ()), key=lambda part: order.get(part[0], len(order)))
 
 
 def _flat(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, int | str]]:

@@ -17,7 +17,7 @@ from palio.ledger.schemas.filters import CATEGORIES, EVERYTHING, Choice, Day
 from palio.ledger.schemas.forms import HideForm
 from palio.ledger.schemas.months import month_of
 from palio.ledger.schemas.wallet import AssetCode, Seq, beside, chart_of, cursors_of, owner_of
-from palio.ledger.service import hiding, reading
+from palio.ledger.service import gifts, hiding, reading
 from palio.ledger.types import HOLDS_OF_A_CARD_MAX, Course, Debt, LineOf, OpenHold, Receipt, Wallet
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
@@ -142,6 +142,7 @@ async def statement_page(
         "today": ask.now.astimezone(UTC).date(),
         "holds": await reading.holds_of(tx, owner_id=owner_id, asset=asset),
         "debts": await _debts(tx, ask, [wallet] if wallet else []),
+        "may_give": asset in await gifts.giftable(tx),
         "older": older,
         "newer": newer,
     }
