@@ -681,6 +681,7 @@ class Waiting(NamedTuple):
     asset: str
     amount: int
     leftover_to: LeftoverTo
+    title: str
 
     @property
     def pool_address(self) -> str:

@@ -10,7 +10,7 @@ from palio.admin import console as admin
 from palio.affiliates import console as affiliates_console
 from palio.affiliates import web as affiliates
 from palio.competitions import web as competitions
-from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, status
+from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status
 from palio.entry.wiring import BOARDS, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
@@ -107,6 +107,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "frame": desk.frame(),
         "people": desk.Names(),
         "causes": CAUSES,
+        "find_recipient": recipients.find,
         "mailbox": partial(mailbox.path_of, wiring),
     }
 

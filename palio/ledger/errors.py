@@ -2,13 +2,14 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit, EffectUnseen, FindingResolved
+          NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
-          PeriodInvalid
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
-Forbidden SelfAdjustment, ForeignFamily
+          PeriodInvalid, HidingReasonMissing, NotGiftable, GiftToSelf
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding,
+          NoSuchRecipient
+Forbidden SelfAdjustment, ForeignFamily, GiftsOff
 Gone      Archived
-TooLarge  BatchTooLarge
+TooLarge  BatchTooLarge, StatementTooLong
 """
 
 from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Refusal, TooLarge
@@ -31,6 +32,12 @@ class NoSuchEntry(NotFound):
     """There is no such movement in your wallet."""
 
     code = "ledger.no_such_entry"
+
+
+class HidingReasonMissing(Invalid):
+    """Whoever hides a line of somebody else says why, in at least `chars_min` characters."""
+
+    code = "ledger.hiding_reason_missing"
 
 
 class NoSuchHold(NotFound):
@@ -224,6 +231,51 @@ class NoSuchPlayer(Invalid):
     """Nobody has this user name or id: `player`."""
 
     code = "ledger.no_such_player"
+
+
+class GiftsOff(Forbidden):
+    """This house lets nobody give anything away."""
+
+    code = "ledger.gifts_off"
+
+
+class NotGiftable(Invalid):
+    """`asset` cannot be given away."""
+
+    code = "ledger.not_giftable"
+    blames = "asset"
+
+
+class GiftToSelf(Invalid):
+    """A gift goes to somebody else."""
+
+    code = "ledger.gift_to_self"
+    blames = "to"
+
+
+class NoSuchRecipient(NotFound):
+    """Nobody here is called so: write the user name exactly."""
+
+    code = "ledger.no_such_recipient"
+    blames = "to"
+
+
+class WalletInDebt(Conflict):
+    """You owe `owed` units of `asset`: nothing can be given away until that is paid."""
+
+    code = "ledger.wallet_in_debt"
+
+
+class GiftLimit(Conflict):
+    """Today you have made `gifts` gifts of `gifts_max`, and given `given` units of `given_max`: try again tomorrow."""
+
+    code = "ledger.gift_limit"
+
+
+class StatementTooLong(TooLarge):
+    """The month has `lines` movements, a file holds `limit` of them: take them page by page as a list."""
+
+    code = "ledger.statement_too_long"
 
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {

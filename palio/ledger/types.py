@@ -52,7 +52,9 @@ STATEMENT_OWNERS_MAX, ACTIVE_OWNERS_MAX = 10_000, 10_000
 FINDINGS_DEFAULT, FINDINGS_MAX = 50, 200
 RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
-COURSE_DAYS = 30  # so that the first of every month is among them
+HIDING_REASON_CHARS_MIN = 10
+COURSE_DAYS, SPAN_DAYS_MAX = 30, 366
+HOLDS_OF_A_CARD_MAX, DEBT_LINES_MAX = 20, 5
 
 BATCH_ITEMS_MAX = Setting(
     "ledger.batch_items_max", "int", ITEMS_MAX, "How many items one batch may hold", "items", low=1, high=ITEMS_MAX
@@ -85,9 +87,34 @@ API_FAMILIES: Setting[tuple[str, ...]] = Setting(
     pattern="|".join(sorted(FAMILIES)),
     high=len(FAMILIES),
 )
+STATEMENT_ROWS_MAX = Setting(
+    *("ledger.statement_export_rows_max", "int", 10**6, "How many lines a file of one month may have", "rows"),
+    low=1_000,
+    high=10**7,
+)
+GIFTS_ENABLED = Setting(
+    "ledger.gifts_enabled",
+    "bool",
+    False,
+    "May players give to each other what an asset says can be given",
+    visible=True,
+)
+GIFTS_OF_A_DAY_MAX = Setting(
+    *("ledger.gift_daily_count", "int", 10, "How many gifts a player may make on a day (UTC)", "gifts"),
+    low=1,
+    high=1_000,
+    visible=True,
+)
+GIVEN_ON_A_DAY_MAX = Setting(
+    *("ledger.gift_daily_sum", "int", 1_000, "How much of an asset a player may give away on a day (UTC)", "units"),
+    low=1,
+    high=10**9,
+    visible=True,
+)
 SETTINGS = (
     *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL),
     API_FAMILIES,
+    *(STATEMENT_ROWS_MAX, GIFTS_ENABLED, GIFTS_OF_A_DAY_MAX, GIVEN_ON_A_DAY_MAX),
 )
 
 
@@ -240,6 +267,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of movement, and the words for it."""
+
+    code: str
+    category: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wallet:
     """What an owner has of one asset. `debt` is the balance of his debt account: 0, or what he owes as a negative."""
 
@@ -258,7 +294,11 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines of a statement are wanted; empty and None mean all. Amounts are compared without their sign."""
+    """Which lines of a statement are wanted; empty and None mean all. Amounts are compared without their sign.
+
+    `subject` is what a movement is about: the subject of the hold it was paid from, or a fact of its metadata, alone
+    or with its name (`competition:0198…`). Lines that their owner hid are left out unless `with_hidden`.
+    """
 
     direction: Literal["credit", "debit"] | None = None
     categories: Sequence[str] = ()
@@ -267,6 +307,8 @@ class Filter:
     until: datetime | None = None
     amount_min: int | None = None
     amount_max: int | None = None
+    subject: str | None = None
+    with_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +321,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One movement of a wallet, with the balance it left."""
+    """One movement of a wallet, with the balance it left. `reversed` is how much of it was taken back, no negative."""
 
     transfer_id: TransferId
     posted_at: datetime
@@ -292,6 +334,8 @@ class Line:
     description: str
     metadata: Mapping[str, object]
     reverses_id: TransferId | None
+    hidden_at: datetime | None
+    reversed: int = field(default=0, kw_only=True)
 
     @property
     def balance_before(self) -> int:
@@ -319,17 +363,12 @@ class DayMoved:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a balance went: at the end of each day (UTC), the last being today, and what this month has done so far."""
+    """How a balance went: at the end of each day (UTC) of a span, and what this month has done so far."""
 
     days: Sequence[tuple[date, int]]
     month_began_with: int
     month_came: int
     month_went: int
-
-    @property
-    def balance(self) -> int:
-        """What is there now."""
-        return self.days[-1][1]
 
     @property
     def turns(self) -> Sequence[tuple[date, int]]:
@@ -348,6 +387,122 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What a category added to a wallet and took from it, in so many lines: `went` is no negative."""
+
+    category: str
+    came: int
+    went: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthStatement:
+    """A month (UTC) of a wallet: what it began with and ended with, and why: opening + came - went = closing.
+
+    Its lines are numbered without gaps, from `first_seq` on.
+    """
+
+    month: date
+    opening: int
+    closing: int
+    flows: Sequence[Flow]
+    first_seq: int
+
+    @property
+    def came(self) -> int:
+        """All that was added."""
+        return sum(flow.came for flow in self.flows)
+
+    @property
+    def went(self) -> int:
+        """All that was taken."""
+        return sum(flow.went for flow in self.flows)
+
+    @property
+    def lines(self) -> int:
+        """How many movements there were."""
+        return sum(flow.lines for flow in self.flows)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """What is set aside of a wallet: for what, since when and until when, and how much of it was taken already."""
+
+    id: HoldId
+    asset: str
+    scale: int
+    subject: str
+    kind: str
+    label: str
+    amount: int
+    captured: int
+    remaining: int
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DebtLine:
+    """Why somebody owes something, or owes less: `seq` is the line of his wallet that the same transfer made."""
+
+    transfer_id: TransferId
+    posted_at: datetime
+    kind: str
+    label: str
+    amount: int
+    description: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """What somebody owes of an asset, no negative, and the newest lines of it."""
+
+    asset: str
+    scale: int
+    owed: int
+    lines: Sequence[DebtLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """What one player gives another; `key` is his own, and good once."""
+
+    key: str
+    giver: UserId
+    receiver: UserId
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a gift can go to, as everybody may know him: `shown` is how boards name him."""
+
+    user_id: UserId
+    username: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """So much of an asset went to others in so many gifts."""
+
+    asset: str
+    gifts: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftRules:
+    """What the house allows on a day: so many gifts in all, so much of each asset."""
+
+    gifts_max: int
+    amount_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """Where value came from or went to, as its owner may know it: the family of the account, the name of a house
     account, never who somebody else is. `is_own` is another account of the reader.
@@ -362,15 +517,46 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Counterpart:
+    """Another transfer that a movement took back, or was taken back by: how much of the owner's it moved, no negative.
+
+    `seq` is the line it made in the same wallet; None where it moved only what he owes.
+    """
+
+    transfer_id: TransferId
+    posted_at: datetime
+    seq: int | None
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedHold:
+    """The hold that a movement was paid from: `remained` was still held after it, and then `released` came back."""
+
+    id: HoldId
+    subject: str
+    label: str
+    amount: int
+    remained: int
+    released: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
-    """All that is kept of one movement of a wallet, for whom it belongs to. `done_by` is a kind of actor, no person."""
+    """All that is kept of one movement of a wallet, for whom it belongs to. `done_by` is a kind of actor, no person.
+
+    `why` is the rule that set the amount, as whoever posted it noted it down: names and figures.
+    """
 
     asset: Asset
     line: Line
     key: str
     done_by: str
     sides: tuple[Side, ...]
-    reversed_by: tuple[TransferId, ...]
+    why: Sequence[tuple[str, int | str]]
+    hold: CapturedHold | None
+    reverses: Counterpart | None
+    reversed_by: Sequence[Counterpart]
 
 
 CHECKS = {

@@ -79,6 +79,16 @@ create function identity.cards(ids uuid[])
 revoke all on function identity.cards(uuid[]) from public;
 grant execute on function identity.cards(uuid[]) to palio_app;
 
+-- The same of whoever bears a name: it stands on boards, and signing up tells that it is taken.
+create function identity.card_named(name text)
+  returns table (id uuid, username text, display_name text, board_name identity.board_name,
+                 status identity.user_status, created_at timestamptz)
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at
+  from identity.users u where u.username_key = name and u.status <> 'pending' $$;
+revoke all on function identity.card_named(text) from public;
+grant execute on function identity.card_named(text) to palio_app;
+
 -- What is personal is sealed under the key of its person; `bidx` finds it again. Everything below belongs to one user.
 create type identity.token_purpose as enum
   ('email_verification', 'password_reset', 'email_change', 'login_link', 'invite', 'telegram_link', 'erase_confirm',

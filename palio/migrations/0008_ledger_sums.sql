@@ -1,5 +1,5 @@
 -- role: palio_ledger
--- reviewed: the sums are written by one definer function alone, and read by operators through row security.
+-- reviewed: sums are written by one definer function alone, and read by operators through row security; hiding is a mark in lists.
 -- Sums that are kept up to date: what open accounts hold, day by day, and what the archive has taken.
 
 -- How far a job that goes through the ledger has come, in numbers of transactions: everything below `through_tx` is done. `green_at` is
@@ -110,3 +110,57 @@ end $$;
 grant select on ledger.rounds, ledger.rollups, ledger.daily_sums, ledger.archived_sums to palio_app;
 revoke execute on function ledger.roll_up, ledger.close_round, ledger.resolve_finding, ledger.archived_until from public;
 grant execute on function ledger.roll_up, ledger.close_round, ledger.resolve_finding, ledger.archived_until to palio_app;
+
+-- What an owner, or staff with a reason, leave out of the list of his movements. Nothing is undone by it.
+create table ledger.hidden (
+  account_id bigint not null,
+  seq bigint not null check (seq > 0),
+  owner_id uuid not null,
+  hidden_at timestamptz not null,
+  hidden_by text not null,
+  reason text,
+  primary key (account_id, seq));
+alter table ledger.hidden enable row level security;
+alter table ledger.hidden force row level security;
+create policy owner_sees on ledger.hidden for select to palio_app
+  using (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
+create policy owner_writes on ledger.hidden for all to palio_app
+  using (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+  with check (owner_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
+create policy operators on ledger.hidden for all to palio_app
+  using ((select infra.actor_kind()) in ('staff', 'system')) with check ((select infra.actor_kind()) in ('staff', 'system'));
+create policy definer on ledger.hidden for all to palio_ledger using (true) with check (true);
+grant select on ledger.hidden to palio_app;
+
+-- Does a wallet belong to whoever acts, or is he an operator? Whoever only looks changes nothing.
+create function ledger.may_hide(p_owner uuid) returns bool language sql stable set search_path = pg_catalog, pg_temp
+  return infra.actor_kind() in ('staff', 'system') or infra.actor_kind() = 'player' and p_owner = infra.actor_id();
+
+-- Hide lines of a main wallet, or show them again; answers how many were not so before. Lines that are not there are passed over.
+create function ledger.hide(p_owner uuid, p_asset text, p_seqs bigint[], p_reason text, p_now timestamptz) returns bigint language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
+declare changed bigint;
+begin
+  if ledger.may_hide(p_owner) is not true then return 0; end if;
+  insert into ledger.hidden (account_id, seq, owner_id, hidden_at, hidden_by, reason)
+    select e.account_id, e.seq, p_owner, p_now, concat_ws(':', infra.actor_kind(), infra.actor_id()), nullif(p_reason, '')
+      from ledger.accounts a join ledger.assets s on s.id = a.asset_id join ledger.entries e on e.account_id = a.id
+      where a.address = 'user:' || p_owner || ':main' and s.code = p_asset and e.seq = any (p_seqs)
+      order by e.seq
+    on conflict do nothing;
+  get diagnostics changed = row_count;
+  return changed;
+end $$;
+create function ledger.unhide(p_owner uuid, p_asset text, p_seqs bigint[]) returns bigint language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
+declare changed bigint;
+begin
+  if ledger.may_hide(p_owner) is not true then return 0; end if;
+  delete from ledger.hidden h using ledger.accounts a, ledger.assets s
+    where a.address = 'user:' || p_owner || ':main' and s.id = a.asset_id and s.code = p_asset
+      and h.account_id = a.id and h.seq = any (p_seqs);
+  get diagnostics changed = row_count;
+  return changed;
+end $$;
+revoke execute on function ledger.may_hide, ledger.hide, ledger.unhide from public;
+grant execute on function ledger.hide, ledger.unhide to palio_app;

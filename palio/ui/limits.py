@@ -92,6 +92,20 @@ def refusal_of(left: Sequence[Left]) -> TooMany | None:
     )
 
 
+async def take_besides(request: Request, ask: Asking, limit: Limit) -> None:
+    """Count a request by one more limit, where only some answers of a route are subject to it.
+
+    Refuses with TooMany.
+    """
+    limiter: Limiter | None = request.app.state.limiter
+    if limiter is None:
+        return
+    [left] = await limiter.take([(limit.policy, f"user:{ask.actor.user_id}")])
+    if left.is_refused:
+        facts = {"policy": limit.name, "limit": limit.quota, "window_s": limit.window_s}
+        raise TooMany(**facts, retry_after_s=left.retry_after_s)
+
+
 def headers(request: Request) -> dict[str, str]:
     """What the answer to this request says about its limits; nothing for what is not counted."""
     known: dict[str, str] = request.scope.get(RATE_HEADERS, {})

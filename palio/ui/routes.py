@@ -68,6 +68,7 @@ OF_EVERY_BODY: tuple[type[Refusal], ...] = (MalformedJson, UnknownField, Unsuppo
 OF_EVERY_KEY: tuple[type[Refusal], ...] = (IdempotencyKeyInvalid, KeyReused, InProgress)
 OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+NO_CONTENT: dict[str, object] = {"description": "It is done; there is nothing to say", "content": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +408,8 @@ class Routes:
                 response_class=JSONResponse,
             )
             every = (*offer.get("refuses", ()), *_of_change(route, rules))
-            route.responses = {status: _example(offer["example"], JSONResponse), **_documented(every)}
+            done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
+            route.responses = {status: done, **_documented(every)}
             route.openapi_extra = _declared(rules, offer.get("tier", "core"), every)
             return self._add(route, rules, every, handler)
 

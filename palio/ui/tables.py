@@ -34,11 +34,12 @@ def respond(request: Request, answer: strict.Json, row: strict.Json) -> Response
     return Response(body, media_type=f"{MEDIA_TYPE}; charset=utf-8; header=present", headers=headers)
 
 
-def write(rows: Sequence[strict.Json], *, columns: Sequence[str]) -> str:
-    """The rows under a line of their columns; lines end with CR LF."""
+def write(rows: Sequence[strict.Json], *, columns: Sequence[str], has_head: bool = True) -> str:
+    """The rows under a line of their columns; lines end with CR LF. What goes on has no such line."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\r\n")
-    table.writeheader()
+    if has_head:
+        table.writeheader()
     table.writerows(cells(row) for row in rows)
     return text.getvalue()
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from palio.admin import Desk
-from palio.entry import desk, web, wiring
+from palio.entry import desk, recipients, web, wiring
 from palio.entry.approving import COMMANDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
@@ -133,6 +133,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "people": desk.Names(),
         "causes": web.CAUSES,
         "teller": Teller(database),
+        "find_recipient": recipients.find,
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
     async with talk_to(app) as client:

@@ -45,6 +45,8 @@ async def test_a_claim_pays_once_and_an_unlinked_account_keeps_it(tx: Tx, noon: 
     user_id = UserId(new_id())
     assert await claim(tx, ref, user_id, noon + 7 * HOUR) == 1
     assert await state(tx, competition_id, user_id) == ("paid", 5000, 0)
+    [line] = (await ledger.statement(tx, owner_id=user_id, asset="USD")).lines
+    assert line.metadata == {"competition": str(competition_id), "rank": 1, "title": "Spring"}
     assert await claim(tx, ref, user_id, noon + 8 * HOUR) == 0
     assert await claim(tx, ref, None, noon + 9 * HOUR) == 0
     assert await claim(tx, ref, UserId(new_id()), noon + 9 * HOUR) == 0

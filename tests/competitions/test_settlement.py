@@ -128,6 +128,16 @@ async def test_every_wallet_gets_what_its_place_earns(
     assert (done.status, done.phase, done.pool_final) == ("completed", None, amount)
 
 
+async def test_the_line_of_a_prize_names_its_competition(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    await score(tx, competition_id, await enter(tx, competition_id, 2, noon), [2, 1], noon)
+    await settle(tx, competition_id, noon + 6 * HOUR)
+    for reward in await competitions.rewards(tx, competition_id=competition_id):
+        assert reward.user_id
+        [line] = (await ledger.statement(tx, owner_id=reward.user_id, asset="USD")).lines
+        assert line.metadata == {"competition": str(competition_id), "rank": reward.rank, "title": "Spring"}
+
+
 async def test_a_second_settlement_changes_nothing(tx: Tx, noon: datetime) -> None:
     competition_id = await live(tx, noon)
     entrants = await enter(tx, competition_id, 4, noon)

@@ -104,6 +104,8 @@ async def test_row_security_shows_a_player_himself_and_the_cards_of_others(
         )
         assert await count(tx) == seen
         assert [card.username for card in (await identity.cards(tx, ids=[bob.id])).values()] == ["bob"]
+        named = [await identity.card_named(tx, name=name) for name in ("BOB", "bo", "b%", "carol", "\uff42ob")]
+        assert [card and card.id for card in named] == [bob.id, None, None, None, None]
 
     await db.run(tx, "select set_config('palio.kind', 'player', true)")
     assert await db.run(tx, "update identity.users set locale = 'de'") == 1

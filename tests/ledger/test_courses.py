@@ -1,37 +1,54 @@
-"""How a balance went: a point for every day, whatever days have a movement, and sums of the month that add up."""
+"""How a balance went: a point for every day, whatever days have a movement."""
 
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palio.ledger.rules.courses import course
-from palio.ledger.types import COURSE_DAYS, DayMoved
+from palio.ledger.rules.courses import course, span_of
+from palio.ledger.types import COURSE_DAYS, DayMoved, Flow, MonthStatement
 
 TODAY = date(2026, 3, 20)
+MONTH = MonthStatement(date(2026, 3, 1), 130, 107, [Flow("prize", 7, 0, 1), Flow("bet", 0, 30, 2)], 4)
 
 
 def days_ago(n: int) -> date:
     return TODAY - timedelta(days=n)
 
 
+SPAN = days_ago(30), TODAY
+
+
 def test_a_balance_stays_until_the_next_movement() -> None:
     moved = [DayMoved(days_ago(21), 50, 20, 130), DayMoved(days_ago(2), 0, 30, 100), DayMoved(TODAY, 7, 0, 107)]
-    found = course(moved, balance=107, today=TODAY)
+    found = course(moved, began_with=100, span=SPAN, month=MONTH)
     assert (found.days[0], found.days[-1], len(found.days)) == ((days_ago(30), 100), (TODAY, 107), 31)
     assert found.turns == [(days_ago(30), 100), (days_ago(21), 130), (days_ago(2), 100), (TODAY, 107)]
-    assert (found.month_began_with, found.month_came, found.month_went, found.balance) == (130, 7, 30, 107)
+    assert (found.month_began_with, found.month_came, found.month_went) == (130, 7, 30)
 
 
-def test_where_nothing_moved_it_is_what_it_is_now() -> None:
-    found = course([], balance=250, today=TODAY)
-    assert found.turns == [(days_ago(30), 250)]
-    assert (found.month_began_with, found.month_came, found.month_went) == (250, 0, 0)
+def test_where_nothing_moved_it_is_what_it_was() -> None:
+    assert course([], began_with=250, span=SPAN, month=MONTH).turns == [(days_ago(30), 250)]
 
 
-def test_the_first_of_a_long_month_is_among_the_days() -> None:
-    found = course([DayMoved(date(2026, 3, 1), 5, 0, 15)], balance=15, today=date(2026, 3, 31))
-    assert (found.days[0], found.month_began_with, found.month_came) == ((date(2026, 3, 1), 15), 10, 5)
+@pytest.mark.parametrize(
+    ("since", "until", "span"),
+    [
+        (None, None, (date(2026, 2, 18), TODAY)),
+        (date(2026, 1, 5), None, (date(2026, 1, 5), TODAY)),
+        (date(2026, 1, 5), date(2026, 2, 1), (date(2026, 1, 5), date(2026, 2, 1))),
+        (None, date(2026, 2, 1), (date(2026, 1, 2), date(2026, 2, 1))),
+        (None, date(2026, 5, 1), (date(2026, 2, 18), TODAY)),
+        (date(2026, 5, 1), None, (TODAY, TODAY)),
+        (date(2026, 3, 9), date(2026, 3, 2), (date(2026, 3, 2), date(2026, 3, 2))),
+        (date(1, 1, 1), date(2026, 3, 2), (date(2025, 3, 1), date(2026, 3, 2))),
+        (None, date(1, 1, 2), (date(1, 1, 1), date(1, 1, 2))),
+    ],
+)
+def test_the_days_that_are_drawn(since: date | None, until: date | None, span: tuple[date, date]) -> None:
+    """Never one that is to come, never more than a year, always one."""
+    assert span_of(since, until, TODAY) == span
 
 
 @given(
@@ -44,7 +61,6 @@ def test_every_day_is_the_sum_of_what_moved_until_then(began_with: int, sums: di
         came, went = sums[back]
         balance += came - went
         moved.append(DayMoved(days_ago(back), came, went, balance))
-    found = course(moved, balance=balance, today=TODAY)
+    found = course(moved, began_with=began_with, span=SPAN, month=MONTH)
     for day, at_end in found.days:
         assert at_end == began_with + sum(each.came - each.went for each in moved if each.day <= day)
-    assert found.month_began_with + found.month_came - found.month_went == balance == found.balance

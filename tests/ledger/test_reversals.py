@@ -79,7 +79,7 @@ async def test_what_is_taken_back_says_why_and_of_what(tx: Tx, wallet: str) -> N
     assert (line.description, line.reverses_id) == ("paid by mistake", posted.transfer_id)
     assert original.reverses_id is None
     receipt = await ledger.receipt(tx, owner_id=owner_of(wallet), asset="COIN", seq=1)
-    assert receipt.reversed_by == (back.transfer_id,)
+    assert [(one.transfer_id, one.seq, one.amount) for one in receipt.reversed_by] == [(back.transfer_id, 2, 4)]
 
 
 async def test_a_repeat_answers_as_the_first_time(tx: Tx, wallet: str) -> None:

@@ -89,6 +89,14 @@ async def test_each_movement_says_the_balance_it_left(client: httpx2.AsyncClient
     ("query", "seqs"),
     [
         ("?type=debit", [3]),
+        ("?category=prize,bonus", [4, 2]),
+        ("?kind=ledger.gift,ledger.opening", [3, 1]),
+        ("?min=50&max=120", [3, 2]),
+        ("?min=500", [1]),
+        (f"?subject={COMPETITION}", [4]),
+        (f"?subject=competition:{COMPETITION}", [4]),
+        ("?subject=rank:3&type=credit", [4]),
+        ("?subject=rank", []),
         ("?category=prize", [4]),
         ("?from=2026-03-20T13:00:00Z&to=2026-03-20T15:00:00Z", [3, 2]),
         ("?from=2026-03-21", []),
@@ -160,6 +168,9 @@ async def test_a_receipt_says_what_why_and_who_without_naming_anybody(
                     "amount": {"asset": "COIN", "amount": -30, "text": "-30"},
                 }
             ],
+            "hold": None,
+            "reverses": None,
+            "reversed_by": [],
         }
     ]
     assert [(other["family"], other["name"]) for other in gift["entries"][0]["others"]] == [("user", None)]
@@ -184,9 +195,32 @@ async def test_pages_show_what_the_calls_say(client: httpx2.AsyncClient, owner: 
         await client.get("/wallet/COIN?category=prize&from=2026-03-20&to=2026-03-20", headers=as_player(owner))
     ).text
     assert "467 COIN" in wallet and 'href="/wallet/COIN"' in wallet and "/wallet/USD" not in wallet
-    assert [statement.count(f"/wallet/COIN/entries/{seq}") for seq in range(1, 6)] == [1] * 5
-    assert [narrowed.count(f"/wallet/COIN/entries/{seq}") for seq in range(1, 6)] == [0, 0, 0, 1, 0]
+    assert [statement.count(f'href="/wallet/COIN/entries/{seq}"') for seq in range(1, 6)] == [1] * 5
+    assert [narrowed.count(f'href="/wallet/COIN/entries/{seq}"') for seq in range(1, 6)] == [0, 0, 0, 1, 0]
     assert "/api/v1/wallet/COIN/transactions.csv?category=prize&amp;from=2026-03-20&amp;to=2026-03-21" in narrowed
+
+
+@pytest.mark.parametrize(
+    ("query", "seqs", "table"),
+    [
+        ("type=debit", [3], "type=debit"),
+        ("category=prize,bonus&kind=bonuses.daily", [2], "category=prize%2Cbonus&amp;kind=bonuses.daily"),
+        ("min=50&max=120.0", None, None),
+        ("min=50&max=120", [3, 2], "min=50&amp;max=120"),
+        (f"subject={COMPETITION}", [4], f"subject={COMPETITION}"),
+        ("type=&category=&from=&to=&min=&max=&subject=", [5, 4, 3, 2, 1], ""),
+        ("include_hidden=true", [5, 4, 3, 2, 1], "include_hidden=true"),
+    ],
+)
+async def test_a_page_is_narrowed_as_its_table_is(
+    client: httpx2.AsyncClient, owner: UserId, query: str, seqs: list[int] | None, table: str | None
+) -> None:
+    """Amounts stand in the address as people write them; with more places than the asset has they are refused."""
+    page = await client.get(f"/wallet/COIN?{query}", headers=as_player(owner))
+    assert page.status_code == (200 if seqs else 422)
+    if seqs:
+        assert [int(seq) for seq in re.findall(r'href="/wallet/COIN/entries/(\d+)"', page.text)] == seqs
+        assert f'transactions.csv{"?" if table else ""}{table}"' in page.text
 
 
 async def test_the_first_page_shows_the_latest_of_all_assets_and_how_the_balance_went(
@@ -259,7 +293,14 @@ async def lines_of(client: httpx2.AsyncClient, headers: dict[str, str]) -> list:
         ("type=both", "literal_error", "/type"),
         ("category=money", "literal_error", "/category"),
         ("limit=201", "less_than_equal", "/limit"),
-        ("kind=bet", "unknown_parameter", "/kind"),
+        ("category=prize,money", "literal_error", "/category"),
+        ("kind=bet", "literal_error", "/kind"),
+        ("kind=ledger.gift&kind=ledger.transfer", "unknown_parameter", "/kind"),
+        ("min=1.5", "value_error", "/min"),
+        ("max=-1", "greater_than_equal", "/max"),
+        ("max=9007199254740992", "less_than_equal", "/max"),
+        ("include_hidden=perhaps", "bool_parsing", "/include_hidden"),
+        ("until=2026-03-20", "unknown_parameter", "/until"),
     ],
 )
 async def test_a_bad_filter_is_named(

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp
 
-from palio.entry import web
+from palio.entry import recipients, web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
@@ -35,6 +35,7 @@ def product(
         "cursors": Cursors(bytes(32)),
         "boards": BOARDS,
         "causes": web.CAUSES,
+        "find_recipient": recipients.find,
         "race_views": Views(database),
         "teller": Teller(database),
     }

@@ -56,7 +56,7 @@ async def _pay(tx: Tx, linked: Sequence[Linked], now: datetime) -> list[Claimed]
     posts = [
         replace(
             _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main"),
-            metadata={"competition": str(found.competition_id), "rank": found.rank},
+            metadata={"competition": str(found.competition_id), "rank": found.rank, "title": found.title},
         )
         for found in waiting
     ]

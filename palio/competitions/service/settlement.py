@@ -202,12 +202,12 @@ async def _pay(tx: Tx, competition: Competition, won: Won, now: datetime) -> Set
 
 
 def _payments(competition: Competition, won: Won, payable: Sequence[int]) -> ledger.Payments:
-    name = str(competition.id)
+    name, title = str(competition.id), competition.title
     return ledger.Payments(
         keys=[f"comp:{name}:reward:{won.entrant_ids[number]}" for number in payable],
         owners=[user_id for user_id in won.user_ids if user_id],
         amounts=[won.amounts[number] for number in payable],
-        metadata=[{"competition": name, "rank": won.ranks[number]} for number in payable],
+        metadata=[{"competition": name, "rank": won.ranks[number], "title": title} for number in payable],
     )
 
 

@@ -22,7 +22,7 @@ from palio.infra.arrays import Int8s, Jsons, Texts, Uuids
 from palio.infra.db import Tx
 
 WAITING = """
-    select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to
+    select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to, c.title
     from competitions.rewards r join competitions.competitions c on c.id = r.competition_id """
 
 

@@ -167,6 +167,12 @@ async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:
     return {card.id: card for card in await sql.users.list_cards(tx, list(ids))} if ids else {}
 
 
+async def card_named(tx: Tx, *, name: str) -> Card | None:
+    """What everybody may know of whoever bears a user name (upper and lower case alike), whoever asks."""
+    key = rules.names.key_of(name)
+    return await sql.users.find_card(tx, key) if key else None
+
+
 async def names(tx: Tx, *, ids: Collection[UserId], viewer: Actor | None = None) -> dict[UserId, str]:
     """How at most 10,000 users are shown to `viewer` (None: to the public); unknown ones are absent.
 

@@ -74,6 +74,18 @@ async def list_cards(tx: Tx, user_ids: Sequence[UserId]) -> list[Card]:
     )
 
 
+async def find_card(tx: Tx, username_key: str) -> Card | None:
+    """What everybody may know of the user of this name in lower case."""
+    return await db.find(
+        tx,
+        Card,
+        """
+        select id, username, display_name, board_name::text, status::text, created_at
+        from identity.card_named(%s::text)""",
+        username_key,
+    )
+
+
 async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_name: BoardName, locale: str) -> None:
     """Write down what a user says of himself."""
     await db.run(

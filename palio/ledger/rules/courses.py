@@ -3,18 +3,32 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from palio.ledger.types import COURSE_DAYS, Course, DayMoved
+from palio.ledger.types import COURSE_DAYS, SPAN_DAYS_MAX, Course, DayMoved, MonthStatement
+
+DAY = timedelta(days=1)
 
 
-def course(moved: Sequence[DayMoved], *, balance: int, today: date) -> Course:
-    """The balance at the end of each of the last days; `moved` are those with a movement, in order."""
-    began_with = moved[0].balance - moved[0].came + moved[0].went if moved else balance
+def course(moved: Sequence[DayMoved], *, began_with: int, span: tuple[date, date], month: MonthStatement) -> Course:
+    """The balance at the end of each day of a span, and what a month has done.
+
+    `moved` are the days of the span with a movement, `began_with` is the balance in front of them.
+    """
     ends = {each.day: each.balance for each in moved}
+    first, last = span
     days, at_end = list[tuple[date, int]](), began_with
-    for back in range(COURSE_DAYS, -1, -1):
-        day = today - timedelta(days=back)
-        at_end = ends.get(day, at_end)
-        days.append((day, at_end))
-    of_month = [each for each in moved if each.day >= today.replace(day=1)]
-    came, went = sum(each.came for each in of_month), sum(each.went for each in of_month)
-    return Course(days, balance - came + went, came, went)
+    for n in range((last - first).days + 1):
+        at_end = ends.get(first + n * DAY, at_end)
+        days.append((first + n * DAY, at_end))
+    return Course(days, month.opening, month.came, month.went)
+
+
+def span_of(since: date | None, until: date | None, today: date) -> tuple[date, date]:
+    """The first and the last day to draw: those that were chosen, no later than today and at most a year of them."""
+    last = min(until or today, today)
+    first = min(since or _back(last, COURSE_DAYS), last)
+    return max(first, _back(last, SPAN_DAYS_MAX)), last
+
+
+def _back(day: date, days: int) -> date:
+    """So many days before, as far as the calendar goes."""
+    return date.fromordinal(max(day.toordinal() - days, 1))

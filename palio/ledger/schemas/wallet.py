@@ -3,59 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query
-from pydantic import AwareDatetime, BeforeValidator
+from fastapi import Path
 
 from palio.kernel.ids import UserId
-from palio.ledger.types import Course, Cursor, Line, Receipt, Side, Statement, Wallet
+from palio.ledger.types import CapturedHold, Counterpart, Course, Cursor, Line, Receipt, Side, Statement, Wallet
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
-DAY_CHARS = len("2026-03-18")
 MICROS = 10**6
 TRANSFER_EXAMPLE = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
 
-Direction: TypeAlias = Literal["credit", "debit"]
-Category: TypeAlias = Literal[
-    "bet",
-    "win",
-    "bonus",
-    "admin_adjustment",
-    "prize",
-    "steps",
-    "achievement",
-    "challenge",
-    "purchase",
-    "order",
-    "refund",
-    "deposit",
-    "withdrawal",
-    "fee",
-    "transfer",
-    "contribution",
-    "commission",
-    "expiry",
-    "clawback",
-    "reversal",
-]
-CATEGORIES: tuple[str, ...] = get_args(Category)
 AssetCode = Annotated[str, Path(min_length=1, max_length=12, examples=["USD"])]
 Seq = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[17])]
 TransferNumber = Annotated[UUID, Path(examples=[str(TRANSFER_EXAMPLE)])]
-
-
-def _begins(value: object) -> object:
-    """A date is the instant at which it begins in UTC."""
-    return f"{value}T00:00:00Z" if isinstance(value, str) and len(value) == DAY_CHARS else value
-
-
-Edge = Annotated[AwareDatetime, BeforeValidator(_begins)]
-From = Annotated[Edge | None, Query(alias="from", description="A time with its offset, or a date in UTC")]
-To = Annotated[Edge | None, Query(alias="to", description="The same; what happened then is left out")]
 
 
 def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
@@ -126,7 +90,11 @@ class WalletsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LineAnswer:
-    """One movement: `type` says whether it was added (`credit`) or taken; `balance_after` is what it left."""
+    """One movement: `type` says whether it was added (`credit`) or taken; `balance_after` is what it left.
+
+    `reversed` is how much of it was taken back later. What is `hidden` is left out unless asked for, and counts all the
+    same; `updated_at` is when it was hidden, otherwise when it was made.
+    """
 
     id: UUID
     seq: int
@@ -137,8 +105,12 @@ class LineAnswer:
     amount: Money
     balance_after: Money
     description: str
+    metadata: Mapping[str, object]
     created_at: Instant
+    updated_at: Instant
+    hidden: bool
     reverses: UUID | None
+    reversed: Money
 
     @classmethod
     def of(cls, line: Line, asset: Asset) -> "LineAnswer":
@@ -152,8 +124,12 @@ class LineAnswer:
             amount=Money.of(line.amount, asset),
             balance_after=Money.of(line.balance_after, asset),
             description=line.description,
+            metadata=line.metadata,
             created_at=line.posted_at,
+            updated_at=line.hidden_at or line.posted_at,
+            hidden=line.hidden_at is not None,
             reverses=line.reverses_id,
+            reversed=Money.of(line.reversed, asset),
         )
 
 
@@ -185,8 +161,46 @@ class SideAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldOfAnswer:
+    """The hold that a movement was paid from: `remained` was still held after it, and then `released` came back."""
+
+    id: UUID
+    subject: str
+    amount: Money
+    remained: Money
+    released: Money
+
+    @classmethod
+    def of(cls, hold: CapturedHold, asset: Asset) -> "HoldOfAnswer":
+        return cls(
+            id=hold.id,
+            subject=hold.subject,
+            amount=Money.of(hold.amount, asset),
+            remained=Money.of(hold.remained, asset),
+            released=Money.of(hold.released, asset),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CounterpartAnswer:
+    """Another transfer, and what it moved of yours: `seq` is its line, null where it moved only what you owe."""
+
+    id: UUID
+    seq: int | None
+    amount: Money
+    created_at: Instant
+
+    @classmethod
+    def of(cls, other: Counterpart, asset: Asset) -> "CounterpartAnswer":
+        return cls(other.transfer_id, other.seq, Money.of(other.amount, asset), other.posted_at)
+
+
+@dataclass(frozen=True, slots=True)
 class EntryAnswer:
-    """What a transfer did to one of your wallets, and where the value came from or went to."""
+    """What a transfer did to one of your wallets, and where the value came from or went to.
+
+    `reverses` is what it took back, `reversed_by` is what took it back, each with its amount.
+    """
 
     asset: str
     seq: int
@@ -194,6 +208,9 @@ class EntryAnswer:
     balance_before: Money
     balance_after: Money
     others: tuple[SideAnswer, ...]
+    hold: HoldOfAnswer | None
+    reverses: CounterpartAnswer | None
+    reversed_by: tuple[CounterpartAnswer, ...]
 
     @classmethod
     def of(cls, receipt: Receipt) -> "EntryAnswer":
@@ -205,6 +222,9 @@ class EntryAnswer:
             balance_before=Money.of(line.balance_before, asset),
             balance_after=Money.of(line.balance_after, asset),
             others=tuple(map(SideAnswer.of, receipt.sides)),
+            hold=HoldOfAnswer.of(receipt.hold, asset) if receipt.hold else None,
+            reverses=CounterpartAnswer.of(receipt.reverses, asset) if receipt.reverses else None,
+            reversed_by=tuple(CounterpartAnswer.of(other, asset) for other in receipt.reversed_by),
         )
 
 
@@ -222,7 +242,6 @@ class ReceiptAnswer:
     done_by: str
     created_at: Instant
     reverses: UUID | None
-    reversed_by: tuple[UUID, ...]
     entries: tuple[EntryAnswer, ...]
 
     @classmethod
@@ -240,7 +259,6 @@ class ReceiptAnswer:
             done_by=first.done_by,
             created_at=line.posted_at,
             reverses=line.reverses_id,
-            reversed_by=tuple(first.reversed_by),
             entries=tuple(map(EntryAnswer.of, receipts)),
         )
 
@@ -261,8 +279,12 @@ LINES_EXAMPLE = LinesAnswer(
             amount=Money("USD", 5_000, "50.00"),
             balance_after=Money("USD", 11_875, "118.75"),
             description="",
+            metadata={"title": "Weekly wager race"},
             created_at=_AT,
+            updated_at=_AT,
+            hidden=False,
             reverses=None,
+            reversed=Money("USD", 0, "0.00"),
         ),
     ),
     next=None,
@@ -274,12 +296,11 @@ RECEIPT_EXAMPLE = ReceiptAnswer(
     kind="competitions.prize",
     label="Prize",
     description="",
-    metadata={"competition": _COMPETITION, "rank": 3},
+    metadata={"competition": _COMPETITION, "rank": 3, "title": "Weekly wager race"},
     key=f"comp:{_COMPETITION}:reward:112",
     done_by="system",
     created_at=_AT,
     reverses=None,
-    reversed_by=(),
     entries=(
         EntryAnswer(
             asset="USD",
@@ -288,6 +309,9 @@ RECEIPT_EXAMPLE = ReceiptAnswer(
             balance_before=Money("USD", 6_875, "68.75"),
             balance_after=Money("USD", 11_875, "118.75"),
             others=(SideAnswer("pool", None, own=False, amount=Money.of(-5_000, _USD)),),
+            hold=None,
+            reverses=None,
+            reversed_by=(),
         ),
     ),
 )

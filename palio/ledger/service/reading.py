@@ -1,22 +1,32 @@
 """Use cases that look: balances, wallets, statements. What the caller's context may not see does not exist."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
-from palio.ledger.rules import courses, pages, receipts
+from palio.ledger.rules import courses, months, pages, receipts
+from palio.ledger.sql import lists
 from palio.ledger.sql import reading as sql
+from palio.ledger.sql import wallets as whole
 from palio.ledger.types import (
-    COURSE_DAYS,
+    DEBT_LINES_MAX,
+    HOLDS_OF_A_CARD_MAX,
     STATEMENT_LINES_DEFAULT,
     STATEMENT_LINES_MAX,
     Asset,
     Course,
     Cursor,
+    Debt,
     Filter,
+    HoldId,
+    Kind,
+    Line,
     LineOf,
+    MonthStatement,
+    OpenHold,
     Receipt,
     Statement,
     TransferId,
@@ -48,6 +58,11 @@ async def assets(tx: Tx) -> list[Asset]:
     return await sql.list_assets(tx)
 
 
+async def kinds(tx: Tx) -> list[Kind]:
+    """Every kind of movement, with the words for it."""
+    return await lists.list_kinds(tx)
+
+
 async def balances_many(tx: Tx, *, owner_ids: Sequence[UserId], asset: str) -> dict[UserId, int]:
     """The posted balance of the main wallet of each owner; 0 for one who never had anything."""
     found = {row.owner_id: row.balance for row in await sql.list_balances(tx, owner_ids, asset)}
@@ -77,9 +92,23 @@ async def statement(
     await asset_of(tx, code=asset)
     size = min(max(limit, 1), STATEMENT_LINES_MAX)
     if before:
-        return pages.page_before(await sql.list_lines_before(tx, owner_id, asset, wanted, before, size + 1), size)
-    lines = await sql.list_lines(tx, owner_id, asset, wanted, after, size + 1)
-    return pages.page(lines, size, is_first=after is None)
+        lines = await sql.list_lines_before(tx, owner_id, asset, wanted, before, size + 1)
+        found = pages.page_before(lines, size)
+    else:
+        lines = await sql.list_lines(tx, owner_id, asset, wanted, after, size + 1)
+        found = pages.page(lines, size, is_first=after is None)
+    return replace(found, lines=await _with_taken_back(tx, owner_id, asset, found.lines))
+
+
+async def _with_taken_back(tx: Tx, owner_id: UserId, asset: str, lines: Sequence[Line]) -> Sequence[Line]:
+    """The same lines, each with how much of it was taken back."""
+    if not lines:
+        return lines
+    # an owner's own accounts know their times in order; where only his debt was touched, clocks may differ a little
+    since = min(line.posted_at for line in lines) - timedelta(days=1)
+    ids = [line.transfer_id for line in lines]
+    back = {row.transfer_id: row.amount for row in await lists.list_taken_back(tx, owner_id, asset, ids, since)}
+    return [replace(line, reversed=back[line.transfer_id]) if line.transfer_id in back else line for line in lines]
 
 
 async def latest(tx: Tx, *, owner_id: UserId, limit: int) -> list[LineOf]:
@@ -87,12 +116,66 @@ async def latest(tx: Tx, *, owner_id: UserId, limit: int) -> list[LineOf]:
     return await sql.list_latest(tx, owner_id, limit)
 
 
-async def course(tx: Tx, *, owner_id: UserId, wallet: Wallet, now: datetime) -> Course:
-    """How the balance of a wallet went in the last thirty days, and in this month."""
+async def course(
+    tx: Tx, *, owner_id: UserId, wallet: Wallet, now: datetime, since: date | None = None, until: date | None = None
+) -> Course:
+    """How the balance of a wallet went between two days (UTC), else in the last thirty; and in this month."""
     today = now.astimezone(UTC).date()
-    since = datetime.combine(today - timedelta(days=COURSE_DAYS), time(), UTC)
-    moved = await sql.list_days_moved(tx, owner_id, wallet.asset, since)
-    return courses.course(moved, balance=wallet.balance, today=today)
+    span = courses.span_of(since, until, today)
+    begins, ends = months.midnight(span[0]), months.midnight(span[1]) + timedelta(days=1)
+    moved = await sql.list_days_moved(tx, owner_id, wallet.asset, begins, ends)
+    edge = await whole.find_edge(tx, owner_id, wallet.asset, begins)
+    month = await month_statement(tx, owner_id=owner_id, asset=wallet.asset, month=today)
+    return courses.course(moved, began_with=edge.balance if edge else 0, span=span, month=month)
+
+
+async def month_statement(tx: Tx, *, owner_id: UserId, asset: str, month: date) -> MonthStatement:
+    """What a month (UTC) did to a main wallet, whatever of it is hidden: opening + flows = closing.
+
+    `month` is any day of it. Refuses with UnknownAsset.
+    """
+    await asset_of(tx, code=asset)
+    since, until = months.edges(month)
+    edge = await whole.find_edge(tx, owner_id, asset, since)
+    flows = await whole.list_flows(tx, owner_id, asset, since, until)
+    seq, opening = (edge.seq, edge.balance) if edge else (0, 0)
+    return months.statement(month, opening=opening, flows=flows, first_seq=seq + 1)
+
+
+async def lines_of_month(
+    tx: Tx, *, owner_id: UserId, asset: str, statement: MonthStatement, after: int, limit: int
+) -> list[Line]:
+    """The lines of a month statement behind the one numbered `after` (0: from the first), in their order."""
+    first, last = max(statement.first_seq, after + 1), statement.first_seq + statement.lines - 1
+    return await sql.list_lines_between(tx, owner_id, asset, (first, last), months.edges(statement.month), limit)
+
+
+async def months_of(tx: Tx, *, owner_id: UserId, asset: str, now: datetime) -> list[date]:
+    """The months (UTC) of a main wallet since its first movement, this one first; at most ten years of them."""
+    first = await whole.find_first_posted(tx, owner_id, asset)
+    return months.down_to((first or now).astimezone(UTC).date(), now.astimezone(UTC).date())
+
+
+async def holds(
+    tx: Tx, *, owner_id: UserId, after: HoldId | None = None, before: HoldId | None = None, limit: int
+) -> list[OpenHold]:
+    """What is set aside of an owner's wallets, the newest first, behind one hold or in front of one."""
+    if before:
+        return await whole.list_holds_before(tx, owner_id, before, limit)
+    return await whole.list_holds(tx, owner_id, after, limit)
+
+
+async def holds_of(tx: Tx, *, owner_id: UserId, asset: str) -> list[OpenHold]:
+    """The largest things set aside of one main wallet."""
+    return await whole.list_holds_of(tx, owner_id, asset, HOLDS_OF_A_CARD_MAX)
+
+
+async def debt_of(tx: Tx, *, owner_id: UserId, wallet: Wallet) -> Debt | None:
+    """What an owner owes of an asset, and what came of it last; None who owes nothing."""
+    if not wallet.debt:
+        return None
+    lines = await whole.list_debt_lines(tx, owner_id, wallet.asset, DEBT_LINES_MAX)
+    return Debt(wallet.asset, wallet.scale, -wallet.debt, lines)
 
 
 async def asset_of(tx: Tx, *, code: str) -> Asset:
@@ -101,6 +184,12 @@ async def asset_of(tx: Tx, *, code: str) -> Asset:
         if known.code == code:
             return known
     raise errors.UnknownAsset(asset=code)
+
+
+async def is_hidden(tx: Tx, *, owner_id: UserId, asset: str, seq: int) -> bool:
+    """Has a line of a main wallet been left out of its list?"""
+    line = await sql.find_line(tx, owner_id, asset, seq)
+    return line is not None and line.hidden_at is not None
 
 
 async def receipt(tx: Tx, *, owner_id: UserId, asset: str, seq: int) -> Receipt:
@@ -116,7 +205,10 @@ async def receipt(tx: Tx, *, owner_id: UserId, asset: str, seq: int) -> Receipt:
         key=origin.key,
         done_by=receipts.done_by(origin.actor, owner_id),
         sides=tuple(await sql.list_sides(tx, owner_id, asset, line.transfer_id, line.posted_at)),
-        reversed_by=tuple(await sql.list_reversals(tx, line.transfer_id)),
+        why=receipts.why(line.metadata),
+        hold=await lists.find_capture(tx, origin.hold_id, seq) if origin.hold_id else None,
+        reverses=await lists.find_counterpart(tx, owner_id, asset, line.reverses_id) if line.reverses_id else None,
+        reversed_by=await lists.list_reversals(tx, owner_id, asset, line.transfer_id),
     )
 
 

@@ -137,7 +137,7 @@ async def list_wallets(tx: Tx, owner: UserId) -> list[Wallet]:
         Wallet,
         """
         select s.code as asset, s.scale, coalesce(w.balance, 0) as balance, coalesce(w.held, 0) as held,
-          coalesce(d.balance, 0) as debt, w.last_posted_at
+          coalesce(d.balance, 0) as debt, nullif(w.last_posted_at, 'epoch') as last_posted_at
         from ledger.assets s
         left join (ledger.accounts a join ledger.balances w on w.account_id = a.id)
           on a.address = 'user:' || %s::uuid || ':main' and a.asset_id = s.id
@@ -151,10 +151,11 @@ async def list_wallets(tx: Tx, owner: UserId) -> list[Wallet]:
 
 LINE = """
     select e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount, e.balance_after,
-      coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id
+      coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id, h.hidden_at
     from ledger.entries e
     join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
     join ledger.kinds k on k.code = t.kind
+    left join ledger.hidden h on h.account_id = e.account_id and h.seq = e.seq
     where e.seq is not null
       and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
         where a.address = 'user:' || %s::uuid || ':main' and s.code = %s) """
@@ -163,7 +164,11 @@ WANTED = """
       and sign(e.amount) = any (%s::int[])
       and abs(e.amount) between %s::bigint and %s::bigint
       and (cardinality(%s::text[]) = 0 or k.category = any (%s::text[]))
-      and (cardinality(%s::text[]) = 0 or t.kind = any (%s::text[])) """
+      and (cardinality(%s::text[]) = 0 or t.kind = any (%s::text[]))
+      and (%s::bool or h.hidden_at is null)
+      and (%s::text is null
+        or exists (select from ledger.holds o where o.id = t.hold_id and o.subject = %s::text)
+        or exists (select from jsonb_each_text(t.metadata) m where %s::text in (m.value, m.key || ':' || m.value))) """
 
 
 def _values(wanted: Filter) -> tuple[object, ...]:
@@ -172,6 +177,7 @@ def _values(wanted: Filter) -> tuple[object, ...]:
         *(wanted.since or LONG_AGO, wanted.until or FAR, SIGNS[wanted.direction], wanted.amount_min or 0),
         AMOUNT_UNITS_MAX if wanted.amount_max is None else wanted.amount_max,
         *(categories, categories, kinds, kinds),
+        *(wanted.with_hidden, wanted.subject, wanted.subject, wanted.subject),
     )
 
 
@@ -202,19 +208,34 @@ async def list_lines_before(
     return found[::-1]
 
 
+async def list_lines_between(
+    tx: Tx, owner: UserId, asset: str, seqs: tuple[int, int], times: tuple[datetime, datetime], limit: int
+) -> list[Line]:
+    """Lines of a main wallet from one number through another, hidden ones too, in their order; `times` hold them."""
+    return await db.rows(
+        tx,
+        Line,
+        LINE
+        + "and e.seq between %s::bigint and %s::bigint and e.posted_at >= %s::timestamptz"
+        + " and e.posted_at < %s::timestamptz order by e.seq limit %s::int",
+        *(owner, asset, *seqs, *times, limit),
+    )
+
+
 async def list_latest(tx: Tx, owner: UserId, limit: int) -> list[LineOf]:
-    """The newest lines of all main wallets of an owner, the newest first."""
+    """The newest lines of all main wallets of an owner that he did not hide, the newest first."""
     return await db.rows(
         tx,
         LineOf,
         """
         select s.code as asset, s.scale, e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount,
           e.balance_after, coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata,
-          t.reverses_id
+          t.reverses_id, null::timestamptz as hidden_at
         from ledger.accounts a
         join ledger.assets s on s.id = a.asset_id
         cross join lateral (
           select * from ledger.entries n where n.account_id = a.id and n.seq is not null
+            and not exists (select from ledger.hidden h where h.account_id = n.account_id and h.seq = n.seq)
           order by n.seq desc limit %s::int) e
         join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
         join ledger.kinds k on k.code = t.kind
@@ -224,8 +245,8 @@ async def list_latest(tx: Tx, owner: UserId, limit: int) -> list[LineOf]:
     )
 
 
-async def list_days_moved(tx: Tx, owner: UserId, asset: str, since: datetime) -> list[DayMoved]:
-    """The days of a main wallet (UTC) on which something moved, in order: at most as many as have passed."""
+async def list_days_moved(tx: Tx, owner: UserId, asset: str, since: datetime, until: datetime) -> list[DayMoved]:
+    """The days of a main wallet (UTC) on which something moved, in order: at most as many as lie between."""
     return await db.rows(
         tx,
         DayMoved,
@@ -235,11 +256,11 @@ async def list_days_moved(tx: Tx, owner: UserId, asset: str, since: datetime) ->
           coalesce(-sum(e.amount) filter (where e.amount < 0), 0)::bigint as went,
           (array_agg(e.balance_after order by e.seq desc))[1] as balance
         from ledger.entries e
-        where e.seq is not null and e.posted_at >= %s
+        where e.seq is not null and e.posted_at >= %s and e.posted_at < %s
           and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
             where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
         group by 1 order by 1""",
-        *(since, owner, asset),
+        *(since, until, owner, asset),
     )
 
 
@@ -272,6 +293,7 @@ async def list_seqs(tx: Tx, owner: UserId, transfer_id: UUID) -> list[Numbered]:
 class Origin:
     key: str
     actor: str
+    hold_id: HoldId | None
 
 
 async def find_origin(tx: Tx, transfer_id: UUID, posted_at: datetime) -> Origin | None:
@@ -279,7 +301,7 @@ async def find_origin(tx: Tx, transfer_id: UUID, posted_at: datetime) -> Origin 
     return await db.find(
         tx,
         Origin,
-        "select key, actor from ledger.transfers where id = %s and posted_at = %s",
+        "select key, actor, hold_id from ledger.transfers where id = %s and posted_at = %s",
         *(transfer_id, posted_at),
     )
 
@@ -295,14 +317,6 @@ async def list_sides(tx: Tx, owner: UserId, asset: str, transfer_id: UUID, poste
         group by family, name, is_own, asset, scale order by min(leg) limit 100""",
         *(transfer_id, posted_at, owner, asset),
     )
-
-
-async def list_reversals(tx: Tx, transfer_id: UUID) -> list[TransferId]:
-    """The transfers that took one back, whole or in part."""
-    found: list[TransferId] = await db.column(
-        tx, "select id from ledger.transfers where reverses_id = %s order by posted_at, id limit 100", transfer_id
-    )
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,52 +1,56 @@
-"""The wallet: pages and calls of its owner. What belongs to somebody else is not there."""
+"""The wallet over HTTP, for its owner. What belongs to somebody else is not there."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
-from string import Template
+from collections.abc import AsyncIterator
 from typing import Annotated
-from urllib.parse import urlencode
+from uuid import UUID
 
-from fastapi import Query, Request
-from starlette.responses import HTMLResponse, JSONResponse
+from fastapi import Depends, Request
+from starlette.responses import StreamingResponse
 
-from palio.infra.db import Tx
-from palio.ledger.errors import NoSuchEntry, UnknownAsset
+from palio.infra import settings
+from palio.infra.db import Database
+from palio.ledger.errors import NoSuchEntry, StatementTooLong, UnknownAsset
+from palio.ledger.rules import months
+from palio.ledger.schemas.filters import From, Narrowed, To
+from palio.ledger.schemas.months import (
+    BALANCE_EXAMPLE,
+    HOLDS_EXAMPLE,
+    MONTH_EXAMPLE,
+    At,
+    BalanceAnswer,
+    Format,
+    HoldsAnswer,
+    MonthAnswer,
+    MonthText,
+    holds_answer,
+    month_of,
+    table_of,
+)
 from palio.ledger.schemas.wallet import (
-    CATEGORIES,
     LINES_EXAMPLE,
     RECEIPT_EXAMPLE,
     WALLETS_EXAMPLE,
     AssetCode,
-    Category,
-    Direction,
-    From,
     LinesAnswer,
     ReceiptAnswer,
-    Seq,
-    To,
     TransferNumber,
     WalletsAnswer,
-    beside,
-    chart_of,
     cursors_of,
     owner_of,
 )
-from palio.ledger.service import reading
-from palio.ledger.types import Course, Filter, Receipt, TransferId, Wallet
-from palio.ui import pages
+from palio.ledger.service import hiding, reading
+from palio.ledger.types import STATEMENT_ROWS_MAX, HoldId, MonthStatement, TransferId
+from palio.ui import limits, tables
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.limits import MINUTE_S, Limit
+from palio.ui.limits import HOUR_S, MINUTE_S, Limit
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
-from palio.ui.values import Asset, Blank
+from palio.ui.values import Asset, Money
 
-DAY = timedelta(days=1)
-LATEST = 8  # movements on the first page of the wallet
 READS = Limit("wallet", 120, MINUTE_S)
+FILES = Limit("wallet-files", 6, HOUR_S)
+LINES_OF_A_PART = 1_000
 routes = Routes("ledger")
-
-Day = Annotated[date | None, Blank]
 
 
 @routes.get("/wallet", access="owner", example=WALLETS_EXAMPLE, rate=[READS])
@@ -57,17 +61,21 @@ async def list_wallets(ask: Ask, tx: InTx) -> WalletsAnswer:
 
 @routes.get("/wallet/{asset}/transactions", access="owner", example=LINES_EXAMPLE, refuses=[UnknownAsset], rate=[READS])
 async def list_transactions(
+    request: Request,
     asset: AssetCode,
     ask: Ask,
     tx: InTx,
     page: Paged,
-    type: Direction | None = None,  # noqa: A002 - the name of the parameter
-    category: Category | None = None,
+    narrowed: Annotated[Narrowed, Depends()],
     since: From = None,
     until: To = None,
 ) -> LinesAnswer:
-    """List what moved in a wallet, the newest first, each with the balance it left."""
-    wanted = Filter(direction=type, categories=(category,) if category else (), since=since, until=until)
+    """List what moved in a wallet, the newest first, each with the balance it left.
+
+    As a table it holds what is hidden as well, so that its amounts add up.
+    """
+    kinds = {kind.code for kind in await reading.kinds(tx)}
+    wanted = narrowed.filter(since=since, until=until, kinds=kinds, with_hidden=tables.is_wanted(request))
     after, before = cursors_of(page)
     known = await reading.asset_of(tx, code=asset)
     owner_id = owner_of(ask.actor.user_id)
@@ -75,6 +83,88 @@ async def list_transactions(
         tx, owner_id=owner_id, asset=asset, wanted=wanted, after=after, before=before, limit=page.limit
     )
     return LinesAnswer.of(found, Asset(known.code, known.scale), page)
+
+
+@routes.get(
+    "/wallet/{asset}/balance",
+    access="owner",
+    example=BALANCE_EXAMPLE,
+    refuses=[UnknownAsset],
+    rate=[READS],
+    tier="expected",
+)
+async def get_balance(asset: AssetCode, ask: Ask, tx: InTx, at: At = None) -> BalanceAnswer:
+    """Read what is in a wallet, now or after everything that had been posted until an instant."""
+    known = await reading.asset_of(tx, code=asset)
+    address = f"user:{owner_of(ask.actor.user_id)}:main"
+    found = await reading.balance(tx, address=address, asset=asset, at=at)
+    return BalanceAnswer(known.code, known.scale, at or ask.now, Money.of(found, Asset(known.code, known.scale)))
+
+
+@routes.get(
+    "/wallet/{asset}/statement",
+    access="owner",
+    example=MONTH_EXAMPLE,
+    refuses=[UnknownAsset, StatementTooLong],
+    rate=[READS],
+    tier="expected",
+)
+async def get_statement(
+    request: Request,
+    asset: AssetCode,
+    ask: Ask,
+    tx: InTx,
+    month: MonthText,
+    format: Format = "json",  # noqa: A002 - the name of the parameter
+) -> MonthAnswer:
+    """Read a month of a wallet: what it began with, what came and went by category, what it ended with.
+
+    As `csv` it is a file of its movements, hidden ones too, so that opening and amounts add up to closing.
+    """
+    owner_id = owner_of(ask.actor.user_id)
+    known = await reading.asset_of(tx, code=asset)
+    found = await reading.month_statement(tx, owner_id=owner_id, asset=asset, month=month_of(month))
+    told = Asset(known.code, known.scale)
+    if format == "json":
+        return MonthAnswer.of(found, told)
+    await limits.take_besides(request, ask, FILES)
+    months.require_room(found, settings.value(STATEMENT_ROWS_MAX))
+    return _file(request, ask, found, told)  # type: ignore[return-value]  # a file, not an object
+
+
+def _file(request: Request, ask: Asking, found: MonthStatement, asset: Asset) -> StreamingResponse:
+    """A month as a file, read and sent part by part: no transaction stays open while a slow reader takes his time."""
+    database: Database = request.app.state.database
+    owner_id = owner_of(ask.actor.user_id)
+
+    async def parts() -> AsyncIterator[str]:
+        yield table_of([], asset, has_head=True)
+        after, last = 0, found.first_seq + found.lines - 1
+        while after < last:
+            async with database.begin(ask.actor) as tx:
+                lines = await reading.lines_of_month(
+                    tx, owner_id=owner_id, asset=asset.code, statement=found, after=after, limit=LINES_OF_A_PART
+                )
+            if not lines:
+                return
+            yield table_of(lines, asset, has_head=False)
+            after = lines[-1].seq
+
+    name = f"wallet-{asset.code}-{found.month:%Y-%m}{tables.ENDING}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(parts(), media_type=f"{tables.MEDIA_TYPE}; charset=utf-8; header=present", headers=headers)
+
+
+@routes.get("/wallet/holds", access="owner", example=HOLDS_EXAMPLE, rate=[READS])
+async def list_holds(ask: Ask, tx: InTx, page: Paged) -> HoldsAnswer:
+    """List what is set aside of your wallets, for what and until when, the newest first."""
+    at = page.position
+    beside = HoldId(UUID(str(at.key[0]))) if at else None
+    after, before = (None, beside) if at and at.is_back else (beside, None)
+    found = await reading.holds(
+        tx, owner_id=owner_of(ask.actor.user_id), after=after, before=before, limit=page.limit + 1
+    )
+    return holds_answer(found, page)
 
 
 @routes.get(
@@ -90,121 +180,29 @@ async def get_transaction(transfer_id: TransferNumber, ask: Ask, tx: InTx) -> Re
     return ReceiptAnswer.of(await reading.receipts_of(tx, owner_id=owner_id, transfer_id=TransferId(transfer_id)))
 
 
-@routes.page("/wallet", access="owner")
-async def wallet_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
-    """What you have, asset by asset."""
+@routes.post(
+    "/wallet/transactions/{transfer_id:uuid}/hide",
+    access="owner",
+    example=None,
+    refuses=[NoSuchEntry],
+    status=204,
+    rate=[READS],
+)
+async def hide_transaction(transfer_id: TransferNumber, ask: Ask, tx: InTx) -> None:
+    """Leave a movement of yours out of the list. No balance and no sum changes; a repeat changes nothing."""
     owner_id = owner_of(ask.actor.user_id)
-    wallets = await reading.wallets(tx, owner_id=owner_id)
-    lines = await reading.latest(tx, owner_id=owner_id, limit=LATEST)
-    newest = _wallet_in(wallets, lines[0].asset) if lines else None
-    values = {
-        "wallets": wallets,
-        "present": None,
-        "asset_of": _asset_of,
-        "lines": lines,
-        "wallet": newest,
-        "course": await _course(tx, ask, newest),
-    }
-    return pages.render(request, "ledger/wallet.html", values, block="wallet")
+    await hiding.hide_transfer(tx, owner_id=owner_id, transfer_id=TransferId(transfer_id), now=ask.now)
 
 
-@routes.page("/wallet/{asset}/chart", access="owner")
-async def balance_chart(asset: AssetCode, ask: Ask, tx: InTx) -> JSONResponse:
-    """The figures of the chart of a balance. Refuses with UnknownAsset."""
+@routes.post(
+    "/wallet/transactions/{transfer_id:uuid}/unhide",
+    access="owner",
+    example=None,
+    refuses=[NoSuchEntry],
+    status=204,
+    rate=[READS],
+)
+async def unhide_transaction(transfer_id: TransferNumber, ask: Ask, tx: InTx) -> None:
+    """Put a movement of yours into the list again."""
     owner_id = owner_of(ask.actor.user_id)
-    wallet = _wallet_in(await reading.wallets(tx, owner_id=owner_id), asset)
-    if wallet is None:
-        raise UnknownAsset(asset=asset)
-    course = await reading.course(tx, owner_id=owner_id, wallet=wallet, now=ask.now)
-    return JSONResponse(asdict(chart_of(course, wallet.scale)))
-
-
-@routes.page("/wallet/{asset}", access="owner")
-async def statement_page(
-    request: Request,
-    asset: AssetCode,
-    ask: Ask,
-    tx: InTx,
-    page: Paged,
-    category: Annotated[Category | None, Blank] = None,
-    since: Annotated[Day, Query(alias="from")] = None,
-    until: Annotated[Day, Query(alias="to")] = None,
-) -> HTMLResponse:
-    """What moved in one wallet; the days named are both in it."""
-    owner_id = owner_of(ask.actor.user_id)
-    known = await reading.asset_of(tx, code=asset)
-    wanted = Filter(
-        categories=(category,) if category else (),
-        since=_midnight(since) if since else None,
-        until=_midnight(until + DAY) if until and until < date.max else None,
-    )
-    after, before = cursors_of(page)
-    found = await reading.statement(
-        tx, owner_id=owner_id, asset=asset, wanted=wanted, after=after, before=before, limit=page.limit
-    )
-    older, newer = beside(found, page)
-    table = {"category": category, "from": since, "to": until + DAY if until and until < date.max else None}
-    wallets = await reading.wallets(tx, owner_id=owner_id)
-    wallet = _wallet_in(wallets, asset)
-    values = {
-        "wallets": wallets,
-        "wallet": wallet,
-        "course": await _course(tx, ask, wallet),
-        "present": known,
-        "asset_of": _asset_of,
-        "asset": Asset(known.code, known.scale),
-        "lines": found.lines,
-        "categories": CATEGORIES,
-        "chosen": {"category": category, "since": since, "until": until},
-        "query": _query({"category": category, "from": since, "to": until}),
-        "table_query": _query(table),
-        "older": older,
-        "newer": newer,
-    }
-    return pages.render(request, "ledger/statement.html", values, block="wallet")
-
-
-@routes.page("/wallet/{asset}/entries/{seq:int}", access="owner")
-async def receipt_page(request: Request, asset: AssetCode, seq: Seq, ask: Ask, tx: InTx) -> HTMLResponse:
-    """Why something moved."""
-    found = await reading.receipt(tx, owner_id=owner_of(ask.actor.user_id), asset=asset, seq=seq)
-    values = {
-        "receipt": found,
-        "line": found.line,
-        "asset": Asset(found.asset.code, found.asset.scale),
-        "cause": _cause(request, found),
-    }
-    return pages.render(request, "ledger/receipt.html", values)
-
-
-def _cause(request: Request, receipt: Receipt) -> str | None:
-    """Where the cause of a movement is explained, for kinds whose module shows it."""
-    causes: Mapping[str, Template] = request.app.state.causes
-    facts = {name: value for name, value in receipt.line.metadata.items() if isinstance(value, (str, int))}
-    try:
-        return causes[receipt.line.kind].substitute(facts)
-    except KeyError:  # of another kind, or from before its module noted down what it is about
-        return None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _query(chosen: Mapping[str, object]) -> str:
-    return urlencode({name: str(value) for name, value in chosen.items() if value})
-
-
-async def _course(tx: Tx, ask: Asking, wallet: Wallet | None) -> Course | None:
-    """How a balance went; nothing where nothing ever moved."""
-    if wallet is None or wallet.last_posted_at is None:
-        return None
-    return await reading.course(tx, owner_id=owner_of(ask.actor.user_id), wallet=wallet, now=ask.now)
-
-
-def _wallet_in(wallets: Sequence[Wallet], asset: str) -> Wallet | None:
-    return next((wallet for wallet in wallets if wallet.asset == asset), None)
-
-
-def _asset_of(wallet: Wallet) -> Asset:
-    return Asset(wallet.asset, wallet.scale)
+    await hiding.unhide_transfer(tx, owner_id=owner_id, transfer_id=TransferId(transfer_id))

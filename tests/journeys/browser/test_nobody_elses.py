@@ -127,6 +127,8 @@ ACTS: tuple[tuple[str, str, dict[str, str] | None], ...] = (
     ("DELETE", "/api/v1/affiliates/links/{link}", None),
     ("DELETE", "/api/v1/me/sessions/{session}", None),
     ("DELETE", "/api/v1/me/api-tokens/{token}", None),
+    ("POST", "/api/v1/wallet/transactions/{transfer}/hide", None),
+    ("POST", "/api/v1/wallet/transactions/{transfer}/unhide", None),
 )
 
 
