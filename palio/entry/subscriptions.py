@@ -22,6 +22,7 @@ SUBSCRIPTIONS: Routes = {
     identity.Purge: (identity_jobs.purge,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
+    ledger.ExpireLots: (ledger_jobs.expire_lots,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

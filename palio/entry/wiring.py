@@ -69,7 +69,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
-    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE),
+    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -100,6 +100,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *races_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
+    ledger_types.PERMISSION_ASSET_EDIT,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

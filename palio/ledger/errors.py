@@ -2,7 +2,7 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty
+          NotEmpty, LotNotDue, LimitReached
 Invalid   InvalidPost, KeyMismatch, HoldMismatch
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount
 TooLarge  BatchTooLarge
@@ -120,6 +120,18 @@ class BalanceLimit(Conflict):
     code = "ledger.balance_limit"
 
 
+class LotNotDue(Conflict):
+    """Nothing of the lot has expired that is not held."""
+
+    code = "ledger.lot_not_due"
+
+
+class LimitReached(Conflict):
+    """The player's own limit: `used` of `limit` units of the `group` in this `period`, which ends at `resets_at`."""
+
+    code = "ledger.limit_reached"
+
+
 class NoSuchAccount(NotFound):
     """There is no such account."""
 
@@ -155,7 +167,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, LotNotDue, LimitReached),
     )
 }
 

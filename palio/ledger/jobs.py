@@ -5,11 +5,19 @@ from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireHolds
-from palio.ledger.service import debts, holding
+from palio.ledger.messages import CollectDebts, ExpireHolds, ExpireLots
+from palio.ledger.service import debts, holding, lots
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
 DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
+LOTS_SCHEDULE = Schedule("ledger.expire_lots", "20 * * * *", ExpireLots(), at_start=True)
+
+
+@handles(ExpireLots)
+async def expire_lots(tx: Tx, job: ExpireLots) -> None:
+    """Move what is due, in transactions of a size that holds nobody up."""
+    if await lots.expire(tx, now=clock.now()):
+        await outbox.send(tx, ExpireLots(), key="more")
 
 
 @handles(ExpireHolds)

@@ -8,6 +8,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger.messages import LedgerMismatch
 from palio.ledger.sql import checking as sql
+from palio.ledger.sql import lots
 from palio.ledger.types import FINDINGS_OF_A_CHECK_MAX, Finding, Report
 
 Check = Callable[[Tx, int], Awaitable[list[Finding]]]
@@ -16,6 +17,7 @@ RECONCILED: Sequence[Check] = (
     sql.list_wrong_holds,
     sql.list_wrong_totals,
     sql.list_unpaired_keys,
+    lots.list_wrong_lots,
 )
 CLEARING_IDLE_MAX = timedelta(days=7)
 VERIFIED: Sequence[Check] = (
