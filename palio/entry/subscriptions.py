@@ -35,6 +35,7 @@ SUBSCRIPTIONS: Routes = {
     ledger.RollUp: (ledger_jobs.roll_up,),
     ledger.Reconcile: (ledger_jobs.reconcile,),
     SettingChanged: (ledger_jobs.keep_pace,),
+    ledger.ExpireLots: (ledger_jobs.expire_lots,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

@@ -72,7 +72,8 @@ SCHEDULES: tuple[Schedule, ...] = (
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
-    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.ADJUSTMENTS_SCHEDULE),
+    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
+    ledger_jobs.ADJUSTMENTS_SCHEDULE,
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
@@ -106,6 +107,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
     *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
+    ledger_types.PERMISSION_ASSET_EDIT,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -2,7 +2,8 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit
+          NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit, LotNotDue,
+          LimitReached
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
           PeriodInvalid, HidingReasonMissing, NotGiftable, GiftToSelf
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding,
@@ -161,6 +162,18 @@ class BalanceLimit(Conflict):
     code = "ledger.balance_limit"
 
 
+class LotNotDue(Conflict):
+    """Nothing of the lot has expired that is not held."""
+
+    code = "ledger.lot_not_due"
+
+
+class LimitReached(Conflict):
+    """The player's own limit: `used` of `limit` units of the `group` in this `period`, which ends at `resets_at`."""
+
+    code = "ledger.limit_reached"
+
+
 class NoSuchAccount(NotFound):
     """There is no such account."""
 
@@ -283,7 +296,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal, LotNotDue, LimitReached),
         *(ForeignFamily, BatchAborted),
     )
 }

@@ -6,8 +6,8 @@ from palio.infra.messages import SettingChanged
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, Reconcile, RollUp
-from palio.ledger.service import adjusting, checking, debts, holding, rolling
+from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, ExpireLots, Reconcile, RollUp
+from palio.ledger.service import adjusting, checking, debts, holding, lots, rolling
 from palio.ledger.types import ROLLUP_INTERVAL
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
@@ -17,6 +17,14 @@ ROLLUP_SCHEDULE = Schedule("ledger.rollup", f"every {ROLLUP_INTERVAL.default}s",
 RECONCILE_SCHEDULE = Schedule("ledger.reconcile", "every 1h", Reconcile())
 RECONCILE_ALL_SCHEDULE = Schedule("ledger.reconcile_all", "0 4 * * 0", Reconcile(everything=True))
 RECONCILE_SECONDS_MAX = 3_600  # one statement reads all entries there are, while others write
+LOTS_SCHEDULE = Schedule("ledger.expire_lots", "20 * * * *", ExpireLots(), at_start=True)
+
+
+@handles(ExpireLots)
+async def expire_lots(tx: Tx, job: ExpireLots) -> None:
+    """Move what is due, in transactions of a size that holds nobody up."""
+    if await lots.expire(tx, now=clock.now()):
+        await outbox.send(tx, ExpireLots(), key="more")
 
 
 @handles(ExpireHolds)

@@ -56,6 +56,11 @@ class Reconcile(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class ExpireLots(Job):
+    """Move what has expired out of wallets."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
 

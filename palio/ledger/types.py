@@ -23,9 +23,15 @@ Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
 Scope: TypeAlias = Literal["all", "touched"]
 HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
+Origin: TypeAlias = Literal["earned", "paid", "bonus"]
+LimitGroup: TypeAlias = Literal["stake", "spend", "loss", "deposit"]
+Period: TypeAlias = Literal["day", "week", "month"]
 
 PERMISSION_WALLET_READ = Permission(
     "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
+)
+PERMISSION_ASSET_EDIT = Permission(
+    "ledger.asset.edit", "Change what assets are called, and what may be done with them.", roles=("finance",)
 )
 PERMISSION_ACCOUNT_FREEZE = Permission(
     "ledger.account.freeze", "Freeze accounts, release and close them.", roles=("finance",)
@@ -45,6 +51,7 @@ LEGS_MAX = 50_000
 LEGS_OF_AN_ITEM_MIN, LEGS_OF_AN_ITEM_MAX = 2, 100
 PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
+ASSET_NAME_CHARS_MAX = 60
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
 FAMILY_OF_PLAYERS, FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE = "user", "issuance", "breakage"
@@ -111,9 +118,18 @@ GIVEN_ON_A_DAY_MAX = Setting(
     high=10**9,
     visible=True,
 )
+LIMIT_DELAY_HOURS = Setting(
+    "limits.raise_delay_h",
+    "int",
+    24,
+    "How long a player waits for a higher limit",
+    "hours",
+    low=24,
+    high=720,
+)
 SETTINGS = (
     *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL),
-    API_FAMILIES,
+    *(API_FAMILIES, LIMIT_DELAY_HOURS),
     *(STATEMENT_ROWS_MAX, GIFTS_ENABLED, GIFTS_OF_A_DAY_MAX, GIVEN_ON_A_DAY_MAX),
 )
 
@@ -125,13 +141,21 @@ class Capture(NamedTuple):
     is_final: bool = False
 
 
+class Lot(NamedTuple):
+    """Where what comes in is from, and until when it can be spent. Only assets that have lots keep it in mind."""
+
+    origin: Origin = "earned"
+    expires_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """A transfer to make. `key` names its cause and is kept for ever; the legs sum to zero per asset.
 
     With `capture` what it takes from the account of a hold comes out of what is held there; with `to_debt` a wallet
     gives what it has, and the rest is owed.
-    `actor` is for batches that the system carries out for many: on whose behalf this item was judged.
+    `actor` is for batches that the system carries out for many: on whose behalf this item was judged. `lot` says until
+    when what wallets get can be spent; a repeat with another one answers as the first time.
     """
 
     key: str
@@ -142,6 +166,7 @@ class Post:
     actor: Actor | None = None
     capture: Capture | None = None
     to_debt: bool = False
+    lot: Lot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +207,17 @@ class Reverse:
     actor: Actor | None = None
 
 
-Item: TypeAlias = Post | Hold | Void | Reverse
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """What is left of a lot past its end, and under no hold, to leave its wallet. Of the ledger's own job."""
+
+    key: str
+    lot_id: UUID
+    address: str
+    asset: str
+
+
+Item: TypeAlias = Post | Hold | Void | Reverse | Expire
 
 
 class Payments(NamedTuple):
@@ -249,6 +284,67 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetTerms:
+    """What staff may change of an asset. With `lots`, what wallets have of it can expire; what is not `active` is shown
+    to nobody as something to have."""
+
+    name: str
+    giftable: bool
+    withdrawable: bool
+    lots: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfOrigin:
+    """What players have of an asset from one origin, what of it is held or over, and what was taken as expired."""
+
+    asset: str
+    origin: Origin
+    outstanding: int
+    held: int
+    lapsed: int
+    expired: int
+
+
+class PendingLimit(NamedTuple):
+    """What a limit will be, and from when; None is no limit."""
+
+    amount: int | None
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerLimit:
+    """What a player allows himself of an asset in each period, and what of it is used. Without `amount` no limit is in
+    force (yet, or any more)."""
+
+    asset: str
+    scale: int
+    group: LimitGroup
+    period: Period
+    amount: int | None
+    used: int
+    resets_at: datetime
+    pending: PendingLimit | None = None
+
+    @property
+    def left(self) -> int | None:
+        """What he may still do in this period."""
+        return None if self.amount is None else max(0, self.amount - self.used)
+
+
+class Used(NamedTuple):
+    """What counts for somebody's limits though it never touches his wallet. Less than nothing gives back."""
+
+    owner_id: UserId
+    group: LimitGroup
+    asset: str
+    amount: int
+    at: datetime | None = None  # when it was counted, where it is given back
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account as it is, in units of its asset. `debt` is what its owner owes there, as a negative."""
 
@@ -277,7 +373,9 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """What an owner has of one asset. `debt` is the balance of his debt account: 0, or what he owes as a negative."""
+    """What an owner has of one asset. `debt` is the balance of his debt account: 0, or what he owes as a negative;
+    `lapsed` what of the balance has expired, though it is still there.
+    """
 
     asset: str
     scale: int
@@ -285,11 +383,12 @@ class Wallet:
     held: int
     debt: int
     last_posted_at: datetime | None
+    lapsed: int = 0
 
     @property
     def available(self) -> int:
         """What may be spent."""
-        return self.balance - self.held
+        return self.balance - self.held - self.lapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -571,6 +670,7 @@ CHECKS = {
     "R5": "no pool has paid out more than was put into it",
     "R6": "every key has its transfer or hold, and each of these its key",
     "R7": "a clearing account in which nothing has moved for seven days is empty",
+    "R8": "the lots of a wallet sum to its balance, and what is held of them to what is held there",
 }
 
 
@@ -794,7 +894,6 @@ DESK_PERMISSIONS = (
     Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
     Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
     Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
-    Permission("ledger.asset.edit", "Change what an asset is called and allows."),
 )
 
 ADJUSTMENT_LINES_MAX = 1_000

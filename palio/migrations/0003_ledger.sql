@@ -115,8 +115,10 @@ create table ledger.balances (
   ceiling bigint,
   seq bigint not null default 0,
   last_posted_at timestamptz not null default 'epoch',
+  lots bigint,  -- what the lots of a wallet add up to, where its asset has them: nobody moves it who does not know
   -- one check for all, because each is parsed anew by every statement
-  check (account_id & 1 = 1 and held >= 0 and balance - held >= floor and (ceiling is null or balance <= ceiling))) with (fillfactor = 60);
+  check (account_id & 1 = 1 and held >= 0 and balance - held >= floor and (ceiling is null or balance <= ceiling)
+    and (lots is null or lots = balance))) with (fillfactor = 60);
 
 -- Movements. A key is claimed once and kept for ever; transfers and entries are only ever added.
 create table ledger.keys (
@@ -271,12 +273,19 @@ create trigger transfers_check after insert on ledger.transfers referencing new 
 -- What is held in an account is the sum of its open holds, each of these has its key, and what was captured of one is what its transfers
 -- have taken from its account. An insert and an update of one statement both look when it has ended.
 create function ledger.holds_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare names text[]; ids uuid[];
+declare names text[]; ids uuid[]; broken bool; lotted bigint[];
 begin
-  if exists (select 1 from (select distinct f.account_id from fresh f) t
-      where (select b.held from ledger.balances b where b.account_id = t.account_id) is distinct from (
-        select ledger.sum8(h.amount - h.captured - h.released) from ledger.holds h where h.account_id = t.account_id and h.state = 'open')) then
+  select bool_or(t.held is distinct from (
+        select ledger.sum8(h.amount - h.captured - h.released) from ledger.holds h where h.account_id = t.account_id and h.state = 'open')),
+      array_agg(t.account_id) filter (where t.lots is not null)
+    into broken, lotted
+    from (select f.account_id, b.held, b.lots from (select distinct account_id from fresh) f
+      left join ledger.balances b on b.account_id = f.account_id) t;
+  if broken then
     raise exception 'what is held is not the sum of the open holds' using errcode = 'PL005';
+  end if;
+  if lotted is not null then
+    perform ledger.held_lots_check(lotted, array(select f.id from fresh f where f.account_id = any (lotted)));
   end if;
   if tg_op = 'INSERT' then
     select array_agg(f.key), array_agg(f.id) into names, ids from (select * from fresh order by key collate "C") f;
@@ -444,6 +453,8 @@ end $$;
 create function ledger.make_accounts(p_addresses text[], p_assets smallint[], p_debt_max bigint) returns void language plpgsql
 set search_path = pg_catalog, pg_temp as $$
 begin
+  -- so that an asset which is about to have lots waits for us, or we for it, and then know
+  perform 1 from ledger.assets s where s.id = any (p_assets) order by s.id for key share;
   with made as (
     insert into ledger.accounts (id, address, asset_id, guarded, owner_id)
       select nextval('ledger.account_numbers') * 65536 + u.s * 2 + ledger.is_guarded(u.a)::int, u.a, u.s, ledger.is_guarded(u.a),
@@ -451,9 +462,10 @@ begin
         from (select v.a, v.s from (select unnest(p_addresses) as a, unnest(p_assets) as s) v
           where not exists (select 1 from ledger.accounts a where a.address = v.a and a.asset_id = v.s)
           order by v.a collate "C", v.s) u
-      on conflict do nothing returning id, address, guarded, owner_id)
-  insert into ledger.balances (account_id, owner_id, floor, ceiling)
-    select m.id, m.owner_id, case when m.address like '%:debt' then -p_debt_max else 0 end, case when m.address like '%:debt' then 0 end
+      on conflict do nothing returning id, address, asset_id, guarded, owner_id)
+  insert into ledger.balances (account_id, owner_id, floor, ceiling, lots)
+    select m.id, m.owner_id, case when m.address like '%:debt' then -p_debt_max else 0 end, case when m.address like '%:debt' then 0 end,
+        case when m.address like '%:main' and m.asset_id = any (array(select s.id from ledger.assets s where s.lots)) then 0 end
       from made m where m.guarded order by m.id;
 end $$;
 
@@ -475,15 +487,18 @@ end $$;
 -- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before, and one with
 -- the holds that were asked for, read when their accounts are locked: whoever changes a hold holds its balance. The legs of the transfers
 -- in p_originals are locked before all accounts; these are locked with the others, and so are the wallets of those who came to owe
--- something by them, and, for the transfers in p_debtors, the debt accounts of those who got something.
+-- something by them, and, for the transfers in p_debtors, the debt accounts of those who got something. A row with `more` has the lots of
+-- wallets that keep them, one the limits of those in p_limited: read last, when nobody else can spend from these wallets.
 create function ledger.open_batch(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[], p_guarded bigint[], p_open bigint[],
-  p_addresses text[], p_assets smallint[], p_holds uuid[], p_originals uuid[], p_debtors uuid[], p_now timestamptz, p_debt_max bigint)
-returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb, originals jsonb) language plpgsql security definer
+  p_addresses text[], p_assets smallint[], p_holds uuid[], p_originals uuid[], p_debtors uuid[], p_now timestamptz, p_debt_max bigint,
+  p_limited uuid[] default '{}', p_limited_assets smallint[] default '{}')
+returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb, originals jsonb, more jsonb)
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
-declare wanted bigint[] := p_guarded;
+declare wanted bigint[] := p_guarded; kept bigint[]; lotted bigint[];
 begin
-  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c, null::jsonb, null::jsonb
+  return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, c, null::jsonb, null::jsonb, null::jsonb
     from ledger.claim(p_keys, p_hashes, p_ids, p_ops) c;
   if cardinality(p_originals) > 0 then
     perform ledger.lock_originals(p_originals);
@@ -509,7 +524,8 @@ begin
   if cardinality(p_addresses) > 0 then
     perform ledger.make_accounts(p_addresses, p_assets, p_debt_max);
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('address', a.address, 'asset', k.code, 'id', a.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb
+        jsonb_agg(jsonb_build_object('address', a.address, 'asset', k.code, 'id', a.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb,
+        null::jsonb
       from unnest(p_addresses, p_assets) u(a, s) join ledger.accounts a on a.address = u.a and a.asset_id = u.s
       join ledger.assets k on k.id = u.s;
     wanted := array(select w.id from (select unnest(wanted) union select a.id from unnest(p_addresses, p_assets) u(a, s)
@@ -517,29 +533,45 @@ begin
   end if;
   if cardinality(p_open) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[],
-        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb
+        jsonb_agg(jsonb_build_object('id', o.id, 'status', a.status)), null::jsonb, null::jsonb, null::jsonb,
+        null::jsonb
       from unnest(p_open) o(id) left join ledger.accounts a on a.id = o.id where a.status is distinct from 'active';
   end if;
   for n in 0 .. (cardinality(wanted) - 1) / 500 loop  -- a row that waited is compared with the whole list again: keep lists short
-    return query select array_agg(b.account_id), array_agg(b.balance), array_agg(b.seq),
+    select array_agg(b.account_id), array_agg(b.balance), array_agg(b.seq),
         jsonb_agg(jsonb_build_object('id', b.account_id, 'status', b.status, 'held', b.held, 'floor', b.floor, 'ceiling', b.ceiling,
-          'last_posted_at', b.last_posted_at))
-          filter (where b.status <> 'active' or b.held <> 0 or b.floor <> 0 or b.ceiling is not null or b.last_posted_at > p_now),
-        null::jsonb, null::jsonb, null::jsonb
+          'last_posted_at', b.last_posted_at, 'lots', b.lots))
+          filter (where b.status <> 'active' or b.held <> 0 or b.floor <> 0 or b.ceiling is not null or b.last_posted_at > p_now
+            or b.lots is not null),
+        array_agg(b.account_id) filter (where b.lots is not null)
+      into accounts, balances, seqs, odd, kept
       from (select * from ledger.balances r where r.account_id = any (wanted[n * 500 + 1 : n * 500 + 500])
         order by r.account_id for no key update) b;
+    return next;
+    lotted := lotted || kept;
   end loop;
   if cardinality(p_holds) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, jsonb_agg(jsonb_build_array(
-        h.id, h.account_id, h.amount, h.captured, h.released, h.state, h.expires_at)), null::jsonb from ledger.holds h where h.id = any (p_holds);
+        h.id, h.account_id, h.amount, h.captured, h.released, h.state, h.expires_at, h.kind, h.owner_id, k.code, h.created_at)),
+        null::jsonb, null::jsonb
+      from ledger.holds h join ledger.assets k on k.id = (h.account_id >> 1) & 32767 where h.id = any (p_holds);
   end if;
   if cardinality(p_originals) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, null::jsonb,
-        jsonb_agg(jsonb_build_array(r.original_id, t.reverses_id is not null, r.leg, e.account_id, a.address, k.code, e.amount, r.reversed)
-          order by r.original_id, r.leg)
+        jsonb_agg(jsonb_build_array(r.original_id, t.reverses_id is not null, r.leg, e.account_id, a.address, k.code, e.amount, r.reversed,
+          t.kind, t.posted_at, h.kind, h.created_at) order by r.original_id, r.leg),
+        null::jsonb
       from ledger.reversals r join ledger.entries e on e.transfer_id = r.original_id and e.leg = r.leg
       join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at join ledger.accounts a on a.id = e.account_id
-      join ledger.assets k on k.id = a.asset_id where r.original_id = any (p_originals);
+      join ledger.assets k on k.id = a.asset_id left join ledger.holds h on h.id = t.hold_id where r.original_id = any (p_originals);
+  end if;
+  if cardinality(lotted) > 0 then
+    return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, null::jsonb, null::jsonb,
+      ledger.read_lots(lotted, p_holds, p_originals);
+  end if;
+  if cardinality(p_limited) > 0 then
+    return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, null::jsonb, null::jsonb,
+      ledger.read_limits(p_limited, p_limited_assets, p_now);
   end if;
 end $$;
 
@@ -604,20 +636,20 @@ end $$;
 -- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
 -- inserted together; seq 0 stands for none. In a batch of the system an item may name its own actor. `h_` are holds that are placed,
 -- `c_` what of others is captured and released: both are written by one statement, after which what is held has to add up. `r_` is what is
--- taken back of legs.
+-- taken back of legs. `p_more` is what becomes of lots, and what counts for limits: nothing in most batches.
 create function ledger.write(p_refused text[],
   t_ids uuid[], t_posted timestamptz[], t_keys text[], t_kinds text[], t_actors text[], t_descriptions text[], t_metadata jsonb[],
   t_holds uuid[], t_reverses uuid[],
   e_transfers uuid[], e_legs smallint[], e_posted timestamptz[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[],
   h_ids uuid[], h_keys text[], h_accounts bigint[], h_amounts bigint[], h_subjects text[], h_kinds text[], h_expire timestamptz[],
   c_holds uuid[], c_captured bigint[], c_released bigint[], c_states text[],
-  r_originals uuid[], r_legs smallint[], r_amounts bigint[], p_now timestamptz)
+  r_originals uuid[], r_legs smallint[], r_amounts bigint[], p_now timestamptz, p_more jsonb default null)
 returns void language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
-  holding bool := cardinality(h_ids) > 0 or cardinality(c_holds) > 0; c_accounts bigint[];
+  holding bool := cardinality(h_ids) > 0 or cardinality(c_holds) > 0; lotting bool := p_more ? 'lots'; c_accounts bigint[]; h_changed bigint[];
 begin
   if cardinality(p_refused) > 0 then
     delete from ledger.keys k where k.key = any (p_refused) and k.tx_id = tx;
@@ -628,8 +660,12 @@ begin
   if holding then
     c_accounts := array(select (select h.account_id from ledger.holds h where h.id = u.i and h.state = 'open')
       from (select unnest(c_holds) as i) u);
-    perform ledger.move_held(e_accounts, e_amounts, e_posted, h_accounts || c_accounts,
-      h_amounts || array(select -u.c - u.r from (select unnest(c_captured) as c, unnest(c_released) as r) u));
+    h_changed := h_amounts || array(select -u.c - u.r from (select unnest(c_captured) as c, unnest(c_released) as r) u);
+  end if;
+  if lotting then
+    perform ledger.move_lots(e_accounts, e_amounts, e_posted, h_accounts || c_accounts, h_changed, p_more -> 'lots');
+  elsif holding then
+    perform ledger.move_held(e_accounts, e_amounts, e_posted, h_accounts || c_accounts, h_changed);
   elsif cardinality(t_ids) > 0 then
     perform ledger.move(e_accounts, e_amounts, e_posted);
   end if;
@@ -649,6 +685,12 @@ begin
     update ledger.reversals r set reversed = r.reversed + u.x
       from (select unnest(r_originals) as o, unnest(r_legs) as l, unnest(r_amounts) as x) u where r.original_id = u.o and r.leg = u.l;
   end if;
+  if lotting then
+    perform ledger.write_lots(p_more -> 'lots', p_now);
+  end if;
+  if p_more ? 'usage' then
+    perform ledger.add_usage(p_more -> 'usage');
+  end if;
   if holding then
     with changed as (
       update ledger.holds h set captured = h.captured + c.captured, released = h.released + c.released, state = c.state,
@@ -667,14 +709,14 @@ end $$;
 -- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what was refused (place from 0, code, of:
 -- source or wallet), and the keys that somebody had before.
 create function ledger.fan_out(p_source text, p_asset smallint, p_kind text, p_keys text[], p_hashes bytea[], p_ids uuid[],
-  p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz)
+  p_owners uuid[], p_amounts bigint[], p_metadata jsonb[], p_now timestamptz, p_origin text default 'earned', p_expires timestamptz default null)
 returns table (places bigint[], refused jsonb, taken jsonb) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set work_mem = '64MB' as $$
 declare
   tx bigint := infra.tx_id(); who text := concat_ws(':', infra.actor_kind(), infra.actor_id());
   source bigint; source_status text; owners uuid[]; wallets bigint[]; moved_wallets bigint[]; amounts bigint[]; ids uuid[] := p_ids; keys text[]; metadata jsonb[];
-  posted timestamptz[]; seqs bigint[]; balances bigint[]; refused_keys text[]; is_plain bool;
+  posted timestamptz[]; seqs bigint[]; balances bigint[]; refused_keys text[]; is_plain bool; has_lots bool;
 begin
   if ledger.is_guarded(p_source) then
     raise exception 'only an open account pays many' using errcode = 'PL003';
@@ -708,12 +750,13 @@ begin
     begin
       with moved as (
         update ledger.balances b
-          set balance = b.balance + d.amount, seq = b.seq + 1, last_posted_at = greatest(b.last_posted_at, p_now)
+          set balance = b.balance + d.amount, seq = b.seq + 1, last_posted_at = greatest(b.last_posted_at, p_now),
+            lots = b.lots + d.amount
           from (select unnest(wallets) as wallet, unnest(amounts) as amount) d
           where b.account_id = d.wallet and b.status in ('active', 'no_debit') and b.balance <= 9007199254740991 - d.amount
-          returning b.account_id, b.balance, b.seq, b.last_posted_at)
-      select array_agg(m.account_id), array_agg(m.balance), array_agg(m.seq), array_agg(m.last_posted_at)
-        into moved_wallets, balances, seqs, posted from moved m;
+          returning b.account_id, b.balance, b.seq, b.last_posted_at, b.lots)
+      select array_agg(m.account_id), array_agg(m.balance), array_agg(m.seq), array_agg(m.last_posted_at), bool_or(m.lots is not null)
+        into moved_wallets, balances, seqs, posted, has_lots from moved m;
       if moved_wallets is distinct from wallets then
         raise exception 'not plain' using errcode = 'PL000';
       end if;
@@ -749,7 +792,12 @@ begin
       into ids, posted, keys, metadata, wallets, amounts, seqs, balances, refused_keys, refused
       from decided d;
     delete from ledger.keys k where k.key = any (refused_keys) and k.tx_id = tx;
-    perform ledger.move(wallets, amounts, posted);
+    has_lots := (select b.lots is not null from ledger.balances b where b.account_id = wallets[1]);
+    if has_lots then
+      perform ledger.move_lots(wallets, amounts, posted, '{}', '{}', jsonb_build_object('credits', true));
+    else
+      perform ledger.move(wallets, amounts, posted);
+    end if;
   end if;
   if ids is null then
     return next;
@@ -763,6 +811,12 @@ begin
         case l.leg when 1 then u.b end, tx, l.leg
       from (select unnest(ids) as t, unnest(posted) as p, unnest(wallets) as a, unnest(amounts) as x, unnest(seqs) as s,
           unnest(balances) as b) u cross join (values (0::smallint), (1::smallint)) l(leg);
+  if has_lots then
+    perform ledger.open_lots(ids, wallets, amounts, p_origin, p_expires, p_now);
+  end if;
+  if (select k.limit_group from ledger.kinds k where k.code = p_kind) = 'loss' then
+    perform ledger.add_wins(wallets, amounts, p_now);
+  end if;
   perform ledger.tell(ids, wallets, amounts, seqs, balances);
   return next;
 end $$;

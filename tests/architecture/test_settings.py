@@ -9,7 +9,10 @@ import palio
 from palio.entry.wiring import SETTINGS
 from palio.kernel.settings import NUMBERS, Catalogue, Setting, read, write
 
-OF_INFRA = {"demo", "backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"}
+OF_OTHERS = {
+    "infra": {"demo", "backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"},
+    "ledger": {"limits"},
+}
 PLACES = {"types", "pruning", "marks", "settings", "idempotency", "ratelimit", "approvals"}
 
 
@@ -32,7 +35,7 @@ ALL = [pytest.param(package, setting, id=key) for key, (package, setting) in sor
 @pytest.mark.parametrize(("package", "setting"), ALL)
 def test_a_setting_is_described_ranged_and_named_after_its_module(package: str, setting: Setting[object]) -> None:
     owner = setting.key.split(".")[0]
-    assert owner == package or (package == "infra" and owner in OF_INFRA)
+    assert owner == package or owner in OF_OTHERS.get(package, ())
     assert len(setting.description) > 10 and setting.description[0].isupper()
     if setting.kind in NUMBERS - {"bps"}:
         assert setting.low is not None and setting.high is not None and setting.unit

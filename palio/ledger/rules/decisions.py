@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from palio.ledger import errors
-from palio.ledger.rules import holds, reversals
+from palio.ledger.rules import holds, limits, lots, reversals
 from palio.ledger.rules.ground import Decision, Ground, Purse, Stored, refuse
-from palio.ledger.rules.items import AnyRequest, HoldRequest, VoidRequest
+from palio.ledger.rules.items import AnyRequest, ExpireRequest, HoldRequest, VoidRequest
 from palio.ledger.rules.moves import move, owed, refusal_of
 from palio.ledger.rules.requests import Claim, Request
 from palio.ledger.types import AnyOutcome, Held, HoldId, Outcome, Posted, Refused, TransferId, Voided
@@ -13,7 +13,7 @@ from palio.ledger.types import AnyOutcome, Held, HoldId, Outcome, Posted, Refuse
 
 def decide(requests: Iterable[AnyRequest], ground: Ground) -> Decision:
     """Decide every request, each seeing the effect of the accepted ones before it: one key, one decision."""
-    decision = Decision()
+    decision = Decision(lots=ground.lots)
     decided: dict[str, tuple[bytes, AnyOutcome]] = {}
     for request in requests:
         if request.fault is not None:
@@ -31,9 +31,20 @@ def _first(request: AnyRequest, ground: Ground, decision: Decision) -> AnyOutcom
     """What becomes of the first item of its key; one that is refused keeps its key free."""
     if request.key in ground.stored:
         return _replay(request, ground.stored[request.key], ground)
-    outcome = _carry_out(request, ground, decision)
+    outcome = _counted(request, ground, decision) if ground.groups else _carry_out(request, ground, decision)
     if isinstance(outcome, Refused):
         decision.refused_keys.append(request.key)
+    return outcome
+
+
+def _counted(request: AnyRequest, ground: Ground, decision: Decision) -> AnyOutcome:
+    """What becomes of an item of which something may count for the limits of people."""
+    counts = limits.counts_of(request, ground)
+    if refusal := limits.refusal_of(counts, ground):
+        return refusal
+    outcome = _carry_out(request, ground, decision)
+    if not isinstance(outcome, Refused):
+        limits.count(counts, ground, decision)
     return outcome
 
 
@@ -62,11 +73,16 @@ def _carry_out(request: AnyRequest, ground: Ground, decision: Decision) -> AnyOu
             return _capture(request, touched, ground, decision)
         if post.to_debt:
             return _post_to_debt(request, touched, ground, decision)
-        return refusal_of(post.legs, touched) or move(
-            request, post.kind, post.legs, touched, decision, post.actor, post.description
-        )
+        if refusal := refusal_of(post.legs, touched):
+            return refusal
+        posted = move(request, post.kind, post.legs, touched, decision, post.actor, post.description)
+        if ground.lots:
+            lots.follow(ground, post.legs, touched, transfer=request.id, lot=post.lot)
+        return posted
     if isinstance(request, HoldRequest):
         return holds.place(request, ground, decision)
+    if isinstance(request, ExpireRequest):
+        return lots.expire(request, ground, decision)
     if isinstance(request, VoidRequest):
         return holds.release(request, ground, decision)
     return reversals.reverse(request, ground, decision)
@@ -79,7 +95,9 @@ def _post_to_debt(request: Request, touched: Sequence[Purse], ground: Ground, de
     if refusal := refusal_of(legs, touched):
         return refusal
     decision.debts += debts
-    return move(request, post.kind, legs, touched, decision, post.actor, post.description)
+    posted = move(request, post.kind, legs, touched, decision, post.actor, post.description)
+    lots.follow(ground, legs, touched, transfer=request.id, lot=post.lot)
+    return posted
 
 
 def _capture(request: Request, touched: Sequence[Purse], ground: Ground, decision: Decision) -> Outcome:
@@ -98,8 +116,10 @@ def _capture(request: Request, touched: Sequence[Purse], ground: Ground, decisio
     if freed > needed:
         reserve.release("captured")
     decision.reserves[reserve.id] = reserve
-    number = reserve.id.bytes
-    return move(request, post.kind, post.legs, touched, decision, post.actor, post.description, hold=number)
+    number, terms = reserve.id.bytes, post.lot
+    posted = move(request, post.kind, post.legs, touched, decision, post.actor, post.description, hold=number)
+    lots.capture(ground, post.legs, touched, reserve, transfer=request.id, freed=freed, lot=terms)
+    return posted
 
 
 def aborted(outcomes: Iterable[AnyOutcome]) -> list[Refused] | None:

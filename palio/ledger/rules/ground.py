@@ -1,5 +1,6 @@
 """What a batch is decided on: accounts, keys and holds as they are now, and what is to be written about them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,9 @@ from palio.ledger.types import (
     HoldId,
     HoldState,
     Leg,
+    LimitGroup,
+    Origin,
+    Period,
     Refused,
     Status,
     TransferId,
@@ -69,6 +73,116 @@ class Purse:
 
 
 @dataclass(slots=True)
+class OpenLot:
+    """What is left of something that came in at once. `newly` is by how much this batch has changed each."""
+
+    id: UUID
+    remaining: int
+    held: int
+    expired: int
+    expires_at: datetime | None
+    is_over: bool
+    transfer: UUID | None = None
+    newly_remaining: int = 0
+    newly_held: int = 0
+    newly_expired: int = 0
+
+    @property
+    def free(self) -> int:
+        """What is under no hold."""
+        return self.remaining - self.held
+
+    def change(self, *, remaining: int = 0, held: int = 0, expired: int = 0) -> None:
+        """By so much each."""
+        self.remaining += remaining
+        self.newly_remaining += remaining
+        self.held += held
+        self.newly_held += held
+        self.expired += expired
+        self.newly_expired += expired
+
+
+@dataclass(slots=True)
+class LottedPurse(Purse):
+    """A wallet that keeps lots, those that end first at the front. What has expired is still in it, and not his."""
+
+    lots: list[OpenLot] = field(default_factory=list)
+
+    @property
+    def lapsed(self) -> int:
+        """What has expired and is under no hold."""
+        return sum([lot.free for lot in self.lots if lot.is_over])
+
+    @property
+    def available(self) -> int:
+        """What may be spent."""
+        return self.balance - self.held - self.floor - self.lapsed
+
+    def takes(self, amount: int) -> bool:
+        """Whether it may be posted."""
+        return Purse.takes(self, amount) and (amount > 0 or self.available + amount >= 0)
+
+    def refusal(self, leg: Leg) -> Refused:
+        """Why it does not take this leg."""
+        refused = Purse.refusal(self, leg)
+        if leg[2] > 0 or refused.code not in {errors.InsufficientFunds.code, errors.BalanceLimit.code}:
+            return refused
+        return refuse(errors.InsufficientFunds, available=self.available, needed=-leg[2])
+
+
+@dataclass(slots=True)
+class Use:
+    """What a transfer that is to be taken back spent of a lot, and was not given back yet."""
+
+    lot: OpenLot
+    account: AccountId
+    left: int
+
+
+class NewLot(NamedTuple):
+    """A lot that this batch has opened."""
+
+    lot: OpenLot
+    account: AccountId
+    origin: Origin
+    amount: int
+
+
+@dataclass(slots=True)
+class Lotting:
+    """What a batch finds of lots: those of holds and of transfers to be taken back; and what becomes of all.
+
+    Parts are a hold or a transfer, a lot, and an amount.
+    """
+
+    of_holds: dict[HoldId, list[tuple[OpenLot, int]]] = field(default_factory=dict)
+    uses: dict[UUID, list[Use]] = field(default_factory=dict)
+    opened: list[NewLot] = field(default_factory=list)
+    changed: dict[UUID, OpenLot] = field(default_factory=dict)
+    set_aside: list[tuple[UUID, UUID, int]] = field(default_factory=list)
+    spent: list[tuple[UUID, UUID, int]] = field(default_factory=list)
+    freed: Counter[tuple[UUID, UUID]] = field(default_factory=Counter)  # several items may free parts of one hold
+    returned: Counter[tuple[UUID, UUID]] = field(default_factory=Counter)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.opened or self.changed)
+
+
+class Allowed(NamedTuple):
+    """A limit that is in force: so much in the period with this key."""
+
+    period: Period
+    amount: int
+    key: str
+    resets_at: datetime
+
+
+Whose: TypeAlias = tuple[UUID, str, LimitGroup]  # owner, asset code
+
+
+@dataclass(slots=True)
 class Reserve:
     """A hold while the batch is decided; `newly` is what this batch has captured and released of it."""
 
@@ -79,6 +193,10 @@ class Reserve:
     released: int
     state: HoldState
     expires_at: datetime
+    kind: str = ""
+    owner: UUID | None = None
+    asset: str = ""
+    placed_at: datetime = NO_HOLD[1]
     newly_captured: int = 0
     newly_released: int = 0
 
@@ -131,6 +249,10 @@ class Original:
 
     id: TransferId
     is_reversal: bool
+    kind: str = ""
+    posted_at: datetime = NO_HOLD[1]
+    hold_kind: str | None = None
+    hold_placed_at: datetime | None = None
     legs: list[OriginalLeg] = field(default_factory=list)
 
     def take_back(self, parts: Sequence[int]) -> None:
@@ -180,6 +302,10 @@ class Ground:
     stored: dict[str, Stored] = field(default_factory=dict)
     reserves: dict[HoldId, Reserve] = field(default_factory=dict)
     originals: dict[TransferId, Original] = field(default_factory=dict)
+    lots: Lotting | None = None  # where a wallet keeps some
+    groups: Mapping[str, LimitGroup] = field(default_factory=dict)  # kinds that count; none where nothing does
+    limits: dict[Whose, list[Allowed]] = field(default_factory=dict)
+    usage: dict[tuple[Whose, str], int] = field(default_factory=dict)  # by key of the period
 
 
 # Rows to be written, in the order of their columns; seq 0 stands for none.
@@ -200,6 +326,8 @@ class Decision:
     reserves: dict[HoldId, Reserve] = field(default_factory=dict)  # those that have changed
     originals: dict[TransferId, Original] = field(default_factory=dict)  # as well
     debts: list[Debt] = field(default_factory=list)
+    lots: Lotting | None = None
+    usage: dict[tuple[Whose, str], int] = field(default_factory=dict)  # by how much it changes
 
     @property
     def is_empty(self) -> bool:

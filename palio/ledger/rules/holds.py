@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from palio.ledger import errors
+from palio.ledger.rules import lots
 from palio.ledger.rules.ground import Decision, Ground, Purse, Reserve, refuse
 from palio.ledger.rules.items import HoldRequest, VoidRequest
 from palio.ledger.rules.requests import Request
@@ -18,6 +19,7 @@ def place(request: HoldRequest, ground: Ground, decision: Decision) -> Held | Re
     if not purse.takes(-hold.amount):
         return purse.refusal((hold.address, hold.asset, -hold.amount))
     purse.held += hold.amount
+    lots.set_aside(ground, purse, hold.amount, hold=request.id)
     decision.holds.append((request.id.bytes, hold.key, purse.number, hold.amount, hold.subject, hold.kind, expires_at))
     return Held(HoldId(request.id), hold.amount, expires_at)
 
@@ -33,6 +35,7 @@ def release(request: VoidRequest, ground: Ground, decision: Decision) -> Voided 
     if void.expired and ground.now < reserve.expires_at:
         return refuse(errors.HoldNotDue, expires_at=reserve.expires_at)
     freed = reserve.release("expired" if void.expired else "voided")
+    lots.release(ground, reserve.id)
     ground.purses[reserve.account].held -= freed
     decision.reserves[reserve.id] = reserve
     return Voided(reserve.id, freed)

@@ -1,15 +1,16 @@
 """Is it well formed? Every kind of item judged by itself, and what a batch of them needs to be decided."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar, TypeAlias
 from uuid import UUID
 
 from palio.ledger.rules import requests
 from palio.ledger.rules.requests import Claim, Request, Vocabulary
-from palio.ledger.types import Handle, Hold, HoldId, Item, Place, Post, Reverse, TransferId, Void
+from palio.ledger.types import Expire, Handle, Hold, HoldId, Item, Leg, Place, Post, Reverse, TransferId, Void
+
+BREAKAGE = "breakage:expired"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +37,20 @@ class ReverseRequest(Claim):
     reverse: Reverse
 
 
-AnyRequest: TypeAlias = Request | HoldRequest | VoidRequest | ReverseRequest
+@dataclass(slots=True, kw_only=True)
+class ExpireRequest(Claim):
+    """The end of a lot judged by itself; its wallet, and where expired points go."""
+
+    expire: Expire
+    accounts: Sequence[Handle]
+
+    def legs(self, amount: int) -> list[Leg]:
+        """So much from one to the other."""
+        expire = self.expire
+        return [(expire.address, expire.asset, -amount), (BREAKAGE, expire.asset, amount)]
+
+
+AnyRequest: TypeAlias = Request | HoldRequest | VoidRequest | ReverseRequest | ExpireRequest
 
 
 def judge(items: Iterable[Item], ids: Iterable[UUID], known: Vocabulary) -> list[AnyRequest]:
@@ -47,9 +61,11 @@ def judge(items: Iterable[Item], ids: Iterable[UUID], known: Vocabulary) -> list
     ]
 
 
-def _other(item: Hold | Void | Reverse, ref: UUID, known: Vocabulary) -> AnyRequest:
+def _other(item: Hold | Void | Reverse | Expire, ref: UUID, known: Vocabulary) -> AnyRequest:
     if isinstance(item, Hold):
         return _hold(item, ref, known)
+    if isinstance(item, Expire):
+        return _expire(item, ref, known)
     return _void(item, ref) if isinstance(item, Void) else _reverse(item, ref)
 
 
@@ -69,7 +85,7 @@ def _fault_of_hold(hold: Hold, place: Place, known: Vocabulary) -> str | None:
         "kind": hold.kind in known.kinds,
         "subject": hold.subject and requests.is_description(hold.subject),
         "amount": requests.is_amount(hold.amount) and hold.amount > 0,
-        "expires_at": hold.expires_at is None or _is_instant(hold.expires_at),
+        "expires_at": hold.expires_at is None or requests.is_instant(hold.expires_at),
     }
     fault = next((field for field, is_sound in sound.items() if not is_sound), None)
     fault = fault or requests.fault_of_place(place, known)
@@ -95,6 +111,14 @@ def _reverse(reverse: Reverse, ref: UUID) -> ReverseRequest:
     return request
 
 
+def _expire(expire: Expire, ref: UUID, known: Vocabulary) -> ExpireRequest:
+    places = (expire.address, expire.asset), (BREAKAGE, expire.asset)
+    request = ExpireRequest(expire.key, ref, expire=expire, accounts=[known.places.get(one, one) for one in places])
+    request.fault = requests.fault_of_place(places[0], known)
+    request.hash = requests.hash_of(op="expire", original=str(expire.lot_id))
+    return request
+
+
 def _fault_of_reversal(reverse: Reverse) -> str | None:
     amount = reverse.amount
     sound = {
@@ -106,10 +130,6 @@ def _fault_of_reversal(reverse: Reverse) -> str | None:
     return next((field for field, is_sound in sound.items() if not is_sound), None)
 
 
-def _is_instant(value: object) -> bool:
-    return isinstance(value, datetime) and value.tzinfo is not None
-
-
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What has to be locked and read before a batch can be decided."""
@@ -119,20 +139,31 @@ class Needs:
     originals: Collection[TransferId] = ()
     debtors: Collection[TransferId] = ()  # those of the originals whose owners may owe what is taken back
     are_posts: bool = True  # all of them
+    limited: Collection[Place] = ()  # wallets of which something counts for the limits of their owners
 
 
-def needs_of(claims: Collection[AnyRequest]) -> Needs:
-    """The accounts, holds and transfers that are touched."""
+def needs_of(claims: Collection[AnyRequest], counting: AbstractSet[str] = frozenset()) -> Needs:
+    """The accounts, holds and transfers that are touched; `counting` are the kinds that count for limits."""
     posts = [claim for claim in claims if isinstance(claim, Request)]
     accounts = {account for request in posts for account in request.accounts}
     special = [request.post for request in posts if request.post.capture or request.post.to_debt]
+    limited = {leg[:2] for request in posts if request.post.kind in counting for leg in request.post.legs}
     if not special and len(posts) == len(claims):
-        return Needs(accounts)
+        return Needs(accounts, limited=_wallets(limited))
     holds = {post.capture[0] for post in special if post.capture}
     holds |= {claim.void.hold_id for claim in claims if isinstance(claim, VoidRequest)}
-    accounts |= {claim.account for claim in claims if isinstance(claim, HoldRequest)}
+    held = [claim for claim in claims if isinstance(claim, HoldRequest)]
+    limited |= {(one.hold.address, one.hold.asset) for one in held if one.hold.kind in counting}
+    accounts |= {claim.account for claim in held}
+    accounts |= {account for claim in claims if isinstance(claim, ExpireRequest) for account in claim.accounts}
     accounts |= {place for post in special if post.to_debt for place in requests.debts_of(post.legs)}
     reversals = [claim.reverse for claim in claims if isinstance(claim, ReverseRequest)]
     originals = {reverse.original_id for reverse in reversals}
     debtors = {reverse.original_id for reverse in reversals if reverse.to_debt}
-    return Needs(accounts, sorted(holds), sorted(originals), sorted(debtors), are_posts=len(posts) == len(claims))
+    are_posts = len(posts) == len(claims)
+    limits = _wallets(limited)
+    return Needs(accounts, sorted(holds), sorted(originals), sorted(debtors), are_posts=are_posts, limited=limits)
+
+
+def _wallets(places: Iterable[Place]) -> list[Place]:
+    return sorted([place for place in places if requests.is_wallet(place[0])])

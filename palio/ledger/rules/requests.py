@@ -5,7 +5,8 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import ClassVar, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
@@ -21,6 +22,8 @@ from palio.ledger.types import (
     Capture,
     Handle,
     Leg,
+    Lot,
+    Origin,
     Place,
     Post,
 )
@@ -32,6 +35,7 @@ NUL = r"\u0000"
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
 TEXT, PLAIN = frozenset({str}), frozenset({str, int, bool, type(None)})
 WORDS = frozenset({"kind", "asset"})
+ORIGINS = frozenset(get_args(Origin))
 PURPOSES_OF_A_PLAYER = frozenset({"main", "debt"})
 
 
@@ -110,6 +114,8 @@ def _fault_of(request: Request, known: Vocabulary) -> str | None:
         return "legs"
     if post.capture and not is_reference(post.capture[0]):
         return "capture"
+    if post.lot and not is_lot(post.lot):
+        return "lot"
     if post.to_debt and (post.capture or any(leg[:2] in debts_of(post.legs) for leg in post.legs)):
         return "to_debt"
     for account in request.accounts:
@@ -192,6 +198,17 @@ def is_id(text: str) -> bool:
 def is_reference(value: object) -> bool:
     """Is it an id, not a text of one?"""
     return isinstance(value, UUID)
+
+
+def is_lot(lot: Lot) -> bool:
+    """Is it from a known origin, without an end or until an instant?"""
+    origin, expires_at = lot
+    return origin in ORIGINS and (expires_at is None or is_instant(expires_at))
+
+
+def is_instant(value: object) -> bool:
+    """Is it a moment, wherever one is?"""
+    return isinstance(value, datetime) and value.tzinfo is not None
 
 
 def is_description(text: str) -> bool:

@@ -1,6 +1,7 @@
 """A transfer that is taken back, whole or in parts, and never more of it than there was."""
 
 from palio.ledger import errors
+from palio.ledger.rules import lots
 from palio.ledger.rules.ground import Debt, Decision, Ground, Original, refuse
 from palio.ledger.rules.items import ReverseRequest
 from palio.ledger.rules.moves import move, owed, refusal_of, spilled
@@ -13,7 +14,8 @@ LEGS_OF_A_PARTIAL = 2  # of more legs a part could be taken in many ways
 def reverse(request: ReverseRequest, ground: Ground, decision: Decision) -> Outcome:
     """Post the opposite of what is left of a transfer, or of a part of it. A hold it captured stays closed.
 
-    A debt it made and that was paid since is not owed any more: that part comes back to the wallet.
+    A debt it made and that was paid since is not owed any more: that part comes back to the wallet. What it spent of
+    lots returns to these, with the ends they had.
     """
     item = request.reverse
     original = ground.originals.get(item.original_id)
@@ -32,8 +34,9 @@ def reverse(request: ReverseRequest, ground: Ground, decision: Decision) -> Outc
     original.take_back(parts)
     decision.originals[original.id] = original
     decision.debts += debts
-    reverses = original.id.bytes
-    return move(request, KIND, legs, touched, decision, item.actor, item.reason, reverses=reverses)
+    posted = move(request, KIND, legs, touched, decision, item.actor, item.reason, reverses=original.id.bytes)
+    lots.take_back(ground, legs, touched, transfer=request.id, original=original.id)
+    return posted
 
 
 def _parts(original: Original, amount: int | None) -> list[int] | Refused:

@@ -9,6 +9,7 @@ from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.messages import LedgerMismatch
 from palio.ledger.sql import checking as sql
+from palio.ledger.sql import lots
 from palio.ledger.sql import reconciling as sums
 from palio.ledger.types import (
     FINDINGS_DEFAULT,
@@ -34,6 +35,7 @@ RECONCILED: Sequence[Reconciled] = (
     sums.list_wrong_days,
     sums.list_overdrawn_pools,
     sums.list_unpaired_keys,
+    lots.list_wrong_lots,
 )
 TOUCHED, EVERYTHING = "reconcile", "reconcile_all"  # the names under which it is written down how far they came
 CLEARING_IDLE_MAX = timedelta(days=7)

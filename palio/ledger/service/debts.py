@@ -16,7 +16,7 @@ async def collect(tx: Tx, *, now: datetime) -> bool:
 
     The key names the newest entry of the debt account, so that what another run has paid meanwhile is not paid again.
     """
-    debts = await sql.list_payable_debts(tx, DEBTS_OF_A_TURN_MAX)
+    debts = await sql.list_payable_debts(tx, now, DEBTS_OF_A_TURN_MAX)
     posts = [
         Post(
             f"debt:{debt.owner_id}:{debt.asset}:{debt.seq}",

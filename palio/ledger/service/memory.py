@@ -7,7 +7,7 @@ from itertools import islice
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.ledger.sql import reading as sql
-from palio.ledger.types import AccountId, Asset, Place
+from palio.ledger.types import AccountId, Asset, LimitGroup, Place
 
 PLACES_MAX = 100_000  # some 30 MB
 
@@ -18,6 +18,7 @@ class Book:
     def __init__(self) -> None:
         self.assets: Mapping[str, Asset] = {}
         self.kinds: frozenset[str] = frozenset()
+        self.groups: Mapping[str, LimitGroup] = {}  # of the kinds that count for the limits of players
         self.places: dict[Place, AccountId] = {}
 
     def learn(self, places: Mapping[Place, AccountId]) -> None:
@@ -36,11 +37,13 @@ async def read_again(tx: Tx, *, book: Book) -> Book:
     """A book with today's assets and kinds; the one that is remembered gets them after the commit."""
     fresh = Book()
     fresh.assets = {asset.code: asset for asset in await sql.list_assets(tx)}
-    fresh.kinds = frozenset({kind.code for kind in await sql.list_kinds(tx)})
+    kinds = await sql.list_kinds(tx)
+    fresh.kinds = frozenset({kind.code for kind in kinds})
+    fresh.groups = {kind.code: kind.limit_group for kind in kinds if kind.limit_group}
     fresh.places = book.places
     db.after_commit(tx, partial(_keep, book, fresh))
     return fresh
 
 
 def _keep(book: Book, fresh: Book) -> None:
-    book.assets, book.kinds = fresh.assets, fresh.kinds
+    book.assets, book.kinds, book.groups = fresh.assets, fresh.kinds, fresh.groups

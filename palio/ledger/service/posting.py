@@ -33,6 +33,7 @@ from palio.ledger.types import (
     Held,
     Hold,
     Item,
+    Lot,
     Mode,
     Outcome,
     Paid,
@@ -153,24 +154,38 @@ def _of_kind(kind: type[Done], outcomes: Sequence[AnyOutcome]) -> list[Done | Re
     return [outcome for outcome in outcomes if isinstance(outcome, (kind, Refused))]
 
 
-async def fan_out(tx: Tx, *, source: str, asset: str, kind: str, payments: Payments, now: datetime) -> Paid:
+async def fan_out(
+    tx: Tx,
+    *,
+    source: str,
+    asset: str,
+    kind: str,
+    payments: Payments,
+    now: datetime,
+    lot: Lot | None = None,
+) -> Paid:
     """Pay many main wallets from one open account, in one round trip; answers by the places of the payments.
 
     The same keys, guards and outcomes as `post_many`, for at most 100,000 payments: BatchTooLarge. A wallet that would
-    rise above the range of exact amounts refuses that payment and those behind it. A source that is not an open
-    account, or an unknown asset or kind, is InvalidPost.
+    rise above the range of exact amounts refuses that payment and those behind it. `lot` says for all until when it can
+    be spent. A source that is not an open account, an unknown asset, or a kind that is unknown or counts as a deposit
+    (whose limits are each owner's) is InvalidPost.
     """
     if len(payments.keys) > PAYMENTS_MAX:
         raise errors.BatchTooLarge(items=len(payments.keys), limit=PAYMENTS_MAX)
     book = db.memory(tx, Book)
     if kind not in book.kinds or asset not in book.assets:
         book = await read_again(tx, book=book)
+    if lot and not requests.is_lot(lot):
+        raise errors.InvalidPost(field="lot")
+    if book.groups.get(kind) == "deposit":
+        raise errors.InvalidPost(field="kind")
     if fault := requests.fault_of_fan_out(source, asset, kind, book.assets, book.kinds):
         raise errors.InvalidPost(field=fault)
     bills = rules.judge(payments)
     hashes_of = partial(rules.hashes, bills.payments, source=source, asset=asset, kind=kind)
     hashes = await _in_slices(len(bills.places), hashes_of)
-    carried = await sql.fan_out(tx, bills, hashes, source=source, asset=book.assets[asset], kind=kind, now=now)
+    carried = await sql.fan_out(tx, bills, hashes, source=source, asset=book.assets[asset], kind=kind, lot=lot, now=now)
     if outbox.is_heard(tx, TransfersPosted) and (posted := tuple(map(_as_id, filter(None, carried.transfer_ids)))):
         await outbox.send(tx, TransfersPosted(posted))
     relay.wake(tx)
@@ -242,11 +257,14 @@ async def _open(
     """Judge each item by itself, claim the keys, lock the accounts."""
     book, prepared = await _prepared(tx, items, ids)
     claims = requests.first_claims(prepared)
-    opened = await _lock(tx, book, claims, needs_of(claims.values()), now=now, remember=remember)
+    needs = needs_of(claims.values(), book.groups.keys())
+    opened = await _lock(tx, book, claims, needs, now=now, remember=remember)
     if opened is None:  # the same ids, so that our own claims are not taken for somebody else's
         return await _open(tx, items, ids, now=now, remember=remember)
     opened.hold_longest = timedelta(days=settings.value(HOLD_DAYS_MAX))
     opened.hold_usual = timedelta(hours=settings.value(HOLD_USUAL_HOURS))
+    if needs.limited or needs.holds or needs.originals:
+        opened.groups = book.groups
     return prepared, opened
 
 
@@ -257,7 +275,7 @@ async def _prepared(tx: Tx, items: Sequence[Item], ids: Sequence[UUID]) -> tuple
 
     book = db.memory(tx, Book)
     prepared = await with_words_of(book)
-    if requests.lack_words(prepared):
+    if requests.lack_words(prepared) or not book.kinds:  # which items without a kind need too: what they undo has one
         book = await read_again(tx, book=book)
         prepared = await with_words_of(book)
     return book, prepared

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from palio.infra.db import Tx
+from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.ledger import errors
 from palio.ledger.rules import courses, months, pages, receipts
@@ -69,9 +70,9 @@ async def balances_many(tx: Tx, *, owner_ids: Sequence[UserId], asset: str) -> d
     return {owner: found.get(owner, 0) for owner in owner_ids}
 
 
-async def wallets(tx: Tx, *, owner_id: UserId) -> list[Wallet]:
-    """What an owner has of every active asset, zeros included."""
-    return await sql.list_wallets(tx, owner_id)
+async def wallets(tx: Tx, *, owner_id: UserId, now: datetime | None = None) -> list[Wallet]:
+    """What an owner has of every active asset, zeros included; what has expired by now is not available."""
+    return await sql.list_wallets(tx, owner_id, now or clock.now())
 
 
 async def statement(

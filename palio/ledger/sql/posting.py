@@ -1,6 +1,7 @@
 """Statements that move value: the definer functions, and whole columns as arrays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,21 @@ from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Packed, Texts, Uuids
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, new_ids
-from palio.ledger.rules.ground import Decision, Ground, Original, OriginalLeg, Purse, Reserve, Stored
+from palio.ledger.rules import limits
+from palio.ledger.rules.ground import (
+    Decision,
+    Ground,
+    LottedPurse,
+    Lotting,
+    OpenLot,
+    Original,
+    OriginalLeg,
+    Purse,
+    Reserve,
+    Stored,
+    Use,
+    Whose,
+)
 from palio.ledger.rules.items import AnyRequest, Needs
 from palio.ledger.rules.payments import Bills, Carried
 from palio.ledger.types import (
@@ -22,6 +37,10 @@ from palio.ledger.types import (
     Handle,
     HoldId,
     HoldState,
+    LimitGroup,
+    Lot,
+    PendingLimit,
+    Period,
     Place,
     Refused,
     Status,
@@ -61,8 +80,7 @@ async def open_batch(
     keys, hashes, ids = arrays.transposed(3, [(claim.key, claim.hash, claim.id.bytes) for claim in claims.values()])
     found = await arrays.columns(
         tx,
-        """select accounts, balances, seqs, odd, taken, holds, originals
-        from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        OPEN_LIMITED if needs.limited else OPEN,
         Texts.of(keys),
         Hashes.of(hashes),
         Uuids.of(ids),
@@ -74,8 +92,23 @@ async def open_batch(
         *[Uuids.of([ref.bytes for ref in refs]) for refs in (needs.holds, needs.originals, needs.debtors)],
         now,
         debt_max,
+        *_limited(needs.limited, assets),
     )
     return _opened(found, known, now)
+
+
+def _limited(places: Collection[Place], assets: Mapping[str, Asset]) -> Sequence[Packed]:
+    """The owners and assets whose limits are asked for."""
+    if not places:
+        return ()
+    owners = [limits.owner_of(address).bytes for address, _ in places]
+    return Uuids.of(owners), Int2s.of([assets[asset].id for _, asset in places])
+
+
+OPEN = """select accounts, balances, seqs, odd, taken, holds, originals, more
+    from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+OPEN_LIMITED = """select accounts, balances, seqs, odd, taken, holds, originals, more
+    from ledger.open_batch(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
 class _Odd(TypedDict, total=False):
@@ -89,6 +122,7 @@ class _Odd(TypedDict, total=False):
     floor: int
     ceiling: int | None
     last_posted_at: str
+    lots: int | None
 
 
 class _Taken(TypedDict):
@@ -100,8 +134,19 @@ class _Taken(TypedDict):
     at: str | None  # when the transfer was posted
 
 
-_OriginalLeg: TypeAlias = tuple[str, bool, int, AccountId, str, str, int, int]
-_Hold: TypeAlias = tuple[str, AccountId, int, int, int, HoldState, str]
+class _More(TypedDict, total=False):
+    """Of wallets that keep lots: what is left of these, of which are the holds, what originals have spent. Of owners
+    whose limits were asked for: these, and what is used."""
+
+    lots: list[tuple[str, AccountId, str | None, int, int, int, str | None]] | None
+    held: list[tuple[str, str, int]] | None
+    uses: list[tuple[str, str, int]] | None
+    limits: list[tuple[str, str, LimitGroup, Period, int | None, int | None, str | None]] | None
+    usage: list[tuple[str, str, LimitGroup, str, int]] | None
+
+
+_OriginalLeg: TypeAlias = tuple[str, bool, int, AccountId, str, str, int, int, str, str, str | None, str | None]
+_Hold: TypeAlias = tuple[str, AccountId, int, int, int, HoldState, str, str, str, str, str]
 _Found: TypeAlias = tuple[
     list[int] | None,
     list[int],
@@ -110,6 +155,7 @@ _Found: TypeAlias = tuple[
     _Taken | None,
     list[_Hold] | None,
     list[_OriginalLeg] | None,
+    _More | None,
 ]
 
 
@@ -117,12 +163,14 @@ def _opened(found: Iterable[_Found], known: Iterable[AccountId], now: datetime) 
     opened = Opened(now)
     purses: dict[Handle, Purse] = {number: Purse(number, now) for number in known if not number & 1}
     odd: list[_Odd] = []
-    for numbers, balances, seqs, more, taken, holds, originals in found:
+    rest: list[_More] = []
+    for numbers, balances, seqs, strange, taken, holds, originals, more in found:
         for number, balance, seq in zip(numbers or (), balances or (), seqs or (), strict=True):
             purses[AccountId(number)] = Purse(AccountId(number), now, balance, seq, is_guarded=True)
         if taken is not None:
             opened.stored[taken["key"]] = _stored(taken)
-        odd += more or ()
+        odd += strange or ()
+        rest += (more,) if more else ()
         opened.reserves.update({HoldId(UUID(hold[0])): _reserve(hold) for hold in holds or ()})
         for line in originals or ():
             leg = _add_leg(opened, line)
@@ -133,6 +181,8 @@ def _opened(found: Iterable[_Found], known: Iterable[AccountId], now: datetime) 
             opened.numbers[account["address"], account["asset"]] = number
             purses.setdefault(number, Purse(number, now))
         _apply(account, purses)
+    for more in rest:
+        _learn(more, opened, purses)
     purses.update({place: purses[number] for place, number in opened.numbers.items()})
     opened.purses = purses
     return opened
@@ -150,20 +200,83 @@ def _apply(account: _Odd, purses: dict[Handle, Purse]) -> None:
     purse.held, purse.floor = account["held"], account["floor"]
     purse.ceiling = AMOUNT_UNITS_MAX if account["ceiling"] is None else account["ceiling"]
     purse.posted_at = max(purse.posted_at, datetime.fromisoformat(account["last_posted_at"]))
+    if account["lots"] is not None:
+        purses[account["id"]] = LottedPurse(
+            purse.number,
+            purse.posted_at,
+            purse.balance,
+            purse.seq,
+            purse.status,
+            purse.held,
+            purse.floor,
+            purse.ceiling,
+            is_guarded=True,
+        )
+
+
+def _learn(more: _More, opened: Opened, purses: Mapping[Handle, Purse]) -> None:
+    if "lots" in more:
+        opened.lots = _lotting(more, opened.now, purses)
+        return
+    opened.limits = limits.allowances(
+        [
+            (_whose(owner, asset, group), period, amount, _pending(pending, starts_at))
+            for owner, asset, group, period, amount, pending, starts_at in more["limits"] or ()
+        ],
+        opened.now,
+    )
+    opened.usage = {(_whose(owner, asset, group), key): used for owner, asset, group, key, used in more["usage"] or ()}
+
+
+def _whose(owner: str, asset: str, group: LimitGroup) -> Whose:
+    return UUID(owner), asset, group
+
+
+def _pending(amount: int | None, starts_at: str | None) -> PendingLimit | None:
+    return PendingLimit(amount, datetime.fromisoformat(starts_at)) if starts_at else None
+
+
+def _lotting(more: _More, now: datetime, purses: Mapping[Handle, Purse]) -> Lotting:
+    lotting, lots, accounts = Lotting(), dict[str, OpenLot](), dict[str, AccountId]()
+    for number, account, transfer, remaining, held, expired, end in more["lots"] or ():
+        expires_at = datetime.fromisoformat(end) if end else None
+        lots[number] = lot = OpenLot(
+            UUID(number),
+            remaining,
+            held,
+            expired,
+            expires_at,
+            is_over=expires_at is not None and expires_at <= now,
+            transfer=UUID(transfer) if transfer else None,
+        )
+        accounts[number] = account
+        purse = purses.get(account)
+        if isinstance(purse, LottedPurse):
+            purse.lots.append(lot)
+    place = {number: n for n, number in enumerate(lots)}  # they come in the order in which they are spent
+    for hold, number, amount in sorted(more["held"] or (), key=lambda row: place[row[1]]):
+        lotting.of_holds.setdefault(HoldId(UUID(hold)), []).append((lots[number], amount))
+    for spender, number, left in sorted(more["uses"] or (), key=lambda row: -place[row[1]]):
+        lotting.uses.setdefault(UUID(spender), []).append(Use(lots[number], accounts[number], left))
+    return lotting
 
 
 def _add_leg(opened: Opened, line: _OriginalLeg) -> OriginalLeg:
-    ref, is_reversal, number, account, address, asset, amount, reversed_before = line
+    ref, is_reversal, number, account, address, asset, amount, reversed_before, kind, posted, hold_kind, held_at = line
     leg = OriginalLeg(number, account, address, asset, amount, reversed_before)
     transfer_id = TransferId(UUID(ref))
-    opened.originals.setdefault(transfer_id, Original(transfer_id, is_reversal)).legs.append(leg)
+    if (original := opened.originals.get(transfer_id)) is None:
+        placed_at = datetime.fromisoformat(held_at) if held_at else None
+        original = Original(transfer_id, is_reversal, kind, datetime.fromisoformat(posted), hold_kind, placed_at)
+        opened.originals[transfer_id] = original
+    original.legs.append(leg)
     return leg
 
 
 def _reserve(hold: _Hold) -> Reserve:
-    hold_id, account, amount, captured, released, state, expires_at = hold
-    number, end = HoldId(UUID(hold_id)), datetime.fromisoformat(expires_at)
-    return Reserve(number, account, amount, captured, released, state, end)
+    hold_id, account, amount, captured, released, state, expires_at, kind, owner, asset, placed = hold
+    number, end, placed_at = HoldId(UUID(hold_id)), datetime.fromisoformat(expires_at), datetime.fromisoformat(placed)
+    return Reserve(number, account, amount, captured, released, state, end, kind, UUID(owner), asset, placed_at)
 
 
 def _stored(taken: _Taken) -> Stored:
@@ -183,10 +296,7 @@ async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
     ids, posted, keys, kinds, actors, descriptions, metadata, captured, reversed_ids = transposed
     entries = sorted(decision.entries, key=itemgetter(0))  # by account; its seqs already rise
     accounts, transfers, legs, moments, amounts, seqs, balances = arrays.transposed(7, entries)
-    await db.run(
-        tx,
-        """select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+    columns = (
         Texts.of(decision.refused_keys),
         Uuids.of(ids),
         Moments.of(posted),
@@ -206,8 +316,44 @@ async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
         Int8s.of(balances),
         *_holds(decision),
         *_taken_back(decision),
-        now,
     )
+    if more := _more(decision):
+        await db.run(tx, WRITE + ", %s, %s::text::jsonb)", *columns, now, more)
+    else:
+        await db.run(tx, WRITE + ", %s)", *columns, now)
+
+
+WRITE = """select ledger.write(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+    %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s"""
+
+
+def _more(decision: Decision) -> str | None:
+    """What becomes of lots, and what counts for limits, as JSON; None for most batches."""
+    parts: dict[str, object] = {}
+    if decision.lots and not decision.lots.is_untouched:
+        parts["lots"] = _changes(decision.lots)
+    if decision.usage:
+        parts["usage"] = [[*whose, key, amount] for (whose, key), amount in decision.usage.items() if amount]
+    return json.dumps(parts, default=str) if parts else None
+
+
+def _changes(lots: Lotting) -> dict[str, object]:
+    fresh = {new.lot.id for new in lots.opened}
+    return {
+        "opened": [
+            [lot.id, account, lot.transfer, origin, amount, lot.remaining, lot.held, lot.expires_at]
+            for lot, account, origin, amount in lots.opened
+        ],
+        "changed": [
+            [lot.id, lot.newly_remaining, lot.newly_held, lot.newly_expired]
+            for lot in lots.changed.values()
+            if lot.id not in fresh
+        ],
+        "set_aside": lots.set_aside,
+        "freed": [[*pair, part] for pair, part in lots.freed.items()],
+        "spent": lots.spent,
+        "returned": [[*pair, part] for pair, part in lots.returned.items()],
+    }
 
 
 def _holds(decision: Decision) -> Sequence[Packed]:
@@ -247,7 +393,15 @@ class _RefusedRow(TypedDict):
 
 
 async def fan_out(
-    tx: Tx, bills: Bills, hashes: Sequence[bytes], *, source: str, asset: Asset, kind: str, now: datetime
+    tx: Tx,
+    bills: Bills,
+    hashes: Sequence[bytes],
+    *,
+    source: str,
+    asset: Asset,
+    kind: str,
+    now: datetime,
+    lot: Lot | None = None,
 ) -> Carried:
     """Claim, move and write payments of different keys in one statement: what became of each, or was stored.
 
@@ -256,7 +410,7 @@ async def fan_out(
     payments, ids = bills.payments, sorted(new_ids(len(bills.places)))
     [(places, refused, taken)] = await arrays.columns(
         tx,
-        "select places, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        FAN_OUT_LOT if lot else FAN_OUT,
         source,
         asset.id,
         kind,
@@ -267,6 +421,7 @@ async def fan_out(
         Int8s.of(payments.amounts),
         Jsons.of(bills.metadata),
         now,
+        *(lot or ()),
     )
     carried = Carried([None] * len(ids), stored={row["key"]: _stored(row) for row in taken or ()})
     for place, transfer_id in zip(places or (), ids, strict=True):
@@ -277,6 +432,11 @@ async def fan_out(
         account = source if row["of"] == "source" else f"user:{payments.owners[number]}:main"
         carried.transfer_ids[number], carried.refused[number] = None, Refused(row["code"], {"account": account})
     return carried
+
+
+FAN_OUT = "select places, refused, taken from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+FAN_OUT_LOT = """select places, refused, taken
+    from ledger.fan_out(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::timestamptz)"""
 
 
 def rehearsal(tx: Tx) -> AbstractAsyncContextManager[object]:

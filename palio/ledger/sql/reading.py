@@ -16,6 +16,7 @@ from palio.ledger.types import (
     DayMoved,
     Filter,
     HoldId,
+    LimitGroup,
     Line,
     LineOf,
     Side,
@@ -31,6 +32,7 @@ SIGNS = {None: [-1, 1], "credit": [1], "debit": [-1]}
 @dataclass(frozen=True, slots=True)
 class Kind:
     code: str
+    limit_group: LimitGroup | None
 
 
 async def list_assets(tx: Tx) -> list[Asset]:
@@ -40,7 +42,7 @@ async def list_assets(tx: Tx) -> list[Asset]:
 
 async def list_kinds(tx: Tx) -> list[Kind]:
     """Every kind of transfer: some dozens."""
-    return await db.rows(tx, Kind, "select code from ledger.kinds order by code")
+    return await db.rows(tx, Kind, "select code, limit_group from ledger.kinds order by code")
 
 
 async def find_balance(tx: Tx, address: str, asset: str) -> int:
@@ -130,22 +132,22 @@ async def list_balances(tx: Tx, owners: Sequence[UserId], asset: str) -> list[Ow
     )
 
 
-async def list_wallets(tx: Tx, owner: UserId) -> list[Wallet]:
+async def list_wallets(tx: Tx, owner: UserId, now: datetime) -> list[Wallet]:
     """One per active asset, zeros included, in the order of the assets."""
     return await db.rows(
         tx,
         Wallet,
         """
         select s.code as asset, s.scale, coalesce(w.balance, 0) as balance, coalesce(w.held, 0) as held,
-          coalesce(d.balance, 0) as debt, nullif(w.last_posted_at, 'epoch') as last_posted_at
+          coalesce(d.balance, 0) as debt, nullif(w.last_posted_at, 'epoch') as last_posted_at,
+          case when w.lots is null then 0 else ledger.lapsed(w.account_id, %s) end as lapsed
         from ledger.assets s
         left join (ledger.accounts a join ledger.balances w on w.account_id = a.id)
           on a.address = 'user:' || %s::uuid || ':main' and a.asset_id = s.id
         left join (ledger.accounts c join ledger.balances d on d.account_id = c.id)
           on c.address = 'user:' || %s::uuid || ':debt' and c.asset_id = s.id
         where s.active order by s.id""",
-        owner,
-        owner,
+        *(now, owner, owner),
     )
 
 
@@ -347,20 +349,22 @@ class PayableDebt:
     payable: int
 
 
-async def list_payable_debts(tx: Tx, limit: int) -> list[PayableDebt]:
+async def list_payable_debts(tx: Tx, now: datetime, limit: int) -> list[PayableDebt]:
     """Debts of which the owner's wallet could pay something now; not where one of both is not active."""
     return await db.rows(
         tx,
         PayableDebt,
         """
-        select d.owner_id, s.code as asset, d.seq, least(-d.balance, m.balance - m.held) as payable
+        select d.owner_id, s.code as asset, d.seq, least(-d.balance, p.available) as payable
         from ledger.accounts a
         join ledger.balances d on d.account_id = a.id and d.balance < 0 and d.status = 'active'
         join ledger.assets s on s.id = a.asset_id
         join ledger.accounts w on w.address = 'user:' || a.owner_id || ':main' and w.asset_id = a.asset_id
         join ledger.balances m on m.account_id = w.id and m.balance > m.held and m.status = 'active'
-        where a.address like '%%:debt' order by a.id limit %s""",
-        limit,
+        cross join lateral (select m.balance - m.held
+          - case when m.lots is null then 0 else ledger.lapsed(m.account_id, %s) end) p(available)
+        where a.address like '%%:debt' and p.available > 0 order by a.id limit %s""",
+        *(now, limit),
     )
 
 

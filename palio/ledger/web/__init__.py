@@ -1,6 +1,6 @@
 """How people and programs meet the ledger: their own wallets, and transfers of programs."""
 
-from palio.ledger.web import gifts, pages, transfers, wallet
+from palio.ledger.web import gifts, limits, pages, transfers, wallet
 from palio.ledger.web.gathering import Teller
 from palio.ledger.web.transfers import short_ways
 from palio.ui.routes import Routes
@@ -8,4 +8,10 @@ from palio.ui.routes import Routes
 __all__ = ["Teller", "routes", "short_ways"]
 
 routes = Routes("ledger")
-routes.all = [*wallet.routes.all, *gifts.routes.all, *pages.routes.all, *transfers.routes.all]
+routes.all = [
+    *limits.routes.all,
+    *wallet.routes.all,
+    *gifts.routes.all,
+    *pages.routes.all,
+    *transfers.routes.all,
+]
