@@ -33,6 +33,7 @@ SUBSCRIPTIONS: Routes = {
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
     ledger.RollUp: (ledger_jobs.roll_up,),
+    ledger.SealTransfers: (ledger_jobs.seal,),
     SettingChanged: (ledger_jobs.keep_pace,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),

@@ -61,7 +61,10 @@ LOCK_WAIT_MS = Setting(
 ROLLUP_INTERVAL = Setting(
     "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL
+SEAL_INTERVAL = Setting(
+    "ledger.seal_interval_s", "int", 30, "How often transfers are sealed", "seconds", low=5, high=60
+)
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL, SEAL_INTERVAL
 
 
 class Capture(NamedTuple):

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from palio.identity import User
     from palio.infra.db import Tx
+    from palio.infra.seals import Seal
     from palio.ledger import Filter, Line
 
-app = typer.Typer(no_args_is_help=True, help="Wallets and what moved in them; these commands only read.")
+app = typer.Typer(no_args_is_help=True, help="Wallets, what moved in them, and its seals.")
 
 NameOrId = Annotated[str, typer.Argument(metavar="USER", help="A user name, upper and lower case alike, or an id.")]
 AssetCode = Annotated[str, typer.Argument(metavar="ASSET", help="The code of an asset, like USD.")]
@@ -123,3 +124,28 @@ async def _lines(tx: "Tx", owner: "User", asset: str, wanted: "Filter", limit: i
         if after is None:
             break
     return lines
+
+
+@app.command()
+def seal(*, as_json: AsJson = False) -> None:
+    """Seal the transfers that are final now, and anchor the heads: what the job ledger.seal does by the clock."""
+    from palio import ledger
+    from palio.entry import operators, terminal
+    from palio.infra import seals
+    from palio.kernel import clock
+
+    async def work(place: terminal.Place) -> "list[Seal]":
+        made: list[Seal] = []
+        while not made or made[-1].rows:
+            async with operators.acting(place.database) as tx:
+                sealed = await ledger.seal(tx, now=clock.now())
+            if sealed is None:
+                break
+            made.append(sealed)
+        async with operators.acting(place.database) as tx:
+            await seals.anchor(tx, chain=ledger.CHAIN, now=clock.now())
+        return made
+
+    made = terminal.run(work, json=as_json)
+    lines = [f"Seal {one.n}: {one.rows} transfers, head {one.head.hex()}" for one in made]
+    tell({"seals": made}, as_json=as_json, lines=lines or ["Nothing was to be sealed."])
