@@ -250,7 +250,11 @@ async def opened(
             instance=instance,
             health=Health(database, instance, schema_min=version),
             metrics=Metrics(
-                database, hub, data=environment.data, version=palio.__version__, looking=[figures.of_feeds]
+                database,
+                hub,
+                data=environment.data,
+                version=palio.__version__,
+                looking=[figures.of_feeds, figures.of_seals],
             ),
         )
     finally:

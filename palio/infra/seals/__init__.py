@@ -9,7 +9,7 @@ from palio.infra.seals.chains import AUDIT, SCHEDULE, keep, seal_audit
 from palio.infra.seals.checking import Anchored, Checked, Flaw, check, check_anchors
 from palio.infra.seals.heads import Seal, SealingKeyMissing, public_keys, told
 from palio.infra.seals.proofs import Proof, prove
-from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, newest_key, seal
+from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, newest_key, seal, seals_after
 from palio.infra.seals.trees import leaf
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "require_reached",
     "seal",
     "seal_audit",
+    "seals_after",
     "told",
 ]

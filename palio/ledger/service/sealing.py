@@ -86,9 +86,17 @@ async def proof(tx: Tx, *, transfer_id: TransferId) -> TransferProof:
     return TransferProof(transfer_id, content.decode() if is_shown else None, proved)
 
 
-async def heads(tx: Tx, *, before: int | None = None, limit: int = 50) -> Sequence[Seal]:
-    """The public heads, the newest first; those with smaller numbers than `before`, at most 200."""
-    return await seals.list_seals(tx, chain=CHAIN, before=before, limit=min(max(limit, 1), 200))
+async def heads(tx: Tx, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Sequence[Seal]:
+    """The public heads, the newest first; those with smaller numbers than `before`, or the nearest above `after`."""
+    if after is not None:
+        return (await seals.seals_after(tx, chain=CHAIN, n=after, limit=limit))[::-1]
+    return await seals.list_seals(tx, chain=CHAIN, before=before, limit=limit)
+
+
+async def newest(tx: Tx) -> int:
+    """The number of the newest seal; 0 before the first."""
+    last = await seals.find_last(tx, chain=CHAIN)
+    return last.n if last else 0
 
 
 async def _place_of(tx: Tx, transfer_id: TransferId) -> sql.Place:
