@@ -34,6 +34,7 @@ SUBSCRIPTIONS: Routes = {
     ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
     ledger.RollUp: (ledger_jobs.roll_up,),
     ledger.Reconcile: (ledger_jobs.reconcile,),
+    ledger.SealTransfers: (ledger_jobs.seal,),
     SettingChanged: (ledger_jobs.keep_pace,),
     ledger.ExpireLots: (ledger_jobs.expire_lots,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),

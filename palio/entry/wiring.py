@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import palio
-from palio import affiliates, identity
+from palio import affiliates, identity, ledger
 from palio.admin import types as admin_types
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
@@ -21,6 +21,7 @@ from palio.identity import jobs as identity_jobs
 from palio.identity import types as identity_types
 from palio.infra import (
     approvals,
+    clusters,
     db,
     embedded,
     external,
@@ -73,12 +74,13 @@ SCHEDULES: tuple[Schedule, ...] = (
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
-    ledger_jobs.ADJUSTMENTS_SCHEDULE,
+    *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
 )
+CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
@@ -235,6 +237,8 @@ async def opened(
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)
     try:
+        async with database.begin_system("is it at home here") as tx:
+            await clusters.require_known(tx)
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)
@@ -249,7 +253,11 @@ async def opened(
             instance=instance,
             health=Health(database, instance, schema_min=version),
             metrics=Metrics(
-                database, hub, data=environment.data, version=palio.__version__, looking=[figures.of_feeds]
+                database,
+                hub,
+                data=environment.data,
+                version=palio.__version__,
+                looking=[figures.of_feeds, figures.of_seals],
             ),
         )
     finally:
@@ -285,9 +293,16 @@ async def _declare(tx: Tx, catalogue: Catalogue) -> None:
 
 def _keyring(environment: Environment) -> Keyring | None:
     """Beside a server of our own the keys are made at the first start; several machines must be given the same file."""
-    if environment.is_embedded:
-        return keyring.load_or_make(environment.keyring_file or environment.data / "secrets/keyring.json")
-    return keyring.load(environment.keyring_file) if environment.keyring_file else None
+    path = keyring_file(environment)
+    if path is None:
+        return None
+    return keyring.load_or_make(path) if environment.is_embedded else keyring.load(path)
+
+
+def keyring_file(environment: Environment) -> Path | None:
+    """Where the keys are; beside a server of somebody else only where the operator says."""
+    usual = environment.data / "secrets/keyring.json" if environment.is_embedded else None
+    return environment.keyring_file or usual
 
 
 def _mail(environment: Environment) -> Mail:

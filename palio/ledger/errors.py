@@ -3,7 +3,7 @@
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
           NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit, LotNotDue,
-          LimitReached
+          LimitReached, NotSealed, SealBroken
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
           PeriodInvalid, HidingReasonMissing, NotGiftable, GiftToSelf
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding,
@@ -130,6 +130,18 @@ class Archived(Gone):
     """What was posted before `before` lies in the archive: it still counts, and can no longer be taken back or read."""
 
     code = "ledger.archived"
+
+
+class NotSealed(Conflict):
+    """The transfer is too young to be proved: it gets its seal within a minute."""
+
+    code = "ledger.not_sealed"
+
+
+class SealBroken(Conflict):
+    """The transfer is not what was sealed: it was altered since, or its seal was. Please tell us."""
+
+    code = "ledger.seal_broken"
 
 
 class UnknownAsset(NotFound):

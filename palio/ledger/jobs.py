@@ -1,14 +1,22 @@
 """What the ledger does by the clock."""
 
-from palio.infra import outbox, schedules, settings
+from palio.infra import outbox, schedules, seals, settings
 from palio.infra.db import Database, Tx
 from palio.infra.messages import SettingChanged
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, ExpireLots, Reconcile, RollUp
-from palio.ledger.service import adjusting, checking, debts, holding, lots, rolling
-from palio.ledger.types import ROLLUP_INTERVAL
+from palio.ledger.messages import (
+    CollectDebts,
+    ExpireAdjustments,
+    ExpireHolds,
+    ExpireLots,
+    Reconcile,
+    RollUp,
+    SealTransfers,
+)
+from palio.ledger.service import adjusting, checking, debts, holding, lots, rolling, sealing
+from palio.ledger.types import ROLLUP_INTERVAL, SEAL_INTERVAL
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
 DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
@@ -18,6 +26,8 @@ RECONCILE_SCHEDULE = Schedule("ledger.reconcile", "every 1h", Reconcile())
 RECONCILE_ALL_SCHEDULE = Schedule("ledger.reconcile_all", "0 4 * * 0", Reconcile(everything=True))
 RECONCILE_SECONDS_MAX = 3_600  # one statement reads all entries there are, while others write
 LOTS_SCHEDULE = Schedule("ledger.expire_lots", "20 * * * *", ExpireLots(), at_start=True)
+SEAL_SCHEDULE = Schedule("ledger.seal", f"every {SEAL_INTERVAL.default}s", SealTransfers(), at_start=True)
+PACES = {ROLLUP_INTERVAL.key: (ROLLUP_SCHEDULE, ROLLUP_INTERVAL), SEAL_INTERVAL.key: (SEAL_SCHEDULE, SEAL_INTERVAL)}
 
 
 @handles(ExpireLots)
@@ -62,9 +72,17 @@ async def reconcile(database: Database, job: Reconcile) -> None:
         await checking.reconcile(tx, now=clock.now(), scope="all" if job.everything else "touched")
 
 
+@handles(SealTransfers)
+async def seal(database: Database, job: SealTransfers) -> None:
+    """Seal the transfers that are final, block after block until none is left."""
+    while await seals.keep(database, sealing.CHAIN):
+        pass
+
+
 @handles(SettingChanged)
 async def keep_pace(tx: Tx, event: SettingChanged) -> None:
-    """Have sums brought up as often as the setting says."""
-    if event.key == ROLLUP_INTERVAL.key:
-        seconds = await settings.exact(tx, ROLLUP_INTERVAL)
-        await schedules.set_pace(tx, name=ROLLUP_SCHEDULE.name, when=f"every {seconds}s", now=clock.now())
+    """Have sums brought up, and transfers sealed, as often as the settings say."""
+    if event.key in PACES:
+        schedule, interval = PACES[event.key]
+        seconds = await settings.exact(tx, interval)
+        await schedules.set_pace(tx, name=schedule.name, when=f"every {seconds}s", now=clock.now())

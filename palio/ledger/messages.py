@@ -76,3 +76,8 @@ class AdjustmentDecided(Event):
 @dataclass(frozen=True, slots=True)
 class ExpireAdjustments(Job):
     """End corrections that nobody has decided about in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealTransfers(Job):
+    """Seal the transfers that are final."""

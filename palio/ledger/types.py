@@ -85,6 +85,9 @@ LOCK_WAIT_MS = Setting(
 ROLLUP_INTERVAL = Setting(
     "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
 )
+SEAL_INTERVAL = Setting(
+    "ledger.seal_interval_s", "int", 30, "How often transfers are sealed", "seconds", low=5, high=60
+)
 API_FAMILIES: Setting[tuple[str, ...]] = Setting(
     "ledger.api_families",
     "list",
@@ -128,7 +131,7 @@ LIMIT_DELAY_HOURS = Setting(
     high=720,
 )
 SETTINGS = (
-    *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL),
+    *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL, SEAL_INTERVAL),
     *(API_FAMILIES, LIMIT_DELAY_HOURS),
     *(STATEMENT_ROWS_MAX, GIFTS_ENABLED, GIFTS_OF_A_DAY_MAX, GIVEN_ON_A_DAY_MAX),
 )

@@ -21,6 +21,7 @@ create table ledger.seals (
   sums jsonb not null, prev bytea not null, head bytea not null, key_id int not null, signature bytea not null, sealed_at timestamptz not null,
   check (octet_length(root) = 32 and octet_length(prev) = 32 and octet_length(head) = 32 and octet_length(signature) = 64));
 create table ledger.seal_leaves (n bigint primary key references ledger.seals, leaves bytea not null check (octet_length(leaves) % 32 = 0));
+create index on ledger.seals (to_tx);
 alter table ledger.seal_leaves alter column leaves set storage external;  -- digests cannot be compressed
 do $$ declare t text; begin
   foreach t in array array['seals', 'seal_leaves'] loop
@@ -52,6 +53,22 @@ declare first bigint := coalesce((select s.to_tx from ledger.seals s order by s.
 begin
   return exists (select 1 from ledger.transfers t where t.tx_id >= first and t.posted_at < p_before);
 end $$;
+-- Where a transfer stands: its seal (null: not yet), its place in it from 0, and its content. For whoever has a leg of it, and the house.
+create function ledger.place_of(p_transfer uuid) returns table (n bigint, place bigint, content text) language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare found record; first bigint;
+begin
+  select t.id, t.tx_id, t.posted_at into found from ledger.transfers t where t.id = p_transfer
+    and (infra.actor_kind() in ('staff', 'system') or infra.actor_kind() in ('player', 'viewer') and exists (
+      select 1 from ledger.entries e join ledger.accounts a on a.id = e.account_id
+      where e.transfer_id = t.id and e.posted_at = t.posted_at and a.owner_id = infra.actor_id()));
+  if found.id is null then return; end if;
+  select s.n, s.from_tx into n, first from ledger.seals s where s.to_tx > found.tx_id order by s.to_tx limit 1;
+  place := (select count(*) from ledger.transfers t where t.tx_id >= first and t.tx_id <= found.tx_id
+    and (t.tx_id, t.id) < (found.tx_id, found.id));
+  content := (select l.content from ledger.leaves l where l.id = found.id and l.at = found.posted_at);
+  return next;
+end $$;
 create function ledger.append_seal(p_n bigint, p_from bigint, p_to bigint, p_rows int, p_first text, p_last text, p_root bytea, p_sums text,
   p_prev bytea, p_head bytea, p_key int, p_signature bytea, p_sealed_at timestamptz, p_leaves bytea) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -67,6 +84,6 @@ begin
   insert into ledger.seal_leaves (n, leaves) values (p_n, p_leaves);
 end $$;
 
-revoke execute on function ledger.append_seal, ledger.block, ledger.block_end, ledger.waits_since from public;
-grant execute on function ledger.append_seal, ledger.block, ledger.block_end, ledger.waits_since to palio_app;
+revoke execute on function ledger.append_seal, ledger.place_of, ledger.block, ledger.block_end, ledger.waits_since from public;
+grant execute on function ledger.append_seal, ledger.place_of, ledger.block, ledger.block_end, ledger.waits_since to palio_app;
 grant select on ledger.seals, ledger.seal_leaves to palio_app;

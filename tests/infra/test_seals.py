@@ -9,12 +9,14 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from palio.infra import audit, db, seals
+from palio.infra import audit, db, jobs, seals
 from palio.infra.anchors import Anchors
-from palio.infra.db import Database
+from palio.infra.db import Database, Tx
 from palio.infra.keyring import Keyring
+from palio.infra.messages import SealLate
 from palio.infra.seals import AUDIT, anchoring
 from palio.kernel import clock
+from palio.kernel.messages import handles
 from tests.factories.ledger import Superuser
 from tests.factories.seals import RING, SYSTEM, act, check, equipment, seal, settle
 
@@ -332,6 +334,29 @@ async def test_it_is_late_when_a_row_waits_for_five_minutes(place: Place) -> Non
     async with place.database.begin(SYSTEM) as tx:
         assert not await seals.is_late(tx, chain=AUDIT, now=written + HOUR)
         assert await seals.is_late(tx, chain=AUDIT, now=written + HOUR + 6 * MINUTE)
+
+
+@handles(SealLate)
+async def hear(tx: Tx, event: SealLate) -> None: ...
+
+
+async def test_whoever_listens_hears_once_for_each_gap_that_it_is_late(place: Place, at: datetime) -> None:
+    """The rows are of today, the clock stands hours after them."""
+    routes = jobs.addresses({SealLate: (hear,)})
+    keyless = equipment(keyring=Keyring(RING.wrapping, RING.index), addresses=routes)
+    heard = "select args -> 'message' from jobs.procrastinate_jobs where task_name like '%%hear%%'"
+    for gap in (1, 2):
+        clock.use(lambda gap=gap: clock.real() + gap * HOUR)  # type: ignore[misc]
+        place.database.equipment = equipment(addresses=routes)
+        await place.act("a")
+        await place.keep()
+        assert len(place.superuser.ask(heard)) == gap - 1
+
+        place.database.equipment = keyless
+        await place.act("b")
+        await place.keep()
+        await place.keep()
+        assert place.superuser.ask(heard) == [({"chain": "audit"},)] * gap
 
 
 # anchors

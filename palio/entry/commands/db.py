@@ -47,6 +47,24 @@ def roles(
     typer.echo(f"The roles are there; their passwords are in {secrets_file}.")
 
 
+@app.command("adopt")
+def adopt(*, reason: Annotated[str, typer.Option(help="Why it moved, for the audit log.")]) -> None:
+    """Accept a database that was loaded into another server, so that transaction numbers and seals go on.
+
+    Nobody else may work in it meanwhile.
+    """
+    from palio.entry import operators, terminal, wiring  # noqa: PLC0415 - heavy
+    from palio.infra import clusters  # noqa: PLC0415 - heavy
+
+    with terminal.refusing(), wiring.reached(terminal.read_environment()) as found:
+        wiring.bring_up_to_date(found, terminal.say)
+        offset = clusters.adopt(found.migrate, why=operators.reason(reason))
+    if offset is None:
+        typer.echo("The database is at home on this server: nothing was changed.")
+    else:
+        typer.echo(f"The database is at home here now; its transaction numbers go on above {offset}.")
+
+
 def migrate(
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Only list what would be applied.")] = False,

@@ -25,7 +25,7 @@ def doctor(
     Exit status 0: healthy (notes at most); 1: warnings; 2: errors.
     """
     from palio.entry import operators, terminal
-    from palio.entry.wiring import MIGRATIONS
+    from palio.entry.wiring import CHAINS, MIGRATIONS
     from palio.infra import doctor as examination
     from palio.infra import migrate
     from palio.kernel import clock
@@ -37,6 +37,7 @@ def doctor(
                 is_bundled=place.environment.is_embedded,
                 migrations=migrate.read_files(MIGRATIONS),
                 settings=place.settings,
+                chains=CHAINS,
             )
             found = examination.examine_host(place.environment) + await examination.examine_database(tx, known)
             for finding in found if fix_safe else ():

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from palio.entry.bulk import Imported
     from palio.identity import User
     from palio.infra.db import Tx
+    from palio.infra.seals import Seal
     from palio.ledger import Filter, Line, Posted, Report
     from palio.ui.strict import Json
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Wallets and books. post, import and reverse move value, and are audited; the others only read or check.",
+    help="Wallets and books. post, import and reverse move value, and are audited; seal signs what is final.",
 )
 
 ADDRESS = re.compile(r"[a-z0-9._-]{1,64}(:[a-z0-9._-]{1,64}){1,3}")
@@ -539,3 +540,28 @@ async def _write_down_export(tx: "Tx", what: str, count: int, reason: str) -> No
             reason=operators.reason(reason),
             via="cli",
         )
+
+
+@app.command()
+def seal(*, as_json: AsJson = False) -> None:
+    """Seal the transfers that are final now, and anchor the heads: what the job ledger.seal does by the clock."""
+    from palio import ledger
+    from palio.entry import operators, terminal
+    from palio.infra import seals
+    from palio.kernel import clock
+
+    async def work(place: terminal.Place) -> "list[Seal]":
+        made: list[Seal] = []
+        while not made or made[-1].rows:
+            async with operators.acting(place.database) as tx:
+                sealed = await ledger.seal(tx, now=clock.now())
+            if sealed is None:
+                break
+            made.append(sealed)
+        async with operators.acting(place.database) as tx:
+            await seals.anchor(tx, chain=ledger.CHAIN, now=clock.now())
+        return made
+
+    made = terminal.run(work, json=as_json)
+    lines = [f"Seal {one.n}: {one.rows} transfers, head {one.head.hex()}" for one in made]
+    tell({"seals": made}, as_json=as_json, lines=lines or ["Nothing was to be sealed."])

@@ -10,7 +10,9 @@ from palio.infra.db import Tx
 from palio.infra.doctor.findings import Finding, Symptom
 from palio.infra.doctor.looks import look
 from palio.infra.doctor.partitions import partitions_reach_ahead
+from palio.infra.doctor.seals import seals_keep_up
 from palio.infra.migrate import Migration
+from palio.infra.seals import Chain
 from palio.infra.settings import Line
 from palio.kernel import clock
 from palio.kernel.errors import Refusal
@@ -87,6 +89,7 @@ class Known:
     is_bundled: bool
     migrations: Sequence[Migration]
     settings: Catalogue = field(default_factory=lambda: Catalogue(()))
+    chains: Sequence[Chain] = ()
     clock: Callable[[], datetime] = clock.real  # in a simulation ours shows another time on purpose
 
 
@@ -99,6 +102,7 @@ async def examine_database(tx: Tx, known: Known) -> list[Finding]:
         *await migrations_match(tx, known.migrations),
         *await partitions_reach_ahead(tx, known.now),
         *await queues_keep_up(tx),
+        *await seals_keep_up(tx, known.chains, known.now),
         *await settings_are_understood(tx, known.settings),
     ]
 

@@ -3,12 +3,14 @@
 One door for every chain: a module declares which rows it seals (`Chain`), and has them sealed by a job (`keep`).
 """
 
-from palio.infra.seals.anchoring import AnchorsAhead, acknowledge
+from palio.infra.seals.anchoring import AnchorsAhead, acknowledge, anchor, require_reached
+from palio.infra.seals.canonical import canonical, read
 from palio.infra.seals.chains import AUDIT, SCHEDULE, keep, seal_audit
 from palio.infra.seals.checking import Anchored, Checked, Flaw, check, check_anchors
 from palio.infra.seals.heads import Seal, SealingKeyMissing, public_keys, told
 from palio.infra.seals.proofs import Proof, prove
-from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, seal
+from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, newest_key, seal, seals_after
+from palio.infra.seals.trees import leaf
 
 __all__ = [
     "AUDIT",
@@ -23,15 +25,22 @@ __all__ = [
     "SealingKeyMissing",
     "Sums",
     "acknowledge",
+    "anchor",
+    "canonical",
     "check",
     "check_anchors",
     "find_last",
     "is_late",
     "keep",
+    "leaf",
     "list_seals",
+    "newest_key",
     "prove",
     "public_keys",
+    "read",
+    "require_reached",
     "seal",
     "seal_audit",
+    "seals_after",
     "told",
 ]

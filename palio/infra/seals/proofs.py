@@ -26,10 +26,12 @@ class Proof:
     public_key: bytes | None
 
 
-async def prove(tx: Tx, *, chain: Chain, n: int, index: int) -> Proof:
-    """The proof of a row by its place in a seal, both of which are there; a KeyError or IndexError is a defect."""
+async def prove(tx: Tx, *, chain: Chain, n: int, index: int) -> Proof | None:
+    """The proof of a row by its place in a seal; None where there is no such place."""
     (seal,) = await sealing.seals_after(tx, chain=chain, n=n - 1, limit=1)
-    kept = (await sealing.leaves_of(tx, chain=chain, first=n, last=n))[n]
+    kept = (await sealing.leaves_of(tx, chain=chain, first=n, last=n)).get(n, b"")
     leaves = [kept[at : at + DIGEST_BYTES] for at in range(0, len(kept), DIGEST_BYTES)]
+    if index >= len(leaves):
+        return None
     key = heads.public_keys(tx.equipment.keyring).get(seal.key_id)
     return Proof(chain.name, leaves[index], index, tuple(trees.path(leaves, index)), seal, key)

@@ -78,6 +78,16 @@ class Block:
         return written(self._sums).decode() if self._chain.add else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A block that may be sealed: its head, its leaves, and the ids of its first and last row."""
+
+    head: Head
+    leaves: bytes
+    first: str | None
+    last: str | None
+
+
 async def seal(tx: Tx, *, chain: Chain, now: datetime, rows_max: int = ROWS_OF_A_BLOCK_MAX) -> Seal | None:
     """Seal the rows that are final, of whole transactions, about `rows_max` of them; without rows, once an hour.
 
@@ -87,6 +97,12 @@ async def seal(tx: Tx, *, chain: Chain, now: datetime, rows_max: int = ROWS_OF_A
     heads.signing_key(tx.equipment.keyring)
     if not await db.value(tx, LOCK, chain.name):
         return None
+    planned = await plan(tx, chain=chain, now=now, rows_max=rows_max)
+    return await append(tx, chain=chain, block=planned) if planned else None
+
+
+async def plan(tx: Tx, *, chain: Chain, now: datetime, rows_max: int = ROWS_OF_A_BLOCK_MAX) -> Planned | None:
+    """The block that is due, if one is: for whoever holds the lock of the chain."""
     last = await find_last(tx, chain=chain)
     from_tx = last.to_tx if last else 0
     to_tx: int = await _value(tx, chain, "select {schema}.block_end(%s::bigint, %s::int)", from_tx, rows_max)
@@ -108,22 +124,25 @@ async def seal(tx: Tx, *, chain: Chain, now: datetime, rows_max: int = ROWS_OF_A
         prev=last.head if last else BEFORE_THE_FIRST,
         sealed_at=now,
     )
-    return await _append(tx, chain, head, block)
+    ends = (block.ids[0], block.ids[-1]) if block.ids else (None, None)
+    return Planned(head, b"".join(block.leaves), *ends)
 
 
-async def _append(tx: Tx, chain: Chain, head: Head, block: Block) -> Seal:
-    key_id, signature = heads.sign(tx.equipment.keyring, heads.label_of(chain.name), head.digest)
+async def append(tx: Tx, *, chain: Chain, block: Planned) -> Seal:
+    """Sign a block and append its seal; the database refuses one that does not continue the chain (PL007)."""
+    head, digest = block.head, block.head.digest
+    key_id, signature = heads.sign(tx.equipment.keyring, heads.label_of(chain.name), digest)
     await _value(
         tx,
         chain,
         """
         select {schema}.append_seal(%s::bigint, %s::bigint, %s::bigint, %s::int, %s::text, %s::text, %s::bytea,
           %s::text, %s::bytea, %s::bytea, %s::int, %s::bytea, %s::timestamptz, %s::bytea)""",
-        *(head.n, head.from_tx, head.to_tx, head.rows, *((block.ids[0], block.ids[-1]) if block.ids else (None, None))),
-        *(head.root, head.sums, head.prev, head.digest, key_id, signature, head.sealed_at, b"".join(block.leaves)),
+        *(head.n, head.from_tx, head.to_tx, head.rows, block.first, block.last, head.root, head.sums, head.prev),
+        *(digest, key_id, signature, head.sealed_at, block.leaves),
     )
     fields = {name: getattr(head, name) for name in Head.__slots__}
-    return Seal(**fields, head=head.digest, key_id=key_id, signature=signature)
+    return Seal(**fields, head=digest, key_id=key_id, signature=signature)
 
 
 async def is_late(tx: Tx, *, chain: Chain, now: datetime) -> bool:
@@ -158,6 +177,11 @@ async def list_seals(tx: Tx, *, chain: Chain, before: int | None = None, limit: 
 async def seals_after(tx: Tx, *, chain: Chain, n: int, limit: int) -> list[Seal]:
     """Seals in their order; those with greater numbers than `n`."""
     return await _seals(tx, chain, SEALS + " where n > %s::bigint order by n limit %s::int", n, limit)
+
+
+async def newest_key(tx: Tx, *, chain: Chain) -> int:
+    """The highest number of a key that has signed a seal; 0 before the first."""
+    return int(await _value(tx, chain, "select coalesce(max(key_id), 0) from {schema}.seals"))
 
 
 async def find_before(tx: Tx, *, chain: Chain, at: datetime) -> Seal | None:

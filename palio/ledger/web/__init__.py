@@ -1,6 +1,6 @@
 """How people and programs meet the ledger: their own wallets, and transfers of programs."""
 
-from palio.ledger.web import gifts, limits, pages, transfers, wallet
+from palio.ledger.web import gifts, limits, pages, proofs, transfers, wallet
 from palio.ledger.web.gathering import Teller
 from palio.ledger.web.transfers import short_ways
 from palio.ui.routes import Routes
@@ -10,6 +10,7 @@ __all__ = ["Teller", "routes", "short_ways"]
 routes = Routes("ledger")
 routes.all = [
     *limits.routes.all,
+    *proofs.routes.all,
     *wallet.routes.all,
     *gifts.routes.all,
     *pages.routes.all,

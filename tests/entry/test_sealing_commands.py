@@ -1,0 +1,139 @@
+"""`palio ledger seal`, `palio verify …`, `palio keys seal` and `palio doctor`: what an operator sees of seals."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from palio import ledger
+from palio.infra import embedded, keyring
+from palio.infra.db import Database
+from palio.kernel import clock
+from tests.entry.conftest import Command
+from tests.factories.ledger import Superuser, new_wallet, pay
+from tests.factories.seals import SYSTEM, settle
+
+
+@pytest.fixture(scope="module")
+async def database(commands_dsn: str) -> AsyncIterator[Database]:
+    database = Database(commands_dsn)
+    await database.pool.open(wait=True)
+    yield database
+    await database.pool.close()
+
+
+@pytest.fixture
+def superuser(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[Superuser]:  # type: ignore[misc]
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as conn:
+        yield Superuser(conn)
+
+
+@pytest.fixture
+async def ring(deployment: Path, database: Database, superuser: Superuser, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The keyring of a deployment in which one transfer was posted and nothing is sealed."""
+    for statement in (
+        *("delete from ledger.seal_leaves", "delete from ledger.seals", "delete from infra.seal_leaves"),
+        *("delete from infra.seals", "delete from ledger.entries", "delete from ledger.transfers"),
+        *("delete from ledger.keys", "delete from ledger.balances", "delete from ledger.accounts"),
+    ):
+        superuser.tamper(statement)  # type: ignore[arg-type]
+    path = deployment / "ring.json"
+    keyring.load_or_make(path)
+    monkeypatch.setenv("PALIO_KEYRING_FILE", str(path))
+    async with database.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay("one", new_wallet(), 5), now=clock.now())
+    await settle(database)
+    return path
+
+
+def lose_sealing_keys(ring: Path) -> None:
+    kept = json.loads(ring.read_text())
+    kept.pop("sealing")
+    ring.write_text(json.dumps(kept))
+
+
+def sealed(command: Command) -> str:
+    """The head of the seal that is made."""
+    told = command("ledger", "seal", "--json")
+    assert told.status == 0, told.err
+    return str(told.answer["seals"][0]["head"])
+
+
+def test_transfers_are_sealed_and_anchored(command: Command, ring: Path, deployment: Path) -> None:
+    told = command("ledger", "seal")
+    assert told.status == 0
+    assert told.out.startswith("Seal 1: 1 transfers, head ")
+    (anchors,) = (deployment / "anchors").iterdir()
+    assert told.out.strip().endswith(json.loads(anchors.read_text())["head"])
+    assert command("ledger", "seal").out == "Nothing was to be sealed.\n"
+
+    verified = command("verify", "ledger")
+    sizes = "transfers 1, entries 2, accounts 2; seals 1 over 1 rows, 0 not sealed yet, anchored up to 1"
+    assert (verified.status, verified.out) == (0, f"Sound: {sizes}.\n")
+    assert command("verify", "anchors").out == "Sound: audit up to seal 0, ledger up to seal 1.\n"
+    assert command("verify", "audit").status == 0
+
+
+def test_a_transfer_that_was_altered_is_named(
+    command: Command, ring: Path, database: Database, superuser: Superuser
+) -> None:
+    sealed(command)
+    ((number,),) = superuser.ask("select id from ledger.transfers")
+    superuser.tamper("update ledger.transfers set kind = 'ledger.gift'")
+    told, as_json = command("verify", "ledger"), command("verify", "ledger", "--json")
+    assert (told.status, as_json.status) == (1, 1)
+    assert told.out.splitlines()[0] == f"changed  transfer {number} of seal 1: row 1 of 1 of seal 1"
+    assert as_json.answer["seals"]["flaws"][0]["row"] == str(number)
+    assert command("verify", "ledger", "--to", "2026-01-01T00:00:00Z").status == 0, "it was sealed later"
+
+
+def test_a_restore_is_told_from_what_is_broken_and_acknowledged(
+    command: Command, ring: Path, superuser: Superuser
+) -> None:
+    sealed(command)
+    superuser.tamper("delete from ledger.seal_leaves")
+    superuser.tamper("delete from ledger.seals")
+
+    told = command("verify", "ledger")
+    assert told.status == 2
+    assert told.out.splitlines()[0].startswith("The anchors know seal 1, and the database does not have it")
+    assert command("ledger", "seal").status == 1
+    doctor = {finding["id"] for finding in command("doctor", "--json").answer}
+    assert "seal.anchors_ahead" in doctor
+
+    assert command("verify", "anchors", "--acknowledge", "a disk died").status == 0
+    assert superuser.ask("select count(*) from infra.clusters where why like 'a disk died%%'") == [(1,)]
+    acts = superuser.ask("select changes from infra.audit_rows where action = 'database.acknowledge'")
+    assert acts == [({"last_seal": [1, 0]},)]
+    sealed(command)
+    assert command("verify", "ledger").status == 0
+
+
+def test_without_a_key_doctor_is_red_until_there_is_one(
+    command: Command, ring: Path, database: Database, superuser: Superuser
+) -> None:
+    lose_sealing_keys(ring)
+    refused = command("ledger", "seal", "--json")
+    assert (refused.status, refused.answer["code"]) == (69, "seal.key_missing")
+    findings = command("doctor", "--json")
+    assert (findings.status, "seal.no_key" in {finding["id"] for finding in findings.answer}) == (2, True)
+
+    assert command("keys", "seal", "--reason", "lost", "--json").answer["key"] == 1
+    sealed(command)
+    assert "seal.no_key" not in {finding["id"] for finding in command("doctor", "--json").answer}
+    assert command("keys", "seal", "--reason", "a new one", "--json").answer["key"] == 2
+    assert keyring.load(ring).sealing.keys() == {1, 2}
+
+    lose_sealing_keys(ring)
+    number = command("keys", "seal", "--reason", "lost again", "--json").answer["key"]
+    assert number == 2, "never a number that has signed"
+
+
+def test_doctor_says_that_sealing_is_late(command: Command, ring: Path, superuser: Superuser) -> None:
+    assert "seal.late" not in {finding["id"] for finding in command("doctor", "--json").answer}
+    superuser.tamper("update ledger.transfers set posted_at = posted_at - interval '6 minutes'")
+    found = [finding for finding in command("doctor", "--json").answer if finding["id"] == "seal.late"]
+    assert [finding["severity"] for finding in found] == ["error"]
+    assert "ledger" in found[0]["what"]
