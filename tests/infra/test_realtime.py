@@ -193,3 +193,15 @@ def test_streams_and_topics_are_limited():
 async def test_facts_are_small_and_plain(tx, facts):
     with pytest.raises(ValueError, match=r"."):
         realtime.publish(tx, "races", "race.updated", facts)
+
+
+async def test_another_process_hears_at_once_that_something_has_ended(hub, speaker):
+    """Also after a gap in listening: then it may have."""
+    heard = asyncio.Event()
+    hub.heed(":endings", heard.set)
+    async with speaker.begin_system("a test") as tx:
+        realtime.publish(tx, ":endings", "ended", {})
+    await heard.wait()
+    heard.clear()
+    hub._resume()
+    assert heard.is_set()
