@@ -8,7 +8,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import echo, figures, load, p10_snapshot, p11_settle, p14_fan_out, p15_pages, p16_cold_start, report, tpcb
+from bench import (
+    echo,
+    figures,
+    load,
+    p01_transfers,
+    p10_snapshot,
+    p11_settle,
+    p14_fan_out,
+    p15_pages,
+    p16_cold_start,
+    report,
+    tpcb,
+)
 from bench.ground import Ground, file_system, standing
 from bench.meters import require_proc
 from bench.report import Circumstances, Findings
@@ -47,12 +59,16 @@ async def measure_echo(ground: Ground, plan: Plan, tell: Tell) -> Findings:
 
 
 GOALS: Mapping[str, Measure] = {
+    "P1": p01_transfers.measure,
+    "P2": p01_transfers.measure,
+    "P3": p01_transfers.measure,
     "P10": p10_snapshot.measure,
     "P11": p11_settle.measure,
     "P14": p14_fan_out.measure,
     "P15": p15_pages.measure,
     "P16": p16_cold_start.measure,
 }
+ALIASES: Mapping[str, Sequence[str]] = {"LEDGER": ("P1", "P2", "P3")}
 YARDSTICKS: Mapping[str, Measure] = {"TPCB": measure_tpcb, "LOAD": measure_load, "ECHO": measure_echo}
 
 
@@ -63,10 +79,11 @@ class NoSuchBenchError(LookupError):
 def chosen(names: Sequence[str]) -> dict[str, Measure]:
     """The benches of these names, without any every goal. Raises NoSuchBenchError."""
     known = {**GOALS, **YARDSTICKS}
-    wanted = [name.upper() for name in names]
+    wanted = [name for asked in names for name in ALIASES.get(asked.upper(), (asked.upper(),))]
     if unknown := [name for name in wanted if name not in known]:
         raise NoSuchBenchError(f"no bench is called {', '.join(unknown)}; there are {', '.join(known)}")
-    return {name: known[name] for name in wanted or GOALS}
+    once = {known[name]: name for name in reversed(wanted or [*GOALS])}  # goals that are measured together
+    return {name: known[name] for name in wanted or GOALS if once[known[name]] == name}
 
 
 async def run(benches: Mapping[str, Measure], plan: Plan, tell: Tell) -> list[Findings]:

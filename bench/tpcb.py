@@ -73,6 +73,8 @@ async def ready(ground: Ground, *, seconds: float, share: float = 1.0) -> AsyncI
     await drive(cluster, max(1, round(AGING_SECONDS * share)))
     async with await psycopg.AsyncConnection.connect(cluster.dsn(database=DATABASE), autocommit=True) as conn:
         yield Tpcb(cluster, conn, max(1, round(seconds)))
+    async with await psycopg.AsyncConnection.connect(cluster.dsn(), autocommit=True) as conn:
+        await conn.execute("drop database tpcb with (force)")
 
 
 async def drive(cluster: Cluster, seconds: int) -> str:

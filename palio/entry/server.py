@@ -6,12 +6,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from palio.entry.stopping import Stop
 from palio.infra.settings.environment import WrongSettingError
 from palio.ui.headers import HEADERS, PAGES
+from palio.ui.hot import STRAIGHT
 
 REQUEST_SECONDS_MAX = 30  # how long a running request may take when we are told to stop
 
@@ -53,8 +54,29 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Cal
     await serving
 
 
+def answer_straight(send: Send, head: bytes, body: bytes) -> bool:
+    """Write a whole answer at once, as the server would have written it in two, header by header. Its head lacks only
+    the date and the empty line. Returns False where that cannot be: then the answer is to be sent as usual.
+    """
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle) or not cycle.keep_alive or cycle.disconnected:
+        return False
+    if cycle.response_started or cycle.flow.write_paused or cycle.waiting_for_100_continue:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    lines = [b"%b: %b\r\n" % pair for pair in cycle.default_headers]
+    cycle.transport.write(b"".join([head, *lines, b"\r\n", body]))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
 class _Protocol(HttpToolsProtocol):
     """What cannot be read as HTTP reaches no application: it is answered here, with the headers of every answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[STRAIGHT] = answer_straight  # type: ignore[literal-required]  # ours, beside what ASGI names
 
     def send_400_response(self, msg: str) -> None:
         body = msg.encode()

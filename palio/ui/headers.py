@@ -31,9 +31,9 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _embed_policy() if scope["path"].startswith(EMBEDS) else PAGES
         scope[SEND] = send
-        extra = [policy, *HEADERS, OVER_TLS] if scope["scheme"] == "https" else [policy, *HEADERS]
+        policy = _embed_policy() if scope["path"].startswith(EMBEDS) else PAGES
+        extra = of_every_answer(policy, is_over_tls=scope["scheme"] == "https")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,6 +41,11 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def of_every_answer(policy: tuple[bytes, bytes] = PAGES, *, is_over_tls: bool = False) -> list[tuple[bytes, bytes]]:
+    """The security headers, for whoever writes an answer past all others."""
+    return [policy, *HEADERS, OVER_TLS] if is_over_tls else [policy, *HEADERS]
 
 
 def unwrapped(scope: Scope, send: Send) -> Send:

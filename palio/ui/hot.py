@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -22,21 +23,28 @@ from palio.kernel.ids import RequestId, new_id
 from palio.ui import access, limits, problems
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_SECONDS_MAX, HEADER_BYTES_MAX, RATE_HEADERS, REQUEST_ID, Served
+from palio.ui.headers import of_every_answer, unwrapped
 from palio.ui.refusals import InternalError
 from palio.ui.routes import Call
 
 Work = TypeVar("Work")
 Headers: TypeAlias = Mapping[bytes, bytes]
-Recognise: TypeAlias = Callable[[str, str | None, RequestId], Awaitable[Asking | None]]
+Recognise: TypeAlias = Callable[[bytes, str | None, RequestId], Awaitable[Asking | None]]
+Straight: TypeAlias = Callable[[Send, bytes, bytes], bool]
 
 BEARER = b"Bearer "
 JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 ANYTHING = frozenset(
     {None, b"*/*", b"application/json", b"application/json, */*", b"application/json, text/plain, */*"}
 )
+LENGTH_DIGITS_MAX = 9
 OUT_OF_THE_WAY = frozenset({b"transfer-encoding", b"x-api-token"})
-OF_EVERY_ANSWER = [(b"vary", b"Authorization, Cookie"), (b"cache-control", b"no-store")]
-JSON_TYPE = (b"content-type", b"application/json")
+OF_EVERY_ANSWER = (
+    (b"content-type", b"application/json"),
+    (b"vary", b"Authorization, Cookie"),
+    (b"cache-control", b"no-store"),
+)
+STRAIGHT = "palio.straight"  # how the server writes an answer in one piece, if it can: what `Straight` is, in the scope
 REPLAYED = (b"idempotency-replayed", b"true")
 
 
@@ -106,29 +114,20 @@ class HotRoutes:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        message, body = await _whole(receive)
-        if message is None and await self._answered(scope, send, laid, headers, body, began):
+        first, body = await _whole(receive)
+        request_id = None if first else _request_id(headers)
+        work = ask = None
+        if request_id is not None:
+            key = headers.get(b"idempotency-key")
+            work = await laid.hot.read(Plain(key.decode("latin-1") if key is not None else None, body))
+            ask = await self._known(scope, laid, headers, request_id) if work is not None else None
+        if request_id is None or ask is None:  # nothing has happened yet
+            await self._app(scope, _again(first or {"type": "http.request", "body": body}, receive), send)
             return
-        await self._app(scope, _again(message or {"type": "http.request", "body": body}, receive), send)
-
-    async def _answered(
-        self, scope: Scope, send: Send, laid: _Laid, headers: Headers, body: bytes, began: float
-    ) -> bool:
-        """Answer, unless that is for the ordinary way: then nothing has happened yet."""
-        request_id = _request_id(headers)
-        key = headers.get(b"idempotency-key")
-        if request_id is None:
-            return False
-        work = await laid.hot.read(Plain(key.decode("latin-1") if key is not None else None, body))
-        if work is None:
-            return False
-        ask = await self._known(scope, laid, headers, request_id)
-        if ask is None:
-            return False
         scope[REQUEST_ID] = request_id
         status, code, defect = 500, None, None
         try:
-            told = await self._counted(scope, laid.call, ask)
+            told = await self._counted(scope, laid, ask)
             answer = await laid.hot.answer(ask, work)
         except Refusal as refusal:
             code = refusal.code
@@ -138,36 +137,34 @@ class HotRoutes:
             status = await _refuse(scope, send, InternalError(), request_id)
         else:
             status = answer.status
-            await _send(send, answer, told, request_id)
+            await _send(scope, send, answer, told, request_id)
         finally:
             seconds = time.perf_counter() - began
             self._served(Served(request_id, laid.hot.method, laid.hot.path, status, seconds, code, defect))
-        return True
 
     async def _known(self, scope: Scope, laid: _Laid, headers: Headers, request_id: RequestId) -> Asking | None:
         """Who asks, if it is somebody who may; the ordinary way refuses everybody else."""
         client = scope.get("client")
-        token = headers[b"authorization"][len(BEARER) :].decode("latin-1")
         try:
-            ask = await self._recognise(token, client[0] if client else None, request_id)
+            ask = await self._recognise(headers[b"authorization"], client[0] if client else None, request_id)
             if ask is not None:
                 access.require(laid.call.rules.terms, ask, laid.hot.method)
         except Refusal:
             return None
         return ask
 
-    async def _counted(self, scope: Scope, call: Call, ask: Asking) -> Sequence[tuple[bytes, bytes]]:
+    async def _counted(self, scope: Scope, laid: _Laid, ask: Asking) -> str:
         """Count the request; what its answer says of limits. Refuses with TooMany, Unavailable."""
         if self._limiter is None:
-            return ()
-        client, rules = scope.get("client"), call.rules
+            return ""
+        client, rules = scope.get("client"), laid.call.rules
         address = limits.subject_of(client[0] if client else "")
-        wanted = limits.wanted(ask, scope["method"], rules.limits, address, is_strict=rules.idempotency == "required")
-        left = await self._limiter.take(wanted)
+        is_strict = rules.idempotency == "required"
+        left = await self._limiter.take(limits.wanted(ask, laid.hot.method, rules.limits, address, is_strict=is_strict))
         told = scope[RATE_HEADERS] = limits.told(left)
         if refusal := limits.refusal_of(left):
             raise refusal
-        return [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        return "".join([f"{name}: {value}\r\n" for name, value in told.items()])
 
 
 def _plain_headers(scope: Scope, bytes_max: int) -> Headers | None:
@@ -179,9 +176,11 @@ def _plain_headers(scope: Scope, bytes_max: int) -> Headers | None:
     if not headers.get(b"authorization", b"").startswith(BEARER) or headers.get(b"content-type") not in JSON:
         return None
     length = headers.get(b"content-length", b"")
-    if headers.get(b"accept") not in ANYTHING or not length.isdigit() or int(length) > bytes_max:
+    if headers.get(b"accept") not in ANYTHING or not length.isdigit() or len(length) > LENGTH_DIGITS_MAX:
         return None
-    if sum([len(name) + len(value) for name, value in listed]) > HEADER_BYTES_MAX:
+    if int(length) > bytes_max:
+        return None
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > HEADER_BYTES_MAX:
         return None
     return headers
 
@@ -198,19 +197,27 @@ def _request_id(headers: Headers) -> RequestId | None:
 
 
 async def _whole(receive: Receive) -> tuple[Message | None, bytes]:
-    """The body, if it comes in time, else the message with which it ended; the server holds it to its length."""
-    parts: list[bytes] = []
+    """The body, if it comes in time, else the message with which it ended; the server holds it to its length.
+
+    Most bodies are here before anybody asks for them, and no clock is set for those. Whoever sends a head and then
+    nothing has an idle connection, as he would without.
+    """
+    message = await receive()
+    if message["type"] != "http.request":
+        return message, b""
+    if not message.get("more_body", False):
+        return None, message.get("body", b"")
+    parts = [message.get("body", b"")]
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            while True:
+            while message.get("more_body", False):
                 message = await receive()
                 if message["type"] != "http.request":
                     return message, b""
                 parts.append(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return None, b"".join(parts)
     except TimeoutError:
         return {"type": "http.disconnect"}, b""  # nobody waits for somebody who does not go on
+    return None, b"".join(parts)
 
 
 def _again(first: Message, receive: Receive) -> Receive:
@@ -223,14 +230,34 @@ def _again(first: Message, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _send(send: Send, answer: Answer, told: Sequence[tuple[bytes, bytes]], request_id: RequestId) -> None:
-    length = b"%d" % len(answer.body)
-    headers = [JSON_TYPE, (b"content-length", length), *told, *OF_EVERY_ANSWER]
+async def _send(scope: Scope, send: Send, answer: Answer, told: str, request_id: RequestId) -> None:
+    """Answer: in one piece where the server can, else as everybody does."""
+    body = answer.body
+    own = f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n{told.lower()}".encode()
     if answer.is_replay:
-        headers.append(REPLAYED)
-    headers.append((b"x-request-id", str(request_id).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+        own += b"%b: %b\r\n" % REPLAYED
+    straight: Straight | None = scope.get(STRAIGHT)
+    head = _HEADS[answer.status, scope["scheme"] == "https"] if straight else b""
+    if straight and straight(unwrapped(scope, send), head + own, body):
+        return
+    lines = [line.split(b": ", 1) for line in own.split(b"\r\n")[:-1]]
+    listed = [*OF_EVERY_ANSWER, *[(name, value) for name, value in lines]]
+    await send({"type": "http.response.start", "status": answer.status, "headers": listed})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _head(status: HTTPStatus, *, is_over_tls: bool) -> bytes:
+    """The beginning of an answer, which is always the same."""
+    lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+    lines += [b": ".join(pair) for pair in (*OF_EVERY_ANSWER, *of_every_answer(is_over_tls=is_over_tls))]
+    return b"".join([line + b"\r\n" for line in lines])
+
+
+_HEADS: dict[tuple[int, bool], bytes] = {
+    (status, is_over_tls): _head(status, is_over_tls=is_over_tls)
+    for status in (HTTPStatus.OK, HTTPStatus.CREATED)
+    for is_over_tls in (False, True)
+}
 
 
 async def _refuse(scope: Scope, send: Send, refusal: Refusal, request_id: RequestId) -> int:

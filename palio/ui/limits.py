@@ -11,6 +11,7 @@ from starlette.requests import Request
 from palio.infra import ratelimit, settings
 from palio.infra.ratelimit import Left, Limiter, Policy
 from palio.kernel.errors import TooMany
+from palio.kernel.ids import UserId
 from palio.ui.actor import Asking
 from palio.ui.edge import RATE_HEADERS, SAFE_METHODS
 
@@ -76,9 +77,14 @@ def wanted(
     ask: Asking, method: str, own: Sequence[Limit], address: str, *, is_strict: bool = False
 ) -> list[tuple[Policy, str]]:
     """Which policies count a request, and whom."""
-    caller = f"user:{ask.actor.user_id}" if ask.actor.user_id else address
+    caller = _caller(ask.actor.user_id) if ask.actor.user_id else address
     general = [(policy, caller) for policy in _general(ask, method, is_strict=is_strict)]
     return general + [(limit.policy, caller if limit.by == "user" else address) for limit in own]
+
+
+@lru_cache(maxsize=10_000)
+def _caller(user_id: UserId) -> str:
+    return f"user:{user_id}"
 
 
 def refusal_of(left: Sequence[Left]) -> TooMany | None:
@@ -142,8 +148,20 @@ def _policy(name: str, quota: int, window_s: int, is_strict: bool) -> Policy:
 
 def told(left: Sequence[Left]) -> dict[str, str]:
     """Both headers, the tightest policy first."""
+    if len(left) == 1:
+        [only] = left
+        return {"RateLimit-Policy": _named(only.policy), "RateLimit": _left_of(only)}
     tightest = sorted(left, key=lambda each: each.remaining / each.policy.quota)
     return {
-        "RateLimit-Policy": ", ".join(f'"{x.policy.name}";q={x.policy.quota};w={x.policy.window_s}' for x in tightest),
-        "RateLimit": ", ".join(f'"{x.policy.name}";r={x.remaining};t={x.reset_s}' for x in tightest),
+        "RateLimit-Policy": ", ".join([_named(each.policy) for each in tightest]),
+        "RateLimit": ", ".join([_left_of(each) for each in tightest]),
     }
+
+
+@lru_cache(maxsize=1_000)
+def _named(policy: Policy) -> str:
+    return f'"{policy.name}";q={policy.quota};w={policy.window_s}'
+
+
+def _left_of(left: Left) -> str:
+    return f'"{left.policy.name}";r={left.remaining};t={left.reset_s}'

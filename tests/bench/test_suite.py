@@ -44,6 +44,8 @@ def test_a_recorded_run_is_appended_to_the_page(tmp_path: Path) -> None:
 
 def test_names_choose_benches_in_any_case_and_none_means_every_goal() -> None:
     assert [*suite.chosen(["load", "Tpcb"])] == ["LOAD", "TPCB"]
-    assert suite.chosen([]) == suite.GOALS
+    assert {*suite.chosen([]).values()} == {*suite.GOALS.values()}
+    assert [*suite.chosen(["ledger"])] == ["P1"]
+    assert [*suite.chosen(["p3", "P2"])] == ["P3"], "goals that are measured together are measured once"
     with pytest.raises(suite.NoSuchBenchError, match="no bench is called P99; there are "):
         suite.chosen(["P99"])

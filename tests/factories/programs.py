@@ -58,7 +58,8 @@ class Bank:
         self.served: list[Served] = []
         self.ordinary = 0  # how many requests went the ordinary way
         self.database, self.is_quick = database, is_quick
-        self.limiter = Limiter(database, key)
+        instant = clock.now()  # in which all of it happens, as far as limits are concerned
+        self.limiter = Limiter(database, key, now=lambda: instant)
         self.app = self._app()
 
     def _app(self) -> ASGIApp:

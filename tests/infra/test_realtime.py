@@ -225,3 +225,15 @@ async def test_who_cannot_be_told_at_once_takes_the_newest_himself(hub, speaker)
         await tell(speaker, "race:1", 7)
         [frame] = await listener.take(PATIENCE_SECONDS)
         assert json.loads(frame.data)["data"] == {"seq": 7}
+
+
+async def test_another_process_hears_at_once_that_something_has_ended(hub, speaker):
+    """Also after a gap in listening: then it may have."""
+    heard = asyncio.Event()
+    hub.heed(":endings", heard.set)
+    async with speaker.begin_system("a test") as tx:
+        realtime.publish(tx, ":endings", "ended", {})
+    await heard.wait()
+    heard.clear()
+    hub._resume()
+    assert heard.is_set()

@@ -3,17 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx2
 import pytest
+from pydantic import TypeAdapter
 
 from palio import identity, ledger
 from palio.infra import db, settings
 from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
-from palio.ledger.types import API_FAMILIES, BATCH_ITEMS_MAX
+from palio.ledger.schemas import transfers as shapes
+from palio.ledger.types import API_FAMILIES, BATCH_ITEMS_MAX, Posted, TransferId
 from tests.factories.ledger import new_wallet
 from tests.factories.programs import BATCH, SYSTEM, TRANSFERS, Bank, furnish, program
 
@@ -261,6 +264,46 @@ async def test_an_amount_is_a_whole_number(
     assert await balance(database, wallet) == (0 if code == "malformed_json" else 3)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [' + 100_000 * "[" + 100_000 * "]" + "]}",
+        '{"items": [], "items": []}',
+        '{"items": [], "mode": "each", "mode": "all"}',
+        '{"items": [{"key": "a", "key": "b"}]}',
+        '{"items": []} {}',
+        '{"items": [NaN]}',
+        '{"items": [',
+    ],
+    ids=lambda text: text[:40],
+)
+async def test_a_batch_that_cannot_be_read(client: httpx2.AsyncClient, text: str) -> None:
+    answer = await post(client, BATCH, text)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ('{"items": {}}', "/items"),
+        ('{"items": [], "mode": "some"}', "/mode"),
+        ('{"items": [], "dry_run": 1}', "/dry_run"),
+        ('{"items": [], "note": 1}', "/note"),
+        ("{}", "/items"),
+    ],
+)
+async def test_a_batch_of_another_shape(client: httpx2.AsyncClient, text: str, pointer: str) -> None:
+    answer = await post(client, BATCH, text)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+@pytest.mark.parametrize("item", ["5", "[]", "null", '{"key": "a", "op": 5}', '{"key": 5, "op": "void"}'])
+async def test_an_item_of_no_kind_is_refused_where_it_stands(client: httpx2.AsyncClient, item: str) -> None:
+    answer = await post(client, BATCH, f'{{"items": [{item}]}}')
+    assert outline(answer) == ["validation_failed"]
+    assert answer.json()["results"][0]["problem"]["errors"][0]["pointer"].startswith("/items/0")
+
+
 async def post(client: httpx2.AsyncClient, path: str, text: str, **headers: str) -> httpx2.Response:
     return await client.post(path, content=text.encode(), headers={"content-type": "application/json", **headers})
 
@@ -462,3 +505,10 @@ async def test_ten_thousand_items_leave_others_their_turn(
         f"/items/{number}/legs/0/amount" for number in range(0, 7_000, 1_000)
     ]
     assert await balance(database, wallet) == 9_993
+
+
+@pytest.mark.parametrize("micros", [0, 1, 120_000, 999_999])
+def test_a_time_is_written_alike_on_both_ways(noon: datetime, wallet: str, micros: int) -> None:
+    posted = Posted(TransferId(new_id()), {wallet: (5, 1)}, noon.replace(microsecond=micros))
+    plain = TypeAdapter(shapes.TransferAnswer).dump_json(shapes.TransferAnswer.of(posted))
+    assert shapes.written(posted) == plain

@@ -15,7 +15,9 @@ from palio.entry.options import AsJson, Misuse
 CHECKOUT = Path(__file__).resolve().parents[3]
 ELSEWHERE = "The benches lie in a checkout, not in an installed Palio: run `python3 run.py bench` there."
 
-Names = Annotated[list[str] | None, typer.Argument(help="P10, P16, LOAD, TPCB, ECHO; without any, every goal.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="P10, P16, LOAD, TPCB, ECHO; ledger: P1 to P3. None: every goal.")
+]
 Seconds = Annotated[float, typer.Option(min=0.1, max=600, help="Length of a turn under load.")]
 Rounds = Annotated[int, typer.Option(min=1, max=100, help="Turns of each arm.")]
 Size = Annotated[int | None, typer.Option(min=1, help="Another size than the stated one: a trial.")]

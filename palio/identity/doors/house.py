@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha1
+from typing import NamedTuple
 
 from palio.identity import rules, service
 from palio.identity.errors import BadCredentials, TooManyAttempts
@@ -64,10 +65,22 @@ class Doorman:
             return None
         return found
 
-    def recall(self, presented: Presented, *, now: datetime) -> Found | None:
-        """Who it is, if he was recognised within the last second and counts here."""
-        found = self.database.remembered(Recognised).recall(presented)
-        return found if found and rules.sessions.is_admitted(found, presented, now) else None
+    def remembered_of(self, presented: Presented, found: Found) -> "Remembered | None":
+        """For how long this answer stands, if it is what is remembered of what was shown."""
+        memory = self.database.remembered(Recognised)
+        known, until = memory.look(presented)
+        return Remembered(until, memory.endings) if known is found else None
+
+    def still_remembers(self, remembered: "Remembered") -> bool:
+        """Is it still within its second, and has nothing ended since?"""
+        return self.database.remembered(Recognised).stands(*remembered)
+
+
+class Remembered(NamedTuple):
+    """How long an answer stands: until an instant of the event loop, and while no more has ended than this."""
+
+    until: float
+    endings: int
 
 
 def require_match(verdict: Verdict, *, blames: str = "") -> None:

@@ -51,8 +51,16 @@ class Recognised:
 
     def recall(self, presented: Presented) -> Found | None:
         """Who showed this a moment ago."""
-        found, until = self.found.get((presented.kind, personal.hash_of(presented.token)), (None, 0.0))
+        found, until = self.look(presented)
         return found if _real_time() < until else None
+
+    def look(self, presented: Presented) -> tuple[Found | None, float]:
+        """What is kept of this, and until when it counts."""
+        return self.found.get((presented.kind, personal.hash_of(presented.token)), (None, 0.0))
+
+    def stands(self, until: float, endings: int) -> bool:
+        """Does an answer that was kept so long, when so many endings had been, still count?"""
+        return endings == self.endings and _real_time() < until
 
     def remember(self, presented: Presented, found: Found, *, endings: int) -> None:
         """Keep the answer of a look-up that began when so many endings had been."""

@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Response
 
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
+from palio.identity.doors.house import Remembered
 from palio.identity.errors import TokenRevoked
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.kernel import clock
@@ -21,6 +22,7 @@ from palio.ui.limits import Limit
 SESSION, CONSOLE, DEVICE, REGISTRATION = "palio_session", "palio_console", "palio_device", "palio_registration"
 CONSOLE_PATHS = ("/console", "/api/v1/console")
 DEVICE_HEADER, TOKEN_HEADER = "palio-device", "x-api-token"
+TOKENS_AT_ONCE_MAX = 10_000
 YEAR_S, DAY_S = 31_536_000, 86_400
 FORGET = '"cache", "storage"'  # "cookies" would take the device and the other surface's session too
 SIGN_UP = (Limit("sign-up", 3, 3_600, by="address"), Limit("sign-up-day", 10, DAY_S, by="address"))
@@ -49,17 +51,34 @@ class Reception:
 
 
 class Turnstile:
-    """Says whose a token is that comes on the short way; many who show one at the same moment share a look-up."""
+    """Says whose a token is that comes on the short way.
+
+    Many who show one at the same moment share a look-up. Within the second for which it is remembered all requests by
+    a token from an address share a context too, that of the first of them.
+    """
 
     def __init__(self, doorman: Doorman) -> None:
         self._doorman = doorman
         self._sharer = Sharer(self._look)
+        self._seen: dict[tuple[bytes, str | None], tuple[Asking, Remembered]] = {}
 
-    async def __call__(self, token: str, ip: str | None, request_id: RequestId) -> Asking | None:
+    async def __call__(self, authorization: bytes, ip: str | None, request_id: RequestId) -> Asking | None:
         """The context of a request by this token, from this address; None if it is not good here and now."""
-        presented, now = Presented("bearer", token, ip=ip), clock.now()
-        found = self._doorman.recall(presented, now=now) or await self._sharer.ask(presented)
-        return asking_of(found, request_id) if found else None
+        ask, remembered = self._seen.get((authorization, ip), (None, None))
+        if remembered and self._doorman.still_remembers(remembered):
+            return ask
+        self._seen.pop((authorization, ip), None)
+        _, _, token = authorization.decode("latin-1").partition(" ")
+        presented = Presented("bearer", token.strip(), ip=ip)
+        found = await self._sharer.ask(presented)
+        if found is None:
+            return None
+        ask = asking_of(found, request_id)
+        if remembered := self._doorman.remembered_of(presented, found):
+            if len(self._seen) >= TOKENS_AT_ONCE_MAX:
+                self._seen.clear()
+            self._seen[authorization, ip] = ask, remembered
+        return ask
 
     async def _look(self, presented: Presented) -> Found | None:
         return await self._doorman.recognise(presented, now=clock.now())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -168,7 +169,12 @@ class BatchForm(_Form):
 
 def api_key(user_id: UUID, key: str) -> str:
     """The key under which the ledger keeps what a program has called so: no key of a module is ever like it."""
-    return f"api:{user_id}:{key}"
+    return _prefix(user_id) + key
+
+
+@lru_cache(maxsize=1_000)
+def _prefix(user_id: UUID) -> str:
+    return f"api:{user_id}:"
 
 
 def post_of(form: TransferForm, key: str, actor: Actor) -> Post:
@@ -348,6 +354,16 @@ _read_batch = msgspec.json.Decoder(_QuickBatch).decode
 encode = msgspec.json.Encoder().encode
 
 
+def written(posted: Posted) -> bytes:
+    """The answer of a single transfer, as `TransferAnswer` is written.
+
+    The library writes ids and times as we do, but for a time without fractions.
+    """
+    at = posted.posted_at
+    entries = {address: {"balance": balance, "seq": seq} for address, (balance, seq) in posted.balances.items()}
+    return encode({"id": posted.transfer_id, "posted_at": at if at.microsecond else instant(at), "balances": entries})
+
+
 @dataclass(frozen=True, slots=True)
 class QuickBatch:
     """A plain batch whose items are still to be read."""
@@ -404,7 +420,7 @@ def _decoded(read: Callable[[bytes | msgspec.Raw], Form], body: bytes | msgspec.
         return None
     try:
         return read(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

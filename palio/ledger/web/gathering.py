@@ -21,7 +21,7 @@ from palio.ledger.types import (
     Refused,
 )
 
-FLIGHTS_MAX = 2  # while the database works on one, the next is made ready
+FLIGHTS_MAX = 1  # what comes up meanwhile makes the next one longer, and most of a flight costs the same at any length
 UNIT_ITEMS_MAX = 50  # longer lists would keep single transfers waiting
 
 Unit = Sequence[Item | Refused]  # what stays together, in its order

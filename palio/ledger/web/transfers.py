@@ -111,8 +111,9 @@ def short_ways(teller: Teller) -> Sequence[HotRoute[Any]]:
 
     async def answer_transfer(ask: Asking, work: tuple[str, shapes.QuickTransfer]) -> Answer:
         key, form = work
-        posted = _posted((await teller.post([shapes.quick_post(form, api_key(_user_of(ask), key), ask.actor)]))[0])
-        return Answer(CREATED, shapes.encode(shapes.told_of(posted)), posted.replayed)
+        [outcome] = await teller.post([shapes.quick_post(form, api_key(_user_of(ask), key), ask.actor)])
+        posted = _posted(outcome)
+        return Answer(CREATED, shapes.written(posted), posted.replayed)
 
     async def answer_batch(ask: Asking, work: tuple[QuickBatch, Sequence[shapes.QuickItem]]) -> Answer:
         batch, forms = work
