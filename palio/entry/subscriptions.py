@@ -34,6 +34,7 @@ SUBSCRIPTIONS: Routes = {
     ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
     ledger.RollUp: (ledger_jobs.roll_up,),
     ledger.SealTransfers: (ledger_jobs.seal,),
+    ledger.Reconcile: (ledger_jobs.reconcile,),
     SettingChanged: (ledger_jobs.keep_pace,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),

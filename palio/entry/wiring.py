@@ -74,7 +74,8 @@ SCHEDULES: tuple[Schedule, ...] = (
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.ADJUSTMENTS_SCHEDULE),
-    *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
+    *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
+    ledger_jobs.SEAL_SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -105,7 +106,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
-    ledger_types.PERMISSION_WALLET_READ,
+    *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
     *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
@@ -230,6 +231,7 @@ async def opened(
         statement_seconds_max=statement_seconds_max,
         prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
     )
+    hub.heed(identity.ENDINGS, identity.Doorman(database).forget)
     instance = Instance(database, role=role, version=palio.__version__, schema_version=version)
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)

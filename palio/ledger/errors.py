@@ -2,10 +2,11 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit, NotSealed, SealBroken
-Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment
-Forbidden SelfAdjustment
+          NotEmpty, MakerLimit, FindingResolved, NotSealed, SealBroken
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
+          PeriodInvalid
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
+Forbidden SelfAdjustment, ForeignFamily
 Gone      Archived
 TooLarge  BatchTooLarge
 """
@@ -66,6 +67,31 @@ class HoldNotDue(Conflict):
     """The hold has not expired yet: it can be captured until `expires_at`."""
 
     code = "ledger.hold_not_due"
+
+
+class PeriodInvalid(Invalid):
+    """A period is a month like `M:2026-03`."""
+
+    code = "ledger.period_invalid"
+
+
+class NoSuchFinding(NotFound):
+    """No reconciliation has found this."""
+
+    code = "ledger.no_such_finding"
+
+
+class FindingResolved(Conflict):
+    """Somebody has resolved this finding already, at `resolved_at`."""
+
+    code = "ledger.finding_resolved"
+
+
+class ResolutionInvalid(Invalid):
+    """Say in `low` to `high` characters what was found out, and what was done about it."""
+
+    code = "ledger.resolution_invalid"
+    blames = "resolution"
 
 
 class NoSuchTransfer(NotFound):
@@ -164,6 +190,12 @@ class BatchRefused(Conflict):
     code = "ledger.batch_refused"
 
 
+class ForeignFamily(Forbidden):
+    """Programs may not post to accounts of the family `family`; an operator names those in `ledger.api_families`."""
+
+    code = "ledger.family"
+
+
 class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
@@ -206,6 +238,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
         *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(ForeignFamily, BatchAborted),
     )
 }
 

@@ -6,8 +6,8 @@ from palio.infra.messages import SettingChanged
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, RollUp, SealTransfers
-from palio.ledger.service import adjusting, debts, holding, rolling, sealing
+from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, Reconcile, RollUp, SealTransfers
+from palio.ledger.service import adjusting, checking, debts, holding, rolling, sealing
 from palio.ledger.types import ROLLUP_INTERVAL, SEAL_INTERVAL
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
@@ -16,6 +16,9 @@ ADJUSTMENTS_SCHEDULE = Schedule("ledger.expire_adjustments", "every 10m", Expire
 ROLLUP_SCHEDULE = Schedule("ledger.rollup", f"every {ROLLUP_INTERVAL.default}s", RollUp(), at_start=True)
 SEAL_SCHEDULE = Schedule("ledger.seal", f"every {SEAL_INTERVAL.default}s", SealTransfers(), at_start=True)
 PACES = {ROLLUP_INTERVAL.key: (ROLLUP_SCHEDULE, ROLLUP_INTERVAL), SEAL_INTERVAL.key: (SEAL_SCHEDULE, SEAL_INTERVAL)}
+RECONCILE_SCHEDULE = Schedule("ledger.reconcile", "every 1h", Reconcile())
+RECONCILE_ALL_SCHEDULE = Schedule("ledger.reconcile_all", "0 4 * * 0", Reconcile(everything=True))
+RECONCILE_SECONDS_MAX = 3_600  # one statement reads all entries there are, while others write
 
 
 @handles(ExpireHolds)
@@ -44,6 +47,13 @@ async def roll_up(tx: Tx, job: RollUp) -> None:
     """Bring the sums of open accounts up to what is committed, in transactions of a size that holds nobody up."""
     if await rolling.roll_up(tx, now=clock.now()):
         await outbox.send(tx, RollUp(), key="more")
+
+
+@handles(Reconcile, queue="bulk")
+async def reconcile(database: Database, job: Reconcile) -> None:
+    """Check in one transaction that holds nobody up: until something is found it only reads. Twice finds it once."""
+    async with database.begin_system("ledger.reconcile", seconds_max=RECONCILE_SECONDS_MAX) as tx:
+        await checking.reconcile(tx, now=clock.now(), scope="all" if job.everything else "touched")
 
 
 @handles(SealTransfers)

@@ -49,6 +49,13 @@ class RollUp(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class Reconcile(Job):
+    """Check what was touched since nothing was found the last time, or `everything`."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
 

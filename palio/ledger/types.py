@@ -14,12 +14,14 @@ from palio.kernel.settings import Setting
 AccountId = NewType("AccountId", int)
 TransferId = NewType("TransferId", UUID)
 HoldId = NewType("HoldId", UUID)
+FindingId = NewType("FindingId", UUID)
 Place: TypeAlias = tuple[str, str]  # address, asset code: where value lies
 Handle: TypeAlias = AccountId | Place  # its number where this process knows it, else where it lies
 Leg: TypeAlias = tuple[str, str, int]  # address, asset code, amount
 Facts: TypeAlias = Mapping[str, object]
 Mode: TypeAlias = Literal["each", "all"]
 Status: TypeAlias = Literal["active", "no_debit", "frozen", "closed"]
+Scope: TypeAlias = Literal["all", "touched"]
 HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 
 PERMISSION_WALLET_READ = Permission(
@@ -27,6 +29,15 @@ PERMISSION_WALLET_READ = Permission(
 )
 PERMISSION_ACCOUNT_FREEZE = Permission(
     "ledger.account.freeze", "Freeze accounts, release and close them.", roles=("finance",)
+)
+PERMISSION_TRANSFER_POST = Permission(
+    "ledger.transfer.post", "Post transfers, holds and reversals by program.", roles=("finance",)
+)
+FAMILIES = frozenset(
+    {
+        *("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing"),
+        *("breakage", "writeoff", "commission"),
+    }
 )
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
@@ -36,6 +47,10 @@ PAYMENTS_MAX = 100_000
 DESCRIPTION_CHARS_MAX = 255
 METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
+FAMILY_OF_PLAYERS, FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE = "user", "issuance", "breakage"
+STATEMENT_OWNERS_MAX, ACTIVE_OWNERS_MAX = 10_000, 10_000
+FINDINGS_DEFAULT, FINDINGS_MAX = 50, 200
+RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 COURSE_DAYS = 30  # so that the first of every month is among them
 
@@ -61,10 +76,22 @@ LOCK_WAIT_MS = Setting(
 ROLLUP_INTERVAL = Setting(
     "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
 )
+API_FAMILIES: Setting[tuple[str, ...]] = Setting(
+    "ledger.api_families",
+    "list",
+    ("user", "house", "issuance", "external"),
+    "Families of accounts that programs may post to",
+    of="text",
+    pattern="|".join(sorted(FAMILIES)),
+    high=len(FAMILIES),
+)
 SEAL_INTERVAL = Setting(
     "ledger.seal_interval_s", "int", 30, "How often transfers are sealed", "seconds", low=5, high=60
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL, SEAL_INTERVAL
+SETTINGS = (
+    *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL),
+    *(API_FAMILIES, SEAL_INTERVAL),
+)
 
 
 class Capture(NamedTuple):
@@ -148,6 +175,7 @@ class Posted(NamedTuple):
 
     transfer_id: TransferId
     balances: Mapping[str, tuple[int, int]]
+    posted_at: datetime
     replayed: bool = False
 
 
@@ -356,6 +384,7 @@ CHECKS = {
     "R1": "a balance is the sum of its entries, the last one's balance, and seq their number",
     "R2": "what is held in an account is the sum of its open holds",
     "R3": "all entries of an asset sum to zero",
+    "R4": "what is rolled up for an open account is the sum of its entries, in all and on each day",
     "R5": "no pool has paid out more than was put into it",
     "R6": "every key has its transfer or hold, and each of these its key",
     "R7": "a clearing account in which nothing has moved for seven days is empty",
@@ -374,8 +403,157 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFinding(Finding):
+    """A finding that was written down; it stays open until somebody says what came of it."""
+
+    id: FindingId
+    found_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How far a job has come that goes through the ledger: `rollup`, `reconcile` or `reconcile_all`.
+
+    Everything below transaction `through_tx` is done. `green_at` is when a reconciliation last found nothing.
+    """
+
+    job: str
+    through_tx: int
+    ran_at: datetime
+    findings: int
+    green_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayFlow:
+    """What a category moved on a day into accounts of a family, and out of them; `went` is no negative."""
+
+    category: str
+    family: str
+    came: int
+    went: int
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDay:
+    """What the accounts of a family held together when a day began and when it had ended."""
+
+    family: str
+    opening: int
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetDay:
+    """One day (UTC) of an asset. Of each family, opening + what its flows say = closing; all families sum to zero.
+
+    `held` is what was set aside when the day had ended; `issued` left the family `issuance` on it, and `burnt` came
+    back there or into `breakage`.
+    """
+
+    asset: str
+    scale: int
+    families: Sequence[FamilyDay]
+    flows: Sequence[DayFlow]
+    held: int
+
+    @property
+    def opening(self) -> int:
+        """What players had in their wallets, less what they owed, when the day began."""
+        return sum(each.opening for each in self.families if each.family == FAMILY_OF_PLAYERS)
+
+    @property
+    def closing(self) -> int:
+        """The same when it had ended."""
+        return sum(each.closing for each in self.families if each.family == FAMILY_OF_PLAYERS)
+
+    @property
+    def issued(self) -> int:
+        """What was made."""
+        return sum(flow.went for flow in self.flows if flow.family == FAMILY_OF_ISSUANCE)
+
+    @property
+    def burnt(self) -> int:
+        """What was unmade, or expired."""
+        return sum(flow.came for flow in self.flows if flow.family in {FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a day brought somebody's main wallet and took from it, in how many movements."""
+
+    owner_id: UserId
+    asset: str
+    came: int
+    went: int
+    movements: int
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySum:
+    """What a category brought a wallet in a period, and took from it; `went` is no negative."""
+
+    category: str
+    came: int
+    went: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodStatement:
+    """A period of a main wallet: opening + what came - what went = closing."""
+
+    asset: str
+    scale: int
+    opening: int
+    flows: Sequence[CategorySum]
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conserved:
+    """Where the units of an asset are now: all accounts together hold `total`, which is 0, or something is wrong.
+
+    `wallets` is what players have, `held` the part of it that is set aside, `owed` what they owe (no negative).
+    """
+
+    asset: str
+    scale: int
+    by_family: Mapping[str, int]
+    wallets: int
+    held: int
+    owed: int
+
+    @property
+    def total(self) -> int:
+        """The sum of all accounts."""
+        return sum(self.by_family.values())
+
+    @property
+    def issued(self) -> int:
+        """What was made and not unmade again."""
+        return -self.by_family.get(FAMILY_OF_ISSUANCE, 0)
+
+    @property
+    def liability(self) -> int:
+        """What players could ask for: their wallets, and what is set aside in pools."""
+        return self.wallets + self.by_family.get("pool", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCourse:
+    """How the balance of an open account went: the days (UTC) on which something moved, each with its end."""
+
+    asset: str
+    scale: int
+    began_with: int
+    days: Sequence[tuple[date, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What a check of the whole ledger saw. The findings come in the order of their gravity."""
+    """What a check saw of the ledger, or of what was touched in it. The findings come in the order of their gravity."""
 
     accounts: int
     transfers: int

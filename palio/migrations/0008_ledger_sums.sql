@@ -75,6 +75,29 @@ begin
   return next;
 end $$;
 
+-- Write down how a reconciliation went. Where it found nothing, the next one begins where it did.
+create function ledger.close_round(p_job text, p_through bigint, p_findings int, p_now timestamptz) returns void language sql
+security definer set search_path = pg_catalog, pg_temp as $$
+  insert into ledger.rounds as r (job, through_tx, ran_at, findings, green_at)
+    select p_job, case when p_findings = 0 then p_through else 0 end, p_now, p_findings, case when p_findings = 0 then p_now end
+    where p_job in ('reconcile', 'reconcile_all')
+    on conflict (job) do update set ran_at = excluded.ran_at, findings = excluded.findings,
+      through_tx = greatest(r.through_tx, excluded.through_tx), green_at = coalesce(excluded.green_at, r.green_at)
+$$;
+
+-- Close a finding that is open: whoever looked into it says what came of it. The account it froze stays frozen.
+create function ledger.resolve_finding(p_id uuid, p_resolution text, p_now timestamptz) returns bool language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update ledger.findings f set resolved_at = p_now, resolution = p_resolution where f.id = p_id and f.resolved_at is null;
+  return found;
+end $$;
+
+-- Until when transfers lie in the archive: its months were detached. A transfer that is not here, and whose number is older, is there.
+create function ledger.archived_until() returns timestamptz language sql stable set search_path = pg_catalog, pg_temp as $$
+  select max(p.to_at) from infra.partitions p where p.parent = 'ledger.transfers' and p.state <> 'attached'
+$$;
+
 do $$ declare t text; begin
   foreach t in array array['rounds', 'rollups', 'daily_sums', 'archived_sums'] loop
     execute format('alter table ledger.%I enable row level security', t);
@@ -85,5 +108,5 @@ do $$ declare t text; begin
   end loop;
 end $$;
 grant select on ledger.rounds, ledger.rollups, ledger.daily_sums, ledger.archived_sums to palio_app;
-revoke execute on function ledger.roll_up from public;
-grant execute on function ledger.roll_up to palio_app;
+revoke execute on function ledger.roll_up, ledger.close_round, ledger.resolve_finding, ledger.archived_until from public;
+grant execute on function ledger.roll_up, ledger.close_round, ledger.resolve_finding, ledger.archived_until to palio_app;
