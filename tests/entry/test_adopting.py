@@ -13,8 +13,8 @@ from palio.infra.external import UnfitServerError
 from palio.kernel import clock
 from palio.ledger import CHAIN
 from tests.entry.conftest import Command
-from tests.factories.ledger import Superuser, new_wallet, pay
-from tests.factories.seals import SYSTEM, check, equipment, settle
+from tests.factories.ledger import Superuser, new_wallet, pay, settled
+from tests.factories.seals import SYSTEM, check, equipment
 
 OLD_NUMBERS = 10**9
 SET_OFFSET = "create or replace function infra.tx_offset() returns bigint language sql immutable parallel safe return "
@@ -30,7 +30,7 @@ async def post_and_seal(database: Database) -> seals.Seal | None:
     wallet = new_wallet()
     async with database.begin(SYSTEM) as tx:
         await ledger.post(tx, pay(wallet, wallet, 5), now=clock.now())
-    await settle(database)
+    await settled(database)
     async with database.begin(SYSTEM) as tx:
         return await ledger.seal(tx, now=clock.now())
 

@@ -12,8 +12,8 @@ from palio.infra import embedded, keyring
 from palio.infra.db import Database
 from palio.kernel import clock
 from tests.entry.conftest import Command
-from tests.factories.ledger import Superuser, new_wallet, pay
-from tests.factories.seals import SYSTEM, settle
+from tests.factories.ledger import Superuser, new_wallet, pay, settled
+from tests.factories.seals import SYSTEM
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ async def ring(deployment: Path, database: Database, superuser: Superuser, monke
     monkeypatch.setenv("PALIO_KEYRING_FILE", str(path))
     async with database.begin(SYSTEM) as tx:
         await ledger.post(tx, pay("one", new_wallet(), 5), now=clock.now())
-    await settle(database)
+    await settled(database)
     return path
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from palio.infra import audit, db, seals
+from palio.infra import audit, seals
 from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment
 from palio.infra.keyring import Keyring
 from palio.infra.seals import Chain, Checked, Seal
 from palio.kernel.ids import Actor, RequestId, new_id
+from tests.factories.ledger import settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 RING = Keyring({1: bytes(range(32))}, {1: bytes(range(32, 64))}, {1: bytes(range(64, 96))})
@@ -29,19 +30,9 @@ async def act(database: Database, entity: str, changes: Mapping[str, tuple[objec
         )
 
 
-async def settle(database: Database) -> None:
-    """Wait until everything that was committed may be sealed: other tests have transactions on the same server."""
-    async with database.begin(SYSTEM) as tx:
-        newest = await db.value(tx, "select infra.tx_id()")
-    is_over = False
-    while not is_over:
-        async with database.begin(SYSTEM) as tx:
-            is_over = await db.value(tx, "select infra.tx_horizon() > %s::bigint", newest)
-
-
 async def seal(database: Database, chain: Chain, now: datetime, **more: int) -> Seal | None:
     """Seal what was committed before."""
-    await settle(database)
+    await settled(database)
     async with database.begin(SYSTEM) as tx:
         return await seals.seal(tx, chain=chain, now=now, **more)
 

@@ -17,8 +17,8 @@ from palio.infra.messages import SealLate
 from palio.infra.seals import AUDIT, anchoring
 from palio.kernel import clock
 from palio.kernel.messages import handles
-from tests.factories.ledger import Superuser
-from tests.factories.seals import RING, SYSTEM, act, check, equipment, seal, settle
+from tests.factories.ledger import Superuser, settled
+from tests.factories.seals import RING, SYSTEM, act, check, equipment, seal
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -41,7 +41,7 @@ class Place:
 
     async def keep(self) -> None:
         """What the job does."""
-        await settle(self.database)
+        await settled(self.database)
         await seals.keep(self.database, AUDIT)
 
     async def flaws(self) -> list[tuple[str, int, str | None]]:
@@ -324,8 +324,12 @@ async def test_a_new_key_signs_from_then_on_and_the_old_seals_stay_good(place: P
     assert (flaw.what, flaw.seal, flaw.detail) == ("signature", 2, "the keyring lacks key 2")
 
 
+OLD = "update infra.audit_rows set at = at - interval '6 minutes'"
+
+
 async def test_it_is_late_when_a_row_waits_for_five_minutes(place: Place) -> None:
     await place.act("a")
+    place.superuser.tamper(OLD)
     async with place.database.begin(SYSTEM) as tx:
         written = await db.value(tx, "select at from infra.audit_rows")
         assert not await seals.is_late(tx, chain=AUDIT, now=written + 5 * MINUTE)
@@ -334,6 +338,13 @@ async def test_it_is_late_when_a_row_waits_for_five_minutes(place: Place) -> Non
     async with place.database.begin(SYSTEM) as tx:
         assert not await seals.is_late(tx, chain=AUDIT, now=written + HOUR)
         assert await seals.is_late(tx, chain=AUDIT, now=written + HOUR + 6 * MINUTE)
+
+
+async def test_a_clock_that_is_played_makes_nothing_late(place: Place, noon: datetime) -> None:
+    await place.seal(noon + 10_000 * HOUR)
+    await place.act("a")
+    async with place.database.begin(SYSTEM) as tx:
+        assert not await seals.is_late(tx, chain=AUDIT, now=noon + 10_000 * HOUR + 30 * MINUTE)
 
 
 @handles(SealLate)
@@ -354,6 +365,7 @@ async def test_whoever_listens_hears_once_for_each_gap_that_it_is_late(place: Pl
 
         place.database.equipment = keyless
         await place.act("b")
+        place.superuser.tamper(OLD)
         await place.keep()
         await place.keep()
         assert place.superuser.ask(heard) == [({"chain": "audit"},)] * gap

@@ -20,8 +20,8 @@ from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import NoSuchTransfer, NotSealed, Post, SealBroken
 from palio.ledger.types import TransferId
-from tests.factories.ledger import Superuser, owner_of, pay
-from tests.factories.seals import RING, SYSTEM, equipment, settle
+from tests.factories.ledger import Superuser, owner_of, pay, settled
+from tests.factories.seals import RING, SYSTEM, equipment
 from tests.ui.conftest import talk_to
 from tests.ui.people import caller
 from tests.ui.product import product
@@ -55,7 +55,7 @@ async def client(sealing: Database) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def seal(database: Database, now: datetime) -> seals.Seal:
-    await settle(database)
+    await settled(database)
     async with database.begin(SYSTEM) as tx:
         made = await ledger.seal(tx, now=now)
     assert made

@@ -20,8 +20,8 @@ from palio.kernel import clock
 from palio.kernel.ids import new_id
 from palio.ledger import CHAIN, Post
 from tests.factories.databases import own_database
-from tests.factories.ledger import HOUSE, Superuser, new_wallet, pay
-from tests.factories.seals import RING, SYSTEM, equipment, settle
+from tests.factories.ledger import HOUSE, Superuser, new_wallet, pay, settled
+from tests.factories.seals import RING, SYSTEM, equipment
 
 MINUTE = timedelta(minutes=1)
 KEYS = ("one", "two", "three", "four")
@@ -40,7 +40,7 @@ class Place:
             await ledger.post_many(tx, posts, now=now)
 
     async def seal(self, now: datetime) -> seals.Seal | None:
-        await settle(self.database)
+        await settled(self.database)
         async with self.database.begin(SYSTEM) as tx:
             return await ledger.seal(tx, now=now)
 
@@ -311,7 +311,7 @@ async def test_without_a_key_posting_goes_on_and_sealing_begins_again_with_it(em
     clock.use(lambda: noon + 10 * MINUTE)
     empty.database.equipment = equipment(empty.folder, keyring=Keyring(RING.wrapping, RING.index))
     await empty.post(pay("a", empty.wallet, 1), now=noon)
-    await settle(empty.database)
+    await settled(empty.database)
     await seals.keep(empty.database, CHAIN)
     await empty.post(pay("b", empty.wallet, 1), now=noon)
     async with empty.database.begin(SYSTEM) as tx:
@@ -320,7 +320,7 @@ async def test_without_a_key_posting_goes_on_and_sealing_begins_again_with_it(em
             await ledger.seal(tx, now=noon)
 
     empty.database.equipment = equipment(empty.folder)
-    await settle(empty.database)
+    await settled(empty.database)
     await seals.keep(empty.database, CHAIN)
     found = await empty.check()
     assert (found.status, found.rows, found.unsealed, found.anchored) == (0, 2, 0, 1)
@@ -331,7 +331,7 @@ async def test_without_a_key_posting_goes_on_and_sealing_begins_again_with_it(em
 async def test_a_transaction_that_dies_with_its_seal_leaves_none(place: Place, noon: datetime) -> None:
     """After a crash the next run makes it."""
     await place.post(pay("five", place.wallet, 1), now=noon)
-    await settle(place.database)
+    await settled(place.database)
     with pytest.raises(ZeroDivisionError):
         await place.die_after_sealing(noon + 2 * MINUTE)
     assert (await place.check()).unsealed == 1
