@@ -559,7 +559,7 @@ begin
   if cardinality(p_originals) > 0 then
     return query select null::bigint[], null::bigint[], null::bigint[], null::jsonb, null::jsonb, null::jsonb,
         jsonb_agg(jsonb_build_array(r.original_id, t.reverses_id is not null, r.leg, e.account_id, a.address, k.code, e.amount, r.reversed,
-          t.kind, t.posted_at, h.kind, h.created_at) order by r.original_id, r.leg),
+          t.kind, t.posted_at, h.kind, h.created_at, h.account_id) order by r.original_id, r.leg),
         null::jsonb
       from ledger.reversals r join ledger.entries e on e.transfer_id = r.original_id and e.leg = r.leg
       join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at join ledger.accounts a on a.id = e.account_id

@@ -252,7 +252,8 @@ class Original:
     kind: str = ""
     posted_at: datetime = NO_HOLD[1]
     hold_kind: str | None = None
-    hold_placed_at: datetime | None = None
+    hold_placed_at: datetime = NO_HOLD[1]
+    hold_account: AccountId | None = None
     legs: list[OriginalLeg] = field(default_factory=list)
 
     def take_back(self, parts: Sequence[int]) -> None:

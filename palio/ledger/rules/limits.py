@@ -148,6 +148,8 @@ def is_amount(amount: object) -> bool:
 
 def _of_post(request: Request, ground: Ground) -> list[Count]:
     post, groups = request.post, ground.groups
+    if post.to_debt:  # who corrects somebody is not stopped by what he allows himself
+        return []
     counts = _of_legs(post.legs, groups.get(post.kind), ground.now)
     reserve = ground.reserves.get(post.capture[0]) if post.capture else None
     if reserve is None:
@@ -183,15 +185,18 @@ def _given_back(reserve: Reserve, amount: int, groups: Mapping[str, LimitGroup])
 
 
 def _taken_back(original: Original, amount: int | None, groups: Mapping[str, LimitGroup]) -> list[Count]:
-    """The opposite of what the original counted, in the periods in which it did."""
-    legs = [(leg.address, leg.asset, -leg.opposite(leg.left if amount is None else amount)[2]) for leg in original.legs]
-    own = _of_legs(legs, groups.get(original.kind), original.posted_at, is_new=False)
-    held = groups.get(original.hold_kind or "")
-    if held and original.hold_placed_at:
-        already = {name for name, _ in measured(held, -1)}
-        own = [one for one in own if one.whose[2] not in already]
-        own += _of_legs([leg for leg in legs if leg[2] < 0], held, original.hold_placed_at, is_new=False)
-    return [one._replace(amount=-one.amount) for one in own]
+    """The opposite of what the original counted, in the periods in which it did: as a hold, where it captured one."""
+    kind, held = groups.get(original.kind), groups.get(original.hold_kind or "")
+    already = {name for name, _ in measured(held, -1)}
+    counts = []
+    for leg in original.legs:
+        part = -leg.opposite(leg.left if amount is None else amount)[2]
+        own = _of_legs([(leg.address, leg.asset, part)], kind, original.posted_at, is_new=False)
+        if leg.account == original.hold_account:
+            own = [one for one in own if one.whose[2] not in already]
+            own += _of_legs([(leg.address, leg.asset, part)], held, original.hold_placed_at, is_new=False)
+        counts += [one._replace(amount=-one.amount) for one in own]
+    return counts
 
 
 def owner_of(address: str) -> UUID:

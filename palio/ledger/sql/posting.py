@@ -145,7 +145,10 @@ class _More(TypedDict, total=False):
     usage: list[tuple[str, str, LimitGroup, str, int]] | None
 
 
-_OriginalLeg: TypeAlias = tuple[str, bool, int, AccountId, str, str, int, int, str, str, str | None, str | None]
+_OriginalLeg: TypeAlias = tuple[
+    *tuple[str, bool, int, AccountId, str, str, int, int, str, str],
+    *tuple[str | None, str | None, AccountId | None],  # of the hold it captured
+]
 _Hold: TypeAlias = tuple[str, AccountId, int, int, int, HoldState, str, str, str, str, str]
 _Found: TypeAlias = tuple[
     list[int] | None,
@@ -262,12 +265,15 @@ def _lotting(more: _More, now: datetime, purses: Mapping[Handle, Purse]) -> Lott
 
 
 def _add_leg(opened: Opened, line: _OriginalLeg) -> OriginalLeg:
-    ref, is_reversal, number, account, address, asset, amount, reversed_before, kind, posted, hold_kind, held_at = line
+    ref, is_reversal, number, account, address, asset, amount, reversed_before, kind, posted = line[:-3]
     leg = OriginalLeg(number, account, address, asset, amount, reversed_before)
     transfer_id = TransferId(UUID(ref))
     if (original := opened.originals.get(transfer_id)) is None:
-        placed_at = datetime.fromisoformat(held_at) if held_at else None
-        original = Original(transfer_id, is_reversal, kind, datetime.fromisoformat(posted), hold_kind, placed_at)
+        original = Original(transfer_id, is_reversal, kind, datetime.fromisoformat(posted))
+        hold_kind, placed, hold_account = line[-3:]
+        if placed:
+            original.hold_kind, original.hold_placed_at = hold_kind, datetime.fromisoformat(placed)
+            original.hold_account = hold_account
         opened.originals[transfer_id] = original
     original.legs.append(leg)
     return leg
