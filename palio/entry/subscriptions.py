@@ -29,6 +29,7 @@ SUBSCRIPTIONS: Routes = {
     identity.Purge: (identity_jobs.purge,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
+    ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
     ledger.RollUp: (ledger_jobs.roll_up,),
     ledger.Reconcile: (ledger_jobs.reconcile,),
     SettingChanged: (ledger_jobs.keep_pace,),

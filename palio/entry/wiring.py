@@ -69,7 +69,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
-    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE),
+    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.ADJUSTMENTS_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
@@ -82,6 +82,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *marks.SETTINGS,
     *identity_types.SETTINGS,
     *ledger_types.SETTINGS,
+    *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
@@ -100,6 +101,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
     ledger_types.PERMISSION_WALLET_READ,
+    *ledger_types.DESK_PERMISSIONS,
+    ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -2,14 +2,16 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          FindingResolved
-Invalid   InvalidPost, KeyMismatch, HoldMismatch, ResolutionInvalid, PeriodInvalid
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchFinding
+          NotEmpty, MakerLimit, FindingResolved
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
+          PeriodInvalid
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
+Forbidden SelfAdjustment
 Gone      Archived
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Gone, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -152,6 +154,18 @@ class BalanceLimit(Conflict):
     code = "ledger.balance_limit"
 
 
+class NoSuchAccount(NotFound):
+    """There is no such account."""
+
+    code = "ledger.no_such_account"
+
+
+class NotEmpty(Conflict):
+    """Only an account in which nothing is (`balance`), is held (`held`) or is owed (`debt`) can be closed."""
+
+    code = "ledger.not_empty"
+
+
 class BatchAborted(Conflict):
     """Nothing was wrong with this item; another of an all-or-nothing batch was refused."""
 
@@ -168,6 +182,36 @@ class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
     code = "ledger.batch_too_large"
+
+
+class NoSuchAdjustment(NotFound):
+    """There is no correction of this id."""
+
+    code = "ledger.no_such_adjustment"
+
+
+class AdjustmentReasonMissing(Invalid):
+    """Say why, in 10 to 500 characters: whose wallet it is reads it."""
+
+    code = "ledger.reason_missing"
+
+
+class SelfAdjustment(Forbidden):
+    """One of the wallets is your own: somebody else corrects it."""
+
+    code = "ledger.self_adjustment"
+
+
+class MakerLimit(Conflict):
+    """One person adjusts at most `limit` units of `asset` on a day (UTC), approved or not; `used` are already."""
+
+    code = "ledger.maker_limit"
+
+
+class NoSuchPlayer(Invalid):
+    """Nobody has this user name or id: `player`."""
+
+    code = "ledger.no_such_player"
 
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {

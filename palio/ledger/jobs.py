@@ -6,12 +6,13 @@ from palio.infra.messages import SettingChanged
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
-from palio.ledger.messages import CollectDebts, ExpireHolds, Reconcile, RollUp
-from palio.ledger.service import checking, debts, holding, rolling
+from palio.ledger.messages import CollectDebts, ExpireAdjustments, ExpireHolds, Reconcile, RollUp
+from palio.ledger.service import adjusting, checking, debts, holding, rolling
 from palio.ledger.types import ROLLUP_INTERVAL
 
 HOLDS_SCHEDULE = Schedule("ledger.expire_holds", "every 1m", ExpireHolds(), at_start=True)
 DEBTS_SCHEDULE = Schedule("ledger.collect_debts", "every 15m", CollectDebts(), at_start=True)
+ADJUSTMENTS_SCHEDULE = Schedule("ledger.expire_adjustments", "every 10m", ExpireAdjustments(), at_start=True)
 ROLLUP_SCHEDULE = Schedule("ledger.rollup", f"every {ROLLUP_INTERVAL.default}s", RollUp(), at_start=True)
 RECONCILE_SCHEDULE = Schedule("ledger.reconcile", "every 1h", Reconcile())
 RECONCILE_ALL_SCHEDULE = Schedule("ledger.reconcile_all", "0 4 * * 0", Reconcile(everything=True))
@@ -30,6 +31,13 @@ async def collect_debts(tx: Tx, job: CollectDebts) -> None:
     """Have debts paid by those who can, in transactions of a size that holds nobody up."""
     if await debts.collect(tx, now=clock.now()):
         await outbox.send(tx, CollectDebts(), key="more")
+
+
+@handles(ExpireAdjustments)
+async def expire_adjustments(tx: Tx, job: ExpireAdjustments) -> None:
+    """End what nobody has decided about, in transactions of a size that holds nobody up."""
+    if await adjusting.expire_adjustments(tx, now=clock.now()):
+        await outbox.send(tx, ExpireAdjustments(), key="more")
 
 
 @handles(RollUp)

@@ -27,6 +27,9 @@ HoldState: TypeAlias = Literal["open", "captured", "voided", "expired"]
 PERMISSION_WALLET_READ = Permission(
     "ledger.wallet.read", "See what somebody's wallets hold.", roles=("finance", "auditor")
 )
+PERMISSION_ACCOUNT_FREEZE = Permission(
+    "ledger.account.freeze", "Freeze accounts, release and close them.", roles=("finance",)
+)
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
 LEGS_MAX = 50_000
@@ -49,10 +52,22 @@ DEBT_MAX = Setting(
     "ledger.debt_max", "int", 10**9, "How far a player's debt account may go below zero", "units", low=0, high=10**15
 )
 HOLD_DAYS_MAX = Setting("ledger.hold_max_d", "int", 90, "For how long a hold may be placed", "days", low=1, high=365)
+HOLD_USUAL_HOURS = Setting(
+    "ledger.hold_default_ttl_h", "int", 24, "How long a hold lasts that names no end", "hours", low=1, high=2160
+)
+LOCK_WAIT_MS = Setting(
+    "ledger.lock_timeout_ms",
+    "int",
+    2_000,
+    "How long a batch waits for another one's accounts",
+    "ms",
+    low=100,
+    high=10_000,
+)
 ROLLUP_INTERVAL = Setting(
     "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, ROLLUP_INTERVAL
+SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL
 
 
 class Capture(NamedTuple):
@@ -85,7 +100,8 @@ class Post:
 class Hold:
     """Units of a main wallet to be set aside until they are captured or released: nothing else may spend them.
 
-    `subject` says for what, to the owner too. At `expires_at` it can no longer be captured.
+    `subject` says for what, to the owner too. At `expires_at` it can no longer be captured; without it, after the usual
+    time (`ledger.hold_default_ttl_h`).
     """
 
     key: str
@@ -94,7 +110,7 @@ class Hold:
     amount: int
     subject: str
     kind: str
-    expires_at: datetime
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +197,24 @@ class Asset:
     code: str
     name: str
     scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is, in units of its asset. `debt` is what its owner owes there, as a negative."""
+
+    address: str
+    asset: str
+    owner_id: UserId | None
+    status: Status
+    balance: int
+    held: int
+    debt: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it, held or owed."""
+        return not (self.balance or self.held or self.debt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -541,3 +575,108 @@ class Report:
     def is_sound(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+
+# corrections by staff
+
+AdjustmentId = NewType("AdjustmentId", UUID)
+AdjustmentStatus: TypeAlias = Literal["pending", "posted", "rejected", "cancelled", "expired", "failed"]
+
+DESK_PERMISSIONS = (
+    Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
+    Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
+    Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
+    Permission("ledger.asset.edit", "Change what an asset is called and allows."),
+)
+
+ADJUSTMENT_LINES_MAX = 1_000
+ADJUSTMENT_REASON_MIN, ADJUSTMENT_REASON_MAX = 10, 500
+TICKET_CHARS_MAX = 64
+_UNITS_MAX = 10**12
+_ADJUSTED = "More than this, adjusted by one person for one player within 24 hours, needs a second person"
+_A_DAY = "So much one person may adjust on a day (UTC), with approval or without"
+ADJUST_LIMITS = {
+    "USD": Setting("ledger.adjust_limit.USD", "int", 10_000, _ADJUSTED, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("ledger.adjust_limit.QC", "int", 1_000_000, _ADJUSTED, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("ledger.adjust_limit.COIN", "int", 10_000, _ADJUSTED, "coins", low=0, high=_UNITS_MAX),
+}
+MAKER_DAY_LIMITS = {
+    "USD": Setting("ledger.maker_day_limit.USD", "int", 50_000, _A_DAY, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("ledger.maker_day_limit.QC", "int", 5_000_000, _A_DAY, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("ledger.maker_day_limit.COIN", "int", 50_000, _A_DAY, "coins", low=0, high=_UNITS_MAX),
+}
+ADJUST_EXPIRY_HOURS = Setting(
+    "ledger.adjust_expiry_h", "int", 72, "How long a correction waits for a second person", "hours", low=1, high=720
+)
+DESK_SETTINGS = (ADJUST_EXPIRY_HOURS, *ADJUST_LIMITS.values(), *MAKER_DAY_LIMITS.values())
+
+
+class AdjustmentLine(NamedTuple):
+    """So many units more or less in the main wallet of an owner."""
+
+    owner_id: UserId
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedLine:
+    """A line and what became of it: a transfer, the code of a refusal, or neither yet."""
+
+    n: int
+    owner_id: UserId
+    asset: str
+    scale: int
+    amount: int
+    transfer_id: TransferId | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A correction by staff and what became of it. `checker` and `note` are of the decision.
+
+    `asset`, `scale` and `total_abs` are none where its lines are of several assets; lists leave `lines` out.
+    """
+
+    id: AdjustmentId
+    maker: UserId
+    checker: UserId | None
+    status: AdjustmentStatus
+    reason: str
+    note: str
+    ticket: str
+    to_debt: bool
+    asset: str | None
+    scale: int | None
+    total_abs: int | None
+    line_count: int
+    created_at: datetime
+    expires_at: datetime | None
+    decided_at: datetime | None
+    lines: Sequence[AdjustedLine] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """What an act would do to one account."""
+
+    address: str
+    asset: str
+    scale: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentForeseen:
+    """What an adjustment would do now: every balance before and after, and the lines that would be refused.
+
+    `waits` says that it takes a second person; `obstacle` is the code of what would refuse it as a whole.
+    """
+
+    lines: int
+    waits: bool
+    obstacle: str | None
+    refusals: Mapping[int, str]
+    changes: Sequence[BalanceChange]
