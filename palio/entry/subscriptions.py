@@ -5,7 +5,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning
+from palio.infra import partitions, pruning, seals
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
     ExecuteApproval,
@@ -13,6 +13,7 @@ from palio.infra.messages import (
     KeepPartitions,
     PruneRequests,
     PruneRuns,
+    SealAudit,
     SettingChanged,
 )
 from palio.ledger import jobs as ledger_jobs
@@ -24,6 +25,7 @@ SUBSCRIPTIONS: Routes = {
     PruneRequests: (pruning.prune_requests,),
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
+    SealAudit: (seals.seal_audit,),
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),

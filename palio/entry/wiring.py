@@ -33,10 +33,12 @@ from palio.infra import (
     pruning,
     ratelimit,
     roles,
+    seals,
     settings,
 )
 from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
+from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
 from palio.infra.instances import Instance
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
+    seals.SCHEDULE,
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
@@ -100,7 +103,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
-    ledger_types.PERMISSION_WALLET_READ,
+    *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
     *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
@@ -216,6 +219,7 @@ async def opened(
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,
+            anchors=Anchors(environment.data / "anchors", environment.anchor_file),
             storage=storage,
             mail=_mail(environment),
             site=environment.public_url or f"http://{environment.bind}",
@@ -224,6 +228,7 @@ async def opened(
         statement_seconds_max=statement_seconds_max,
         prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
     )
+    hub.heed(identity.ENDINGS, identity.Doorman(database).forget)
     instance = Instance(database, role=role, version=palio.__version__, schema_version=version)
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)

@@ -201,6 +201,7 @@ class Hub:
         self._something, self._nothing = asyncio.Event(), asyncio.Event()
         self._nothing.set()
         self._callbacks: dict[str, Callable[[], None]] = {}
+        self._heeded: dict[str, Callable[[], None]] = {}  # by inner topic
         self._listeners: set[Listener] = set()
         self._ears: set[Listener] = set()  # of this process itself
         self._audience: dict[str, set[Listener]] = {}
@@ -268,6 +269,10 @@ class Hub:
         """Have something done at each NOTIFY of a channel, and after each gap in listening. To be said before `run`."""
         self._callbacks[channel] = call
 
+    def heed(self, topic: str, call: Callable[[], None]) -> None:
+        """The same for an inner topic, which is told after the commit and needs no NOTIFY of its own."""
+        self._heeded[topic] = call
+
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         for channel in (TOPICS_CHANNEL, *self._callbacks):
             await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
@@ -284,7 +289,7 @@ class Hub:
     def _resume(self) -> None:
         """Nobody knows what was missed: every client loads its state again, everything cached is read again."""
         self.is_listening = True
-        for call in self._callbacks.values():
+        for call in (*self._callbacks.values(), *self._heeded.values()):
             call()
         for listener in self._listeners | self._ears:
             listener.put(RESYNC)
@@ -292,7 +297,9 @@ class Hub:
     def _hear(self, payload: str) -> None:
         for event in payload.splitlines():
             topic = json.loads(event)["topic"]
-            if topic.startswith(INNER):
+            if call := self._heeded.get(topic):
+                call()
+            elif topic.startswith(INNER):
                 for listener in self._audience.get(topic, ()):
                     listener.put(Frame("changed", event, topic))
             elif topic in self._audience:

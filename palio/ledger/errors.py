@@ -6,7 +6,7 @@ Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAb
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
           PeriodInvalid
 NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
-Forbidden SelfAdjustment
+Forbidden SelfAdjustment, ForeignFamily
 Gone      Archived
 TooLarge  BatchTooLarge
 """
@@ -178,6 +178,12 @@ class BatchRefused(Conflict):
     code = "ledger.batch_refused"
 
 
+class ForeignFamily(Forbidden):
+    """Programs may not post to accounts of the family `family`; an operator names those in `ledger.api_families`."""
+
+    code = "ledger.family"
+
+
 class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
@@ -220,6 +226,7 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
         *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(ForeignFamily, BatchAborted),
     )
 }
 

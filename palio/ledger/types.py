@@ -30,6 +30,15 @@ PERMISSION_WALLET_READ = Permission(
 PERMISSION_ACCOUNT_FREEZE = Permission(
     "ledger.account.freeze", "Freeze accounts, release and close them.", roles=("finance",)
 )
+PERMISSION_TRANSFER_POST = Permission(
+    "ledger.transfer.post", "Post transfers, holds and reversals by program.", roles=("finance",)
+)
+FAMILIES = frozenset(
+    {
+        *("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing"),
+        *("breakage", "writeoff", "commission"),
+    }
+)
 AMOUNT_UNITS_MAX = 2**53 - 1
 ITEMS_MAX = 10_000
 LEGS_MAX = 50_000
@@ -67,7 +76,19 @@ LOCK_WAIT_MS = Setting(
 ROLLUP_INTERVAL = Setting(
     "ledger.rollup_interval_s", "int", 60, "How often sums of open accounts are brought up", "seconds", low=10, high=600
 )
-SETTINGS = BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL
+API_FAMILIES: Setting[tuple[str, ...]] = Setting(
+    "ledger.api_families",
+    "list",
+    ("user", "house", "issuance", "external"),
+    "Families of accounts that programs may post to",
+    of="text",
+    pattern="|".join(sorted(FAMILIES)),
+    high=len(FAMILIES),
+)
+SETTINGS = (
+    *(BATCH_ITEMS_MAX, DEBT_MAX, HOLD_DAYS_MAX, HOLD_USUAL_HOURS, LOCK_WAIT_MS, ROLLUP_INTERVAL),
+    API_FAMILIES,
+)
 
 
 class Capture(NamedTuple):
@@ -151,6 +172,7 @@ class Posted(NamedTuple):
 
     transfer_id: TransferId
     balances: Mapping[str, tuple[int, int]]
+    posted_at: datetime
     replayed: bool = False
 
 

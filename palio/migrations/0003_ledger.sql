@@ -418,6 +418,7 @@ grant select on ledger.assets, ledger.kinds, ledger.accounts, ledger.balances, l
 -- What is known of a key that was taken before.
 create function ledger.taken(p_key ledger.keys) returns jsonb language sql stable set search_path = pg_catalog, pg_temp
   return jsonb_build_object('key', (p_key).key, 'hash', encode((p_key).request_hash, 'hex'), 'op', (p_key).op, 'ref', (p_key).ref_id,
+    'at', (select t.posted_at from ledger.transfers t where (p_key).op = 'transfer' and t.id = (p_key).ref_id),
     'result', case (p_key).op
       when 'transfer' then (select jsonb_agg(jsonb_build_array(a.address, e.balance_after, e.seq) order by e.leg)
         from ledger.entries e join ledger.accounts a on a.id = e.account_id where e.transfer_id = (p_key).ref_id and e.seq is not null)

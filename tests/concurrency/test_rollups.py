@@ -13,7 +13,7 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ledger import Post
-from tests.factories.ledger import Superuser, codes, new_wallet
+from tests.factories.ledger import Superuser, codes, new_wallet, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -96,6 +96,7 @@ async def overtaken(crowd: Database, house: str, cut: Cut) -> list[int]:
 
 async def test_whoever_commits_late_is_counted_once(crowd: Database, house: str) -> None:
     assert await overtaken(crowd, house, by_the_horizon) == [-2, -3, -103, -103]
+    await settled(crowd)
     async with crowd.begin(SYSTEM) as tx:
         await ledger.roll_up(tx, now=NOON)
         found = await tx.execute(
@@ -146,6 +147,7 @@ async def test_sums_beside_many_writers(crowd: Database, house: str) -> None:
         group.create_task(keep_summing())
         await asyncio.gather(*(write(plan) for plan in plans))
         writing.set()
+    await settled(crowd)
     await by_the_horizon(crowd)
     assert await balance_of(crowd, house) == -kept
     assert await balance_of(crowd, house, at=NOON + timedelta(days=9)) == -kept

@@ -14,7 +14,7 @@ from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.schedules import next_after
 from palio.ledger import Finding, FindingId, Hold, Post, Reconcile, Reverse, TransferId
 from palio.ledger.jobs import RECONCILE_ALL_SCHEDULE, reconcile
-from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay
+from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -43,6 +43,7 @@ class Place:
             return await ledger.reconcile(tx, now=now, scope=scope)
 
     async def roll_up(self) -> None:
+        await settled(self.database)
         async with self.database.begin(SYSTEM) as tx:
             await ledger.roll_up(tx, now=NOON)
 

@@ -625,4 +625,4 @@ async def test_every_table_with_an_owner_forces_row_security(tx: Tx) -> None:
         """select relname from pg_class where relnamespace = 'ledger'::regnamespace and relkind in ('r', 'p')
           and not relispartition and not (relrowsecurity and relforcerowsecurity) order by relname"""
     )
-    assert await found.fetchall() == [("assets",), ("kinds",)]
+    assert await found.fetchall() == [("assets",), ("kinds",), ("seal_leaves",), ("seals",)]

@@ -16,7 +16,7 @@ from palio.kernel.settings import OutOfRange
 from palio.ledger import Post
 from palio.ledger.jobs import keep_pace
 from palio.ledger.types import ROLLUP_INTERVAL
-from tests.factories.ledger import Superuser, codes, new_wallet
+from tests.factories.ledger import Superuser, codes, new_wallet, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -46,6 +46,7 @@ async def posted(database: Database, house: str, *amounts: int, now: datetime = 
 
 async def rolled_up(database: Database) -> None:
     """Until nothing is left."""
+    await settled(database)
     async with database.begin(SYSTEM) as tx:
         while await ledger.roll_up(tx, now=NOON):
             pass
@@ -91,6 +92,7 @@ async def test_a_day_ends_at_midnight_utc(database: Database, house: str) -> Non
 async def test_a_run_that_is_undone_leaves_no_trace(database: Database, house: str) -> None:
     """Killed at any moment: one transaction, so nothing or everything."""
     await posted(database, house, 5)
+    await settled(database)
     async with database.begin(SYSTEM) as tx, tx.transaction(force_rollback=True):
         await ledger.roll_up(tx, now=NOON)
         assert await (await tx.execute(ROLLUP, [house])).fetchall() == [(-5, 1)]
@@ -103,6 +105,7 @@ async def test_many_entries_are_added_in_several_transactions(database: Database
     """Whoever stops after each of them has the same in the end."""
     for amount in range(1, 6):
         await posted(database, house, amount)
+    await settled(database)
     runs = 0
     async with database.begin(SYSTEM) as tx:
         more = True

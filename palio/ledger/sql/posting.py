@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
@@ -97,6 +97,7 @@ class _Taken(TypedDict):
     op: str
     ref: str
     result: list[Any] | None  # (address, balance, seq) of each entry, or the amount and end of a hold
+    at: str | None  # when the transfer was posted
 
 
 _OriginalLeg: TypeAlias = tuple[str, bool, int, AccountId, str, str, int, int]
@@ -170,7 +171,10 @@ def _stored(taken: _Taken) -> Stored:
     if op == "hold":
         amount, expires_at = result
         return Stored(claimed, op, ref, {}, (amount, datetime.fromisoformat(expires_at)))
-    return Stored(claimed, op, ref, {address: (balance, seq) for address, balance, seq in result})
+    balances = {address: (balance, seq) for address, balance, seq in result}
+    if taken["at"] is None:
+        return Stored(claimed, op, ref, balances)
+    return Stored(claimed, op, ref, balances, posted_at=datetime.fromisoformat(taken["at"]).astimezone(UTC))
 
 
 async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:

@@ -370,3 +370,22 @@ async def list_payable_debts(tx: Tx, limit: int) -> list[PayableDebt]:
         where a.address like '%%:debt' order by a.id limit %s""",
         limit,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    transfer_id: TransferId
+    families: list[str]
+
+
+async def families_of(tx: Tx, transfer_ids: Sequence[TransferId]) -> dict[TransferId, list[str]]:
+    """The families of the accounts that each of these transfers touched; at most 10,000 transfers."""
+    found = await db.rows(
+        tx,
+        _Touched,
+        """select e.transfer_id, array_agg(distinct split_part(a.address, ':', 1)) as families
+        from ledger.entries e join ledger.accounts a on a.id = e.account_id
+        where e.transfer_id = any (%s::uuid[]) group by e.transfer_id limit 10000""",
+        list(transfer_ids),
+    )
+    return {row.transfer_id: row.families for row in found}
