@@ -196,6 +196,31 @@ async def test_a_balance_of_the_past_reads_one_day(database: Database, house: st
         assert (cost["scans"], cost["rows"]) == (0, 500)
 
 
+async def test_a_wallet_of_the_past_is_found_by_halving(database: Database, superuser: Superuser) -> None:
+    """Of a month with a thousand entries a score are read, with months before and after it, and statistics of all."""
+    wallet, house = new_wallet(), "house:halves"
+    for month in (5, 6, 7):
+        async with database.begin(SYSTEM) as tx:
+            await ledger.prepare_month(tx, month=datetime(2027, month, 1, tzinfo=UTC))
+        for day in range(1, 5):
+            async with database.begin(SYSTEM) as tx:
+                items = [out_of(house, 1, wallet=wallet) for _ in range(250)]
+                await ledger.post_many(tx, items, now=datetime(2027, month, day, tzinfo=UTC))
+    superuser.run("analyze ledger.entries")
+    async with database.begin(SYSTEM) as tx:
+        for at, expected in (
+            (datetime(2027, 4, 30, tzinfo=UTC), 0),
+            (datetime(2027, 5, 1, tzinfo=UTC), 250),
+            (datetime(2027, 6, 1, tzinfo=UTC) - timedelta(microseconds=1), 1_000),
+            (datetime(2027, 6, 1, tzinfo=UTC), 1_250),
+            (datetime(2027, 6, 3, 12, tzinfo=UTC), 1_750),
+            (datetime(2027, 9, 1, tzinfo=UTC), 3_000),
+        ):
+            before = await read(tx)
+            assert await ledger.balance(tx, address=wallet, asset="COIN", at=at) == expected
+            assert ((await read(tx)) - before)["rows"] <= 20
+
+
 async def test_what_the_archive_took_still_counts(database: Database, house: str, superuser: Superuser) -> None:
     """Entries of a detached month are in `archived_sums`; what was then can no longer be told."""
     wallet, until = new_wallet(), datetime(2026, 3, 21, tzinfo=UTC)

@@ -49,7 +49,8 @@ async def find_balance(tx: Tx, address: str, asset: str) -> int:
     """The posted balance now, 0 if there is no account: a guarded one's row; of an open one what is rolled up, and
     every entry of a later transaction that this statement sees.
     """
-    # no coalesce where the index is asked: row security holds that back as something that might tell on a row
+    # Where an index is asked for a number it is a column or a case, never computed: row security holds everything else
+    # back as something that might tell on a row.
     return int(
         await db.value(
             tx,
@@ -81,16 +82,35 @@ class BalanceThen:
 async def find_balance_at(tx: Tx, address: str, asset: str, at: datetime) -> BalanceThen | None:
     """The posted balance after everything that was posted until `at`, inclusive.
 
-    Of an open account: the days before, the part of that day that is rolled up, and what is not rolled up yet.
+    Of a guarded account: instants rise by seq, so within the month the last one is found by halving. Of an open one:
+    the days before, the part of that day that is rolled up, and what is not rolled up yet.
     """
     return await db.find(
         tx,
         BalanceThen,
         """
         select o.through as archived_until, case when a.guarded
-          then coalesce((select e.balance_after from ledger.entries e
-            where e.account_id = a.id and e.seq is not null and e.posted_at <= t.at
-            order by e.seq desc limit 1), o.balance, 0)
+          then coalesce((
+            with recursive step (low, high, middle) as (
+              select b.low, b.high, (b.low + b.high + 1) / 2 from (
+                select coalesce((select e.seq from ledger.entries e
+                    where e.account_id = a.id and e.seq is not null and e.posted_at < t.month_begins
+                    order by e.seq desc limit 1), o.last_seq, 0) as low,
+                  coalesce((select e.seq from ledger.entries e
+                    where e.account_id = a.id and e.seq is not null and e.posted_at < t.month_ends
+                    order by e.seq desc limit 1), o.last_seq, 0) as high) b
+              union all
+              select n.low, n.high, (n.low + n.high + 1) / 2
+              from step s
+                cross join lateral (select e.posted_at <= t.at as is_past from ledger.entries e
+                  where e.account_id = a.id and e.seq = s.middle
+                    and e.posted_at >= t.month_begins and e.posted_at < t.month_ends) p
+                cross join lateral (select case when p.is_past then s.middle else s.low end as low,
+                  case when p.is_past then s.high else s.middle - 1 end as high) n
+              where s.low < s.high)
+            select x.balance_after from step s cross join lateral (select e.balance_after from ledger.entries e
+                where e.account_id = a.id and e.seq = s.low and e.posted_at <= t.at limit 1) x
+              where s.low = s.high), o.balance, 0)
           else coalesce((select sum(d.amount) from ledger.daily_sums d
               where d.account_id = a.id and d.day < t.day), o.balance, 0)
             + coalesce((select x.amount from ledger.daily_sums d cross join lateral (
@@ -102,7 +122,9 @@ async def find_balance_at(tx: Tx, address: str, asset: str, at: datetime) -> Bal
               where e.account_id = a.id and e.seq is null and e.posted_at <= t.at
                 and e.tx_id >= case when r.through_tx is null then 0 else r.through_tx end), 0) end::numeric as balance
         from (select u.at, (u.at at time zone 'UTC')::date as day,
-            date_trunc('day', u.at, 'UTC') as begins_at from (select %s::timestamptz as at) u) t
+            date_trunc('day', u.at, 'UTC') as begins_at, date_trunc('month', u.at, 'UTC') as month_begins,
+            date_add(date_trunc('month', u.at, 'UTC'), '1 month', 'UTC') as month_ends
+          from (select %s::timestamptz as at) u) t
         cross join ledger.accounts a join ledger.assets s on s.id = a.asset_id
         left join ledger.rollups r on r.account_id = a.id
         left join ledger.archived_sums o on o.account_id = a.id

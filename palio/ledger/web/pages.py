@@ -17,7 +17,7 @@ from palio.ledger.schemas.filters import CATEGORIES, EVERYTHING, Choice, Day
 from palio.ledger.schemas.forms import HideForm
 from palio.ledger.schemas.months import month_of
 from palio.ledger.schemas.wallet import AssetCode, Seq, beside, chart_of, cursors_of, owner_of
-from palio.ledger.service import gifts, hiding, reading
+from palio.ledger.service import gifts, hiding, reading, sealing
 from palio.ledger.types import HOLDS_OF_A_CARD_MAX, Course, Debt, LineOf, OpenHold, Receipt, Wallet
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
@@ -172,6 +172,7 @@ async def receipt_page(request: Request, asset: AssetCode, seq: Seq, ask: Ask, t
         "line": found.line,
         "asset": Asset(found.asset.code, found.asset.scale),
         "cause": _cause(request, found),
+        "seal": await sealing.seal_of(tx, transfer_id=found.line.transfer_id),
     }
     return pages.render(request, "ledger/receipt.html", values)
 
