@@ -457,3 +457,22 @@ async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Conso
         True,
     )
     assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}
+
+
+async def test_a_player_reads_why_he_was_corrected_and_never_by_whom(console: Console) -> None:
+    owner = await console.player()
+    async with console.talk(console.staff(console.noor)) as noor:
+        made = (await noor.post(f"{CALL}/adjustments", json=lines(owner, 7, "COIN"))).json()
+        seen = (await noor.get(f"{CALL}/transfers/{made['lines'][0]['transfer']}")).json()
+    async with console.talk(console.player_headers(owner)) as player:
+        found = [
+            (await player.get("/api/v1/wallet/COIN/transactions")).text,
+            (await player.get(f"/api/v1/wallet/transactions/{made['lines'][0]['transfer']}")).text,
+            (await player.get("/wallet/COIN")).text,
+            (await player.get("/wallet/COIN/entries/1")).text,
+            (await player.get("/wallet")).text,
+        ]
+
+    assert seen["metadata"]["maker"] == str(console.noor)
+    assert [str(console.noor) in text for text in found] == [False] * 5
+    assert [WHY in text for text in (found[0], found[2], found[3], found[4])] == [True] * 4

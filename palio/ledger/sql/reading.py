@@ -173,9 +173,10 @@ async def list_wallets(tx: Tx, owner: UserId, now: datetime) -> list[Wallet]:
     )
 
 
+# `maker` is who of the staff corrected a wallet: its owner reads why, never by whom
 LINE = """
     select e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount, e.balance_after,
-      coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id, h.hidden_at
+      coalesce(t.description, '') as description, coalesce(t.metadata - 'maker', '{}') as metadata, t.reverses_id, h.hidden_at
     from ledger.entries e
     join ledger.transfers t on t.id = e.transfer_id and t.posted_at = e.posted_at
     join ledger.kinds k on k.code = t.kind
@@ -253,7 +254,7 @@ async def list_latest(tx: Tx, owner: UserId, limit: int) -> list[LineOf]:
         LineOf,
         """
         select s.code as asset, s.scale, e.transfer_id, e.posted_at, e.seq, t.kind, k.label, k.category, e.amount,
-          e.balance_after, coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata,
+          e.balance_after, coalesce(t.description, '') as description, coalesce(t.metadata - 'maker', '{}') as metadata,
           t.reverses_id, null::timestamptz as hidden_at
         from ledger.accounts a
         join ledger.assets s on s.id = a.asset_id
