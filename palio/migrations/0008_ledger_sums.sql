@@ -162,5 +162,29 @@ begin
   get diagnostics changed = row_count;
   return changed;
 end $$;
-revoke execute on function ledger.may_hide, ledger.hide, ledger.unhide from public;
-grant execute on function ledger.hide, ledger.unhide to palio_app;
+
+-- Is a transfer about something: is that the subject of the hold it was paid from, or a fact of its metadata, alone or with its name? With
+-- the rights of whoever asks; not inlined and called cheap, so that a list which asks for nothing like it is planned once and for all.
+create function ledger.is_about(p_hold uuid, p_metadata jsonb, p_subject text) returns bool language sql stable cost 1
+set search_path = pg_catalog, pg_temp
+return exists (select from ledger.holds h where h.id = p_hold and h.subject = p_subject)
+  or exists (select from jsonb_each_text(p_metadata) m where p_subject in (m.value, m.key || ':' || m.value));
+
+-- How much of transfers was taken back from what an owner has and owes, with the rights of whoever asks. A function keeps its plan: over many
+-- months, planning costs more than looking. A debt account counts where the original did not touch it: there it stands in for the wallet.
+create function ledger.taken_back(p_owner uuid, p_asset text, p_transfers uuid[], p_since timestamptz)
+returns table (transfer_id uuid, amount bigint) language plpgsql stable
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+begin
+  return query select t.reverses_id, abs(sum(e.amount))::bigint
+    from ledger.transfers t
+    join ledger.entries e on e.transfer_id = t.id and e.posted_at = t.posted_at and e.seq is not null
+    join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
+    where t.reverses_id = any (p_transfers) and t.posted_at >= p_since and a.owner_id = p_owner and s.code = p_asset
+      and (a.address like '%:main' or not exists (
+        select from ledger.entries o where o.transfer_id = t.reverses_id and o.account_id = e.account_id))
+    group by t.reverses_id;
+end $$;
+revoke execute on function ledger.may_hide, ledger.hide, ledger.unhide, ledger.is_about, ledger.taken_back from public;
+grant execute on function ledger.hide, ledger.unhide, ledger.is_about, ledger.taken_back to palio_app;

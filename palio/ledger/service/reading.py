@@ -125,9 +125,19 @@ async def course(
     span = courses.span_of(since, until, today)
     begins, ends = months.midnight(span[0]), months.midnight(span[1]) + timedelta(days=1)
     moved = await sql.list_days_moved(tx, owner_id, wallet.asset, begins, ends)
-    edge = await whole.find_edge(tx, owner_id, wallet.asset, begins)
+    _, began_with = await _in_front(tx, owner_id, wallet.asset, begins, ends)
     month = await month_statement(tx, owner_id=owner_id, asset=wallet.asset, month=today)
-    return courses.course(moved, began_with=edge.balance if edge else 0, span=span, month=month)
+    return courses.course(moved, began_with=began_with, span=span, month=month)
+
+
+async def _in_front(tx: Tx, owner_id: UserId, asset: str, since: datetime, until: datetime) -> tuple[int, int]:
+    """The number and the balance of the last line before a span of time: 0 and 0 if there is none.
+
+    Where something moved in the span, its months alone are read.
+    """
+    edge = await whole.find_start(tx, owner_id, asset, since, until)
+    edge = edge or await whole.find_edge(tx, owner_id, asset, since)
+    return (edge.seq, edge.balance) if edge else (0, 0)
 
 
 async def month_statement(tx: Tx, *, owner_id: UserId, asset: str, month: date) -> MonthStatement:
@@ -137,9 +147,8 @@ async def month_statement(tx: Tx, *, owner_id: UserId, asset: str, month: date) 
     """
     await asset_of(tx, code=asset)
     since, until = months.edges(month)
-    edge = await whole.find_edge(tx, owner_id, asset, since)
+    seq, opening = await _in_front(tx, owner_id, asset, since, until)
     flows = await whole.list_flows(tx, owner_id, asset, since, until)
-    seq, opening = (edge.seq, edge.balance) if edge else (0, 0)
     return months.statement(month, opening=opening, flows=flows, first_seq=seq + 1)
 
 

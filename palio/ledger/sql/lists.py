@@ -32,17 +32,9 @@ async def list_taken_back(
     return await db.rows(
         tx,
         TakenBack,
-        """
-        select t.reverses_id as transfer_id, abs(sum(e.amount))::bigint as amount
-        from ledger.transfers t
-        join ledger.entries e on e.transfer_id = t.id and e.posted_at = t.posted_at and e.seq is not null
-        join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
-        where t.reverses_id = any (%s::uuid[]) and t.posted_at >= %s::timestamptz
-          and a.owner_id = %s::uuid and s.code = %s
-          and (a.address like '%%:main' or not exists (
-            select from ledger.entries o where o.transfer_id = t.reverses_id and o.account_id = e.account_id))
-        group by t.reverses_id""",
-        *(list(transfer_ids), since, owner, asset),
+        """select transfer_id, amount
+        from ledger.taken_back(%s::uuid, %s::text, %s::uuid[], %s::timestamptz)""",
+        *(owner, asset, list(transfer_ids), since),
     )
 
 

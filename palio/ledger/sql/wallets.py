@@ -33,6 +33,21 @@ async def find_edge(tx: Tx, owner: UserId, asset: str, before: datetime) -> Edge
     )
 
 
+async def find_start(tx: Tx, owner: UserId, asset: str, since: datetime, until: datetime) -> Edge | None:
+    """Where a main wallet stood in front of its first line in a span of time; None: it has none there."""
+    return await db.find(
+        tx,
+        Edge,
+        """
+        select e.seq - 1 as seq, e.balance_after - e.amount as balance from ledger.entries e
+        where e.seq is not null and e.posted_at >= %s::timestamptz and e.posted_at < %s::timestamptz
+          and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
+        order by e.seq limit 1""",
+        *(since, until, owner, asset),
+    )
+
+
 async def list_flows(tx: Tx, owner: UserId, asset: str, since: datetime, until: datetime) -> list[Flow]:
     """What moved in a main wallet in a span of time, by category: whatever its owner has hidden."""
     return await db.rows(
