@@ -33,10 +33,12 @@ from palio.infra import (
     pruning,
     ratelimit,
     roles,
+    seals,
     settings,
 )
 from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
+from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
 from palio.infra.instances import Instance
@@ -65,11 +67,13 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
+    seals.SCHEDULE,
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
-    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE),
+    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.ADJUSTMENTS_SCHEDULE),
+    *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -81,6 +85,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *marks.SETTINGS,
     *identity_types.SETTINGS,
     *ledger_types.SETTINGS,
+    *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
@@ -99,6 +104,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
     *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
+    *ledger_types.DESK_PERMISSIONS,
+    ledger_types.PERMISSION_ACCOUNT_FREEZE,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5
@@ -212,6 +219,7 @@ async def opened(
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,
+            anchors=Anchors(environment.data / "anchors", environment.anchor_file),
             storage=storage,
             mail=_mail(environment),
             site=environment.public_url or f"http://{environment.bind}",

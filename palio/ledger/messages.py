@@ -7,6 +7,13 @@ from palio.kernel.messages import Event, Job
 
 
 @dataclass(frozen=True, slots=True)
+class TransfersPosted(Event):
+    """A batch has moved something: the ids of its transfers, and nothing of what they are about."""
+
+    transfers: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerMismatch(Event):
     """A reconciliation found something that does not add up; its account, if it has one, is frozen."""
 
@@ -37,5 +44,30 @@ class CollectDebts(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RollUp(Job):
+    """Add what was posted to the sums of open accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile(Job):
+    """Check what was touched since nothing was found the last time, or `everything`."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentDecided(Event):
+    """A correction by staff was posted, rejected, cancelled by its maker, failed, or nobody decided in time."""
+
+    adjustment: UUID
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireAdjustments(Job):
+    """End corrections that nobody has decided about in time."""

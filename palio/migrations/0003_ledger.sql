@@ -139,7 +139,7 @@ create table ledger.transfers (
   reverses_id uuid,
   hold_id uuid,
   primary key (id, posted_at)) partition by range (posted_at);
-create index on ledger.transfers using brin (tx_id) with (autosummarize = on);
+create index on ledger.transfers using brin (tx_id, posted_at) with (autosummarize = on);  -- of a day, too
 create index on ledger.transfers (reverses_id) where reverses_id is not null;
 create index on ledger.transfers (hold_id) where hold_id is not null;
 
@@ -155,7 +155,7 @@ create table ledger.entries (
   primary key (transfer_id, leg, posted_at)) partition by range (posted_at);
 create index on ledger.entries (account_id, seq desc) where seq is not null;
 create index on ledger.entries (account_id, tx_id) where seq is null;
-create index on ledger.entries using brin (tx_id) with (autosummarize = on);
+create index on ledger.entries using brin (tx_id, posted_at) with (autosummarize = on);
 
 -- Value that is set aside. What is open has something left; a hold that is closed has given all of it away or back.
 create table ledger.holds (
@@ -268,8 +268,8 @@ end $$;
 create trigger transfers_check after insert on ledger.transfers referencing new table as fresh
   for each statement execute function ledger.transfers_check();
 
--- What is held in an account is the sum of its open holds, and each of these has its key. An insert and an update of one statement
--- both look when it has ended.
+-- What is held in an account is the sum of its open holds, each of these has its key, and what was captured of one is what its transfers
+-- have taken from its account. An insert and an update of one statement both look when it has ended.
 create function ledger.holds_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare names text[]; ids uuid[];
 begin
@@ -285,6 +285,11 @@ begin
         order by k.key collate "C") k) then
       raise exception 'a hold without its key' using errcode = 'PL006';
     end if;
+  -- the day before says which partitions to look into, though the clock of another machine may be behind
+  elsif exists (select 1 from fresh f where f.captured <> (
+      select -ledger.sum8(e.amount) from ledger.transfers t join ledger.entries e on e.transfer_id = t.id and e.posted_at = t.posted_at
+        where t.hold_id = f.id and t.posted_at >= f.created_at - interval '1 day' and e.account_id = f.account_id)) then
+    raise exception 'what was captured is not what its transfers took' using errcode = 'PL005';
   end if;
   return null;
 end $$;
@@ -377,10 +382,11 @@ do $$ declare t text; own text; begin
       when 'entries' then 'account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select infra.actor_id())))'
       when 'transfers' then 'exists (select 1 from ledger.entries e where e.transfer_id = transfers.id and e.posted_at = transfers.posted_at)'
       else 'owner_id = (select infra.actor_id())' end;
+    -- who asks comes first: for operators nobody looks for owners, which of transfers would read all entries
     execute format('create policy owner_sees on ledger.%I for select to palio_app
-      using (%s and (select infra.actor_kind()) in (''player'', ''viewer''))', t, own);
+      using ((select infra.actor_kind()) in (''player'', ''viewer'') and %s)', t, own);
     execute format('create policy owner_writes on ledger.%I for all to palio_app
-      using (%2$s and (select infra.actor_kind()) = ''player'') with check (%2$s and (select infra.actor_kind()) = ''player'')', t, own);
+      using ((select infra.actor_kind()) = ''player'' and %2$s) with check ((select infra.actor_kind()) = ''player'' and %2$s)', t, own);
   end loop;
   foreach t in array array['accounts', 'balances', 'holds', 'entries', 'transfers', 'keys', 'reversals', 'findings'] loop
     execute format('alter table ledger.%I enable row level security', t);
@@ -468,8 +474,8 @@ end $$;
 -- which more is to be said: those sent by address, open ones that are not active (null: there is none), and guarded ones with a status,
 -- hold, floor, ceiling or a last_posted_at after p_now. Besides, a row with `taken` for each key that somebody had before, and one with
 -- the holds that were asked for, read when their accounts are locked: whoever changes a hold holds its balance. The legs of the transfers
--- in p_originals are locked before all accounts; these are locked with the others, and so are, for the transfers in p_debtors, the debt
--- accounts of those who got something.
+-- in p_originals are locked before all accounts; these are locked with the others, and so are the wallets of those who came to owe
+-- something by them, and, for the transfers in p_debtors, the debt accounts of those who got something.
 create function ledger.open_batch(p_keys text[], p_hashes bytea[], p_ids uuid[], p_ops text[], p_guarded bigint[], p_open bigint[],
   p_addresses text[], p_assets smallint[], p_holds uuid[], p_originals uuid[], p_debtors uuid[], p_now timestamptz, p_debt_max bigint)
 returns table (accounts bigint[], balances bigint[], seqs bigint[], odd jsonb, taken jsonb, holds jsonb, originals jsonb) language plpgsql security definer
@@ -485,6 +491,10 @@ begin
       where e.transfer_id = any (p_originals) and e.seq is not null) w(id) order by w.id);
     p_open := array(select unnest(p_open) union select e.account_id from ledger.entries e
       where e.transfer_id = any (p_originals) and e.seq is null);
+    select p_addresses || array_agg(d.address), p_assets || array_agg(d.asset_id) into p_addresses, p_assets
+      from (select distinct 'user:' || a.owner_id || ':main' as address, a.asset_id from ledger.entries e
+        join ledger.accounts a on a.id = e.account_id
+        where e.transfer_id = any (p_originals) and e.amount < 0 and a.address = 'user:' || a.owner_id || ':debt') d;
   end if;
   if cardinality(p_debtors) > 0 then
     select p_addresses || array_agg(d.address), p_assets || array_agg(d.asset_id) into p_addresses, p_assets
@@ -611,6 +621,9 @@ declare
 begin
   if cardinality(p_refused) > 0 then
     delete from ledger.keys k where k.key = any (p_refused) and k.tx_id = tx;
+  end if;
+  if cardinality(t_holds) > 0 and exists (select 1 from unnest(t_holds) u(h) where u.h is not null and u.h <> all (c_holds)) then
+    raise exception 'a transfer out of a hold that stays as it is' using errcode = 'PL005';
   end if;
   if holding then
     c_accounts := array(select (select h.account_id from ledger.holds h where h.id = u.i and h.state = 'open')
@@ -775,6 +788,39 @@ begin
     where f.id = any (fresh) and a.id = f.account_id and a.status in ('active', 'no_debit');
 end $$;
 
+-- An account whose status is to change: locked with its owner's wallet and debt of that asset, so that nothing is posted meanwhile.
+create function ledger.lock_account(p_account bigint)
+returns table (address text, asset text, owner_id uuid, status text, balance bigint, held bigint, debt bigint) language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if infra.actor_kind() not in ('staff', 'system') then
+    raise exception 'the status of an account is not its owner''s to change' using errcode = '42501';
+  end if;
+  perform 1 from ledger.balances b where b.account_id in (select o.id from ledger.accounts a
+      join ledger.accounts o on o.owner_id = a.owner_id and o.asset_id = a.asset_id where a.id = p_account)
+    order by b.account_id for no key update;
+  return query select a.address, s.code, a.owner_id, a.status,
+      coalesce(b.balance, (select ledger.sum8(e.amount) from ledger.entries e where e.account_id = a.id and e.seq is null)),
+      coalesce(b.held, 0),
+      coalesce((select d.balance from ledger.accounts o join ledger.balances d on d.account_id = o.id
+        where o.address = 'user:' || a.owner_id || ':debt' and o.asset_id = a.asset_id), 0)
+    from ledger.accounts a join ledger.assets s on s.id = a.asset_id left join ledger.balances b on b.account_id = a.id
+    where a.id = p_account for no key update of a;
+end $$;
+
+-- Only an account in which nothing is, is held or is owed can be closed.
+create function ledger.set_status(p_account bigint, p_status text) returns void language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare found record;
+begin
+  select * into found from ledger.lock_account(p_account);
+  if found.status = 'closed' or p_status = 'closed' and (found.balance <> 0 or found.held <> 0 or found.debt <> 0) then
+    raise exception 'a closed account is empty, and stays closed' using errcode = 'PL005';
+  end if;
+  update ledger.balances b set status = p_status where b.account_id = p_account;
+  update ledger.accounts a set status = p_status where a.id = p_account;
+end $$;
+
 -- The twin of infra.make_partition: a partition for the rows of one month; answers how many had to wait in the default one and moved.
 -- Detached, that one has lost the triggers which would refuse it, and the parent's do not hear what is written into a partition.
 create function ledger.make_partition(of_parent text, lower_at timestamptz, upper_at timestamptz) returns bigint language plpgsql
@@ -809,4 +855,4 @@ end $$;
 
 revoke execute on all functions in schema ledger from public;
 grant execute on function ledger.open_batch, ledger.write, ledger.fan_out, ledger.report, ledger.make_partition,
-  ledger.sides to palio_app;
+  ledger.lock_account, ledger.set_status, ledger.sides to palio_app;

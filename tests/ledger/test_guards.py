@@ -252,9 +252,13 @@ async def test_only_claims_of_this_transaction_are_given_back(database: Database
 
 @dataclass(frozen=True)
 class Holding:
-    """Arguments of ledger.write that place a hold of 40 of a wallet, or change one: by default a sound one."""
+    """Arguments of ledger.write that place a hold of 40 of a wallet of 100, or change one: by default a sound one.
+
+    What is captured goes to the house by a transfer, `takes` if that is another amount.
+    """
 
     account: int
+    house: int
     id: UUID = field(default_factory=new_id)
     key: str = "holding"
     op: str = "hold"
@@ -262,31 +266,49 @@ class Holding:
     amount: int = 40
     capture: UUID | None = None  # of this hold, nothing is placed then
     captured: int = 0
+    takes: int | None = None
+    names: UUID | None = None  # the hold that the transfer names, if it is another one
     released: int = 0
     state: str = "open"
 
+    async def claim(self, tx: Tx, key: str, number: UUID, op: str) -> None:
+        await tx.execute(
+            """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], array[%s], '{}', '{}',
+              '{}', '{}', '{}', '{}', '{}', now(), 0)""",
+            [key, b"\0" * 32, number, op],
+        )
+
+    async def transfer(self, tx: Tx, takes: int) -> tuple[object, ...]:
+        """Columns of one that takes so much from the wallet."""
+        if not takes:
+            return ([],) * 16
+        number, key = new_id(), f"capture:{new_id()}"
+        await self.claim(tx, key, number, "transfer")
+        whose, pair = [self.names or self.capture], ([number] * 2, [0, 1], [NOON] * 2, [self.account, self.house])
+        left = [[-takes, takes], [2, 0], [100 - takes, 0]]
+        return ([number], [NOON], [key], ["ledger.transfer"], [], [], [], whose, [], *pair, *left)
+
     async def write(self, tx: Tx) -> None:
         if self.claimed and not self.capture:
-            await tx.execute(
-                """select * from ledger.open_batch(array[%s], array[%s::bytea], array[%s::uuid], array[%s], '{}', '{}',
-                  '{}', '{}', '{}', '{}', '{}', now(), 0)""",
-                [self.key, b"\0" * 32, self.id, self.op],
-            )
+            await self.claim(tx, self.key, self.id, self.op)
         placed = [self.id], [self.key], [self.account], [self.amount], ["s"], ["store.order"], [NOON]
         changed = [self.capture], [self.captured], [self.released], [self.state]
         columns = (*([[]] * 7), *changed) if self.capture else (*placed, *([[]] * 4))
+        takes = self.captured if self.takes is None else self.takes
         await tx.execute(
-            f"""select ledger.write({"'{}'," * 17} %s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+            """select ledger.write('{}', %s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
+              %s::jsonb[], %s::uuid[], %s::uuid[], %s::uuid[], %s::smallint[], %s::timestamptz[], %s::bigint[],
+              %s::bigint[], %s::bigint[], %s::bigint[], %s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
               %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[],
-              '{{}}', '{{}}', '{{}}', now())""",
-            columns,
+              '{}', '{}', '{}', %s)""",
+            [*await self.transfer(tx, takes if self.capture else 0), *columns, NOON],
         )
 
 
 @pytest.fixture
 async def holding(tx: Tx, attempt: Attempt) -> Holding:
     """Of the same wallet, which has 100."""
-    return Holding(attempt.wallet)
+    return Holding(attempt.wallet, attempt.house)
 
 
 async def held(tx: Tx, wallet: str) -> int:
@@ -338,11 +360,30 @@ async def test_the_database_refuses_a_wrong_capture(
     assert await held(tx, wallet) == 40
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"takes": 0},  # captured without a transfer
+        {"takes": 14},  # by one that takes less
+        {"takes": 16},
+        {"names": UUID(int=7)},  # by one that says it is of another hold
+        {"captured": 0, "released": 15, "takes": 15},  # released, and taken all the same
+    ],
+)
+async def test_a_capture_is_what_its_transfer_takes(
+    tx: Tx, holding: Holding, wallet: str, change: dict[str, object]
+) -> None:
+    await holding.write(tx)
+    wrong = replace(holding, capture=holding.id, captured=15)
+    assert await state_of(tx, replace(wrong, **change)) == "PL005"  # type: ignore[arg-type]
+    assert (await held(tx, wallet), await ledger.balance(tx, address=wallet, asset="COIN")) == (40, 100)
+
+
 async def test_a_closed_hold_stays_as_it_is(tx: Tx, holding: Holding, wallet: str) -> None:
     """Whoever is late moves nothing."""
     await holding.write(tx)
     await replace(holding, capture=holding.id, released=40, state="voided").write(tx)
-    await replace(holding, capture=holding.id, captured=40, state="captured").write(tx)
+    await replace(holding, capture=holding.id, captured=40, takes=0, state="captured").write(tx)
     assert await held(tx, wallet) == 0
     found = await tx.execute("select state, captured from ledger.holds where id = %s", [holding.id])
     assert await found.fetchone() == ("voided", 0)
@@ -481,7 +522,7 @@ def test_an_account_is_of_an_asset_that_exists(superuser: Superuser) -> None:
     ):
         with pytest.raises(psycopg.Error) as caught:
             superuser.run(statement)
-        assert caught.value.sqlstate in {"23503", "PL004"}
+        assert caught.value.sqlstate in {"23503", "0A000", "PL004"}
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         superuser.run(MAKE_ACCOUNT, 65536 * 10**8 + 78 * 2 + 1, f"user:{SOMEBODY}:main", 78, SOMEBODY)
     superuser.run("insert into ledger.assets (id, code, name, scale, kind) values (79, 'GONE', 'Unused', 0, 'play')")
@@ -584,4 +625,4 @@ async def test_every_table_with_an_owner_forces_row_security(tx: Tx) -> None:
         """select relname from pg_class where relnamespace = 'ledger'::regnamespace and relkind in ('r', 'p')
           and not relispartition and not (relrowsecurity and relforcerowsecurity) order by relname"""
     )
-    assert await found.fetchall() == [("assets",), ("kinds",)]
+    assert await found.fetchall() == [("assets",), ("kinds",), ("seal_leaves",), ("seals",)]

@@ -12,6 +12,7 @@ from palio.ledger import Capture, Held, Hold, Post, Posted, Refused, Reverse, Tr
 from palio.ledger import jobs as ledger_jobs
 from palio.ledger.messages import CollectDebts
 from palio.ledger.service import debts
+from palio.ledger.service.memory import Book
 from tests.factories.ledger import HOUSE, Superuser, codes, fund, new_wallet, owner_of, pay
 from tests.ledger.test_posting import counted
 
@@ -211,6 +212,42 @@ async def test_a_win_that_was_spent_is_owed_and_paid_from_the_next_credit(tx: Tx
     ]
     assert line.amount == -400
     assert (await ledger.verify(tx)).is_sound
+
+
+async def test_what_was_owed_and_paid_comes_back_to_the_wallet(tx: Tx, wallet: str) -> None:
+    """100 taken of 60: 40 owed, 30 of it paid; taking that back, 10 are no longer owed, and 90 are his again."""
+    await fund(tx, wallet, 60, now=NOON)
+    [taken] = await ledger.clawback_many(tx, [pay("taken", wallet, -100)], now=NOON)
+    assert isinstance(taken, Posted)
+    await fund(tx, wallet, 30, now=NOON)
+    await debts.collect(tx, now=NOON)
+    assert await balances(tx, wallet, debt_of(wallet)) == [0, -10]
+    await ledger.reverse(tx, undo("r", taken.transfer_id), now=NOON)
+    assert await balances(tx, wallet, debt_of(wallet)) == [90, 0]
+    assert (await ledger.verify(tx)).is_sound
+
+
+async def test_what_was_owed_alone_comes_back_to_the_wallet(database: Database, wallet: str) -> None:
+    """Two legs, taken back in parts; the process that does it has never heard of the wallet. Two round trips."""
+    async with database.begin(SYSTEM) as tx:
+        [taken] = await ledger.clawback_many(tx, [pay(f"{wallet}:taken", wallet, -100)], now=NOON)
+        assert isinstance(taken, Posted)
+        assert taken.balances == {debt_of(wallet): (-100, 1)}
+        await fund(tx, wallet, 80, now=NOON)
+        await debts.collect(tx, now=NOON)
+        assert await balances(tx, wallet, debt_of(wallet)) == [0, -20]
+    database.remembered(Book).places.clear()
+    async with database.begin(SYSTEM) as tx:
+        with counted(tx) as trips:
+            parts = [undo(f"{wallet}:{amount}", taken.transfer_id, amount) for amount in (15, 25, 60)]
+            outcomes = await ledger.reverse_many(tx, parts, now=NOON)
+        assert trips == [2]
+        assert [outcome.balances for outcome in outcomes if isinstance(outcome, Posted)] == [
+            {debt_of(wallet): (-5, 3)},
+            {debt_of(wallet): (0, 4), wallet: (20, 3)},
+            {wallet: (80, 4)},
+        ]
+        assert (await ledger.verify(tx)).is_sound
 
 
 async def test_a_debt_is_paid_as_far_as_somebody_can(tx: Tx, wallet: str) -> None:

@@ -175,6 +175,7 @@ class Ground:
 
     now: datetime
     hold_longest: timedelta = timedelta()
+    hold_usual: timedelta = timedelta()
     purses: dict[Handle, Purse] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
     reserves: dict[HoldId, Reserve] = field(default_factory=dict)

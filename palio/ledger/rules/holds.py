@@ -12,15 +12,14 @@ from palio.ledger.types import Held, HoldId, Refused, Voided
 def place(request: HoldRequest, ground: Ground, decision: Decision) -> Held | Refused:
     """Set units aside; judged like a debit, though nothing moves."""
     hold, purse = request.hold, ground.purses[request.account]
-    if not ground.now < hold.expires_at <= ground.now + ground.hold_longest:
+    expires_at = hold.expires_at or ground.now + min(ground.hold_usual, ground.hold_longest)
+    if not ground.now < expires_at <= ground.now + ground.hold_longest:
         return refuse(errors.InvalidPost, field="expires_at")
     if not purse.takes(-hold.amount):
         return purse.refusal((hold.address, hold.asset, -hold.amount))
     purse.held += hold.amount
-    decision.holds.append(
-        (request.id.bytes, hold.key, purse.number, hold.amount, hold.subject, hold.kind, hold.expires_at)
-    )
-    return Held(HoldId(request.id), hold.amount, hold.expires_at)
+    decision.holds.append((request.id.bytes, hold.key, purse.number, hold.amount, hold.subject, hold.kind, expires_at))
+    return Held(HoldId(request.id), hold.amount, expires_at)
 
 
 def release(request: VoidRequest, ground: Ground, decision: Decision) -> Voided | Refused:

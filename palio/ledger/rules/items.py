@@ -69,7 +69,7 @@ def _fault_of_hold(hold: Hold, place: Place, known: Vocabulary) -> str | None:
         "kind": hold.kind in known.kinds,
         "subject": hold.subject and requests.is_description(hold.subject),
         "amount": requests.is_amount(hold.amount) and hold.amount > 0,
-        "expires_at": _is_instant(hold.expires_at),
+        "expires_at": hold.expires_at is None or _is_instant(hold.expires_at),
     }
     fault = next((field for field, is_sound in sound.items() if not is_sound), None)
     fault = fault or requests.fault_of_place(place, known)

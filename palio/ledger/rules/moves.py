@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from palio.kernel.ids import Actor
 from palio.ledger.rules.ground import Debt, Decision, Ground, Purse
-from palio.ledger.rules.requests import Claim, debt_of
-from palio.ledger.types import Leg, Posted, Refused, TransferId
+from palio.ledger.rules.requests import Claim, debt_of, is_debt, wallet_of
+from palio.ledger.types import Leg, Place, Posted, Refused, TransferId
 
 
 def refusal_of(legs: Sequence[Leg], touched: Sequence[Purse]) -> Refused | None:
@@ -31,6 +31,24 @@ def owed(legs: Sequence[Leg], touched: Sequence[Purse], ground: Ground) -> tuple
         kept.append(((*place, -short), ground.purses[place]))
         debts.append(Debt(*place, short))
     return [leg for leg, _ in kept], [purse for _, purse in kept], debts
+
+
+def spilled(legs: Sequence[Leg], touched: Sequence[Purse], ground: Ground) -> tuple[list[Leg], list[Purse]]:
+    """The same legs where a debt account gets what is still owed; what was paid of it meanwhile goes to the wallet."""
+    kept: dict[Place, tuple[int, Purse]] = {}
+    for (address, asset, amount), purse in zip(legs, touched, strict=True):
+        excess = max(0, purse.balance + amount - purse.ceiling) if amount > 0 and is_debt(address) else 0
+        _add(kept, (address, asset), amount - excess, purse)
+        if excess:
+            wallet = wallet_of(address), asset
+            _add(kept, wallet, excess, ground.purses[wallet])
+    moving = [(place, amount, purse) for place, (amount, purse) in kept.items() if amount]
+    return [(*place, amount) for place, amount, _ in moving], [purse for _, _, purse in moving]
+
+
+def _add(kept: dict[Place, tuple[int, Purse]], place: Place, amount: int, purse: Purse) -> None:
+    before, _ = kept.get(place, (0, purse))
+    kept[place] = before + amount, purse
 
 
 def move(

@@ -166,6 +166,16 @@ def debt_of(address: str) -> str:
     return f"{address.removesuffix(':main')}:debt"
 
 
+def is_debt(address: str) -> bool:
+    """Is it where an owner owes something?"""
+    return address.startswith("user:") and address.endswith(":debt")
+
+
+def wallet_of(address: str) -> str:
+    """What the owner of a debt account spends from."""
+    return f"{address.removesuffix(':debt')}:main"
+
+
 def debts_of(legs: Iterable[Leg]) -> set[Place]:
     """The debt accounts of the wallets that are debited."""
     return {(debt_of(address), asset) for address, asset, amount in legs if is_wallet(address) and amount < 0}

@@ -3,7 +3,7 @@
 from palio.ledger import errors
 from palio.ledger.rules.ground import Debt, Decision, Ground, Original, refuse
 from palio.ledger.rules.items import ReverseRequest
-from palio.ledger.rules.moves import move, owed, refusal_of
+from palio.ledger.rules.moves import move, owed, refusal_of, spilled
 from palio.ledger.types import Outcome, Refused
 
 KIND = "ledger.reversal"
@@ -11,7 +11,10 @@ LEGS_OF_A_PARTIAL = 2  # of more legs a part could be taken in many ways
 
 
 def reverse(request: ReverseRequest, ground: Ground, decision: Decision) -> Outcome:
-    """Post the opposite of what is left of a transfer, or of a part of it. A hold it captured stays closed."""
+    """Post the opposite of what is left of a transfer, or of a part of it. A hold it captured stays closed.
+
+    A debt it made and that was paid since is not owed any more: that part comes back to the wallet.
+    """
     item = request.reverse
     original = ground.originals.get(item.original_id)
     if original is None:
@@ -20,7 +23,7 @@ def reverse(request: ReverseRequest, ground: Ground, decision: Decision) -> Outc
     if isinstance(parts, Refused):
         return parts
     legs = [leg.opposite(part) for leg, part in zip(original.legs, parts, strict=True)]
-    touched = [ground.purses[leg.account] for leg in original.legs]
+    legs, touched = spilled(legs, [ground.purses[leg.account] for leg in original.legs], ground)
     debts: list[Debt] = []
     if item.to_debt:
         legs, touched, debts = owed(legs, touched, ground)

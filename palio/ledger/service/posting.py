@@ -13,17 +13,20 @@ from palio.infra import db, outbox, partitions, relay, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
-from palio.ledger.messages import DebtCreated
-from palio.ledger.rules import decisions, requests
+from palio.ledger.messages import DebtCreated, TransfersPosted
+from palio.ledger.rules import archive, decisions, requests
 from palio.ledger.rules import payments as rules
 from palio.ledger.rules.items import AnyRequest, Needs, judge, needs_of
 from palio.ledger.service.memory import Book, read_again
 from palio.ledger.sql import posting as sql
+from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
     DEBT_MAX,
     HOLD_DAYS_MAX,
+    HOLD_USUAL_HOURS,
     LEGS_MAX,
+    LOCK_WAIT_MS,
     PAYMENTS_MAX,
     AnyOutcome,
     Handle,
@@ -79,10 +82,13 @@ async def post_many(
         prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
         _require_room_for_legs(sum([len(original.legs) for original in opened.originals.values()]))
         decision = decisions.decide(prepared, opened)
+        await _name_archived(tx, items, decision.outcomes)
         if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
         if not decision.is_empty:
             await sql.write(tx, decision, now=now)
+        if decision.transfers and outbox.is_heard(tx, TransfersPosted):
+            await outbox.send(tx, TransfersPosted(tuple([_as_id(row[0]) for row in decision.transfers])))
         if decision.debts:
             await outbox.send(tx, *[DebtCreated(debt.owner, debt.asset, debt.amount) for debt in decision.debts])
     relay.wake(tx)
@@ -165,8 +171,14 @@ async def fan_out(tx: Tx, *, source: str, asset: str, kind: str, payments: Payme
     hashes_of = partial(rules.hashes, bills.payments, source=source, asset=asset, kind=kind)
     hashes = await _in_slices(len(bills.places), hashes_of)
     carried = await sql.fan_out(tx, bills, hashes, source=source, asset=book.assets[asset], kind=kind, now=now)
+    if outbox.is_heard(tx, TransfersPosted) and (posted := tuple(map(_as_id, filter(None, carried.transfer_ids)))):
+        await outbox.send(tx, TransfersPosted(posted))
     relay.wake(tx)
     return rules.answer(payments, bills, hashes, carried)
+
+
+def _as_id(number: bytes) -> UUID:
+    return UUID(bytes=number)
 
 
 async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
@@ -189,6 +201,13 @@ async def prepare_month(tx: Tx, *, month: datetime) -> None:
     """Have partitions for what is posted in that month (UTC): called before posting with a past instant."""
     for parent in PARTITIONED:
         await partitions.ensure(tx, parent, month)
+
+
+async def _name_archived(tx: Tx, items: Sequence[Item], outcomes: list[AnyOutcome]) -> None:
+    if places := archive.missed(items, outcomes):
+        until = await find_archive_end(tx)
+        for place in places:
+            outcomes[place] = archive.named(items[place], outcomes[place], until)
 
 
 def _require_room(items: Sequence[Item]) -> None:
@@ -227,6 +246,7 @@ async def _open(
     if opened is None:  # the same ids, so that our own claims are not taken for somebody else's
         return await _open(tx, items, ids, now=now, remember=remember)
     opened.hold_longest = timedelta(days=settings.value(HOLD_DAYS_MAX))
+    opened.hold_usual = timedelta(hours=settings.value(HOLD_USUAL_HOURS))
     return prepared, opened
 
 
@@ -247,6 +267,8 @@ async def _lock(
     tx: Tx, book: Book, claims: Mapping[str, AnyRequest], needs: Needs, *, now: datetime, remember: bool
 ) -> sql.Opened | None:
     """None where remembered numbers do not exist, because a part of a transaction was undone: they are forgotten."""
+    if (patience_ms := settings.value(LOCK_WAIT_MS)) != LOCK_WAIT_MS.default:  # which every transaction begins with
+        await sql.limit_waiting(tx, patience_ms)
     opened = await sql.open_batch(tx, claims, needs, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
     if lost := needs.accounts - opened.purses.keys():
         book.forget(lost)

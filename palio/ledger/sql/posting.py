@@ -36,6 +36,11 @@ class Opened(Ground):
     numbers: dict[Place, AccountId] = field(default_factory=dict)
 
 
+async def limit_waiting(tx: Tx, milliseconds: int) -> None:
+    """How long the rest of the transaction waits for a row that another one has locked."""
+    await db.run(tx, "select set_config('lock_timeout', %s, true)", str(milliseconds))
+
+
 async def open_batch(
     tx: Tx,
     claims: Mapping[str, AnyRequest],

@@ -27,7 +27,7 @@ from palio.ledger.schemas.transfers import (
     data_of,
 )
 from palio.ledger.types import (
-    HOLD_HOURS,
+    HOLD_USUAL_HOURS,
     PERMISSION_TRANSFER_POST,
     AnyOutcome,
     Item,
@@ -166,7 +166,7 @@ async def _judged(form: BatchForm, ask: Asking) -> _Batch:
     """Judge each item by the shape of its kind."""
     batch = _Batch([], [], form.mode, form.dry_run)
     items: list[Item | Refused] = []
-    until = ask.now + timedelta(hours=settings.value(HOLD_HOURS))
+    until = ask.now + timedelta(hours=settings.value(HOLD_USUAL_HOURS))
     raw: Sequence[object] = form.items  # nothing has looked at them
     for part in _slices(len(raw)):
         for index, one in enumerate(raw[part], part.start):
