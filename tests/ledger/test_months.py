@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from palio import ledger
 from palio.infra.db import Database, Tx
+from palio.infra.ratelimit import Limiter
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import Capture, Held, Hold, Post
 from palio.ledger.rules import months
@@ -139,6 +140,18 @@ async def test_a_long_month_is_a_file_of_many_parts(client: httpx2.AsyncClient, 
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [int(row["seq"]) for row in rows] == list(range(1, 2_001))
     assert sum(int(row["amount_amount"]) for row in rows) == 2_001_000
+
+
+async def test_files_are_counted_and_figures_are_not(database: Database, owner: UserId) -> None:
+    """Six an hour, for each player; what is no file is read on."""
+    path = "/COIN/statement?month=2026-03"
+    async with talk_to(product(database, limiter=Limiter(database, new_id().bytes * 2))) as client:
+        for _ in range(6):
+            await ask(client, owner, f"{path}&format=csv")
+        refused = (await ask(client, owner, f"{path}&format=csv", 429)).json()
+        assert (refused["facts"]["policy"], refused["facts"]["limit"]) == ("wallet-files", 6)
+        await ask(client, owner, path)
+        await ask(client, UserId(new_id()), f"{path}&format=csv")
 
 
 @pytest.mark.parametrize("lines", [1_000_001, 1_000_000])

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp
 from palio.entry import recipients, web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
+from palio.infra.ratelimit import Limiter
 from palio.infra.realtime import Hub
 from palio.ledger.web import Teller
 from palio.races.web.views import Views
@@ -23,6 +24,7 @@ def product(
     hub: Hub | None = None,
     *,
     identify: Identify = people.identify,
+    limiter: Limiter | None = None,
     languages: Languages | None = None,
     streams_max: int = 5,
 ) -> ASGIApp:
@@ -39,4 +41,6 @@ def product(
         "race_views": Views(database),
         "teller": Teller(database),
     }
-    return assemble(web.MODULES, state=state, served=lambda served: None, identify=identify, key=bytes(32))
+    return assemble(
+        web.MODULES, state=state, served=lambda served: None, identify=identify, limiter=limiter, key=bytes(32)
+    )
