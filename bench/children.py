@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP_SECONDS_MAX = 40
@@ -72,6 +73,33 @@ async def answer(*words: str, stdin: bytes = b"", environment: Mapping[str, str]
     if child.returncode != 0:
         raise ChildError(_ending(words, child.returncode, printed + complaints))
     return printed.decode()
+
+
+class Assistant:
+    """A program that is told something, answers in one line, and stays until it is dismissed."""
+
+    def __init__(self, words: Sequence[str], child: asyncio.subprocess.Process) -> None:
+        self._words, self._child = words, child
+
+    @classmethod
+    async def told(cls, *words: str, order: bytes) -> "Assistant":
+        """Start it with its order, a line."""
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            *words, cwd=ROOT, env=_plain_environment(), stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        cast(asyncio.StreamWriter, child.stdin).write(order + b"\n")
+        return cls(words, child)
+
+    async def answer(self) -> bytes:
+        """Its line, as soon as it is there; nothing if it has ended."""
+        return await cast(asyncio.StreamReader, self._child.stdout).readline()
+
+    async def dismiss(self) -> None:
+        """Let it end. Raises ChildError for any status but 0."""
+        printed, complaints = await self._child.communicate(b"")  # which closes its stdin
+        if self._child.returncode != 0:
+            raise ChildError(_ending(self._words, self._child.returncode, printed + complaints))
 
 
 def _ending(words: Sequence[str], status: int | None, said: bytes) -> str:

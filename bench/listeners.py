@@ -1,6 +1,7 @@
-"""Browsers that only listen: `python -m bench.listeners`, an order on stdin, one line of JSON on stdout.
+"""Browsers that only listen: `python -m bench.listeners`, an order on a line of stdin, one line of JSON on stdout.
 
-Each opens one stream, as a page does, and goes when it has seen the last state of each of its topics.
+Each opens one stream, as a page does. The answer comes when all have seen the last state of each of their topics, or
+when patience ends; they stay until stdin is closed, because going costs the server more than the messages did.
 """
 
 import asyncio
@@ -36,26 +37,22 @@ class Listener(asyncio.Protocol):
 
     def __init__(self, request: bytes, last: bytes, topics: int, tally: Tally) -> None:
         self._request, self._last, self._missing, self._tally = request, last, topics, tally
-        self._rest = b""
+        self._rest, self._is_done = b"", False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream's always is
-        self._transport = transport
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         whole, cut, self._rest = (self._rest + data).rpartition(b"\n\n")  # a frame may come in two pieces
         self._tally.messages += (whole + cut).count(HEARD)
         self._missing -= whole.count(self._last)
-        if not self._missing:
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        if not self._missing:
+        if not self._missing and not self._is_done:
+            self._is_done = True
             self._tally.finish()
 
 
-async def listen(*, port: int, listeners: int, topics: list[str], last: str) -> dict[str, int]:
-    """Open all streams and wait for their end; what nobody sent in time is missing from the answer."""
+async def listen(*, port: int, listeners: int, topics: list[str], last: str) -> None:
+    """Open all streams, hear them to the end, print how much came, and stay; who did not hear it all is missing."""
     tally, loop = Tally(listeners), asyncio.get_running_loop()
     path = f"/api/v1/stream?topics={','.join(topics)}"
     request = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode()
@@ -66,12 +63,14 @@ async def listen(*, port: int, listeners: int, topics: list[str], last: str) -> 
         )
     with suppress(TimeoutError):
         await asyncio.wait_for(tally.done.wait(), PATIENCE_SECONDS)
-    return {"messages": tally.messages, "finished": listeners - tally.missing}
+    sys.stdout.write(json.dumps({"messages": tally.messages, "finished": listeners - tally.missing}) + "\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
 
 
 def main() -> None:
-    """Read the order, listen, print."""
-    sys.stdout.write(json.dumps(uvloop.run(listen(**json.load(sys.stdin)))) + "\n")
+    """Read the order and follow it."""
+    uvloop.run(listen(**json.loads(sys.stdin.readline())))
 
 
 if __name__ == "__main__":

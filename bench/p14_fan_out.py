@@ -34,7 +34,7 @@ class FanOut(Arm):
         self._ground, self._port, self._listeners = ground, port, listeners
         self._topics = [f"race:{uuid4()}" for _ in range(topics)]
         self._states = 0
-        self._listening: asyncio.Task[str]
+        self._audience: children.Assistant
         self._heard = {"messages": 0, "finished": 0}
 
     async def prepare(self) -> None:
@@ -47,7 +47,7 @@ class FanOut(Arm):
             "last": f'"seq": {self._states}}}',
         }
         words = (sys.executable, "-m", "bench.listeners")
-        self._listening = asyncio.create_task(children.answer(*words, stdin=json.dumps(order).encode()))
+        self._audience = await children.Assistant.told(*words, order=json.dumps(order).encode())
         async with asyncio.timeout(OPEN_SECONDS_MAX):
             while await self._streams_open() < self._listeners:  # noqa: ASYNC110 - another process, which is asked
                 await asyncio.sleep(0.05)
@@ -58,11 +58,12 @@ class FanOut(Arm):
                 for topic in self._topics:
                     realtime.publish(tx, topic, "race.updated", {"seq": number})
             await asyncio.sleep(PAUSE_SECONDS)
-        self._heard = json.loads(await self._listening)
+        self._heard = json.loads(await self._audience.answer())
         return Work(self._heard["messages"])
 
     async def check(self) -> list[str]:
-        """Everybody has seen the last state of everything."""
+        """Everybody has seen the last state of everything, and only now they go."""
+        await self._audience.dismiss()
         finished = self._heard["finished"]
         return [] if finished == self._listeners else [f"{self.name}: {finished} saw every last state"]
 

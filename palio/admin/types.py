@@ -206,7 +206,7 @@ class ProposalView:
     """A proposal as staff see it: what it does, who made it, what became of it, and what the reader may do.
 
     `changes` are what it would change now, and `obstacle` why it would fail now; both only of one that is still to
-    come, and None where nobody has looked.
+    come, and None where nobody has looked. `path` leads to its own page where its module has one.
     """
 
     id: UUID
@@ -232,6 +232,15 @@ class ProposalView:
     refusal: Literal["own", "subject", "decided", "closed", "permission"] | None
     changes: Sequence[Change] | None = None
     obstacle: str | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Proposals, and the modules whose own ones could not be read."""
+
+    proposals: Sequence[ProposalView]
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

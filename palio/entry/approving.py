@@ -1,15 +1,20 @@
 """What two people can have done: each command that a module proposes, who may, what carries it out, and what
 it would change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
 
-from palio import affiliates, identity, races
+from palio import affiliates, identity, ledger, races
 from palio.infra import approvals
-from palio.infra.approvals import Command
+from palio.infra.approvals import Command, PendingApprovals
 from palio.infra.db import Tx
 from palio.infra.messages import ExecuteApproval
 from palio.kernel import clock
+from palio.kernel.ids import UserId
 from palio.kernel.messages import handles
+from palio.kernel.providers import Change
 
 COMMANDS: Mapping[str, Command] = {
     races.ADJUST: Command("races.race.money", races.carry_out_adjust, races.preview_adjust),
@@ -25,6 +30,26 @@ COMMANDS: Mapping[str, Command] = {
         "identity.role.grant_owner", identity.carry_out_role_grant, identity.preview_role_grant
     ),
 }
+
+
+async def _preview_adjustment(tx: Tx, approval_id: UUID, now: datetime) -> Sequence[Change]:
+    """The same, with the names of those whose wallets they are."""
+    changes = await ledger.ADJUSTMENTS.preview(tx, approval_id, now)
+    owners = {
+        change.whose: UserId(UUID(change.whose.split(":")[1])) for change in changes if change.whose[:5] == "user:"
+    }
+    names = await identity.names(tx, ids=list(owners.values()), viewer=tx.actor)
+    return [replace(change, whose=_named(change.whose, owners, names)) for change in changes]
+
+
+def _named(address: str, owners: Mapping[str, UserId], names: Mapping[UserId, str]) -> str:
+    if address not in owners or owners[address] not in names:
+        return address
+    name = names[owners[address]]
+    return f"{name}, debt" if address.endswith(":debt") else name
+
+
+PENDING: tuple[PendingApprovals, ...] = (replace(ledger.ADJUSTMENTS, preview=_preview_adjustment),)
 
 
 @handles(ExecuteApproval, queue="critical")

@@ -23,6 +23,11 @@ class DemoPreparing(Unavailable):
     code: ClassVar[str] = "entry.demo_preparing"
 
 
+def is_open() -> bool:
+    """Is there no demo that is only half filled?"""
+    return marks.state() != "begun"
+
+
 class Curtain:
     """Lets nothing of a half-filled demo be seen: people are led to how far it is, programs are told to come later."""
 
@@ -30,7 +35,7 @@ class Curtain:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or marks.state() != "begun" or scope["path"].startswith(OPEN):
+        if scope["type"] != "http" or is_open() or scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
         elif scope["path"] == "/":
             await self._app({**scope, "path": PATH, "raw_path": PATH.encode()}, receive, send)

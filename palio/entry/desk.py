@@ -9,7 +9,7 @@ from palio import admin, affiliates, identity, ledger
 from palio.admin import Defect, Desk
 from palio.admin import console as admin_console
 from palio.affiliates import console as affiliates_console
-from palio.entry.approving import COMMANDS
+from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
@@ -24,7 +24,8 @@ RAIL: tuple[RailEntry, ...] = (*admin_console.RAIL, *races_console.RAIL, *affili
 
 
 async def _approvals(tx: Tx, now: datetime) -> Waiting:
-    return Waiting(*await approvals.waiting(tx))
+    found = [await approvals.waiting(tx), *[await each.waiting(tx) for each in PENDING]]
+    return Waiting(sum(count for count, _ in found), min((since for _, since in found if since), default=None))
 
 
 async def _suspicious(tx: Tx, now: datetime) -> Waiting:
@@ -82,7 +83,7 @@ def frame() -> Frame:
 
 def desk(wiring: Wiring) -> Desk:
     """What the console of a process works with."""
-    return Desk(wiring.settings, COMMANDS, QUEUES, PANELS, partial(_examine, wiring))
+    return Desk(wiring.settings, COMMANDS, QUEUES, PENDING, PANELS, partial(_examine, wiring))
 
 
 async def _waiting(tx: Tx, ask: Asking) -> Mapping[str, int]:

@@ -5,9 +5,17 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning
+from palio.infra import partitions, pruning, seals
 from palio.infra.jobs import Routes
-from palio.infra.messages import ExecuteApproval, ExpireApprovals, KeepPartitions, PruneRequests, PruneRuns
+from palio.infra.messages import (
+    ExecuteApproval,
+    ExpireApprovals,
+    KeepPartitions,
+    PruneRequests,
+    PruneRuns,
+    SealAudit,
+    SettingChanged,
+)
 from palio.ledger import jobs as ledger_jobs
 from palio.races import jobs as race_jobs
 
@@ -17,12 +25,17 @@ SUBSCRIPTIONS: Routes = {
     PruneRequests: (pruning.prune_requests,),
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
+    SealAudit: (seals.seal_audit,),
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     ledger.ExpireLots: (ledger_jobs.expire_lots,),
+    ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),
+    ledger.RollUp: (ledger_jobs.roll_up,),
+    ledger.Reconcile: (ledger_jobs.reconcile,),
+    SettingChanged: (ledger_jobs.keep_pace,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

@@ -25,10 +25,11 @@ from palio.races import web as races
 from palio.ui import assets, documents, streams
 from palio.ui.edge import Served
 from palio.ui.files import Files
+from palio.ui.hot import HotRoutes
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
 from palio.ui.paging import Cursors
-from palio.ui.routes import Routes
+from palio.ui.routes import Call, Routes
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
 
@@ -60,16 +61,28 @@ MODULES: tuple[Routes, ...] = (
 
 def make(wiring: Wiring) -> ASGIApp:
     """The application of one process; its middlewares are pure ASGI."""
+    doorman, teller = Doorman(wiring.database), ledger.Teller(wiring.database)
+    limiter, served = Limiter(wiring.database, key_for(wiring, "limits")), partial(tell, wiring.metrics)
+    in_front = partial(
+        HotRoutes,
+        routes=ledger.short_ways(teller),
+        calls=[route for route in ledger.routes.all if isinstance(route, Call)],
+        recognise=identity.Turnstile(doorman),
+        limiter=limiter,
+        served=served,
+        is_open=curtain.is_open,
+    )
     return assemble(
         (probes.routes(wiring), *MODULES),
-        state=parts(wiring),
-        served=partial(tell, wiring.metrics),
+        state=parts(wiring) | {"teller": teller},
+        served=served,
         origin=wiring.environment.public_url,
-        identify=identity.Reception(Doorman(wiring.database)),
-        limiter=Limiter(wiring.database, key_for(wiring, "limits")),
+        identify=identity.Reception(doorman),
+        limiter=limiter,
         key=key_for(wiring, "forms"),
         trusted=wiring.environment.proxies,
         before=curtain.Curtain,
+        in_front=in_front,
     )
 
 

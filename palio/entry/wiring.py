@@ -33,10 +33,12 @@ from palio.infra import (
     pruning,
     ratelimit,
     roles,
+    seals,
     settings,
 )
 from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
+from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.health import Health
 from palio.infra.instances import Instance
@@ -65,11 +67,14 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
+    seals.SCHEDULE,
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
-    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
+    *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.ADJUSTMENTS_SCHEDULE),
+    *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
+    ledger_jobs.LOTS_SCHEDULE,
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
@@ -81,6 +86,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *marks.SETTINGS,
     *identity_types.SETTINGS,
     *ledger_types.SETTINGS,
+    *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
@@ -98,7 +104,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
     *races_types.PERMISSIONS,
-    ledger_types.PERMISSION_WALLET_READ,
+    *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
+    *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
     ledger_types.PERMISSION_ASSET_EDIT,
 )
@@ -214,6 +221,7 @@ async def opened(
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,
+            anchors=Anchors(environment.data / "anchors", environment.anchor_file),
             storage=storage,
             mail=_mail(environment),
             site=environment.public_url or f"http://{environment.bind}",
@@ -222,6 +230,7 @@ async def opened(
         statement_seconds_max=statement_seconds_max,
         prepare_threshold=STATEMENTS_BEFORE_PREPARING if _prepares(environment, found) else None,
     )
+    hub.heed(identity.ENDINGS, identity.Doorman(database).forget)
     instance = Instance(database, role=role, version=palio.__version__, schema_version=version)
     queue = jobs.Queue(found.direct, database, routes, schedules=SCHEDULES, instance_id=instance.id, lanes=lanes)
     await database.pool.open(wait=True)

@@ -326,7 +326,7 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of a session or API token that was shown."""
+    """What is known of a session or API token that was shown. `is_service` is a program's token."""
 
     session_id: SessionId | None
     token_id: TokenId | None
@@ -343,6 +343,7 @@ class Found:
     absolute_expires_at: datetime
     token_expires_at: datetime
     ended_at: datetime | None
+    is_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ What is executed is judged anew by the module itself: facts that no longer hold 
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
@@ -170,6 +170,34 @@ class Command:
     permission: str
     execute: Executor
     preview: Previewer
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A proposal as the inbox shows it: who has decided what, whom it is about, and its own page if it has one."""
+
+    approval: Approval
+    decided: Sequence[Decided]
+    subjects: Collection[UserId]
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingApprovals:
+    """Proposals that a module keeps by itself, because each is also the receipt of what became of it.
+
+    The rules and refusals are those of this door: `decide` refuses with OwnProposal, OwnBenefit, Closed, Expired,
+    ReasonMissing, and `withdraw` with Forbidden what is another's. An approval is carried out as it is given.
+    """
+
+    module: str
+    permission: str
+    listed: Callable[[Tx, Collection[State], int, UserId | None, UUID | None], Awaitable[Sequence[Kept]]]
+    find: Callable[[Tx, UUID], Awaitable[Kept | None]]
+    waiting: Callable[[Tx], Awaitable[tuple[int, datetime | None]]]
+    preview: Callable[[Tx, UUID, datetime], Awaitable[Sequence[Change]]]
+    decide: Callable[[Tx, UUID, Decision, UserId, str, datetime], Awaitable[None]]
+    withdraw: Callable[[Tx, UUID, UserId, datetime], Awaitable[None]]
 
 
 APPROVALS = """

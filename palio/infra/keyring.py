@@ -1,6 +1,7 @@
 """The keyring: the keys that never lie in the database, in one private file."""
 
 import base64
+import fcntl
 import hmac
 import json
 import os
@@ -9,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+from palio.infra import private
 
 KEY_BYTES = 32
 Keys: TypeAlias = dict[int, bytes]
@@ -28,10 +31,14 @@ class BlindIndex:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Keys by number; the highest number of each kind is the one new values are written with."""
+    """Keys by number; the highest number of each kind is the one new values are written with.
+
+    `sealing` are the secret halves of the keys that seals are signed with: where there is none, nothing is sealed.
+    """
 
     wrapping: Keys = field(repr=False)
     index: Keys = field(repr=False)
+    sealing: Keys = field(repr=False, default_factory=dict)
 
     @property
     def wrapping_id(self) -> int:
@@ -64,11 +71,29 @@ def load(path: Path) -> Keyring:
         if path.stat().st_mode & 0o077:
             raise KeyringError(f"{path} may be read by others: chmod 600 it")
         stored = json.loads(path.read_text())
-        return Keyring(_keys(stored["wrapping"]), _keys(stored["index"]))
+        sealing = _keys(stored["sealing"]) if "sealing" in stored else {}
+        return Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing)
     except FileNotFoundError:
         raise KeyringError(f"there is no keyring at {path}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as failure:
         raise KeyringError(f"{path} is not a keyring") from failure
+
+
+def add_sealing_key(path: Path, *, above: int) -> int:
+    """Add a key that seals are signed with from the next start on, and return its number.
+
+    It is higher than `above`, the last that was ever used, so that no number ever stands for two keys. Raises
+    KeyringError.
+    """
+    load(path)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        stored = json.loads(path.read_text())
+        sealing = stored.setdefault("sealing", {})
+        number = max([above, *map(int, sealing)]) + 1
+        sealing[str(number)] = _new_key()
+        private.write(path, json.dumps(stored))
+    return number
 
 
 def _keys(stored: dict[str, str]) -> Keys:
@@ -80,7 +105,8 @@ def _keys(stored: dict[str, str]) -> Keys:
 
 def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = json.dumps({"version": 1, "wrapping": {"1": _new_key()}, "index": {"1": _new_key()}})
+    kinds = ("wrapping", "index", "sealing")
+    text = json.dumps({"version": 1} | {kind: {"1": _new_key()} for kind in kinds})
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

@@ -78,3 +78,15 @@ class PruneRuns(Job):
 @dataclass(frozen=True, slots=True)
 class PruneRequests(Job):
     """Forget answers to requests and their keys that are past their time, and limits that nobody is near."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealLate(Event):
+    """Rows of a chain wait for their seal for more than five minutes."""
+
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealAudit(Job):
+    """Seal the audit rows that are final."""

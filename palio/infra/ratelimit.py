@@ -43,8 +43,14 @@ ANONYMOUS_PER_MINUTE = Setting(
 PLAYER_PER_MINUTE = Setting("api.player_per_minute", "int", 120, "Calls of one player.", "calls", 10, 100_000)
 PLAYER_PER_HOUR = Setting("api.player_per_hour", "int", 1_000, "Calls of one player.", "calls", 100, 1_000_000)
 WRITES_PER_MINUTE = Setting("api.writes_per_minute", "int", 60, "Changes by one player.", "calls", 5, 100_000)
+SERVICE_PER_MINUTE = Setting(
+    "api.service_per_minute", "int", 600_000, "Calls of one program (service user).", "calls", 60, 10_000_000
+)
 STAFF_PER_HOUR = Setting("api.staff_per_hour", "int", 5_000, "Calls of one member of staff.", "calls", 500, 1_000_000)
-SETTINGS = (ANONYMOUS_PER_MINUTE, PLAYER_PER_MINUTE, PLAYER_PER_HOUR, WRITES_PER_MINUTE, STAFF_PER_HOUR)
+SETTINGS = (
+    *(ANONYMOUS_PER_MINUTE, PLAYER_PER_MINUTE, PLAYER_PER_HOUR, WRITES_PER_MINUTE),
+    *(SERVICE_PER_MINUTE, STAFF_PER_HOUR),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,13 @@ class Listener:
     every frame of the log topics of its owner.
 
     Who takes so slowly that too many wait is told to read his own things again, and goes on from there.
+    `tell_at_once` is offered what changed while the stream waits for it; it answers whether it could tell.
     """
 
-    __slots__ = ("_alarm", "_log", "_seq", "_until", "_waiter", "_waiting", "own_topics", "owner", "topics")
+    __slots__ = (
+        *("_alarm", "_log", "_patience", "_seq", "_until", "_waiter", "_waiting"),
+        *("own_topics", "owner", "tell_at_once", "topics"),
+    )
 
     def __init__(
         self, topics: frozenset[str], own_topics: frozenset[str] = frozenset(), owner: UUID | None = None
@@ -98,7 +102,8 @@ class Listener:
         self.topics, self.own_topics, self.owner = topics, own_topics, owner
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._until = math.inf
+        self._until = self._patience = math.inf
+        self.tell_at_once: Callable[[Collection[Frame]], bool] | None = None
         self._waiting: dict[str, Frame] = {}
         self._log: list[Frame] = []
         self._seq = 0
@@ -128,12 +133,27 @@ class Listener:
         self._waiting[frame.topic or frame.event] = frame
         self._wake()
 
+    def offer(self, frame: Frame) -> None:
+        """As `put`, but nobody is woken: `settle` follows soon."""
+        self._waiting[frame.topic] = frame
+
+    def settle(self) -> None:
+        """Have what was offered told at once, or else taken soon."""
+        if self._waiter is None or self._waiter.done():
+            return  # it is on its way to take everything
+        if self.tell_at_once and self.tell_at_once(self._waiting.values()):
+            self._waiting.clear()
+            self._until = asyncio.get_running_loop().time() + self._patience
+        else:
+            self._wake()
+
     async def take(self, seconds_max: float | None) -> list[Frame]:
         """What has come, as soon as something has; nothing after so many seconds, if there is a limit."""
         if not self._log and not self._waiting:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            self._until = math.inf if seconds_max is None else loop.time() + seconds_max
+            self._patience = math.inf if seconds_max is None else seconds_max
+            self._until = loop.time() + self._patience
             if self._until < (self._alarm.when() if self._alarm else math.inf):
                 self._set_alarm(loop)
             try:
@@ -181,11 +201,13 @@ class Hub:
         self._something, self._nothing = asyncio.Event(), asyncio.Event()
         self._nothing.set()
         self._callbacks: dict[str, Callable[[], None]] = {}
+        self._heeded: dict[str, Callable[[], None]] = {}  # by inner topic
         self._listeners: set[Listener] = set()
         self._ears: set[Listener] = set()  # of this process itself
         self._audience: dict[str, set[Listener]] = {}
         self._owners: dict[UUID, set[Listener]] = {}
         self._resting: dict[str, Frame | None] = {}  # topics passed on a moment ago, with what came since
+        self._offered: set[Listener] = set()  # who is to be told what came in this turn
         self._is_closed = False
         self.is_listening = False
 
@@ -247,6 +269,10 @@ class Hub:
         """Have something done at each NOTIFY of a channel, and after each gap in listening. To be said before `run`."""
         self._callbacks[channel] = call
 
+    def heed(self, topic: str, call: Callable[[], None]) -> None:
+        """The same for an inner topic, which is told after the commit and needs no NOTIFY of its own."""
+        self._heeded[topic] = call
+
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         for channel in (TOPICS_CHANNEL, *self._callbacks):
             await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
@@ -263,7 +289,7 @@ class Hub:
     def _resume(self) -> None:
         """Nobody knows what was missed: every client loads its state again, everything cached is read again."""
         self.is_listening = True
-        for call in self._callbacks.values():
+        for call in (*self._callbacks.values(), *self._heeded.values()):
             call()
         for listener in self._listeners | self._ears:
             listener.put(RESYNC)
@@ -271,7 +297,9 @@ class Hub:
     def _hear(self, payload: str) -> None:
         for event in payload.splitlines():
             topic = json.loads(event)["topic"]
-            if topic.startswith(INNER):
+            if call := self._heeded.get(topic):
+                call()
+            elif topic.startswith(INNER):
                 for listener in self._audience.get(topic, ()):
                     listener.put(Frame("changed", event, topic))
             elif topic in self._audience:
@@ -281,10 +309,20 @@ class Hub:
         if topic in self._resting:
             self._resting[topic] = frame
             return
-        for listener in self._audience.get(topic, ()):
-            listener.put(frame)
+        loop = asyncio.get_running_loop()
+        audience = self._audience.get(topic, ())
+        for listener in audience:
+            listener.offer(frame)
+        if not self._offered:  # so that all news of this turn are one write
+            loop.call_soon(self._settle)
+        self._offered.update(audience)
         self._resting[topic] = None
-        asyncio.get_running_loop().call_later(REST_SECONDS, self._rested, topic)
+        loop.call_later(REST_SECONDS, self._rested, topic)
+
+    def _settle(self) -> None:
+        offered, self._offered = self._offered, set()
+        for listener in offered:
+            listener.settle()
 
     def _rested(self, topic: str) -> None:
         if newest := self._resting.pop(topic):

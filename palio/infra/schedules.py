@@ -43,6 +43,15 @@ async def declare(tx: Tx, schedules: Mapping[str, Schedule], *, now: datetime) -
         )
 
 
+async def set_pace(tx: Tx, *, name: str, when: str, now: datetime) -> None:
+    """Have a schedule follow a setting: due as `when` says from now on. Raises ValueError if that cannot be read."""
+    await db.run(
+        tx,
+        "update infra.schedules set cron = %s, next_at = least(next_at, %s) where name = %s",
+        *(when, next_after(when, "UTC", now), name),
+    )
+
+
 async def tick(tx: Tx, schedules: Mapping[str, Schedule], *, now: datetime) -> None:
     """Queue what is due. Of several missed instants only the newest is made up; a clock set back repeats none."""
     due = await db.rows(

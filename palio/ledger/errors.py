@@ -2,13 +2,16 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, LotNotDue, LimitReached
-Invalid   InvalidPost, KeyMismatch, HoldMismatch
-NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount
+          NotEmpty, MakerLimit, FindingResolved, LotNotDue, LimitReached
+Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
+          PeriodInvalid
+NotFound  UnknownAsset, NoSuchEntry, NoSuchHold, NoSuchTransfer, NoSuchAccount, NoSuchAdjustment, NoSuchFinding
+Forbidden SelfAdjustment, ForeignFamily
+Gone      Archived
 TooLarge  BatchTooLarge
 """
 
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Refusal, TooLarge
 from palio.ledger.types import Refused
 
 
@@ -66,6 +69,31 @@ class HoldNotDue(Conflict):
     code = "ledger.hold_not_due"
 
 
+class PeriodInvalid(Invalid):
+    """A period is a month like `M:2026-03`."""
+
+    code = "ledger.period_invalid"
+
+
+class NoSuchFinding(NotFound):
+    """No reconciliation has found this."""
+
+    code = "ledger.no_such_finding"
+
+
+class FindingResolved(Conflict):
+    """Somebody has resolved this finding already, at `resolved_at`."""
+
+    code = "ledger.finding_resolved"
+
+
+class ResolutionInvalid(Invalid):
+    """Say in `low` to `high` characters what was found out, and what was done about it."""
+
+    code = "ledger.resolution_invalid"
+    blames = "resolution"
+
+
 class NoSuchTransfer(NotFound):
     """There is no such transfer."""
 
@@ -88,6 +116,12 @@ class ReversalOfReversal(Conflict):
     """A transfer that takes another one back is not taken back itself: post what should be."""
 
     code = "ledger.reversal_of_reversal"
+
+
+class Archived(Gone):
+    """What was posted before `before` lies in the archive: it still counts, and can no longer be taken back or read."""
+
+    code = "ledger.archived"
 
 
 class UnknownAsset(NotFound):
@@ -156,10 +190,46 @@ class BatchRefused(Conflict):
     code = "ledger.batch_refused"
 
 
+class ForeignFamily(Forbidden):
+    """Programs may not post to accounts of the family `family`; an operator names those in `ledger.api_families`."""
+
+    code = "ledger.family"
+
+
 class BatchTooLarge(TooLarge):
     """More items or legs than one call takes; `limit` says how many."""
 
     code = "ledger.batch_too_large"
+
+
+class NoSuchAdjustment(NotFound):
+    """There is no correction of this id."""
+
+    code = "ledger.no_such_adjustment"
+
+
+class AdjustmentReasonMissing(Invalid):
+    """Say why, in 10 to 500 characters: whose wallet it is reads it."""
+
+    code = "ledger.reason_missing"
+
+
+class SelfAdjustment(Forbidden):
+    """One of the wallets is your own: somebody else corrects it."""
+
+    code = "ledger.self_adjustment"
+
+
+class MakerLimit(Conflict):
+    """One person adjusts at most `limit` units of `asset` on a day (UTC), approved or not; `used` are already."""
+
+    code = "ledger.maker_limit"
+
+
+class NoSuchPlayer(Invalid):
+    """Nobody has this user name or id: `player`."""
+
+    code = "ledger.no_such_player"
 
 
 _OF_AN_ITEM: dict[str, type[Refusal]] = {
@@ -167,7 +237,9 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, LotNotDue, LimitReached),
+        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal),
+        *(ForeignFamily, BatchAborted),
+        *(LotNotDue, LimitReached),
     )
 }
 

@@ -49,5 +49,30 @@ class ExpireLots(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RollUp(Job):
+    """Add what was posted to the sums of open accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile(Job):
+    """Check what was touched since nothing was found the last time, or `everything`."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireHolds(Job):
     """Release what remains of holds whose time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentDecided(Event):
+    """A correction by staff was posted, rejected, cancelled by its maker, failed, or nobody decided in time."""
+
+    adjustment: UUID
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireAdjustments(Job):
+    """End corrections that nobody has decided about in time."""

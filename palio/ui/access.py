@@ -20,13 +20,15 @@ STEP_UP_MINUTES_MAX = 5
 class Terms:
     """What a route demands. `scope` is that of a token, `session` where only a person may; staff also need `access`.
 
-    `for_viewers` is for the few acts of whoever may only look, like leaving.
+    `for_viewers` is for the few acts of whoever may only look, like leaving; `for_services` for what programs do that
+    hold the permission, by their tokens.
     """
 
     access: Access
     scope: str = NO_SCOPE
     step_up: bool = False
     for_viewers: bool = False
+    for_services: bool = False
 
 
 def scope_of(module: str, access: Access, method: str) -> str:
@@ -52,7 +54,7 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
     if terms.access in OF_PLAYERS:
         _require_player(ask)
     elif terms.access != "public":
-        _require_staff(terms.access, ask)
+        _require_permission(terms, ask)
     if ask.scopes is not None and terms.scope != NO_SCOPE:
         if terms.scope == NO_TOKEN:
             raise SessionRequired
@@ -68,12 +70,12 @@ def _require_player(ask: Asking) -> None:
         raise Unauthenticated
 
 
-def _require_staff(permission: Access, ask: Asking) -> None:
+def _require_permission(terms: Terms, ask: Asking) -> None:
     if ask.actor.kind == "none":
         raise Unauthenticated
-    if ask.actor.kind != "staff":
-        raise Forbidden(permission=permission)
+    if ask.actor.kind != "staff" and not (terms.for_services and ask.is_service):
+        raise Forbidden(permission=terms.access)
     if ask.scopes is None and ask.mfa_at is None:
         raise MfaRequired
-    if permission not in ask.permissions:
-        raise Forbidden(permission=permission)
+    if terms.access not in ask.permissions:
+        raise Forbidden(permission=terms.access)

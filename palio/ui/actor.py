@@ -21,7 +21,8 @@ class Asking:
     """The context of one request.
 
     `permissions` are those of staff, `scopes` those of a token (None is a session, or nobody). `mfa_at` is when a
-    second factor was shown in this session, `step_up_at` when it was last shown for a dangerous act.
+    second factor was shown in this session, `step_up_at` when it was last shown for a dangerous act. `is_service` is a
+    program, which acts as a player does but may hold permissions.
     """
 
     actor: Actor
@@ -31,6 +32,7 @@ class Asking:
     session_id: UUID | None = None
     mfa_at: datetime | None = None
     step_up_at: datetime | None = None
+    is_service: bool = False
 
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Asking]]  # refuses with Unauthenticated what is no longer good

@@ -15,6 +15,7 @@ from palio.infra.idempotency import Asked, Kept
 from palio.ui.actor import TX, Asking
 from palio.ui.refusals import IdempotencyKeyInvalid
 
+HEADER = "idempotency-key"
 KEY = re.compile(r'"([!-~]{1,255})"|([!-~]{1,255})')
 HEADERS_KEPT = ("content-type", "location", "etag", "hx-redirect", "hx-location", "hx-trigger")
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -37,6 +38,11 @@ def read_key(text: str | None) -> str | None:
     if found is None:
         raise IdempotencyKeyInvalid
     return found[1] or found[2]
+
+
+def key_of(request: Request) -> str | None:
+    """The key in the header of a request, if any. Refuses with IdempotencyKeyInvalid."""
+    return read_key(request.headers.get(HEADER))
 
 
 def digest(request: Request, said: bytes) -> bytes:

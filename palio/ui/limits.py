@@ -17,6 +17,7 @@ from palio.ui.edge import RATE_HEADERS, SAFE_METHODS
 MINUTE_S, HOUR_S = 60, 3_600
 LOTS_OF_QUOTA = 20  # a process takes reads in lots of a twentieth
 LOT_MAX = 50
+LOTS_OF_SERVICES = 600  # of a minute: ten look-ups a second at most
 IPV6_PREFIX = 64
 
 
@@ -33,6 +34,11 @@ class Limit:
     @property
     def policy(self) -> Policy:
         return Policy(self.name, self.quota, self.window_s, is_strict=self.is_strict)
+
+
+def subject_of(host: str) -> str:
+    """Who is counted where nobody is known: an address."""
+    return f"address:{_network_of(host)}"
 
 
 def network_of(request: Request) -> str:
@@ -59,17 +65,31 @@ async def take(request: Request, ask: Asking, own: Sequence[Limit], *, is_strict
     limiter: Limiter | None = request.app.state.limiter
     if limiter is None:
         return
-    address = f"address:{network_of(request)}"
+    address = subject_of(request.client.host if request.client else "")
+    left = await limiter.take(wanted(ask, request.method, own, address, is_strict=is_strict))
+    request.scope[RATE_HEADERS] = told(left)
+    if refusal := refusal_of(left):
+        raise refusal
+
+
+def wanted(
+    ask: Asking, method: str, own: Sequence[Limit], address: str, *, is_strict: bool = False
+) -> list[tuple[Policy, str]]:
+    """Which policies count a request, and whom."""
     caller = f"user:{ask.actor.user_id}" if ask.actor.user_id else address
-    wanted = [(policy, caller) for policy in _general(ask, request.method, is_strict=is_strict)]
-    wanted += [(limit.policy, caller if limit.by == "user" else address) for limit in own]
-    left = await limiter.take(wanted)
-    request.scope[RATE_HEADERS] = _told(left)
-    if refused := next((each for each in left if each.is_refused), None):
-        policy = refused.policy
-        raise TooMany(
-            policy=policy.name, limit=policy.quota, window_s=policy.window_s, retry_after_s=refused.retry_after_s
-        )
+    general = [(policy, caller) for policy in _general(ask, method, is_strict=is_strict)]
+    return general + [(limit.policy, caller if limit.by == "user" else address) for limit in own]
+
+
+def refusal_of(left: Sequence[Left]) -> TooMany | None:
+    """What is to be said if one of the policies has nothing left."""
+    refused = next((each for each in left if each.is_refused), None)
+    if refused is None:
+        return None
+    policy = refused.policy
+    return TooMany(
+        policy=policy.name, limit=policy.quota, window_s=policy.window_s, retry_after_s=refused.retry_after_s
+    )
 
 
 def headers(request: Request) -> dict[str, str]:
@@ -83,6 +103,8 @@ def _general(ask: Asking, method: str, *, is_strict: bool) -> list[Policy]:
         return [_policy("anonymous", settings.value(ratelimit.ANONYMOUS_PER_MINUTE), MINUTE_S, is_strict)]
     if ask.actor.kind == "staff":
         return [_policy("staff", settings.value(ratelimit.STAFF_PER_HOUR), HOUR_S, is_strict)]
+    if ask.is_service:
+        return [_of_services(settings.value(ratelimit.SERVICE_PER_MINUTE), is_strict=is_strict)]
     calls = [
         _policy("player", settings.value(ratelimit.PLAYER_PER_HOUR), HOUR_S, is_strict),
         _policy("player-minute", settings.value(ratelimit.PLAYER_PER_MINUTE), MINUTE_S, is_strict),
@@ -93,12 +115,18 @@ def _general(ask: Asking, method: str, *, is_strict: bool) -> list[Policy]:
     return [*calls, Policy("player-writes", writes, MINUTE_S, is_strict=is_strict)]
 
 
+@lru_cache(maxsize=10)
+def _of_services(quota: int, *, is_strict: bool) -> Policy:
+    """A program asks so often that small lots would be asked for all the time."""
+    return Policy("service", quota, MINUTE_S, lot=max(1, quota // LOTS_OF_SERVICES), is_strict=is_strict)
+
+
 @lru_cache(maxsize=100)
 def _policy(name: str, quota: int, window_s: int, is_strict: bool) -> Policy:
     return Policy(name, quota, window_s, lot=max(1, min(quota // LOTS_OF_QUOTA, LOT_MAX)), is_strict=is_strict)
 
 
-def _told(left: Sequence[Left]) -> dict[str, str]:
+def told(left: Sequence[Left]) -> dict[str, str]:
     """Both headers, the tightest policy first."""
     tightest = sorted(left, key=lambda each: each.remaining / each.policy.quota)
     return {

@@ -111,6 +111,19 @@ def describe(request: Request, refusal: Refusal, places: Sequence[FieldProblem] 
     )
 
 
+def of_part(refusal: Refusal, places: Sequence[FieldProblem] = ()) -> dict[str, object]:
+    """What a result of a batch says of a part that was refused: the document without what belongs to the whole."""
+    return {
+        "type": f"/problems/{refusal.code}",
+        "title": title_of(refusal.code),
+        "status": status_of(type(refusal)),
+        "code": refusal.code,
+        "detail": refusal.detail,
+        "facts": {name: fact_of(value) for name, value in refusal.facts.items()},
+        "errors": [{"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in places],
+    }
+
+
 @cache  # most calls refuse the same
 def example_of(kind: type[Refusal]) -> Mapping[str, object]:
     """What the document of a refusal looks like, for the description of the API."""

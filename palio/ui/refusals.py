@@ -13,6 +13,8 @@ Forbidden
 ├── MfaRequired
 ├── StepUpRequired
 └── ImpersonationReadOnly
+Conflict
+└── BatchRefused
 Gone
 └── CursorExpired
 TooLarge
@@ -29,7 +31,7 @@ Refusal
 └── InternalError      500   the one that is not about the request
 """
 
-from palio.kernel.errors import Forbidden, Gone, Invalid, Malformed, Refusal, TooLarge
+from palio.kernel.errors import Conflict, Forbidden, Gone, Invalid, Malformed, Refusal, TooLarge
 
 
 class MalformedJson(Malformed):
@@ -114,6 +116,12 @@ class BodyTooLarge(TooLarge):
     """The body is longer than the `limit_bytes` bytes that this call takes."""
 
     code = "body_too_large"
+
+
+class BatchRefused(Conflict):
+    """Something was wrong with an item of a batch that happens whole or not at all; nothing was done."""
+
+    code = "batch_refused"
 
 
 class UnknownField(Invalid):

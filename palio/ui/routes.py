@@ -68,7 +68,6 @@ OF_EVERY_BODY: tuple[type[Refusal], ...] = (MalformedJson, UnknownField, Unsuppo
 OF_EVERY_KEY: tuple[type[Refusal], ...] = (IdempotencyKeyInvalid, KeyReused, InProgress)
 OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
-KEY_HEADER = "idempotency-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Rules:
     """What a route is declared with: who may use it, how often, and what becomes of a repeat.
 
     `secrets` are fields of the answer that are shown once, and null when it is told again. `unaudited` says why an act
-    of staff leaves no audit row.
+    of staff leaves no audit row. With `keeps_keys` the module itself keeps the keys, for ever.
     """
 
     terms: Terms
@@ -85,6 +84,7 @@ class Rules:
     secrets: frozenset[str] = frozenset()
     unaudited: str = ""
     body_bytes_max: int = BODY_BYTES_MAX
+    keeps_keys: bool = False
 
 
 class UnauditedError(Exception):
@@ -208,10 +208,12 @@ class Call(Route):
 
     async def _change(self, request: strict.StrictRequest, ask: Asking, answer: Handler) -> Response:
         """Carry out what changes something, once for each key."""
-        key = keys.read_key(request.headers.get(KEY_HEADER)) if self.rules.idempotency != "none" else None
+        key = keys.key_of(request) if self.rules.idempotency != "none" else None
         if key is None:
             if self.rules.idempotency == "required":
                 raise IdempotencyKeyRequired
+            return await answer(request)
+        if self.rules.keeps_keys:
             return await answer(request)
         said = keys.canonical(await request.json()) if self.body_field is not None else b""
         asked = self.asked(ask, key, keys.digest(request, said))
@@ -238,7 +240,8 @@ class Offer(TypedDict, total=False):
     fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
     unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor;
     `for_viewers` is for what whoever only looks may do too. What staff do leaves an audit row, unless `unaudited` says
-    why not. `body_bytes_max` is for files and bulk.
+    why not. `body_bytes_max` is for files and bulk. `for_services` is for what programs may do that hold the
+    permission; with `keeps_keys` the module keeps the keys by itself, and its handler reads them (`keys.key_of`).
     """
 
     access: typing.Required[Access]
@@ -252,6 +255,8 @@ class Offer(TypedDict, total=False):
     for_viewers: bool
     unaudited: str
     body_bytes_max: int
+    for_services: bool
+    keeps_keys: bool
     status: int
     tier: str
 
@@ -385,6 +390,8 @@ class Routes:
             for_viewers=offer.get("for_viewers", False),
             unaudited=offer.get("unaudited", ""),
             body_bytes_max=offer.get("body_bytes_max", BODY_BYTES_MAX),
+            for_services=offer.get("for_services", False),
+            keeps_keys=offer.get("keeps_keys", False),
         )
         status = offer.get("status", 200)
 
@@ -484,10 +491,12 @@ class Routes:
         for_viewers: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
+        for_services: bool = False,
+        keeps_keys: bool = False,
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
-        terms = Terms(access, needed, step_up, for_viewers)
-        return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max)
+        terms = Terms(access, needed, step_up, for_viewers, for_services)
+        return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max, keeps_keys)
 
     def _add(
         self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
@@ -556,7 +565,8 @@ def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
         *OF_EVERY_CALL,
         *OF_EVERY_WRITE,
         *(OF_EVERY_BODY if route.body_field is not None else ()),
-        *(OF_EVERY_KEY if rules.idempotency != "none" else ()),
+        *(OF_EVERY_KEY if rules.idempotency != "none" and not rules.keeps_keys else ()),
+        *([IdempotencyKeyInvalid] if rules.keeps_keys else ()),
         *([IdempotencyKeyRequired] if rules.idempotency == "required" else ()),
         *(OF_EVERY_VERSION if takes_version(route) else ()),
     )

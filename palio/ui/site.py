@@ -37,12 +37,13 @@ def assemble(
     key: bytes | None = None,
     trusted: Sequence[Network] = (),
     before: Callable[[ASGIApp], ASGIApp] | None = None,
+    in_front: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> ASGIApp:
     """The application: `state` is what handlers find on it, `served` hears of every request.
 
     `identify` says who asks; `limiter` counts how often, nobody does without it; forms are proven ours under `key`,
     which is the same in all processes. What `trusted` proxies say about a caller's address is believed. `before` may
-    stand between the edge and the routes, and answer in their place.
+    stand between the edge and the routes, and answer in their place; `in_front` stands before the edge.
     """
     app = FastAPI(
         title="Palio",
@@ -74,7 +75,7 @@ def assemble(
         origin=origin,
         bytes_max=partial(_bytes_max, longer),
     )
-    return SecurityHeaders(Proxies(edge, trusted))
+    return SecurityHeaders(Proxies(in_front(edge) if in_front else edge, trusted))
 
 
 def _bytes_max(longer: Sequence[Route], scope: Scope) -> int:

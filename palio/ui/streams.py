@@ -3,9 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -60,7 +61,8 @@ class EventStream(Response):
 
     What has come by then is one write, however many frames; a comment is one when nothing happens for a while. Frames
     are told by a task of their own, straight to the server: whatever stands around a route would be passed twice by
-    each of them, when the task wakes up and when it writes, though it only looks at how an answer begins.
+    each of them, when the task wakes up and when it writes, though it only looks at how an answer begins. What changes
+    while the task waits is told without waking it, unless the client is slow.
     """
 
     media_type = "text/event-stream"
@@ -91,6 +93,7 @@ class EventStream(Response):
 
     async def _tell(self, send: Send) -> None:
         listener, is_open = self._listener, True
+        listener.tell_at_once = partial(_is_sent_at_once, send)
         while is_open:
             frames = await listener.take(self._streams.comment_seconds)
             is_open = all(frame.event != "bye" for frame in frames)
@@ -174,6 +177,20 @@ def _require_own_page(request: Request, ours: str | None) -> None:
         return
     if ours or urlsplit(origin).netloc != request.headers.get("host"):
         raise OriginRejected(origin=origin)
+
+
+def _is_sent_at_once(send: Send, frames: Collection[Frame]) -> bool:
+    """Write them without a task. A client who is too slow for that makes the server wait before it writes: then nothing
+    is written, and the task of the stream waits instead.
+    """
+    body = b"".join([frame.sse for frame in frames])
+    writing = send({"type": "http.response.body", "body": body, "more_body": True}).__await__()
+    try:
+        next(writing)
+    except StopIteration:
+        return True
+    writing.close()
+    return False
 
 
 def _frame(event: str, data: object, more: str = "") -> bytes:

@@ -38,6 +38,8 @@ def parse(body: bytes) -> Json:
         raise MalformedJson(reason="it is not UTF-8") from None
     except json.JSONDecodeError as error:
         raise MalformedJson(reason=f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
+    except ValueError:  # Python reads no more digits than it could write in time
+        raise MalformedJson(reason="a number has too many digits") from None
     except RecursionError:
         raise MalformedJson(reason="it is nested too deeply") from None
     _check(value)

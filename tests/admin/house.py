@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from palio import identity, races
 from palio.entry import desk, web
-from palio.entry.approving import COMMANDS
+from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.wiring import Wiring
 from palio.infra import approvals, audit, db, embedded, outbox
 from palio.infra.approvals import Proposal
@@ -38,6 +38,7 @@ EVERYTHING = frozenset(
         *(route.access for module in web.MODULES for route in module.all if "." in route.access),
         *(panel.permission for panel in desk.PANELS),
         *(command.permission for command in COMMANDS.values()),
+        *(source.permission for source in PENDING),
         "identity.user.read",
     ]
 )
@@ -88,7 +89,15 @@ class Console:
         async with self.wiring.database.begin(actor) as tx:
             yield tx
 
-    async def propose(self, maker: UserId, *, number: int = 36, subject: UserId | None = None) -> UUID:
+    async def player(self) -> UserId:
+        """Somebody who plays."""
+        async with self.begin() as tx:
+            name = f"pia_{new_id().hex[-12:]}"
+            return (await identity.create(tx, username=name, display_name="Pia Lund", now=clock.now())).id
+
+    async def propose(
+        self, maker: UserId, *, number: int = 36, subject: UserId | None = None, now: datetime | None = None
+    ) -> UUID:
         """A proposal of somebody's to adjust a race."""
         async with self.begin(maker) as tx:
             proposal = Proposal(
@@ -107,7 +116,7 @@ class Console:
                 "the provider confirmed it",
                 subject=subject,
             )
-            return (await approvals.open_proposal(tx, actor=tx.actor, proposal=proposal, now=clock.now())).id
+            return (await approvals.open_proposal(tx, actor=tx.actor, proposal=proposal, now=now or clock.now())).id
 
     async def queue(self, *, state: str = "failed") -> int:
         """A job in the queue: one that waits, or that has given up."""

@@ -17,6 +17,7 @@ from palio.entry.approving import COMMANDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
 from palio.kernel.settings import Catalogue
+from palio.ledger.web import Teller
 from palio.races.web import Views
 from palio.ui import actor
 from palio.ui.access import NO_SCOPE, NO_TOKEN
@@ -52,6 +53,7 @@ class Kind:
     is_token: bool = False
     has_scope: bool = False
     has_second_factor: bool = True
+    is_service: bool = False
 
     def headers(self, route: Route) -> dict[str, str]:
         if self.kind is None:
@@ -64,6 +66,7 @@ class Kind:
             scopes=(route.rules.terms.scope if self.has_scope else "mcp:read") if self.is_token else None,
             mfa=self.has_second_factor,
             step_up=True,
+            is_service=self.is_service,
         )
 
     def code(self, route: Route) -> str | None:
@@ -78,7 +81,7 @@ class Kind:
         if access not in {"public", *OF_PLAYERS}:
             if self.kind is None:
                 return "unauthenticated"
-            if self.kind != "staff":
+            if self.kind != "staff" and not (self.is_service and route.rules.terms.for_services):
                 return "permission_missing"
             if not self.has_second_factor and not self.is_token:
                 return "mfa_required"
@@ -99,8 +102,12 @@ KINDS = [
     Kind("staff without the permission", "staff"),
     Kind("staff with it", "staff", has_permission=True),
     Kind("staff with it and no second factor", "staff", has_permission=True, has_second_factor=False),
-    Kind("a service token with the scope", "staff", has_permission=True, is_token=True, has_scope=True),
-    Kind("a service token without", "staff", has_permission=True, is_token=True),
+    Kind("a staff token with the scope", "staff", has_permission=True, is_token=True, has_scope=True),
+    Kind("a staff token without", "staff", has_permission=True, is_token=True),
+    Kind("a service with permission and scope", "player", True, is_token=True, has_scope=True, is_service=True),
+    Kind("a service without the scope", "player", True, is_token=True, is_service=True),
+    Kind("a service without the permission", "player", is_token=True, has_scope=True, is_service=True),
+    Kind("a player's token with a permission", "player", True, is_token=True, has_scope=True),
 ]
 
 
@@ -124,6 +131,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "desk": Desk(Catalogue(wiring.SETTINGS), COMMANDS, desk.QUEUES, desk.PANELS),
         "frame": desk.frame(),
         "causes": web.CAUSES,
+        "teller": Teller(database),
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))
     async with talk_to(app) as client:
@@ -171,7 +179,8 @@ def test_a_route_is_declared_through_routes(route: Route) -> None:
 def test_the_console_is_for_staff_and_staff_are_there_only(route: Route) -> None:
     is_of_the_console = route.path.startswith(("/api/v1/console/", "/console/")) or route.path == "/console"
     is_for_staff = route.access not in {"public", *OF_PLAYERS}
-    assert is_of_the_console == is_for_staff or route.path.startswith("/console/sign-in")
+    is_for_programs = route.rules.terms.for_services
+    assert is_of_the_console == (is_for_staff and not is_for_programs) or route.path.startswith("/console/sign-in")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ SHARED = {
     *("provider_unavailable", "provider_timeout", "db.busy", "db.unavailable", "db.read_only", "maintenance"),
     "refused",
 }
-DOORS = {"setting", "stream", "crypto", "migrate", "approval", "webhook", "file", "backup", "drill", "wallet"}
+DOORS = {"setting", "stream", "crypto", "migrate", "approval", "webhook", "file", "backup", "drill", "seal", "wallet"}
 
 
 def refusals() -> list[type[Refusal]]:

@@ -404,5 +404,5 @@ async def test_a_commit_whose_answer_was_lost_is_a_replay(crowd: Database) -> No
         first = await ledger.post(tx, item, now=NOON)
     async with crowd.begin(SYSTEM) as tx:
         again = await ledger.post(tx, item, now=NOON)
-    assert again == Posted(first.transfer_id, first.balances, replayed=True)
+    assert again == first._replace(replayed=True)
     assert await balance_of(crowd, wallet) == 11

@@ -1,5 +1,6 @@
 """Wallets with something in them, made by the public face."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
@@ -8,12 +9,13 @@ from uuid import UUID
 import psycopg
 
 from palio import ledger
-from palio.infra.db import Tx
+from palio.infra.db import Database, Tx
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AnyOutcome, Held, Outcome, Post, Posted, Voided
 from palio.ledger.types import TransferId
 
 HOUSE = "issuance:gift"
+PATIENCE_SECONDS = 60
 
 
 def new_wallet() -> str:
@@ -34,6 +36,23 @@ def pay(key: str, wallet: str, amount: int, *, asset: str = "COIN", **more: obje
 async def fund(tx: Tx, wallet: str, amount: int, *, now: datetime, asset: str = "COIN") -> None:
     """Put something into a wallet."""
     await ledger.post(tx, pay(f"fund:{new_id()}", wallet, amount, asset=asset), now=now)
+
+
+async def settled(database: Database) -> None:
+    """Wait until everything that is committed by now lies below the horizon: whoever is writing to another database of
+    this server holds it back as well.
+    """
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async with database.begin_system("a test") as tx:
+            [last] = await (await tx.execute("select infra.tx_id()")).fetchone() or [0]
+        while not await _is_below(database, last):  # noqa: ASYNC110 - another database, which nobody tells of
+            await asyncio.sleep(0.01)
+
+
+async def _is_below(database: Database, last: int) -> bool:
+    async with database.begin_system("a test") as tx:
+        found = await (await tx.execute("select infra.tx_horizon() > %s", [last])).fetchone()
+        return bool(found and found[0])
 
 
 class Payment(NamedTuple):
@@ -64,16 +83,18 @@ async def fan_out(
     """Pay rows in one fan-out, and tell what became of them as `post_many` would."""
     paid = await ledger.fan_out(tx, source=source, asset=asset, kind=kind, payments=payments(rows), now=now)
     found = await tx.execute(
-        """select e.transfer_id, a.address, e.balance_after, e.seq
+        """select e.transfer_id, e.posted_at, a.address, e.balance_after, e.seq
         from ledger.entries e join ledger.accounts a on a.id = e.account_id
         where e.transfer_id = any (%s) and e.seq is not null""",
         [[UUID(bytes=number) for number in paid.transfer_ids if number]],
     )
-    left = {number.bytes: {address: (balance, seq)} for number, address, balance, seq in await found.fetchall()}
+    left = {
+        number.bytes: ({address: (balance, seq)}, at) for number, at, address, balance, seq in await found.fetchall()
+    }
     return [
         paid.refused[place]
         if number is None
-        else Posted(TransferId(UUID(bytes=number)), left[number], replayed=place in paid.replayed)
+        else Posted(TransferId(UUID(bytes=number)), *left[number], replayed=place in paid.replayed)
         for place, number in enumerate(paid.transfer_ids)
     ]
 
@@ -87,6 +108,10 @@ class Superuser:
     def run(self, statement: LiteralString, *values: object) -> None:
         """As the administrator of the server; every trigger fires."""
         self._conn.execute(statement, values)
+
+    def ask(self, statement: LiteralString, *values: object) -> list[tuple[object, ...]]:
+        """What stands there, past row security."""
+        return self._conn.execute(statement, values).fetchall()
 
     def set_status(self, address: str, status: str) -> None:
         """What the console will do."""

@@ -193,3 +193,35 @@ def test_streams_and_topics_are_limited():
 async def test_facts_are_small_and_plain(tx, facts):
     with pytest.raises(ValueError, match=r"."):
         realtime.publish(tx, "races", "race.updated", facts)
+
+
+async def test_what_changes_in_one_turn_is_told_in_one_go_and_wakes_nobody(hub, speaker):
+    """Whoever waits stays asleep, and the next thing that is not told so comes behind it."""
+    told: list[list[str]] = []
+    heard = asyncio.Event()
+
+    def tell(frames):
+        told.append([json.loads(frame.data)["topic"] for frame in frames])
+        heard.set()
+        return True
+
+    with listening(hub, "race:1", "race:2", "race:3") as listener:
+        listener.tell_at_once = tell
+        asleep = asyncio.create_task(listener.take(None))
+        await asyncio.sleep(0)
+        async with speaker.begin_system("a test") as tx:
+            for n in (1, 2, 3):
+                realtime.publish(tx, f"race:{n}", "race.updated", {"seq": n})
+        await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
+        assert (told, asleep.done()) == ([["race:1", "race:2", "race:3"]], False)
+
+        listener.put(BYE)
+        assert await asleep == [BYE]
+
+
+async def test_who_cannot_be_told_at_once_takes_the_newest_himself(hub, speaker):
+    with listening(hub, "race:1") as listener:
+        listener.tell_at_once = lambda _: False
+        await tell(speaker, "race:1", 7)
+        [frame] = await listener.take(PATIENCE_SECONDS)
+        assert json.loads(frame.data)["data"] == {"seq": 7}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -10,8 +11,10 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.ledger import Finding, Hold, Post
-from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay
+from palio.kernel.schedules import next_after
+from palio.ledger import Finding, FindingId, Hold, Post, Reconcile, Reverse, TransferId
+from palio.ledger.jobs import RECONCILE_ALL_SCHEDULE, reconcile
+from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -35,9 +38,18 @@ class Place:
         """Past every trigger; `{out}` are the entries of the transfer with key `out`."""
         self.superuser.tamper(statement.replace("{out}", OUT))  # type: ignore[arg-type]
 
-    async def reconcile(self) -> ledger.Report:
+    async def reconcile(self, scope: ledger.Scope = "all", *, now: datetime = NOON) -> ledger.Report:
         async with self.database.begin(SYSTEM) as tx:
-            return await ledger.reconcile(tx, now=NOON)
+            return await ledger.reconcile(tx, now=now, scope=scope)
+
+    async def roll_up(self) -> None:
+        await settled(self.database)
+        async with self.database.begin(SYSTEM) as tx:
+            await ledger.roll_up(tx, now=NOON)
+
+    async def rounds(self) -> dict[str, ledger.Round]:
+        async with self.database.begin(SYSTEM) as tx:
+            return {each.job: each for each in await ledger.reconciliation(tx)}
 
 
 @pytest.fixture
@@ -81,7 +93,7 @@ async def test_a_sound_ledger_has_no_findings(place: Place) -> None:
         ("update ledger.entries set seq = 3 where seq is not null and {out}", ["G2"]),
         ("update ledger.entries set leg = 2 where leg = 1 and {out}", ["G3"]),
         ("update ledger.entries set posted_at = '2026-03-20 11:00Z' where {out}", ["G3", "G2"]),
-        ("update ledger.entries set tx_id = 1 where {out}", ["G3"]),
+        ("update ledger.entries set tx_id = 1 where {out}", ["G3", "R4"]),
         ("delete from ledger.entries where {out}", ["G3", "R1"]),
         ("delete from ledger.transfers where key = 'out'", ["G3", "R6"]),
         ("delete from ledger.keys where key = 'out'", ["R6"]),
@@ -211,3 +223,224 @@ async def test_what_stays_in_a_clearing_account_is_found_after_a_week(
     async with place.database.begin(SYSTEM) as tx:
         report = await ledger.reconcile(tx, now=NOON + timedelta(days=days, seconds=seconds))
     assert [finding.check for finding in report.findings] == checks
+
+
+HOUSE_USD = "(select id from ledger.accounts where address = 'house:prizes')"
+
+
+@pytest.mark.parametrize("scope", ["all", "touched"])
+@pytest.mark.parametrize(
+    ("statement", "subjects"),
+    [
+        ("update ledger.rollups set balance = balance + 1 where account_id = {house}", ["house:prizes USD"]),
+        ("update ledger.rollups set entries = entries + 1 where account_id = {house}", ["house:prizes USD"]),
+        ("update ledger.rollups set through_tx = 1 where account_id = {house}", ["house:prizes USD"]),
+        ("update ledger.rollups set through_tx = 10^9::bigint where account_id = {house}", ["house:prizes USD"]),
+        ("delete from ledger.rollups where account_id = {house}", ["house:prizes USD"]),
+        (
+            "update ledger.daily_sums set amount = amount + 1 where account_id = {house}",
+            ["house:prizes USD", "house:prizes USD 2026-03-20"],
+        ),
+        (
+            "update ledger.daily_sums set first_tx = first_tx + 1 where account_id = {house}",
+            ["house:prizes USD 2026-03-20"],
+        ),
+        (
+            "delete from ledger.daily_sums where account_id = {house}",
+            ["house:prizes USD", "house:prizes USD 2026-03-20"],
+        ),
+    ],
+)
+async def test_sums_that_are_not_those_of_their_entries_are_found(
+    place: Place, scope: ledger.Scope, statement: str, subjects: list[str]
+) -> None:
+    await place.roll_up()
+    assert (await place.reconcile("all")).is_sound
+    async with place.database.begin(SYSTEM) as tx:
+        legs = ("house:prizes", "USD", -1), ("pool:p", "USD", 1)
+        await ledger.post(tx, Post("again", "competitions.fund", legs), now=NOON)
+    await place.roll_up()
+    place.tamper(statement.replace("{house}", HOUSE_USD))
+    report = await place.reconcile(scope)
+    assert [(each.check, each.subject) for each in report.findings] == [("R4", subject) for subject in subjects]
+    async with place.database.begin(SYSTEM) as tx:
+        item = Post("more", "ledger.transfer", (("house:prizes", "USD", -1), ("pool:p", "USD", 1)))
+        assert codes(await ledger.post_many(tx, [item], now=NOON)) == ["ledger.account_frozen"]
+
+
+async def test_what_is_not_rolled_up_yet_is_no_finding(place: Place) -> None:
+    assert (await place.reconcile()).is_sound
+    await place.roll_up()
+    await moved(place, "more", "house:prizes", "pool:p", 3)
+    assert (await place.reconcile()).is_sound
+
+
+ARCHIVED = """
+  insert into ledger.archived_sums (account_id, balance, entries, last_seq, through)
+  select account_id, sum(amount), count(*), max(seq), '2026-03-21Z' from ledger.entries group by 1"""
+
+
+async def test_what_the_archive_took_is_part_of_every_sum(place: Place) -> None:
+    """Its entries, transfers and keys are no longer compared; a sum that it has wrong is found."""
+    await place.roll_up()
+    place.tamper(ARCHIVED)
+    place.tamper("delete from ledger.entries")
+    place.tamper("delete from ledger.transfers")
+    place.tamper(
+        """insert into infra.partitions (parent, child, from_at, to_at, state)
+        values ('ledger.transfers', 'ledger.transfers_2026_03', '2026-03-01Z', now() + interval '1 day', 'archived')"""
+    )
+    assert (await place.reconcile()).is_sound
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay("new", place.wallet, 4), now=NOON + timedelta(days=2))
+    await place.roll_up()
+    assert (await place.reconcile()).is_sound
+    assert (await place.reconcile("touched")).is_sound
+
+    place.tamper("update ledger.archived_sums set balance = balance + 1 where last_seq = 2")
+    assert [each.check for each in (await place.reconcile()).findings] == ["R1", "R3"]
+
+
+async def test_a_transfer_in_the_archive_is_not_taken_back(place: Place) -> None:
+    """Only one whose number says that it may be there; one that never was is not found, and neighbours go on."""
+    async with place.database.begin(SYSTEM) as tx:
+        posted = await ledger.post(tx, pay("old", place.wallet, 4), now=NOON)
+        late = await ledger.post(tx, pay("late", place.wallet, 4), now=NOON)
+    place.tamper("delete from ledger.entries where transfer_id = (select id from ledger.transfers where key = 'old')")
+    place.tamper("delete from ledger.transfers where key = 'old'")
+    items = [
+        Reverse("r1", posted.transfer_id, "paid by mistake"),
+        Reverse("r2", TransferId(uuid4()), "paid by mistake"),
+        Reverse("r3", late.transfer_id, "paid by mistake"),
+    ]
+    async with place.database.begin(SYSTEM) as tx:
+        words = codes(await ledger.post_many(tx, items, now=NOON, dry_run=True))
+        assert words == ["ledger.no_such_transfer", "ledger.no_such_transfer", "posted"]
+    place.tamper(
+        """insert into infra.partitions (parent, child, from_at, to_at, state)
+        values ('ledger.transfers', 'ledger.transfers_2026_03', '2026-03-01Z', now() + interval '1 day', 'detached')"""
+    )
+    async with place.database.begin(SYSTEM) as tx:
+        outcomes = await ledger.post_many(tx, items, now=NOON)
+        assert codes(outcomes) == ["ledger.archived", "ledger.no_such_transfer", "posted"]
+        with pytest.raises(ledger.Archived):
+            await ledger.reverse(tx, items[0], now=NOON)
+        keys = await tx.execute("select key from ledger.keys where key like 'r_' order by 1")
+        assert await keys.fetchall() == [("r3",)]
+
+
+async def test_an_hour_looks_at_what_was_touched_since_nothing_was_found(place: Place) -> None:
+    """A wallet that nobody used since is left to the next run over everything."""
+    other = new_wallet()
+    assert (await place.reconcile("touched")).entries == 8  # there was no run before
+    assert (await place.reconcile("touched")).entries == 0
+    async with place.database.begin(SYSTEM) as tx:
+        await fund(tx, other, 70, now=NOON)
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+
+    report = await place.reconcile("touched", now=NOON + timedelta(hours=1))
+    assert (report.accounts, report.transfers, report.entries) == (2, 1, 2)
+    assert [each.subject for each in report.findings] == [f"{other} COIN"]
+    rounds = await place.rounds()
+    assert (rounds["reconcile"].findings, rounds["reconcile"].green_at) == (1, NOON)
+    assert rounds["reconcile"].ran_at == NOON + timedelta(hours=1)
+    assert "reconcile_all" not in rounds
+
+    report = await place.reconcile("touched")  # nothing was repaired, so what is not proven is looked at again
+    assert [each.subject for each in report.findings] == [f"{other} COIN"]
+    assert {each.subject for each in (await place.reconcile("all")).findings} == {
+        f"{other} COIN",
+        f"{place.wallet} COIN",
+    }
+
+    place.superuser.run("update ledger.balances set balance = balance - 1 where balance = 71")
+    later = NOON + timedelta(hours=2)
+    assert (await place.reconcile("all", now=later)).is_sound
+    rounds = await place.rounds()
+    assert (rounds["reconcile"].green_at, rounds["reconcile_all"].green_at) == (later, later)
+    assert (await place.reconcile("touched")).entries == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "checks"),
+    [
+        ("update ledger.entries set amount = amount + 1 where seq is not null and {out}", ["R1", "R3"]),
+        ("update ledger.entries set balance_after = 71 where seq is not null and {out}", ["R1"]),
+        ("delete from ledger.keys where key = 'out'", ["R6"]),
+        ("update ledger.keys set ref_id = gen_random_uuid() where key = 'out'", ["R6"]),
+        ("update ledger.balances set held = held + 1 where balance = 70", ["R2"]),
+        ("delete from ledger.holds", ["R2"]),
+    ],
+)
+async def test_what_was_touched_is_checked_like_everything(place: Place, statement: str, checks: list[str]) -> None:
+    place.tamper(statement)
+    assert [finding.check for finding in (await place.reconcile("touched")).findings] == checks
+
+
+async def test_a_hold_of_a_wallet_nobody_touched_is_looked_at_too(place: Place) -> None:
+    await place.reconcile("all")
+    place.tamper("update ledger.holds set amount = amount + 1")
+    assert [finding.check for finding in (await place.reconcile("touched")).findings] == ["R2"]
+
+
+async def test_transactions_that_are_open_are_checked_when_they_have_ended(place: Place) -> None:
+    """A run that found nothing beside somebody who has posted and not committed does not pass him over."""
+    other = new_wallet()
+    async with place.database.begin(SYSTEM) as slow:
+        await fund(slow, other, 70, now=NOON)
+        assert (await place.reconcile("touched")).is_sound
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+    assert f"{other} COIN" in {each.subject for each in (await place.reconcile("touched")).findings}
+
+
+async def test_a_finding_is_resolved_once_and_releases_nothing(place: Place) -> None:
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        [found] = await ledger.findings(tx)
+        assert (found.check, found.expected, found.found_at) == ("R1", "70 after 2 entries", NOON)
+        for words in ("too short", "x" * 401, " " * 30):
+            with pytest.raises(ledger.ResolutionInvalid):
+                await ledger.resolve_finding(tx, finding_id=found.id, resolution=words, now=NOON)
+        with pytest.raises(ledger.NoSuchFinding):
+            await ledger.resolve_finding(tx, finding_id=FindingId(new_id()), resolution="looked everywhere", now=NOON)
+        assert await ledger.findings(tx) == [found]
+
+        done = await ledger.resolve_finding(
+            tx, finding_id=found.id, resolution=" a restore of half a disk ", now=NOON + timedelta(hours=1)
+        )
+        assert (done.resolution, done.resolved_at) == ("a restore of half a disk", NOON + timedelta(hours=1))
+        with pytest.raises(ledger.FindingResolved):
+            await ledger.resolve_finding(tx, finding_id=found.id, resolution="once more, for luck", now=NOON)
+        assert await ledger.findings(tx) == []
+        assert await ledger.findings(tx, open_only=False) == [done]
+        acts = await tx.execute("select reason from infra.audit_rows where action = 'finding.resolve'")
+        assert await acts.fetchall() == [("a restore of half a disk",)]
+        refused = await ledger.post_many(tx, [pay("x", place.wallet, -1)], now=NOON)
+        assert codes(refused) == ["ledger.account_frozen"]
+
+
+async def test_findings_are_told_in_parts(place: Place) -> None:
+    place.tamper("update ledger.entries set amount = amount + 1 where seq is null and {out}")
+    place.tamper("delete from ledger.keys where key in ('prize', 'fund')")
+    await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        whole = await ledger.findings(tx)
+        assert [each.check for each in whole] == ["R6", "R6", "R3"]
+        first = await ledger.findings(tx, limit=2)
+        assert first + await ledger.findings(tx, before=first[-1].id, limit=2) == whole
+
+
+async def test_the_jobs_check_what_they_say(place: Place) -> None:
+    await reconcile(place.database, Reconcile())
+    assert (await place.rounds()).keys() == {"rollup", "reconcile"}
+    await reconcile(place.database, Reconcile(everything=True))
+    assert (await place.rounds()).keys() == {"rollup", "reconcile", "reconcile_all"}
+    assert (await place.rounds())["reconcile_all"].findings == 0
+
+
+def test_everything_is_checked_on_sundays_at_four() -> None:
+    saturday = datetime(2026, 3, 21, 12, tzinfo=UTC)
+    everything = RECONCILE_ALL_SCHEDULE
+    assert next_after(everything.when, everything.zone, saturday) == datetime(2026, 3, 22, 4, tzinfo=UTC)

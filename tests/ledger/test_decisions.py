@@ -42,7 +42,7 @@ def test_rows_are_written_for_what_goes_through() -> None:
     decision = decide([request, refused], purses(100) | late)
     number = request.id.bytes
     assert decision.outcomes == [
-        Posted(TransferId(request.id), {PLAYER[0]: (70, 5)}),
+        Posted(TransferId(request.id), {PLAYER[0]: (70, 5)}, later),
         Refused("ledger.insufficient_funds", {"available": 70, "needed": 71}),
     ]
     assert decision.transfers == [(number, later, "a", "games.bet", None, "a bet", '{"n":1}', None, None)]
@@ -65,8 +65,10 @@ def test_a_key_of_a_hold_is_no_transfer() -> None:
 
 def test_a_key_that_was_taken_gives_its_result_and_claims_nothing() -> None:
     request, ref = bet("a", 5), new_id()
-    decision = decide([request], purses(100), {"a": Stored(request.hash, "transfer", ref, {PLAYER[0]: (95, 1)})})
-    assert decision.outcomes == [Posted(TransferId(ref), {PLAYER[0]: (95, 1)}, replayed=True)]
+    decision = decide(
+        [request], purses(100), {"a": Stored(request.hash, "transfer", ref, {PLAYER[0]: (95, 1)}, posted_at=NOON)}
+    )
+    assert decision.outcomes == [Posted(TransferId(ref), {PLAYER[0]: (95, 1)}, NOON, replayed=True)]
     assert (decision.transfers, decision.entries, decision.refused_keys) == ([], [], [])
 
 
@@ -121,7 +123,7 @@ def test_what_a_batch_takes_back_is_added_up() -> None:
 
 
 def test_a_batch_without_refusals_is_not_aborted() -> None:
-    posted = Posted(TransferId(new_id()), {})
+    posted = Posted(TransferId(new_id()), {}, NOON)
     assert decisions.aborted([posted, posted]) is None
     assert decisions.aborted([posted, Refused("ledger.invalid")]) == [
         Refused("ledger.batch_aborted"),

@@ -21,7 +21,8 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def pool() -> str:
-    return f"pool:{new_id()}"
+    """Of the house: a real pool pays no more than was put into it."""
+    return f"house:{new_id().hex}"
 
 
 async def fan_out(tx: Tx, pool: str, rows: list[Payment], now: datetime) -> list[ledger.Outcome]:
@@ -75,7 +76,7 @@ async def test_a_post_that_does_the_same_is_the_same_request(tx: Tx, pool: str, 
     [paid] = await fan_out(tx, pool, [Payment("p1", owner_of(wallet), 5)], noon)
     post = Post("p1", "competitions.prize", ((pool, "COIN", -5), (wallet, "COIN", 5)))
     again = await ledger.post(tx, post, now=noon)
-    assert again == Posted(paid.transfer_id, {wallet: (5, 1)}, replayed=True)  # type: ignore[union-attr]
+    assert again == Posted(paid.transfer_id, {wallet: (5, 1)}, noon, replayed=True)  # type: ignore[union-attr]
 
 
 async def test_a_bad_row_is_refused_and_the_others_stand(tx: Tx, pool: str, wallet: str, noon: datetime) -> None:
@@ -120,7 +121,7 @@ async def test_no_wallet_leaves_the_exact_range(tx: Tx, pool: str, wallet: str, 
 async def test_a_status_refuses_those_it_concerns(
     database: Database, superuser: Superuser, noon: datetime, status: str, wallet_says: str, pool_says: str
 ) -> None:
-    pool, shut, free = f"pool:{new_id()}", new_wallet(), new_wallet()
+    pool, shut, free = f"house:{new_id().hex}", new_wallet(), new_wallet()
     rows = [Payment(f"{pool}:1", owner_of(shut), 5), Payment(f"{pool}:2", owner_of(free), 5)]
     async with database.begin(SYSTEM) as tx:
         await fund(tx, shut, 10, now=noon)
@@ -203,7 +204,7 @@ async def test_one_odd_wallet_changes_nothing_for_the_plain_ones(
     database: Database, superuser: Superuser, noon: datetime, odd: str
 ) -> None:
     """All go another way then, and what had moved on the plain one is undone first."""
-    pool, wallets = f"pool:{new_id()}", [new_wallet() for _ in range(3)]
+    pool, wallets = f"house:{new_id().hex}", [new_wallet() for _ in range(3)]
     async with database.begin(SYSTEM) as tx:
         for wallet in wallets:
             await fund(tx, wallet, 10, now=noon)

@@ -236,4 +236,4 @@ def test_the_first_sound_item_of_a_key_claims_it() -> None:
 
 
 def test_every_check_has_a_sentence() -> None:
-    assert set(CHECKS) == {"G1", "G2", "G3", "A1", "R1", "R2", "R3", "R5", "R6", "R7", "R8"}
+    assert set(CHECKS) == {"G1", "G2", "G3", "A1", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8"}

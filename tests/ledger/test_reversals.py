@@ -88,7 +88,7 @@ async def test_a_repeat_answers_as_the_first_time(tx: Tx, wallet: str) -> None:
     back = await ledger.reverse(tx, undo("r", posted.transfer_id, 4), now=NOON)
     await ledger.reverse(tx, undo("s", posted.transfer_id), now=NOON)
     again = await ledger.reverse(tx, replace(undo("r", posted.transfer_id, 4), reason="again"), now=NOON)
-    assert again == Posted(back.transfer_id, {wallet: (6, 2)}, replayed=True)
+    assert again == Posted(back.transfer_id, {wallet: (6, 2)}, back.posted_at, replayed=True)
     assert await word(tx, undo("r", posted.transfer_id, 5)) == "ledger.key_mismatch"
     assert await word(tx, undo("k", posted.transfer_id, 5)) == "ledger.key_mismatch"
 

@@ -23,11 +23,13 @@ def caller(
     scopes: str | None = None,
     mfa: bool = True,
     step_up: bool = False,
+    is_service: bool = False,
 ) -> dict[str, str]:
     """The headers of somebody; permissions and scopes are words between spaces. With scopes it is a token's."""
     facts = {"kind": kind, "user": str(user_id), "permissions": permissions}
     facts |= {"mfa": "yes"} if mfa else {}
     facts |= {"step-up": "yes"} if step_up else {}
+    facts |= {"service": "yes"} if is_service else {}
     facts |= {"scopes": scopes} if scopes is not None else {}
     return {f"test-{name}": value for name, value in facts.items()}
 
@@ -48,4 +50,5 @@ async def identify(request: Request) -> Asking:
         session_id=None if scopes is not None else SESSIONS.get(user_id, user_id),
         mfa_at=NOW if "test-mfa" in headers else None,
         step_up_at=NOW if "test-step-up" in headers else None,
+        is_service="test-service" in headers,
     )

@@ -6,6 +6,7 @@ from palio.entry import web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.realtime import Hub
+from palio.ledger.web import Teller
 from palio.races.web.views import Views
 from palio.ui.actor import Identify
 from palio.ui.files import Files
@@ -35,5 +36,6 @@ def product(
         "boards": BOARDS,
         "causes": web.CAUSES,
         "race_views": Views(database),
+        "teller": Teller(database),
     }
     return assemble(web.MODULES, state=state, served=lambda served: None, identify=identify, key=bytes(32))

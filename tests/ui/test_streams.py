@@ -9,14 +9,16 @@ from uuid import UUID
 import httpx2
 import psycopg
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from palio.infra import embedded, realtime
-from palio.infra.realtime import Hub
+from palio.infra.realtime import Frame, Hub
 from palio.kernel.ids import new_id
 from palio.ui.site import assemble
-from palio.ui.streams import Streams, routes
+from palio.ui.streams import EventStream, Streams, routes
 from tests.ui.house import SYSTEM, House, Stream, housed
+
+PATIENCE_SECONDS = 10
 
 
 class UndoneError(Exception):
@@ -125,6 +127,44 @@ async def test_a_quiet_line_is_kept_open_by_comments(house: House) -> None:
         frames = [await stream.frame() for _ in range(3)]
 
     assert [frame.get("event", "comment") for frame in frames] == ["ready", "comment", "comment"]
+
+
+async def test_a_slow_client_holds_up_nobody_and_is_told_the_newest_once() -> None:
+    """The server waits before it writes to him, as it does when his line is full; then he gets what is true by then."""
+    hub, one, is_free, written = Hub(""), topic(), asyncio.Event(), asyncio.Queue[bytes]()
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            await is_free.wait()
+            written.put_nowait(message["body"])
+
+    async def receive() -> Message:
+        return await asyncio.Future()
+
+    async def is_still_there() -> bool:
+        return True
+
+    listener = hub.join([one])
+    answer = EventStream(Streams(hub, None), "here", listener, b"ready", is_still_there=is_still_there)
+    serving = asyncio.create_task(answer({"type": "http"}, receive, send))
+    is_free.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await written.get() == b"ready"
+        await asyncio.sleep(0)
+        is_free.clear()
+        for seq in (1, 2, 3):
+            listener.offer(Frame("changed", str(seq), one))
+            listener.settle()
+            await asyncio.sleep(0)
+        assert written.empty()
+        is_free.set()
+        told = [await written.get(), await written.get()]
+        listener.offer(Frame("changed", "4", one))
+        listener.settle()
+        told.append(await written.get())
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    assert told == [Frame("changed", seq, one).sse for seq in "134"]
 
 
 async def test_a_stopping_server_says_goodbye(house: House) -> None:

@@ -1,5 +1,6 @@
 """The approvals inbox: what waits for a second person, what I have proposed, what is over."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.admin import schemas, service
 from palio.admin.schemas import desk_of
-from palio.admin.types import ProposalView
+from palio.admin.types import Inbox
 from palio.infra.approvals import (
     Closed,
     Decision,
@@ -36,13 +37,11 @@ routes = Routes("admin")
 async def inbox_page(request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open") -> HTMLResponse:
     """Proposals, the newest first."""
     found, older = await _listed(request, ask, tx, page, box)
-    values = {"proposals": found, "older": older, "box": box}
+    values = {"proposals": found.proposals, "unread": found.unread, "older": older, "box": box}
     return await console.render(request, ask, tx, "admin/approvals.html", values, present=HERE, block="inbox")
 
 
-async def _listed(
-    request: Request, ask: Asking, tx: Tx, page: Paged, box: service.Box
-) -> tuple[list[ProposalView], str | None]:
+async def _listed(request: Request, ask: Asking, tx: Tx, page: Paged, box: service.Box) -> tuple[Inbox, str | None]:
     found = await service.list_proposals(
         tx,
         desk=desk_of(request),
@@ -52,8 +51,9 @@ async def _listed(
         limit=min(page.limit, 100) + 1,
         older_than=UUID(str(page.position.key[0])) if page.position else None,
     )
-    shown = found[: min(page.limit, 100)]
-    return shown, page.behind(str(shown[-1].id)) if len(found) > len(shown) else None
+    shown = found.proposals[: min(page.limit, 100)]
+    older = page.behind(str(shown[-1].id)) if len(found.proposals) > len(shown) else None
+    return replace(found, proposals=shown), older
 
 
 @routes.page(HERE + "/{approval_id:uuid}", access="admin.approval.read")
@@ -101,7 +101,7 @@ async def withdraw_by_form(
 async def list_approvals(request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open") -> schemas.Proposals:
     """List proposals, the newest first: those that are open, your own, or those that are over."""
     found, older = await _listed(request, ask, tx, page, box)
-    return schemas.Proposals(tuple(map(schemas.ProposalAnswer.of, found)), older, None)
+    return schemas.Proposals(tuple(map(schemas.ProposalAnswer.of, found.proposals)), older, None)
 
 
 @routes.get(

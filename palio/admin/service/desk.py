@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from palio.admin.types import Defect
-from palio.infra.approvals import Command
+from palio.infra.approvals import Command, PendingApprovals
 from palio.infra.db import Tx
 from palio.kernel.providers import Panel, Queue
 from palio.kernel.settings import Catalogue
@@ -23,5 +23,6 @@ class Desk:
     settings: Catalogue
     commands: Mapping[str, Command]
     queues: Sequence[Queue[Tx]] = ()
+    pending: Sequence[PendingApprovals] = ()
     panels: Sequence[Panel[Tx]] = ()
     examine: Callable[[Tx, datetime], Awaitable[Sequence[Defect]]] = _all_is_well

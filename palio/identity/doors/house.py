@@ -48,6 +48,10 @@ class Doorman:
 
     database: Database
 
+    def forget(self) -> None:
+        """Look everybody up again: another process has ended something, or may have."""
+        self.database.remembered(Recognised).forget()
+
     async def recognise(self, presented: Presented, *, now: datetime) -> Found | None:
         """Who it is, or None: what is shown is unknown, has ended, or does not count here."""
         if presented.token.startswith("palio_") and not rules.tokens.is_api_token(presented.token):
@@ -59,6 +63,11 @@ class Doorman:
         if found is None or not rules.sessions.is_admitted(found, presented, now):
             return None
         return found
+
+    def recall(self, presented: Presented, *, now: datetime) -> Found | None:
+        """Who it is, if he was recognised within the last second and counts here."""
+        found = self.database.remembered(Recognised).recall(presented)
+        return found if found and rules.sessions.is_admitted(found, presented, now) else None
 
 
 def require_match(verdict: Verdict, *, blames: str = "") -> None:

@@ -1,8 +1,10 @@
 """Sessions: they begin, are recognised, renewed and ended. Of what a caller holds only hashes are stored."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from palio.identity import messages, personal, rules, sql
 from palio.identity.errors import NoSuchSession, RefreshReused, TokenExpired, TokenRevoked
@@ -33,6 +35,8 @@ from palio.kernel.ids import UserId, new_id
 
 REMEMBERED_MAX = 10_000
 REMEMBERED_SECONDS = 1.0
+ENDINGS = ":endings"  # between processes: somebody's session, token or right has ended
+NOTICE = json.dumps({"topic": ENDINGS})
 
 
 @dataclass(slots=True)
@@ -70,8 +74,11 @@ def _real_time() -> float:
 
 
 def forget_after_commit(tx: Tx) -> None:
-    """Let this process look everybody up again once the change is committed, before anybody is told of it."""
+    """Let every process look everybody up again once the change is committed: this one at once, before anybody is told
+    of it, the others as soon as they hear.
+    """
     db.after_commit(tx, db.memory(tx, Recognised).forget)
+    db.after_commit(tx, partial(tx.equipment.tell, ENDINGS, NOTICE))
 
 
 async def begin_session(
@@ -341,7 +348,7 @@ async def _look_up(tx: Tx, presented: Presented, token_hash: bytes, now: datetim
     if presented.kind == "cookie":
         return await sql.sessions.find_by_cookie(tx, token_hash, now=now)
     if presented.token.startswith("palio_"):
-        return await sql.tokens.find_live(tx, token_hash)
+        return await sql.tokens.find_live(tx, token_hash, now=now)
     return await sql.sessions.find_by_access_token(tx, token_hash, now=now)
 
 

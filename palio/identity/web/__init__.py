@@ -4,12 +4,12 @@ from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.grants import routes as grants
-from palio.identity.web.reception import Reception
+from palio.identity.web.reception import Reception, Turnstile
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
 from palio.ui.routes import Routes
 
-__all__ = ["Reception", "routes"]
+__all__ = ["Reception", "Turnstile", "routes"]
 
 routes = Routes("identity")
 routes.all = [*entering.all, *account.all, *security.all, *calls.all, *grants.all, *staff.all]

@@ -11,8 +11,9 @@ from palio.identity.doors import Doorman, House
 from palio.identity.errors import TokenRevoked
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.kernel import clock
+from palio.kernel.batches import Sharer
 from palio.kernel.errors import Unauthenticated
-from palio.kernel.ids import UserId
+from palio.kernel.ids import RequestId, UserId
 from palio.ui.actor import Asking, nobody
 from palio.ui.edge import request_id_of
 from palio.ui.limits import Limit
@@ -44,7 +45,24 @@ class Reception:
             if presented.kind == "bearer":
                 raise TokenRevoked
             return await nobody(request)
-        return _asking(request, found)
+        return asking_of(found, request_id_of(request.scope))
+
+
+class Turnstile:
+    """Says whose a token is that comes on the short way; many who show one at the same moment share a look-up."""
+
+    def __init__(self, doorman: Doorman) -> None:
+        self._doorman = doorman
+        self._sharer = Sharer(self._look)
+
+    async def __call__(self, token: str, ip: str | None, request_id: RequestId) -> Asking | None:
+        """The context of a request by this token, from this address; None if it is not good here and now."""
+        presented, now = Presented("bearer", token, ip=ip), clock.now()
+        found = self._doorman.recall(presented, now=now) or await self._sharer.ask(presented)
+        return asking_of(found, request_id) if found else None
+
+    async def _look(self, presented: Presented) -> Found | None:
+        return await self._doorman.recognise(presented, now=clock.now())
 
 
 def presented_by(request: Request) -> Presented | None:
@@ -64,15 +82,17 @@ def is_of_console(request: Request) -> bool:
     return request.url.path.startswith(CONSOLE_PATHS)
 
 
-def _asking(request: Request, found: Found) -> Asking:
+def asking_of(found: Found, request_id: RequestId) -> Asking:
+    """The context of a request by somebody who was recognised."""
     return Asking(
-        rules.sessions.actor_of(found, request_id_of(request.scope)),
+        rules.sessions.actor_of(found, request_id),
         clock.now(),
         permissions=frozenset(found.permissions),
         scopes=None if found.scopes is None else frozenset(found.scopes),
         session_id=found.session_id,
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
+        is_service=found.is_service,
     )
 
 

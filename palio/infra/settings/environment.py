@@ -122,6 +122,7 @@ class Environment(BaseSettings):
     pg_port: Port | None = Field(None, description="opens the embedded server on 127.0.0.1")
     pg_user: str | None = Field(None, description="account of the embedded server when Palio runs as root")
     keyring_file: Expanded | None = Field(None, description="keys of sealed columns; default secrets/keyring.json")
+    anchor_file: Expanded | None = Field(None, description="heads of seals; default anchors/<year>-<month>.jsonl")
     log: Literal["json", "console"] | None = Field(None, description="default: lines at a terminal, else JSON")
     metrics_token: Annotated[str, Secret()] | None = Field(None, description="lets other machines read /metrics")
 

@@ -62,7 +62,7 @@ def _replay(request: AnyRequest, stored: Stored, ground: Ground) -> AnyOutcome:
         return Held(HoldId(stored.ref), *stored.hold, replayed=True)
     if isinstance(request, VoidRequest):
         return Voided(request.void.hold_id, ground.reserves[request.void.hold_id].released, replayed=True)
-    return Posted(TransferId(stored.ref), stored.balances, replayed=True)
+    return Posted(TransferId(stored.ref), stored.balances, stored.posted_at, replayed=True)
 
 
 def _carry_out(request: AnyRequest, ground: Ground, decision: Decision) -> AnyOutcome:

@@ -278,13 +278,14 @@ class Debt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a key that was taken before stands for: the legs of a transfer, or the amount and end of a hold."""
+    """What a key that was taken before stands for: the legs and time of a transfer, or the amount and end of a hold."""
 
     hash: bytes
     op: str
     ref: UUID
     balances: Mapping[str, tuple[int, int]]
     hold: tuple[int, datetime] = NO_HOLD
+    posted_at: datetime = NO_HOLD[1]
 
     def is_for(self, claim: Claim) -> bool:
         """Whether it was claimed by the same request."""

@@ -75,4 +75,4 @@ def move(
             purse.posted_at = posted_at
             balances[address] = purse.balance, purse.seq
         decision.entries.append((purse.number, number, leg, posted_at, amount, purse.seq, purse.balance))
-    return Posted(TransferId(claim.id), balances)
+    return Posted(TransferId(claim.id), balances, posted_at)

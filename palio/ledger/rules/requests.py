@@ -14,6 +14,7 @@ import msgspec
 from palio.ledger.types import (
     AMOUNT_UNITS_MAX,
     DESCRIPTION_CHARS_MAX,
+    FAMILIES,
     LEGS_OF_AN_ITEM_MAX,
     LEGS_OF_AN_ITEM_MIN,
     METADATA_BYTES_MAX,
@@ -33,12 +34,6 @@ AS_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 NUL = r"\u0000"
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
 TEXT, PLAIN = frozenset({str}), frozenset({str, int, bool, type(None)})
-FAMILIES = frozenset(
-    {
-        *("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing"),
-        *("breakage", "writeoff", "commission"),
-    }
-)
 WORDS = frozenset({"kind", "asset"})
 ORIGINS = frozenset(get_args(Origin))
 PURPOSES_OF_A_PLAYER = frozenset({"main", "debt"})

@@ -6,26 +6,44 @@ from datetime import datetime, timedelta
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
+from palio.ledger import errors
 from palio.ledger.messages import LedgerMismatch
 from palio.ledger.sql import checking as sql
 from palio.ledger.sql import lots
-from palio.ledger.types import FINDINGS_OF_A_CHECK_MAX, Finding, Report
+from palio.ledger.sql import reconciling as sums
+from palio.ledger.types import (
+    FINDINGS_DEFAULT,
+    FINDINGS_MAX,
+    FINDINGS_OF_A_CHECK_MAX,
+    RESOLUTION_CHARS_MAX,
+    RESOLUTION_CHARS_MIN,
+    Finding,
+    FindingId,
+    KeptFinding,
+    Report,
+    Round,
+    Scope,
+)
 
 Check = Callable[[Tx, int], Awaitable[list[Finding]]]
-RECONCILED: Sequence[Check] = (
-    sql.list_wrong_balances,
-    sql.list_wrong_holds,
-    sql.list_wrong_totals,
-    sql.list_unpaired_keys,
+Reconciled = Callable[[Tx, int | None, int], Awaitable[list[Finding]]]  # of what a transaction and later ones touched
+RECONCILED: Sequence[Reconciled] = (
+    sums.list_wrong_balances,
+    sums.list_wrong_holds,
+    sums.list_wrong_totals,
+    sums.list_wrong_rollups,
+    sums.list_wrong_days,
+    sums.list_overdrawn_pools,
+    sums.list_unpaired_keys,
     lots.list_wrong_lots,
 )
+TOUCHED, EVERYTHING = "reconcile", "reconcile_all"  # the names under which it is written down how far they came
 CLEARING_IDLE_MAX = timedelta(days=7)
 VERIFIED: Sequence[Check] = (
     sql.list_unbalanced,
     sql.list_misfits,
     sql.list_broken_chains,
     sql.list_odd_accounts,
-    *RECONCILED,
 )
 
 
@@ -41,31 +59,80 @@ async def verify(tx: Tx) -> Report:
     says (A1), then what `reconcile` checks. At most 100 findings of each.
     """
     sizes = await sql.get_sizes(tx)
-    return Report(sizes.accounts, sizes.transfers, sizes.entries, await _findings(tx, VERIFIED))
+    findings = [finding for check in VERIFIED for finding in await check(tx, FINDINGS_OF_A_CHECK_MAX)]
+    findings += await _reconciled(tx, None)
+    return Report(sizes.accounts, sizes.transfers, sizes.entries, findings)
 
 
-async def reconcile(tx: Tx, *, now: datetime) -> Report:
-    """Check R1 to R3 and R5 to R7 of CHECKS; keep what is found, and freeze the accounts it is about.
+async def reconcile(tx: Tx, *, now: datetime, scope: Scope = "all") -> Report:
+    """Check R1 to R8 of CHECKS; keep what is found, and freeze the accounts it is about. Nothing is ever repaired.
 
-    A finding that is still open is not reported again; LedgerMismatch is sent for each new one.
+    `touched` are the accounts, days and transfers of transactions since the last run that found nothing: what a
+    change of an account left that nobody has used since, the next run over all finds. A finding that is still open is
+    not reported again; LedgerMismatch is sent for each new one.
     """
-    sizes = await sql.get_sizes(tx)
+    through = await sums.find_horizon(tx)
+    rounds = {each.job: each for each in await sums.list_rounds(tx)}
+    since = None
+    if scope == "touched":
+        since = rounds[TOUCHED].through_tx if TOUCHED in rounds else 0
+    sizes = await sql.get_sizes(tx, since)
     findings = [
-        *await _findings(tx, (*RECONCILED, sql.list_overdrawn_pools)),
-        *await sql.list_stuck_clearings(tx, now - CLEARING_IDLE_MAX, FINDINGS_OF_A_CHECK_MAX),
+        *await _reconciled(tx, since),
+        *await sums.list_stuck_clearings(tx, now - CLEARING_IDLE_MAX, FINDINGS_OF_A_CHECK_MAX),
     ]
-    report = Report(sizes.accounts, sizes.transfers, sizes.entries, findings)
-    if not report.is_sound:
-        await _keep(tx, report.findings, now)
-    return report
+    for job in (TOUCHED,) if scope == "touched" else (TOUCHED, EVERYTHING):
+        await sums.close_round(tx, job, through, len(findings), now)
+    if findings:
+        await _keep(tx, findings, now)
+    return Report(sizes.accounts, sizes.transfers, sizes.entries, findings)
 
 
-async def _findings(tx: Tx, checks: Sequence[Check]) -> list[Finding]:
-    return [finding for check in checks for finding in await check(tx, FINDINGS_OF_A_CHECK_MAX)]
+async def reconciliation(tx: Tx) -> list[Round]:
+    """How far sums and reconciliations have come, and when these last found nothing, by the name of the job."""
+    return await sums.list_rounds(tx)
+
+
+async def findings(
+    tx: Tx, *, open_only: bool = True, before: FindingId | None = None, limit: int = FINDINGS_DEFAULT
+) -> list[KeptFinding]:
+    """What reconciliations have found, the newest first; `before` is the last one of the page in front. At most 200."""
+    return await sums.list_findings(tx, open_only=open_only, before=before, limit=min(max(limit, 1), FINDINGS_MAX))
+
+
+async def resolve_finding(tx: Tx, *, finding_id: FindingId, resolution: str, now: datetime) -> KeptFinding:
+    """Close a finding: what it was, and what was done. The account that it froze stays frozen until staff release it.
+
+    It is found again, as a new one, if nothing was done. Refuses with NoSuchFinding, FindingResolved,
+    ResolutionInvalid.
+    """
+    said = resolution.strip()
+    if not RESOLUTION_CHARS_MIN <= len(said) <= RESOLUTION_CHARS_MAX:
+        raise errors.ResolutionInvalid(low=RESOLUTION_CHARS_MIN, high=RESOLUTION_CHARS_MAX)
+    is_closed = await sums.resolve(tx, finding_id, said, now)
+    found = await sums.find_finding(tx, finding_id)
+    if found is None:
+        raise errors.NoSuchFinding(finding=str(finding_id))
+    if not is_closed:
+        raise errors.FindingResolved(resolved_at=found.resolved_at)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="finding.resolve",
+        entity_type="ledger.finding",
+        entity_id=str(finding_id),
+        changes={"resolved_at": (None, now), "resolution": (None, said)},
+        reason=said,
+    )
+    return found
+
+
+async def _reconciled(tx: Tx, since: int | None) -> list[Finding]:
+    return [finding for check in RECONCILED for finding in await check(tx, since, FINDINGS_OF_A_CHECK_MAX)]
 
 
 async def _keep(tx: Tx, findings: Sequence[Finding], now: datetime) -> None:
-    for fresh in await sql.report(tx, [new_id() for _ in findings], findings, now):
+    for fresh in await sums.report(tx, [new_id() for _ in findings], findings, now):
         await outbox.send(tx, LedgerMismatch(fresh.finding))
         if fresh.account is not None:
             await audit.record(

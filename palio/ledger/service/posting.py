@@ -14,11 +14,12 @@ from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.messages import DebtCreated, TransfersPosted
-from palio.ledger.rules import decisions, requests
+from palio.ledger.rules import archive, decisions, requests
 from palio.ledger.rules import payments as rules
 from palio.ledger.rules.items import AnyRequest, Needs, judge, needs_of
 from palio.ledger.service.memory import Book, read_again
 from palio.ledger.sql import posting as sql
+from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
     DEBT_MAX,
@@ -82,6 +83,7 @@ async def post_many(
         prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
         _require_room_for_legs(sum([len(original.legs) for original in opened.originals.values()]))
         decision = decisions.decide(prepared, opened)
+        await _name_archived(tx, items, decision.outcomes)
         if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
             raise errors.BatchRefused(outcomes=outcomes)
         if not decision.is_empty:
@@ -214,6 +216,13 @@ async def prepare_month(tx: Tx, *, month: datetime) -> None:
     """Have partitions for what is posted in that month (UTC): called before posting with a past instant."""
     for parent in PARTITIONED:
         await partitions.ensure(tx, parent, month)
+
+
+async def _name_archived(tx: Tx, items: Sequence[Item], outcomes: list[AnyOutcome]) -> None:
+    if places := archive.missed(items, outcomes):
+        until = await find_archive_end(tx)
+        for place in places:
+            outcomes[place] = archive.named(items[place], outcomes[place], until)
 
 
 def _require_room(items: Sequence[Item]) -> None:

@@ -30,11 +30,18 @@ EVERYTHING = Filter()
 async def balance(tx: Tx, *, address: str, asset: str, at: datetime | None = None) -> int:
     """The posted balance in units of the asset, now or after everything posted until `at`.
 
-    An account nobody used has 0; so has one that the actor may not see, such as a pool for a player.
+    Exact, also of an open account that thousands post to: it is what this statement sees. An account nobody used has
+    0; so has one that the actor may not see, such as a pool for a player. Refuses with Archived an instant whose
+    entries the archive has taken.
     """
-    if at is not None:
-        return await sql.find_balance_at(tx, address, asset, at)
-    return await sql.find_balance(tx, address, asset)
+    if at is None:
+        return await sql.find_balance(tx, address, asset)
+    then = await sql.find_balance_at(tx, address, asset, at)
+    if then is None:
+        return 0
+    if then.archived_until and at < then.archived_until:
+        raise errors.Archived(before=then.archived_until)
+    return int(then.balance)
 
 
 async def assets(tx: Tx) -> list[Asset]:

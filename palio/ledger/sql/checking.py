@@ -1,13 +1,10 @@
-"""Statements that check: each lists what is not as it must be, as findings in a fixed order."""
+"""Statements that check rows against each other: each lists what is not as it must be, in a fixed order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.ledger.types import AccountId, Finding
+from palio.ledger.types import Finding
 
 
 async def find_total(tx: Tx) -> int:
@@ -22,15 +19,26 @@ class Sizes:
     entries: int
 
 
-async def get_sizes(tx: Tx) -> Sizes:
-    """How much there is to check."""
-    found = await db.find(
-        tx,
-        Sizes,
-        """
-        select (select count(*) from ledger.accounts) as accounts, (select count(*) from ledger.transfers) as transfers,
-          (select count(*) from ledger.entries) as entries""",
-    )
+async def get_sizes(tx: Tx, since: int | None = None) -> Sizes:
+    """How much there is to check, or how much was touched by that transaction and later ones."""
+    if since is None:
+        found = await db.find(
+            tx,
+            Sizes,
+            """
+            select (select count(*) from ledger.accounts) as accounts,
+              (select count(*) from ledger.transfers) as transfers, (select count(*) from ledger.entries) as entries""",
+        )
+    else:
+        found = await db.find(
+            tx,
+            Sizes,
+            """
+            select count(distinct e.account_id) as accounts, count(*) as entries,
+              (select count(*) from ledger.transfers t where t.tx_id >= %s::bigint) as transfers
+            from ledger.entries e where e.tx_id >= %s::bigint""",
+            *(since, since),
+        )
     return found or Sizes(0, 0, 0)
 
 
@@ -93,93 +101,6 @@ async def list_broken_chains(tx: Tx, limit: int) -> list[Finding]:
     )
 
 
-async def list_wrong_balances(tx: Tx, limit: int) -> list[Finding]:
-    """R1: guarded accounts whose balance is not the sum of their entries and the last one's, or seq their number."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R1' as check, coalesce(a.address || ' ' || s.code, e.account_id::text) as subject, a.id as account_id,
-          coalesce(e.total, 0) || ' after ' || coalesce(e.n, 0) || ' entries' as expected,
-          coalesce(b.balance, 0) || ' after ' || coalesce(b.seq, 0) || ' entries' as actual
-        from ledger.balances b full join (
-          select account_id, sum(amount) as total, count(*) as n,
-            (array_agg(balance_after order by seq desc))[1] as last_balance
-          from ledger.entries where seq is not null group by account_id) e on e.account_id = b.account_id
-        left join ledger.accounts a on a.id = coalesce(b.account_id, e.account_id)
-        left join ledger.assets s on s.id = a.asset_id
-        where b.account_id is null or b.balance <> coalesce(e.total, 0) or b.seq <> coalesce(e.n, 0)
-          or b.balance <> coalesce(e.last_balance, 0)
-        order by b.account_id limit %s""",
-        limit,
-    )
-
-
-async def list_wrong_holds(tx: Tx, limit: int) -> list[Finding]:
-    """R2: guarded accounts of which more or less is held than their open holds add up to."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R2' as check, coalesce(a.address || ' ' || s.code, h.account_id::text) as subject, a.id as account_id,
-          coalesce(h.total, 0)::text as expected, coalesce(b.held, 0)::text as actual
-        from ledger.balances b full join (
-          select account_id, sum(amount - captured - released) as total
-          from ledger.holds where state = 'open' group by account_id) h on h.account_id = b.account_id
-        left join ledger.accounts a on a.id = coalesce(b.account_id, h.account_id)
-        left join ledger.assets s on s.id = a.asset_id
-        where coalesce(b.held, 0) <> coalesce(h.total, 0) order by 2 limit %s""",
-        limit,
-    )
-
-
-async def list_overdrawn_pools(tx: Tx, limit: int) -> list[Finding]:
-    """R5: pools that have paid out more than was put into them."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R5' as check, a.address || ' ' || s.code as subject, a.id as account_id,
-          '0 or more' as expected, sum(e.amount)::text as actual
-        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-        join ledger.entries e on e.account_id = a.id and e.seq is null
-        where a.address like 'pool:%%' group by a.id, a.address, s.code having sum(e.amount) < 0 order by 2 limit %s""",
-        limit,
-    )
-
-
-async def list_stuck_clearings(tx: Tx, since: datetime, limit: int) -> list[Finding]:
-    """R7: clearing accounts that are not empty, and in which nothing has moved since then."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R7' as check, a.address || ' ' || s.code as subject, a.id as account_id,
-          '0' as expected, sum(e.amount)::text as actual
-        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-        join ledger.entries e on e.account_id = a.id and e.seq is null
-        where a.address like 'clearing:%%' group by a.id, a.address, s.code
-        having sum(e.amount) <> 0 and max(e.posted_at) < %s order by 2 limit %s""",
-        *(since, limit),
-    )
-
-
-async def list_unpaired_keys(tx: Tx, limit: int) -> list[Finding]:
-    """R6: keys without their transfer or hold, transfers and holds without their key."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R6' as check, coalesce(k.key, t.key) as subject, null::bigint as account_id,
-          coalesce(k.op || ' ' || k.ref_id, 'a key') as expected, coalesce(t.op || ' ' || t.id, 'nothing') as actual
-        from (select * from ledger.keys where op in ('transfer', 'hold')) k
-        full join (select id, key, 'transfer' as op from ledger.transfers
-          union all select id, key, 'hold' from ledger.holds) t on t.id = k.ref_id and t.key = k.key and t.op = k.op
-        where k.key is null or t.id is null order by 2 limit %s""",
-        limit,
-    )
-
-
 async def list_odd_accounts(tx: Tx, limit: int) -> list[Finding]:
     """A1: accounts that are not what their number says or their balance row repeats, or that only entries name."""
     return await db.rows(
@@ -196,45 +117,4 @@ async def list_odd_accounts(tx: Tx, limit: int) -> list[Finding]:
           or a.guarded and (b.owner_id is distinct from a.owner_id or b.status <> a.status)
         order by 2 limit %s""",
         limit,
-    )
-
-
-async def list_wrong_totals(tx: Tx, limit: int) -> list[Finding]:
-    """R3: assets whose entries do not sum to zero."""
-    return await db.rows(
-        tx,
-        Finding,
-        """
-        select 'R3' as check, coalesce(s.code, e.asset_id::text) as subject, null::bigint as account_id,
-          '0' as expected, e.total::text as actual
-        from (select (account_id >> 1) & 32767 as asset_id, sum(amount) as total from ledger.entries group by 1) e
-        left join ledger.assets s on s.id = e.asset_id where e.total <> 0 order by 2 limit %s""",
-        limit,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A finding that is new, and the account it froze with the status that had."""
-
-    finding: UUID
-    account: AccountId | None
-    was: str | None
-
-
-async def report(tx: Tx, ids: Sequence[UUID], findings: Sequence[Finding], now: datetime) -> list[Reported]:
-    """Keep findings, each once while it is open, and freeze the accounts of new ones; answers the new ones."""
-    return await db.rows(
-        tx,
-        Reported,
-        """
-        select finding, account, was
-        from ledger.report(%s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s)""",
-        list(ids),
-        [finding.check for finding in findings],
-        [finding.subject for finding in findings],
-        [finding.account_id for finding in findings],
-        [finding.expected for finding in findings],
-        [finding.actual for finding in findings],
-        now,
     )

@@ -49,8 +49,11 @@ async def list_origins(tx: Tx, now: datetime) -> list[OfOrigin]:
     )
 
 
-async def list_wrong_lots(tx: Tx, limit: int) -> list[Finding]:
-    """R8: wallets whose lots are not their balance, or that keep none though their asset has them, or the reverse."""
+async def list_wrong_lots(tx: Tx, since: int | None, limit: int) -> list[Finding]:
+    """R8: wallets whose lots are not their balance, or that keep none though their asset has them, or the reverse.
+
+    All wallets that keep lots are looked at, whatever was touched.
+    """
     return await db.rows(
         tx,
         Finding,

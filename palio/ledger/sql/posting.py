@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
@@ -131,6 +131,7 @@ class _Taken(TypedDict):
     op: str
     ref: str
     result: list[Any] | None  # (address, balance, seq) of each entry, or the amount and end of a hold
+    at: str | None  # when the transfer was posted
 
 
 class _More(TypedDict, total=False):
@@ -289,7 +290,10 @@ def _stored(taken: _Taken) -> Stored:
     if op == "hold":
         amount, expires_at = result
         return Stored(claimed, op, ref, {}, (amount, datetime.fromisoformat(expires_at)))
-    return Stored(claimed, op, ref, {address: (balance, seq) for address, balance, seq in result})
+    balances = {address: (balance, seq) for address, balance, seq in result}
+    if taken["at"] is None:
+        return Stored(claimed, op, ref, balances)
+    return Stored(claimed, op, ref, balances, posted_at=datetime.fromisoformat(taken["at"]).astimezone(UTC))
 
 
 async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:

@@ -1,0 +1,88 @@
+"""Use cases that sum up: days of every asset, months of wallets, where everything is. They change nothing."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+from palio.ledger import errors
+from palio.ledger.rules import totals as rules
+from palio.ledger.service.reading import asset_of, assets
+from palio.ledger.sql import totals as sql
+from palio.ledger.sql.reconciling import find_archive_end
+from palio.ledger.types import (
+    ACTIVE_OWNERS_MAX,
+    STATEMENT_OWNERS_MAX,
+    Activity,
+    AssetDay,
+    Conserved,
+    OpenCourse,
+    PeriodStatement,
+)
+
+
+async def daily_totals(tx: Tx, *, day: date) -> list[AssetDay]:
+    """A day (UTC) of every asset that has accounts: what families held before and after, what moved and why.
+
+    Exact for a day that has ended and for the one that has not; instants come late now and then, so that yesterday may
+    still change. Refuses with Archived.
+    """
+    begins, ends = await _span(tx, day)
+    return rules.days_of_assets(await assets(tx), await sql.list_day(tx, day, begins, ends))
+
+
+async def daily_activity(
+    tx: Tx, *, day: date, after_user: UserId | None = None, limit: int = ACTIVE_OWNERS_MAX
+) -> list[Activity]:
+    """What a day (UTC) did to main wallets, by owner and asset, of at most `limit` owners (10,000) behind one.
+
+    The last owner is `after_user` of the next call; nothing is left when one answers nothing. Refuses with Archived.
+    """
+    begins, ends = await _span(tx, day)
+    return await sql.list_activity(tx, begins, ends, after_user, min(max(limit, 1), ACTIVE_OWNERS_MAX))
+
+
+async def statement_many(
+    tx: Tx, *, owner_ids: Sequence[UserId], period_key: str
+) -> dict[UserId, list[PeriodStatement]]:
+    """A month (UTC, `M:2026-03`) of the main wallets of owners: opening, sums by category, closing.
+
+    An asset of which somebody had nothing and moved nothing is left out. At most 10,000 owners: BatchTooLarge. Refuses
+    with PeriodInvalid, Archived.
+    """
+    if len(owner_ids) > STATEMENT_OWNERS_MAX:
+        raise errors.BatchTooLarge(items=len(owner_ids), limit=STATEMENT_OWNERS_MAX)
+    begins, ends = rules.span_of(period_key)
+    await _require_here(tx, begins)
+    return rules.statements(owner_ids, await sql.list_periods(tx, owner_ids, begins, ends))
+
+
+async def conservation(tx: Tx) -> list[Conserved]:
+    """Where the units of every asset are now, by families of accounts: they sum to zero, or something is wrong.
+
+    Exact, in one moment, beside those who post.
+    """
+    return rules.conserved(await assets(tx), await sql.list_places(tx))
+
+
+async def course_of(tx: Tx, *, address: str, asset: str, since: date) -> OpenCourse:
+    """How the balance of an open account went, day by day (UTC) from `since` on; days on which nothing moved have none.
+
+    Refuses with UnknownAsset. An account nobody used, and one that is guarded, has no days.
+    """
+    known = await asset_of(tx, code=asset)
+    moved = await sql.list_days_of(tx, address, asset)
+    return rules.course(known, [(each.day, each.amount) for each in moved], since=since)
+
+
+async def _span(tx: Tx, day: date) -> tuple[datetime, datetime]:
+    begins = datetime.combine(day, time(), UTC)
+    await _require_here(tx, begins)
+    return begins, begins + timedelta(days=1)
+
+
+async def _require_here(tx: Tx, begins: datetime) -> None:
+    """Refuse what lies in the archive."""
+    until = await find_archive_end(tx)
+    if until is not None and begins < until:
+        raise errors.Archived(before=until)
