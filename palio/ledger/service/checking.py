@@ -65,7 +65,7 @@ async def verify(tx: Tx) -> Report:
 
 
 async def reconcile(tx: Tx, *, now: datetime, scope: Scope = "all") -> Report:
-    """Check R1 to R7 of CHECKS; keep what is found, and freeze the accounts it is about. Nothing is ever repaired.
+    """Check R1 to R8 of CHECKS; keep what is found, and freeze the accounts it is about. Nothing is ever repaired.
 
     `touched` are the accounts, days and transfers of transactions since the last run that found nothing: what a
     change of an account left that nobody has used since, the next run over all finds. A finding that is still open is
