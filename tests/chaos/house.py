@@ -6,12 +6,13 @@ has written already, the server itself tells; the product is not touched.
 
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -21,8 +22,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from palio.infra import embedded
+from palio.infra import embedded, jobs, roles
+from palio.infra.db import Database, Equipment
 from palio.infra.embedded.supervisor import pause_before_start
+from tests.chaos import books, programs
 from tests.entry.conftest import address_of
 
 PATIENCE_SECONDS_MAX = 60  # so long only on a machine that is very busy
@@ -36,6 +39,8 @@ FORKS = get_context("forkserver")  # every process begins with the product impor
 FORKS.set_forkserver_preload(["pytest", "tests.chaos.programs"])
 
 Part = Callable[[], None]
+ROOM_BYTES_MIN = 2 << 30
+VERIFY = partial(programs.command, "verify", "ledger", "--json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,22 @@ class House:
     def _environment(self, database: str) -> dict[str, str]:
         url = address_of(self.cluster.dsn("palio_app", database))
         return {"PALIO_DATA": str(self.cluster.home), "PALIO_DATABASE_URL": url, "PALIO_BIND": "127.0.0.1:0"}
+
+    @asynccontextmanager
+    async def opened(self, database: str) -> AsyncIterator[Database]:
+        """A database as the product opens it, which knows the handlers of the worker."""
+        found = Database(self.cluster.dsn("palio_app", database), equipment=Equipment(jobs.addresses(programs.ROUTES)))
+        await found.pool.open(wait=True)
+        yield found
+        await found.pool.close()
+
+    def require_sound(self, database: str) -> None:
+        """The ledger proves itself, sums to zero, and has a key for each transfer."""
+        proof = self.run(database, VERIFY)
+        assert (proof.wait(), json.loads(proof.output)["sound"]) == (0, True), proof.output
+        sums = books.sums(self.dsn(database))
+        assert sums["entries"] == 0
+        assert sums["keys"] == sums["paired"] == sums["transfers"]
 
     @contextmanager
     def hold(self, database: str, table: str) -> Iterator[Callable[["Process"], Caught]]:
@@ -161,6 +182,34 @@ class House:
 
     def _admin(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.cluster.dsn(), autocommit=True)
+
+
+def quick_place() -> Path | None:
+    """In memory where that is possible: files outlive killed processes there too, and power cuts are not tried."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of our own in it
+    if not memory.is_dir():
+        return None
+    found = os.statvfs(memory)
+    is_fit = not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > ROOM_BYTES_MIN
+    return memory if is_fit else None
+
+
+@contextmanager
+def built() -> Iterator[House]:
+    """A server that keeps what it has acknowledged, with the schema in it."""
+    top = Path(tempfile.mkdtemp(prefix="palio-house-", dir=quick_place()))
+    top.chmod(0o711)  # as root the server is another account, which must pass through
+    try:
+        with embedded.running(top / "data") as cluster:
+            roles.make(cluster.dsn(), cluster.passwords)
+            house = House(cluster, top)
+            made = house.run(roles.DATABASE, VERIFY)  # the first command brings the schema
+            assert made.wait() == 0, made.errors
+            house.settle_down(roles.DATABASE)
+            yield house
+            house.close()
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
 
 
 class Process:

@@ -32,6 +32,21 @@ class PayNaively(Job):
     amount: int
 
 
+@dataclass(frozen=True, slots=True)
+class PayOnce(Job):
+    """Pay one wallet under a key that names the cause."""
+
+    key: str
+    wallet: str
+    amount: int
+
+
+@handles(PayOnce)
+async def pay_once(tx: Tx, job: PayOnce) -> None:
+    legs = (("issuance:gift", "COIN", -job.amount), (job.wallet, "COIN", job.amount))
+    await ledger.post(tx, ledger.Post(job.key, "ledger.transfer", legs), now=clock.now())
+
+
 @handles(SettleGame, queue="critical")
 async def settle(tx: Tx, job: SettleGame) -> None:
     now = clock.now()
@@ -51,7 +66,7 @@ async def pay_naively(database: Database, job: PayNaively) -> None:
         )
 
 
-ROUTES = {**SUBSCRIPTIONS, SettleGame: (settle,), PayNaively: (pay_naively,)}
+ROUTES = {**SUBSCRIPTIONS, SettleGame: (settle,), PayOnce: (pay_once,), PayNaively: (pay_naively,)}
 
 
 def command(*words: str) -> None:

@@ -6,10 +6,7 @@ of a course that nothing disturbed. Each point lies inside the work, because the
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,8 +18,8 @@ import pytest
 
 from palio import competitions, identity
 from palio.competitions.types import Admission, CompetitionId
-from palio.infra import embedded, jobs, outbox, roles
-from palio.infra.db import Database, Equipment, Tx
+from palio.infra import outbox, roles
+from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.messages import Job
@@ -46,7 +43,6 @@ RACE = {
     "review_h": 0,
     "backdated_reason": "announced in the chat",
 }
-ROOM_BYTES_MIN = 2 << 30
 MOMENT_SECONDS_MAX = 0.8  # about what one of them takes
 USERS = ("anna", "bruno", "carla", "dario")
 WON = {"anna": 5_000, "bruno": 3_000, "carla": 2_000}
@@ -88,47 +84,12 @@ SERVER_KILLS_SHARE = 0.2
 PRIZES = {"anna": 25_000, "bruno": 7_500, "carla": 5_000}
 
 
-@pytest.fixture(scope="module")
-def chance(request: pytest.FixtureRequest) -> Random:
-    """Random moments; the seed is printed at the end of every run."""
-    return Random(int(request.config.getoption("hypothesis_seed")))  # noqa: S311 - moments, no secrets
-
-
-def quick_place() -> Path | None:
-    """In memory where that is possible: files outlive killed processes there too, and power cuts are not tried."""
-    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of our own in it
-    if not memory.is_dir():
-        return None
-    found = os.statvfs(memory)
-    is_fit = not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > ROOM_BYTES_MIN
-    return memory if is_fit else None
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    """A server that keeps what it has acknowledged, with the schema in it."""
-    top = Path(tempfile.mkdtemp(prefix="palio-house-", dir=quick_place()))
-    top.chmod(0o711)  # as root the server is another account, which must pass through
-    try:
-        with embedded.running(top / "data") as cluster:
-            roles.make(cluster.dsn(), cluster.passwords)
-            house = House(cluster, top)
-            made = house.run(roles.DATABASE, VERIFY)  # the first command brings the schema
-            assert made.wait() == 0, made.errors
-            house.settle_down(roles.DATABASE)
-            yield house
-            house.close()
-    finally:
-        shutil.rmtree(top, ignore_errors=True)
-
-
 def ingest(file: Path, at: str) -> partial[None]:
     return partial(programs.command, "affiliates", "ingest", str(file), "--at", at, "--json")
 
 
 INGEST = ingest(T2, "2025-03-26T20:28:00Z")
 SETTLE_RACE = partial(programs.command, "races", "settle", "1", "--json")
-VERIFY = partial(programs.command, "verify", "ledger", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +129,7 @@ async def game(house: House) -> Game:
     name = house.copy(roles.DATABASE)
     made = [house.start(name, partial(programs.command, "identity", "create", user)) for user in USERS]
     assert [process.wait() for process in made] == [0] * len(USERS)
-    async with opened(house, name) as database, database.begin(SYSTEM) as tx:
+    async with house.opened(name) as database, database.begin(SYSTEM) as tx:
         competition = await play(tx, ended=clock.now() - HOUR)
     house.settle_down(name)
     return Game(name, SettleGame(competition))
@@ -185,18 +146,9 @@ async def play(tx: Tx, *, ended: datetime) -> CompetitionId:
     return competition
 
 
-@asynccontextmanager
-async def opened(house: House, name: str) -> AsyncIterator[Database]:
-    """A database as the product opens it, which knows the handlers of the worker."""
-    database = Database(house.cluster.dsn("palio_app", name), equipment=Equipment(jobs.addresses(programs.ROUTES)))
-    await database.pool.open(wait=True)
-    yield database
-    await database.pool.close()
-
-
 async def send(house: House, name: str, job: Job) -> None:
     """Have a worker do something, whatever became of what was sent before."""
-    async with opened(house, name) as database, database.begin(SYSTEM) as tx:
+    async with house.opened(name) as database, database.begin(SYSTEM) as tx:
         await outbox.send(tx, job)
 
 
@@ -241,15 +193,6 @@ def kill_sometime(house: House, name: str, part: Part, seconds: float) -> None:
 
 def rows(house: House, name: str) -> books.Books:
     return books.read(house.dsn(name), since=BEGAN)
-
-
-def require_sound(house: House, name: str) -> None:
-    """The ledger proves itself, sums to zero, and has a key for each transfer."""
-    proof = house.run(name, VERIFY)
-    assert (proof.wait(), json.loads(proof.output)["sound"]) == (0, True), proof.output
-    sums = books.sums(house.dsn(name))
-    assert sums["entries"] == 0
-    assert sums["keys"] == sums["paired"] == sums["transfers"]
 
 
 # a snapshot
@@ -305,7 +248,7 @@ async def settled(house: House, game: Game) -> books.Books:
     name = house.copy(game.database)
     await settle(house, name, game)
     assert books.balances(house.dsn(name)) == WON
-    require_sound(house, name)
+    house.require_sound(name)
     return rows(house, name)
 
 
@@ -331,7 +274,7 @@ async def test_a_settlement_killed_at_each_step_pays_once(house: House, game: Ga
 
     assert rows(house, name) == settled != before
     assert books.balances(house.dsn(name)) == WON
-    require_sound(house, name)
+    house.require_sound(name)
 
 
 async def test_a_settlement_whose_end_nobody_heard_is_not_paid_again(
@@ -358,13 +301,13 @@ async def test_a_settlement_survives_the_death_of_the_server(house: House, game:
     worker.kill()
     house.settle_down(name)
     assert rows(house, name) == settled
-    require_sound(house, name)
+    house.require_sound(name)
 
 
 async def test_whoever_pays_without_a_key_that_names_the_cause_pays_twice(house: House, game: Game) -> None:
     """The same kill finds the fault in a payment that has it."""
     name = house.copy(game.database)
-    async with opened(house, name) as database, database.begin(SYSTEM) as tx:
+    async with house.opened(name) as database, database.begin(SYSTEM) as tx:
         anna = await identity.get(tx, name_or_id="anna")
     job = PayNaively(f"user:{anna.id}:main", 5_000)
     await send(house, name, job)
@@ -401,7 +344,7 @@ def test_a_worker_killed_between_two_steps_of_the_clock_leaves_a_race_to_the_nex
     run_race(house, name)
 
     assert rows(house, name) == rows(house, peaceful) != before
-    require_sound(house, name)
+    house.require_sound(name)
 
 
 @pytest.fixture(scope="module")
@@ -447,7 +390,7 @@ def test_a_race_killed_at_random_points_between_its_end_and_its_completion_is_pa
     assert books.settlement(house.dsn(name)) == {"standings": 13, "archives": 1, "given": 50_000, "pool": 50_000}
     assert books.balances(house.dsn(name)) == PRIZES
     assert rows(house, name) == rows(house, peaceful)
-    require_sound(house, name)
+    house.require_sound(name)
 
 
 # at any moment

@@ -333,6 +333,7 @@ async def test_a_transfer_in_the_archive_is_not_taken_back(place: Place) -> None
 async def test_an_hour_looks_at_what_was_touched_since_nothing_was_found(place: Place) -> None:
     """A wallet that nobody used since is left to the next run over everything."""
     other = new_wallet()
+    await settled(place.database)
     assert (await place.reconcile("touched")).entries == 8  # there was no run before
     assert (await place.reconcile("touched")).entries == 0
     async with place.database.begin(SYSTEM) as tx:
