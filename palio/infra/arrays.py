@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from struct import Struct
 from typing import Any, ClassVar, LiteralString
 
 import numpy as np
@@ -20,13 +21,16 @@ _UUID = np.dtype([("size", ">i4"), ("value", "V16")])
 _HASH = np.dtype([("size", ">i4"), ("value", "V32")])
 _INT8_ARRAY = 1016
 _NULL = (-1).to_bytes(4, "big", signed=True)
+_HEAD, _HEAD_OF_NONE = Struct(">5i"), Struct(">3i")
+_INT8_CELL, _INT2_CELL = Struct(">iq"), Struct(">ih")
+_UUID_SIZE = (16).to_bytes(4, "big")
+SHORT = 64  # below, the columns of numpy cost more than they spare
 _HEAD_BYTES = 20  # dimensions, nulls, type, length, lower bound
 _EMPTY_BYTES = 12  # an array without elements has neither of the last two
 
 
 def _head(element: int, count: int, *, nulls: bool = False) -> bytes:
-    words = (1, int(nulls), element, count, 1) if count else (0, 0, element)
-    return b"".join([word.to_bytes(4, "big") for word in words])
+    return _HEAD.pack(1, nulls, element, count, 1) if count else _HEAD_OF_NONE.pack(0, 0, element)
 
 
 def _fixed(layout: np.dtype[Any], element: int, values: Any, count: int) -> bytes:
@@ -34,6 +38,12 @@ def _fixed(layout: np.dtype[Any], element: int, values: Any, count: int) -> byte
     column["size"] = layout.itemsize - 4
     column["value"] = values
     return _head(element, count) + column.tobytes()
+
+
+def _int8s(element: int, values: Sequence[int]) -> bytes:
+    if len(values) < SHORT:
+        return _head(element, len(values)) + b"".join([_INT8_CELL.pack(8, value) for value in values])
+    return _fixed(_INT8, element, values, len(values))
 
 
 def _varying(element: int, values: Sequence[bytes | None]) -> bytes:
@@ -63,7 +73,7 @@ class Int8s(Packed):
 
     @classmethod
     def of(cls, values: Sequence[int]) -> "Int8s":
-        return cls(_fixed(_INT8, 20, values, len(values)))
+        return cls(_int8s(20, values))
 
 
 class Int2s(Packed):
@@ -71,6 +81,8 @@ class Int2s(Packed):
 
     @classmethod
     def of(cls, values: Sequence[int]) -> "Int2s":
+        if len(values) < SHORT:
+            return cls(_head(21, len(values)) + b"".join([_INT2_CELL.pack(2, value) for value in values]))
         return cls(_fixed(_INT2, 21, values, len(values)))
 
 
@@ -82,7 +94,7 @@ class Moments(Packed):
     @classmethod
     def of(cls, values: Sequence[datetime]) -> "Moments":
         microseconds = {moment: (moment - EPOCH) // MICROSECOND for moment in set(values)}
-        return cls(_fixed(_INT8, 1184, [microseconds[moment] for moment in values], len(values)))
+        return cls(_int8s(1184, [microseconds[moment] for moment in values]))
 
 
 class Uuids(Packed):
@@ -95,6 +107,8 @@ class Uuids(Packed):
         present = [value for value in values if value is not None]
         if len(present) < len(values):
             return cls(_varying(2950, values))
+        if len(values) < SHORT:
+            return cls(_head(2950, len(values)) + b"".join([_UUID_SIZE + value for value in present]))
         return cls(_fixed(_UUID, 2950, np.frombuffer(b"".join(present), "V16"), len(values)))
 
 
@@ -105,6 +119,8 @@ class Hashes(Packed):
 
     @classmethod
     def of(cls, values: Sequence[bytes]) -> "Hashes":
+        if len(values) < SHORT:
+            return cls(_varying(17, values))
         return cls(_fixed(_HASH, 17, np.frombuffer(b"".join(values), "V32"), len(values)))
 
 
