@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from palio.infra import db
+from palio.infra import db, seals
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.ledger.console.calls import (
@@ -25,6 +25,7 @@ from palio.ledger.console.calls import (
     REVERSE,
     accounts_part,
     adjustments_part,
+    beside_seals,
     decide,
     entries_part,
     findings_part,
@@ -32,6 +33,7 @@ from palio.ledger.console.calls import (
     looked_for,
     maker_of,
     place_of,
+    seals_part,
 )
 from palio.ledger.console.forms import (
     AdjustForm,
@@ -60,7 +62,7 @@ from palio.ledger.console.schemas import (
 from palio.ledger.errors import EffectUnseen, InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.schemas.wallet import AssetCode
-from palio.ledger.service import adjusting, checking, desk, reading, totals
+from palio.ledger.service import adjusting, checking, desk, reading, sealing, totals
 from palio.ledger.service.desk import Sheet
 from palio.ledger.sql.desk import EntryRow
 from palio.ledger.types import (
@@ -85,7 +87,7 @@ from palio.ui.values import Asset
 
 HERE = "/console/ledger"
 TRANSFERS, ACCOUNTS, ADJUST = f"{HERE}/transfers", f"{HERE}/accounts", f"{HERE}/adjust"
-CONSERVATION, FINDINGS = f"{HERE}/conservation", f"{HERE}/findings"
+CONSERVATION, FINDINGS, SEALS = f"{HERE}/conservation", f"{HERE}/findings", f"{HERE}/seals"
 ADJUSTMENTS, HOLDS, ASSETS, TREASURY = f"{HERE}/adjustments", f"{HERE}/holds", f"{HERE}/assets", f"{HERE}/treasury"
 STATUSES = ("active", "no_debit", "frozen", "closed")
 HOLD_STATES = ("open", "captured", "voided", "expired")
@@ -270,6 +272,7 @@ async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx)
         "names": names,
         "name_of": _name,
         "asset_of": _asset,
+        "seal": await sealing.seal_of(tx, transfer_id=TransferId(transfer_id)),
         "may_reverse": REVERSE in ask.permissions and found.is_reversible,
     }
     return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE)
@@ -669,3 +672,19 @@ async def resolve_by_form(
     """Close a finding with what was found out."""
     await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=form.resolution, now=ask.now)
     return RedirectResponse(f"{FINDINGS}?all=true", 303)
+
+
+@routes.page(SEALS, access=READ)
+async def seals_page(request: Request, ask: Ask, tx: InTx, page: Paged) -> HTMLResponse:
+    """The seals of the ledger, and how far sealing is."""
+    found, far = await seals_part(tx, page), await sealing.how_far(tx, now=ask.now)
+    older, newer = beside_seals(found, page, far)
+    values = {
+        "seals": found,
+        "far": far,
+        "keys": {number: key.hex() for number, key in sorted(seals.public_keys(tx.equipment.keyring).items())},
+        "older": older,
+        "newer": newer,
+        "now": ask.now,
+    }
+    return await console.render(request, ask, tx, "ledger/console/seals.html", values, present=SEALS)

@@ -10,13 +10,15 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from palio import ledger
-from palio.infra import embedded
+from palio.infra import embedded, seals
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.service import sealing
 from palio.ledger.sql import reconciling
 from palio.ledger.types import Finding
 from tests.admin.house import Console, manned
+from tests.factories.ledger import settled
 from tests.journeys.browser.conftest import Seen, looking
 
 pytestmark = pytest.mark.browser
@@ -45,6 +47,7 @@ PAGES = {
     "conservation": "/console/ledger/conservation",
     "findings": "/console/ledger/findings",
     "findings-none": "/console/ledger/findings?all=true",
+    "seals": "/console/ledger/seals",
     "card": "/console/people/{player}",
     "inbox": "/console/approvals",
     "inbox-one": "/console/approvals/{waiting}",
@@ -77,7 +80,7 @@ async def working(
 
 
 async def filled(console: Console) -> dict[str, object]:
-    """Some of everything: a wallet with thirty lines, a reversal, a hold, corrections that wait and that are posted."""
+    """Some of everything: a wallet of thirty lines, a reversal, a hold, a seal, corrections that wait or are posted."""
     player, now = await console.player(), clock.now()
     wallet = f"user:{player}:main"
     async with console.begin() as tx:
@@ -108,6 +111,8 @@ async def filled(console: Console) -> dict[str, object]:
         await ledger.roll_up(tx, now=now)
         finding = Finding("R1", f"user:{new_id()}:main USD", None, "5000", "5001")
         await reconciling.report(tx, [new_id()], [finding], now)
+    await settled(console.wiring.database)
+    await seals.keep(console.wiring.database, sealing.CHAIN)
     async with console.begin(console.sana) as tx:
         lines = [AdjustmentLine(player, "USD", 25_000), AdjustmentLine(player, "COIN", -5)]
         waiting = await ledger.adjust(tx, lines=lines, reason=WHY, maker=console.sana, now=now, ticket="T-1042")
