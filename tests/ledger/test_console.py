@@ -461,6 +461,67 @@ async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Conso
     assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}
 
 
+async def test_an_asset_is_changed_by_who_saw_what_it_is_with_a_reason(console: Console) -> None:
+    asset = f"{CALL}/assets/XTR"
+    async with console.talk(console.staff(console.noor)) as noor:
+        first = await noor.get(asset)
+        seen, was = {"If-Match": first.headers["etag"]}, first.json()
+        body = {"giftable": not was["giftable"], "reason": WHY}
+        silent = await noor.patch(asset, json={**body, "reason": "no"}, headers=seen)
+        odd = await noor.patch(asset, json={**body, "scale": 3}, headers=seen)
+        nameless = await noor.patch(asset, json={**body, "name": " "}, headers=seen)
+        blind = await noor.patch(asset, json=body)
+        untouched = (await noor.get(asset)).json()
+        done = await noor.patch(asset, json=body, headers=seen)
+        stale = await noor.patch(asset, json={"name": "Stars of old", "reason": WHY}, headers=seen)
+        now = {"If-Match": done.headers["etag"]}
+        same = await noor.patch(asset, json=body, headers=now)
+        missing = await noor.patch(f"{CALL}/assets/NOPE", json=body, headers=now)
+        unknown = await noor.get(f"{PAGE}/assets/NOPE")
+    async with console.talk(console.staff(console.noor, step_up=False)) as noor:
+        unproved = await noor.patch(asset, json=body, headers=now)
+    async with console.talk(console.staff(console.sana, permissions="ledger.wallet.read")) as sana:
+        page, call = await sana.get(f"{PAGE}/assets/XTR"), await sana.patch(asset, json=body, headers=now)
+        listed = (await sana.get(f"{PAGE}/assets")).text
+
+    assert untouched == was
+    assert done.json() == {**was, "giftable": not was["giftable"]}
+    assert [answer.status_code for answer in (silent, odd, nameless, blind, stale)] == [422, 422, 422, 428, 412]
+    assert [answer.status_code for answer in (same, missing, unknown, unproved)] == [200, 404, 404, 403]
+    assert (page.status_code, call.status_code, f"{PAGE}/assets/XTR" in listed) == (403, 403, False)
+    acts = [act for act in await acts_of(console, "asset.change") if act.entity_id == "XTR"]
+    assert [(act.changes, act.reason) for act in acts] == [
+        ({"name": [was["name"], was["name"]]}, WHY),
+        ({"giftable": [was["giftable"], not was["giftable"]]}, WHY),
+    ]
+
+
+async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Console) -> None:
+    owner, page = await console.player(), f"{PAGE}/assets/INPUT"
+    await paid(console, owner, 77, asset="INPUT")
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(page)).text, page)
+        asked = {**fields, "name": "Inputs <b>", "active": "1", "lots": "1", "reason": WHY}
+        unseen = await noor.post(page, data=asked)
+        shown = (await noor.post(f"{page}/effect", data=asked)).text
+        seen = form_of(shown, page)
+        other = await noor.post(page, data={**asked, **seen, "giftable": "1"})
+        silent = await noor.post(page, data={**asked, **seen, "reason": "no"})
+        kept = (await noor.get(f"{CALL}/assets/INPUT")).json()
+        done = await noor.post(page, data={**asked, **form_of(silent.text, page)})
+        late = await noor.post(page, data={**asked, **seen, "name": "Inputs"})
+        now = (await noor.get(f"{CALL}/assets/INPUT")).json()
+
+    assert [answer.status_code for answer in (unseen, other, silent, done, late)] == [409, 409, 422, 303, 409]
+    assert ["had its effect shown" in answer.text for answer in (unseen, other, late)] == [True] * 3
+    assert "Inputs &lt;b&gt;" in shown and "Each wallet gets one lot" in shown
+    assert (kept["name"] == "Inputs <b>", kept["lots"]) == (False, False)
+    assert (now["name"], now["lots"], now["active"], now["giftable"]) == ("Inputs <b>", True, True, False)
+    async with console.begin() as tx:
+        of_lots = await db.value(tx, "select sum(remaining) from ledger.lots where owner_id = %s", owner)
+    assert of_lots == 77
+
+
 async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(console: Console) -> None:
     owner, database = await console.player(), console.wiring.database
     anchored = await paid(console, owner, 10)

@@ -19,6 +19,7 @@ from palio.ledger.console.schemas import (
     ACCOUNTS_EXAMPLE,
     ADJUSTMENT_EXAMPLE,
     ADJUSTMENTS_EXAMPLE,
+    ASSET_EXAMPLE,
     ASSETS_EXAMPLE,
     CHAINS_EXAMPLE,
     CONSERVATION_EXAMPLE,
@@ -39,6 +40,7 @@ from palio.ledger.console.schemas import (
     AdjustmentRowAnswer,
     AdjustmentsAnswer,
     AssetAnswer,
+    AssetBody,
     AssetsAnswer,
     Beginning,
     ChainAnswer,
@@ -91,9 +93,11 @@ from palio.ledger.errors import (
     ReversalExceeds,
     ReversalOfReversal,
     SelfAdjustment,
+    UnknownAsset,
 )
 from palio.ledger.rules import desk as rules
 from palio.ledger.schemas.proofs import beside, wanted
+from palio.ledger.schemas.wallet import AssetCode
 from palio.ledger.service import adjusting, checking, desk, sealing, totals
 from palio.ledger.service.desk import Hit
 from palio.ledger.service.sealing import Sealing
@@ -117,7 +121,7 @@ from palio.ui.values import Asset
 from palio.ui.versions import Seen
 
 READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
-REVERSE, FREEZE = "ledger.transfer.reverse", "ledger.account.freeze"
+REVERSE, FREEZE, EDIT = "ledger.transfer.reverse", "ledger.account.freeze", "ledger.asset.edit"
 EXPORT_ROWS_NOTED = 1_000
 LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
@@ -468,6 +472,35 @@ async def void_hold(hold_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> Staf
 async def list_assets(tx: InTx) -> AssetsAnswer:
     """List assets with all that is set about them."""
     return AssetsAnswer(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
+
+
+@routes.get("/console/ledger/assets/{asset}", access=READ, example=ASSET_EXAMPLE, refuses=[UnknownAsset])
+async def get_asset(asset: AssetCode, tx: InTx, response: Response) -> AssetAnswer:
+    """Read an asset, with the version that a change of it names."""
+    return await _asset(tx, asset, response)
+
+
+async def _asset(tx: Tx, asset: str, response: Response) -> AssetAnswer:
+    found = await desk.get_asset_row(tx, asset=asset)
+    versions.tell(response, rules.version_of_terms(found.terms))
+    return AssetAnswer.of(found)
+
+
+@routes.patch(
+    "/console/ledger/assets/{asset}",
+    access=EDIT,
+    example=ASSET_EXAMPLE,
+    refuses=[UnknownAsset, AdjustmentReasonMissing, InvalidPost],
+    step_up=True,
+)
+async def change_asset(
+    asset: AssetCode, body: AssetBody, seen: Seen, ask: Ask, tx: InTx, response: Response
+) -> AssetAnswer:
+    """Change what an asset is called, and what may be done with it."""
+    await desk.change_asset_by_staff(
+        tx, asset=asset, changes=body.changes(), reason=body.reason, seen=seen, now=ask.now
+    )
+    return await _asset(tx, asset, response)
 
 
 @routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)

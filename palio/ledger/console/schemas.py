@@ -18,6 +18,7 @@ from palio.ledger.types import (
     ADJUSTMENT_LINES_MAX,
     ADJUSTMENT_REASON_MAX,
     AMOUNT_UNITS_MAX,
+    ASSET_NAME_CHARS_MAX,
     TICKET_CHARS_MAX,
     AdjustedLine,
     Adjustment,
@@ -63,6 +64,21 @@ class StatusBody(Body):
 
     status: Status
     reason: Reason
+
+
+class AssetBody(Body):
+    """What of an asset is to be otherwise, and why; what is not named stays."""
+
+    name: Annotated[str, Field(max_length=ASSET_NAME_CHARS_MAX)] | None = None
+    giftable: StrictBool | None = None
+    withdrawable: StrictBool | None = None
+    lots: StrictBool | None = None
+    active: StrictBool | None = None
+    reason: Reason
+
+    def changes(self) -> Mapping[str, str | bool]:
+        """What was named."""
+        return self.model_dump(exclude={"reason"}, exclude_none=True)
 
 
 class ReverseBody(Body):

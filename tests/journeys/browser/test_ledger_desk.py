@@ -42,6 +42,7 @@ PAGES = {
     "holds-none": "/console/ledger/holds?state=expired",
     "hold": "/console/ledger/holds/{hold}",
     "assets": "/console/ledger/assets",
+    "asset": "/console/ledger/assets/COIN",
     "treasury": "/console/ledger/treasury",
     "treasury-empty": "/console/ledger/treasury?asset=XTR",
     "conservation": "/console/ledger/conservation",
@@ -152,6 +153,23 @@ async def test_nothing_is_wrong_with_a_page(browser: Browser, console: Console, 
                 wrong[name] = found
             seen.complaints.clear()
     assert wrong == {}
+
+
+async def test_an_asset_is_changed_after_its_effect_was_seen(browser: Browser, console: Console) -> None:
+    for n, (size, theme) in enumerate([("desktop", "day"), ("phone", "night")]):
+        async with working(browser, console, console.noor, size=size, theme=theme) as (page, seen):
+            await page.goto(f"{console.base}/console/ledger/assets")
+            await page.get_by_role("link", name="XTR", exact=True).click()
+            await page.get_by_label("Name").fill(f"Stars {n}")
+            await page.get_by_label("Expires by lots").click()
+            await page.get_by_label("Why").fill("Stars are from now on given for a year only")
+            await page.get_by_role("button", name="See the effect").click()
+            await expect(page.get_by_role("region", name="What changes")).to_contain_text("stand still meanwhile")
+            if folder := os.environ.get("PALIO_PICTURES"):
+                await page.screenshot(path=Path(folder) / f"asset-effect.{size}.{theme}.png", full_page=True)
+            assert [*await seen.barriers(), *await seen.faults()] == []
+            await page.get_by_role("button", name="Change it").click()
+            await expect(page.get_by_role("row", name="XTR")).to_contain_text(f"Stars {n}")
 
 
 async def test_a_correction_is_made_by_one_approved_by_another_and_seen_in_the_wallet(
