@@ -247,7 +247,7 @@ class MakerLimit(Conflict):
 
 
 class EffectUnseen(Conflict):
-    """The lines are not those whose effect was shown: look at it, then send them again."""
+    """What is sent is not what had its effect shown: look at it, then send it again."""
 
     code = "ledger.effect_unseen"
 

@@ -6,13 +6,15 @@ from datetime import timedelta
 import pytest
 
 from palio import ledger
-from palio.infra import db, embedded
+from palio.infra import db, embedded, seals
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.service import sealing
 from palio.ledger.sql import reconciling
 from palio.ledger.types import Finding
 from tests.admin.house import Console, acts_of, form_of, manned
+from tests.factories.ledger import settled
 
 CALL, PAGE = "/api/v1/console/ledger", "/console/ledger"
 WHY, FOUND_OUT = "the bet was counted twice", "a disk had lied: restored"
@@ -457,6 +459,126 @@ async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Conso
         True,
     )
     assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}
+
+
+async def test_an_asset_is_changed_by_who_saw_what_it_is_with_a_reason(console: Console) -> None:
+    asset = f"{CALL}/assets/XTR"
+    async with console.talk(console.staff(console.noor)) as noor:
+        first = await noor.get(asset)
+        seen, was = {"If-Match": first.headers["etag"]}, first.json()
+        body = {"giftable": not was["giftable"], "reason": WHY}
+        silent = await noor.patch(asset, json={**body, "reason": "no"}, headers=seen)
+        odd = await noor.patch(asset, json={**body, "scale": 3}, headers=seen)
+        nameless = await noor.patch(asset, json={**body, "name": " "}, headers=seen)
+        blind = await noor.patch(asset, json=body)
+        untouched = (await noor.get(asset)).json()
+        done = await noor.patch(asset, json=body, headers=seen)
+        stale = await noor.patch(asset, json={"name": "Stars of old", "reason": WHY}, headers=seen)
+        now = {"If-Match": done.headers["etag"]}
+        same = await noor.patch(asset, json=body, headers=now)
+        missing = await noor.patch(f"{CALL}/assets/NOPE", json=body, headers=now)
+        unknown = await noor.get(f"{PAGE}/assets/NOPE")
+    async with console.talk(console.staff(console.noor, step_up=False)) as noor:
+        unproved = await noor.patch(asset, json=body, headers=now)
+    async with console.talk(console.staff(console.sana, permissions="ledger.wallet.read")) as sana:
+        page, call = await sana.get(f"{PAGE}/assets/XTR"), await sana.patch(asset, json=body, headers=now)
+        listed = (await sana.get(f"{PAGE}/assets")).text
+
+    assert untouched == was
+    assert done.json() == {**was, "giftable": not was["giftable"]}
+    assert [answer.status_code for answer in (silent, odd, nameless, blind, stale)] == [422, 422, 422, 428, 412]
+    assert [answer.status_code for answer in (same, missing, unknown, unproved)] == [200, 404, 404, 403]
+    assert (page.status_code, call.status_code, f"{PAGE}/assets/XTR" in listed) == (403, 403, False)
+    acts = [act for act in await acts_of(console, "asset.change") if act.entity_id == "XTR"]
+    assert [(act.changes, act.reason) for act in acts] == [
+        ({"name": [was["name"], was["name"]]}, WHY),
+        ({"giftable": [was["giftable"], not was["giftable"]]}, WHY),
+    ]
+
+
+async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Console) -> None:
+    owner, page = await console.player(), f"{PAGE}/assets/INPUT"
+    await paid(console, owner, 77, asset="INPUT")
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(page)).text, page)
+        asked = {**fields, "name": "Inputs <b>", "active": "1", "lots": "1", "reason": WHY}
+        unseen = await noor.post(page, data=asked)
+        shown = (await noor.post(f"{page}/effect", data=asked)).text
+        seen = form_of(shown, page)
+        other = await noor.post(page, data={**asked, **seen, "giftable": "1"})
+        silent = await noor.post(page, data={**asked, **seen, "reason": "no"})
+        kept = (await noor.get(f"{CALL}/assets/INPUT")).json()
+        done = await noor.post(page, data={**asked, **form_of(silent.text, page)})
+        late = await noor.post(page, data={**asked, **seen, "name": "Inputs"})
+        now = (await noor.get(f"{CALL}/assets/INPUT")).json()
+
+    assert [answer.status_code for answer in (unseen, other, silent, done, late)] == [409, 409, 422, 303, 409]
+    assert ["had its effect shown" in answer.text for answer in (unseen, other, late)] == [True] * 3
+    assert "Inputs &lt;b&gt;" in shown and "Each wallet gets one lot" in shown
+    assert (kept["name"] == "Inputs <b>", kept["lots"]) == (False, False)
+    assert (now["name"], now["lots"], now["active"], now["giftable"]) == ("Inputs <b>", True, True, False)
+    async with console.begin() as tx:
+        of_lots = await db.value(tx, "select sum(remaining) from ledger.lots where owner_id = %s", owner)
+    assert of_lots == 77
+
+
+async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(console: Console) -> None:
+    owner, database = await console.player(), console.wiring.database
+    anchored = await paid(console, owner, 10)
+    async with console.talk(console.staff(console.noor)) as noor:
+        nothing = (await noor.get(f"{PAGE}/seals")).text
+        before = (await noor.get(f"{CALL}/transfers/{anchored.transfer_id}")).json()
+        waits = (await noor.get(f"{PAGE}/transfers/{anchored.transfer_id}")).text
+        await settled(database)
+        await seals.keep(database, sealing.CHAIN)
+        await paid(console, owner, 20)
+        await settled(database)
+        async with console.begin() as tx:
+            second = await ledger.seal(tx, now=clock.now())
+        found = (await noor.get(f"{CALL}/seals")).json()
+        older = (await noor.get(f"{CALL}/seals?limit=1")).json()
+        first = (await noor.get(f"{CALL}/seals", params={"limit": 1, "cursor": older["next"]})).json()
+        table = (await noor.get(f"{CALL}/seals.csv")).text
+        shown = (await noor.get(f"{PAGE}/seals")).text
+        after = (await noor.get(f"{CALL}/transfers/{anchored.transfer_id}")).json()
+        sealed = (await noor.get(f"{PAGE}/transfers/{anchored.transfer_id}")).text
+    async with console.talk(console.staff(console.sana, permissions="ledger.asset.edit")) as sana:
+        refused = [(await sana.get(path)).status_code for path in (f"{CALL}/seals", f"{PAGE}/seals")]
+
+    assert "banner-ghost" in nothing and "none yet" in nothing
+    assert (before["seal"], "Follows within a minute" in waits) == (None, True)
+    assert second and [(one["n"], one["is_anchored"]) for one in found["items"]] == [(2, False), (1, True)]
+    [told, _] = found["items"]
+    assert (told["head"], told["rows"], told["from_tx"], told["to_tx"], told["key_id"]) == (
+        *(second.head.hex(), 1, second.from_tx, second.to_tx, second.key_id),
+    )
+    assert [[one["n"] for one in part["items"]] for part in (older, first)] == [[2], [1]]
+    assert (first["next"], bool(first["prev"]), older["prev"]) == (None, True, None)
+    assert [line.split(",")[0] for line in table.split()] == ["n", "2", "1"]
+    assert second.head.hex() in shown and "not yet" in shown and "up to seal 1" in shown
+    fact = sealed.partition(">Seal</dt>")[2].partition("</dd>")[0]
+    assert (after["seal"], ">1<" in fact, "Follows within" in fact) == (1, True, False)
+    assert refused == [403, 403]
+
+
+async def test_sealing_is_late_when_a_transfer_has_waited_for_five_minutes(console: Console) -> None:
+    database, told = console.wiring.database, []
+    await settled(database)
+    await seals.keep(database, sealing.CHAIN)
+    async with console.talk(console.staff(console.noor)) as noor:
+        for minutes in (4, 6, 0):
+            if minutes:
+                owner = await console.player()  # in a wallet nothing is posted before what is there
+                async with console.begin() as tx:
+                    legs = ((f"user:{owner}:main", "COIN", 1), ("house:prizes", "COIN", -1))
+                    then = clock.now() - timedelta(minutes=minutes)
+                    await ledger.post(tx, Post(f"desk:{new_id()}", "competitions.prize", legs), now=then)
+            else:
+                await settled(database)
+                await seals.keep(database, sealing.CHAIN)
+            is_late = (await noor.get(f"{CALL}/seals")).json()["is_late"]
+            told.append((is_late, 'role="alert"' in (await noor.get(f"{PAGE}/seals")).text))
+    assert told == [(False, False), (True, True), (False, False)]
 
 
 async def test_a_player_reads_why_he_was_corrected_and_never_by_whom(console: Console) -> None:

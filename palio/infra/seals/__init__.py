@@ -3,7 +3,7 @@
 One door for every chain: a module declares which rows it seals (`Chain`), and has them sealed by a job (`keep`).
 """
 
-from palio.infra.seals.anchoring import AnchorsAhead, acknowledge, anchor, require_reached
+from palio.infra.seals.anchoring import AnchorsAhead, acknowledge, anchor, anchored_to, require_reached
 from palio.infra.seals.canonical import canonical, read
 from palio.infra.seals.chains import AUDIT, SCHEDULE, keep, seal_audit
 from palio.infra.seals.checking import Anchored, Checked, Flaw, check, check_anchors
@@ -26,6 +26,7 @@ __all__ = [
     "Sums",
     "acknowledge",
     "anchor",
+    "anchored_to",
     "canonical",
     "check",
     "check_anchors",

@@ -80,6 +80,15 @@ async def require_reached(tx: Tx, *, chain: Chain) -> None:
         raise AnchorsAhead(chain=chain.name, n=newest.n)
 
 
+async def anchored_to(tx: Tx, *, chain: Chain) -> int | None:
+    """Up to which seal the anchors of this machine go, as their newest line says; None where there are none.
+
+    Whether they are genuine is for `check_anchors` to say.
+    """
+    newest = await _newest(tx, chain)
+    return newest.n if newest else None
+
+
 async def anchor(tx: Tx, *, chain: Chain, now: datetime) -> int:
     """Write down the committed seals that are not anchored on this machine yet, and answer how many. Raises OSError.
 

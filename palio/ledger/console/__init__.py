@@ -10,6 +10,7 @@ from palio.ledger.console.pages import (
     FINDINGS,
     HERE,
     HOLDS,
+    SEALS,
     TRANSFERS,
     TREASURY,
 )
@@ -28,5 +29,6 @@ RAIL = (
     RailEntry("money", "Treasury", TREASURY, READ),
     RailEntry("money", "Conservation", CONSERVATION, READ),
     RailEntry("money", "Findings", FINDINGS, READ),
+    RailEntry("money", "Seals", SEALS, READ),
     RailEntry("money", "Assets", ASSETS, READ),
 )

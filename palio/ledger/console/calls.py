@@ -1,5 +1,6 @@
 """The API of staff over the ledger. Every act leaves an audit row; a correction above its limit answers 202."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from fastapi import Query, Request, Response
 from palio.infra import audit
 from palio.infra.approvals import Closed, Decision, Expired, OwnBenefit, OwnProposal, ReasonMissing
 from palio.infra.db import Tx
+from palio.infra.seals import Seal
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
 from palio.ledger.console import schemas
@@ -17,6 +19,7 @@ from palio.ledger.console.schemas import (
     ACCOUNTS_EXAMPLE,
     ADJUSTMENT_EXAMPLE,
     ADJUSTMENTS_EXAMPLE,
+    ASSET_EXAMPLE,
     ASSETS_EXAMPLE,
     CHAINS_EXAMPLE,
     CONSERVATION_EXAMPLE,
@@ -25,6 +28,7 @@ from palio.ledger.console.schemas import (
     FORESEEN_EXAMPLE,
     HITS_EXAMPLE,
     HOLD_EXAMPLE,
+    SEALS_EXAMPLE,
     STAFF_HOLDS_EXAMPLE,
     TRANSFER_EXAMPLE,
     AccountAnswer,
@@ -36,6 +40,7 @@ from palio.ledger.console.schemas import (
     AdjustmentRowAnswer,
     AdjustmentsAnswer,
     AssetAnswer,
+    AssetBody,
     AssetsAnswer,
     Beginning,
     ChainAnswer,
@@ -58,6 +63,8 @@ from palio.ledger.console.schemas import (
     ResolveBody,
     ReverseBody,
     ReversedAnswer,
+    SealAnswer,
+    SealsAnswer,
     StaffHoldAnswer,
     StaffHoldsAnswer,
     StatusBody,
@@ -86,10 +93,14 @@ from palio.ledger.errors import (
     ReversalExceeds,
     ReversalOfReversal,
     SelfAdjustment,
+    UnknownAsset,
 )
 from palio.ledger.rules import desk as rules
-from palio.ledger.service import adjusting, checking, desk, totals
+from palio.ledger.schemas.proofs import beside, wanted
+from palio.ledger.schemas.wallet import AssetCode
+from palio.ledger.service import adjusting, checking, desk, sealing, totals
 from palio.ledger.service.desk import Hit
+from palio.ledger.service.sealing import Sealing
 from palio.ledger.sql.desk import AccountRow, EntryRow, HoldRow
 from palio.ledger.types import (
     AccountId,
@@ -100,6 +111,7 @@ from palio.ledger.types import (
     HoldState,
     KeptFinding,
     Status,
+    TransferId,
 )
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
@@ -109,7 +121,7 @@ from palio.ui.values import Asset
 from palio.ui.versions import Seen
 
 READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
-REVERSE, FREEZE = "ledger.transfer.reverse", "ledger.account.freeze"
+REVERSE, FREEZE, EDIT = "ledger.transfer.reverse", "ledger.account.freeze", "ledger.asset.edit"
 EXPORT_ROWS_NOTED = 1_000
 LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
@@ -241,7 +253,8 @@ async def set_account_status(
 )
 async def get_transfer(transfer_id: UUID, tx: InTx) -> TransferAnswer:
     """Read a transfer with its legs, its cause, its hold, and what took it back."""
-    return TransferAnswer.of(await desk.sheet(tx, transfer_id=transfer_id))
+    found = await desk.sheet(tx, transfer_id=transfer_id)
+    return TransferAnswer.of(found, seal=await sealing.seal_of(tx, transfer_id=TransferId(transfer_id)))
 
 
 @routes.post(
@@ -461,6 +474,35 @@ async def list_assets(tx: InTx) -> AssetsAnswer:
     return AssetsAnswer(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
 
 
+@routes.get("/console/ledger/assets/{asset}", access=READ, example=ASSET_EXAMPLE, refuses=[UnknownAsset])
+async def get_asset(asset: AssetCode, tx: InTx, response: Response) -> AssetAnswer:
+    """Read an asset, with the version that a change of it names."""
+    return await _asset(tx, asset, response)
+
+
+async def _asset(tx: Tx, asset: str, response: Response) -> AssetAnswer:
+    found = await desk.get_asset_row(tx, asset=asset)
+    versions.tell(response, rules.version_of_terms(found.terms))
+    return AssetAnswer.of(found)
+
+
+@routes.patch(
+    "/console/ledger/assets/{asset}",
+    access=EDIT,
+    example=ASSET_EXAMPLE,
+    refuses=[UnknownAsset, AdjustmentReasonMissing, InvalidPost],
+    step_up=True,
+)
+async def change_asset(
+    asset: AssetCode, body: AssetBody, seen: Seen, ask: Ask, tx: InTx, response: Response
+) -> AssetAnswer:
+    """Change what an asset is called, and what may be done with it."""
+    await desk.change_asset_by_staff(
+        tx, asset=asset, changes=body.changes(), reason=body.reason, seen=seen, now=ask.now
+    )
+    return await _asset(tx, asset, response)
+
+
 @routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)
 async def list_conserved(tx: InTx) -> ConservationAnswer:
     """List where the units of every asset are now; each adds up to nothing."""
@@ -497,6 +539,26 @@ async def resolve_finding(finding_id: UUID, body: ResolveBody, ask: Ask, tx: InT
     return FindingAnswer.of(
         await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=body.resolution, now=ask.now)
     )
+
+
+async def seals_part(tx: Tx, page: Paging) -> Sequence[Seal]:
+    """A page of seals."""
+    before, after = wanted(page)
+    return await sealing.heads(tx, before=before, after=after, limit=page.limit)
+
+
+def beside_seals(seals: Sequence[Seal], page: Paging, far: Sealing) -> tuple[str | None, str | None]:
+    """The cursors `(older, newer)` beside a page of seals."""
+    return beside(seals, page, newest=far.newest.n if far.newest else 0)
+
+
+@routes.get("/console/ledger/seals", access=READ, example=SEALS_EXAMPLE)
+async def list_ledger_seals(ask: Ask, tx: InTx, page: Paged) -> SealsAnswer:
+    """List the seals of the ledger, the newest first, and whether they are anchored."""
+    found, far = await seals_part(tx, page), await sealing.how_far(tx, now=ask.now)
+    await note_export(tx, ask, page, "seals", len(found))
+    older, newer = beside_seals(found, page, far)
+    return SealsAnswer(tuple(SealAnswer.of(seal, far) for seal in found), older, newer, far.is_late)
 
 
 @routes.get("/console/ledger/search", access=READ, example=HITS_EXAMPLE)

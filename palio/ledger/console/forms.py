@@ -13,7 +13,7 @@ from palio.ledger.console.people import named_in
 from palio.ledger.errors import InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.service import reading
-from palio.ledger.types import ADJUSTMENT_LINES_MAX, AdjustmentLine, Asset, Status
+from palio.ledger.types import ADJUSTMENT_LINES_MAX, AdjustmentLine, Asset, AssetTerms, Status
 from palio.ui.values import Blank
 
 PASTED_CHARS_MAX = 100_000
@@ -70,6 +70,24 @@ class StatusForm(FormBody):
 
     status: Status
     reason: Text = ""
+
+
+class AssetForm(FormBody):
+    """What an asset is to be called, what may be done with it, and why. `seen` names those whose effect was shown."""
+
+    name: Short = ""
+    giftable: Literal["", "1"] = ""
+    withdrawable: Literal["", "1"] = ""
+    lots: Literal["", "1"] = ""
+    active: Literal["", "1"] = ""
+    reason: Text = ""
+    seen: Short = ""
+
+    def terms(self) -> AssetTerms:
+        """As they are asked for."""
+        return AssetTerms(
+            self.name.strip(), bool(self.giftable), bool(self.withdrawable), bool(self.lots), bool(self.active)
+        )
 
 
 class ResolveForm(FormBody):

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from palio.infra import db
+from palio.infra import db, seals
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.ledger.console.calls import (
@@ -19,12 +19,14 @@ from palio.ledger.console.calls import (
 )
 from palio.ledger.console.calls import (
     DECIDE,
+    EDIT,
     FREEZE,
     LISTED_MAX,
     READ,
     REVERSE,
     accounts_part,
     adjustments_part,
+    beside_seals,
     decide,
     entries_part,
     findings_part,
@@ -32,9 +34,11 @@ from palio.ledger.console.calls import (
     looked_for,
     maker_of,
     place_of,
+    seals_part,
 )
 from palio.ledger.console.forms import (
     AdjustForm,
+    AssetForm,
     DecideForm,
     NothingForm,
     ReasonForm,
@@ -60,7 +64,7 @@ from palio.ledger.console.schemas import (
 from palio.ledger.errors import EffectUnseen, InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.schemas.wallet import AssetCode
-from palio.ledger.service import adjusting, checking, desk, reading, totals
+from palio.ledger.service import adjusting, checking, desk, reading, sealing, totals
 from palio.ledger.service.desk import Sheet
 from palio.ledger.sql.desk import EntryRow
 from palio.ledger.types import (
@@ -69,6 +73,7 @@ from palio.ledger.types import (
     Adjustment,
     AdjustmentId,
     AdjustmentLine,
+    AssetTerms,
     BalanceChange,
     FindingId,
     TransferId,
@@ -85,9 +90,10 @@ from palio.ui.values import Asset
 
 HERE = "/console/ledger"
 TRANSFERS, ACCOUNTS, ADJUST = f"{HERE}/transfers", f"{HERE}/accounts", f"{HERE}/adjust"
-CONSERVATION, FINDINGS = f"{HERE}/conservation", f"{HERE}/findings"
+CONSERVATION, FINDINGS, SEALS = f"{HERE}/conservation", f"{HERE}/findings", f"{HERE}/seals"
 ADJUSTMENTS, HOLDS, ASSETS, TREASURY = f"{HERE}/adjustments", f"{HERE}/holds", f"{HERE}/assets", f"{HERE}/treasury"
 STATUSES = ("active", "no_debit", "frozen", "closed")
+FLAGS = ("active", "withdrawable", "giftable", "lots")
 HOLD_STATES = ("open", "captured", "voided", "expired")
 FAMILIES = ("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing", "breakage")
 Whom = Annotated[str, Query(max_length=200)]
@@ -270,6 +276,7 @@ async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx)
         "names": names,
         "name_of": _name,
         "asset_of": _asset,
+        "seal": await sealing.seal_of(tx, transfer_id=TransferId(transfer_id)),
         "may_reverse": REVERSE in ask.permissions and found.is_reversible,
     }
     return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE)
@@ -569,8 +576,77 @@ async def void_by_form(hold_id: UUID, ask: Ask, tx: InTx, form: Annotated[Reason
 @routes.page(ASSETS, access=READ)
 async def assets_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
     """What is counted."""
-    values = {"assets": await desk.list_asset_rows(tx)}
+    values = {"assets": await desk.list_asset_rows(tx), "may_edit": EDIT in ask.permissions}
     return await console.render(request, ask, tx, "ledger/console/assets.html", values, present=ASSETS)
+
+
+@routes.page(ASSETS + "/{asset}", access=EDIT)
+async def asset_page(request: Request, asset: AssetCode, ask: Ask, tx: InTx) -> HTMLResponse:
+    """What may be done with an asset. Refuses with UnknownAsset."""
+    return await _asset_form(request, ask, tx, asset, None)
+
+
+async def _asset_form(
+    request: Request, ask: Asking, tx: Tx, code: str, typed: Mapping[str, str] | None, problem: Problem | None = None
+) -> HTMLResponse:
+    found = await desk.get_asset_row(tx, asset=code)
+    asked = found.terms
+    if typed is not None:
+        name = typed.get("name", "").strip()
+        asked = AssetTerms(name, **{flag: bool(typed.get(flag)) for flag in FLAGS})
+    conserved = await totals.conservation(tx)
+    values = {
+        "one": found,
+        "asset": Asset(found.code, found.scale),
+        "in_wallets": next((each.wallets for each in conserved if each.asset == code), 0),
+        "asked": asked,
+        "changes": [flag for flag in FLAGS if getattr(asked, flag) != getattr(found, flag)],
+        "is_looked_at": typed is not None,
+        "seen": _seen(found.terms, asked),
+        "reason": (typed or {}).get("reason", ""),
+        "problem": problem,
+    }
+    status = problem.status if problem else 200
+    return await console.render(request, ask, tx, "ledger/console/asset.html", values, present=ASSETS, status=status)
+
+
+def _seen(before: AssetTerms, asked: AssetTerms) -> str:
+    """The same text for the same change only."""
+    return f"{rules.version_of_terms(before)}-{rules.version_of_terms(asked)}"
+
+
+async def _asset_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The form with what was typed, what it would change now, and what is wrong."""
+    return await _asset_form(request, ask, tx, request.path_params["asset"], filled.values, filled.problem)
+
+
+@routes.form(
+    ASSETS + "/{asset}/effect", access=EDIT, again=_asset_again, idempotency="none", unaudited="it changes nothing"
+)
+async def foresee_asset_by_form(
+    request: Request, asset: AssetCode, ask: Ask, tx: InTx, form: Annotated[AssetForm, Form()]
+) -> HTMLResponse:
+    """What would change; nothing is written."""
+    return await _asset_form(request, ask, tx, asset, form.model_dump())
+
+
+@routes.form(ASSETS + "/{asset}", access=EDIT, step_up=True, again=_asset_again)
+async def change_asset_by_form(
+    asset: AssetCode, ask: Ask, tx: InTx, form: Annotated[AssetForm, Form()]
+) -> RedirectResponse:
+    """Change what an asset is called and what may be done with it, as its effect was seen."""
+    before, asked = (await desk.get_asset_row(tx, asset=asset)).terms, form.terms()
+    if form.seen != _seen(before, asked):
+        raise EffectUnseen
+    await desk.change_asset_by_staff(
+        tx,
+        asset=asset,
+        changes=asdict(asked),
+        reason=form.reason,
+        seen=rules.version_of_terms(before),
+        now=ask.now,
+    )
+    return RedirectResponse(ASSETS, 303)
 
 
 @routes.page(TREASURY, access=READ)
@@ -669,3 +745,19 @@ async def resolve_by_form(
     """Close a finding with what was found out."""
     await checking.resolve_finding(tx, finding_id=FindingId(finding_id), resolution=form.resolution, now=ask.now)
     return RedirectResponse(f"{FINDINGS}?all=true", 303)
+
+
+@routes.page(SEALS, access=READ)
+async def seals_page(request: Request, ask: Ask, tx: InTx, page: Paged) -> HTMLResponse:
+    """The seals of the ledger, and how far sealing is."""
+    found, far = await seals_part(tx, page), await sealing.how_far(tx, now=ask.now)
+    older, newer = beside_seals(found, page, far)
+    values = {
+        "seals": found,
+        "far": far,
+        "keys": {number: key.hex() for number, key in sorted(seals.public_keys(tx.equipment.keyring).items())},
+        "older": older,
+        "newer": newer,
+        "now": ask.now,
+    }
+    return await console.render(request, ask, tx, "ledger/console/seals.html", values, present=SEALS)

@@ -9,13 +9,16 @@ from uuid import UUID
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from palio.infra.seals import Seal
 from palio.kernel.ids import UserId
 from palio.ledger.service.desk import Hit, Sheet
+from palio.ledger.service.sealing import Sealing
 from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow
 from palio.ledger.types import (
     ADJUSTMENT_LINES_MAX,
     ADJUSTMENT_REASON_MAX,
     AMOUNT_UNITS_MAX,
+    ASSET_NAME_CHARS_MAX,
     TICKET_CHARS_MAX,
     AdjustedLine,
     Adjustment,
@@ -61,6 +64,21 @@ class StatusBody(Body):
 
     status: Status
     reason: Reason
+
+
+class AssetBody(Body):
+    """What of an asset is to be otherwise, and why; what is not named stays."""
+
+    name: Annotated[str, Field(max_length=ASSET_NAME_CHARS_MAX)] | None = None
+    giftable: StrictBool | None = None
+    withdrawable: StrictBool | None = None
+    lots: StrictBool | None = None
+    active: StrictBool | None = None
+    reason: Reason
+
+    def changes(self) -> Mapping[str, str | bool]:
+        """What was named."""
+        return self.model_dump(exclude={"reason"}, exclude_none=True)
 
 
 class ReverseBody(Body):
@@ -217,7 +235,10 @@ class LegAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TransferAnswer:
-    """A transfer with everything about it: its cause is named by `key`; reversals lead both ways."""
+    """A transfer with everything about it: its cause is named by `key`; reversals lead both ways.
+
+    `seal` is the number of the seal that it is in; null while it waits for one, at most a minute.
+    """
 
     id: UUID
     key: str
@@ -231,9 +252,10 @@ class TransferAnswer:
     reverses: UUID | None
     reversed_by: tuple[UUID, ...]
     hold: UUID | None
+    seal: int | None
 
     @classmethod
-    def of(cls, found: Sheet) -> "TransferAnswer":
+    def of(cls, found: Sheet, *, seal: int | None) -> "TransferAnswer":
         one = found.transfer
         return cls(
             id=one.id,
@@ -248,6 +270,7 @@ class TransferAnswer:
             reverses=one.reverses_id,
             reversed_by=tuple(each.id for each in found.reversed_by),
             hold=one.hold_id,
+            seal=seal,
         )
 
 
@@ -564,6 +587,46 @@ class ResolveBody(Body):
 
 
 @dataclass(frozen=True, slots=True)
+class SealAnswer:
+    """A seal over the transfers of the transactions from `from_tx` to below `to_tx`, signed by the key `key_id`.
+
+    `is_anchored` is null where this machine has no anchors.
+    """
+
+    n: int
+    at: Instant
+    rows: int
+    from_tx: int
+    to_tx: int
+    head: str
+    key_id: int
+    is_anchored: bool | None
+
+    @classmethod
+    def of(cls, seal: Seal, far: Sealing) -> "SealAnswer":
+        return cls(
+            n=seal.n,
+            at=seal.sealed_at,
+            rows=seal.rows,
+            from_tx=seal.from_tx,
+            to_tx=seal.to_tx,
+            head=seal.head.hex(),
+            key_id=seal.key_id,
+            is_anchored=far.is_anchored(seal.n),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SealsAnswer:
+    """Seals, the newest first; `is_late` says that transfers have waited for more than five minutes."""
+
+    items: tuple[SealAnswer, ...]
+    next: str | None
+    prev: str | None
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HitAnswer:
     """Something that was found: an account, a transfer, a hold, a correction or a player."""
 
@@ -630,6 +693,7 @@ TRANSFER_EXAMPLE = TransferAnswer(
     reverses=None,
     reversed_by=(),
     hold=None,
+    seal=4217,
 )
 ADJUSTMENT_KEPT = Adjustment(
     id=AdjustmentId(ID),
@@ -704,6 +768,17 @@ FINDING_EXAMPLE = FindingAnswer(
     resolved_at=None,
     resolution=None,
 )
+SEAL_EXAMPLE = SealAnswer(
+    n=4217,
+    at=AT,
+    rows=2,
+    from_tx=918_204,
+    to_tx=918_377,
+    head="c2d97f6e0b1a4835d6e7f80912a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5",
+    key_id=1,
+    is_anchored=True,
+)
+SEALS_EXAMPLE = SealsAnswer((SEAL_EXAMPLE,), None, None, is_late=False)
 FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
 ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
 CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)

@@ -1,17 +1,21 @@
 """What staff type and see: amounts and lines of text, chains that continue, balances day by day."""
 
 import csv
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from hashlib import sha256
 from itertools import pairwise
 from typing import get_args
 
 from palio.ledger import errors
-from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Status
+from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, AssetTerms, Status
 
 COLUMNS = 3
+VERSION_BYTES = 7  # of a digest: as many as a version has digits for
 AMOUNT = re.compile(r"[+-]?[0-9]{1,16}(\.[0-9]{1,8})?", re.ASCII)
 
 
@@ -50,6 +54,11 @@ def read_lines(text: str) -> list[tuple[str, str, str]]:
 def version_of(status: Status) -> int:
     """What an account may be used for, as the version of it that somebody has seen."""
     return get_args(Status).index(status) + 1
+
+
+def version_of_terms(terms: AssetTerms) -> int:
+    """What may be done with an asset, as the version of it that somebody has seen."""
+    return int.from_bytes(sha256(json.dumps(astuple(terms)).encode()).digest()[:VERSION_BYTES])
 
 
 def breaks(chain: Sequence[tuple[int, int, int]]) -> set[int]:

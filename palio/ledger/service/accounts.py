@@ -45,7 +45,13 @@ async def asset_terms(tx: Tx, *, asset: str) -> AssetTerms:
     found = await sql.find_asset(tx, asset)
     if found is None:
         raise errors.UnknownAsset(asset=asset)
-    return found
+    return AssetTerms(**{one.name: getattr(found, one.name) for one in fields(AssetTerms)})
+
+
+async def locked_terms(tx: Tx, *, asset: str) -> AssetTerms:
+    """The same, and nobody else changes them before the end of the transaction. Refuses with UnknownAsset."""
+    await sql.lock_asset(tx, asset)
+    return await asset_terms(tx, asset=asset)
 
 
 async def change_asset(tx: Tx, *, asset: str, terms: AssetTerms, reason: str, now: datetime) -> None:
@@ -60,6 +66,7 @@ async def change_asset(tx: Tx, *, asset: str, terms: AssetTerms, reason: str, no
         raise errors.InvalidPost(field="reason")
     if not terms.name.strip() or len(terms.name) > ASSET_NAME_CHARS_MAX or not is_description(terms.name):
         raise errors.InvalidPost(field="name")
+    await sql.lock_asset(tx, asset)
     found = await sql.find_asset(tx, asset)
     if found is None:
         raise errors.UnknownAsset(asset=asset)

@@ -1,10 +1,11 @@
 """Use cases of staff at the ledger: they look at everything, and act with a reason that stays written down."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from palio.infra import audit, db
@@ -184,6 +185,14 @@ async def list_asset_rows(tx: Tx) -> list[AssetRow]:
     return await sql.list_asset_rows(tx)
 
 
+async def get_asset_row(tx: Tx, *, asset: str) -> AssetRow:
+    """An asset with all that is set about it. Refuses with UnknownAsset."""
+    found = next((row for row in await sql.list_asset_rows(tx) if row.code == asset), None)
+    if found is None:
+        raise errors.UnknownAsset(asset=asset)
+    return found
+
+
 async def kept_over_time(tx: Tx, *, asset: str, now: datetime) -> dict[str, list[tuple[date, Decimal]]]:
     """What treasury and pools held at the end of each of the last thirty days (UTC), at most a minute old.
 
@@ -321,3 +330,29 @@ async def _note_status(tx: Tx, account: AccountRow, reason: str) -> None:
         reason=reason,
         subject=account.owner_id,
     )
+
+
+async def change_asset_by_staff(
+    tx: Tx, *, asset: str, changes: Mapping[str, Any], reason: str, seen: int, now: datetime
+) -> None:
+    """Change some of the terms of an asset, by the names of `AssetTerms`.
+
+    `seen` is the version of the terms that somebody saw. Refuses with AdjustmentReasonMissing, Stale, and as
+    `change_asset` does.
+    """
+    reason = adjusting_rules.checked_reason(reason)
+    before = await accounts.locked_terms(tx, asset=asset)
+    if seen != rules.version_of_terms(before):
+        raise Stale(version=rules.version_of_terms(before))
+    terms = replace(before, **changes)
+    if terms == before:  # nothing changes, and that somebody wanted it is written down all the same
+        await audit.record(
+            tx,
+            actor=tx.actor,
+            action="asset.change",
+            entity_type="ledger.asset",
+            entity_id=asset,
+            changes={"name": (before.name, before.name)},
+            reason=reason,
+        )
+    await accounts.change_asset(tx, asset=asset, terms=terms, reason=reason[:255], now=now)

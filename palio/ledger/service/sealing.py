@@ -29,6 +29,21 @@ class TransferProof:
     proof: Proof
 
 
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How far sealing is: the newest seal, whether transfers wait for too long, and up to which seal anchors go (None:
+    this machine has none).
+    """
+
+    newest: Seal | None
+    is_late: bool
+    anchored_to: int | None
+
+    def is_anchored(self, n: int) -> bool | None:
+        """Whether the anchors go up to a seal; None where there are none."""
+        return None if self.anchored_to is None else n <= self.anchored_to
+
+
 async def seal(tx: Tx, *, now: datetime) -> Seal | None:
     """Seal the transfers that are final, at most about 100,000, or an empty block after a quiet hour.
 
@@ -97,6 +112,15 @@ async def newest(tx: Tx) -> int:
     """The number of the newest seal; 0 before the first."""
     last = await seals.find_last(tx, chain=CHAIN)
     return last.n if last else 0
+
+
+async def how_far(tx: Tx, *, now: datetime) -> Sealing:
+    """How far sealing is. It is late when a transfer has waited for five minutes, or an empty seal is so long due."""
+    return Sealing(
+        newest=await seals.find_last(tx, chain=CHAIN),
+        is_late=await seals.is_late(tx, chain=CHAIN, now=now),
+        anchored_to=await seals.anchored_to(tx, chain=CHAIN),
+    )
 
 
 async def _place_of(tx: Tx, transfer_id: TransferId) -> sql.Place:

@@ -29,6 +29,11 @@ class LockedAsset(AssetTerms):
     id: int
 
 
+async def lock_asset(tx: Tx, code: str) -> None:
+    """Let nobody else change what is set about an asset before the end of the transaction."""
+    await db.value(tx, "select pg_advisory_xact_lock(hashtextextended(%s, 0))", f"ledger.asset|{code}")
+
+
 async def find_asset(tx: Tx, code: str) -> LockedAsset | None:
     """What may be done with an asset now."""
     return await db.find(

@@ -9,7 +9,7 @@ from uuid import UUID
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.ledger.types import AccountId, Asset, HoldId, HoldState, Status, TransferId
+from palio.ledger.types import AccountId, Asset, AssetTerms, HoldId, HoldState, Status, TransferId
 
 # what an account holds: a wallet its row, an open one what is rolled up and every later entry
 BALANCE = """
@@ -292,6 +292,11 @@ class AssetRow(Asset):
     lots: bool
     active: bool
     created_at: datetime
+
+    @property
+    def terms(self) -> AssetTerms:
+        """What of it staff may change."""
+        return AssetTerms(self.name, self.giftable, self.withdrawable, self.lots, self.active)
 
 
 async def list_asset_rows(tx: Tx) -> list[AssetRow]:

@@ -10,13 +10,15 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from palio import ledger
-from palio.infra import embedded
+from palio.infra import embedded, seals
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import AdjustmentLine, Hold, Post
+from palio.ledger.service import sealing
 from palio.ledger.sql import reconciling
 from palio.ledger.types import Finding
 from tests.admin.house import Console, manned
+from tests.factories.ledger import settled
 from tests.journeys.browser.conftest import Seen, looking
 
 pytestmark = pytest.mark.browser
@@ -40,11 +42,13 @@ PAGES = {
     "holds-none": "/console/ledger/holds?state=expired",
     "hold": "/console/ledger/holds/{hold}",
     "assets": "/console/ledger/assets",
+    "asset": "/console/ledger/assets/COIN",
     "treasury": "/console/ledger/treasury",
     "treasury-empty": "/console/ledger/treasury?asset=XTR",
     "conservation": "/console/ledger/conservation",
     "findings": "/console/ledger/findings",
     "findings-none": "/console/ledger/findings?all=true",
+    "seals": "/console/ledger/seals",
     "card": "/console/people/{player}",
     "inbox": "/console/approvals",
     "inbox-one": "/console/approvals/{waiting}",
@@ -77,7 +81,7 @@ async def working(
 
 
 async def filled(console: Console) -> dict[str, object]:
-    """Some of everything: a wallet with thirty lines, a reversal, a hold, corrections that wait and that are posted."""
+    """Some of everything: a wallet of thirty lines, a reversal, a hold, a seal, corrections that wait or are posted."""
     player, now = await console.player(), clock.now()
     wallet = f"user:{player}:main"
     async with console.begin() as tx:
@@ -108,6 +112,8 @@ async def filled(console: Console) -> dict[str, object]:
         await ledger.roll_up(tx, now=now)
         finding = Finding("R1", f"user:{new_id()}:main USD", None, "5000", "5001")
         await reconciling.report(tx, [new_id()], [finding], now)
+    await settled(console.wiring.database)
+    await seals.keep(console.wiring.database, sealing.CHAIN)
     async with console.begin(console.sana) as tx:
         lines = [AdjustmentLine(player, "USD", 25_000), AdjustmentLine(player, "COIN", -5)]
         waiting = await ledger.adjust(tx, lines=lines, reason=WHY, maker=console.sana, now=now, ticket="T-1042")
@@ -147,6 +153,23 @@ async def test_nothing_is_wrong_with_a_page(browser: Browser, console: Console, 
                 wrong[name] = found
             seen.complaints.clear()
     assert wrong == {}
+
+
+async def test_an_asset_is_changed_after_its_effect_was_seen(browser: Browser, console: Console) -> None:
+    for n, (size, theme) in enumerate([("desktop", "day"), ("phone", "night")]):
+        async with working(browser, console, console.noor, size=size, theme=theme) as (page, seen):
+            await page.goto(f"{console.base}/console/ledger/assets")
+            await page.get_by_role("link", name="XTR", exact=True).click()
+            await page.get_by_label("Name").fill(f"Stars {n}")
+            await page.get_by_label("Expires by lots").click()
+            await page.get_by_label("Why").fill("Stars are from now on given for a year only")
+            await page.get_by_role("button", name="See the effect").click()
+            await expect(page.get_by_role("region", name="What changes")).to_contain_text("stand still meanwhile")
+            if folder := os.environ.get("PALIO_PICTURES"):
+                await page.screenshot(path=Path(folder) / f"asset-effect.{size}.{theme}.png", full_page=True)
+            assert [*await seen.barriers(), *await seen.faults()] == []
+            await page.get_by_role("button", name="Change it").click()
+            await expect(page.get_by_role("row", name="XTR")).to_contain_text(f"Stars {n}")
 
 
 async def test_a_correction_is_made_by_one_approved_by_another_and_seen_in_the_wallet(
