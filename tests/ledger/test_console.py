@@ -1,5 +1,6 @@
 """Staff at the ledger over HTTP: they see every account, and act with a reason, a fresh factor and somebody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -494,6 +495,18 @@ async def test_an_asset_is_changed_by_who_saw_what_it_is_with_a_reason(console: 
         ({"name": [was["name"], was["name"]]}, WHY),
         ({"giftable": [was["giftable"], not was["giftable"]]}, WHY),
     ]
+
+
+async def test_of_two_who_change_an_asset_at_once_one_is_told_of_the_other(console: Console) -> None:
+    asset, told = f"{CALL}/assets/XTR", []
+    async with console.talk(console.staff(console.noor)) as noor, console.talk(console.staff(console.sana)) as sana:
+        for n in range(5):
+            seen = {"If-Match": (await noor.get(asset)).headers["etag"]}
+            bodies = [{"name": f"Stars {n} of {name}", "reason": WHY} for name in ("Noor", "Sana")]
+            both = zip((noor, sana), bodies, strict=True)
+            answers = await asyncio.gather(*(one.patch(asset, json=body, headers=seen) for one, body in both))
+            told.append(sorted(answer.status_code for answer in answers))
+    assert told == [[200, 412]] * 5
 
 
 async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Console) -> None:
