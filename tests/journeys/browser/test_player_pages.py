@@ -1,5 +1,6 @@
 """Wallet, own place, receipts and the first page of a player in a browser, on every screen and in both lights."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -164,7 +165,7 @@ async def test_filters_are_in_the_address_and_the_receipt_leads_to_the_race_and_
         await page.goto(f"{place.house.base}/wallet/USD")
         await page.get_by_label("Kind").select_option("prize")
         await page.get_by_role("button", name="Show").click()
-        await expect(page).to_have_url(f"{place.house.base}/wallet/USD?category=prize&from=&to=")
+        await expect(page).to_have_url(re.compile(r"/wallet/USD\?.*category=prize&"))
         await page.get_by_role("link", name="Prize for place 2").click()
         await page.get_by_role("link", name="How the amount came about").click()
         await expect(page).to_have_url(f"{place.house.base}/races/{place.over}/me/receipt")
