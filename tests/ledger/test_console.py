@@ -384,6 +384,7 @@ async def test_what_the_house_keeps_is_told_day_by_day(console: Console) -> None
             )
             post = Post(f"desk:{new_id()}", "ledger.opening", legs)
             await ledger.post(tx, post, now=now - timedelta(days=days))
+    await settled(console.wiring.database)
     async with console.begin() as tx:
         await ledger.roll_up(tx, now=now)
     async with console.talk(console.staff(console.noor)) as noor:

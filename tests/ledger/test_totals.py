@@ -13,7 +13,7 @@ from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Capture, CategorySum, Held, Hold, Post
 from palio.ledger.rules.totals import span_of
-from tests.factories.ledger import Superuser, codes, new_wallet, owner_of
+from tests.factories.ledger import Superuser, codes, new_wallet, owner_of, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 30, 12, tzinfo=UTC)  # a month ends among the days
@@ -85,6 +85,7 @@ async def replay(database: Database) -> Sequence[Moved]:
 
 
 async def rolled_up(database: Database) -> None:
+    await settled(database)
     async with database.begin(SYSTEM) as tx:
         while await ledger.roll_up(tx, now=NOON):
             pass
