@@ -16,7 +16,7 @@ from palio.infra.migrate import BusyError, MigrationError, NewerError, NotAllowe
 from tests.entry.conftest import run
 from tests.operations.processes import Deployment
 
-HASTY = Patience(lock_seconds=0.4, tries_max=2, pause_seconds=0.05)
+HASTY = Patience(lock_seconds=1, tries_max=2, pause_seconds=0.05)
 
 
 @pytest.fixture

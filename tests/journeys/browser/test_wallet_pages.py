@@ -244,7 +244,7 @@ async def test_the_balance_on_a_day_keeps_what_the_list_is_narrowed_to(browser: 
         await as_player(page, place.player)
         await page.goto(f"{place.house.base}/wallet/COIN?type=credit")
         day = (NOW - 30 * DAY).date().isoformat()
-        await page.get_by_label("Day (UTC)").fill(day)
+        await page.get_by_label("Day (UTC)", exact=True).fill(day)
         await page.get_by_role("button", name="Look").click()
         await expect(page).to_have_url(f"{place.house.base}/wallet/COIN?type=credit&on={day}#on-a-day")
         await expect(page.locator("#on-a-day").get_by_role("status")).to_contain_text("2,050 COIN")
