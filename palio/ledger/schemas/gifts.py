@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from palio.ledger.schemas.forms import GiftCall
 from palio.ledger.types import Gift, Posted, Recipient
 from palio.ui.values import Asset, Money
 
@@ -30,7 +29,6 @@ class GiftAnswer:
         )
 
 
-CALL_EXAMPLE = GiftCall(to="alice", asset="COIN", amount=25)
 GIFT_EXAMPLE = GiftAnswer(
     id=UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b919"),
     seq=18,

@@ -184,14 +184,13 @@ def post_of(form: TransferForm, key: str, actor: Actor) -> Post:
     return Post(key, form.kind, legs, form.description, form.metadata, actor, capture)
 
 
-def item_of(form: AnyItem, actor: Actor, user_id: UUID, *, until: datetime) -> Item:
-    """What is meant by an item of a batch; holds without an end last `until` then."""
+def item_of(form: AnyItem, actor: Actor, user_id: UUID) -> Item:
+    """What is meant by an item of a batch; a hold without an end lasts as long as the ledger says."""
     key = api_key(user_id, form.key)
     if isinstance(form, TransferItem):
         return post_of(form, key, actor)
     if isinstance(form, HoldItem):
-        end = form.expires_at or until
-        return Hold(key, form.account, form.asset, form.amount, form.subject, form.kind, end)
+        return Hold(key, form.account, form.asset, form.amount, form.subject, form.kind, form.expires_at)
     if isinstance(form, VoidItem):
         return Void(key, HoldId(form.hold))
     return Reverse(key, TransferId(form.transfer), form.reason, form.amount, form.to_debt, actor)

@@ -4,14 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
 from pydantic import ValidationError
 
-from palio.infra import settings
 from palio.kernel.errors import Refusal, Unauthenticated
 from palio.ledger import errors
 from palio.ledger.schemas import transfers as shapes
@@ -27,7 +25,6 @@ from palio.ledger.schemas.transfers import (
     data_of,
 )
 from palio.ledger.types import (
-    HOLD_USUAL_HOURS,
     PERMISSION_TRANSFER_POST,
     AnyOutcome,
     Item,
@@ -166,11 +163,10 @@ async def _judged(form: BatchForm, ask: Asking) -> _Batch:
     """Judge each item by the shape of its kind."""
     batch = _Batch([], [], form.mode, form.dry_run)
     items: list[Item | Refused] = []
-    until = ask.now + timedelta(hours=settings.value(HOLD_USUAL_HOURS))
     raw: Sequence[object] = form.items  # nothing has looked at them
     for part in _slices(len(raw)):
         for index, one in enumerate(raw[part], part.start):
-            found = _item_of(one, ask, index, until)
+            found = _item_of(one, ask, index)
             if isinstance(found, tuple):
                 batch.refused[index] = found
                 items.append(Refused(found[0].code))
@@ -182,7 +178,7 @@ async def _judged(form: BatchForm, ask: Asking) -> _Batch:
     return batch
 
 
-def _item_of(raw: object, ask: Asking, index: int, until: datetime) -> Item | tuple[Refusal, Sequence[FieldProblem]]:
+def _item_of(raw: object, ask: Asking, index: int) -> Item | tuple[Refusal, Sequence[FieldProblem]]:
     """What is meant, or why it is refused, with every bad place."""
     op = raw.get("op", "transfer") if isinstance(raw, dict) else None
     shape = shapes.SHAPES.get(op) if isinstance(op, str) else None
@@ -201,7 +197,7 @@ def _item_of(raw: object, ask: Asking, index: int, until: datetime) -> Item | tu
     if not shapes.KEY.fullmatch(form.key):
         refusal = IdempotencyKeyInvalid()
         return refusal, [FieldProblem(f"/items/{index}/key", refusal.code, refusal.detail)]
-    return shapes.item_of(form, ask.actor, _user_of(ask), until=until)
+    return shapes.item_of(form, ask.actor, _user_of(ask))
 
 
 async def _carry_out(teller: Teller, batch: _Batch) -> Answer:
