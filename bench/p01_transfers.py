@@ -25,7 +25,7 @@ BULK = Goal("P3", "x TPCB", target=8, floor=4)
 WALLETS, WALLETS_MIN = 1_000_000, 100
 HOUSES = 1_000
 CONNECTIONS, BULK_CONNECTIONS = 32, 4
-ITEMS, ITEMS_MIN = 5_000, 50
+ITEMS = 5_000  # at any size: shorter lists would run into the number of batches that a program may send in a minute
 FUND_AT_ONCE = 100_000
 FUND_SECONDS_MAX = 60
 RATE_MAX = 12_000  # transfers a second for which single requests are written down before
@@ -174,15 +174,15 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     tell(f"P1: a coin for {wallets:,} players")
     await fund(ground, wallets)
     tokens = await programs(ground, BULK_CONNECTIONS)
-    share, items = plan.share_of(WALLETS), max(ITEMS_MIN, round(ITEMS * plan.share_of(WALLETS)))
     async with AsyncExitStack() as stack:
         port, pid = await stack.enter_async_context(serving(ground))
         tell("TPCB: filling and ageing the tables")
+        share = plan.share_of(WALLETS)
         yardstick = await stack.enter_async_context(tpcb.ready(ground, seconds=plan.seconds, share=share))
         sizes = sorted({max(WALLETS_MIN, wallets // part) for part in (100, 10, 1)})
         singles = [Posting(ground, port, tokens[:1], Shape(f"P1 {size:,} wallets", size), plan) for size in sizes]
         hot = Posting(ground, port, tokens[:1], Shape("P2 one hot account", wallets, houses=1), plan)
-        bulk_shape = Shape("P3 bulk", wallets, connections=BULK_CONNECTIONS, items=items)
+        bulk_shape = Shape("P3 bulk", wallets, connections=BULK_CONNECTIONS, items=ITEMS)
         bulk = Posting(ground, port, tokens, bulk_shape, plan)
         _, body = next(bodies(singles[-1].order()))
         bare = await stack.enter_async_context(echo.ready(ground.home, body, seconds=plan.seconds))
