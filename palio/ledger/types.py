@@ -898,6 +898,7 @@ DESK_PERMISSIONS = (
     Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
     Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
     Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
+    Permission("ledger.line.hide", "Leave lines of wallets out of the lists of players.", roles=("finance",)),
 )
 
 ADJUSTMENT_LINES_MAX = 1_000

@@ -349,6 +349,84 @@ async def test_nobody_takes_back_what_he_was_paid_or_lets_his_own_hold_go(consol
     assert [(one.status_code, one.json()["code"]) for one in (back, let_go)] == [(403, "ledger.self_adjustment")] * 2
 
 
+async def seqs_of(console: Console, owner: UserId, query: str = "") -> list[int]:
+    async with console.talk(console.player_headers(owner)) as player:
+        answer = await player.get(f"/api/v1/wallet/COIN/transactions{query}")
+    return [line["seq"] for line in answer.json()["items"]]
+
+
+async def test_a_line_is_hidden_from_its_player_and_shown_again_with_a_reason(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 10)
+    posted = await paid(console, owner, 20)
+    leg = f"{CALL}/transfers/{posted.transfer_id}/legs/0"
+    async with console.talk(console.staff(console.noor)) as noor:
+        silent = await noor.post(f"{leg}/hide", json={"reason": "no"})
+        house = await noor.post(f"{CALL}/transfers/{posted.transfer_id}/legs/1/hide", json={"reason": WHY})
+        missing = await noor.post(f"{CALL}/transfers/{posted.transfer_id}/legs/2/hide", json={"reason": WHY})
+        untouched = await seqs_of(console, owner)
+        twice = [await noor.post(f"{leg}/hide", json={"reason": WHY}) for _ in range(2)]
+        hidden, with_hidden = await seqs_of(console, owner), await seqs_of(console, owner, "?include_hidden=true")
+        told = (await noor.get(f"{CALL}/transfers/{posted.transfer_id}")).json()
+        shown = await noor.post(f"{leg}/unhide", json={"reason": FOUND_OUT})
+
+    assert [(one.status_code, one.json()["code"]) for one in (silent, house, missing)] == [
+        (422, "ledger.reason_missing"),
+        (404, "ledger.no_such_entry"),
+        (404, "ledger.no_such_entry"),
+    ]
+    assert [(one.status_code, one.json()["hidden"]) for one in (*twice, shown)] == [
+        *[(200, True)] * 2,
+        (200, False),
+    ]
+    assert (untouched, hidden, with_hidden, await seqs_of(console, owner)) == ([2, 1], [1], [2, 1], [2, 1])
+    assert [one["hidden"] for one in told["legs"]] == [True, False]
+    assert await balance(console, owner, "COIN") == 30
+    acts = [act for act in await acts_of(console, "wallet_line") if act.subject_user_id == owner]
+    assert [(act.action, act.reason, act.changes["hidden"]) for act in acts] == [
+        ("wallet_line.unhide", FOUND_OUT, [True, False]),
+        ("wallet_line.hide", WHY, [True, True]),
+        ("wallet_line.hide", WHY, [False, True]),
+    ]
+
+
+async def test_nobody_hides_a_line_of_his_own_as_staff_or_without_the_permission(console: Console) -> None:
+    owner = await console.player()
+    posted, own = await paid(console, owner, 20), await paid(console, console.noor, 20)
+    others = "ledger.wallet.read ledger.wallet.adjust ledger.transfer.reverse ledger.account.freeze"
+    before = await seqs_of(console, console.noor)
+    async with console.talk(console.staff(console.noor)) as noor:
+        mine = await noor.post(f"{CALL}/transfers/{own.transfer_id}/legs/0/hide", json={"reason": WHY})
+        page = (await noor.get(f"{PAGE}/transfers/{own.transfer_id}")).text
+    async with console.talk(console.staff(console.sana, permissions=others)) as sana:
+        unable = await sana.post(f"{CALL}/transfers/{posted.transfer_id}/legs/0/hide", json={"reason": WHY})
+        bare = (await sana.get(f"{PAGE}/transfers/{posted.transfer_id}")).text
+
+    assert (mine.status_code, mine.json()["code"]) == (403, "ledger.self_adjustment")
+    assert (unable.status_code, unable.json()["code"]) == (403, "permission_missing")
+    assert ["/hide" in text for text in (page, bare)] == [False, False]
+    assert (await seqs_of(console, console.noor), await seqs_of(console, owner)) == (before, [1])
+
+
+async def test_a_line_is_hidden_by_form_and_what_was_typed_survives(console: Console) -> None:
+    owner = await console.player()
+    posted = await paid(console, owner, 20)
+    page = f"{PAGE}/transfers/{posted.transfer_id}"
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(page)).text, f"{page}/legs/0/hide")
+        short = await noor.post(f"{page}/legs/0/hide", data={**fields, "reason": "<b>no"})
+        fields = form_of(short.text, f"{page}/legs/0/hide")
+        done = await noor.post(f"{page}/legs/0/hide", data={**fields, "reason": WHY})
+        shown = (await noor.get(page)).text
+        hidden = await seqs_of(console, owner)
+        fields = form_of(shown, f"{page}/legs/0/unhide")
+        undone = await noor.post(f"{page}/legs/0/unhide", data={**fields, "reason": WHY})
+
+    assert (short.status_code, "&lt;b&gt;no</textarea>" in short.text) == (422, True)
+    assert [(one.status_code, one.headers["location"]) for one in (done, undone)] == [(303, page)] * 2
+    assert ("hidden from its player" in shown, hidden, await seqs_of(console, owner)) == (True, [], [1])
+
+
 async def test_a_hold_is_let_go_with_a_reason_once(console: Console) -> None:
     owner = await console.player()
     await paid(console, owner, 100)

@@ -28,6 +28,7 @@ from palio.ledger.console.schemas import (
     FORESEEN_EXAMPLE,
     HITS_EXAMPLE,
     HOLD_EXAMPLE,
+    LEG_EXAMPLE,
     SEALS_EXAMPLE,
     STAFF_HOLDS_EXAMPLE,
     TRANSFER_EXAMPLE,
@@ -52,6 +53,8 @@ from palio.ledger.console.schemas import (
     ForeseenAnswer,
     HitAnswer,
     HitsAnswer,
+    LegAnswer,
+    LegNumber,
     LinesBody,
     Looked,
     MaybeReasonBody,
@@ -84,6 +87,7 @@ from palio.ledger.errors import (
     MakerLimit,
     NoSuchAccount,
     NoSuchAdjustment,
+    NoSuchEntry,
     NoSuchFinding,
     NoSuchHold,
     NoSuchPlayer,
@@ -122,10 +126,12 @@ from palio.ui.versions import Seen
 
 READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
 REVERSE, FREEZE, EDIT = "ledger.transfer.reverse", "ledger.account.freeze", "ledger.asset.edit"
+HIDE = "ledger.line.hide"
 EXPORT_ROWS_NOTED = 1_000
 LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
 OF_ADJUSTING = (*OF_POSTS, AdjustmentReasonMissing, SelfAdjustment, MakerLimit, NoSuchPlayer)
+OF_HIDING = (NoSuchTransfer, NoSuchEntry, SelfAdjustment, AdjustmentReasonMissing)
 OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
 OF_REVERSING = (
     *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived),
@@ -277,6 +283,34 @@ async def reverse_transfer(transfer_id: UUID, body: ReverseBody, ask: Ask, tx: I
         now=ask.now,
     )
     return ReversedAnswer(posted.transfer_id, transfer_id)
+
+
+@routes.post(
+    "/console/ledger/transfers/{transfer_id:uuid}/legs/{leg:int}/hide",
+    access=HIDE,
+    example=LEG_EXAMPLE,
+    refuses=OF_HIDING,
+)
+async def hide_line_of_player(transfer_id: UUID, leg: LegNumber, body: ReasonBody, ask: Ask, tx: InTx) -> LegAnswer:
+    """Leave a leg out of the list that its player has of his wallet; no balance and no sum knows of it."""
+    return LegAnswer.of(
+        await desk.hide_by_staff(
+            tx, transfer_id=transfer_id, leg=leg, reason=body.reason, actor_id=ask.actor.user_id, now=ask.now
+        )
+    )
+
+
+@routes.post(
+    "/console/ledger/transfers/{transfer_id:uuid}/legs/{leg:int}/unhide",
+    access=HIDE,
+    example=LEG_EXAMPLE,
+    refuses=OF_HIDING,
+)
+async def unhide_line_of_player(transfer_id: UUID, leg: LegNumber, body: ReasonBody, ask: Ask, tx: InTx) -> LegAnswer:
+    """Put a leg into the list of its player again, whoever has hidden it."""
+    return LegAnswer.of(
+        await desk.unhide_by_staff(tx, transfer_id=transfer_id, leg=leg, reason=body.reason, actor_id=ask.actor.user_id)
+    )
 
 
 # corrections

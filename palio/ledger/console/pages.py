@@ -21,6 +21,7 @@ from palio.ledger.console.calls import (
     DECIDE,
     EDIT,
     FREEZE,
+    HIDE,
     LISTED_MAX,
     READ,
     REVERSE,
@@ -54,6 +55,7 @@ from palio.ledger.console.schemas import (
     AccountNumber,
     AdjustedAs,
     Beginning,
+    LegNumber,
     Looked,
     OfAsset,
     OfOwner,
@@ -265,7 +267,14 @@ async def set_status_by_form(
 @routes.page(TRANSFERS + "/{transfer_id:uuid}", access=READ)
 async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
     """A transfer: its legs, its cause, what took it back. Refuses with NoSuchTransfer."""
+    return await _transfer(request, ask, tx, transfer_id)
+
+
+async def _transfer(
+    request: Request, ask: Asking, tx: Tx, transfer_id: UUID, filled: Filled | None = None
+) -> HTMLResponse:
     found = await desk.sheet(tx, transfer_id=transfer_id)
+    problem = filled.problem if filled else None
     actor_id = found.transfer.actor.partition(":")[2]
     people = [leg.owner_id for leg in found.legs] + [UUID(actor_id) if actor_id else None]
     names = await names_of(request, tx, people)
@@ -278,8 +287,39 @@ async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx)
         "asset_of": _asset,
         "seal": await sealing.seal_of(tx, transfer_id=TransferId(transfer_id)),
         "may_reverse": REVERSE in ask.permissions and found.is_reversible,
+        "may_hide": HIDE in ask.permissions,
+        "reader": ask.actor.user_id,
+        "problem": problem,
+        "blamed": request.path_params.get("leg"),
+        "typed": filled.values if filled else {},
     }
-    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE)
+    status = problem.status if problem else 200
+    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE, status=status)
+
+
+async def _transfer_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The transfer with what was typed, and why it was not done."""
+    return await _transfer(request, ask, tx, request.path_params["transfer_id"], filled)
+
+
+@routes.form(TRANSFERS + "/{transfer_id:uuid}/legs/{leg:int}/hide", access=HIDE, again=_transfer_again)
+async def hide_line_by_form(
+    transfer_id: UUID, leg: LegNumber, ask: Ask, tx: InTx, form: Annotated[ReasonForm, Form()]
+) -> RedirectResponse:
+    """Leave a leg out of the list that its player has of his wallet."""
+    await desk.hide_by_staff(
+        tx, transfer_id=transfer_id, leg=leg, reason=form.reason, actor_id=ask.actor.user_id, now=ask.now
+    )
+    return RedirectResponse(f"{TRANSFERS}/{transfer_id}", 303)
+
+
+@routes.form(TRANSFERS + "/{transfer_id:uuid}/legs/{leg:int}/unhide", access=HIDE, again=_transfer_again)
+async def unhide_line_by_form(
+    transfer_id: UUID, leg: LegNumber, ask: Ask, tx: InTx, form: Annotated[ReasonForm, Form()]
+) -> RedirectResponse:
+    """Put a leg into the list of its player again."""
+    await desk.unhide_by_staff(tx, transfer_id=transfer_id, leg=leg, reason=form.reason, actor_id=ask.actor.user_id)
+    return RedirectResponse(f"{TRANSFERS}/{transfer_id}", 303)
 
 
 @routes.page(TRANSFERS + "/{transfer_id:uuid}/reverse", access=REVERSE)

@@ -19,6 +19,7 @@ from palio.ledger.types import (
     ADJUSTMENT_REASON_MAX,
     AMOUNT_UNITS_MAX,
     ASSET_NAME_CHARS_MAX,
+    LEGS_OF_AN_ITEM_MAX,
     TICKET_CHARS_MAX,
     AdjustedLine,
     Adjustment,
@@ -42,6 +43,7 @@ AT = datetime(2026, 3, 18, 14, 5, 9, 123456, UTC)
 USD = Asset("USD", 2)
 
 AccountNumber = Annotated[int, Path(ge=1, le=NUMBER_MAX, examples=[6553603])]
+LegNumber = Annotated[int, Path(ge=0, le=LEGS_OF_AN_ITEM_MAX, examples=[0])]
 Units = Annotated[StrictInt, Field(ge=-AMOUNT_UNITS_MAX, le=AMOUNT_UNITS_MAX)]
 Reason = Annotated[str, Field(max_length=ADJUSTMENT_REASON_MAX, description="Why, in at least 10 characters")]
 Beginning = Annotated[str, Query(max_length=200, description="How the address begins, like `house:`")]
@@ -215,21 +217,30 @@ class ChainsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LegAnswer:
-    """A leg of a transfer; `reversed` is how much of it was taken back."""
+    """A leg of a transfer; `reversed` is how much of it was taken back, `hidden` that its player's list has it not."""
 
+    leg: int
     account: int
     address: str
     amount: Money
     seq: int | None
     balance_after: Money | None
     reversed: Money
+    hidden: bool
 
     @classmethod
     def of(cls, leg: LegRow) -> "LegAnswer":
         asset = Asset(leg.asset, leg.scale)
         after = None if leg.balance_after is None else Money.of(leg.balance_after, asset)
         return cls(
-            leg.account_id, leg.address, Money.of(leg.amount, asset), leg.seq, after, Money.of(leg.reversed, asset)
+            leg=leg.leg,
+            account=leg.account_id,
+            address=leg.address,
+            amount=Money.of(leg.amount, asset),
+            seq=leg.seq,
+            balance_after=after,
+            reversed=Money.of(leg.reversed, asset),
+            hidden=leg.hidden_at is not None,
         )
 
 
@@ -678,8 +689,8 @@ CHAIN_EXAMPLE = ChainAnswer(
     posted_at=AT,
     reverses=None,
 )
-LEG = LegAnswer(6553603, f"user:{PLAYER}:main", money(50_000), 17, money(50_000), money(0))
-OTHER_LEG = LegAnswer(6619138, "house:prizes", money(-50_000), None, None, money(0))
+LEG_EXAMPLE = LegAnswer(0, 6553603, f"user:{PLAYER}:main", money(50_000), 17, money(50_000), money(0), hidden=False)
+OTHER_LEG = LegAnswer(1, 6619138, "house:prizes", money(-50_000), None, None, money(0), hidden=False)
 TRANSFER_EXAMPLE = TransferAnswer(
     id=ID,
     key="comp:36:reward:1",
@@ -689,7 +700,7 @@ TRANSFER_EXAMPLE = TransferAnswer(
     description="Race 36, place 1",
     metadata={"competition": "36"},
     posted_at=AT,
-    legs=(LEG, OTHER_LEG),
+    legs=(LEG_EXAMPLE, OTHER_LEG),
     reverses=None,
     reversed_by=(),
     hold=None,

@@ -15,7 +15,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.ledger import errors
 from palio.ledger.rules import adjusting as adjusting_rules
 from palio.ledger.rules import desk as rules
-from palio.ledger.service import accounts, reading
+from palio.ledger.service import accounts, hiding, reading
 from palio.ledger.service.posting import reverse, void_many
 from palio.ledger.sql import adjusting as adjusting_sql
 from palio.ledger.sql import desk as sql
@@ -264,6 +264,45 @@ def _require_others(legs: Sequence[LegRow], actor_id: UserId | None) -> None:
     """Accept who acts on wallets of others. Refuses with SelfAdjustment."""
     if actor_id and any(leg.owner_id == actor_id for leg in legs):
         raise errors.SelfAdjustment
+
+
+async def hide_by_staff(
+    tx: Tx, *, transfer_id: UUID, leg: int, reason: str, actor_id: UserId | None, now: datetime
+) -> LegRow:
+    """Leave a leg out of the list that its player has of his wallet; answers it as it is then.
+
+    Only the list knows of it: balances, sums, files and receipts stay. Refuses with NoSuchTransfer, NoSuchEntry (it is
+    of no main wallet), SelfAdjustment, AdjustmentReasonMissing.
+    """
+    owner_id, asset, seq = await _line_of_somebody(tx, transfer_id, leg, actor_id)
+    reason = adjusting_rules.checked_reason(reason)
+    await hiding.hide(tx, owner_id=owner_id, asset=asset, seq=seq, now=now, reason=reason)
+    return await _leg_of(tx, transfer_id, leg)
+
+
+async def unhide_by_staff(tx: Tx, *, transfer_id: UUID, leg: int, reason: str, actor_id: UserId | None) -> LegRow:
+    """Put a leg into the list of its player again, whoever has hidden it; as `hide_by_staff`."""
+    owner_id, asset, seq = await _line_of_somebody(tx, transfer_id, leg, actor_id)
+    reason = adjusting_rules.checked_reason(reason)
+    await hiding.unhide(tx, owner_id=owner_id, asset=asset, seq=seq, reason=reason)
+    return await _leg_of(tx, transfer_id, leg)
+
+
+async def _line_of_somebody(tx: Tx, transfer_id: UUID, leg: int, actor_id: UserId | None) -> tuple[UserId, str, int]:
+    """Whose line a leg is, of which asset, and its number. Refuses with NoSuchEntry, SelfAdjustment."""
+    found = await _leg_of(tx, transfer_id, leg)
+    if found.owner_id is None or found.seq is None or not found.is_line:
+        raise errors.NoSuchEntry(transfer_id=str(transfer_id), leg=leg)
+    _require_others([found], actor_id)
+    return found.owner_id, found.asset, found.seq
+
+
+async def _leg_of(tx: Tx, transfer_id: UUID, leg: int) -> LegRow:
+    legs = (await sheet(tx, transfer_id=transfer_id)).legs
+    found = next((one for one in legs if one.leg == leg), None)
+    if found is None:
+        raise errors.NoSuchEntry(transfer_id=str(transfer_id), leg=leg)
+    return found
 
 
 async def void_by_staff(tx: Tx, *, hold_id: UUID, reason: str, actor_id: UserId | None, now: datetime) -> HoldRow:

@@ -168,7 +168,9 @@ async def find_transfer(tx: Tx, transfer_id: UUID) -> TransferRow | None:
 
 @dataclass(frozen=True, slots=True)
 class LegRow:
-    """A leg of a transfer, its account, and how much of it was taken back since."""
+    """A leg of a transfer, its account, how much of it was taken back since, and who left it out of a list
+    (`player:<id>` or `staff:<id>`), if somebody did.
+    """
 
     leg: int
     account_id: AccountId
@@ -180,6 +182,13 @@ class LegRow:
     seq: int | None
     balance_after: int | None
     reversed: int
+    hidden_at: datetime | None
+    hidden_by: str | None
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it stands in the list that a player has of a wallet, and so can be left out of it."""
+        return self.seq is not None and self.address.endswith(":main")
 
 
 async def list_legs(tx: Tx, transfer_id: UUID, posted_at: datetime) -> list[LegRow]:
@@ -189,9 +198,10 @@ async def list_legs(tx: Tx, transfer_id: UUID, posted_at: datetime) -> list[LegR
         LegRow,
         """
         select e.leg, e.account_id, a.address, a.owner_id, s.code as asset, s.scale, e.amount, e.seq, e.balance_after,
-          coalesce(v.reversed, 0) as reversed
+          coalesce(v.reversed, 0) as reversed, h.hidden_at, h.hidden_by
         from ledger.entries e join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
         left join ledger.reversals v on v.original_id = e.transfer_id and v.leg = e.leg
+        left join ledger.hidden h on h.account_id = e.account_id and h.seq = e.seq
         where e.transfer_id = %s and e.posted_at = %s order by e.leg""",
         *(transfer_id, posted_at),
     )
