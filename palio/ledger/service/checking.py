@@ -100,11 +100,13 @@ async def findings(
     return await sums.list_findings(tx, open_only=open_only, before=before, limit=min(max(limit, 1), FINDINGS_MAX))
 
 
-async def resolve_finding(tx: Tx, *, finding_id: FindingId, resolution: str, now: datetime) -> KeptFinding:
+async def resolve_finding(
+    tx: Tx, *, finding_id: FindingId, resolution: str, now: datetime, by: str = "", via: audit.Via | None = None
+) -> KeptFinding:
     """Close a finding: what it was, and what was done. The account that it froze stays frozen until staff release it.
 
-    It is found again, as a new one, if nothing was done. Refuses with NoSuchFinding, FindingResolved,
-    ResolutionInvalid.
+    It is found again, as a new one, if nothing was done. The audit row holds the resolution, `by` whom where the actor
+    does not say so, and `via` what. Refuses with NoSuchFinding, FindingResolved, ResolutionInvalid.
     """
     said = resolution.strip()
     if not RESOLUTION_CHARS_MIN <= len(said) <= RESOLUTION_CHARS_MAX:
@@ -122,7 +124,8 @@ async def resolve_finding(tx: Tx, *, finding_id: FindingId, resolution: str, now
         entity_type="ledger.finding",
         entity_id=str(finding_id),
         changes={"resolved_at": (None, now), "resolution": (None, said)},
-        reason=said,
+        reason=f"{said} ({by})" if by else said,
+        via=via,
     )
     return found
 
