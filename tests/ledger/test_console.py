@@ -1,8 +1,10 @@
 """Staff at the ledger over HTTP: they see every account, and act with a reason, a fresh factor and somebody else."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -272,6 +274,59 @@ async def test_a_chain_is_paged_without_a_gap_and_an_open_account_too(console: C
     assert [amount for _, amount, _ in of_house][:5] == [-5, -4, -3, -2, -1]
     assert len({transfer for _, _, transfer in of_house}) == len(of_house)
     assert (len(table), sum(amount for _, amount, _ in of_house)) == (6, house["items"][0]["balance"]["amount"])
+
+
+async def test_every_list_goes_back_as_it_came(console: Console) -> None:
+    """The pages before a page are those that led to it, from the last one to the first."""
+    owner, until = await console.player(), clock.now() + timedelta(hours=1)
+    for amount in (1, 2, 3, 4, 5):
+        await paid(console, owner, amount)
+    for asset in ("USD", "QC", "XTR", "INPUT"):
+        await paid(console, owner, 1, asset=asset)
+    number = await number_of(console, owner)
+    async with console.begin() as tx:
+        holds = [
+            Hold(f"desk:{new_id()}", f"user:{owner}:main", "COIN", 1, "a bet", "games.bet", until) for _ in range(5)
+        ]
+        await ledger.hold_many(tx, holds, now=clock.now())
+        findings = [Finding("R3", f"asset {new_id()}", None, "0", "1") for _ in range(5)]
+        await reconciling.report(tx, [new_id() for _ in findings], findings, clock.now())
+    async with console.talk(console.staff(console.noor)) as noor:
+        for n in range(5):
+            await noor.post(f"{CALL}/adjustments", json=lines(owner, 10_001 + n))
+        house = (await noor.get(f"{CALL}/accounts", params={"address": "house:prizes", "asset": "COIN"})).json()
+        for path in (
+            f"accounts?owner={owner}&limit=2",
+            f"accounts/{number}/entries?limit=2",
+            f"accounts/{house['items'][0]['id']}/entries?limit=2",
+            f"adjustments?owner={owner}&limit=2",
+            f"holds?owner={owner}&limit=2",
+            "findings?limit=2",
+        ):
+            there = [(await noor.get(f"{CALL}/{path}")).json()]
+            while there[-1]["next"] and len(there) < 4:
+                there.append((await noor.get(f"{CALL}/{path}&cursor={there[-1]['next']}")).json())
+            back = [there[-1]]
+            while back[-1]["prev"]:
+                back.append((await noor.get(f"{CALL}/{path}&cursor={back[-1]['prev']}")).json())
+            assert len(there) >= 3, path
+            assert [part["items"] for part in back] == [part["items"] for part in there[::-1]], path
+        page = (await noor.get(f"{PAGE}/accounts/{number}?limit=2")).text
+        second = (await noor.get(f"{PAGE}/accounts/{number}{next_of(page)}")).text
+        first = (await noor.get(f"{PAGE}/accounts/{number}{prev_of(second)}")).text
+    assert transfers_on(first) == transfers_on(page) != transfers_on(second)
+
+
+def next_of(html: str) -> str:
+    return unescape(re.findall(r'rel="next" href="([^"]+)"', html)[0])
+
+
+def prev_of(html: str) -> str:
+    return unescape(re.findall(r'rel="prev" href="([^"]+)"', html)[0])
+
+
+def transfers_on(html: str) -> list[str]:
+    return re.findall(r'href="/console/ledger/transfers/([0-9a-f-]{36})"', html)
 
 
 async def test_an_account_is_frozen_and_released_with_a_reason(console: Console) -> None:
@@ -612,6 +667,24 @@ async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Co
     async with console.begin() as tx:
         of_lots = await db.value(tx, "select sum(remaining) from ledger.lots where owner_id = %s", owner)
     assert of_lots == 77
+    number, plain = await number_of(console, owner, "INPUT"), await console.player()
+    await paid(console, plain, 5)
+    async with console.talk(console.staff(console.noor)) as noor:
+        [lot] = (await noor.get(f"{CALL}/accounts/{number}/lots")).json()["items"]
+        account = (await noor.get(f"{PAGE}/accounts/{number}")).text
+        shown = (await noor.get(f"{PAGE}/accounts/{number}/lots")).text
+        without = await number_of(console, plain)
+        none = (await noor.get(f"{CALL}/accounts/{without}/lots")).json()["items"]
+        bare = (await noor.get(f"{PAGE}/accounts/{without}")).text
+        nothing = (await noor.get(f"{PAGE}/accounts/{without}/lots")).text
+        missing = await noor.get(f"{CALL}/accounts/999999999/lots")
+    assert (lot["remaining"]["amount"], lot["origin"], lot["expires_at"]) == (77, "earned", None)
+    assert [f"{PAGE}/accounts/{one}/lots" in text for one, text in ((number, account), (without, bare))] == [
+        True,
+        False,
+    ]
+    assert ("never" in shown, "77 INPUT" in shown, "banner-ghost" in nothing) == (True, True, True)
+    assert (none, missing.status_code) == ([], 404)
 
 
 async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(console: Console) -> None:
@@ -634,6 +707,8 @@ async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(co
         shown = (await noor.get(f"{PAGE}/seals")).text
         after = (await noor.get(f"{CALL}/transfers/{anchored.transfer_id}")).json()
         sealed = (await noor.get(f"{PAGE}/transfers/{anchored.transfer_id}")).text
+        from_first = (await noor.get(f"{PAGE}/seals?at=1")).text
+        newer = (await noor.get(f"{PAGE}/seals{prev_of(from_first)}")).text
     async with console.talk(console.staff(console.sana, permissions="ledger.asset.edit")) as sana:
         refused = [(await sana.get(path)).status_code for path in (f"{CALL}/seals", f"{PAGE}/seals")]
 
@@ -649,7 +724,9 @@ async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(co
     assert [line.split(",")[0] for line in table.split()] == ["n", "2", "1"]
     assert second.head.hex() in shown and "not yet" in shown and "up to seal 1" in shown
     fact = sealed.partition(">Seal</dt>")[2].partition("</dd>")[0]
-    assert (after["seal"], ">1<" in fact, "Follows within" in fact) == (1, True, False)
+    assert (after["seal"], "?at=1#seal-1" in fact, "Follows within" in fact) == (1, True, False)
+    assert 'id="seal-1"' in from_first and 'id="seal-2"' not in from_first and 'rel="prev"' in from_first
+    assert 'id="seal-2"' in newer and 'id="seal-1"' not in newer
     assert refused == [403, 403]
 
 

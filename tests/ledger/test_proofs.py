@@ -242,6 +242,26 @@ async def test_a_page_shows_heads_keys_and_how_to_check(
     assert 'href="/transparency?cursor=' in page.text
 
 
+async def test_a_receipt_leads_to_the_place_of_its_seal(
+    client: httpx2.AsyncClient, sealing: Database, wallet: str, noon: datetime
+) -> None:
+    """The page that begins with it, from which one goes on to both sides."""
+    await post(sealing, pay(f"{wallet}:leads", wallet, 1), now=noon)
+    sealed = await seal(sealing, noon)
+    await post(sealing, pay(f"{wallet}:later", wallet, 1), now=noon)
+    later = await seal(sealing, noon)
+    receipt = (await client.get("/wallet/COIN/entries/6", headers=caller("player", owner_of(wallet)))).text
+    there = (await client.get(f"/transparency?at={sealed.n}")).text
+    newer = there.partition('aria-label="More heads"')[2].partition('href="')[2].partition('"')[0]
+    back = (await client.get(newer.replace("&amp;", "&"))).text
+    nothing = await client.get("/transparency?at=0")
+
+    assert f'href="/transparency?at={sealed.n}#seal-{sealed.n}"' in receipt
+    assert f'id="seal-{sealed.n}" aria-current="true"' in there and later.head.hex() not in there
+    assert f'id="seal-{later.n}"' in back
+    assert nothing.status_code == 422
+
+
 async def test_a_page_without_seals_and_keys_says_so(database: Database, superuser: Superuser) -> None:
     superuser.tamper("delete from ledger.seal_leaves")
     superuser.tamper("delete from ledger.seals")

@@ -13,7 +13,7 @@ from palio.infra.seals import Seal
 from palio.kernel.ids import UserId
 from palio.ledger.service.desk import Hit, Sheet
 from palio.ledger.service.sealing import Sealing
-from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow
+from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, LotRow
 from palio.ledger.types import (
     ADJUSTMENT_LINES_MAX,
     ADJUSTMENT_REASON_MAX,
@@ -170,7 +170,7 @@ class AccountsAnswer:
 
     items: tuple[AccountAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,48 @@ class ChainsAnswer:
 
     items: tuple[ChainAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LotAnswer:
+    """What is left of a credit of a wallet: `held` of it is under holds, `expired` of it was moved away.
+
+    Without `expires_at` it never ends; without `transfer` it was there when its asset began to have lots.
+    """
+
+    id: UUID
+    transfer: UUID | None
+    origin: str
+    amount: Money
+    remaining: Money
+    held: Money
+    expired: Money
+    opened_at: Instant
+    expires_at: Instant | None
+
+    @classmethod
+    def of(cls, row: LotRow, asset: Asset) -> "LotAnswer":
+        return cls(
+            id=row.id,
+            transfer=row.transfer_id,
+            origin=row.origin,
+            amount=Money.of(row.amount, asset),
+            remaining=Money.of(row.remaining, asset),
+            held=Money.of(row.held, asset),
+            expired=Money.of(row.expired, asset),
+            opened_at=row.opened_at,
+            expires_at=row.expires_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LotsAnswer:
+    """What is left of each credit of a wallet, in the order in which they are spent."""
+
+    items: tuple[LotAnswer, ...]
+    next: str | None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +400,7 @@ class AdjustmentsAnswer:
 
     items: tuple[AdjustmentRowAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,7 +513,7 @@ class StaffHoldsAnswer:
 
     items: tuple[StaffHoldAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,7 +629,7 @@ class FindingsAnswer:
 
     items: tuple[FindingAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 class ResolveBody(Body):
@@ -792,6 +833,9 @@ SEAL_EXAMPLE = SealAnswer(
 SEALS_EXAMPLE = SealsAnswer((SEAL_EXAMPLE,), None, None, is_late=False)
 FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
 ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
+LOTS_EXAMPLE = LotsAnswer(
+    (LotAnswer(ID, ID, "earned", money(50_000), money(12_500), money(1_000), money(0), AT, AT),), None, None
+)
 CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)
 ADJUSTMENTS_EXAMPLE = AdjustmentsAnswer((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)
 STAFF_HOLDS_EXAMPLE = StaffHoldsAnswer((HOLD_EXAMPLE,), None, None)

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
+
+from fastapi import Query
+from pydantic import Field
 
 from palio.infra.seals import Seal
 from palio.ledger.service.sealing import TransferProof
 from palio.ledger.types import TransferId
 from palio.ui.paging import Paging
-from palio.ui.values import Instant
+from palio.ui.values import Blank, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,18 @@ class ProofAnswer:
         )
 
 
-def wanted(page: Paging) -> tuple[int | None, int | None]:
-    """The numbers `(before, after)` that bound a page of heads."""
+SEAL_NUMBER_MAX = 2**63 - 2
+At = Annotated[
+    Annotated[int, Field(ge=1, le=SEAL_NUMBER_MAX)] | None,
+    Query(description="The page that begins with this seal"),
+    Blank,
+]
+
+
+def wanted(page: Paging, at: int | None = None) -> tuple[int | None, int | None]:
+    """The numbers `(before, after)` that bound a page of heads; without a cursor it begins with seal `at`."""
     if page.position is None:
-        return None, None
+        return at + 1 if at else None, None
     number = int(page.position.key[0])
     return (None, number) if page.position.is_back else (number, None)
 

@@ -94,10 +94,24 @@ async def reconciliation(tx: Tx) -> list[Round]:
 
 
 async def findings(
-    tx: Tx, *, open_only: bool = True, before: FindingId | None = None, limit: int = FINDINGS_DEFAULT
+    tx: Tx,
+    *,
+    open_only: bool = True,
+    before: FindingId | None = None,
+    after: FindingId | None = None,
+    limit: int = FINDINGS_DEFAULT,
 ) -> list[KeptFinding]:
-    """What reconciliations have found, the newest first; `before` is the last one of the page in front. At most 200."""
-    return await sums.list_findings(tx, open_only=open_only, before=before, limit=min(max(limit, 1), FINDINGS_MAX))
+    """What reconciliations have found, the newest first: those older than `before`, or the nearest newer than `after`.
+
+    At most 10,001.
+    """
+    size = min(max(limit, 1), FINDINGS_MAX)
+    return await sums.list_findings(tx, open_only=open_only, before=before, after=after, limit=size)
+
+
+async def open_findings(tx: Tx) -> int:
+    """How many findings nobody has resolved."""
+    return await sums.count_open(tx)
 
 
 async def resolve_finding(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from palio.infra import audit, db
@@ -19,7 +19,7 @@ from palio.ledger.service import accounts, hiding, reading
 from palio.ledger.service.posting import reverse, void_many
 from palio.ledger.sql import adjusting as adjusting_sql
 from palio.ledger.sql import desk as sql
-from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, ReversalRow, TransferRow
+from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, LotRow, ReversalRow, TransferRow
 from palio.ledger.types import (
     Account,
     AccountId,
@@ -38,6 +38,7 @@ from palio.ledger.types import (
 COURSE_DAYS = 30
 ACCOUNT_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 KEPT = ("treasury", "pool")
+EntryPlace: TypeAlias = tuple[int | str, ...]  # where an entry stands: its number, or transaction, transfer and leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ async def list_accounts(
     status: Status | None = None,
     owner: UserId | None = None,
     after: tuple[str, int] | None = None,
+    before: tuple[str, int] | None = None,
 ) -> list[AccountRow]:
-    """Accounts whose address begins so, in the order of their addresses."""
+    """Accounts whose address begins so, in the order of their addresses, behind one (address, number) or before one."""
     return await sql.list_accounts(
-        tx, beginning=beginning, asset=asset, status=status, owner=owner, after=after, limit=limit
+        tx, beginning=beginning, asset=asset, status=status, owner=owner, after=after, before=before, limit=limit
     )
 
 
@@ -97,13 +99,40 @@ async def get_account(tx: Tx, *, account_id: AccountId) -> AccountRow:
 
 
 async def list_entries(
-    tx: Tx, *, account: AccountRow, limit: int, before: tuple[int | str, ...] | None = None
+    tx: Tx,
+    *,
+    account: AccountRow,
+    limit: int,
+    before: EntryPlace | None = None,
+    after: EntryPlace | None = None,
 ) -> list[EntryRow]:
-    """Entries of an account in front of one (its place there), the newest first."""
+    """Entries of an account, the newest first: those older than `before`, or the nearest newer than `after`."""
+    if account.is_guarded and after:
+        return await sql.list_chain_after(tx, account.id, int(after[0]), limit)
     if account.is_guarded:
         return await sql.list_chain(tx, account.id, int(before[0]) if before else 2**63 - 1, limit)
-    place = (int(before[0]), UUID(str(before[1])), int(before[2])) if before else None
-    return await sql.list_open_entries(tx, account.id, place, limit)
+    if after:
+        return await sql.list_open_entries_after(tx, account.id, _open_place(after), limit)
+    return await sql.list_open_entries(tx, account.id, _open_place(before) if before else None, limit)
+
+
+def _open_place(place: EntryPlace) -> tuple[int, UUID, int]:
+    return int(place[0]), UUID(str(place[1])), int(place[2])
+
+
+async def list_lots(
+    tx: Tx,
+    *,
+    account_id: AccountId,
+    limit: int,
+    after: tuple[datetime | None, UUID] | None = None,
+    before: tuple[datetime | None, UUID] | None = None,
+) -> list[LotRow]:
+    """Lots of a wallet of which something is left, in the order in which they are spent: the earliest end first.
+
+    Behind one (its end and id) or in front of one. An account of an asset that has no lots has none.
+    """
+    return await sql.list_lots(tx, account_id, after=after, before=before, limit=limit)
 
 
 async def course_of(tx: Tx, *, account: AccountRow, now: datetime) -> list[tuple[date, int]]:
@@ -131,9 +160,10 @@ async def list_holds(
     state: HoldState | None = None,
     owner: UserId | None = None,
     older_than: UUID | None = None,
+    newer_than: UUID | None = None,
 ) -> list[HoldRow]:
-    """Holds behind one, the newest first."""
-    return await sql.list_holds(tx, state=state, owner=owner, older_than=older_than, limit=limit)
+    """Holds, the newest first, behind one or in front of one."""
+    return await sql.list_holds(tx, state=state, owner=owner, older_than=older_than, newer_than=newer_than, limit=limit)
 
 
 async def get_hold(tx: Tx, *, hold_id: UUID) -> HoldRow:
@@ -150,8 +180,8 @@ async def search(tx: Tx, *, text: str) -> list[Hit]:
     found: list[Hit] = []
     if ACCOUNT_NUMBER.fullmatch(text) and (account := await _account(tx, int(text))):
         found.append(account)
-    if (user_or_ref := _uuid(text)) is not None:
-        found += await _by_id(tx, user_or_ref)
+    if (number := _uuid(text)) is not None:
+        found += await _by_id(tx, number)
     if known := await sql.find_key(tx, text):
         found += await _by_id(tx, known.ref_id)
     return list(dict.fromkeys(found))
@@ -338,7 +368,6 @@ async def set_status_by_staff(
     status: Status,
     reason: str,
     actor_id: UserId | None,
-    now: datetime,
     seen: int | None = None,
 ) -> Account:
     """Freeze an account, let it be used again, or close it for good; answers it as it was.
@@ -352,7 +381,7 @@ async def set_status_by_staff(
         raise errors.SelfAdjustment
     if account.status == status:  # nothing changes, and that somebody wanted it is written down all the same
         await _note_status(tx, account, reason)
-    before = await accounts.set_status(tx, account_id=account_id, status=status, reason=reason[:255], now=now)
+    before = await accounts.set_status(tx, account_id=account_id, status=status, reason=reason[:255])
     if seen is not None and seen != rules.version_of(before.status):
         raise Stale(version=rules.version_of(before.status))
     return before

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger.types import AccountId, Asset, AssetTerms, HoldId, HoldState, Status, TransferId
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # what an account holds: a wallet its row, an open one what is rolled up and every later entry
 BALANCE = """
     coalesce(b.balance, coalesce(r.balance, o.balance, 0) + coalesce((
@@ -54,6 +55,11 @@ async def find_account(tx: Tx, account_id: AccountId) -> AccountRow | None:
     return await db.find(tx, AccountRow, ACCOUNT + " where a.id = %s", account_id)
 
 
+SOME_ACCOUNTS = """
+    where a.address like %s and (%s::text is null or s.code = %s) and (%s::text is null or a.status = %s)
+      and (%s::uuid is null or a.owner_id = %s) """
+
+
 async def list_accounts(
     tx: Tx,
     *,
@@ -62,20 +68,24 @@ async def list_accounts(
     status: Status | None,
     owner: UserId | None,
     after: tuple[str, int] | None,
+    before: tuple[str, int] | None,
     limit: int,
 ) -> list[AccountRow]:
-    """Accounts whose address begins so, in the order of address and number, behind one of them."""
-    address, number = after or ("", 0)
+    """Accounts whose address begins so, in the order of address and number, behind one of them or in front of one."""
+    values = _prefix(beginning), asset, asset, status, status, owner, owner
+    if before:
+        found = await db.rows(
+            tx,
+            AccountRow,
+            ACCOUNT + SOME_ACCOUNTS + "and (a.address, a.id) < (%s, %s) order by a.address desc, a.id desc limit %s",
+            *(*values, *before, limit),
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         AccountRow,
-        ACCOUNT
-        + """
-        where a.address like %s and (a.address, a.id) > (%s, %s)
-          and (%s::text is null or s.code = %s) and (%s::text is null or a.status = %s)
-          and (%s::uuid is null or a.owner_id = %s)
-        order by a.address, a.id limit %s""",
-        *(_prefix(beginning), address, number, asset, asset, status, status, owner, owner, limit),
+        ACCOUNT + SOME_ACCOUNTS + "and (a.address, a.id) > (%s, %s) order by a.address, a.id limit %s",
+        *(*values, *(after or ("", 0)), limit),
     )
 
 
@@ -111,7 +121,7 @@ ENTRY = """
 
 
 async def list_chain(tx: Tx, account_id: AccountId, before: int, limit: int) -> list[EntryRow]:
-    """Entries of a wallet in front of one, the newest first."""
+    """Entries of a wallet older than one, the newest first."""
     return await db.rows(
         tx,
         EntryRow,
@@ -120,10 +130,21 @@ async def list_chain(tx: Tx, account_id: AccountId, before: int, limit: int) -> 
     )
 
 
+async def list_chain_after(tx: Tx, account_id: AccountId, after: int, limit: int) -> list[EntryRow]:
+    """The entries of a wallet next to one on its newer side, the newest first."""
+    found = await db.rows(
+        tx,
+        EntryRow,
+        ENTRY + " where e.account_id = %s and e.seq is not null and e.seq > %s order by e.seq limit %s",
+        *(account_id, after, limit),
+    )
+    return found[::-1]
+
+
 async def list_open_entries(
     tx: Tx, account_id: AccountId, before: tuple[int, UUID, int] | None, limit: int
 ) -> list[EntryRow]:
-    """Entries of an open account in front of one (transaction, transfer, leg), the newest first."""
+    """Entries of an open account older than one (transaction, transfer, leg), the newest first."""
     number, transfer_id, leg = before or (2**63 - 1, UUID(int=2**128 - 1), 0)
     return await db.rows(
         tx,
@@ -134,6 +155,22 @@ async def list_open_entries(
           order by e.tx_id desc, e.transfer_id desc, e.leg desc limit %s""",
         *(account_id, number, number, transfer_id, leg, limit),
     )
+
+
+async def list_open_entries_after(
+    tx: Tx, account_id: AccountId, after: tuple[int, UUID, int], limit: int
+) -> list[EntryRow]:
+    """The entries of an open account next to one on its newer side, the newest first."""
+    found = await db.rows(
+        tx,
+        EntryRow,
+        ENTRY
+        + """ where e.account_id = %s and e.seq is null and e.tx_id >= %s
+            and (e.tx_id, e.transfer_id, e.leg) > (%s, %s, %s::smallint)
+          order by e.tx_id, e.transfer_id, e.leg limit %s""",
+        *(account_id, after[0], *after, limit),
+    )
+    return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,17 +301,84 @@ async def find_hold(tx: Tx, hold_id: UUID) -> HoldRow | None:
     return await db.find(tx, HoldRow, HOLD + " where h.id = %s", hold_id)
 
 
+SOME_HOLDS = """
+    where (%s::text is null or h.state = %s) and (%s::uuid is null or h.owner_id = %s) """
+
+
 async def list_holds(
-    tx: Tx, *, state: HoldState | None, owner: UserId | None, older_than: UUID | None, limit: int
+    tx: Tx,
+    *,
+    state: HoldState | None,
+    owner: UserId | None,
+    older_than: UUID | None,
+    newer_than: UUID | None,
+    limit: int,
 ) -> list[HoldRow]:
-    """Holds behind one, the newest first."""
+    """Holds, the newest first, behind one or in front of one."""
+    values = state, state, owner, owner
+    if newer_than:
+        found = await db.rows(
+            tx, HoldRow, HOLD + SOME_HOLDS + "and h.id > %s order by h.id limit %s", *values, newer_than, limit
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         HoldRow,
-        HOLD
-        + """ where (%s::text is null or h.state = %s) and (%s::uuid is null or h.owner_id = %s)
-          and (%s::uuid is null or h.id < %s) order by h.id desc limit %s""",
-        *(state, state, owner, owner, older_than, older_than, limit),
+        HOLD + SOME_HOLDS + "and (%s::uuid is null or h.id < %s) order by h.id desc limit %s",
+        *(*values, older_than, older_than, limit),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """What came into a wallet at once: of `amount` so much is left, `held` of it under holds; `expired` was moved away.
+
+    Without `expires_at` it never ends; without `transfer_id` it was there when its asset began to have lots.
+    """
+
+    id: UUID
+    transfer_id: TransferId | None
+    origin: str
+    amount: int
+    remaining: int
+    held: int
+    expired: int
+    opened_at: datetime
+    expires_at: datetime | None
+
+
+LOT = """
+    select l.id, l.transfer_id, l.origin, l.amount, l.remaining, l.held, l.expired, l.opened_at, l.expires_at
+    from ledger.lots l where l.account_id = %s and l.remaining > 0 """
+
+
+async def list_lots(
+    tx: Tx,
+    account_id: AccountId,
+    *,
+    after: tuple[datetime | None, UUID] | None,
+    before: tuple[datetime | None, UUID] | None,
+    limit: int,
+) -> list[LotRow]:
+    """Lots of which something is left, in the order in which they are spent, behind one or in front of one."""
+    if before:
+        found = await db.rows(
+            tx,
+            LotRow,
+            LOT
+            + """and (coalesce(l.expires_at, 'infinity'), l.id) < (coalesce(%s::timestamptz, 'infinity'), %s)
+              order by coalesce(l.expires_at, 'infinity') desc, l.id desc limit %s""",
+            *(account_id, *before, limit),
+        )
+        return found[::-1]
+    end, number = after or (LONG_AGO, UUID(int=0))
+    return await db.rows(
+        tx,
+        LotRow,
+        LOT
+        + """and (coalesce(l.expires_at, 'infinity'), l.id) > (coalesce(%s::timestamptz, 'infinity'), %s)
+          order by coalesce(l.expires_at, 'infinity'), l.id limit %s""",
+        *(account_id, end, number, limit),
     )
 
 

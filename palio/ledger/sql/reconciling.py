@@ -290,8 +290,18 @@ KEPT = """
     from ledger.findings """
 
 
-async def list_findings(tx: Tx, *, open_only: bool, before: FindingId | None, limit: int) -> list[KeptFinding]:
-    """Findings, the newest first."""
+async def list_findings(
+    tx: Tx, *, open_only: bool, before: FindingId | None, after: FindingId | None, limit: int
+) -> list[KeptFinding]:
+    """Findings, the newest first: those older than `before`, or the nearest that are newer than `after`."""
+    if after:
+        found = await db.rows(
+            tx,
+            KeptFinding,
+            KEPT + "where (resolved_at is null or not %s::bool) and id > %s::uuid order by id limit %s",
+            *(open_only, after, limit),
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         KeptFinding,
@@ -300,6 +310,11 @@ async def list_findings(tx: Tx, *, open_only: bool, before: FindingId | None, li
         order by id desc limit %s""",
         *(open_only, before, before, limit),
     )
+
+
+async def count_open(tx: Tx) -> int:
+    """How many findings nobody has resolved."""
+    return int(await db.value(tx, "select count(*) from ledger.findings where resolved_at is null"))
 
 
 async def find_finding(tx: Tx, finding_id: FindingId) -> KeptFinding | None:
