@@ -353,6 +353,11 @@ _read_batch = msgspec.json.Decoder(_QuickBatch).decode
 encode = msgspec.json.Encoder().encode
 
 
+def joined(parts: Sequence[bytes]) -> msgspec.Raw:
+    """The lists that were encoded one by one as one list, which is written already."""
+    return msgspec.Raw(b"[" + b",".join([part[1:-1] for part in parts if part != b"[]"]) + b"]")
+
+
 def written(posted: Posted) -> bytes:
     """The answer of a single transfer, as `TransferAnswer` is written.
 
