@@ -195,6 +195,26 @@ async def test_no_false_proof_is_given(sealing: Database, wallet: str, superuser
         assert await ledger.proof(tx, transfer_id=number)
 
 
+async def test_no_proof_is_given_that_does_not_lead_to_its_head(
+    sealing: Database, wallet: str, superuser: Superuser
+) -> None:
+    """Where the leaf of a neighbour was altered, or the seal is gone."""
+    number = (await own(sealing, wallet))[1]
+    async with sealing.begin(SYSTEM) as tx:
+        n = await ledger.seal_of(tx, transfer_id=number)
+    ((leaves,),) = superuser.ask("select leaves from ledger.seal_leaves where n = %s", n)
+    assert isinstance(leaves, bytes)
+    for altered in (bytes(32) + leaves[32:], leaves[:-32], leaves + bytes(32), leaves[32:] + leaves[:32]):
+        superuser.tamper("update ledger.seal_leaves set leaves = %s where n = %s", altered, n)
+        async with sealing.begin(SYSTEM) as tx:
+            with pytest.raises(SealBroken):
+                await ledger.proof(tx, transfer_id=number)
+    superuser.tamper("update ledger.seal_leaves set leaves = %s where n = %s", leaves, n)
+    async with sealing.begin(SYSTEM) as tx:
+        assert await ledger.proof(tx, transfer_id=number)
+        assert await seals.prove(tx, chain=ledger.CHAIN, n=10**6, index=0) is None
+
+
 async def test_the_number_of_a_seal_is_known_to_who_may_see_the_transfer(
     sealing: Database, wallet: str, noon: datetime
 ) -> None:
