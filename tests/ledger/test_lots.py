@@ -129,6 +129,19 @@ async def test_what_is_over_is_not_there_before_the_job_as_after_it(tx: Tx, wall
     assert codes(await ledger.post_many(tx, [pay("all", wallet, -50)], now=LATER)) == ["posted"]
 
 
+async def test_staff_and_files_tell_the_same_as_available(tx: Tx, wallet: str) -> None:
+    """What is over is in a wallet until the job comes, and not there to be spent."""
+    await ledger.post_many(tx, [get("a", wallet, 100, LATER), get("b", wallet, 50)], now=NOON)
+    hold = Hold("held", wallet, "COIN", 30, "a test", "store.order", NOON + 2 * HOUR)
+    assert codes(await ledger.post_many(tx, [hold], now=NOON)) == ["held"]
+    number = AccountId(await db.value(tx, "select id from ledger.accounts where address = %s", wallet))
+    for now, available in ((NOON, 120), (LATER, 50)):
+        [row] = [one async for one in ledger.export_wallets(tx, now=now, address=wallet, asset="COIN")]
+        account = await desk.get_account(tx, account_id=number)
+        told = row.available, await desk.available_in(tx, account=account, now=now), (await purse(tx, wallet, now))[2]
+        assert told == (available, available, available)
+
+
 async def test_an_instant_before_its_end_a_lot_is_spent(tx: Tx, wallet: str) -> None:
     await ledger.post(tx, get("a", wallet, 10, LATER), now=NOON)
     moment = timedelta(microseconds=1)

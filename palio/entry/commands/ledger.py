@@ -547,6 +547,7 @@ def export(
     """
     from palio import ledger
     from palio.entry import operators, terminal
+    from palio.kernel import clock
 
     async def work(home: terminal.Place) -> int:
         async with operators.acting(home.database, seconds_max=STATEMENT_SECONDS_MAX) as tx:
@@ -555,7 +556,7 @@ def export(
             of = None if place is None else await _where(tx, place)
             if what == Exported.WALLETS:
                 kind: type[Any] = ledger.ExportedWallet
-                rows: AsyncIterator[Any] = ledger.export_wallets(tx, address=of, asset=asset)
+                rows: AsyncIterator[Any] = ledger.export_wallets(tx, now=clock.now(), address=of, asset=asset)
             else:
                 kind = ledger.ExportedEntry
                 rows = ledger.export_entries(tx, since=since, until=until, address=of, asset=asset)

@@ -188,6 +188,7 @@ async def account_page(request: Request, number: AccountNumber, ask: Ask, tx: In
         "owner_name": (await names_of(request, tx, [account.owner_id])).get(account.owner_id)
         if account.owner_id
         else "",
+        "available": await desk.available_in(tx, account=account, now=ask.now),
         "entries": part.rows,
         "broken": rules.breaks([_link(entry) for entry in found]) if account.is_guarded else set(),
         "part": part,
@@ -606,7 +607,7 @@ async def _hold(
         "hold": hold,
         "asset": Asset(hold.asset, hold.scale),
         "name": _name(hold.address, await names_of(request, tx, [hold.owner_id])),
-        "available": int(account.balance) - account.held,
+        "available": await desk.available_in(tx, account=account, now=ask.now),
         "may_void": FREEZE in ask.permissions and hold.state == "open" and hold.owner_id != ask.actor.user_id,
         "typed": typed,
         "problem": problem,

@@ -98,6 +98,11 @@ async def get_account(tx: Tx, *, account_id: AccountId) -> AccountRow:
     return found
 
 
+async def available_in(tx: Tx, *, account: AccountRow, now: datetime) -> int:
+    """What its owner can spend of a wallet: neither what is held, nor what is over."""
+    return int(account.balance) - account.held - await sql.find_lapsed(tx, account.id, now)
+
+
 async def list_entries(
     tx: Tx,
     *,

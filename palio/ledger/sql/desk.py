@@ -89,6 +89,20 @@ async def list_accounts(
     )
 
 
+async def find_lapsed(tx: Tx, account_id: AccountId, now: datetime) -> int:
+    """What of a wallet has expired and was not moved away yet; 0 where nothing can."""
+    return int(
+        await db.value(
+            tx,
+            """
+            select case when b.lots is null then 0 else ledger.lapsed(b.account_id, %s::timestamptz) end
+            from ledger.balances b where b.account_id = %s""",
+            *(now, account_id),
+        )
+        or 0
+    )
+
+
 def _prefix(beginning: str) -> str:
     return beginning.replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%") + "%"
 
