@@ -21,6 +21,7 @@ from palio.ledger.sql import adjusting as adjusting_sql
 from palio.ledger.sql import desk as sql
 from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, LotRow, ReversalRow, TransferRow
 from palio.ledger.types import (
+    COURSE_DAYS,
     Account,
     AccountId,
     AdjustmentId,
@@ -35,7 +36,6 @@ from palio.ledger.types import (
     Void,
 )
 
-COURSE_DAYS = 30
 ACCOUNT_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 KEPT = ("treasury", "pool")
 EntryPlace: TypeAlias = tuple[int | str, ...]  # where an entry stands: its number, or transaction, transfer and leg
@@ -141,11 +141,16 @@ async def list_lots(
 
 
 async def course_of(tx: Tx, *, account: AccountRow, now: datetime) -> list[tuple[date, int]]:
-    """What an account held at the end of each of the last thirty days (UTC), the last one being today."""
+    """What an account held at the end of each of the last thirty days (UTC), and holds today."""
     today = adjusting_rules.day_of(now)
-    ends = [today - timedelta(days=n) - timedelta(microseconds=1) for n in range(COURSE_DAYS - 1, -1, -1)]
-    then = [await reading.balance(tx, address=account.address, asset=account.asset, at=end) for end in ends]
-    return [*((end.date(), held) for end, held in zip(ends, then, strict=True)), (today.date(), int(account.balance))]
+    begins = today - timedelta(days=COURSE_DAYS)
+    before = begins - timedelta(microseconds=1)
+    opening = await reading.balance(tx, address=account.address, asset=account.asset, at=before)
+    days = await sql.list_days(tx, account.id, begins.date(), begins)
+    moved: dict[date | None, Decimal] = {row.day: row.amount for row in days}
+    moved[None] = Decimal(opening)
+    held = rules.course_of(moved, since=begins.date(), until=today.date())
+    return [(day, int(amount)) for day, amount in held]
 
 
 async def sheet(tx: Tx, *, transfer_id: UUID) -> Sheet:

@@ -438,6 +438,40 @@ async def list_asset_rows(tx: Tx) -> list[AssetRow]:
 
 
 @dataclass(frozen=True, slots=True)
+class DaySum:
+    """What moved in an account on a day (UTC), all in all."""
+
+    day: date
+    amount: Decimal
+
+
+async def list_days(tx: Tx, account_id: AccountId, since: date, begins: datetime) -> list[DaySum]:
+    """The days from one on, which begins then, on which something moved in an account, in order.
+
+    Those of an open account are summed up already, but for what is not rolled up yet.
+    """
+    return await db.rows(
+        tx,
+        DaySum,
+        """
+        select x.day, sum(x.amount) as amount
+        from (select a.id, a.guarded, r.through_tx from ledger.accounts a
+            left join ledger.rollups r on r.account_id = a.id where a.id = %s) a
+          cross join lateral (
+            select (e.posted_at at time zone 'UTC')::date as day, e.amount from ledger.entries e
+            where a.guarded and e.account_id = a.id and e.seq is not null and e.posted_at >= %s::timestamptz
+            union all
+            select d.day, d.amount from ledger.daily_sums d where d.account_id = a.id and d.day >= %s::date
+            union all
+            select (e.posted_at at time zone 'UTC')::date, e.amount from ledger.entries e
+            where not a.guarded and e.account_id = a.id and e.seq is null and e.posted_at >= %s::timestamptz
+              and e.tx_id >= case when a.through_tx is null then 0 else a.through_tx end) x
+        group by 1 order by 1""",
+        *(account_id, begins, since, begins),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class FamilyDay:
     """What came into a family of accounts on a day (UTC); before the first of them it is what was there."""
 
