@@ -33,7 +33,7 @@ async def list_limits(ask: Ask, tx: InTx) -> LimitsAnswer:
 
 @routes.put("/wallet/limits", access="owner", example=LIMITS_EXAMPLE, refuses=[UnknownAsset, InvalidPost])
 async def set_limit(form: LimitForm, ask: Ask, tx: InTx) -> LimitsAnswer:
-    """Set a limit: a lower one acts at once, a higher one or none after a day."""
+    """Set a limit: a lower one acts at once, a higher one or none after `limits.raise_delay_h` (a day or more)."""
     await limits.set_limit(
         tx,
         owner_id=owner_of(ask.actor.user_id),
