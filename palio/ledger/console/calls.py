@@ -13,7 +13,6 @@ from palio.infra.db import Tx
 from palio.infra.seals import Seal
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
-from palio.ledger.console import schemas
 from palio.ledger.console.people import named_in, names_of, people_of
 from palio.ledger.console.schemas import (
     ACCOUNT_EXAMPLE,
@@ -31,6 +30,7 @@ from palio.ledger.console.schemas import (
     HOLD_EXAMPLE,
     LEG_EXAMPLE,
     LOTS_EXAMPLE,
+    REVERSED_EXAMPLE,
     SEALS_EXAMPLE,
     STAFF_HOLDS_EXAMPLE,
     TRANSFER_EXAMPLE,
@@ -133,13 +133,11 @@ REVERSE, FREEZE, EDIT = "ledger.transfer.reverse", "ledger.account.freeze", "led
 HIDE = "ledger.line.hide"
 EXPORT_ROWS_NOTED = 1_000
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
-OF_ADJUSTING = (*OF_POSTS, AdjustmentReasonMissing, SelfAdjustment, MakerLimit, NoSuchPlayer)
-OF_HIDING = (NoSuchTransfer, NoSuchEntry, SelfAdjustment, AdjustmentReasonMissing)
+OF_ACTS = (SelfAdjustment, AdjustmentReasonMissing)
+OF_ADJUSTING = (*OF_POSTS, *OF_ACTS, MakerLimit, NoSuchPlayer)
+OF_HIDING = (NoSuchTransfer, NoSuchEntry, *OF_ACTS)
 OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
-OF_REVERSING = (
-    *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived),
-    *(SelfAdjustment, AdjustmentReasonMissing, *OF_POSTS),
-)
+OF_REVERSING = (NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived, *OF_ACTS, *OF_POSTS)
 routes = Routes("ledger")
 
 
@@ -262,7 +260,7 @@ async def list_lots(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> L
     "/console/ledger/accounts/{number:int}",
     access=FREEZE,
     example=ACCOUNT_EXAMPLE,
-    refuses=[NoSuchAccount, AccountClosed, NotEmpty, AdjustmentReasonMissing, SelfAdjustment, InvalidPost],
+    refuses=[NoSuchAccount, AccountClosed, NotEmpty, InvalidPost, *OF_ACTS],
     step_up=True,
 )
 async def set_account_status(
@@ -295,7 +293,7 @@ async def get_transfer(transfer_id: UUID, tx: InTx) -> TransferAnswer:
 @routes.post(
     "/console/ledger/transfers/{transfer_id:uuid}/reverse",
     access=REVERSE,
-    example=ReversedAnswer(schemas.ID, schemas.ID),
+    example=REVERSED_EXAMPLE,
     refuses=OF_REVERSING,
     step_up=True,
     status=201,
@@ -531,7 +529,7 @@ async def list_staff_holds(
     "/console/ledger/holds/{hold_id:uuid}/void",
     access=FREEZE,
     example=HOLD_EXAMPLE,
-    refuses=[NoSuchHold, HoldNotOpen, SelfAdjustment, AdjustmentReasonMissing],
+    refuses=[NoSuchHold, HoldNotOpen, *OF_ACTS],
     step_up=True,
 )
 async def void_hold(hold_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> StaffHoldAnswer:

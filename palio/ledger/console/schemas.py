@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -33,14 +32,10 @@ from palio.ledger.types import (
     KeptFinding,
     Status,
 )
+from palio.ui.examples import AT, PLAYER, STELLA, THING, money
 from palio.ui.values import Asset, Blank, Instant, Money
 
 NUMBER_MAX = 2**63 - 1
-ID = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
-PLAYER = UUID("0195b0a2-1f3c-7a10-8d52-0c4e5f6a7b81")
-STELLA = UUID("0195b0a2-1f3c-7a10-8d52-0c4e5f6a7b82")
-AT = datetime(2026, 3, 18, 14, 5, 9, 123456, UTC)
-USD = Asset("USD", 2)
 
 AccountNumber = Annotated[int, Path(ge=1, le=NUMBER_MAX, examples=[6553603])]
 LegNumber = Annotated[int, Path(ge=0, le=LEGS_OF_AN_ITEM_MAX, examples=[0])]
@@ -412,22 +407,9 @@ class AdjustmentAnswer(AdjustmentRowAnswer):
     @classmethod
     def of(cls, one: Adjustment) -> "AdjustmentAnswer":
         """The answer for a correction that was read with its lines."""
-        return cls(
-            id=one.id,
-            status=one.status,
-            maker=one.maker,
-            checker=one.checker,
-            reason=one.reason,
-            note=one.note,
-            ticket=one.ticket,
-            to_debt=one.to_debt,
-            total=total_of(one),
-            line_count=one.line_count,
-            created_at=one.created_at,
-            expires_at=one.expires_at,
-            decided_at=one.decided_at,
-            lines=tuple(map(AdjustedLineAnswer.of, one.lines)),
-        )
+        row = AdjustmentRowAnswer.of(one)
+        fields = {name: getattr(row, name) for name in AdjustmentRowAnswer.__slots__}
+        return cls(**fields, lines=tuple(map(AdjustedLineAnswer.of, one.lines)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -700,11 +682,6 @@ class HitsAnswer:
     prev: None
 
 
-def money(amount: int, asset: Asset = USD) -> Money:
-    """An amount of an example."""
-    return Money.of(amount, asset)
-
-
 ACCOUNT_EXAMPLE = AccountAnswer(
     id=6553603,
     address=f"user:{PLAYER}:main",
@@ -718,7 +695,7 @@ ACCOUNT_EXAMPLE = AccountAnswer(
     created_at=AT,
 )
 CHAIN_EXAMPLE = ChainAnswer(
-    transfer=ID,
+    transfer=THING,
     leg=0,
     seq=17,
     amount=money(50_000),
@@ -733,7 +710,7 @@ CHAIN_EXAMPLE = ChainAnswer(
 LEG_EXAMPLE = LegAnswer(0, 6553603, f"user:{PLAYER}:main", money(50_000), 17, money(50_000), money(0), hidden=False)
 OTHER_LEG = LegAnswer(1, 6619138, "house:prizes", money(-50_000), None, None, money(0), hidden=False)
 TRANSFER_EXAMPLE = TransferAnswer(
-    id=ID,
+    id=THING,
     key="comp:36:reward:1",
     kind="competitions.prize",
     category="prize",
@@ -747,8 +724,9 @@ TRANSFER_EXAMPLE = TransferAnswer(
     hold=None,
     seal=4217,
 )
+REVERSED_EXAMPLE = ReversedAnswer(THING, THING)
 ADJUSTMENT_KEPT = Adjustment(
-    id=AdjustmentId(ID),
+    id=AdjustmentId(THING),
     maker=UserId(STELLA),
     checker=None,
     status="pending",
@@ -776,7 +754,7 @@ FORESEEN_EXAMPLE = ForeseenAnswer(
     refused=(),
 )
 HOLD_EXAMPLE = StaffHoldAnswer(
-    id=ID,
+    id=THING,
     key="bet:1:hold",
     owner=PLAYER,
     account=6553603,
@@ -792,7 +770,7 @@ HOLD_EXAMPLE = StaffHoldAnswer(
     closed_at=None,
 )
 ASSET_EXAMPLE = AssetAnswer("USD", "US dollar", 2, "money", True, False, False, True, AT)
-HIT_EXAMPLE = HitAnswer("transfer", str(ID), "Prize: comp:36:reward:1")
+HIT_EXAMPLE = HitAnswer("transfer", str(THING), "Prize: comp:36:reward:1")
 CONSERVATION_EXAMPLE = ConservationAnswer(
     (
         ConservedAnswer(
@@ -810,7 +788,7 @@ CONSERVATION_EXAMPLE = ConservationAnswer(
     None,
 )
 FINDING_EXAMPLE = FindingAnswer(
-    id=ID,
+    id=THING,
     check="R1",
     subject=f"user:{PLAYER}:main USD",
     account=6553603,
@@ -834,7 +812,7 @@ SEALS_EXAMPLE = SealsAnswer((SEAL_EXAMPLE,), None, None, is_late=False)
 FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
 ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
 LOTS_EXAMPLE = LotsAnswer(
-    (LotAnswer(ID, ID, "earned", money(50_000), money(12_500), money(1_000), money(0), AT, AT),), None, None
+    (LotAnswer(THING, THING, "earned", money(50_000), money(12_500), money(1_000), money(0), AT, AT),), None, None
 )
 CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)
 ADJUSTMENTS_EXAMPLE = AdjustmentsAnswer((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)

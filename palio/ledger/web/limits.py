@@ -12,14 +12,13 @@ from palio.ledger.schemas.limits import LIMITS_EXAMPLE, PRESETS, LimitForm, Limi
 from palio.ledger.schemas.wallet import owner_of
 from palio.ledger.service import limits, reading
 from palio.ledger.types import LIMIT_DELAY_HOURS, PlayerLimit
+from palio.ledger.web.wallet import READS
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.limits import MINUTE_S, Limit
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Asset, Money
 
 PAGE = "/wallet/limits"
-READS = Limit("wallet", 120, MINUTE_S)
 GROUPS = ("stake", "spend", "loss", "deposit")
 PERIODS = ("day", "week", "month")
 routes = Routes("ledger")
