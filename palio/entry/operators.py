@@ -15,7 +15,12 @@ def actor() -> Actor:
 
 def reason(why: str = "") -> str:
     """What the audit log says about an act of the terminal: who sat there, and what he gave as his reason."""
-    return f"{why or 'from the command line'} (by {getpass.getuser()})"
+    return f"{why or 'from the command line'} ({by()})"
+
+
+def by() -> str:
+    """Who sits at the terminal, as the audit log says it."""
+    return f"by {getpass.getuser()}"
 
 
 class _TrialOverError(Exception):

@@ -30,7 +30,7 @@ class KeyMismatch(Invalid):
 
 
 class NoSuchEntry(NotFound):
-    """There is no such movement in your wallet."""
+    """There is no such movement in the wallet."""
 
     code = "ledger.no_such_entry"
 

@@ -56,7 +56,7 @@ METADATA_BYTES_MAX = 4096
 FINDINGS_OF_A_CHECK_MAX = 100
 FAMILY_OF_PLAYERS, FAMILY_OF_ISSUANCE, FAMILY_OF_BREAKAGE = "user", "issuance", "breakage"
 STATEMENT_OWNERS_MAX, ACTIVE_OWNERS_MAX = 10_000, 10_000
-FINDINGS_DEFAULT, FINDINGS_MAX = 50, 200
+FINDINGS_DEFAULT, FINDINGS_MAX = 50, 10_001  # as many as a table has rows, and one that says whether it goes on
 RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 HIDING_REASON_CHARS_MIN = 10
@@ -898,6 +898,7 @@ DESK_PERMISSIONS = (
     Permission("ledger.wallet.adjust", "Correct what somebody's wallets hold.", roles=("finance",)),
     Permission("ledger.adjust.decide", "Decide about corrections of others.", roles=("finance",)),
     Permission("ledger.transfer.reverse", "Take a transfer back.", roles=("finance",)),
+    Permission("ledger.line.hide", "Leave lines of wallets out of the lists of players.", roles=("finance",)),
 )
 
 ADJUSTMENT_LINES_MAX = 1_000

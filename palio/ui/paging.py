@@ -4,9 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, TypeAlias
+from typing import Annotated, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
@@ -17,6 +18,7 @@ from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
 from palio.ui.values import Whole
 
 Key: TypeAlias = tuple[int | str, ...]  # the sort values of one row, its id last
+Row = TypeVar("Row")
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 AGE_DAYS_MAX = 7
@@ -84,6 +86,15 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """The rows of a page in the order of their list, and the cursors of its neighbours."""
+
+    rows: Sequence[Row]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Paging:
     """Which part of a list is asked for, and the cursors of its neighbours."""
 
@@ -100,6 +111,28 @@ class Paging:
     def before(self, *key: int | str) -> str:
         """The cursor of what precedes a row."""
         return self.cursors.write(Position(key, is_back=True), self.listing, self.now)
+
+    @property
+    def sides(self) -> tuple[Key | None, Key | None]:
+        """The row behind which the page begins, and the one in front of which it ends: one of them, or none."""
+        if self.position is None:
+            return None, None
+        return (None, self.position.key) if self.position.is_back else (self.position.key, None)
+
+    def part(self, found: Sequence[Row], key: Callable[[Row], Key]) -> Part[Row]:
+        """The page, out of the rows on that side in the order of the list: one more than it takes, if there are more.
+
+        Going back, the one that is too many is the first.
+        """
+        is_back = self.position is not None and self.position.is_back
+        has_more = len(found) > self.limit
+        rows = found[-self.limit :] if is_back else found[: self.limit]
+        has_next, has_prev = (True, has_more) if is_back else (has_more, self.position is not None)
+        return Part(
+            rows,
+            self.behind(*key(rows[-1])) if rows and has_next else None,
+            self.before(*key(rows[0])) if rows and has_prev else None,
+        )
 
     def span(self) -> tuple[int, int]:
         """For a list whose rows are numbered without gaps: behind which number it goes on, and how many at most."""

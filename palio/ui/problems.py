@@ -8,6 +8,7 @@ from functools import cache
 from typing import TypeAlias
 from uuid import UUID
 
+import msgspec
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -42,9 +43,10 @@ STATUS: dict[type[Refusal], int] = {
 BY_STATUS: dict[int, type[Refusal]] = {status: kind for kind, status in STATUS.items()}
 RETRY_AFTER_S = {429: 60, 503: 1}  # when the refusal knows no better; both always carry `Retry-After`
 MEDIA_TYPE = "application/problem+json"
+BITS_OF_A_NUMBER = 64  # what is longer no program reads as a number
 ABBREVIATIONS = {word.lower(): word for word in ("CSRF", "JSON", "URL")}
 
-Fact: TypeAlias = "str | int | list[Fact] | dict[str, Fact] | None"
+Fact: TypeAlias = "str | int | list[Fact] | dict[str, Fact] | msgspec.Raw | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Problem:
 
 
 DOCUMENT = TypeAdapter(Problem)
+WRITER = msgspec.json.Encoder()
 
 
 def status_of(kind: type[Refusal]) -> int:
@@ -136,8 +139,10 @@ def example_of(kind: type[Refusal]) -> Mapping[str, object]:
 
 
 def fact_of(value: object) -> Fact:
-    """A fact as JSON: numbers stay numbers, ids and times become their text."""
-    if value is None or isinstance(value, int | str):
+    """A fact as JSON: numbers stay numbers, ids and times become their text; what is written already stays so."""
+    if isinstance(value, int) and value.bit_length() >= BITS_OF_A_NUMBER:
+        return str(value)
+    if value is None or isinstance(value, int | str | msgspec.Raw):
         return value
     if isinstance(value, datetime):
         return instant(value)
@@ -165,7 +170,7 @@ def respond(request: Request, problem: Problem, headers: Mapping[str, str] | Non
         return pages.render(
             request, "problem.html", {"problem": problem}, block="problem", status=problem.status, headers=extra
         )
-    return Response(DOCUMENT.dump_json(problem), problem.status, media_type=MEDIA_TYPE, headers=extra)
+    return Response(WRITER.encode(problem), problem.status, media_type=MEDIA_TYPE, headers=extra)
 
 
 def wants_page(request: Request) -> bool:

@@ -122,7 +122,7 @@ async def test_a_post_comes_before_or_after_a_freeze(crowd: Database) -> None:
         nonlocal seen
         if number:
             return (await ledger.post_many(tx, [pay(f"{wallet}:{number}", wallet, -1)], now=NOON))[0]
-        before = await ledger.set_status(tx, account_id=account, status="frozen", reason="a test", now=NOON)
+        before = await ledger.set_status(tx, account_id=account, status="frozen", reason="a test")
         seen = before.balance
         return Refused("frozen")
 
@@ -142,7 +142,7 @@ async def test_nothing_comes_into_an_account_that_was_found_empty(crowd: Databas
         if number % 2:
             return (await ledger.post_many(tx, [pay(f"{wallet}:{number}", wallet, 1)], now=NOON))[0]
         try:
-            await ledger.set_status(tx, account_id=account, status="closed", reason="a test", now=NOON)
+            await ledger.set_status(tx, account_id=account, status="closed", reason="a test")
         except ledger.NotEmpty:
             return Refused("not empty")
         return Refused("closed")

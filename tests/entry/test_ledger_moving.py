@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from palio import identity, ledger
+from palio.entry import operators
 from palio.infra import embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
@@ -439,3 +440,42 @@ def test_a_reconciliation_says_what_it_found_and_freezes(command: Command, books
     assert ask(books, "select check_code from ledger.findings") == [("R1",)]
     spent = command("ledger", "post", "spent", "carol,COIN,-1", "house:prizes,COIN,1", "--reason", "x", "--json")
     assert (spent.status, spent.answer["code"]) == (1, "ledger.account_frozen")
+
+
+FOUND: LiteralString = """select finding from ledger.report(
+  array[gen_random_uuid()], array['R3'], array[%s], array[null]::bigint[], array['0'], array['7'], now())"""
+
+
+def test_a_finding_is_told_and_resolved_once_with_what_was_found_out(command: Command, books: Books) -> None:
+    """And who sat at the terminal."""
+    subject, words = f"asset {new_id()}", "a test wrote it"
+    [(number,)] = ask(books, FOUND, subject)
+    finding = str(number)
+    told = command("ledger", "findings")
+    trial = command("ledger", "resolve", finding, "--resolution", words, "--dry-run")
+    short = command("ledger", "resolve", finding, "--resolution", "    too short    ", "--json")
+    still = command("ledger", "findings", "--json").answer["findings"]
+    done = command("ledger", "resolve", finding, "--resolution", words, "--json")
+    again = command("ledger", "resolve", finding, "--resolution", words, "--json")
+    nobody = command("ledger", "resolve", str(new_id()), "--resolution", words, "--json")
+    left = command("ledger", "findings", "--json").answer["findings"]
+    every = command("ledger", "findings", "--all", "--json").answer["findings"]
+
+    [line] = [line for line in told.out.splitlines() if line.startswith(finding)]
+    assert (told.status, line.endswith(f"R3  {subject}: expected 0, found 7")) == (0, True)
+    assert (trial.status, trial.out.splitlines()[0]) == (0, "Nothing was changed; this would be resolved:")
+    assert [one["resolved_at"] for one in still if one["id"] == finding] == [None]
+    assert (done.status, done.answer["finding"]["resolution"]) == (0, words)
+    assert [(one.status, one.answer["code"]) for one in (short, again, nobody)] == [
+        (1, "ledger.resolution_invalid"),
+        (1, "ledger.finding_resolved"),
+        (1, "ledger.no_such_finding"),
+    ]
+    assert [finding in [one["id"] for one in found] for found in (left, every)] == [False, True]
+    rows: LiteralString = "select reason, via from infra.audit_rows where action = 'finding.resolve' and entity_id = %s"
+    assert ask(books, rows, finding) == [(f"{words} ({operators.by()})", "cli")]
+
+
+def test_where_nothing_was_found_that_is_said(command: Command, books: Books) -> None:
+    books.execute("update ledger.findings set resolved_at = now(), resolution = 'a test' where resolved_at is null")
+    assert command("ledger", "findings").out == "Nothing is open.\n"

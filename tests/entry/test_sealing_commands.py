@@ -76,6 +76,33 @@ def test_transfers_are_sealed_and_anchored(command: Command, ring: Path, deploym
     assert command("verify", "audit").status == 0
 
 
+def test_everything_is_verified_in_one_go(
+    command: Command, ring: Path, database: Database, superuser: Superuser
+) -> None:
+    """Whatever one check finds, the others are done; what is broken is worse than what is behind its anchors."""
+    sealed(command)
+    told, as_json = command("verify", "all"), command("verify", "all", "--json")
+    assert (told.status, as_json.status) == (0, 0)
+    assert [line.partition(": ")[0] for line in told.out.splitlines()] == [
+        *("ledger", "audit", "anchors", "boards", "Sound.")
+    ]
+    assert [as_json.answer[name]["status"] for name in ("ledger", "audit", "anchors", "boards")] == [0, 0, 0, 0]
+    assert as_json.answer["boards"]["competitions"] == 0
+
+    superuser.tamper("update ledger.transfers set kind = 'ledger.gift'")
+    told, as_json = command("verify", "all"), command("verify", "all", "--json")
+    assert (told.status, as_json.status, as_json.answer["sound"]) == (1, 1, False)
+    assert told.out.splitlines()[0].startswith("ledger: changed  transfer ")
+    assert told.out.splitlines()[-1] == "Broken."
+    assert [as_json.answer[name]["status"] for name in ("ledger", "audit", "anchors")] == [1, 0, 0]
+
+    superuser.tamper("update ledger.transfers set kind = 'ledger.transfer'")
+    superuser.tamper("delete from ledger.seal_leaves")
+    superuser.tamper("delete from ledger.seals")
+    told = command("verify", "all")
+    assert (told.status, told.out.splitlines()[-1]) == (2, "Behind its anchors.")
+
+
 def test_a_transfer_that_was_altered_is_named(
     command: Command, ring: Path, database: Database, superuser: Superuser
 ) -> None:

@@ -41,7 +41,7 @@ async def statuses(tx: Tx, address: str) -> list[str]:
 
 
 async def make(tx: Tx, address: str, status: Status) -> ledger.Account:
-    return await ledger.set_status(tx, account_id=await number_of(tx, address), status=status, reason=REASON, now=NOON)
+    return await ledger.set_status(tx, account_id=await number_of(tx, address), status=status, reason=REASON)
 
 
 async def test_a_frozen_wallet_takes_nothing_until_it_is_released(tx: Tx, wallet: str) -> None:
@@ -114,11 +114,11 @@ async def test_an_open_account_is_frozen_and_closed_as_well(tx: Tx, wallet: str)
 async def test_an_unknown_account_and_an_act_without_reason_are_refused(tx: Tx, wallet: str) -> None:
     await fund(tx, wallet, 1, now=NOON)
     with pytest.raises(ledger.NoSuchAccount):
-        await ledger.set_status(tx, account_id=AccountId(1), status="frozen", reason=REASON, now=NOON)
+        await ledger.set_status(tx, account_id=AccountId(1), status="frozen", reason=REASON)
     number = await number_of(tx, wallet)
     for reason in ("", "  ", "x" * 256, "a\0b"):
         with pytest.raises(ledger.InvalidPost):
-            await ledger.set_status(tx, account_id=number, status="frozen", reason=reason, now=NOON)
+            await ledger.set_status(tx, account_id=number, status="frozen", reason=reason)
     assert await statuses(tx, wallet) == ["active", "active"]
 
 

@@ -1,7 +1,7 @@
 """Whatever does not add up is named."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +14,7 @@ from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.schedules import next_after
 from palio.ledger import Finding, FindingId, Hold, Post, Reconcile, Reverse, TransferId
 from palio.ledger.jobs import RECONCILE_ALL_SCHEDULE, reconcile
+from palio.ledger.service import reading
 from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -278,28 +279,91 @@ async def test_what_is_not_rolled_up_yet_is_no_finding(place: Place) -> None:
 ARCHIVED = """
   insert into ledger.archived_sums (account_id, balance, entries, last_seq, through)
   select account_id, sum(amount), count(*), max(seq), '2026-03-21Z' from ledger.entries group by 1"""
+MONTH_OF_THE_ARCHIVE = """
+  insert into infra.partitions (parent, child, from_at, to_at, state, rows)
+  select 'ledger.transfers', 'ledger.transfers_2026_03', '2026-03-01Z', now() + interval '1 day', 'archived', count(*)
+  from ledger.transfers"""
 
 
 async def test_what_the_archive_took_is_part_of_every_sum(place: Place) -> None:
-    """Its entries, transfers and keys are no longer compared; a sum that it has wrong is found."""
+    """Its entries and transfers are no longer compared; a sum that it has wrong is found, and what does not go on."""
     await place.roll_up()
     place.tamper(ARCHIVED)
+    place.tamper(MONTH_OF_THE_ARCHIVE)
     place.tamper("delete from ledger.entries")
     place.tamper("delete from ledger.transfers")
-    place.tamper(
-        """insert into infra.partitions (parent, child, from_at, to_at, state)
-        values ('ledger.transfers', 'ledger.transfers_2026_03', '2026-03-01Z', now() + interval '1 day', 'archived')"""
-    )
     assert (await place.reconcile()).is_sound
-    await place.reconcile()
     async with place.database.begin(SYSTEM) as tx:
         await ledger.post(tx, pay("new", place.wallet, 4), now=NOON + timedelta(days=2))
     await place.roll_up()
     assert (await place.reconcile()).is_sound
     assert (await place.reconcile("touched")).is_sound
+    assert (await place.check()).is_sound
 
     place.tamper("update ledger.archived_sums set balance = balance + 1 where last_seq = 2")
     assert [each.check for each in (await place.reconcile()).findings] == ["R1", "R3"]
+    assert [each.check for each in (await place.check()).findings] == ["G2", "R1", "R3"]
+
+
+async def test_the_archive_has_as_many_transfers_as_keys_remember(place: Place) -> None:
+    """None is looked for by its name. Holds are never archived; before the months are counted nobody can compare."""
+    await place.roll_up()
+    place.tamper(ARCHIVED)
+    place.tamper(MONTH_OF_THE_ARCHIVE)
+    place.tamper("delete from ledger.entries")
+    place.tamper("delete from ledger.transfers")
+    place.tamper("delete from ledger.keys where key = 'fund'")
+    [lost] = (await place.check()).findings
+    assert lost == Finding("R6", "transfers in the archive", None, "4 keys", "3 keys")
+
+    place.tamper("update infra.partitions set rows = null where state = 'archived'")
+    assert (await place.check()).is_sound
+    place.tamper("update ledger.balances set held = 0")
+    place.tamper("delete from ledger.holds")
+    [gone] = (await place.check()).findings
+    assert (gone.check, gone.subject, gone.actual) == ("R6", "hold", "nothing")
+
+
+async def test_a_month_in_the_archive_is_refused_and_the_next_one_begins_with_what_it_left(place: Place) -> None:
+    """To the owner of the wallet, who cannot see what the archive took; also where nothing has moved since."""
+    april, end = date(2026, 4, 1), datetime(2026, 4, 1, tzinfo=UTC)
+    async with place.database.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay("april", place.wallet, 4), now=datetime(2026, 4, 5, 12, tzinfo=UTC))
+        [(prized,)] = await (
+            await tx.execute("select address from ledger.accounts where guarded and address <> %s", [place.wallet])
+        ).fetchall()
+    place.tamper(ARCHIVED.replace("group by", "where posted_at < '2026-04-01Z' group by"))  # type: ignore[arg-type]
+    place.tamper(
+        """insert into infra.partitions (parent, child, from_at, to_at, state, rows)
+        values ('ledger.transfers', 'ledger.transfers_2026_03', '2026-03-01Z', '2026-04-01Z', 'archived', 4)"""
+    )
+    place.tamper("delete from ledger.entries where posted_at < '2026-04-01Z'")
+    place.tamper("delete from ledger.transfers where posted_at < '2026-04-01Z'")
+    told = {}
+    for address, asset in ((place.wallet, "COIN"), (prized, "USD")):
+        owner = owner_of(address)
+        async with place.database.begin(Actor("player", owner, RequestId(new_id()))) as tx:
+            for day in (date(2026, 2, 1), date(2026, 3, 31)):
+                with pytest.raises(ledger.Archived) as refused:
+                    await ledger.month_statement(tx, owner_id=owner, asset=asset, month=day)
+                assert refused.value.facts == {"before": end}
+            with pytest.raises(ledger.Archived):
+                await ledger.balance(tx, address=address, asset=asset, at=end - timedelta(microseconds=1))
+            found = [
+                await ledger.month_statement(tx, owner_id=owner, asset=asset, month=day)
+                for day in (april, date(2026, 5, 1))
+            ]
+            held = [
+                await ledger.balance(tx, address=address, asset=asset, at=end + timedelta(days=days))
+                for days in (0, 4, 5, 40)
+            ]
+            wallet = next(each for each in await ledger.wallets(tx, owner_id=owner) if each.asset == asset)
+            course = await reading.course(tx, owner_id=owner, wallet=wallet, now=end + timedelta(days=9))
+            told[asset] = [(one.opening, one.closing, one.first_seq) for one in found], held, course.days[0]
+    assert told == {
+        "COIN": ([(70, 74, 3), (74, 74, 4)], [70, 70, 74, 74], (april, 70)),
+        "USD": ([(5, 5, 2), (5, 5, 2)], [5, 5, 5, 5], (april, 5)),
+    }
 
 
 async def test_a_transfer_in_the_archive_is_not_taken_back(place: Place) -> None:

@@ -1,8 +1,10 @@
 """Staff at the ledger over HTTP: they see every account, and act with a reason, a fresh factor and somebody else."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -274,6 +276,59 @@ async def test_a_chain_is_paged_without_a_gap_and_an_open_account_too(console: C
     assert (len(table), sum(amount for _, amount, _ in of_house)) == (6, house["items"][0]["balance"]["amount"])
 
 
+async def test_every_list_goes_back_as_it_came(console: Console) -> None:
+    """The pages before a page are those that led to it, from the last one to the first."""
+    owner, until = await console.player(), clock.now() + timedelta(hours=1)
+    for amount in (1, 2, 3, 4, 5):
+        await paid(console, owner, amount)
+    for asset in ("USD", "QC", "XTR", "INPUT"):
+        await paid(console, owner, 1, asset=asset)
+    number = await number_of(console, owner)
+    async with console.begin() as tx:
+        holds = [
+            Hold(f"desk:{new_id()}", f"user:{owner}:main", "COIN", 1, "a bet", "games.bet", until) for _ in range(5)
+        ]
+        await ledger.hold_many(tx, holds, now=clock.now())
+        findings = [Finding("R3", f"asset {new_id()}", None, "0", "1") for _ in range(5)]
+        await reconciling.report(tx, [new_id() for _ in findings], findings, clock.now())
+    async with console.talk(console.staff(console.noor)) as noor:
+        for n in range(5):
+            await noor.post(f"{CALL}/adjustments", json=lines(owner, 10_001 + n))
+        house = (await noor.get(f"{CALL}/accounts", params={"address": "house:prizes", "asset": "COIN"})).json()
+        for path in (
+            f"accounts?owner={owner}&limit=2",
+            f"accounts/{number}/entries?limit=2",
+            f"accounts/{house['items'][0]['id']}/entries?limit=2",
+            f"adjustments?owner={owner}&limit=2",
+            f"holds?owner={owner}&limit=2",
+            "findings?limit=2",
+        ):
+            there = [(await noor.get(f"{CALL}/{path}")).json()]
+            while there[-1]["next"] and len(there) < 4:
+                there.append((await noor.get(f"{CALL}/{path}&cursor={there[-1]['next']}")).json())
+            back = [there[-1]]
+            while back[-1]["prev"]:
+                back.append((await noor.get(f"{CALL}/{path}&cursor={back[-1]['prev']}")).json())
+            assert len(there) >= 3, path
+            assert [part["items"] for part in back] == [part["items"] for part in there[::-1]], path
+        page = (await noor.get(f"{PAGE}/accounts/{number}?limit=2")).text
+        second = (await noor.get(f"{PAGE}/accounts/{number}{next_of(page)}")).text
+        first = (await noor.get(f"{PAGE}/accounts/{number}{prev_of(second)}")).text
+    assert transfers_on(first) == transfers_on(page) != transfers_on(second)
+
+
+def next_of(html: str) -> str:
+    return unescape(re.findall(r'rel="next" href="([^"]+)"', html)[0])
+
+
+def prev_of(html: str) -> str:
+    return unescape(re.findall(r'rel="prev" href="([^"]+)"', html)[0])
+
+
+def transfers_on(html: str) -> list[str]:
+    return re.findall(r'href="/console/ledger/transfers/([0-9a-f-]{36})"', html)
+
+
 async def test_an_account_is_frozen_and_released_with_a_reason(console: Console) -> None:
     owner = await console.player()
     await paid(console, owner, 50)
@@ -347,6 +402,84 @@ async def test_nobody_takes_back_what_he_was_paid_or_lets_his_own_hold_go(consol
         let_go = await sana.post(f"{CALL}/holds/{held.hold_id}/void", json={"reason": WHY})
 
     assert [(one.status_code, one.json()["code"]) for one in (back, let_go)] == [(403, "ledger.self_adjustment")] * 2
+
+
+async def seqs_of(console: Console, owner: UserId, query: str = "") -> list[int]:
+    async with console.talk(console.player_headers(owner)) as player:
+        answer = await player.get(f"/api/v1/wallet/COIN/transactions{query}")
+    return [line["seq"] for line in answer.json()["items"]]
+
+
+async def test_a_line_is_hidden_from_its_player_and_shown_again_with_a_reason(console: Console) -> None:
+    owner = await console.player()
+    await paid(console, owner, 10)
+    posted = await paid(console, owner, 20)
+    leg = f"{CALL}/transfers/{posted.transfer_id}/legs/0"
+    async with console.talk(console.staff(console.noor)) as noor:
+        silent = await noor.post(f"{leg}/hide", json={"reason": "no"})
+        house = await noor.post(f"{CALL}/transfers/{posted.transfer_id}/legs/1/hide", json={"reason": WHY})
+        missing = await noor.post(f"{CALL}/transfers/{posted.transfer_id}/legs/2/hide", json={"reason": WHY})
+        untouched = await seqs_of(console, owner)
+        twice = [await noor.post(f"{leg}/hide", json={"reason": WHY}) for _ in range(2)]
+        hidden, with_hidden = await seqs_of(console, owner), await seqs_of(console, owner, "?include_hidden=true")
+        told = (await noor.get(f"{CALL}/transfers/{posted.transfer_id}")).json()
+        shown = await noor.post(f"{leg}/unhide", json={"reason": FOUND_OUT})
+
+    assert [(one.status_code, one.json()["code"]) for one in (silent, house, missing)] == [
+        (422, "ledger.reason_missing"),
+        (404, "ledger.no_such_entry"),
+        (404, "ledger.no_such_entry"),
+    ]
+    assert [(one.status_code, one.json()["hidden"]) for one in (*twice, shown)] == [
+        *[(200, True)] * 2,
+        (200, False),
+    ]
+    assert (untouched, hidden, with_hidden, await seqs_of(console, owner)) == ([2, 1], [1], [2, 1], [2, 1])
+    assert [one["hidden"] for one in told["legs"]] == [True, False]
+    assert await balance(console, owner, "COIN") == 30
+    acts = [act for act in await acts_of(console, "wallet_line") if act.subject_user_id == owner]
+    assert [(act.action, act.reason, act.changes["hidden"]) for act in acts] == [
+        ("wallet_line.unhide", FOUND_OUT, [True, False]),
+        ("wallet_line.hide", WHY, [True, True]),
+        ("wallet_line.hide", WHY, [False, True]),
+    ]
+
+
+async def test_nobody_hides_a_line_of_his_own_as_staff_or_without_the_permission(console: Console) -> None:
+    owner = await console.player()
+    posted, own = await paid(console, owner, 20), await paid(console, console.noor, 20)
+    others = "ledger.wallet.read ledger.wallet.adjust ledger.transfer.reverse ledger.account.freeze"
+    before = await seqs_of(console, console.noor)
+    async with console.talk(console.staff(console.noor)) as noor:
+        mine = await noor.post(f"{CALL}/transfers/{own.transfer_id}/legs/0/hide", json={"reason": WHY})
+        page = (await noor.get(f"{PAGE}/transfers/{own.transfer_id}")).text
+    async with console.talk(console.staff(console.sana, permissions=others)) as sana:
+        unable = await sana.post(f"{CALL}/transfers/{posted.transfer_id}/legs/0/hide", json={"reason": WHY})
+        bare = (await sana.get(f"{PAGE}/transfers/{posted.transfer_id}")).text
+
+    assert (mine.status_code, mine.json()["code"]) == (403, "ledger.self_adjustment")
+    assert (unable.status_code, unable.json()["code"]) == (403, "permission_missing")
+    assert ["/hide" in text for text in (page, bare)] == [False, False]
+    assert (await seqs_of(console, console.noor), await seqs_of(console, owner)) == (before, [1])
+
+
+async def test_a_line_is_hidden_by_form_and_what_was_typed_survives(console: Console) -> None:
+    owner = await console.player()
+    posted = await paid(console, owner, 20)
+    page = f"{PAGE}/transfers/{posted.transfer_id}"
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(page)).text, f"{page}/legs/0/hide")
+        short = await noor.post(f"{page}/legs/0/hide", data={**fields, "reason": "<b>no"})
+        fields = form_of(short.text, f"{page}/legs/0/hide")
+        done = await noor.post(f"{page}/legs/0/hide", data={**fields, "reason": WHY})
+        shown = (await noor.get(page)).text
+        hidden = await seqs_of(console, owner)
+        fields = form_of(shown, f"{page}/legs/0/unhide")
+        undone = await noor.post(f"{page}/legs/0/unhide", data={**fields, "reason": WHY})
+
+    assert (short.status_code, "&lt;b&gt;no</textarea>" in short.text) == (422, True)
+    assert [(one.status_code, one.headers["location"]) for one in (done, undone)] == [(303, page)] * 2
+    assert ("hidden from its player" in shown, hidden, await seqs_of(console, owner)) == (True, [], [1])
 
 
 async def test_a_hold_is_let_go_with_a_reason_once(console: Console) -> None:
@@ -534,6 +667,24 @@ async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Co
     async with console.begin() as tx:
         of_lots = await db.value(tx, "select sum(remaining) from ledger.lots where owner_id = %s", owner)
     assert of_lots == 77
+    number, plain = await number_of(console, owner, "INPUT"), await console.player()
+    await paid(console, plain, 5)
+    async with console.talk(console.staff(console.noor)) as noor:
+        [lot] = (await noor.get(f"{CALL}/accounts/{number}/lots")).json()["items"]
+        account = (await noor.get(f"{PAGE}/accounts/{number}")).text
+        shown = (await noor.get(f"{PAGE}/accounts/{number}/lots")).text
+        without = await number_of(console, plain)
+        none = (await noor.get(f"{CALL}/accounts/{without}/lots")).json()["items"]
+        bare = (await noor.get(f"{PAGE}/accounts/{without}")).text
+        nothing = (await noor.get(f"{PAGE}/accounts/{without}/lots")).text
+        missing = await noor.get(f"{CALL}/accounts/999999999/lots")
+    assert (lot["remaining"]["amount"], lot["origin"], lot["expires_at"]) == (77, "earned", None)
+    assert [f"{PAGE}/accounts/{one}/lots" in text for one, text in ((number, account), (without, bare))] == [
+        True,
+        False,
+    ]
+    assert ("never" in shown, "77 INPUT" in shown, "banner-ghost" in nothing) == (True, True, True)
+    assert (none, missing.status_code) == ([], 404)
 
 
 async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(console: Console) -> None:
@@ -556,6 +707,8 @@ async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(co
         shown = (await noor.get(f"{PAGE}/seals")).text
         after = (await noor.get(f"{CALL}/transfers/{anchored.transfer_id}")).json()
         sealed = (await noor.get(f"{PAGE}/transfers/{anchored.transfer_id}")).text
+        from_first = (await noor.get(f"{PAGE}/seals?at=1")).text
+        newer = (await noor.get(f"{PAGE}/seals{prev_of(from_first)}")).text
     async with console.talk(console.staff(console.sana, permissions="ledger.asset.edit")) as sana:
         refused = [(await sana.get(path)).status_code for path in (f"{CALL}/seals", f"{PAGE}/seals")]
 
@@ -571,7 +724,9 @@ async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(co
     assert [line.split(",")[0] for line in table.split()] == ["n", "2", "1"]
     assert second.head.hex() in shown and "not yet" in shown and "up to seal 1" in shown
     fact = sealed.partition(">Seal</dt>")[2].partition("</dd>")[0]
-    assert (after["seal"], ">1<" in fact, "Follows within" in fact) == (1, True, False)
+    assert (after["seal"], "?at=1#seal-1" in fact, "Follows within" in fact) == (1, True, False)
+    assert 'id="seal-1"' in from_first and 'id="seal-2"' not in from_first and 'rel="prev"' in from_first
+    assert 'id="seal-2"' in newer and 'id="seal-1"' not in newer
     assert refused == [403, 403]
 
 

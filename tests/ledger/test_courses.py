@@ -64,3 +64,16 @@ def test_every_day_is_the_sum_of_what_moved_until_then(began_with: int, sums: di
     found = course(moved, began_with=began_with, span=SPAN, month=MONTH)
     for day, at_end in found.days:
         assert at_end == began_with + sum(each.came - each.went for each in moved if each.day <= day)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "span"),
+    [
+        (None, None, (date(2026, 3, 1), TODAY)),
+        (date(2026, 3, 5), None, (date(2026, 3, 5), TODAY)),
+        (date(2025, 1, 1), date(2026, 3, 2), (date(2026, 3, 1), date(2026, 3, 2))),
+        (date(2025, 1, 1), date(2025, 3, 2), (date(2026, 3, 1), date(2026, 3, 1))),
+    ],
+)
+def test_no_day_of_the_archive_is_drawn(since: date | None, until: date | None, span: tuple[date, date]) -> None:
+    assert span_of(since, until, TODAY, here_since=date(2026, 3, 1)) == span

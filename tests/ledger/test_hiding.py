@@ -146,7 +146,7 @@ async def test_the_application_cannot_mark_a_line_itself(database: Database, own
             await tx.rollback()
 
 
-async def test_staff_hide_with_a_reason_that_is_written_down_once(tx: Tx, wallet: str, noon: datetime) -> None:
+async def test_staff_hide_with_a_reason_that_is_written_down_each_time(tx: Tx, wallet: str, noon: datetime) -> None:
     await fund(tx, wallet, 5, now=noon)
     owner = owner_of(wallet)
     with pytest.raises(ledger.HidingReasonMissing):
@@ -162,6 +162,7 @@ async def test_staff_hide_with_a_reason_that_is_written_down_once(tx: Tx, wallet
     ).fetchall()
     assert found == [
         ("wallet_line.hide", REASON, {"hidden": [False, True]}),
+        ("wallet_line.hide", REASON, {"hidden": [True, True]}),
         ("wallet_line.unhide", "it was a mistake", {"hidden": [True, False]}),
     ]
 

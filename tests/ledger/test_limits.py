@@ -340,6 +340,19 @@ async def test_many_of_one_call_see_each_other_and_go_together(tx: Tx, wallet: s
         await ledger.check_usage(tx, owner_id=owner_of(wallet), group="spend", asset="NONE", amount=1, now=NOON)
 
 
+async def test_what_many_people_paid_is_counted_in_as_many_trips_as_of_one(tx: Tx) -> None:
+    trips: list[int] = []
+    for people in (1, 1, 40):  # the first one learns what assets there are
+        items = [Used(owner_of(new_wallet()), "spend", "COIN", 5) for _ in range(people)]
+        with counted(tx) as seen:
+            await ledger.count_usage_many(tx, items, now=NOON)
+        trips += seen
+    assert trips[1] == trips[2]
+    with pytest.raises(ledger.BatchTooLarge) as refusal:
+        await ledger.count_usage_many(tx, [Used(owner_of(new_wallet()), "spend", "COIN", 5)] * 10_001, now=NOON)
+    assert refusal.value.facts == {"items": 10_001, "limit": 10_000}
+
+
 # --- who sets them ---
 
 

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palio import ledger
-from palio.infra import embedded
+from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ledger import Capture, Hold, HoldId, Lot, Post, Posted, Refused, Reverse, Void
-from palio.ledger.service import debts
+from palio.ledger.service import debts, desk
 from palio.ledger.service import lots as service
-from palio.ledger.types import Origin
+from palio.ledger.types import AccountId, Origin
 from tests.factories.ledger import HOUSE, Payment, Superuser, codes, fan_out, new_wallet, owner_of, pay
 from tests.ledger.test_posting import counted
 
@@ -78,6 +78,28 @@ async def test_the_earliest_end_is_spent_first(tx: Tx, wallet: str) -> None:
     assert await sound(tx)
 
 
+async def test_lots_are_told_in_parts_in_the_order_in_which_they_are_spent(tx: Tx, wallet: str) -> None:
+    """Those without an end come last; what is spent is not told; forth and back."""
+    ends = [LATER, None, NOON + 3 * HOUR, None, NOON + 2 * HOUR, LATER]
+    posts = [get(f"{wallet}:{n}", wallet, 10 + n, end) for n, end in enumerate(ends)]
+    await ledger.post_many(tx, posts, now=NOON)
+    await ledger.post(tx, pay(f"{wallet}:spend", wallet, -10), now=NOON)
+    number = AccountId(await db.value(tx, "select id from ledger.accounts where address = %s", wallet))
+    whole = await desk.list_lots(tx, account_id=number, limit=10)
+    assert [(lot.remaining, lot.expires_at) for lot in whole] == [
+        (15, LATER),
+        (14, NOON + 2 * HOUR),
+        (12, NOON + 3 * HOUR),
+        (11, None),
+        (13, None),
+    ]
+    places = [(lot.expires_at, lot.id) for lot in whole]
+    assert await desk.list_lots(tx, account_id=number, after=places[0], limit=3) == whole[1:4]
+    assert await desk.list_lots(tx, account_id=number, after=places[3], limit=3) == whole[4:]
+    assert await desk.list_lots(tx, account_id=number, before=places[4], limit=3) == whole[1:4]
+    assert await desk.list_lots(tx, account_id=number, before=places[1], limit=3) == whole[:1]
+
+
 async def test_what_has_expired_moves_once(tx: Tx, wallet: str) -> None:
     """20 spent instead: 80 expire, and a second run moves nothing."""
     await ledger.post_many(tx, [get("a", wallet, 100, LATER), get("b", wallet, 50)], now=NOON)
@@ -105,6 +127,19 @@ async def test_what_is_over_is_not_there_before_the_job_as_after_it(tx: Tx, wall
         await service.expire(tx, now=LATER)
     assert await purse(tx, wallet, LATER) == (50, 0, 50)
     assert codes(await ledger.post_many(tx, [pay("all", wallet, -50)], now=LATER)) == ["posted"]
+
+
+async def test_staff_and_files_tell_the_same_as_available(tx: Tx, wallet: str) -> None:
+    """What is over is in a wallet until the job comes, and not there to be spent."""
+    await ledger.post_many(tx, [get("a", wallet, 100, LATER), get("b", wallet, 50)], now=NOON)
+    hold = Hold("held", wallet, "COIN", 30, "a test", "store.order", NOON + 2 * HOUR)
+    assert codes(await ledger.post_many(tx, [hold], now=NOON)) == ["held"]
+    number = AccountId(await db.value(tx, "select id from ledger.accounts where address = %s", wallet))
+    for now, available in ((NOON, 120), (LATER, 50)):
+        [row] = [one async for one in ledger.export_wallets(tx, now=now, address=wallet, asset="COIN")]
+        account = await desk.get_account(tx, account_id=number)
+        told = row.available, await desk.available_in(tx, account=account, now=now), (await purse(tx, wallet, now))[2]
+        assert told == (available, available, available)
 
 
 async def test_an_instant_before_its_end_a_lot_is_spent(tx: Tx, wallet: str) -> None:
@@ -257,7 +292,7 @@ async def test_a_frozen_wallet_keeps_what_has_expired_and_holds_nobody_up(tx: Tx
     await ledger.post_many(tx, [get("a", wallet, 5, LATER), get("b", other, 6, LATER)], now=NOON)
     found = await tx.execute("select id from ledger.accounts where address = %s", [wallet])
     [(number,)] = await found.fetchall()
-    await ledger.set_status(tx, account_id=number, status="frozen", reason="a test", now=NOON)
+    await ledger.set_status(tx, account_id=number, status="frozen", reason="a test")
     await service.expire(tx, now=LATER)
     assert (await purse(tx, wallet, LATER), await purse(tx, other, LATER)) == ((5, 0, 0), (0, 0, 0))
 

@@ -195,6 +195,26 @@ async def test_no_false_proof_is_given(sealing: Database, wallet: str, superuser
         assert await ledger.proof(tx, transfer_id=number)
 
 
+async def test_no_proof_is_given_that_does_not_lead_to_its_head(
+    sealing: Database, wallet: str, superuser: Superuser
+) -> None:
+    """Where the leaf of a neighbour was altered, or the seal is gone."""
+    number = (await own(sealing, wallet))[1]
+    async with sealing.begin(SYSTEM) as tx:
+        n = await ledger.seal_of(tx, transfer_id=number)
+    ((leaves,),) = superuser.ask("select leaves from ledger.seal_leaves where n = %s", n)
+    assert isinstance(leaves, bytes)
+    for altered in (bytes(32) + leaves[32:], leaves[:-32], leaves + bytes(32), leaves[32:] + leaves[:32]):
+        superuser.tamper("update ledger.seal_leaves set leaves = %s where n = %s", altered, n)
+        async with sealing.begin(SYSTEM) as tx:
+            with pytest.raises(SealBroken):
+                await ledger.proof(tx, transfer_id=number)
+    superuser.tamper("update ledger.seal_leaves set leaves = %s where n = %s", leaves, n)
+    async with sealing.begin(SYSTEM) as tx:
+        assert await ledger.proof(tx, transfer_id=number)
+        assert await seals.prove(tx, chain=ledger.CHAIN, n=10**6, index=0) is None
+
+
 async def test_the_number_of_a_seal_is_known_to_who_may_see_the_transfer(
     sealing: Database, wallet: str, noon: datetime
 ) -> None:
@@ -240,6 +260,26 @@ async def test_a_page_shows_heads_keys_and_how_to_check(
     assert KEY.hex() in page.text
     assert "palio-seal-v1:ledger:" in page.text
     assert 'href="/transparency?cursor=' in page.text
+
+
+async def test_a_receipt_leads_to_the_place_of_its_seal(
+    client: httpx2.AsyncClient, sealing: Database, wallet: str, noon: datetime
+) -> None:
+    """The page that begins with it, from which one goes on to both sides."""
+    await post(sealing, pay(f"{wallet}:leads", wallet, 1), now=noon)
+    sealed = await seal(sealing, noon)
+    await post(sealing, pay(f"{wallet}:later", wallet, 1), now=noon)
+    later = await seal(sealing, noon)
+    receipt = (await client.get("/wallet/COIN/entries/6", headers=caller("player", owner_of(wallet)))).text
+    there = (await client.get(f"/transparency?at={sealed.n}")).text
+    newer = there.partition('aria-label="More heads"')[2].partition('href="')[2].partition('"')[0]
+    back = (await client.get(newer.replace("&amp;", "&"))).text
+    nothing = await client.get("/transparency?at=0")
+
+    assert f'href="/transparency?at={sealed.n}#seal-{sealed.n}"' in receipt
+    assert f'id="seal-{sealed.n}" aria-current="true"' in there and later.head.hex() not in there
+    assert f'id="seal-{later.n}"' in back
+    assert nothing.status_code == 422
 
 
 async def test_a_page_without_seals_and_keys_says_so(database: Database, superuser: Superuser) -> None:

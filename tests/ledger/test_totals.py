@@ -9,10 +9,13 @@ from typing import LiteralString, NamedTuple
 import pytest
 
 from palio import ledger
+from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Capture, CategorySum, Held, Hold, Post
 from palio.ledger.rules.totals import span_of
+from palio.ledger.service import desk
+from palio.ledger.types import AccountId
 from tests.factories.ledger import Superuser, codes, new_wallet, owner_of, settled
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -269,6 +272,29 @@ async def test_a_course_equals_a_replay(database: Database, replay: Sequence[Mov
             await ledger.course_of(tx, address=address, asset="EUR", since=since)
         nothing = await ledger.course_of(tx, address=WALLETS[0], asset="COIN", since=since)
         assert (nothing.began_with, nothing.days) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "address", ["house:games", "treasury:main", WALLETS[1], DEBT], ids=["house", "treasury", "wallet", "debt"]
+)
+async def test_what_staff_see_of_thirty_days_are_the_balances_then(
+    database: Database, replay: Sequence[Moved], address: str
+) -> None:
+    """Of wallets, of debts and of the house, whether or not sums were brought up."""
+    now = NOON + 4 * DAY
+    async with database.begin(SYSTEM) as tx:
+        number = await db.value(
+            tx,
+            """select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = %s and s.code = 'COIN'""",
+            address,
+        )
+        account = await desk.get_account(tx, account_id=AccountId(number))
+        course = await desk.course_of(tx, account=account, now=now)
+        days = [now.date() - n * DAY for n in range(30, -1, -1)]
+        ends = [midnight(day) + DAY - timedelta(microseconds=1) for day in days]
+        held = [await ledger.balance(tx, address=address, asset="COIN", at=end) for end in ends]
+    assert course == list(zip(days, held, strict=True))
 
 
 async def test_what_lies_in_the_archive_is_not_summed_up(

@@ -1,22 +1,31 @@
 """Transfers by programs, over HTTP: on the short way and on the ordinary one, which answer alike."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic import TypeAdapter
+from starlette.requests import Request
 
 from palio import identity, ledger
 from palio.infra import db, settings
 from palio.infra.db import Database
 from palio.kernel import clock
-from palio.kernel.ids import UserId, new_id
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger.schemas import transfers as shapes
-from palio.ledger.types import API_FAMILIES, BATCH_ITEMS_MAX, Posted, TransferId
+from palio.ledger.types import API_FAMILIES, BATCH_ITEMS_MAX, Posted, Refused, TransferId
+from palio.ledger.web.transfers import short_ways
+from palio.ui import problems
+from palio.ui.actor import Asking
+from palio.ui.edge import REQUEST_ID
+from palio.ui.refusals import BatchRefused
 from tests.factories.ledger import new_wallet
 from tests.factories.programs import BATCH, SYSTEM, TRANSFERS, Bank, furnish, program
 
@@ -505,6 +514,66 @@ async def test_ten_thousand_items_leave_others_their_turn(
         f"/items/{number}/legs/0/amount" for number in range(0, 7_000, 1_000)
     ]
     assert await balance(database, wallet) == 9_993
+
+
+class Refusing:
+    """A teller that refuses every batch that happens whole or not at all."""
+
+    def __init__(self, outcomes: Sequence[Refused]) -> None:
+        self._outcomes = outcomes
+
+    async def post_apart(self, *_: object, **__: object) -> list[object]:
+        raise ledger.BatchRefused(outcomes=self._outcomes)
+
+
+async def longest_turn(work: Awaitable[None]) -> float:
+    """For how many seconds of the processor nobody else had a turn, at the most, whatever others have left lying."""
+    gc.collect()
+    gc.freeze()
+    turns = [time.thread_time()]
+
+    async def watch() -> None:
+        while True:
+            turns.append(time.thread_time())
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await work
+    await asyncio.sleep(0)
+    watching.cancel()
+    gc.unfreeze()
+    return max(later - earlier for earlier, later in pairwise(turns))
+
+
+async def test_ten_thousand_refusals_are_told_part_by_part(wallet: str) -> None:
+    """No turn takes as long as a third of what it takes to write them in one."""
+    items = [{"key": f"k{number}", **move(wallet, -7)} for number in range(10_000)]
+    batch = shapes.read_batch(json.dumps({"mode": "all", "items": items}).encode())
+    assert batch
+    forms = shapes.read_items(batch.items)
+    refused = [Refused("ledger.insufficient_funds", {"available": 5, "needed": 7}) for _ in items]
+    _, many = short_ways(Refusing(refused))  # type: ignore[arg-type]  # all that a batch asks of a teller
+    ask = Asking(Actor("player", UserId(new_id()), RequestId(new_id())), clock.now())
+    scope = {"type": "http", "method": "POST", "path": BATCH, "query_string": b"", "headers": []}
+    request = Request(scope | {REQUEST_ID: ask.actor.request_id})
+    told: list[bytes] = []
+
+    async def tell() -> None:
+        try:
+            await many.answer(ask, (batch, forms))
+        except BatchRefused as refusal:
+            told.append(bytes(problems.respond(request, problems.describe(request, refusal)).body))
+
+    async def tell_at_once() -> None:
+        results = json.loads(told[0])["facts"]["results"]
+        told.append(problems.DOCUMENT.dump_json(problems.describe(request, BatchRefused(results=results))))
+
+    longest, in_one = await longest_turn(tell()), await longest_turn(tell_at_once())
+    facts = json.loads(told[0])["facts"]
+    assert facts["counts"] == {"ok": 0, "duplicate": 0, "refused": 10_000}
+    assert [one["ref"] for one in facts["results"]] == [one["key"] for one in items]
+    assert facts["results"][9_999]["problem"]["facts"] == {"available": 5, "needed": 7}
+    assert longest < in_one / 3
 
 
 @pytest.mark.parametrize("micros", [0, 1, 120_000, 999_999])

@@ -11,7 +11,7 @@ import pytest
 
 from palio.infra.keyring import Keyring
 from palio.ui import tables
-from palio.ui.paging import Cursors, Listing, Paged, Position
+from palio.ui.paging import Cursors, Listing, Paged, Paging, Position
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
 from palio.ui.routes import Routes
 from tests.ui import preview
@@ -39,6 +39,34 @@ class Items:
     items: tuple[Item, ...]
     next: str | None
     prev: str | None
+
+
+def paging(key: int | None = None, *, is_back: bool = False) -> Paging:
+    return Paging(2, None if key is None else Position((key,), is_back), LISTING, CURSORS, NOW)
+
+
+def read(text: str | None) -> Position | None:
+    return CURSORS.read(text, LISTING, NOW) if text else None
+
+
+@pytest.mark.parametrize(
+    ("page", "found", "rows", "following", "preceding"),
+    [
+        (paging(), [1, 2, 3], [1, 2], Position((2,)), None),
+        (paging(), [1, 2], [1, 2], None, None),
+        (paging(), [], [], None, None),
+        (paging(2), [3, 4, 5], [3, 4], Position((4,)), Position((3,), is_back=True)),
+        (paging(4), [5], [5], None, Position((5,), is_back=True)),
+        (paging(5), [], [], None, None),
+        (paging(5, is_back=True), [2, 3, 4], [3, 4], Position((4,)), Position((3,), is_back=True)),
+        (paging(3, is_back=True), [1, 2], [1, 2], Position((2,)), None),
+    ],
+)
+def test_a_page_is_made_out_of_one_row_more_than_it_takes(
+    page: Paging, found: list[int], rows: list[int], following: Position | None, preceding: Position | None
+) -> None:
+    part = page.part(found, lambda n: (n,))
+    assert (part.rows, read(part.next), read(part.prev)) == (rows, following, preceding)
 
 
 numbers = Routes("numbers")

@@ -16,7 +16,7 @@ from uuid import UUID
 import typer
 
 from palio.entry.options import AsJson, At, DryRun, Limit, Misuse, Since, Until, content
-from palio.entry.printing import Cell, columns, decimal, plain, tell
+from palio.entry.printing import Cell, columns, decimal, moment, plain, tell
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from palio.identity import User
     from palio.infra.db import Tx
     from palio.infra.seals import Seal
-    from palio.ledger import Filter, Line, Posted, Report
+    from palio.ledger import Filter, KeptFinding, Line, Posted, Report
     from palio.ui.strict import Json
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Wallets and books. post, import and reverse move value, and are audited; seal signs what is final.",
+    help="Wallets and books. post, import and reverse move value, and are audited; seal signs what is final; "
+    "findings tells what did not add up, and resolve closes it.",
 )
 
 ADDRESS = re.compile(r"[a-z0-9._-]{1,64}(:[a-z0-9._-]{1,64}){1,3}")
@@ -441,6 +442,83 @@ def reconcile(
     raise typer.Exit(0 if report.is_sound else 1)
 
 
+@app.command("findings")
+def list_findings(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were resolved.")] = False,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Print what reconciliations have found and nobody has resolved, the newest first, and change nothing.
+
+    Each line begins with the id that `palio ledger resolve` takes. Exit status 0, also where something is open:
+    `palio ledger reconcile` is what tells sound books by it.
+    """
+    from palio.entry import operators, terminal
+
+    async def work(place: terminal.Place) -> "list[KeptFinding]":
+        async with operators.acting(place.database) as tx:
+            return await _findings(tx, open_only=not everything, limit=limit)
+
+    found = terminal.run(work, json=as_json)
+    none = "Nothing was ever found." if everything else "Nothing is open."
+    tell({"findings": found}, as_json=as_json, lines=[line for one in found for line in _told_finding(one)] or [none])
+
+
+@app.command()
+def resolve(
+    finding: Annotated[UUID, typer.Argument(metavar="FINDING", help="The id, as `palio ledger findings` tells it.")],
+    *,
+    resolution: Annotated[
+        str, typer.Option(metavar="TEXT", help="What was found out, and what was done: 10 to 400 characters.")
+    ],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a finding, with an audit row, as the console does.
+
+    Nothing is repaired, and the account it froze stays frozen until staff release it: what is still wrong is found
+    again, as a new finding. Exit status 1: no such finding, it was resolved before, or too little is said.
+    """
+    from palio import ledger
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: terminal.Place) -> "KeptFinding":
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            return await ledger.resolve_finding(
+                tx,
+                finding_id=ledger.FindingId(finding),
+                resolution=resolution,
+                now=clock.now(),
+                by=operators.by(),
+                via="cli",
+            )
+
+    done = terminal.run(work, json=as_json)
+    head = ["Nothing was changed; this would be resolved:"] if dry_run else []
+    answer = {"finding": done, "dry_run": dry_run}
+    tell(answer, as_json=as_json, lines=[*head, *_told_finding(done)])
+
+
+async def _findings(tx: "Tx", *, open_only: bool, limit: int) -> "list[KeptFinding]":
+    from palio import ledger
+
+    found: list[KeptFinding] = []
+    while len(found) < limit:
+        before = found[-1].id if found else None
+        part = await ledger.findings(tx, open_only=open_only, before=before, limit=limit - len(found))
+        if not part:
+            break
+        found += part
+    return found
+
+
+def _told_finding(one: "KeptFinding") -> list[str]:
+    line = f"{one.id}  {moment(one.found_at)}  {one.check}  {one.subject}: expected {one.expected}, found {one.actual}"
+    return [line, f"  resolved {moment(one.resolved_at)}: {one.resolution}"] if one.resolved_at else [line]
+
+
 class Exported(StrEnum):
     """What can be exported."""
 
@@ -469,6 +547,7 @@ def export(
     """
     from palio import ledger
     from palio.entry import operators, terminal
+    from palio.kernel import clock
 
     async def work(home: terminal.Place) -> int:
         async with operators.acting(home.database, seconds_max=STATEMENT_SECONDS_MAX) as tx:
@@ -477,7 +556,7 @@ def export(
             of = None if place is None else await _where(tx, place)
             if what == Exported.WALLETS:
                 kind: type[Any] = ledger.ExportedWallet
-                rows: AsyncIterator[Any] = ledger.export_wallets(tx, address=of, asset=asset)
+                rows: AsyncIterator[Any] = ledger.export_wallets(tx, now=clock.now(), address=of, asset=asset)
             else:
                 kind = ledger.ExportedEntry
                 rows = ledger.export_entries(tx, since=since, until=until, address=of, asset=asset)

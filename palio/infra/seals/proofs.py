@@ -27,11 +27,16 @@ class Proof:
 
 
 async def prove(tx: Tx, *, chain: Chain, n: int, index: int) -> Proof | None:
-    """The proof of a row by its place in a seal; None where there is no such place."""
-    (seal,) = await sealing.seals_after(tx, chain=chain, n=n - 1, limit=1)
+    """The proof of a row by its place in a seal; None where there is none: no such place, or leaves that were altered
+    and do not lead to the root.
+    """
+    found = await sealing.seals_after(tx, chain=chain, n=n - 1, limit=1)
     kept = (await sealing.leaves_of(tx, chain=chain, first=n, last=n)).get(n, b"")
     leaves = [kept[at : at + DIGEST_BYTES] for at in range(0, len(kept), DIGEST_BYTES)]
-    if index >= len(leaves):
+    if not found or found[0].n != n or index >= len(leaves):
+        return None
+    seal, steps = found[0], trees.path(leaves, index)
+    if trees.climb(leaves[index], index, seal.rows, steps) != seal.root:
         return None
     key = heads.public_keys(tx.equipment.keyring).get(seal.key_id)
-    return Proof(chain.name, leaves[index], index, tuple(trees.path(leaves, index)), seal, key)
+    return Proof(chain.name, leaves[index], index, tuple(steps), seal, key)

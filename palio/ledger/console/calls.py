@@ -1,6 +1,7 @@
 """The API of staff over the ledger. Every act leaves an audit row; a correction above its limit answers 202."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +13,6 @@ from palio.infra.db import Tx
 from palio.infra.seals import Seal
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
-from palio.ledger.console import schemas
 from palio.ledger.console.people import named_in, names_of, people_of
 from palio.ledger.console.schemas import (
     ACCOUNT_EXAMPLE,
@@ -28,6 +28,9 @@ from palio.ledger.console.schemas import (
     FORESEEN_EXAMPLE,
     HITS_EXAMPLE,
     HOLD_EXAMPLE,
+    LEG_EXAMPLE,
+    LOTS_EXAMPLE,
+    REVERSED_EXAMPLE,
     SEALS_EXAMPLE,
     STAFF_HOLDS_EXAMPLE,
     TRANSFER_EXAMPLE,
@@ -52,8 +55,12 @@ from palio.ledger.console.schemas import (
     ForeseenAnswer,
     HitAnswer,
     HitsAnswer,
+    LegAnswer,
+    LegNumber,
     LinesBody,
     Looked,
+    LotAnswer,
+    LotsAnswer,
     MaybeReasonBody,
     OfAsset,
     OfOwner,
@@ -84,6 +91,7 @@ from palio.ledger.errors import (
     MakerLimit,
     NoSuchAccount,
     NoSuchAdjustment,
+    NoSuchEntry,
     NoSuchFinding,
     NoSuchHold,
     NoSuchPlayer,
@@ -101,7 +109,7 @@ from palio.ledger.schemas.wallet import AssetCode
 from palio.ledger.service import adjusting, checking, desk, sealing, totals
 from palio.ledger.service.desk import Hit
 from palio.ledger.service.sealing import Sealing
-from palio.ledger.sql.desk import AccountRow, EntryRow, HoldRow
+from palio.ledger.sql.desk import AccountRow, EntryRow, HoldRow, LotRow
 from palio.ledger.types import (
     AccountId,
     Adjustment,
@@ -115,22 +123,21 @@ from palio.ledger.types import (
 )
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Key, Paged, Paging, Part
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 from palio.ui.versions import Seen
 
 READ, ADJUST, DECIDE = "ledger.wallet.read", "ledger.wallet.adjust", "ledger.adjust.decide"
 REVERSE, FREEZE, EDIT = "ledger.transfer.reverse", "ledger.account.freeze", "ledger.asset.edit"
+HIDE = "ledger.line.hide"
 EXPORT_ROWS_NOTED = 1_000
-LISTED_MAX = 199  # findings of a page, and one more that says whether it goes on
 OF_POSTS = (InvalidPost, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit)
-OF_ADJUSTING = (*OF_POSTS, AdjustmentReasonMissing, SelfAdjustment, MakerLimit, NoSuchPlayer)
+OF_ACTS = (SelfAdjustment, AdjustmentReasonMissing)
+OF_ADJUSTING = (*OF_POSTS, *OF_ACTS, MakerLimit, NoSuchPlayer)
+OF_HIDING = (NoSuchTransfer, NoSuchEntry, *OF_ACTS)
 OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
-OF_REVERSING = (
-    *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived),
-    *(SelfAdjustment, AdjustmentReasonMissing, *OF_POSTS),
-)
+OF_REVERSING = (NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived, *OF_ACTS, *OF_POSTS)
 routes = Routes("ledger")
 
 
@@ -155,17 +162,20 @@ async def note_export(tx: Tx, ask: Asking, page: Paging, what: str, rows: int) -
 
 async def accounts_part(
     tx: Tx, page: Paging, beginning: str, asset: str | None, status: Status | None, owner: UUID | None
-) -> list[AccountRow]:
-    """A page of accounts, and one more where there is one."""
-    return await desk.list_accounts(
+) -> Part[AccountRow]:
+    """A page of accounts."""
+    after, before = page.sides
+    found = await desk.list_accounts(
         tx,
         beginning=beginning,
         asset=asset,
         status=status,
         owner=UserId(owner) if owner else None,
-        after=(str(page.position.key[0]), int(page.position.key[1])) if page.position else None,
+        after=(str(after[0]), int(after[1])) if after else None,
+        before=(str(before[0]), int(before[1])) if before else None,
         limit=page.limit + 1,
     )
+    return page.part(found, lambda row: (row.address, row.id))
 
 
 @routes.get("/console/ledger/accounts", access=READ, example=ACCOUNTS_EXAMPLE)
@@ -179,11 +189,9 @@ async def list_accounts(
     owner: OfOwner = None,
 ) -> AccountsAnswer:
     """List accounts in the order of their addresses, with what each holds now."""
-    found = await accounts_part(tx, page, address, asset, status, owner)
-    shown = found[: page.limit]
-    await note_export(tx, ask, page, "accounts", len(shown))
-    following = page.behind(shown[-1].address, shown[-1].id) if len(found) > page.limit else None
-    return AccountsAnswer(tuple(map(AccountAnswer.of, shown)), following, None)
+    part = await accounts_part(tx, page, address, asset, status, owner)
+    await note_export(tx, ask, page, "accounts", len(part.rows))
+    return AccountsAnswer(tuple(map(AccountAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.get("/console/ledger/accounts/{number:int}", access=READ, example=ACCOUNT_EXAMPLE, refuses=[NoSuchAccount])
@@ -204,11 +212,10 @@ async def _account(tx: Tx, number: int, response: Response) -> AccountAnswer:
 async def list_entries(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> ChainsAnswer:
     """List the entries of an account, the newest first; those of a wallet are numbered without a gap."""
     account = await desk.get_account(tx, account_id=AccountId(number))
-    found = await entries_part(tx, page, account)
-    shown, asset = found[: page.limit], Asset(account.asset, account.scale)
-    await note_export(tx, ask, page, f"accounts/{number}/entries", len(shown))
-    following = page.behind(*place_of(shown[-1])) if len(found) > page.limit else None
-    return ChainsAnswer(tuple(ChainAnswer.of(row, asset) for row in shown), following, None)
+    part = page.part(await entries_beside(tx, page, account), place_of)
+    asset = Asset(account.asset, account.scale)
+    await note_export(tx, ask, page, f"accounts/{number}/entries", len(part.rows))
+    return ChainsAnswer(tuple(ChainAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
 
 
 def place_of(entry: EntryRow) -> tuple[int | str, ...]:
@@ -216,17 +223,44 @@ def place_of(entry: EntryRow) -> tuple[int | str, ...]:
     return (entry.seq,) if entry.seq is not None else (entry.tx_id, str(entry.transfer_id), entry.leg)
 
 
-async def entries_part(tx: Tx, page: Paging, account: AccountRow) -> list[EntryRow]:
-    """A page of entries, and one more where there is one."""
-    before = page.position.key if page.position else None
-    return await desk.list_entries(tx, account=account, before=before, limit=page.limit + 1)
+async def entries_beside(tx: Tx, page: Paging, account: AccountRow) -> list[EntryRow]:
+    """A page of entries, and one more where there is one: whether the chain holds is seen over it."""
+    before, after = page.sides
+    return await desk.list_entries(tx, account=account, before=before, after=after, limit=page.limit + 1)
+
+
+async def lots_part(tx: Tx, page: Paging, account: AccountRow) -> Part[LotRow]:
+    """A page of lots."""
+    after, before = page.sides
+    found = await desk.list_lots(
+        tx,
+        account_id=account.id,
+        after=_end_of(after) if after else None,
+        before=_end_of(before) if before else None,
+        limit=page.limit + 1,
+    )
+    return page.part(found, lambda lot: (lot.expires_at.isoformat() if lot.expires_at else "", str(lot.id)))
+
+
+def _end_of(key: Key) -> tuple[datetime | None, UUID]:
+    return datetime.fromisoformat(str(key[0])) if key[0] else None, UUID(str(key[1]))
+
+
+@routes.get("/console/ledger/accounts/{number:int}/lots", access=READ, example=LOTS_EXAMPLE, refuses=[NoSuchAccount])
+async def list_lots(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> LotsAnswer:
+    """List what is left of each credit of a wallet whose asset expires by lots, as they are spent."""
+    account = await desk.get_account(tx, account_id=AccountId(number))
+    part = await lots_part(tx, page, account)
+    asset = Asset(account.asset, account.scale)
+    await note_export(tx, ask, page, f"accounts/{number}/lots", len(part.rows))
+    return LotsAnswer(tuple(LotAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
 
 
 @routes.patch(
     "/console/ledger/accounts/{number:int}",
     access=FREEZE,
     example=ACCOUNT_EXAMPLE,
-    refuses=[NoSuchAccount, AccountClosed, NotEmpty, AdjustmentReasonMissing, SelfAdjustment, InvalidPost],
+    refuses=[NoSuchAccount, AccountClosed, NotEmpty, InvalidPost, *OF_ACTS],
     step_up=True,
 )
 async def set_account_status(
@@ -239,7 +273,6 @@ async def set_account_status(
         status=body.status,
         reason=body.reason,
         actor_id=ask.actor.user_id,
-        now=ask.now,
         seen=seen,
     )
     return await _account(tx, number, response)
@@ -260,7 +293,7 @@ async def get_transfer(transfer_id: UUID, tx: InTx) -> TransferAnswer:
 @routes.post(
     "/console/ledger/transfers/{transfer_id:uuid}/reverse",
     access=REVERSE,
-    example=ReversedAnswer(schemas.ID, schemas.ID),
+    example=REVERSED_EXAMPLE,
     refuses=OF_REVERSING,
     step_up=True,
     status=201,
@@ -279,21 +312,63 @@ async def reverse_transfer(transfer_id: UUID, body: ReverseBody, ask: Ask, tx: I
     return ReversedAnswer(posted.transfer_id, transfer_id)
 
 
+@routes.post(
+    "/console/ledger/transfers/{transfer_id:uuid}/legs/{leg:int}/hide",
+    access=HIDE,
+    example=LEG_EXAMPLE,
+    refuses=OF_HIDING,
+)
+async def hide_line_of_player(transfer_id: UUID, leg: LegNumber, body: ReasonBody, ask: Ask, tx: InTx) -> LegAnswer:
+    """Leave a leg out of the list that its player has of his wallet; no balance and no sum knows of it."""
+    return LegAnswer.of(
+        await desk.hide_by_staff(
+            tx, transfer_id=transfer_id, leg=leg, reason=body.reason, actor_id=ask.actor.user_id, now=ask.now
+        )
+    )
+
+
+@routes.post(
+    "/console/ledger/transfers/{transfer_id:uuid}/legs/{leg:int}/unhide",
+    access=HIDE,
+    example=LEG_EXAMPLE,
+    refuses=OF_HIDING,
+)
+async def unhide_line_of_player(transfer_id: UUID, leg: LegNumber, body: ReasonBody, ask: Ask, tx: InTx) -> LegAnswer:
+    """Put a leg into the list of its player again, whoever has hidden it."""
+    return LegAnswer.of(
+        await desk.unhide_by_staff(tx, transfer_id=transfer_id, leg=leg, reason=body.reason, actor_id=ask.actor.user_id)
+    )
+
+
 # corrections
 
 
 async def adjustments_part(
     tx: Tx, page: Paging, status: AdjustmentStatus | None, maker: UUID | None, owner: UUID | None
-) -> list[Adjustment]:
-    """A page of corrections, and one more where there is one."""
-    return await adjusting.list_adjustments(
+) -> Part[Adjustment]:
+    """A page of corrections."""
+    older_than, newer_than = ids_beside(page)
+    found = await adjusting.list_adjustments(
         tx,
         limit=page.limit + 1,
         statuses=(status,) if status else adjusting.STATUSES,
         maker=UserId(maker) if maker else None,
         owner=UserId(owner) if owner else None,
-        older_than=UUID(str(page.position.key[0])) if page.position else None,
+        older_than=older_than,
+        newer_than=newer_than,
     )
+    return page.part(found, id_of)
+
+
+def ids_beside(page: Paging) -> tuple[UUID | None, UUID | None]:
+    """The ids beside a page of a list in the order of ids: what is in it is older than one, or newer than the other."""
+    behind, in_front = page.sides
+    return UUID(str(behind[0])) if behind else None, UUID(str(in_front[0])) if in_front else None
+
+
+def id_of(row: Adjustment | HoldRow | KeptFinding) -> Key:
+    """Where a row stands in a list that is in the order of its ids."""
+    return (str(row.id),)
 
 
 @routes.get("/console/ledger/adjustments", access=READ, example=ADJUSTMENTS_EXAMPLE)
@@ -306,11 +381,9 @@ async def list_adjustments(
     owner: OfOwner = None,
 ) -> AdjustmentsAnswer:
     """List corrections, the newest first."""
-    found = await adjustments_part(tx, page, status, maker, owner)
-    shown = found[: page.limit]
-    await note_export(tx, ask, page, "adjustments", len(shown))
-    following = page.behind(str(shown[-1].id)) if len(found) > page.limit else None
-    return AdjustmentsAnswer(tuple(map(AdjustmentRowAnswer.of, shown)), following, None)
+    part = await adjustments_part(tx, page, status, maker, owner)
+    await note_export(tx, ask, page, "adjustments", len(part.rows))
+    return AdjustmentsAnswer(tuple(map(AdjustmentRowAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(
@@ -428,15 +501,18 @@ async def cancel_adjustment(adjustment_id: UUID, ask: Ask, tx: InTx) -> Adjustme
 # holds
 
 
-async def holds_part(tx: Tx, page: Paging, state: HoldState | None, owner: UUID | None) -> list[HoldRow]:
-    """A page of holds, and one more where there is one."""
-    return await desk.list_holds(
+async def holds_part(tx: Tx, page: Paging, state: HoldState | None, owner: UUID | None) -> Part[HoldRow]:
+    """A page of holds."""
+    older_than, newer_than = ids_beside(page)
+    found = await desk.list_holds(
         tx,
         limit=page.limit + 1,
         state=state,
         owner=UserId(owner) if owner else None,
-        older_than=UUID(str(page.position.key[0])) if page.position else None,
+        older_than=older_than,
+        newer_than=newer_than,
     )
+    return page.part(found, id_of)
 
 
 @routes.get("/console/ledger/holds", access=READ, example=STAFF_HOLDS_EXAMPLE)
@@ -444,18 +520,16 @@ async def list_staff_holds(
     ask: Ask, tx: InTx, page: Paged, state: OfState = None, owner: OfOwner = None
 ) -> StaffHoldsAnswer:
     """List holds, the newest first."""
-    found = await holds_part(tx, page, state, owner)
-    shown = found[: page.limit]
-    await note_export(tx, ask, page, "holds", len(shown))
-    following = page.behind(str(shown[-1].id)) if len(found) > page.limit else None
-    return StaffHoldsAnswer(tuple(map(StaffHoldAnswer.of, shown)), following, None)
+    part = await holds_part(tx, page, state, owner)
+    await note_export(tx, ask, page, "holds", len(part.rows))
+    return StaffHoldsAnswer(tuple(map(StaffHoldAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(
     "/console/ledger/holds/{hold_id:uuid}/void",
     access=FREEZE,
     example=HOLD_EXAMPLE,
-    refuses=[NoSuchHold, HoldNotOpen, SelfAdjustment, AdjustmentReasonMissing],
+    refuses=[NoSuchHold, HoldNotOpen, *OF_ACTS],
     step_up=True,
 )
 async def void_hold(hold_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> StaffHoldAnswer:
@@ -509,23 +583,30 @@ async def list_conserved(tx: InTx) -> ConservationAnswer:
     return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx))), None, None)
 
 
-async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> list[KeptFinding]:
-    """A page of findings, and one more where there is one."""
-    before = FindingId(UUID(str(page.position.key[0]))) if page.position else None
-    return await checking.findings(tx, open_only=open_only, before=before, limit=min(page.limit, LISTED_MAX) + 1)
+async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> Part[KeptFinding]:
+    """A page of findings."""
+    older_than, newer_than = ids_beside(page)
+    found = await checking.findings(
+        tx,
+        open_only=open_only,
+        before=FindingId(older_than) if older_than else None,
+        after=FindingId(newer_than) if newer_than else None,
+        limit=page.limit + 1,
+    )
+    return page.part(found, id_of)
 
 
 @routes.get("/console/ledger/findings", access=READ, example=FINDINGS_EXAMPLE)
 async def list_findings(
+    ask: Ask,
     tx: InTx,
     page: Paged,
     all: Annotated[bool, Query(description="Resolved ones too")] = False,  # noqa: A002 - the name of the parameter
 ) -> FindingsAnswer:
     """List what reconciliations have found, the newest first; open ones unless all are asked for."""
-    found = await findings_part(tx, page, open_only=not all)
-    shown = found[: min(page.limit, LISTED_MAX)]
-    following = page.behind(str(shown[-1].id)) if len(found) > len(shown) else None
-    return FindingsAnswer(tuple(map(FindingAnswer.of, shown)), following, None)
+    part = await findings_part(tx, page, open_only=not all)
+    await note_export(tx, ask, page, "findings", len(part.rows))
+    return FindingsAnswer(tuple(map(FindingAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(
@@ -541,9 +622,9 @@ async def resolve_finding(finding_id: UUID, body: ResolveBody, ask: Ask, tx: InT
     )
 
 
-async def seals_part(tx: Tx, page: Paging) -> Sequence[Seal]:
-    """A page of seals."""
-    before, after = wanted(page)
+async def seals_part(tx: Tx, page: Paging, at: int | None = None) -> Sequence[Seal]:
+    """A page of seals; without a cursor it begins with seal `at`, if one is named."""
+    before, after = wanted(page, at)
     return await sealing.heads(tx, before=before, after=after, limit=page.limit)
 
 

@@ -21,17 +21,18 @@ from palio.ledger.console.calls import (
     DECIDE,
     EDIT,
     FREEZE,
-    LISTED_MAX,
+    HIDE,
     READ,
     REVERSE,
     accounts_part,
     adjustments_part,
     beside_seals,
     decide,
-    entries_part,
+    entries_beside,
     findings_part,
     holds_part,
     looked_for,
+    lots_part,
     maker_of,
     place_of,
     seals_part,
@@ -54,6 +55,7 @@ from palio.ledger.console.schemas import (
     AccountNumber,
     AdjustedAs,
     Beginning,
+    LegNumber,
     Looked,
     OfAsset,
     OfOwner,
@@ -63,6 +65,7 @@ from palio.ledger.console.schemas import (
 )
 from palio.ledger.errors import EffectUnseen, InvalidPost
 from palio.ledger.rules import desk as rules
+from palio.ledger.schemas.proofs import At
 from palio.ledger.schemas.wallet import AssetCode
 from palio.ledger.service import adjusting, checking, desk, reading, sealing, totals
 from palio.ledger.service.desk import Sheet
@@ -82,7 +85,7 @@ from palio.ledger.types import Asset as AssetOf
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Paged, Paging, Part
 from palio.ui.problems import Problem
 from palio.ui.problems import of as problem_of
 from palio.ui.routes import Filled, Routes
@@ -96,6 +99,7 @@ STATUSES = ("active", "no_debit", "frozen", "closed")
 FLAGS = ("active", "withdrawable", "giftable", "lots")
 HOLD_STATES = ("open", "captured", "voided", "expired")
 FAMILIES = ("user", "pool", "treasury", "house", "fees", "suspense", "issuance", "external", "clearing", "breakage")
+LISTED_AGAIN_MAX = 200  # findings beside a form that was refused: that one is among the newest
 Whom = Annotated[str, Query(max_length=200)]
 routes = Routes("ledger")
 
@@ -150,23 +154,21 @@ async def accounts_page(
     owner: OfOwner = None,
 ) -> HTMLResponse:
     """Whatever has this id, key, address or name; and every account."""
-    found = await accounts_part(tx, page, address or (q if ":" in q else ""), asset, status, owner)
-    shown = found[: page.limit]
-    last = shown[-1] if len(found) > page.limit else None
+    part = await accounts_part(tx, page, address or (q if ":" in q else ""), asset, status, owner)
     narrowed = _query(address=address, asset=asset, status=status, owner=owner)
     values = {
         "q": q,
         "hits": await looked_for(request, tx, q),
-        "accounts": shown,
-        "names": await names_of(request, tx, [row.owner_id for row in shown] + [owner]),
+        "accounts": part.rows,
+        "names": await names_of(request, tx, [row.owner_id for row in part.rows] + [owner]),
         "name_of": _name,
         "asset_of": _asset,
         "chosen": {"address": address, "asset": asset, "status": status, "owner": owner},
-        "assets": [(each.code, each.code) for each in await reading.assets(tx)],
+        "assets": [each.code for each in await reading.assets(tx)],
         "statuses": STATUSES,
         "families": FAMILIES,
         "query": narrowed,
-        "older": page.behind(last.address, last.id) if last else None,
+        "part": part,
         "is_later": page.position is not None,
         "may_adjust": MAY_ADJUST in ask.permissions,
     }
@@ -177,8 +179,8 @@ async def accounts_page(
 async def account_page(request: Request, number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> HTMLResponse:
     """An account with the chain of its entries. Refuses with NoSuchAccount."""
     account = await desk.get_account(tx, account_id=AccountId(number))
-    found = await entries_part(tx, page, account)
-    shown = found[: page.limit]
+    found = await entries_beside(tx, page, account)
+    part = page.part(found, place_of)
     course = await desk.course_of(tx, account=account, now=ask.now) if page.position is None and found else []
     values = {
         "account": account,
@@ -186,15 +188,34 @@ async def account_page(request: Request, number: AccountNumber, ask: Ask, tx: In
         "owner_name": (await names_of(request, tx, [account.owner_id])).get(account.owner_id)
         if account.owner_id
         else "",
-        "entries": shown,
+        "available": await desk.available_in(tx, account=account, now=ask.now),
+        "entries": part.rows,
         "broken": rules.breaks([_link(entry) for entry in found]) if account.is_guarded else set(),
-        "older": page.behind(*place_of(shown[-1])) if len(found) > page.limit else None,
+        "part": part,
+        "has_lots": bool(await desk.list_lots(tx, account_id=account.id, limit=1)),
         "is_later": page.position is not None,
         "course": course[::-1],
         "may_freeze": FREEZE in ask.permissions,
         "may_adjust": MAY_ADJUST in ask.permissions and account.owner_id is not None,
     }
     return await console.render(request, ask, tx, "ledger/console/account.html", values, present=HERE)
+
+
+@routes.page(ACCOUNTS + "/{number:int}/lots", access=READ)
+async def lots_page(request: Request, number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> HTMLResponse:
+    """What is left of each credit of a wallet, and when it ends. Refuses with NoSuchAccount."""
+    account = await desk.get_account(tx, account_id=AccountId(number))
+    part = await lots_part(tx, page, account)
+    values = {
+        "account": account,
+        "asset": Asset(account.asset, account.scale),
+        "name": _name(account.address, await names_of(request, tx, [account.owner_id])),
+        "lots": part.rows,
+        "part": part,
+        "is_later": page.position is not None,
+        "now": ask.now,
+    }
+    return await console.render(request, ask, tx, "ledger/console/lots.html", values, present=HERE)
 
 
 def _link(entry: EntryRow) -> tuple[int, int, int]:
@@ -254,7 +275,6 @@ async def set_status_by_form(
         status=form.status,
         reason=form.reason,
         actor_id=ask.actor.user_id,
-        now=ask.now,
     )
     return RedirectResponse(f"{ACCOUNTS}/{number}", 303)
 
@@ -265,7 +285,14 @@ async def set_status_by_form(
 @routes.page(TRANSFERS + "/{transfer_id:uuid}", access=READ)
 async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
     """A transfer: its legs, its cause, what took it back. Refuses with NoSuchTransfer."""
+    return await _transfer(request, ask, tx, transfer_id)
+
+
+async def _transfer(
+    request: Request, ask: Asking, tx: Tx, transfer_id: UUID, filled: Filled | None = None
+) -> HTMLResponse:
     found = await desk.sheet(tx, transfer_id=transfer_id)
+    problem = filled.problem if filled else None
     actor_id = found.transfer.actor.partition(":")[2]
     people = [leg.owner_id for leg in found.legs] + [UUID(actor_id) if actor_id else None]
     names = await names_of(request, tx, people)
@@ -278,8 +305,39 @@ async def transfer_page(request: Request, transfer_id: UUID, ask: Ask, tx: InTx)
         "asset_of": _asset,
         "seal": await sealing.seal_of(tx, transfer_id=TransferId(transfer_id)),
         "may_reverse": REVERSE in ask.permissions and found.is_reversible,
+        "may_hide": HIDE in ask.permissions,
+        "reader": ask.actor.user_id,
+        "problem": problem,
+        "blamed": request.path_params.get("leg"),
+        "typed": filled.values if filled else {},
     }
-    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE)
+    status = problem.status if problem else 200
+    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE, status=status)
+
+
+async def _transfer_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The transfer with what was typed, and why it was not done."""
+    return await _transfer(request, ask, tx, request.path_params["transfer_id"], filled)
+
+
+@routes.form(TRANSFERS + "/{transfer_id:uuid}/legs/{leg:int}/hide", access=HIDE, again=_transfer_again)
+async def hide_line_by_form(
+    transfer_id: UUID, leg: LegNumber, ask: Ask, tx: InTx, form: Annotated[ReasonForm, Form()]
+) -> RedirectResponse:
+    """Leave a leg out of the list that its player has of his wallet."""
+    await desk.hide_by_staff(
+        tx, transfer_id=transfer_id, leg=leg, reason=form.reason, actor_id=ask.actor.user_id, now=ask.now
+    )
+    return RedirectResponse(f"{TRANSFERS}/{transfer_id}", 303)
+
+
+@routes.form(TRANSFERS + "/{transfer_id:uuid}/legs/{leg:int}/unhide", access=HIDE, again=_transfer_again)
+async def unhide_line_by_form(
+    transfer_id: UUID, leg: LegNumber, ask: Ask, tx: InTx, form: Annotated[ReasonForm, Form()]
+) -> RedirectResponse:
+    """Put a leg into the list of its player again."""
+    await desk.unhide_by_staff(tx, transfer_id=transfer_id, leg=leg, reason=form.reason, actor_id=ask.actor.user_id)
+    return RedirectResponse(f"{TRANSFERS}/{transfer_id}", 303)
 
 
 @routes.page(TRANSFERS + "/{transfer_id:uuid}/reverse", access=REVERSE)
@@ -432,15 +490,15 @@ async def adjustments_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, status: AdjustedAs = None, owner: OfOwner = None
 ) -> HTMLResponse:
     """Corrections, the newest first."""
-    found = await adjustments_part(tx, page, status, None, owner)
-    shown = found[: page.limit]
+    part = await adjustments_part(tx, page, status, None, owner)
     values = {
-        "adjustments": [(one, total_of(one)) for one in shown],
-        "names": await names_of(request, tx, [user for one in shown for user in (one.maker, one.checker)]),
+        "adjustments": [(one, total_of(one)) for one in part.rows],
+        "names": await names_of(request, tx, [user for one in part.rows for user in (one.maker, one.checker)]),
         "status": status,
         "statuses": adjusting.STATUSES,
         "query": _query(status=status, owner=owner),
-        "older": page.behind(str(shown[-1].id)) if len(found) > page.limit else None,
+        "owner": owner,
+        "part": part,
         "is_later": page.position is not None,
         "may_adjust": MAY_ADJUST in ask.permissions,
     }
@@ -519,16 +577,16 @@ async def holds_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, state: OfState = None, owner: OfOwner = None
 ) -> HTMLResponse:
     """What is set aside, and what became of it."""
-    found = await holds_part(tx, page, state, owner)
-    shown = found[: page.limit]
+    part = await holds_part(tx, page, state, owner)
     values = {
-        "holds": shown,
-        "names": await names_of(request, tx, [hold.owner_id for hold in shown]),
+        "holds": part.rows,
+        "names": await names_of(request, tx, [hold.owner_id for hold in part.rows]),
         "asset_of": _asset,
         "state": state,
         "states": HOLD_STATES,
         "query": _query(state=state, owner=owner),
-        "older": page.behind(str(shown[-1].id)) if len(found) > page.limit else None,
+        "owner": owner,
+        "part": part,
         "is_later": page.position is not None,
     }
     return await console.render(request, ask, tx, "ledger/console/holds.html", values, present=HOLDS)
@@ -549,7 +607,7 @@ async def _hold(
         "hold": hold,
         "asset": Asset(hold.asset, hold.scale),
         "name": _name(hold.address, await names_of(request, tx, [hold.owner_id])),
-        "available": int(account.balance) - account.held,
+        "available": await desk.available_in(tx, account=account, now=ask.now),
         "may_void": FREEZE in ask.permissions and hold.state == "open" and hold.owner_id != ask.actor.user_id,
         "typed": typed,
         "problem": problem,
@@ -683,7 +741,7 @@ async def conservation_page(request: Request, ask: Ask, tx: InTx) -> HTMLRespons
     values = {
         "assets": [(one, Asset(one.asset, one.scale)) for one in await totals.conservation(tx)],
         "rounds": [one for one in await checking.reconciliation(tx) if one.job != "rollup"],
-        "open": len(await checking.findings(tx, limit=LISTED_MAX)),
+        "open": await checking.open_findings(tx),
     }
     return await console.render(request, ask, tx, "ledger/console/conservation.html", values, present=CONSERVATION)
 
@@ -709,23 +767,20 @@ async def _findings(
     is_all: bool,
     filled: Filled | None = None,
 ) -> HTMLResponse:
-    size = min(page.limit, LISTED_MAX) if page else LISTED_MAX
-    found = (
-        await findings_part(tx, page, open_only=not is_all)
-        if page
-        else await checking.findings(tx, open_only=not is_all, limit=LISTED_MAX)
-    )
-    shown = found[:size]
+    if page:
+        part = await findings_part(tx, page, open_only=not is_all)
+    else:
+        part = Part(await checking.findings(tx, open_only=not is_all, limit=LISTED_AGAIN_MAX), None, None)
     problem = filled.problem if filled else None
     values = {
-        "findings": shown,
+        "findings": part.rows,
+        "part": part,
         "checks": CHECKS,
         "all": is_all,
         "may_resolve": FREEZE in ask.permissions,
         "problem": problem,
         "blamed": request.path_params.get("finding_id"),
         "typed": filled.values if filled else {},
-        "older": page.behind(str(shown[-1].id)) if page and len(found) > size else None,
     }
     status = problem.status if problem else 200
     return await console.render(
@@ -748,9 +803,9 @@ async def resolve_by_form(
 
 
 @routes.page(SEALS, access=READ)
-async def seals_page(request: Request, ask: Ask, tx: InTx, page: Paged) -> HTMLResponse:
-    """The seals of the ledger, and how far sealing is."""
-    found, far = await seals_part(tx, page), await sealing.how_far(tx, now=ask.now)
+async def seals_page(request: Request, ask: Ask, tx: InTx, page: Paged, at: At = None) -> HTMLResponse:
+    """The seals of the ledger, from seal `at` on if one is named, and how far sealing is."""
+    found, far = await seals_part(tx, page, at), await sealing.how_far(tx, now=ask.now)
     older, newer = beside_seals(found, page, far)
     values = {
         "seals": found,
@@ -758,6 +813,7 @@ async def seals_page(request: Request, ask: Ask, tx: InTx, page: Paged) -> HTMLR
         "keys": {number: key.hex() for number, key in sorted(seals.public_keys(tx.equipment.keyring).items())},
         "older": older,
         "newer": newer,
+        "at": at,
         "now": ask.now,
     }
     return await console.render(request, ask, tx, "ledger/console/seals.html", values, present=SEALS)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -13,12 +12,13 @@ from palio.infra.seals import Seal
 from palio.kernel.ids import UserId
 from palio.ledger.service.desk import Hit, Sheet
 from palio.ledger.service.sealing import Sealing
-from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow
+from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, LotRow
 from palio.ledger.types import (
     ADJUSTMENT_LINES_MAX,
     ADJUSTMENT_REASON_MAX,
     AMOUNT_UNITS_MAX,
     ASSET_NAME_CHARS_MAX,
+    LEGS_OF_AN_ITEM_MAX,
     TICKET_CHARS_MAX,
     AdjustedLine,
     Adjustment,
@@ -32,16 +32,13 @@ from palio.ledger.types import (
     KeptFinding,
     Status,
 )
+from palio.ui.examples import AT, PLAYER, STELLA, THING, money
 from palio.ui.values import Asset, Blank, Instant, Money
 
 NUMBER_MAX = 2**63 - 1
-ID = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
-PLAYER = UUID("0195b0a2-1f3c-7a10-8d52-0c4e5f6a7b81")
-STELLA = UUID("0195b0a2-1f3c-7a10-8d52-0c4e5f6a7b82")
-AT = datetime(2026, 3, 18, 14, 5, 9, 123456, UTC)
-USD = Asset("USD", 2)
 
 AccountNumber = Annotated[int, Path(ge=1, le=NUMBER_MAX, examples=[6553603])]
+LegNumber = Annotated[int, Path(ge=0, le=LEGS_OF_AN_ITEM_MAX, examples=[0])]
 Units = Annotated[StrictInt, Field(ge=-AMOUNT_UNITS_MAX, le=AMOUNT_UNITS_MAX)]
 Reason = Annotated[str, Field(max_length=ADJUSTMENT_REASON_MAX, description="Why, in at least 10 characters")]
 Beginning = Annotated[str, Query(max_length=200, description="How the address begins, like `house:`")]
@@ -168,7 +165,7 @@ class AccountsAnswer:
 
     items: tuple[AccountAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,26 +207,76 @@ class ChainsAnswer:
 
     items: tuple[ChainAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LotAnswer:
+    """What is left of a credit of a wallet: `held` of it is under holds, `expired` of it was moved away.
+
+    Without `expires_at` it never ends; without `transfer` it was there when its asset began to have lots.
+    """
+
+    id: UUID
+    transfer: UUID | None
+    origin: str
+    amount: Money
+    remaining: Money
+    held: Money
+    expired: Money
+    opened_at: Instant
+    expires_at: Instant | None
+
+    @classmethod
+    def of(cls, row: LotRow, asset: Asset) -> "LotAnswer":
+        return cls(
+            id=row.id,
+            transfer=row.transfer_id,
+            origin=row.origin,
+            amount=Money.of(row.amount, asset),
+            remaining=Money.of(row.remaining, asset),
+            held=Money.of(row.held, asset),
+            expired=Money.of(row.expired, asset),
+            opened_at=row.opened_at,
+            expires_at=row.expires_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LotsAnswer:
+    """What is left of each credit of a wallet, in the order in which they are spent."""
+
+    items: tuple[LotAnswer, ...]
+    next: str | None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class LegAnswer:
-    """A leg of a transfer; `reversed` is how much of it was taken back."""
+    """A leg of a transfer; `reversed` is how much of it was taken back, `hidden` that its player's list has it not."""
 
+    leg: int
     account: int
     address: str
     amount: Money
     seq: int | None
     balance_after: Money | None
     reversed: Money
+    hidden: bool
 
     @classmethod
     def of(cls, leg: LegRow) -> "LegAnswer":
         asset = Asset(leg.asset, leg.scale)
         after = None if leg.balance_after is None else Money.of(leg.balance_after, asset)
         return cls(
-            leg.account_id, leg.address, Money.of(leg.amount, asset), leg.seq, after, Money.of(leg.reversed, asset)
+            leg=leg.leg,
+            account=leg.account_id,
+            address=leg.address,
+            amount=Money.of(leg.amount, asset),
+            seq=leg.seq,
+            balance_after=after,
+            reversed=Money.of(leg.reversed, asset),
+            hidden=leg.hidden_at is not None,
         )
 
 
@@ -348,7 +395,7 @@ class AdjustmentsAnswer:
 
     items: tuple[AdjustmentRowAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,22 +407,9 @@ class AdjustmentAnswer(AdjustmentRowAnswer):
     @classmethod
     def of(cls, one: Adjustment) -> "AdjustmentAnswer":
         """The answer for a correction that was read with its lines."""
-        return cls(
-            id=one.id,
-            status=one.status,
-            maker=one.maker,
-            checker=one.checker,
-            reason=one.reason,
-            note=one.note,
-            ticket=one.ticket,
-            to_debt=one.to_debt,
-            total=total_of(one),
-            line_count=one.line_count,
-            created_at=one.created_at,
-            expires_at=one.expires_at,
-            decided_at=one.decided_at,
-            lines=tuple(map(AdjustedLineAnswer.of, one.lines)),
-        )
+        row = AdjustmentRowAnswer.of(one)
+        fields = {name: getattr(row, name) for name in AdjustmentRowAnswer.__slots__}
+        return cls(**fields, lines=tuple(map(AdjustedLineAnswer.of, one.lines)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,7 +495,7 @@ class StaffHoldsAnswer:
 
     items: tuple[StaffHoldAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -577,7 +611,7 @@ class FindingsAnswer:
 
     items: tuple[FindingAnswer, ...]
     next: str | None
-    prev: None
+    prev: str | None
 
 
 class ResolveBody(Body):
@@ -648,11 +682,6 @@ class HitsAnswer:
     prev: None
 
 
-def money(amount: int, asset: Asset = USD) -> Money:
-    """An amount of an example."""
-    return Money.of(amount, asset)
-
-
 ACCOUNT_EXAMPLE = AccountAnswer(
     id=6553603,
     address=f"user:{PLAYER}:main",
@@ -666,7 +695,7 @@ ACCOUNT_EXAMPLE = AccountAnswer(
     created_at=AT,
 )
 CHAIN_EXAMPLE = ChainAnswer(
-    transfer=ID,
+    transfer=THING,
     leg=0,
     seq=17,
     amount=money(50_000),
@@ -678,10 +707,10 @@ CHAIN_EXAMPLE = ChainAnswer(
     posted_at=AT,
     reverses=None,
 )
-LEG = LegAnswer(6553603, f"user:{PLAYER}:main", money(50_000), 17, money(50_000), money(0))
-OTHER_LEG = LegAnswer(6619138, "house:prizes", money(-50_000), None, None, money(0))
+LEG_EXAMPLE = LegAnswer(0, 6553603, f"user:{PLAYER}:main", money(50_000), 17, money(50_000), money(0), hidden=False)
+OTHER_LEG = LegAnswer(1, 6619138, "house:prizes", money(-50_000), None, None, money(0), hidden=False)
 TRANSFER_EXAMPLE = TransferAnswer(
-    id=ID,
+    id=THING,
     key="comp:36:reward:1",
     kind="competitions.prize",
     category="prize",
@@ -689,14 +718,15 @@ TRANSFER_EXAMPLE = TransferAnswer(
     description="Race 36, place 1",
     metadata={"competition": "36"},
     posted_at=AT,
-    legs=(LEG, OTHER_LEG),
+    legs=(LEG_EXAMPLE, OTHER_LEG),
     reverses=None,
     reversed_by=(),
     hold=None,
     seal=4217,
 )
+REVERSED_EXAMPLE = ReversedAnswer(THING, THING)
 ADJUSTMENT_KEPT = Adjustment(
-    id=AdjustmentId(ID),
+    id=AdjustmentId(THING),
     maker=UserId(STELLA),
     checker=None,
     status="pending",
@@ -724,7 +754,7 @@ FORESEEN_EXAMPLE = ForeseenAnswer(
     refused=(),
 )
 HOLD_EXAMPLE = StaffHoldAnswer(
-    id=ID,
+    id=THING,
     key="bet:1:hold",
     owner=PLAYER,
     account=6553603,
@@ -740,7 +770,7 @@ HOLD_EXAMPLE = StaffHoldAnswer(
     closed_at=None,
 )
 ASSET_EXAMPLE = AssetAnswer("USD", "US dollar", 2, "money", True, False, False, True, AT)
-HIT_EXAMPLE = HitAnswer("transfer", str(ID), "Prize: comp:36:reward:1")
+HIT_EXAMPLE = HitAnswer("transfer", str(THING), "Prize: comp:36:reward:1")
 CONSERVATION_EXAMPLE = ConservationAnswer(
     (
         ConservedAnswer(
@@ -758,7 +788,7 @@ CONSERVATION_EXAMPLE = ConservationAnswer(
     None,
 )
 FINDING_EXAMPLE = FindingAnswer(
-    id=ID,
+    id=THING,
     check="R1",
     subject=f"user:{PLAYER}:main USD",
     account=6553603,
@@ -781,6 +811,9 @@ SEAL_EXAMPLE = SealAnswer(
 SEALS_EXAMPLE = SealsAnswer((SEAL_EXAMPLE,), None, None, is_late=False)
 FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
 ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
+LOTS_EXAMPLE = LotsAnswer(
+    (LotAnswer(THING, THING, "earned", money(50_000), money(12_500), money(1_000), money(0), AT, AT),), None, None
+)
 CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)
 ADJUSTMENTS_EXAMPLE = AdjustmentsAnswer((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)
 STAFF_HOLDS_EXAMPLE = StaffHoldsAnswer((HOLD_EXAMPLE,), None, None)

@@ -22,10 +22,15 @@ def course(moved: Sequence[DayMoved], *, began_with: int, span: tuple[date, date
     return Course(days, month.opening, month.came, month.went)
 
 
-def span_of(since: date | None, until: date | None, today: date) -> tuple[date, date]:
-    """The first and the last day to draw: those that were chosen, no later than today and at most a year of them."""
-    last = min(until or today, today)
-    first = min(since or _back(last, COURSE_DAYS), last)
+def span_of(
+    since: date | None, until: date | None, today: date, *, here_since: date | None = None
+) -> tuple[date, date]:
+    """The first and the last day to draw: those that were chosen, no later than today and at most a year of them.
+
+    Before `here_since` nothing can be drawn; who chose only such days gets that one.
+    """
+    last = max(min(until or today, today), here_since or date.min)
+    first = max(min(since or _back(last, COURSE_DAYS), last), here_since or date.min)
     return max(first, _back(last, SPAN_DAYS_MAX)), last
 
 

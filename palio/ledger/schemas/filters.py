@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlencode
@@ -12,6 +12,7 @@ from fastapi import Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BeforeValidator, Field
 
+from palio.ledger.rules.months import midnight
 from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, Filter
 from palio.ui.values import Blank, Whole, decimal
 
@@ -192,11 +193,6 @@ def units_of(text: str | None, asset: Asset, name: str) -> int | None:
     if units > AMOUNT_UNITS_MAX:
         raise _wrong(name, "amount", "That is more than can be counted exactly.")
     return units
-
-
-def midnight(day: date) -> datetime:
-    """The instant at which a day begins in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _query(chosen: Mapping[str, object]) -> str:

@@ -15,6 +15,7 @@ from palio.ledger.schemas.filters import Edge
 from palio.ledger.schemas.wallet import LINES_EXAMPLE, LineAnswer
 from palio.ledger.types import Flow, Line, MonthStatement, OpenHold
 from palio.ui import tables
+from palio.ui.examples import AT
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
@@ -132,20 +133,11 @@ class HoldsAnswer:
 
 def holds_answer(found: Sequence[OpenHold], page: Paging) -> HoldsAnswer:
     """A page of holds out of one more than it takes, if there are more on that side."""
-    is_back = page.position is not None and page.position.is_back
-    shown = list(found[-page.limit :] if is_back else found[: page.limit])
-    has_more = len(found) > page.limit
-    has_older = is_back or has_more
-    has_newer = has_more if is_back else page.position is not None
-    return HoldsAnswer(
-        tuple(map(HoldAnswer.of, shown)),
-        page.behind(str(shown[-1].id)) if shown and has_older else None,
-        page.before(str(shown[0].id)) if shown and has_newer else None,
-    )
+    part = page.part(found, lambda hold: (str(hold.id),))
+    return HoldsAnswer(tuple(map(HoldAnswer.of, part.rows)), part.next, part.prev)
 
 
-_AT = datetime(2026, 3, 18, 14, 5, 9, 123456, tzinfo=UTC)
-BALANCE_EXAMPLE = BalanceAnswer("USD", 2, _AT, Money("USD", 11_875, "118.75"))
+BALANCE_EXAMPLE = BalanceAnswer("USD", 2, AT, Money("USD", 11_875, "118.75"))
 MONTH_EXAMPLE = MonthAnswer.of(
     MonthStatement(date(2026, 3, 1), 6_875, 11_375, [Flow("prize", 5_000, 0, 1), Flow("bet", 0, 500, 2)], 15),
     Asset("USD", 2),
@@ -161,7 +153,7 @@ HOLDS_EXAMPLE = HoldsAnswer(
             amount=Money("COIN", 1_000, "1000"),
             captured=Money("COIN", 0, "0"),
             remaining=Money("COIN", 1_000, "1000"),
-            created_at=_AT,
+            created_at=AT,
             expires_at=datetime(2026, 3, 19, 14, 5, 9, 123456, tzinfo=UTC),
         ),
     ),

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
+
+from fastapi import Query
+from pydantic import Field
 
 from palio.infra.seals import Seal
 from palio.ledger.service.sealing import TransferProof
-from palio.ledger.types import TransferId
+from palio.ui.examples import THING
 from palio.ui.paging import Paging
-from palio.ui.values import Instant
+from palio.ui.values import Blank, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,18 @@ class ProofAnswer:
         )
 
 
-def wanted(page: Paging) -> tuple[int | None, int | None]:
-    """The numbers `(before, after)` that bound a page of heads."""
+SEAL_NUMBER_MAX = 2**63 - 2
+At = Annotated[
+    Annotated[int, Field(ge=1, le=SEAL_NUMBER_MAX)] | None,
+    Query(description="The page that begins with this seal"),
+    Blank,
+]
+
+
+def wanted(page: Paging, at: int | None = None) -> tuple[int | None, int | None]:
+    """The numbers `(before, after)` that bound a page of heads; without a cursor it begins with seal `at`."""
     if page.position is None:
-        return None, None
+        return at + 1 if at else None, None
     number = int(page.position.key[0])
     return (None, number) if page.position.is_back else (number, None)
 
@@ -121,7 +133,6 @@ def beside(seals: Sequence[Seal], page: Paging, *, newest: int) -> tuple[str | N
     return older, page.before(seals[0].n) if seals[0].n < newest else None
 
 
-_TRANSFER = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
 _HEAD = HeadAnswer(
     n=4217,
     rows=2,
@@ -138,7 +149,7 @@ _HEAD = HeadAnswer(
 _KEY = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
 HEADS_EXAMPLE = HeadsAnswer(items=(_HEAD,), next=None, prev=None, keys=(KeyAnswer(1, _KEY),))
 PROOF_EXAMPLE = ProofAnswer(
-    id=TransferId(_TRANSFER),
+    id=THING,
     chain="ledger",
     content=None,
     leaf="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -38,12 +38,12 @@ from palio.ledger.types import (
     Void,
     Voided,
 )
+from palio.ui.examples import THING
 from palio.ui.values import Instant, instant
 
 KEY = re.compile(r"[A-Za-z0-9:._-]{1,159}")  # behind "api:" and an id it is a key of the ledger, of at most 200
 WORD_CHARS_MAX = 300
 OF_TEXTS = "\t\n"  # control characters that pass in a text of several lines
-TRANSFER_EXAMPLE = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
 HOLD_EXAMPLE = UUID("0195b0a2-7f00-7aa1-8c55-0d6b1d2f4e90")
 WALLET_EXAMPLE = "user:0195a9f4-3c5e-7b02-a1d7-6e2f9b7c4d18:main"
 
@@ -251,7 +251,7 @@ class BatchAnswer:
 
 
 TRANSFER = TransferAnswer(
-    TRANSFER_EXAMPLE,
+    THING,
     datetime.fromisoformat("2026-03-18T14:05:09.123456+00:00"),
     {WALLET_EXAMPLE: BalanceAnswer(400, 2)},
 )
@@ -262,7 +262,7 @@ BATCH = BatchAnswer(
             "order-1",
             "ok",
             {
-                "id": str(TRANSFER_EXAMPLE),
+                "id": str(THING),
                 "posted_at": "2026-03-18T14:05:09.123456Z",
                 "balances": {WALLET_EXAMPLE: asdict(BalanceAnswer(400, 2))},
             },
@@ -351,6 +351,11 @@ _read_transfer = msgspec.json.Decoder(QuickTransfer).decode
 _read_item = msgspec.json.Decoder(QuickItem).decode
 _read_batch = msgspec.json.Decoder(_QuickBatch).decode
 encode = msgspec.json.Encoder().encode
+
+
+def joined(parts: Sequence[bytes]) -> msgspec.Raw:
+    """The lists that were encoded one by one as one list, which is written already."""
+    return msgspec.Raw(b"[" + b",".join([part[1:-1] for part in parts if part != b"[]"]) + b"]")
 
 
 def written(posted: Posted) -> bytes:

@@ -11,15 +11,15 @@ from fastapi import Path
 from palio.kernel.ids import UserId
 from palio.ledger.types import CapturedHold, Counterpart, Course, Cursor, Line, Receipt, Side, Statement, Wallet
 from palio.ui.charts import Chart, Series
+from palio.ui.examples import AT, THING, USD
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
 MICROS = 10**6
-TRANSFER_EXAMPLE = UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916")
 
 AssetCode = Annotated[str, Path(min_length=1, max_length=12, examples=["USD"])]
 Seq = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[17])]
-TransferNumber = Annotated[UUID, Path(examples=[str(TRANSFER_EXAMPLE)])]
+TransferNumber = Annotated[UUID, Path(examples=[str(THING)])]
 
 
 def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
@@ -263,14 +263,12 @@ class ReceiptAnswer:
         )
 
 
-_AT = datetime(2026, 3, 18, 14, 5, 9, 123456, tzinfo=UTC)
-_USD = Asset("USD", 2)
 _COMPETITION = "01981f2c-7d1e-7a33-9c52-6f0a3b1d8e44"
-WALLETS_EXAMPLE = WalletsAnswer.of([Wallet("USD", 2, 11_875, 0, 0, _AT)])
+WALLETS_EXAMPLE = WalletsAnswer.of([Wallet("USD", 2, 11_875, 0, 0, AT)])
 LINES_EXAMPLE = LinesAnswer(
     items=(
         LineAnswer(
-            id=TRANSFER_EXAMPLE,
+            id=THING,
             seq=17,
             type="credit",
             category="prize",
@@ -280,8 +278,8 @@ LINES_EXAMPLE = LinesAnswer(
             balance_after=Money("USD", 11_875, "118.75"),
             description="",
             metadata={"title": "Weekly wager race"},
-            created_at=_AT,
-            updated_at=_AT,
+            created_at=AT,
+            updated_at=AT,
             hidden=False,
             reverses=None,
             reversed=Money("USD", 0, "0.00"),
@@ -291,7 +289,7 @@ LINES_EXAMPLE = LinesAnswer(
     prev=None,
 )
 RECEIPT_EXAMPLE = ReceiptAnswer(
-    id=TRANSFER_EXAMPLE,
+    id=THING,
     category="prize",
     kind="competitions.prize",
     label="Prize",
@@ -299,7 +297,7 @@ RECEIPT_EXAMPLE = ReceiptAnswer(
     metadata={"competition": _COMPETITION, "rank": 3, "title": "Weekly wager race"},
     key=f"comp:{_COMPETITION}:reward:112",
     done_by="system",
-    created_at=_AT,
+    created_at=AT,
     reverses=None,
     entries=(
         EntryAnswer(
@@ -308,7 +306,7 @@ RECEIPT_EXAMPLE = ReceiptAnswer(
             amount=Money("USD", 5_000, "50.00"),
             balance_before=Money("USD", 6_875, "68.75"),
             balance_after=Money("USD", 11_875, "118.75"),
-            others=(SideAnswer("pool", None, own=False, amount=Money.of(-5_000, _USD)),),
+            others=(SideAnswer("pool", None, own=False, amount=Money.of(-5_000, USD)),),
             hold=None,
             reverses=None,
             reversed_by=(),

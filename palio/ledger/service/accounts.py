@@ -13,7 +13,7 @@ from palio.ledger.sql import accounts as sql
 from palio.ledger.types import ASSET_NAME_CHARS_MAX, Account, AccountId, AssetTerms, Status
 
 
-async def set_status(tx: Tx, *, account_id: AccountId, status: Status, reason: str, now: datetime) -> Account:
+async def set_status(tx: Tx, *, account_id: AccountId, status: Status, reason: str) -> Account:
     """Freeze an account, close it or let it be used again, with a reason; answers it as it was before.
 
     Whoever posts to a guarded account meanwhile comes before or after it. Holds are voided and expire in every status.

@@ -94,17 +94,33 @@ async def reconciliation(tx: Tx) -> list[Round]:
 
 
 async def findings(
-    tx: Tx, *, open_only: bool = True, before: FindingId | None = None, limit: int = FINDINGS_DEFAULT
+    tx: Tx,
+    *,
+    open_only: bool = True,
+    before: FindingId | None = None,
+    after: FindingId | None = None,
+    limit: int = FINDINGS_DEFAULT,
 ) -> list[KeptFinding]:
-    """What reconciliations have found, the newest first; `before` is the last one of the page in front. At most 200."""
-    return await sums.list_findings(tx, open_only=open_only, before=before, limit=min(max(limit, 1), FINDINGS_MAX))
+    """What reconciliations have found, the newest first: those older than `before`, or the nearest newer than `after`.
+
+    At most 10,001.
+    """
+    size = min(max(limit, 1), FINDINGS_MAX)
+    return await sums.list_findings(tx, open_only=open_only, before=before, after=after, limit=size)
 
 
-async def resolve_finding(tx: Tx, *, finding_id: FindingId, resolution: str, now: datetime) -> KeptFinding:
+async def open_findings(tx: Tx) -> int:
+    """How many findings nobody has resolved."""
+    return await sums.count_open(tx)
+
+
+async def resolve_finding(
+    tx: Tx, *, finding_id: FindingId, resolution: str, now: datetime, by: str = "", via: audit.Via | None = None
+) -> KeptFinding:
     """Close a finding: what it was, and what was done. The account that it froze stays frozen until staff release it.
 
-    It is found again, as a new one, if nothing was done. Refuses with NoSuchFinding, FindingResolved,
-    ResolutionInvalid.
+    It is found again, as a new one, if nothing was done. The audit row holds the resolution, `by` whom where the actor
+    does not say so, and `via` what. Refuses with NoSuchFinding, FindingResolved, ResolutionInvalid.
     """
     said = resolution.strip()
     if not RESOLUTION_CHARS_MIN <= len(said) <= RESOLUTION_CHARS_MAX:
@@ -122,7 +138,8 @@ async def resolve_finding(tx: Tx, *, finding_id: FindingId, resolution: str, now
         entity_type="ledger.finding",
         entity_id=str(finding_id),
         changes={"resolved_at": (None, now), "resolution": (None, said)},
-        reason=said,
+        reason=f"{said} ({by})" if by else said,
+        via=via,
     )
     return found
 

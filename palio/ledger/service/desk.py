@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from palio.infra import audit, db
@@ -15,12 +15,13 @@ from palio.kernel.ids import UserId, new_id
 from palio.ledger import errors
 from palio.ledger.rules import adjusting as adjusting_rules
 from palio.ledger.rules import desk as rules
-from palio.ledger.service import accounts, reading
+from palio.ledger.service import accounts, hiding, reading
 from palio.ledger.service.posting import reverse, void_many
 from palio.ledger.sql import adjusting as adjusting_sql
 from palio.ledger.sql import desk as sql
-from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, ReversalRow, TransferRow
+from palio.ledger.sql.desk import AccountRow, AssetRow, EntryRow, HoldRow, LegRow, LotRow, ReversalRow, TransferRow
 from palio.ledger.types import (
+    COURSE_DAYS,
     Account,
     AccountId,
     AdjustmentId,
@@ -35,9 +36,9 @@ from palio.ledger.types import (
     Void,
 )
 
-COURSE_DAYS = 30
 ACCOUNT_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 KEPT = ("treasury", "pool")
+EntryPlace: TypeAlias = tuple[int | str, ...]  # where an entry stands: its number, or transaction, transfer and leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ async def list_accounts(
     status: Status | None = None,
     owner: UserId | None = None,
     after: tuple[str, int] | None = None,
+    before: tuple[str, int] | None = None,
 ) -> list[AccountRow]:
-    """Accounts whose address begins so, in the order of their addresses."""
+    """Accounts whose address begins so, in the order of their addresses, behind one (address, number) or before one."""
     return await sql.list_accounts(
-        tx, beginning=beginning, asset=asset, status=status, owner=owner, after=after, limit=limit
+        tx, beginning=beginning, asset=asset, status=status, owner=owner, after=after, before=before, limit=limit
     )
 
 
@@ -96,22 +98,59 @@ async def get_account(tx: Tx, *, account_id: AccountId) -> AccountRow:
     return found
 
 
+async def available_in(tx: Tx, *, account: AccountRow, now: datetime) -> int:
+    """What its owner can spend of a wallet: neither what is held, nor what is over."""
+    return int(account.balance) - account.held - await sql.find_lapsed(tx, account.id, now)
+
+
 async def list_entries(
-    tx: Tx, *, account: AccountRow, limit: int, before: tuple[int | str, ...] | None = None
+    tx: Tx,
+    *,
+    account: AccountRow,
+    limit: int,
+    before: EntryPlace | None = None,
+    after: EntryPlace | None = None,
 ) -> list[EntryRow]:
-    """Entries of an account in front of one (its place there), the newest first."""
+    """Entries of an account, the newest first: those older than `before`, or the nearest newer than `after`."""
+    if account.is_guarded and after:
+        return await sql.list_chain_after(tx, account.id, int(after[0]), limit)
     if account.is_guarded:
         return await sql.list_chain(tx, account.id, int(before[0]) if before else 2**63 - 1, limit)
-    place = (int(before[0]), UUID(str(before[1])), int(before[2])) if before else None
-    return await sql.list_open_entries(tx, account.id, place, limit)
+    if after:
+        return await sql.list_open_entries_after(tx, account.id, _open_place(after), limit)
+    return await sql.list_open_entries(tx, account.id, _open_place(before) if before else None, limit)
+
+
+def _open_place(place: EntryPlace) -> tuple[int, UUID, int]:
+    return int(place[0]), UUID(str(place[1])), int(place[2])
+
+
+async def list_lots(
+    tx: Tx,
+    *,
+    account_id: AccountId,
+    limit: int,
+    after: tuple[datetime | None, UUID] | None = None,
+    before: tuple[datetime | None, UUID] | None = None,
+) -> list[LotRow]:
+    """Lots of a wallet of which something is left, in the order in which they are spent: the earliest end first.
+
+    Behind one (its end and id) or in front of one. An account of an asset that has no lots has none.
+    """
+    return await sql.list_lots(tx, account_id, after=after, before=before, limit=limit)
 
 
 async def course_of(tx: Tx, *, account: AccountRow, now: datetime) -> list[tuple[date, int]]:
-    """What an account held at the end of each of the last thirty days (UTC), the last one being today."""
+    """What an account held at the end of each of the last thirty days (UTC), and holds today."""
     today = adjusting_rules.day_of(now)
-    ends = [today - timedelta(days=n) - timedelta(microseconds=1) for n in range(COURSE_DAYS - 1, -1, -1)]
-    then = [await reading.balance(tx, address=account.address, asset=account.asset, at=end) for end in ends]
-    return [*((end.date(), held) for end, held in zip(ends, then, strict=True)), (today.date(), int(account.balance))]
+    begins = today - timedelta(days=COURSE_DAYS)
+    before = begins - timedelta(microseconds=1)
+    opening = await reading.balance(tx, address=account.address, asset=account.asset, at=before)
+    days = await sql.list_days(tx, account.id, begins.date(), begins)
+    moved: dict[date | None, Decimal] = {row.day: row.amount for row in days}
+    moved[None] = Decimal(opening)
+    held = rules.course_of(moved, since=begins.date(), until=today.date())
+    return [(day, int(amount)) for day, amount in held]
 
 
 async def sheet(tx: Tx, *, transfer_id: UUID) -> Sheet:
@@ -131,9 +170,10 @@ async def list_holds(
     state: HoldState | None = None,
     owner: UserId | None = None,
     older_than: UUID | None = None,
+    newer_than: UUID | None = None,
 ) -> list[HoldRow]:
-    """Holds behind one, the newest first."""
-    return await sql.list_holds(tx, state=state, owner=owner, older_than=older_than, limit=limit)
+    """Holds, the newest first, behind one or in front of one."""
+    return await sql.list_holds(tx, state=state, owner=owner, older_than=older_than, newer_than=newer_than, limit=limit)
 
 
 async def get_hold(tx: Tx, *, hold_id: UUID) -> HoldRow:
@@ -150,8 +190,8 @@ async def search(tx: Tx, *, text: str) -> list[Hit]:
     found: list[Hit] = []
     if ACCOUNT_NUMBER.fullmatch(text) and (account := await _account(tx, int(text))):
         found.append(account)
-    if (user_or_ref := _uuid(text)) is not None:
-        found += await _by_id(tx, user_or_ref)
+    if (number := _uuid(text)) is not None:
+        found += await _by_id(tx, number)
     if known := await sql.find_key(tx, text):
         found += await _by_id(tx, known.ref_id)
     return list(dict.fromkeys(found))
@@ -266,6 +306,45 @@ def _require_others(legs: Sequence[LegRow], actor_id: UserId | None) -> None:
         raise errors.SelfAdjustment
 
 
+async def hide_by_staff(
+    tx: Tx, *, transfer_id: UUID, leg: int, reason: str, actor_id: UserId | None, now: datetime
+) -> LegRow:
+    """Leave a leg out of the list that its player has of his wallet; answers it as it is then.
+
+    Only the list knows of it: balances, sums, files and receipts stay. Refuses with NoSuchTransfer, NoSuchEntry (it is
+    of no main wallet), SelfAdjustment, AdjustmentReasonMissing.
+    """
+    owner_id, asset, seq = await _line_of_somebody(tx, transfer_id, leg, actor_id)
+    reason = adjusting_rules.checked_reason(reason)
+    await hiding.hide(tx, owner_id=owner_id, asset=asset, seq=seq, now=now, reason=reason)
+    return await _leg_of(tx, transfer_id, leg)
+
+
+async def unhide_by_staff(tx: Tx, *, transfer_id: UUID, leg: int, reason: str, actor_id: UserId | None) -> LegRow:
+    """Put a leg into the list of its player again, whoever has hidden it; as `hide_by_staff`."""
+    owner_id, asset, seq = await _line_of_somebody(tx, transfer_id, leg, actor_id)
+    reason = adjusting_rules.checked_reason(reason)
+    await hiding.unhide(tx, owner_id=owner_id, asset=asset, seq=seq, reason=reason)
+    return await _leg_of(tx, transfer_id, leg)
+
+
+async def _line_of_somebody(tx: Tx, transfer_id: UUID, leg: int, actor_id: UserId | None) -> tuple[UserId, str, int]:
+    """Whose line a leg is, of which asset, and its number. Refuses with NoSuchEntry, SelfAdjustment."""
+    found = await _leg_of(tx, transfer_id, leg)
+    if found.owner_id is None or found.seq is None or not found.is_line:
+        raise errors.NoSuchEntry(transfer_id=str(transfer_id), leg=leg)
+    _require_others([found], actor_id)
+    return found.owner_id, found.asset, found.seq
+
+
+async def _leg_of(tx: Tx, transfer_id: UUID, leg: int) -> LegRow:
+    legs = (await sheet(tx, transfer_id=transfer_id)).legs
+    found = next((one for one in legs if one.leg == leg), None)
+    if found is None:
+        raise errors.NoSuchEntry(transfer_id=str(transfer_id), leg=leg)
+    return found
+
+
 async def void_by_staff(tx: Tx, *, hold_id: UUID, reason: str, actor_id: UserId | None, now: datetime) -> HoldRow:
     """Let a hold go: what remains of it may be spent again. Answers it as it is then.
 
@@ -299,7 +378,6 @@ async def set_status_by_staff(
     status: Status,
     reason: str,
     actor_id: UserId | None,
-    now: datetime,
     seen: int | None = None,
 ) -> Account:
     """Freeze an account, let it be used again, or close it for good; answers it as it was.
@@ -313,7 +391,7 @@ async def set_status_by_staff(
         raise errors.SelfAdjustment
     if account.status == status:  # nothing changes, and that somebody wanted it is written down all the same
         await _note_status(tx, account, reason)
-    before = await accounts.set_status(tx, account_id=account_id, status=status, reason=reason[:255], now=now)
+    before = await accounts.set_status(tx, account_id=account_id, status=status, reason=reason[:255])
     if seen is not None and seen != rules.version_of(before.status):
         raise Stale(version=rules.version_of(before.status))
     return before

@@ -23,6 +23,8 @@ def export_entries(
     return sql.entries(tx, since, until, address, asset)
 
 
-def export_wallets(tx: Tx, *, address: str | None = None, asset: str | None = None) -> AsyncIterator[ExportedWallet]:
-    """What every account of a player holds, debts included, by address; of one moment."""
-    return sql.wallets(tx, address, asset)
+def export_wallets(
+    tx: Tx, *, now: datetime, address: str | None = None, asset: str | None = None
+) -> AsyncIterator[ExportedWallet]:
+    """What every account of a player holds, debts included, by address; of one moment. What is over counts as gone."""
+    return sql.wallets(tx, address, asset, now)

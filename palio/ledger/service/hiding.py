@@ -1,6 +1,5 @@
 """Use cases about what somebody no longer wants in the list of his movements. No balance and no sum knows of it."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from palio.infra import audit
@@ -16,11 +15,13 @@ from palio.ledger.types import HIDING_REASON_CHARS_MIN, TransferId
 async def hide(tx: Tx, *, owner_id: UserId, asset: str, seq: int, now: datetime, reason: str = "") -> None:
     """Leave a line out of the list of a main wallet; a repeat changes nothing.
 
-    Its owner gives no reason, staff give one, and their act is written down.
+    Its owner gives no reason, staff give one, and that they did it is written down each time.
     Refuses with UnknownAsset, NoSuchEntry, HidingReasonMissing.
     """
     await _require_line(tx, owner_id, asset, seq)
-    await _hide(tx, owner_id, asset, [seq], reason, now)
+    checked = _checked(tx, reason)
+    changed = await sql.hide(tx, owner_id, asset, [seq], checked, now)
+    await _write_down(tx, "hide", owner_id, asset, seq, was=not changed, reason=checked)
 
 
 async def unhide(tx: Tx, *, owner_id: UserId, asset: str, seq: int, reason: str = "") -> None:
@@ -29,19 +30,25 @@ async def unhide(tx: Tx, *, owner_id: UserId, asset: str, seq: int, reason: str 
     Refuses with UnknownAsset, NoSuchEntry, HidingReasonMissing.
     """
     await _require_line(tx, owner_id, asset, seq)
-    await _unhide(tx, owner_id, asset, [seq], reason)
+    checked = _checked(tx, reason)
+    changed = await sql.unhide(tx, owner_id, asset, [seq])
+    await _write_down(tx, "unhide", owner_id, asset, seq, was=bool(changed), reason=checked)
 
 
 async def hide_transfer(tx: Tx, *, owner_id: UserId, transfer_id: TransferId, now: datetime) -> None:
-    """Hide every line that a transfer made in the main wallets of an owner. Refuses with NoSuchEntry."""
+    """Hide every line that a transfer made in the main wallets of an owner, who asks for it himself.
+
+    Refuses with NoSuchEntry, and anybody else with HidingReasonMissing.
+    """
     for asset, seqs in (await _lines_of(tx, owner_id, transfer_id)).items():
-        await _hide(tx, owner_id, asset, seqs, "", now)
+        await sql.hide(tx, owner_id, asset, seqs, _checked(tx, ""), now)
 
 
 async def unhide_transfer(tx: Tx, *, owner_id: UserId, transfer_id: TransferId) -> None:
-    """Show every line again that a transfer made in the main wallets of an owner. Refuses with NoSuchEntry."""
+    """Show every line again that a transfer made in the main wallets of an owner; as `hide_transfer`."""
     for asset, seqs in (await _lines_of(tx, owner_id, transfer_id)).items():
-        await _unhide(tx, owner_id, asset, seqs, "")
+        _checked(tx, "")
+        await sql.unhide(tx, owner_id, asset, seqs)
 
 
 async def _require_line(tx: Tx, owner_id: UserId, asset: str, seq: int) -> None:
@@ -59,18 +66,6 @@ async def _lines_of(tx: Tx, owner_id: UserId, transfer_id: TransferId) -> dict[s
     return lines
 
 
-async def _hide(tx: Tx, owner_id: UserId, asset: str, seqs: Sequence[int], reason: str, now: datetime) -> None:
-    checked = _checked(tx, reason)
-    if await sql.hide(tx, owner_id, asset, seqs, checked, now):
-        await _write_down(tx, "wallet_line.hide", owner_id, asset, seqs, checked)
-
-
-async def _unhide(tx: Tx, owner_id: UserId, asset: str, seqs: Sequence[int], reason: str) -> None:
-    checked = _checked(tx, reason)
-    if await sql.unhide(tx, owner_id, asset, seqs):
-        await _write_down(tx, "wallet_line.unhide", owner_id, asset, seqs, checked)
-
-
 def _checked(tx: Tx, reason: str) -> str:
     """The reason, trimmed; whoever does it to somebody else must have one."""
     trimmed = reason.strip()
@@ -79,19 +74,17 @@ def _checked(tx: Tx, reason: str) -> str:
     return trimmed
 
 
-async def _write_down(tx: Tx, action: str, owner_id: UserId, asset: str, seqs: Sequence[int], reason: str) -> None:
+async def _write_down(tx: Tx, verb: str, owner_id: UserId, asset: str, seq: int, *, was: bool, reason: str) -> None:
     """Of staff; an owner does as he likes with his own list."""
     if tx.actor.kind == "player":
         return
-    is_hidden = action == "wallet_line.hide"
-    for seq in seqs:
-        await audit.record(
-            tx,
-            actor=tx.actor,
-            action=action,
-            entity_type="wallet_line",
-            entity_id=f"{owner_id}:{asset}:{seq}",
-            changes={"hidden": (not is_hidden, is_hidden)},
-            reason=reason,
-            subject=owner_id,
-        )
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action=f"wallet_line.{verb}",
+        entity_type="wallet_line",
+        entity_id=f"{owner_id}:{asset}:{seq}",
+        changes={"hidden": (was, verb == "hide")},
+        reason=reason,
+        subject=owner_id,
+    )

@@ -13,16 +13,16 @@ from palio.ledger.rules.requests import is_description
 from palio.ledger.service.posting import lock_many
 from palio.ledger.service.reading import asset_of
 from palio.ledger.sql import limits as sql
-from palio.ledger.types import LIMIT_DELAY_HOURS, LimitGroup, Period, PlayerLimit, Used
+from palio.ledger.types import ITEMS_MAX, LIMIT_DELAY_HOURS, LimitGroup, Period, PlayerLimit, Used
 
 
 async def player_limits(tx: Tx, *, owner_id: UserId, now: datetime) -> list[PlayerLimit]:
     """The limits an owner has set, or that wait to act, with what of each is used in this period."""
     keys = rules.period_keys(now)
-    counted = await sql.list_usage(tx, owner_id, list(keys.values()))
+    counted = await sql.list_usage(tx, [owner_id], list(keys.values()))
     usage = {(one.asset, one.limit_group, one.period_key): one.used for one in counted}
     found = []
-    for stored in await sql.list_limits(tx, owner_id):
+    for stored in await sql.list_limits(tx, [owner_id]):
         pending = stored.pending if stored.pending and stored.pending.starts_at > now else None
         amount = rules.in_force(stored.amount, stored.pending, now)
         if amount is None and pending is None:
@@ -99,8 +99,11 @@ async def count_usage_many(tx: Tx, items: Sequence[Used], *, now: datetime) -> N
     """Count what never touches a wallet, such as what a card paid, all or nothing; less than nothing gives back.
 
     Called once for each thing that counts: whoever calls has a key of his own for it. What is given back counts less in
-    the periods in which it was counted (`at`, or now). Refuses with LimitReached, InvalidPost.
+    the periods in which it was counted (`at`, or now). At most 10,000: BatchTooLarge. Refuses with LimitReached,
+    InvalidPost.
     """
+    if len(items) > ITEMS_MAX:
+        raise errors.BatchTooLarge(items=len(items), limit=ITEMS_MAX)
     await _require_room(tx, items, now=now)
     counts: dict[tuple[UserId, str, LimitGroup, str], int] = {}
     for item in items:
@@ -113,14 +116,13 @@ async def count_usage_many(tx: Tx, items: Sequence[Used], *, now: datetime) -> N
 async def _require_room(tx: Tx, items: Sequence[Used], *, now: datetime) -> None:
     """Locks their wallets in one order, and then looks. Each item sees those before it."""
     await lock_many(tx, sorted({(f"user:{item.owner_id}:main", item.asset) for item in items}), now=now)
-    ground = Ground(now)
-    for owner in {item.owner_id for item in items}:
-        stored = await sql.list_limits(tx, owner)
-        ground.limits |= rules.allowances(
-            [((owner, one.asset, one.limit_group), one.period, one.amount, one.pending) for one in stored], now
-        )
-        for used in await sql.list_usage(tx, owner, list(rules.period_keys(now).values())):
-            ground.usage[(owner, used.asset, used.limit_group), used.period_key] = used.used
+    ground, owners = Ground(now), list({item.owner_id for item in items})
+    stored = await sql.list_limits(tx, owners)
+    ground.limits |= rules.allowances(
+        [((one.owner_id, one.asset, one.limit_group), one.period, one.amount, one.pending) for one in stored], now
+    )
+    for used in await sql.list_usage(tx, owners, list(rules.period_keys(now).values())):
+        ground.usage[(used.owner_id, used.asset, used.limit_group), used.period_key] = used.used
     for item in items:
         whose = item.owner_id, item.asset, item.group
         if item.amount > 0 and (refused := rules.passed(whose, item.amount, ground)):

@@ -12,6 +12,7 @@ from palio.ledger.rules import courses, months, pages, receipts
 from palio.ledger.sql import lists
 from palio.ledger.sql import reading as sql
 from palio.ledger.sql import wallets as whole
+from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
     DEBT_LINES_MAX,
     HOLDS_OF_A_CARD_MAX,
@@ -41,8 +42,8 @@ async def balance(tx: Tx, *, address: str, asset: str, at: datetime | None = Non
     """The posted balance in units of the asset, now or after everything posted until `at`.
 
     Exact, also of an open account that thousands post to: it is what this statement sees. An account nobody used has
-    0; so has one that the actor may not see, such as a pool for a player. Refuses with Archived an instant whose
-    entries the archive has taken.
+    0; so has one that the actor may not see, such as a pool for a player. Refuses with Archived an instant before the
+    end of the archive.
     """
     if at is None:
         return await sql.find_balance(tx, address, asset)
@@ -120,9 +121,13 @@ async def latest(tx: Tx, *, owner_id: UserId, limit: int) -> list[LineOf]:
 async def course(
     tx: Tx, *, owner_id: UserId, wallet: Wallet, now: datetime, since: date | None = None, until: date | None = None
 ) -> Course:
-    """How the balance of a wallet went between two days (UTC), else in the last thirty; and in this month."""
+    """How the balance of a wallet went between two days (UTC), else in the last thirty; and in this month.
+
+    Days that lie in the archive are left out.
+    """
     today = now.astimezone(UTC).date()
-    span = courses.span_of(since, until, today)
+    archived_until = await find_archive_end(tx)
+    span = courses.span_of(since, until, today, here_since=archived_until.date() if archived_until else None)
     begins, ends = months.midnight(span[0]), months.midnight(span[1]) + timedelta(days=1)
     moved = await sql.list_days_moved(tx, owner_id, wallet.asset, begins, ends)
     _, began_with = await _in_front(tx, owner_id, wallet.asset, begins, ends)
@@ -131,22 +136,31 @@ async def course(
 
 
 async def _in_front(tx: Tx, owner_id: UserId, asset: str, since: datetime, until: datetime) -> tuple[int, int]:
-    """The number and the balance of the last line before a span of time: 0 and 0 if there is none.
+    """The number and the balance of the last line before a span of time that is here: 0 and 0 if there never was one.
 
     Where something moved in the span, its months alone are read.
     """
     edge = await whole.find_start(tx, owner_id, asset, since, until)
     edge = edge or await whole.find_edge(tx, owner_id, asset, since)
+    edge = edge or await whole.find_rest(tx, owner_id, asset, until)
     return (edge.seq, edge.balance) if edge else (0, 0)
+
+
+async def require_here(tx: Tx, *, begins: datetime) -> None:
+    """Let a span be read that begins at an instant. Refuses with Archived what reaches into the archive."""
+    until = await find_archive_end(tx)
+    if until is not None and begins < until:
+        raise errors.Archived(before=until)
 
 
 async def month_statement(tx: Tx, *, owner_id: UserId, asset: str, month: date) -> MonthStatement:
     """What a month (UTC) did to a main wallet, whatever of it is hidden: opening + flows = closing.
 
-    `month` is any day of it. Refuses with UnknownAsset.
+    `month` is any day of it. Refuses with UnknownAsset, Archived.
     """
     await asset_of(tx, code=asset)
     since, until = months.edges(month)
+    await require_here(tx, begins=since)
     seq, opening = await _in_front(tx, owner_id, asset, since, until)
     flows = await whole.list_flows(tx, owner_id, asset, since, until)
     return months.statement(month, opening=opening, flows=flows, first_seq=seq + 1)
@@ -161,7 +175,7 @@ async def lines_of_month(
 
 
 async def months_of(tx: Tx, *, owner_id: UserId, asset: str, now: datetime) -> list[date]:
-    """The months (UTC) of a main wallet since its first movement, this one first; at most ten years of them."""
+    """The months (UTC) of a main wallet since its first movement that is here, this one first; at most ten years."""
     first = await whole.find_first_posted(tx, owner_id, asset)
     return months.down_to((first or now).astimezone(UTC).date(), now.astimezone(UTC).date())
 

@@ -81,7 +81,10 @@ async def _named(tx: Tx, flaw: Flaw) -> Flaw:
 
 async def seal_of(tx: Tx, *, transfer_id: TransferId) -> int | None:
     """The number of the seal that a transfer is in; None while it waits. Refuses with NoSuchTransfer."""
-    return (await _place_of(tx, transfer_id)).n
+    found = await sql.find_seal(tx, transfer_id)
+    if found is None:
+        raise NoSuchTransfer(transfer_id=str(transfer_id))
+    return found.n
 
 
 async def proof(tx: Tx, *, transfer_id: TransferId) -> TransferProof:
@@ -89,7 +92,9 @@ async def proof(tx: Tx, *, transfer_id: TransferId) -> TransferProof:
 
     Refuses with NoSuchTransfer, NotSealed, SealBroken.
     """
-    found = await _place_of(tx, transfer_id)
+    found = await sql.find_place(tx, transfer_id)
+    if found is None:
+        raise NoSuchTransfer(transfer_id=str(transfer_id))
     if found.n is None:
         raise NotSealed(transfer_id=str(transfer_id))
     proved = await seals.prove(tx, chain=CHAIN, n=found.n, index=found.place)
@@ -121,10 +126,3 @@ async def how_far(tx: Tx, *, now: datetime) -> Sealing:
         is_late=await seals.is_late(tx, chain=CHAIN, now=now),
         anchored_to=await seals.anchored_to(tx, chain=CHAIN),
     )
-
-
-async def _place_of(tx: Tx, transfer_id: TransferId) -> sql.Place:
-    found = await sql.find_place(tx, transfer_id)
-    if found is None:
-        raise NoSuchTransfer(transfer_id=str(transfer_id))
-    return found

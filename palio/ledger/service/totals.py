@@ -7,9 +7,8 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
 from palio.ledger.rules import totals as rules
-from palio.ledger.service.reading import asset_of, assets
+from palio.ledger.service.reading import asset_of, assets, require_here
 from palio.ledger.sql import totals as sql
-from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
     ACTIVE_OWNERS_MAX,
     STATEMENT_OWNERS_MAX,
@@ -53,7 +52,7 @@ async def statement_many(
     if len(owner_ids) > STATEMENT_OWNERS_MAX:
         raise errors.BatchTooLarge(items=len(owner_ids), limit=STATEMENT_OWNERS_MAX)
     begins, ends = rules.span_of(period_key)
-    await _require_here(tx, begins)
+    await require_here(tx, begins=begins)
     return rules.statements(owner_ids, await sql.list_periods(tx, owner_ids, begins, ends))
 
 
@@ -77,12 +76,5 @@ async def course_of(tx: Tx, *, address: str, asset: str, since: date) -> OpenCou
 
 async def _span(tx: Tx, day: date) -> tuple[datetime, datetime]:
     begins = datetime.combine(day, time(), UTC)
-    await _require_here(tx, begins)
+    await require_here(tx, begins=begins)
     return begins, begins + timedelta(days=1)
-
-
-async def _require_here(tx: Tx, begins: datetime) -> None:
-    """Refuse what lies in the archive."""
-    until = await find_archive_end(tx)
-    if until is not None and begins < until:
-        raise errors.Archived(before=until)

@@ -34,7 +34,7 @@ async def _listed(
     """Those that waited: what was posted at once was never a proposal."""
     wanted = [status for status in get_args(AdjustmentStatus) if STATES[status] in states]
     found = await sql.list_proposed(tx, wanted, limit=limit, maker=made_by, older_than=older_than)
-    return [_kept(await sql.with_lines(tx, one)) for one in found]
+    return [_kept(one) for one in await sql.with_lines(tx, found)]
 
 
 async def _find(tx: Tx, approval_id: UUID) -> Kept | None:

@@ -17,6 +17,7 @@ from palio.ledger.types import (
     AdjustmentStatus,
     Outcome,
     Posted,
+    TransferId,
 )
 
 ADJUSTMENT = """
@@ -136,7 +137,7 @@ def _answers(outcomes: Sequence[Outcome | None]) -> tuple[list[UUID | None], lis
 async def find_adjustment(tx: Tx, adjustment_id: AdjustmentId) -> Adjustment | None:
     """An adjustment with its lines."""
     found = await db.find(tx, Adjustment, ADJUSTMENT + " where a.id = %s", adjustment_id)
-    return await with_lines(tx, found) if found else None
+    return (await with_lines(tx, [found]))[0] if found else None
 
 
 async def get_adjustment(tx: Tx, adjustment_id: AdjustmentId) -> Adjustment:
@@ -145,19 +146,6 @@ async def get_adjustment(tx: Tx, adjustment_id: AdjustmentId) -> Adjustment:
     if found is None:
         raise errors.NoSuchAdjustment
     return found
-
-
-async def list_adjusted(tx: Tx, adjustment_id: AdjustmentId) -> list[AdjustedLine]:
-    """The lines of an adjustment, in their order."""
-    return await db.rows(
-        tx,
-        AdjustedLine,
-        """
-        select l.n, l.owner_id, s.code as asset, s.scale, l.amount, l.transfer_id, l.refusal
-        from ledger.adjustment_lines l join ledger.assets s on s.id = l.asset_id
-        where l.adjustment_id = %s order by l.n""",
-        adjustment_id,
-    )
 
 
 async def list_adjustments(
@@ -202,9 +190,36 @@ async def list_proposed(
     )
 
 
-async def with_lines(tx: Tx, found: Adjustment) -> Adjustment:
-    """The same with its lines."""
-    return replace(found, lines=await list_adjusted(tx, found.id))
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """A line, and the adjustment it is of."""
+
+    adjustment_id: AdjustmentId
+    n: int
+    owner_id: UserId
+    asset: str
+    scale: int
+    amount: int
+    transfer_id: TransferId | None
+    refusal: str | None
+
+
+async def with_lines(tx: Tx, found: Sequence[Adjustment]) -> list[Adjustment]:
+    """The same, each with its lines in their order."""
+    rows = await db.rows(
+        tx,
+        LineRow,
+        """
+        select l.adjustment_id, l.n, l.owner_id, s.code as asset, s.scale, l.amount, l.transfer_id, l.refusal
+        from ledger.adjustment_lines l join ledger.assets s on s.id = l.asset_id
+        where l.adjustment_id = any (%s::uuid[]) order by l.adjustment_id, l.n""",
+        [one.id for one in found],
+    )
+    lines: dict[AdjustmentId, list[AdjustedLine]] = {}
+    for row in rows:
+        line = AdjustedLine(row.n, row.owner_id, row.asset, row.scale, row.amount, row.transfer_id, row.refusal)
+        lines.setdefault(row.adjustment_id, []).append(line)
+    return [replace(one, lines=lines.get(one.id, [])) for one in found]
 
 
 async def find_waiting(tx: Tx) -> tuple[int, datetime | None]:

@@ -79,7 +79,9 @@ async def list_misfits(tx: Tx, limit: int) -> list[Finding]:
 
 
 async def list_broken_chains(tx: Tx, limit: int) -> list[Finding]:
-    """G2: guarded accounts whose entries do not follow from one another; the first that does not."""
+    """G2: guarded accounts whose entries do not follow from one another, or from what the archive took; the first that
+    does not.
+    """
     return await db.rows(
         tx,
         Finding,
@@ -90,9 +92,11 @@ async def list_broken_chains(tx: Tx, limit: int) -> list[Finding]:
           'seq ' || c.seq || ', balance ' || c.balance_after as actual
         from (
           select e.account_id, e.seq, e.amount, e.balance_after, e.posted_at,
-            lag(e.seq, 1, 0::bigint) over w as seq_before, lag(e.balance_after, 1, 0::bigint) over w as balance_before,
+            coalesce(lag(e.seq) over w, o.last_seq, 0) as seq_before,
+            coalesce(lag(e.balance_after) over w, o.balance, 0)::bigint as balance_before,
             lag(e.posted_at) over w as posted_before
-          from ledger.entries e where e.seq is not null window w as (partition by e.account_id order by e.seq)) c
+          from ledger.entries e left join ledger.archived_sums o on o.account_id = e.account_id
+          where e.seq is not null window w as (partition by e.account_id order by e.seq)) c
         left join ledger.accounts a on a.id = c.account_id left join ledger.assets s on s.id = a.asset_id
         where c.seq <> c.seq_before + 1 or c.balance_after <> c.balance_before + c.amount
           or c.posted_at < c.posted_before

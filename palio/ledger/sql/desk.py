@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger.types import AccountId, Asset, AssetTerms, HoldId, HoldState, Status, TransferId
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # what an account holds: a wallet its row, an open one what is rolled up and every later entry
 BALANCE = """
     coalesce(b.balance, coalesce(r.balance, o.balance, 0) + coalesce((
@@ -54,6 +55,11 @@ async def find_account(tx: Tx, account_id: AccountId) -> AccountRow | None:
     return await db.find(tx, AccountRow, ACCOUNT + " where a.id = %s", account_id)
 
 
+SOME_ACCOUNTS = """
+    where a.address like %s and (%s::text is null or s.code = %s) and (%s::text is null or a.status = %s)
+      and (%s::uuid is null or a.owner_id = %s) """
+
+
 async def list_accounts(
     tx: Tx,
     *,
@@ -62,20 +68,38 @@ async def list_accounts(
     status: Status | None,
     owner: UserId | None,
     after: tuple[str, int] | None,
+    before: tuple[str, int] | None,
     limit: int,
 ) -> list[AccountRow]:
-    """Accounts whose address begins so, in the order of address and number, behind one of them."""
-    address, number = after or ("", 0)
+    """Accounts whose address begins so, in the order of address and number, behind one of them or in front of one."""
+    values = _prefix(beginning), asset, asset, status, status, owner, owner
+    if before:
+        found = await db.rows(
+            tx,
+            AccountRow,
+            ACCOUNT + SOME_ACCOUNTS + "and (a.address, a.id) < (%s, %s) order by a.address desc, a.id desc limit %s",
+            *(*values, *before, limit),
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         AccountRow,
-        ACCOUNT
-        + """
-        where a.address like %s and (a.address, a.id) > (%s, %s)
-          and (%s::text is null or s.code = %s) and (%s::text is null or a.status = %s)
-          and (%s::uuid is null or a.owner_id = %s)
-        order by a.address, a.id limit %s""",
-        *(_prefix(beginning), address, number, asset, asset, status, status, owner, owner, limit),
+        ACCOUNT + SOME_ACCOUNTS + "and (a.address, a.id) > (%s, %s) order by a.address, a.id limit %s",
+        *(*values, *(after or ("", 0)), limit),
+    )
+
+
+async def find_lapsed(tx: Tx, account_id: AccountId, now: datetime) -> int:
+    """What of a wallet has expired and was not moved away yet; 0 where nothing can."""
+    return int(
+        await db.value(
+            tx,
+            """
+            select case when b.lots is null then 0 else ledger.lapsed(b.account_id, %s::timestamptz) end
+            from ledger.balances b where b.account_id = %s""",
+            *(now, account_id),
+        )
+        or 0
     )
 
 
@@ -111,7 +135,7 @@ ENTRY = """
 
 
 async def list_chain(tx: Tx, account_id: AccountId, before: int, limit: int) -> list[EntryRow]:
-    """Entries of a wallet in front of one, the newest first."""
+    """Entries of a wallet older than one, the newest first."""
     return await db.rows(
         tx,
         EntryRow,
@@ -120,10 +144,21 @@ async def list_chain(tx: Tx, account_id: AccountId, before: int, limit: int) -> 
     )
 
 
+async def list_chain_after(tx: Tx, account_id: AccountId, after: int, limit: int) -> list[EntryRow]:
+    """The entries of a wallet next to one on its newer side, the newest first."""
+    found = await db.rows(
+        tx,
+        EntryRow,
+        ENTRY + " where e.account_id = %s and e.seq is not null and e.seq > %s order by e.seq limit %s",
+        *(account_id, after, limit),
+    )
+    return found[::-1]
+
+
 async def list_open_entries(
     tx: Tx, account_id: AccountId, before: tuple[int, UUID, int] | None, limit: int
 ) -> list[EntryRow]:
-    """Entries of an open account in front of one (transaction, transfer, leg), the newest first."""
+    """Entries of an open account older than one (transaction, transfer, leg), the newest first."""
     number, transfer_id, leg = before or (2**63 - 1, UUID(int=2**128 - 1), 0)
     return await db.rows(
         tx,
@@ -134,6 +169,22 @@ async def list_open_entries(
           order by e.tx_id desc, e.transfer_id desc, e.leg desc limit %s""",
         *(account_id, number, number, transfer_id, leg, limit),
     )
+
+
+async def list_open_entries_after(
+    tx: Tx, account_id: AccountId, after: tuple[int, UUID, int], limit: int
+) -> list[EntryRow]:
+    """The entries of an open account next to one on its newer side, the newest first."""
+    found = await db.rows(
+        tx,
+        EntryRow,
+        ENTRY
+        + """ where e.account_id = %s and e.seq is null and e.tx_id >= %s
+            and (e.tx_id, e.transfer_id, e.leg) > (%s, %s, %s::smallint)
+          order by e.tx_id, e.transfer_id, e.leg limit %s""",
+        *(account_id, after[0], *after, limit),
+    )
+    return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +219,9 @@ async def find_transfer(tx: Tx, transfer_id: UUID) -> TransferRow | None:
 
 @dataclass(frozen=True, slots=True)
 class LegRow:
-    """A leg of a transfer, its account, and how much of it was taken back since."""
+    """A leg of a transfer, its account, how much of it was taken back since, and who left it out of a list
+    (`player:<id>` or `staff:<id>`), if somebody did.
+    """
 
     leg: int
     account_id: AccountId
@@ -180,6 +233,13 @@ class LegRow:
     seq: int | None
     balance_after: int | None
     reversed: int
+    hidden_at: datetime | None
+    hidden_by: str | None
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it stands in the list that a player has of a wallet, and so can be left out of it."""
+        return self.seq is not None and self.address.endswith(":main")
 
 
 async def list_legs(tx: Tx, transfer_id: UUID, posted_at: datetime) -> list[LegRow]:
@@ -189,9 +249,10 @@ async def list_legs(tx: Tx, transfer_id: UUID, posted_at: datetime) -> list[LegR
         LegRow,
         """
         select e.leg, e.account_id, a.address, a.owner_id, s.code as asset, s.scale, e.amount, e.seq, e.balance_after,
-          coalesce(v.reversed, 0) as reversed
+          coalesce(v.reversed, 0) as reversed, h.hidden_at, h.hidden_by
         from ledger.entries e join ledger.accounts a on a.id = e.account_id join ledger.assets s on s.id = a.asset_id
         left join ledger.reversals v on v.original_id = e.transfer_id and v.leg = e.leg
+        left join ledger.hidden h on h.account_id = e.account_id and h.seq = e.seq
         where e.transfer_id = %s and e.posted_at = %s order by e.leg""",
         *(transfer_id, posted_at),
     )
@@ -254,17 +315,84 @@ async def find_hold(tx: Tx, hold_id: UUID) -> HoldRow | None:
     return await db.find(tx, HoldRow, HOLD + " where h.id = %s", hold_id)
 
 
+SOME_HOLDS = """
+    where (%s::text is null or h.state = %s) and (%s::uuid is null or h.owner_id = %s) """
+
+
 async def list_holds(
-    tx: Tx, *, state: HoldState | None, owner: UserId | None, older_than: UUID | None, limit: int
+    tx: Tx,
+    *,
+    state: HoldState | None,
+    owner: UserId | None,
+    older_than: UUID | None,
+    newer_than: UUID | None,
+    limit: int,
 ) -> list[HoldRow]:
-    """Holds behind one, the newest first."""
+    """Holds, the newest first, behind one or in front of one."""
+    values = state, state, owner, owner
+    if newer_than:
+        found = await db.rows(
+            tx, HoldRow, HOLD + SOME_HOLDS + "and h.id > %s order by h.id limit %s", *values, newer_than, limit
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         HoldRow,
-        HOLD
-        + """ where (%s::text is null or h.state = %s) and (%s::uuid is null or h.owner_id = %s)
-          and (%s::uuid is null or h.id < %s) order by h.id desc limit %s""",
-        *(state, state, owner, owner, older_than, older_than, limit),
+        HOLD + SOME_HOLDS + "and (%s::uuid is null or h.id < %s) order by h.id desc limit %s",
+        *(*values, older_than, older_than, limit),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """What came into a wallet at once: of `amount` so much is left, `held` of it under holds; `expired` was moved away.
+
+    Without `expires_at` it never ends; without `transfer_id` it was there when its asset began to have lots.
+    """
+
+    id: UUID
+    transfer_id: TransferId | None
+    origin: str
+    amount: int
+    remaining: int
+    held: int
+    expired: int
+    opened_at: datetime
+    expires_at: datetime | None
+
+
+LOT = """
+    select l.id, l.transfer_id, l.origin, l.amount, l.remaining, l.held, l.expired, l.opened_at, l.expires_at
+    from ledger.lots l where l.account_id = %s and l.remaining > 0 """
+
+
+async def list_lots(
+    tx: Tx,
+    account_id: AccountId,
+    *,
+    after: tuple[datetime | None, UUID] | None,
+    before: tuple[datetime | None, UUID] | None,
+    limit: int,
+) -> list[LotRow]:
+    """Lots of which something is left, in the order in which they are spent, behind one or in front of one."""
+    if before:
+        found = await db.rows(
+            tx,
+            LotRow,
+            LOT
+            + """and (coalesce(l.expires_at, 'infinity'), l.id) < (coalesce(%s::timestamptz, 'infinity'), %s)
+              order by coalesce(l.expires_at, 'infinity') desc, l.id desc limit %s""",
+            *(account_id, *before, limit),
+        )
+        return found[::-1]
+    end, number = after or (LONG_AGO, UUID(int=0))
+    return await db.rows(
+        tx,
+        LotRow,
+        LOT
+        + """and (coalesce(l.expires_at, 'infinity'), l.id) > (coalesce(%s::timestamptz, 'infinity'), %s)
+          order by coalesce(l.expires_at, 'infinity'), l.id limit %s""",
+        *(account_id, end, number, limit),
     )
 
 
@@ -306,6 +434,40 @@ async def list_asset_rows(tx: Tx) -> list[AssetRow]:
         AssetRow,
         """select id, code, name, scale, kind, withdrawable, giftable, lots, active, created_at
         from ledger.assets order by id""",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """What moved in an account on a day (UTC), all in all."""
+
+    day: date
+    amount: Decimal
+
+
+async def list_days(tx: Tx, account_id: AccountId, since: date, begins: datetime) -> list[DaySum]:
+    """The days from one on, which begins then, on which something moved in an account, in order.
+
+    Those of an open account are summed up already, but for what is not rolled up yet.
+    """
+    return await db.rows(
+        tx,
+        DaySum,
+        """
+        select x.day, sum(x.amount) as amount
+        from (select a.id, a.guarded, r.through_tx from ledger.accounts a
+            left join ledger.rollups r on r.account_id = a.id where a.id = %s) a
+          cross join lateral (
+            select (e.posted_at at time zone 'UTC')::date as day, e.amount from ledger.entries e
+            where a.guarded and e.account_id = a.id and e.seq is not null and e.posted_at >= %s::timestamptz
+            union all
+            select d.day, d.amount from ledger.daily_sums d where d.account_id = a.id and d.day >= %s::date
+            union all
+            select (e.posted_at at time zone 'UTC')::date, e.amount from ledger.entries e
+            where not a.guarded and e.account_id = a.id and e.seq is null and e.posted_at >= %s::timestamptz
+              and e.tx_id >= case when a.through_tx is null then 0 else a.through_tx end) x
+        group by 1 order by 1""",
+        *(account_id, begins, since, begins),
     )
 
 

@@ -31,16 +31,17 @@ def entries(
     )
 
 
-def wallets(tx: Tx, address: str | None, asset: str | None) -> AsyncIterator[ExportedWallet]:
-    """What every guarded account holds, in the order of addresses and assets."""
+def wallets(tx: Tx, address: str | None, asset: str | None, now: datetime) -> AsyncIterator[ExportedWallet]:
+    """What every guarded account holds, in the order of addresses and assets; what has expired is not available."""
     return db.stream(
         tx,
         ExportedWallet,
         """
-        select a.address, s.code as asset, s.scale::int, b.balance, b.held, b.balance - b.held as available, b.seq,
-          b.status, nullif(b.last_posted_at, 'epoch') as last_posted_at
+        select a.address, s.code as asset, s.scale::int, b.balance, b.held, b.balance - b.held
+            - case when b.lots is null then 0 else ledger.lapsed(b.account_id, %s::timestamptz) end as available,
+          b.seq, b.status, nullif(b.last_posted_at, 'epoch') as last_posted_at
         from ledger.balances b join ledger.accounts a on a.id = b.account_id join ledger.assets s on s.id = a.asset_id
         where (%s::text is null or a.address = %s::text) and (%s::text is null or s.code = %s::text)
         order by a.address, s.id""",
-        *(address, address, asset, asset),
+        *(now, address, address, asset, asset),
     )

@@ -29,6 +29,7 @@ class StoredLimit:
 class OwnedLimit(StoredLimit):
     """One of those of an owner, with its asset."""
 
+    owner_id: UserId
     asset: str
     scale: int
     limit_group: LimitGroup
@@ -37,40 +38,40 @@ class OwnedLimit(StoredLimit):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used in a period, by its key."""
+    """What an owner has used in a period, by its key."""
 
+    owner_id: UserId
     asset: str
     limit_group: LimitGroup
     period_key: str
     used: int
 
 
-async def list_limits(tx: Tx, owner: UserId) -> list[OwnedLimit]:
-    """Every limit that an owner ever set, in a fixed order."""
+async def list_limits(tx: Tx, owners: Sequence[UserId]) -> list[OwnedLimit]:
+    """Every limit that owners ever set, in a fixed order: of each at most one per asset, group and period."""
     return await db.rows(
         tx,
         OwnedLimit,
         """
-        select l.amount, l.pending_amount, l.pending_from, s.code as asset, s.scale, l.limit_group, l.period
+        select l.amount, l.pending_amount, l.pending_from, l.owner_id, s.code as asset, s.scale, l.limit_group, l.period
         from ledger.limits l join ledger.assets s on s.id = l.asset_id
-        where l.owner_id = %s
-        order by s.id, array_position('{stake,spend,loss,deposit}', l.limit_group),
+        where l.owner_id = any (%s::uuid[])
+        order by l.owner_id, s.id, array_position('{stake,spend,loss,deposit}', l.limit_group),
           array_position('{day,week,month}', l.period)""",
-        owner,
+        list(owners),
     )
 
 
-async def list_usage(tx: Tx, owner: UserId, keys: Sequence[str]) -> list[Usage]:
-    """What an owner has used in these periods."""
+async def list_usage(tx: Tx, owners: Sequence[UserId], keys: Sequence[str]) -> list[Usage]:
+    """What owners have used in these periods."""
     return await db.rows(
         tx,
         Usage,
         """
-        select s.code as asset, g.limit_group, g.period_key, g.used
+        select g.owner_id, s.code as asset, g.limit_group, g.period_key, g.used
         from ledger.limit_usage g join ledger.assets s on s.id = g.asset_id
-        where g.owner_id = %s and g.period_key = any (%s::text[])""",
-        owner,
-        list(keys),
+        where g.owner_id = any (%s::uuid[]) and g.period_key = any (%s::text[])""",
+        *(list(owners), list(keys)),
     )
 
 

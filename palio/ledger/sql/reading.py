@@ -73,7 +73,7 @@ async def find_balance(tx: Tx, address: str, asset: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BalanceThen:
-    """A balance of the past; `archived_until` is from when on the entries of the account are still here."""
+    """A balance of the past; `archived_until` is from when on entries are still here, where the archive has some."""
 
     balance: Decimal
     archived_until: datetime | None
@@ -82,23 +82,25 @@ class BalanceThen:
 async def find_balance_at(tx: Tx, address: str, asset: str, at: datetime) -> BalanceThen | None:
     """The posted balance after everything that was posted until `at`, inclusive.
 
-    Of a guarded account: instants rise by seq, so within the month the last one is found by halving. Of an open one:
-    the days before, the part of that day that is rolled up, and what is not rolled up yet.
+    Of a guarded account: instants rise by seq, so within the month the last one is found by halving; in front of the
+    first entry that is here it has what that one, or else its row, says: the sums of the archive are not its owner's to
+    read. Of an open one: the days before, the part of that day that is rolled up, and what is not rolled up yet.
     """
     return await db.find(
         tx,
         BalanceThen,
         """
-        select o.through as archived_until, case when a.guarded
+        select coalesce(o.through, ledger.archived_until()) as archived_until, case when a.guarded
           then coalesce((
             with recursive step (low, high, middle) as (
               select b.low, b.high, (b.low + b.high + 1) / 2 from (
                 select coalesce((select e.seq from ledger.entries e
                     where e.account_id = a.id and e.seq is not null and e.posted_at < t.month_begins
-                    order by e.seq desc limit 1), o.last_seq, 0) as low,
-                  coalesce((select e.seq from ledger.entries e
+                    order by e.seq desc limit 1), (select e.seq - 1 from ledger.entries e
+                    where e.account_id = a.id and e.seq is not null order by e.seq limit 1)) as low,
+                  (select e.seq from ledger.entries e
                     where e.account_id = a.id and e.seq is not null and e.posted_at < t.month_ends
-                    order by e.seq desc limit 1), o.last_seq, 0) as high) b
+                    order by e.seq desc limit 1) as high) b
               union all
               select n.low, n.high, (n.low + n.high + 1) / 2
               from step s
@@ -110,7 +112,9 @@ async def find_balance_at(tx: Tx, address: str, asset: str, at: datetime) -> Bal
               where s.low < s.high)
             select x.balance_after from step s cross join lateral (select e.balance_after from ledger.entries e
                 where e.account_id = a.id and e.seq = s.low and e.posted_at <= t.at limit 1) x
-              where s.low = s.high), o.balance, 0)
+              where s.low = s.high), (select e.balance_after - e.amount from ledger.entries e
+            where e.account_id = a.id and e.seq is not null order by e.seq limit 1),
+            (select b.balance from ledger.balances b where b.account_id = a.id), 0)
           else coalesce((select sum(d.amount) from ledger.daily_sums d
               where d.account_id = a.id and d.day < t.day), o.balance, 0)
             + coalesce((select x.amount from ledger.daily_sums d cross join lateral (

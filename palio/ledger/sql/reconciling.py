@@ -224,8 +224,9 @@ async def list_stuck_clearings(tx: Tx, idle_since: datetime, limit: int) -> list
 async def list_unpaired_keys(tx: Tx, since: int | None, limit: int) -> list[Finding]:
     """R6: keys without their transfer or hold, transfers and holds without their key.
 
-    Of the latest transactions their transfers are looked at, each by its key. A key whose number is older than the
-    transfers that are here belongs to the archive.
+    Of the latest transactions their transfers are looked at, each by its key. A key of a transfer whose number is older
+    than those that are here belongs to the archive: there must be as many as that has transfers, once it knows how many
+    these are.
     """
     if since is not None:
         return await db.rows(
@@ -242,13 +243,24 @@ async def list_unpaired_keys(tx: Tx, since: int | None, limit: int) -> list[Find
         tx,
         Finding,
         """
-        select 'R6' as check, coalesce(k.key, t.key) as subject, null::bigint as account_id,
-          coalesce(k.op || ' ' || k.ref_id, 'a key') as expected, coalesce(t.op || ' ' || t.id, 'nothing') as actual
-        from (select * from ledger.keys where op in ('transfer', 'hold')) k
-        full join (select id, key, 'transfer' as op from ledger.transfers
-          union all select id, key, 'hold' from ledger.holds) t on t.id = k.ref_id and t.key = k.key and t.op = k.op
-        where k.key is null or t.id is null
-          and (k.ref_id < infra.bound_of('uuid7', ledger.archived_until())::uuid) is not true order by 2 limit %s""",
+        with unpaired as materialized (
+          select coalesce(k.key, t.key) as subject, coalesce(k.op || ' ' || k.ref_id, 'a key') as expected,
+            coalesce(t.op || ' ' || t.id, 'nothing') as actual, (k.op = 'transfer' and t.id is null
+              and k.ref_id < infra.bound_of('uuid7', ledger.archived_until())::uuid) is true as is_archived
+          from (select * from ledger.keys where op in ('transfer', 'hold')) k
+          full join (select id, key, 'transfer' as op from ledger.transfers
+            union all select id, key, 'hold' from ledger.holds) t on t.id = k.ref_id and t.key = k.key and t.op = k.op
+          where k.key is null or t.id is null)
+        select 'R6' as check, f.subject, null::bigint as account_id, f.expected, f.actual
+        from (
+          select u.subject, u.expected, u.actual from unpaired u where not u.is_archived
+          union all
+          select 'transfers in the archive', a.transfers || ' keys', u.keys || ' keys'
+          from (select sum(p.rows)::bigint as transfers from infra.partitions p
+              where p.parent = 'ledger.transfers' and p.state <> 'attached' having bool_and(p.rows is not null)) a
+            cross join (select count(*) as keys from unpaired where is_archived) u
+          where a.transfers <> u.keys) f
+        order by 2 limit %s""",
         limit,
     )
 
@@ -278,8 +290,18 @@ KEPT = """
     from ledger.findings """
 
 
-async def list_findings(tx: Tx, *, open_only: bool, before: FindingId | None, limit: int) -> list[KeptFinding]:
-    """Findings, the newest first."""
+async def list_findings(
+    tx: Tx, *, open_only: bool, before: FindingId | None, after: FindingId | None, limit: int
+) -> list[KeptFinding]:
+    """Findings, the newest first: those older than `before`, or the nearest that are newer than `after`."""
+    if after:
+        found = await db.rows(
+            tx,
+            KeptFinding,
+            KEPT + "where (resolved_at is null or not %s::bool) and id > %s::uuid order by id limit %s",
+            *(open_only, after, limit),
+        )
+        return found[::-1]
     return await db.rows(
         tx,
         KeptFinding,
@@ -288,6 +310,11 @@ async def list_findings(tx: Tx, *, open_only: bool, before: FindingId | None, li
         order by id desc limit %s""",
         *(open_only, before, before, limit),
     )
+
+
+async def count_open(tx: Tx) -> int:
+    """How many findings nobody has resolved."""
+    return int(await db.value(tx, "select count(*) from ledger.findings where resolved_at is null"))
 
 
 async def find_finding(tx: Tx, finding_id: FindingId) -> KeptFinding | None:

@@ -8,6 +8,25 @@ from palio.infra.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """The number of the seal that a transfer is in, or None while it waits for one."""
+
+    n: int | None
+
+
+async def find_seal(tx: Tx, transfer_id: UUID) -> Sealed | None:
+    """The seal of a transfer that the actor may see."""
+    return await db.find(
+        tx,
+        Sealed,
+        """
+        select (select s.n from ledger.seals s where s.to_tx > t.tx_id order by s.to_tx limit 1) as n
+        from ledger.transfers t where t.id = %s::uuid""",
+        transfer_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a transfer stands: its seal, or None while it waits for one, and its place there; its content as JSON."""
 
@@ -17,7 +36,7 @@ class Place:
 
 
 async def find_place(tx: Tx, transfer_id: UUID) -> Place | None:
-    """The place of a transfer that the actor may see."""
+    """The place of a transfer that the actor may see: those before it in its seal are counted."""
     return await db.find(tx, Place, "select n, place, content from ledger.place_of(%s::uuid)", transfer_id)
 
 

@@ -48,6 +48,25 @@ async def find_start(tx: Tx, owner: UserId, asset: str, since: datetime, until: 
     )
 
 
+async def find_rest(tx: Tx, owner: UserId, asset: str, until: datetime) -> Edge | None:
+    """Where a main wallet stands of which nothing that was posted before an instant is here: in front of its first
+    line, or as its row says; None: there is no such wallet. What the archive took is in both.
+    """
+    return await db.find(
+        tx,
+        Edge,
+        """
+        select coalesce(f.seq - 1, b.seq) as seq, coalesce(f.balance_after - f.amount, b.balance) as balance
+        from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        join ledger.balances b on b.account_id = a.id
+        left join lateral (select e.seq, e.balance_after, e.amount from ledger.entries e
+          where e.account_id = a.id and e.seq is not null and e.posted_at >= %s::timestamptz
+          order by e.seq limit 1) f on true
+        where a.address = 'user:' || %s::uuid || ':main' and s.code = %s""",
+        *(until, owner, asset),
+    )
+
+
 async def list_flows(tx: Tx, owner: UserId, asset: str, since: datetime, until: datetime) -> list[Flow]:
     """What moved in a main wallet in a span of time, by category: whatever its owner has hidden."""
     return await db.rows(
@@ -69,13 +88,15 @@ async def list_flows(tx: Tx, owner: UserId, asset: str, since: datetime, until: 
 
 
 async def find_first_posted(tx: Tx, owner: UserId, asset: str) -> datetime | None:
-    """When something first moved in a main wallet."""
+    """When something first moved in a main wallet that is still here."""
     found: datetime | None = await db.value(
         tx,
         """
         select e.posted_at from ledger.entries e
-        where e.seq = 1 and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-          where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)""",
+        where e.seq is not null
+          and e.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
+        order by e.seq limit 1""",
         *(owner, asset),
     )
     return found

@@ -12,14 +12,13 @@ from palio.ledger.schemas.limits import LIMITS_EXAMPLE, PRESETS, LimitForm, Limi
 from palio.ledger.schemas.wallet import owner_of
 from palio.ledger.service import limits, reading
 from palio.ledger.types import LIMIT_DELAY_HOURS, PlayerLimit
+from palio.ledger.web.wallet import READS
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.limits import MINUTE_S, Limit
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Asset, Money
 
 PAGE = "/wallet/limits"
-READS = Limit("wallet", 120, MINUTE_S)
 GROUPS = ("stake", "spend", "loss", "deposit")
 PERIODS = ("day", "week", "month")
 routes = Routes("ledger")
@@ -33,7 +32,7 @@ async def list_limits(ask: Ask, tx: InTx) -> LimitsAnswer:
 
 @routes.put("/wallet/limits", access="owner", example=LIMITS_EXAMPLE, refuses=[UnknownAsset, InvalidPost])
 async def set_limit(form: LimitForm, ask: Ask, tx: InTx) -> LimitsAnswer:
-    """Set a limit: a lower one acts at once, a higher one or none after a day."""
+    """Set a limit: a lower one acts at once, a higher one or none after `limits.raise_delay_h` (a day or more)."""
     await limits.set_limit(
         tx,
         owner_id=owner_of(ask.actor.user_id),

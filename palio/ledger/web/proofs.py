@@ -5,7 +5,7 @@ from starlette.responses import HTMLResponse
 
 from palio.infra import seals
 from palio.ledger.errors import NoSuchTransfer, NotSealed, SealBroken
-from palio.ledger.schemas.proofs import HEADS_EXAMPLE, PROOF_EXAMPLE, HeadsAnswer, ProofAnswer, beside, wanted
+from palio.ledger.schemas.proofs import HEADS_EXAMPLE, PROOF_EXAMPLE, At, HeadsAnswer, ProofAnswer, beside, wanted
 from palio.ledger.schemas.wallet import TransferNumber
 from palio.ledger.service import sealing
 from palio.ledger.types import TransferId
@@ -41,11 +41,11 @@ async def list_heads(tx: InTx, page: Paged) -> HeadsAnswer:
 
 
 @routes.page("/transparency", access="public")
-async def transparency_page(request: Request, tx: InTx, page: Paged) -> HTMLResponse:
-    """The heads, and how to check them."""
-    before, after = wanted(page)
+async def transparency_page(request: Request, tx: InTx, page: Paged, at: At = None) -> HTMLResponse:
+    """The heads, from seal `at` on if one is named, and how to check them."""
+    before, after = wanted(page, at)
     found = await sealing.heads(tx, before=before, after=after, limit=page.limit)
     older, newer = beside(found, page, newest=await sealing.newest(tx))
     keys = {number: key.hex() for number, key in sorted(seals.public_keys(tx.equipment.keyring).items())}
-    values = {"heads": found, "keys": keys, "older": older, "newer": newer}
+    values = {"heads": found, "keys": keys, "older": older, "newer": newer, "at": at}
     return pages.render(request, "ledger/transparency.html", values)

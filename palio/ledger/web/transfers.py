@@ -211,15 +211,17 @@ async def _carry_out(teller: Teller, batch: _Batch) -> Answer:
 
 
 async def _results(batch: _Batch, outcomes: Sequence[AnyOutcome]) -> dict[str, object]:
-    results: list[dict[str, object]] = []
+    """One result for each item, and how many there are of each status. They are written part by part, whoever tells
+    them: as a whole they would be the longest turn of the process.
+    """
+    written: list[bytes] = []
     counts = Counter(ok=0, duplicate=0, refused=0)
     for part in _slices(len(outcomes)):
-        for index, outcome in enumerate(outcomes[part], part.start):
-            result = _result(batch, index, outcome)
-            counts[str(result["status"])] += 1
-            results.append(result)
+        results = [_result(batch, index, outcome) for index, outcome in enumerate(outcomes[part], part.start)]
+        counts.update([str(result["status"]) for result in results])
+        written.append(shapes.encode(results))
         await asyncio.sleep(0)
-    return {"results": results, "counts": dict(counts)}
+    return {"results": shapes.joined(written), "counts": dict(counts)}
 
 
 def _result(batch: _Batch, index: int, outcome: AnyOutcome) -> dict[str, object]:

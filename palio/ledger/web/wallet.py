@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 
 from palio.infra import settings
 from palio.infra.db import Database
-from palio.ledger.errors import NoSuchEntry, StatementTooLong, UnknownAsset
+from palio.ledger.errors import Archived, NoSuchEntry, StatementTooLong, UnknownAsset
 from palio.ledger.rules import months
 from palio.ledger.schemas.filters import From, Narrowed, To
 from palio.ledger.schemas.months import (
@@ -89,7 +89,7 @@ async def list_transactions(
     "/wallet/{asset}/balance",
     access="owner",
     example=BALANCE_EXAMPLE,
-    refuses=[UnknownAsset],
+    refuses=[UnknownAsset, Archived],
     rate=[READS],
     tier="expected",
 )
@@ -105,7 +105,7 @@ async def get_balance(asset: AssetCode, ask: Ask, tx: InTx, at: At = None) -> Ba
     "/wallet/{asset}/statement",
     access="owner",
     example=MONTH_EXAMPLE,
-    refuses=[UnknownAsset, StatementTooLong],
+    refuses=[UnknownAsset, Archived, StatementTooLong],
     rate=[READS],
     tier="expected",
 )

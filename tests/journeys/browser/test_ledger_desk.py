@@ -30,6 +30,7 @@ PAGES = {
     "accounts-none": "/console/ledger?address=nobody",
     "account": "/console/ledger/accounts/{wallet}",
     "account-house": "/console/ledger/accounts/{house}",
+    "account-lots": "/console/ledger/accounts/{wallet}/lots",
     "account-status": "/console/ledger/accounts/{wallet}/status",
     "transfer": "/console/ledger/transfers/{transfer}",
     "reverse": "/console/ledger/transfers/{transfer}/reverse",
