@@ -720,6 +720,9 @@ set enable_mergejoin = off as $$
 declare tx bigint := infra.tx_id(); who text; owners uuid[]; held bigint[];
 begin
   if p_alone then
+    if infra.actor_kind() <> 'none' then
+      raise exception 'a transaction has begun, on somebody''s behalf' using errcode = '25001';
+    end if;
     perform set_config('palio.kind', 'system', true), set_config('lock_timeout', '2s', true);
   end if;
   who := concat_ws(':', infra.actor_kind(), infra.actor_id());

@@ -7,6 +7,7 @@ from random import Random
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from palio import ledger
@@ -18,7 +19,7 @@ from palio.ledger.rules.items import judge
 from palio.ledger.service import posting
 from palio.ledger.types import AccountId, HoldId, Item, Place, TransferId
 from palio.ledger.web.gathering import Teller
-from tests.factories.ledger import HOUSE, Superuser, codes, fund, new_wallet, pay
+from tests.factories.ledger import HOUSE, Superuser, codes, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -99,7 +100,7 @@ async def alone(database: Database, posts: Sequence[Post], now: datetime = NOON)
 
 
 async def test_one_statement_posts_and_answers(database: Database, plain_wallet: str) -> None:
-    actor = Actor("service", None, RequestId(new_id()))
+    actor = Actor("staff", None, RequestId(new_id()))
     item = pay(f"{plain_wallet}1", plain_wallet, -30, actor=actor, description="a stake", metadata={"n": 1})
     [posted] = await alone(database, [item]) or [None]
     assert isinstance(posted, Posted)
@@ -109,9 +110,17 @@ async def test_one_statement_posts_and_answers(database: Database, plain_wallet:
             "select actor, description, metadata, kind, posted_at from ledger.transfers where id = %s",
             [posted.transfer_id],
         )
-        assert await found.fetchone() == ("service", "a stake", {"n": 1}, "ledger.transfer", NOON)
+        assert await found.fetchone() == ("staff", "a stake", {"n": 1}, "ledger.transfer", NOON)
         assert await ledger.balance(tx, address=plain_wallet, asset="COIN") == 70
         assert await ledger.total(tx) == 0
+
+
+async def test_a_transaction_of_somebody_does_not_become_one_of_the_system(
+    database: Database, plain_wallet: str
+) -> None:
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+        async with database.begin(Actor("player", owner_of(plain_wallet), RequestId(new_id()))) as tx:
+            await posting.post_alone_many(tx, [pay(f"{plain_wallet}1", plain_wallet, 1)], now=NOON)
 
 
 async def test_numbers_above_two_thousand_million_are_found(
