@@ -126,6 +126,8 @@ def _refusal(scope: Scope, headers: Headers, origin: str | None, bytes_max: int)
         return Malformed(limit_bytes=ADDRESS_BYTES_MAX, what="address")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
         return Malformed(limit_bytes=HEADER_BYTES_MAX, what="headers")
+    if b"%00" in scope["query_string"] or "\0" in scope["path"]:  # no database holds it, and no text needs it
+        return Malformed(what="address")
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > bytes_max:
         return BodyTooLarge(limit_bytes=bytes_max)

@@ -232,7 +232,7 @@ async def test_accounts_are_found_by_whatever_is_known_of_them(console: Console)
                 (hit["what"], hit["id"])
                 for hit in (await noor.get(f"{CALL}/search", params={"q": text})).json()["items"]
             ]
-            for text in (str(number), str(posted.transfer_id), key, name, str(owner), "nothing at all", "\0")
+            for text in (str(number), str(posted.transfer_id), key, name, str(owner), "nothing at all")
         }
         listed = (await noor.get(f"{CALL}/accounts?owner={owner}")).json()["items"]
         house = (await noor.get(f"{CALL}/accounts", params={"address": "house:pr", "asset": "COIN"})).json()["items"]
@@ -245,7 +245,6 @@ async def test_accounts_are_found_by_whatever_is_known_of_them(console: Console)
         name: [("player", str(owner))],
         str(owner): [("player", str(owner))],
         "nothing at all": [],
-        "\0": [],
     }
     assert [(one["id"], one["balance"]["amount"], one["entries"]) for one in listed] == [(number, 50, 1)]
     assert [(one["address"], one["entries"]) for one in house] == [("house:prizes", None)]
@@ -767,3 +766,15 @@ async def test_a_player_reads_why_he_was_corrected_and_never_by_whom(console: Co
     assert seen["metadata"]["maker"] == str(console.noor)
     assert [str(console.noor) in text for text in found] == [False] * 5
     assert [WHY in text for text in (found[0], found[2], found[3], found[4])] == [True] * 4
+
+
+async def test_a_name_that_no_database_can_hold_is_nobodys(console: Console) -> None:
+    desk = f"{PAGE}/adjust"
+    async with console.talk(console.staff(console.noor)) as noor:
+        fields = form_of((await noor.get(desk)).text, desk)
+        page = await noor.post(f"{desk}/effect", data={**fields, "player": "a\0b", "asset": "USD", "amount": "5"})
+        refused = [
+            await noor.get(f"{PAGE}{path}") for path in ("?address=%00", "?asset=%00", "?q=a%00b", "/assets/%00")
+        ]
+    assert (page.status_code, "ledger.no_such_player" in page.text or "Nobody has this" in page.text) == (422, True)
+    assert [one.status_code for one in refused] == [400] * 4

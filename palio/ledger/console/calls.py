@@ -651,7 +651,7 @@ async def search_ledger(request: Request, tx: InTx, q: Looked) -> HitsAnswer:
 async def looked_for(request: Request, tx: Tx, text: str) -> list[Hit]:
     """Whatever staff may have meant: the player whose name or id it is, too."""
     text = text.strip()
-    if not text or "\0" in text:
+    if not text:
         return []
     found = await desk.search(tx, text=text)
     people = await people_of(request).find(tx, [text])

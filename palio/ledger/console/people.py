@@ -36,7 +36,7 @@ async def names_of(request: Request, tx: Tx, ids: Iterable[UUID | None]) -> Mapp
 
 async def named_in(request: Request, tx: Tx, texts: Sequence[str]) -> Mapping[str, UserId]:
     """Whose names or ids they are. Refuses with NoSuchPlayer, naming the first that is nobody's."""
-    found = await people_of(request).find(tx, texts)
+    found = await people_of(request).find(tx, [text for text in texts if "\0" not in text])
     for text in texts:
         if text not in found:
             raise errors.NoSuchPlayer(player=text)

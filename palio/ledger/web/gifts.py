@@ -133,7 +133,7 @@ async def _giftable(tx: Tx, code: str) -> Asset:
 
 async def _find(request: Request, tx: Tx, name: str) -> Recipient | None:
     find: FindRecipient = request.app.state.find_recipient
-    return await find(tx, name.strip())
+    return await find(tx, name.strip()) if "\0" not in name else None  # no database holds it
 
 
 async def _recipient(request: Request, tx: Tx, name: str) -> Recipient:
