@@ -47,12 +47,13 @@ async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> 
         tx,
         PlayerRow,
         """
+        with required as materialized (
+          select key, max(version) as version from identity.documents
+          where acceptance_required and published_at <= %s group by key)
         select u.id as user_id, u.status::text, u.suspended_until, u.country,
           exists (select from identity.emails e where e.user_id = u.id and e.verified_at is not null) as has_contact,
           array(
-            select d.key from (
-              select key, max(version) as version from identity.documents
-              where acceptance_required and published_at <= %s group by key) as d
+            select d.key from required d
             where not exists (select from identity.consents c where c.user_id = u.id and c.document_key = d.key
               and c.version >= d.version and c.withdrawn_at is null)
             order by d.key) as missing,
