@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from palio import affiliates, ledger, races
+from palio import affiliates, identity, ledger, races
 from palio.infra import db, logging
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -81,6 +81,7 @@ async def _mine(tx: Tx, ask: Asking) -> dict[str, object]:
         "places": standing,
         "waiting": waiting,
         "wallet": await panel(tx, "wallet", lambda: _wallet(tx, user_id)),
+        "friend_requests": await panel(tx, "friends", lambda: identity.friend_requests(tx, user_id=user_id)),
         "linking": await panel(tx, "links", lambda: _linking(tx, user_id)),
     }
 

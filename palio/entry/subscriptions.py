@@ -29,6 +29,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
+    identity.PlayerExcluded: (race_jobs.leave_out,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),
     ledger.ExpireHolds: (ledger_jobs.expire_holds,),
     ledger.ExpireAdjustments: (ledger_jobs.expire_adjustments,),

@@ -1,28 +1,33 @@
 """How people and their proofs look from outside: what calls take, and what they answer."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
 from palio.identity.types import (
+    Acquaintance,
     ApiToken,
     Application,
     AuthMethod,
     BoardName,
     Enrolment,
+    ExclusionKind,
+    ExclusionLength,
+    FriendState,
     LogIn,
     Me,
     NewApiToken,
     Outcome,
+    PlayActivity,
     Session,
     SessionKind,
     SignedIn,
     Tokens,
 )
-from palio.ui.values import Instant
+from palio.ui.values import Blank, Instant
 
 Client: TypeAlias = Literal["browser", "app"]
 Line = Annotated[str, StringConstraints(strict=True, max_length=300)]  # rules say what is wrong with it
@@ -119,6 +124,8 @@ class Profile(Body):
     display_name: Line | None = None
     board_name: BoardName | None = None
     locale: Line | None = None
+    birth_date: date | None = None  # like the country: once said, it stands
+    country: Line | None = None
 
 
 class MakeToken(Body):
@@ -203,6 +210,14 @@ class ProfileForm(Body):
     version: int
 
 
+class AboutForm(Body):
+    """When somebody was born and where he lives; `version` is the one that was seen."""
+
+    birth_date: Annotated[date | None, Blank] = None
+    country: Annotated[Line | None, Blank] = None
+    version: int
+
+
 class PrivacyForm(Body):
     """How much of the name boards show."""
 
@@ -235,6 +250,88 @@ class RevokeForm(Body):
     """Which token is to end."""
 
     token_id: UUID
+
+
+class TakeBreak(Body):
+    """For how long: hours or days (a time-out), months, years or for ever (a self-exclusion)."""
+
+    length: ExclusionLength
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionAnswer:
+    """A break from playing. Without an end it lasts for ever; a self-exclusion also until a day after `return`."""
+
+    id: UUID
+    kind: ExclusionKind
+    activities: list[PlayActivity]
+    starts_at: Instant
+    ends_at: Instant | None
+    set_by: Literal["player", "house"]
+    is_on: bool
+    return_requested_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionsAnswer:
+    """Breaks from playing, the newest first."""
+
+    items: list[ExclusionAnswer]
+
+
+class AskForFriend(Body):
+    """Who is to be a friend."""
+
+    user_id: UUID
+
+
+class FriendForm(AskForFriend):
+    """Whom an act is about, and the search that showed him."""
+
+    q: Annotated[str, StringConstraints(max_length=80)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerCardAnswer:
+    """What everybody may know of a player. `display_name` is as much of his name as he shows."""
+
+    id: UUID
+    display_name: str
+    member_since: Instant
+
+    @classmethod
+    def of(cls, one: Acquaintance) -> "PlayerCardAnswer":
+        return cls(one.user_id, one.name, one.member_since)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerCards:
+    """Players whose user name begins so, by name."""
+
+    items: list[PlayerCardAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class FriendAnswer:
+    """Somebody else, and what he is to you: `asked` you, you are `asking` him, `accepted` by both, `blocked` by you."""
+
+    user_id: UUID
+    display_name: str
+    member_since: Instant
+    state: FriendState | None
+    since: Instant | None
+
+    @classmethod
+    def of(cls, one: Acquaintance) -> "FriendAnswer":
+        return cls(one.user_id, one.name, one.member_since, one.state, one.changed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class FriendsAnswer:
+    """Those who are this to you, the newest first."""
+
+    items: list[FriendAnswer]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +394,7 @@ class MeAnswer:
     locale: str
     time_zone: str
     country: str | None
+    birth_date: date | None
     auth_methods: list[AuthMethod]
     has_second_factor: bool
     recovery_codes_left: int
@@ -321,6 +419,7 @@ class MeAnswer:
             user.locale,
             user.time_zone,
             user.country,
+            me.born,
             ["password"] if me.has_password else [],
             me.has_second_factor,
             me.recovery_codes_left,

@@ -1,6 +1,6 @@
 """What races do when others tell them something, and by the clock."""
 
-from palio import affiliates, competitions
+from palio import affiliates, competitions, identity
 from palio.affiliates.types import ProgrammeId
 from palio.competitions.types import CompetitionId
 from palio.infra import outbox
@@ -30,6 +30,13 @@ async def claim(tx: Tx, event: affiliates.AccountLinked) -> None:
 async def let_go(tx: Tx, event: affiliates.AccountUnlinked) -> None:
     """Take the user out of the races that run; the score stays with the player, and paid prizes stay."""
     await service.link(tx, player_id=event.player_id, user_id=None, now=clock.now())
+
+
+@handles(identity.PlayerExcluded)
+async def leave_out(tx: Tx, event: identity.PlayerExcluded) -> None:
+    """Take whoever is not to compete out of the races that run."""
+    if "compete" in event.activities:
+        await service.leave_out(tx, user_id=event.user_id, now=clock.now())
 
 
 @handles(competitions.CompetitionPublished)

@@ -8,6 +8,7 @@ import pytest
 from palio import affiliates, competitions, identity, ledger, races
 from palio.competitions.types import Claim
 from palio.entry import home
+from palio.identity.service import friends
 from palio.infra import db
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -81,6 +82,23 @@ async def test_a_player_sees_places_balance_and_no_step_that_is_done(
     assert f'href="/races/{made.number}" class="standing-name"' in page
     assert "$20.00</bdi></data> more to be paid" in page and "$12.50" in page
     assert "Your next steps" not in page and "me:wallet" in page
+
+
+async def test_whoever_is_asked_to_be_a_friend_is_told(client: httpx2.AsyncClient, database: Database) -> None:
+    async with database.begin(SYSTEM) as tx:
+        ida, *others = [
+            (await identity.create(tx, username=name, now=at("08:00:00"))).id for name in ("ida", "jan", "kim")
+        ]
+    page = (await client.get("/", headers=caller("player", ida))).text
+    assert "wants to be your friend" not in page
+    for count, other in enumerate(others, start=1):
+        async with database.begin(SYSTEM) as tx:
+            await friends.act(tx, user_id=other, friend_id=ida, what="ask", now=at("08:01:00"))
+        page = (await client.get("/", headers=caller("player", ida))).text
+        words = "One request waits for your answer." if count == 1 else "2 requests wait for your answer."
+        assert "Somebody wants to be your friend" in page and words in page
+    async with database.begin(SYSTEM) as tx:
+        await db.run(tx, "delete from identity.friends")
 
 
 async def test_a_panel_fails_alone(database: Database) -> None:

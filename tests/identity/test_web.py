@@ -15,6 +15,7 @@ from palio.infra.ratelimit import Limiter
 from palio.kernel import clock
 from palio.ui.languages import Languages
 from palio.ui.pages import Pages
+from palio.ui.paging import Cursors
 from palio.ui.site import assemble
 from tests.factories.identity import PASSWORD, World, secret_in
 
@@ -25,7 +26,12 @@ SIGN_UP = {"username": "alice", "email": "alice@example.com", "password": PASSWO
 def application(world: World, limiter: Limiter | None = None) -> ASGIApp:
     return assemble(
         [web.routes],
-        state={"database": world.database, "house": world.house, "pages": Pages(Languages())},
+        state={
+            "database": world.database,
+            "house": world.house,
+            "pages": Pages(Languages()),
+            "cursors": Cursors(bytes(32)),
+        },
         served=lambda served: None,
         identify=web.Reception(world.doorman),
         limiter=limiter,

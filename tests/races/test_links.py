@@ -3,7 +3,7 @@
 import json
 from datetime import datetime, timedelta
 
-from palio import affiliates, competitions, ledger, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel import clock
@@ -174,3 +174,70 @@ async def test_a_running_race_knows_its_linked_players(tx: Tx) -> None:
     await db.run(tx, "update affiliates.links set state = 'unlinked' where player_id = %s", player_id)
     await jobs.let_go(tx, affiliates.AccountUnlinked(bob, player_id, source.programme_id))
     assert await users(tx, made) == [ann, None]
+
+
+async def named(tx: Tx, made: Race) -> list[str]:
+    """Who ranks, from the first place on."""
+    return [line.name for line in await races.lines(tx, number=made.number) if line.rank]
+
+
+async def person(tx: Tx, name: str) -> UserId:
+    return (await identity.create(tx, username=name, now=at("08:00:00"))).id
+
+
+async def test_a_linked_player_who_excludes_himself_leaves_the_ranks_and_keeps_what_he_won(tx: Tx) -> None:
+    """Acceptance 26: the next one moves up on the next read, and the prize of before is paid."""
+    source, _ = await setup_r(tx)
+    await run(tx, at("20:30:00"))
+    following = await race(tx, source, at("20:31:00"), starts_at=at("20:28:00"), ends_at=at("23:00:00"))
+    body = json.loads(T2)
+    for row in body["data"]:
+        row["wagered"]["all_time"] += {"player0006": 9, "player0018": 8}.get(row["name"], 0)
+    await source.take(tx, json.dumps(body).encode(), at("21:00:00"))
+    await run(tx, at("21:00:00"))
+    ann = await person(tx, "ann")
+    await linked(tx, source, "player0006", ann)
+    assert await named(tx, following) == ["player0006", "player0018"]
+    clock.use(lambda: at("21:02:00"))
+    try:
+        for length in ("24h", "6mo"):
+            made = await identity.take_break(tx, user_id=ann, length=length, now=at("21:02:00"))  # type: ignore[arg-type]  # a length
+            event = identity.PlayerExcluded(ann, made.kind, made.activities, made.ends_at)
+            for _ in range(2):
+                await jobs.leave_out(tx, event)
+            assert await named(tx, following) == (["player0006", "player0018"] if length == "24h" else ["player0018"])
+        await told(tx, source, "player0006", ann)
+    finally:
+        clock.use(clock.real)
+    assert await named(tx, following) == ["player0018"]
+    assert await wallet(tx, ann) == 25_000
+
+
+async def test_whoever_has_excluded_himself_enters_no_race_by_his_player(tx: Tx) -> None:
+    """Excluded before he enters, or before he links; a link that ends does not bring him in again."""
+    source = await feed(tx)
+    await source.show(tx, at("08:25:00"), {"ann": "100", "bob": "100", "cid": "100"})
+    made = await race(tx, source, at("08:25:00"))
+    ann, bob = await person(tx, "ann"), await person(tx, "bob")
+    await linked(tx, source, "ann", ann)
+    for user_id in (ann, bob):
+        await identity.take_break(tx, user_id=user_id, length="1y", now=at("08:20:00"))
+    await run(tx, at("08:30:00"))
+    await source.show(tx, at("10:00:00"), {"ann": "150", "bob": "120", "cid": "110"})
+    await run(tx, at("10:00:00"))
+    assert await board(tx, made) == [("bob", 1, 20), ("cid", 2, 10)]
+    clock.use(lambda: at("10:05:00"))
+    try:
+        player_id = await linked(tx, source, "bob", bob)
+        await told(tx, source, "bob", bob)
+        assert await board(tx, made) == [("cid", 1, 10)]
+        await db.run(tx, "update affiliates.links set state = 'unlinked' where player_id = %s", player_id)
+        await jobs.let_go(tx, affiliates.AccountUnlinked(bob, player_id, source.programme_id))
+    finally:
+        clock.use(clock.real)
+    assert await board(tx, made) == [("cid", 1, 10)]
+    why = {"actor": STAFF, "reason": "his ticket", "public_note": "a mistake"}
+    uid = await player(tx, source, "ann")
+    await races.exclude(tx, number=made.number, player_id=uid, now=at("10:06:00"), **why)  # type: ignore[arg-type]  # who, why, and the note
+    await races.reinstate(tx, number=made.number, player_id=uid, now=at("10:07:00"), **why)  # type: ignore[arg-type]  # as above
+    assert await board(tx, made) == [("cid", 1, 10)]

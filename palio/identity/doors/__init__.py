@@ -13,7 +13,9 @@ from palio.identity.doors.account import (
     sign_out,
     update_profile,
 )
+from palio.identity.doors.friends import befriend
 from palio.identity.doors.house import Doorman, House
+from palio.identity.doors.play import ask_to_return, take_break
 from palio.identity.doors.recovery import (
     accept_first_owner,
     change_password,
@@ -28,6 +30,8 @@ __all__ = [
     "House",
     "accept_first_owner",
     "ask_for_letter",
+    "ask_to_return",
+    "befriend",
     "begin_totp",
     "change_password",
     "confirm_totp",
@@ -43,6 +47,7 @@ __all__ = [
     "sign_in",
     "sign_out",
     "step_up",
+    "take_break",
     "update_profile",
     "verify_email",
 ]

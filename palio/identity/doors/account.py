@@ -1,6 +1,6 @@
 """What somebody changes of his own proofs, and how he leaves: rows that nobody writes himself, written by the house."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from palio.identity import rules, service
 from palio.identity.doors.house import House
@@ -35,15 +35,21 @@ async def update_profile(
     board_name: BoardName | None,
     locale: str | None,
     version: int,
+    born: date | None = None,
+    country: str | None = None,
+    now: datetime,
 ) -> User:
-    """Change what somebody says of himself, as `service.accounts.update_profile` does.
+    """Change what somebody says of himself, as `service.accounts.update_profile` and `say_once` do.
 
     Only the house sees whom a new name would imitate.
     """
     async with house.database.begin_system("a profile") as tx:
-        return await service.accounts.update_profile(
+        changed = await service.accounts.update_profile(
             tx, user_id=user_id, display_name=display_name, board_name=board_name, locale=locale, version=version
         )
+        if born or country:
+            await service.accounts.say_once(tx, user_id=user_id, born=born, country=country, now=now)
+        return changed
 
 
 async def begin_totp(house: House, *, user_id: UserId, now: datetime) -> Enrolment:

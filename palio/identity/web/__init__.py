@@ -3,7 +3,9 @@
 from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
+from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
+from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Turnstile
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
@@ -12,4 +14,4 @@ from palio.ui.routes import Routes
 __all__ = ["Reception", "Turnstile", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *calls.all, *grants.all, *staff.all]
+routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]

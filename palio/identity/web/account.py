@@ -1,6 +1,7 @@
 """The pages of one's own account: profile, privacy, tokens for programs."""
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import Annotated
 
 from babel import Locale
@@ -9,7 +10,8 @@ from starlette.responses import Response
 
 from palio.identity import doors, rules, service
 from palio.identity import schemas as say
-from palio.identity.types import IP_RETENTION_DAYS, BoardName, Card, Me, TokenId
+from palio.identity.rules.names import COUNTRY
+from palio.identity.types import BLOCKED_COUNTRIES, IP_RETENTION_DAYS, MIN_AGE, BoardName, Card, Me, TokenId
 from palio.identity.web.reception import InHouse, me_of
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra import settings
@@ -36,8 +38,38 @@ async def _profile(
     me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
     tags = {*languages_of(request), me.user.locale}
     named = [(tag, Locale.parse(tag, sep="-").get_display_name(tag)) for tag in sorted(tags)]
-    values = {"present": "profile", "me": me, "languages": named, "is_saved": is_saved}
+    values = {
+        "present": "profile",
+        "me": me,
+        "languages": named,
+        "is_saved": is_saved,
+        "min_age": settings.value(MIN_AGE) if me.born is None else 0,
+        "countries": _countries(me) if settings.value(BLOCKED_COUNTRIES) and me.user.country is None else [],
+    }
     return show(request, "profile", values, filled)
+
+
+def _countries(me: Me) -> list[tuple[str, str]]:
+    """Every country by its name in the language of whoever reads it."""
+    names = Locale.parse(me.user.locale, sep="-").territories
+    return sorted(((code, name) for code, name in names.items() if COUNTRY.fullmatch(code)), key=itemgetter(1))
+
+
+@routes.form("/account/about", access="owner", again=_profile, idempotency="none")
+async def say_about(form: Annotated[say.AboutForm, Form()], house: InHouse, ask: Ask) -> Response:
+    """Say when one was born and where one lives, where the house asks for it."""
+    await doors.update_profile(
+        house,
+        user_id=me_of(ask),
+        display_name=None,
+        board_name=None,
+        locale=None,
+        version=form.version,
+        born=form.birth_date,
+        country=form.country,
+        now=ask.now,
+    )
+    return go("/account?saved=true")
 
 
 @routes.form("/account", access="owner", again=_profile, idempotency="none")
@@ -50,6 +82,7 @@ async def save_profile(form: Annotated[say.ProfileForm, Form()], house: InHouse,
         board_name=None,
         locale=form.locale,
         version=form.version,
+        now=ask.now,
     )
     return go("/account?saved=true")
 
@@ -91,6 +124,7 @@ async def save_privacy(form: Annotated[say.PrivacyForm, Form()], house: InHouse,
         board_name=form.board_name,
         locale=None,
         version=form.version,
+        now=ask.now,
     )
     return go("/account/privacy?saved=true")
 

@@ -1,5 +1,6 @@
 """Sign-in and one's own account as calls."""
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -10,8 +11,10 @@ from palio.identity import schemas as say
 from palio.identity.doors import House
 from palio.identity.errors import (
     BadCredentials,
+    BirthDateInvalid,
     CharacterNotAllowed,
     ContactUnverified,
+    CountryInvalid,
     DisplayNameInvalid,
     EmailInvalid,
     EmailNotAllowed,
@@ -31,6 +34,7 @@ from palio.identity.errors import (
     ProofRequired,
     RefreshReused,
     RegistrationClosed,
+    SaidAlready,
     ScopeUnknown,
     SecondFactorRequired,
     SecondFactorWrong,
@@ -85,6 +89,7 @@ routes = Routes("identity")
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
 APPLICATION = (RegistrationClosed, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved, UsernameTaken)
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
+ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 
 
@@ -335,6 +340,7 @@ ME = say.MeAnswer(
     "en",
     "Europe/Berlin",
     "DE",
+    date(1990, 12, 31),
     ["password"],
     True,
     10,
@@ -369,11 +375,14 @@ async def get_me(ask: Ask, tx: InTx, response: Response) -> say.MeAnswer:
     return say.MeAnswer.of(me)
 
 
-@routes.patch("/me", access="owner", example=ME, refuses=NAMES, idempotency="none")
+@routes.patch("/me", access="owner", example=ME, refuses=[*NAMES, *ONCE], idempotency="none")
 async def update_me(
     form: say.Profile, seen: Seen, ask: Ask, house: InHouse, tx: InTx, response: Response
 ) -> say.MeAnswer:
-    """Change what one says of oneself: the shown name, how much of it boards show, the language."""
+    """Change what one says of oneself: the shown name, how much of it boards show, the language.
+
+    When one was born and where one lives is said once.
+    """
     await doors.update_profile(
         house,
         user_id=me_of(ask),
@@ -381,6 +390,9 @@ async def update_me(
         board_name=form.board_name,
         locale=form.locale,
         version=seen,
+        born=form.birth_date,
+        country=form.country,
+        now=ask.now,
     )
     return await get_me(ask, tx, response)
 

@@ -2,7 +2,7 @@
 
 from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.desk import desk, foresee, holds, player_named, staff_board
-from palio.races.service.linking import link
+from palio.races.service.linking import leave_out, link
 from palio.races.service.listing import listed, recent
 from palio.races.service.making import create_race, publish
 from palio.races.service.mine import find_mine, mine, mine_many, number_of, own_entrant, own_receipt
@@ -77,6 +77,7 @@ __all__ = [
     "force_final_or_propose",
     "foresee",
     "holds",
+    "leave_out",
     "lines",
     "link",
     "list_series",

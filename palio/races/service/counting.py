@@ -3,17 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
-from palio import affiliates, competitions
+from palio import affiliates, competitions, identity
 from palio.affiliates.types import Flag, PlayerId, SnapshotView, WagerChange
 from palio.competitions.types import Admission, Competition, EntrantId, Refused, StateChange, Submission
 from palio.infra import outbox, realtime, settings
 from palio.infra.db import Tx
 from palio.kernel import clock
-from palio.kernel.ids import new_id
+from palio.kernel.errors import Forbidden
+from palio.kernel.ids import UserId, new_id
 from palio.races import sql
 from palio.races.messages import RaceHeld, RaceLeaderChanged, RaceStandingsChanged
 from palio.races.rules import news, pictures, totals
@@ -21,6 +22,7 @@ from palio.races.types import LEADER_GAP_MIN, Baseline, Hold, Plan, Race, Wager
 
 CHANGES_MAX = 50_000  # of one look at a feed
 BATCH_MAX = 10_000
+LINKED, UNLINKED, BARRED = "linked", "nobody is linked to this player", "takes no part at present"
 
 Item = TypeVar("Item")
 
@@ -161,20 +163,27 @@ async def enter(tx: Tx, *, race: Race, player_ids: Sequence[PlayerId], now: date
             for player_id in batch
         ]
         entrants.update(zip(batch, await competitions.admit_many(tx, items, now=now), strict=True))
-        if race.linked_only and (unlinked := [entrants[player_id] for player_id in batch if player_id not in users]):
-            await set_ranked(tx, race=race, entrant_ids=unlinked, is_ranked=False, now=now)
+        out = await barred(tx, user_ids=users.values(), now=now)
+        resting = [entrants[player_id] for player_id, user_id in users.items() if user_id in out]
+        unlinked = [entrants[player_id] for player_id in batch if player_id not in users] if race.linked_only else []
+        for why, entrant_ids in ((BARRED, resting), (UNLINKED, unlinked)):
+            if entrant_ids:
+                await set_ranked(tx, race=race, entrant_ids=entrant_ids, why=why, now=now)
     return entrants
 
 
-async def set_ranked(tx: Tx, *, race: Race, entrant_ids: Sequence[EntrantId], is_ranked: bool, now: datetime) -> None:
-    """Let entrants of a race of linked players rank, or take them out as long as nobody is behind them; scores stay."""
-    reason = "linked" if is_ranked else "nobody is linked to this player"
+async def barred(tx: Tx, *, user_ids: Collection[UserId], now: datetime) -> set[UserId]:
+    """Those of at most 10,000 users who may not compete: by a break of theirs, or by what the house asks of players."""
+    asked = sorted(set(user_ids))
+    verdicts = await identity.require_play_many(tx, [(user_id, "compete") for user_id in asked], now=now)
+    return {user_id for user_id, verdict in zip(asked, verdicts, strict=True) if isinstance(verdict, Forbidden)}
+
+
+async def set_ranked(tx: Tx, *, race: Race, entrant_ids: Sequence[EntrantId], why: str, now: datetime) -> None:
+    """Let entrants rank who are LINKED, and take those out who are UNLINKED or BARRED; scores stay."""
+    state: Literal["in", "out"] = "in" if why == LINKED else "out"
     changes = [
-        StateChange(
-            *(race.competition_id, entrant_id, "in" if is_ranked else "out"),
-            *(f"link:{new_id()}", now, reason),
-        )
-        for entrant_id in entrant_ids
+        StateChange(race.competition_id, entrant_id, state, f"link:{new_id()}", now, why) for entrant_id in entrant_ids
     ]
     await competitions.set_state_many(tx, changes, now=now)
 

@@ -118,8 +118,11 @@ async def reinstate(
         tx, competition_id=competition.id, entrant_id=entrant_id, actor=actor, reason=public_note, now=now
     )
     decision_id = await _decide(tx, race, player_id, "kept", actor, reason, public_note, now)
-    if race.linked_only and not await affiliates.links_many(tx, player_ids=[player_id]):
-        await counting.set_ranked(tx, race=race, entrant_ids=[entrant_id], is_ranked=False, now=now)
+    users = [link.user_id for link in await affiliates.links_many(tx, player_ids=[player_id])]
+    if await counting.barred(tx, user_ids=users, now=now):
+        await counting.set_ranked(tx, race=race, entrant_ids=[entrant_id], why=counting.BARRED, now=now)
+    elif race.linked_only and not users:
+        await counting.set_ranked(tx, race=race, entrant_ids=[entrant_id], why=counting.UNLINKED, now=now)
     await _make_up(tx, race, competition, player_id, entrant_id, actor, decision_id, now)
     await counting.tell_decided(tx, race=race, competition=competition, now=now)
 

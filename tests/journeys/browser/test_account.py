@@ -225,7 +225,10 @@ STRANGERS: tuple[str, ...] = (
     "/forgot-password",
 )
 STRANGERS += ("/forgot-password/sent", "/reset-password/x", "/first-owner/x", "/mail", "/mail/1")
-OWN = ("/account", "/account/security", "/account/privacy", "/account/tokens", "/account/authenticator")
+OWN = (
+    *("/account", "/account/security", "/account/privacy", "/account/tokens", "/account/authenticator"),
+    *("/account/friends", "/account/friends?q=tilda"),
+)
 
 
 @pytest.mark.parametrize(
