@@ -9,6 +9,7 @@ import pytest
 
 from palio import competitions, identity
 from palio.competitions.types import Admission, CompetitionId, NewBoard
+from palio.identity.service import friends
 from palio.infra import db
 from palio.infra.db import Database
 from palio.kernel import clock
@@ -275,3 +276,25 @@ async def test_a_board_of_a_country(
 
     assert [(line["rank"], line["place"], line["score"]) for line in found["items"]] == [(2, 2, 99), (4, 4, 97)]
     assert (found["of"], wrong.status_code) == (2, 422)
+
+
+async def test_a_board_of_friends(
+    client: httpx2.AsyncClient, database: Database, race: tuple[CompetitionId, list[UserId], datetime]
+) -> None:
+    """Oneself and one's friends, with the ranks that they have among everybody; nobody has friends without a name."""
+    competition_id, users, began = race
+    at = (began + timedelta(minutes=5)).isoformat()
+    items = [score(user, 100 - n, f"k{n}", happened_at=at) for n, user in enumerate(users)]
+    await client.post(f"/api/v1/competitions/{competition_id}/scores/batch", json={"items": items}, headers=PROGRAM)
+    async with database.begin(SYSTEM) as tx:
+        for asking, asked in ((users[3], users[1]), (users[1], users[3])):
+            await friends.act(tx, user_id=asking, friend_id=asked, what="ask", now=began)
+    path = f"/api/v1/competitions/{competition_id}/standings?filter=friends"
+
+    found = (await client.get(path, headers=caller("player", users[3]))).json()
+    alone = (await client.get(path, headers=caller("player", users[0]))).json()
+    nobody = await client.get(path)
+
+    assert [(line["rank"], line["score"]) for line in found["items"]] == [(2, 99), (4, 97)]
+    assert [(line["rank"], line["score"]) for line in alone["items"]] == [(1, 100)]
+    assert (found["of"], nobody.status_code) == (2, 401)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from palio import identity
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotTakingPart
 from palio.competitions.service import reads, showing
@@ -63,6 +64,18 @@ async def of_country(
     """The rows of those of a country, at most 100,000, by place. Refuses with NoSuchCompetition, Warming."""
     competition = await _public(tx, competition_id)
     entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
+    return await showing.shown_of(
+        tx, competition_id=competition_id, entrant_ids=entrants, now=now, limit=limit, after=after
+    )
+
+
+async def of_friends(
+    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime, limit: int, after: int
+) -> Shown:
+    """The rows of a user and his friends, by their place among everybody. Refuses with NoSuchCompetition, Warming."""
+    competition = await _public(tx, competition_id)
+    users = [user_id, *await identity.friends(tx, user_id=user_id)]
+    entrants = await sql.list_of_users(tx, competition.list_id, users)
     return await showing.shown_of(
         tx, competition_id=competition_id, entrant_ids=entrants, now=now, limit=limit, after=after
     )

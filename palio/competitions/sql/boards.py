@@ -6,6 +6,7 @@ from datetime import datetime
 from palio.competitions.types import BoardId, EntrantId, ListId, NewBoard, NewEntrant, NewList, ScoreBoard, ScoreList
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 
 BOARD = """
     select b.id, b.code, b.title, b.metric, b.unit, b.score_scale, b.op, b.direction, b.has_subscore, b.periods, b.tz,
@@ -123,6 +124,19 @@ async def insert_board_entrants(tx: Tx, items: Sequence[NewEntrant]) -> None:
         *([item.kind for item in items], [item.ref for item in items]),
         *([item.user_id for item in items], [item.label for item in items], [item.country for item in items]),
     )
+
+
+async def list_of_users(tx: Tx, list_id: ListId, user_ids: Sequence[UserId]) -> list[EntrantId]:
+    """As whom these users are ranked on a list."""
+    found: list[EntrantId] = await db.column(
+        tx,
+        """
+        select s.entrant_id from competitions.entrants e
+        join competitions.scores s on s.list_id = %s and s.entrant_id = e.id and s.state = 'ranked'
+        where e.user_id = any(%s) order by s.entrant_id""",
+        *(list_id, list(user_ids)),
+    )
+    return found
 
 
 async def list_of_country(tx: Tx, list_id: ListId, country: str, limit: int) -> list[EntrantId]:

@@ -21,20 +21,21 @@ from palio.competitions.schemas.competitions import (
 )
 from palio.competitions.service import mine, showing
 from palio.competitions.types import CompetitionId, Product, Wanted
+from palio.competitions.web.own import user_of
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
-OF_COUNTRY = "country:"
+FRIENDS, OF_COUNTRY = "friends", "country:"
 routes = Routes("competitions")
 
 Narrow = Annotated[
     str | None,
     Query(
         alias="filter",
-        pattern=r"^country:[A-Z]{2}$",
-        description="`country:NP`: only those of a country",
+        pattern=r"^(friends|country:[A-Z]{2})$",
+        description="`friends`: only you and your friends; `country:NP`: only those of a country",
         examples=["country:NP"],
     ),
 ]
@@ -82,6 +83,10 @@ async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, na
     where = CompetitionId(competition_id)
     if narrow is None:
         shown = await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
+    elif narrow == FRIENDS:
+        shown = await mine.of_friends(
+            tx, competition_id=where, user_id=user_of(ask), now=ask.now, limit=limit, after=after
+        )
     else:
         country = narrow.removeprefix(OF_COUNTRY)
         shown = await mine.of_country(tx, competition_id=where, country=country, now=ask.now, limit=limit, after=after)
