@@ -141,7 +141,9 @@ async def fund(ground: Ground, wallets: int) -> None:
             )
 
 
-async def programs(ground: Ground, count: int) -> list[tuple[UserId, str]]:
+async def programs(
+    ground: Ground, count: int, *, role: str = "finance", scope: str = "ledger:write"
+) -> list[tuple[UserId, str]]:
     """Service users with the role and a token."""
     now, why = clock.now(), "posts for a bench"
     made = []
@@ -149,14 +151,14 @@ async def programs(ground: Ground, count: int) -> list[tuple[UserId, str]]:
         for number in range(count):
             user = await identity.create(
                 tx,
-                username=f"bench-{int(now.timestamp())}-{number}",
+                username=f"bench-{role}-{int(now.timestamp())}-{number}",
                 display_name=None,
                 kind="service",
                 now=now,
                 reason=why,
             )
-            await identity.grant_role(tx, user_id=user.id, role="finance", reason=why, now=now)
-            token = await identity.create_token(tx, user_id=user.id, name="bench", scopes=["ledger:write"], now=now)
+            await identity.grant_role(tx, user_id=user.id, role=role, reason=why, now=now)
+            token = await identity.create_token(tx, user_id=user.id, name="bench", scopes=[scope], now=now)
             made.append((user.id, token.secret))
     return made
 

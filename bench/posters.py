@@ -1,4 +1,4 @@
-"""The load program of transfers: `python -m bench.posters`, an order on stdin, one line of JSON on stdout.
+"""The load program of transfers and scores: `python -m bench.posters`, an order on stdin, one line of JSON on stdout.
 
 Every request has a key of its own, so none can be sent twice; all are written down before the clock starts. One loop
 over bare sockets costs a few microseconds a request, so that the machine is left to those who are measured.
@@ -27,7 +27,9 @@ FLOOD_MAX = 10_000  # transfers a second and connection for which requests are p
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to send: transfers between `wallets` players and `counterparts` houses, `items` in one request."""
+    """What to send: transfers between `wallets` players and `counterparts` houses, `items` in one request; or, with a
+    `board`, single scores of so many players that happened at an instant.
+    """
 
     port: int
     seconds: float
@@ -38,6 +40,8 @@ class Order:
     items: int
     name: str  # keys of this turn begin so
     requests_max: int
+    board: str = ""
+    happened_at: str = ""
     rate: float | None = None  # requests a second; without it each connection asks as soon as it is answered
 
 
@@ -83,12 +87,20 @@ def transfer(chance: Random, order: Order) -> str:
     )
 
 
+def score(chance: Random, order: Order, key: str) -> str:
+    """A point for somebody."""
+    who = chance.randrange(order.wallets)
+    return f'{{"entrant":"player:bench-{who}","delta":1,"key":"{key}","happened_at":"{order.happened_at}"}}'
+
+
 def bodies(order: Order) -> Iterator[tuple[str, bytes]]:
     """Keys and bodies, without end."""
     chance, number = Random(order.name), 0  # noqa: S311 - the same load each time
     while True:
         number += 1
-        if order.items == 1:
+        if order.board:
+            yield "", score(chance, order, f"{order.name}-{number}").encode()
+        elif order.items == 1:
             yield f"{order.name}-{number}", f"{{{transfer(chance, order)}".encode()
         else:
             items = [f'{{"key":"{order.name}-{number}-{n}",{transfer(chance, order)}' for n in range(order.items)]
@@ -98,6 +110,8 @@ def bodies(order: Order) -> Iterator[tuple[str, bytes]]:
 def requests(order: Order, token: str, source: Iterator[tuple[str, bytes]], count: int) -> list[bytes]:
     """So many requests of one program."""
     path = "/api/v1/ledger/transfers" + ("" if order.items == 1 else "/batch")
+    if order.board:
+        path = f"/api/v1/boards/{order.board}/scores"
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
     )

@@ -13,6 +13,7 @@ from bench import (
     figures,
     load,
     p01_transfers,
+    p04_boards,
     p10_snapshot,
     p11_settle,
     p14_fan_out,
@@ -62,13 +63,21 @@ GOALS: Mapping[str, Measure] = {
     "P1": p01_transfers.measure,
     "P2": p01_transfers.measure,
     "P3": p01_transfers.measure,
+    "P4": p04_boards.measure,
+    "P5": p04_boards.measure,
+    "P6": p04_boards.measure,
+    "P7": p04_boards.measure,
+    "P8": p04_boards.measure,
     "P10": p10_snapshot.measure,
     "P11": p11_settle.measure,
     "P14": p14_fan_out.measure,
     "P15": p15_pages.measure,
     "P16": p16_cold_start.measure,
 }
-ALIASES: Mapping[str, Sequence[str]] = {"LEDGER": ("P1", "P2", "P3")}
+ALIASES: Mapping[str, Sequence[str]] = {
+    "LEDGER": ("P1", "P2", "P3"),
+    "BOARDS": ("P4", "P5", "P6", "P7", "P8", "P14"),
+}
 YARDSTICKS: Mapping[str, Measure] = {"TPCB": measure_tpcb, "LOAD": measure_load, "ECHO": measure_echo}
 
 

@@ -1,8 +1,8 @@
 """What competitions do by the clock, whatever their product."""
 
-from palio.competitions.messages import EnsureSeries, ExpireRewards, TakeSnapshots, WatchRanks
-from palio.competitions.service import claims, series, trends
-from palio.infra.db import Tx
+from palio.competitions.messages import CloseLists, EnsureSeries, ExpireRewards, TakeSnapshots, WatchRanks
+from palio.competitions.service import claims, finals, series, trends
+from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
@@ -11,6 +11,8 @@ EXPIRY_SCHEDULE = Schedule("competitions.expiry", "every 1h", ExpireRewards(), a
 SERIES_SCHEDULE = Schedule("competitions.series", "every 10m", EnsureSeries(), at_start=True)
 SNAPSHOT_SCHEDULE = Schedule("competitions.snapshots", "every 1h", TakeSnapshots(), at_start=True)
 WATCH_SCHEDULE = Schedule("competitions.ranks", "every 1m", WatchRanks())
+FINAL_SCHEDULE = Schedule("competitions.finals", "every 5m", CloseLists(), at_start=True)
+FINAL_SECONDS_MAX = 300  # of one list: a million entrants are sorted and written
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
 
@@ -38,3 +40,12 @@ async def take_snapshots(tx: Tx, job: TakeSnapshots) -> None:
 async def watch_ranks(tx: Tx, job: WatchRanks) -> None:
     """Tell players of the ranks they have reached and lost."""
     await trends.watch(tx, now=clock.now())
+
+
+@handles(CloseLists)
+async def close_lists(database: Database, job: CloseLists) -> None:
+    """Write down the standings of lists that take nothing more, each in a transaction of its own."""
+    for _ in range(STEPS_MAX):
+        async with database.begin_system("lists end by the clock", seconds_max=FINAL_SECONDS_MAX) as tx:
+            if not await finals.close_next(tx, now=clock.now()):
+                return

@@ -97,3 +97,8 @@ class ExpireRewards(Job):
 @dataclass(frozen=True, slots=True)
 class EnsureSeries(Job):
     """Make what the series lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLists(Job):
+    """Make lists final whose time for late scores is over."""

@@ -50,6 +50,7 @@ SUBSCRIPTIONS: Routes = {
     competitions.ExpireRewards: (competition_jobs.expire,),
     competitions.TakeSnapshots: (competition_jobs.take_snapshots,),
     competitions.WatchRanks: (competition_jobs.watch_ranks,),
+    competitions.CloseLists: (competition_jobs.close_lists,),
     affiliates.AccountLinked: (race_jobs.claim,),
     affiliates.AccountUnlinked: (race_jobs.let_go,),
     affiliates.SnapshotApplied: (race_jobs.queue_snapshot,),

@@ -1,6 +1,6 @@
 """What everybody may see of competitions, with the names that people chose to show."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -10,6 +10,7 @@ from palio.competitions.errors import NoSuchCompetition, ResultsHidden
 from palio.competitions.rules import prizes
 from palio.competitions.service import reads
 from palio.competitions.types import (
+    Board,
     Competition,
     CompetitionId,
     Entrant,
@@ -45,7 +46,7 @@ async def _lines(tx: Tx, found: list[Competition], wanted: Wanted) -> tuple[Line
     counts = await reads.counts_many(tx, ids)
     archived = {each.competition_id: each for each in await sql.list_archived(tx, ids, PARTICIPANTS_MAX)}
     people = {EntrantId(int(str(row["entrant"]))) for each in archived.values() for row in each.participants}
-    names = await _names(tx, await reads.entrants_many(tx, list(people))) if wanted.is_archived else {}
+    names = await names_of(tx, people=await reads.entrants_many(tx, list(people))) if wanted.is_archived else {}
     return tuple(
         Line(each, scales[each.prize_asset], counts.get(each.id, 0), archived.get(each.id), names) for each in found
     )
@@ -57,11 +58,24 @@ async def shown(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: 
     if competition.status == "draft":
         raise NoSuchCompetition(competition_id=str(competition_id))
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
+    return await _shown(tx, competition, board, now)
+
+
+async def shown_of(
+    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId], now: datetime, limit: int, after: int
+) -> Shown:
+    """The same with the rows of some entrants only, by their place. Refuses with NoSuchCompetition."""
+    competition = await reads.get(tx, competition_id=competition_id)
+    board = await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=limit, after=after)
+    return await _shown(tx, competition, board, now)
+
+
+async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime) -> Shown:
     return Shown(
         competition=competition,
         asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
         board=board,
-        names=await _names(tx, {row.standing.entrant_id: row.standing for row in board.rows}),
+        names=await names_of(tx, people={row.standing.entrant_id: row.standing for row in board.rows}),
         prizes=_prizes(competition),
         as_of=competition.frozen_at or now,
     )
@@ -76,7 +90,7 @@ async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit
     return found
 
 
-async def _names(tx: Tx, people: dict[EntrantId, Standing] | dict[EntrantId, Entrant]) -> dict[EntrantId, str]:
+async def names_of(tx: Tx, *, people: dict[EntrantId, Standing] | dict[EntrantId, Entrant]) -> dict[EntrantId, str]:
     """Users by the name they chose to show, the others by the spelling that their product gave."""
     somebody: Collection[Standing | Entrant] = list(people.values())
     users = [each.user_id for each in somebody if each.user_id]

@@ -8,7 +8,7 @@ from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import AdjustmentInvalid, NoSuchEntrant
 from palio.competitions.messages import CompetitionCancelled
-from palio.competitions.rules import lifecycle
+from palio.competitions.rules import lifecycle, submitting
 from palio.competitions.service import telling
 from palio.competitions.service.lifecycle import lock, moved
 from palio.competitions.service.settlement import recount
@@ -19,8 +19,8 @@ from palio.competitions.types import (
     Contribution,
     EntrantId,
     Participant,
+    Sent,
     StateChange,
-    Submission,
 )
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
@@ -49,7 +49,7 @@ async def adjust_score(
     reason = lifecycle.checked_reason(reason)
     if not 0 < abs(delta) <= SCORE_MAX:
         raise AdjustmentInvalid(delta=delta, limit=SCORE_MAX)
-    competition, participant = await _find(tx, competition_id, entrant_id)
+    competition, _ = await _find(tx, competition_id, entrant_id)
     lifecycle.check_correctable(competition)
     key = f"adjust:{adjustment_id}"
     if await sql.has_receipt(tx, competition.list_id, entrant_id, key):
@@ -60,8 +60,10 @@ async def adjust_score(
         "undoes": str(undoes) if undoes else None,
     }
     happened_at = lifecycle.decided_at(competition, now)
-    item = Submission(competition_id, entrant_id, delta, key, happened_at, "adjust", facts)
-    await sql.insert_receipts(tx, [(competition.list_id, participant.owner_id, item)], now)
+    receipt = Sent(
+        competition.list_id, entrant_id, key, happened_at, "adjust", delta, 0, None, submitting.written(facts)
+    )
+    await sql.insert_changes(tx, [receipt], now, moves_time=competition.op == "add")
     telling.changed(tx, competition_ids=[competition.id])
     changes = {"entrant": (None, entrant_id), "delta": (None, delta), **await _recounted(tx, competition, now)}
     await _record(tx, competition, actor, "competition.adjust", reason, changes)

@@ -1,6 +1,6 @@
-"""How competitions and boards look from outside: the answers of the API."""
+"""How competitions look from outside: the answers of the API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -20,102 +20,8 @@ from palio.competitions.types import (
     Shown,
     Standing,
 )
-from palio.kernel.providers import BoardHead, BoardLine, BoardPeriod, BoardView
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money, decimal
-
-
-@dataclass(frozen=True, slots=True)
-class HeadAnswer:
-    """A board. A score is an integer; `scale` of its digits are decimals of `unit`."""
-
-    code: str
-    title: str
-    metric: str
-    scale: int
-    unit: str | None
-    periods: tuple[str, ...]
-
-    @classmethod
-    def of(cls, head: BoardHead) -> "HeadAnswer":
-        return cls(head.code, head.title, head.metric, head.scale, head.unit, head.periods)
-
-
-@dataclass(frozen=True, slots=True)
-class BoardsAnswer:
-    """Every board there is."""
-
-    items: tuple[HeadAnswer, ...]
-    next: None
-    prev: None
-
-    @classmethod
-    def of(cls, heads: Sequence[BoardHead]) -> "BoardsAnswer":
-        return cls(tuple(map(HeadAnswer.of, heads)), None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class BoardLineAnswer:
-    """One line: `display` is the score as text, `ties` how many share the rank, `trend` how far it rose in an hour."""
-
-    rank: int
-    place: int
-    entrant: str
-    name: str
-    score: int
-    display: str
-    ties: int
-    trend: int | None
-
-    @classmethod
-    def of(cls, line: BoardLine, scale: int) -> "BoardLineAnswer":
-        return cls(
-            rank=line.rank,
-            place=line.place,
-            entrant=line.entrant,
-            name=line.name,
-            score=line.score,
-            display=format(decimal(line.score, scale), "f"),
-            ties=line.ties,
-            trend=line.trend,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BoardAnswer:
-    """Lines of a board; `of` is how many there are. While it is `warming` nobody's rank is known."""
-
-    items: tuple[BoardLineAnswer, ...]
-    next: str | None
-    prev: str | None
-    board: HeadAnswer
-    period: str
-    starts_at: Instant | None
-    ends_at: Instant | None
-    final: bool
-    of: int
-    as_of: Instant | None
-    version: int
-    stale: bool
-    warming: bool
-
-    @classmethod
-    def of_view(cls, view: BoardView, after: str | None, before: str | None) -> "BoardAnswer":
-        return cls(
-            items=tuple(BoardLineAnswer.of(line, view.head.scale) for line in view.lines),
-            next=after,
-            prev=before,
-            board=HeadAnswer.of(view.head),
-            period=view.period.key,
-            starts_at=view.period.starts_at,
-            ends_at=view.period.ends_at,
-            final=view.period.is_final,
-            of=view.of,
-            as_of=view.as_of,
-            version=view.version,
-            stale=view.is_stale,
-            warming=view.is_warming,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +196,7 @@ class RankingAnswer:
     provisional: bool
 
     @classmethod
-    def of_shown(cls, shown: Shown, after: int, page: Paging) -> "RankingAnswer":
+    def of_shown(cls, shown: Shown, after: int, page: Paging | None) -> "RankingAnswer":
         scale, asset = shown.competition.score_scale, _asset(shown.competition, shown.asset_scale)
         return cls(
             items=tuple(
@@ -433,7 +339,9 @@ def _ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
     return older, page.before(str(newest)) if found.has_newer else None
 
 
-def _beside(shown: Shown, after: int, page: Paging) -> dict[str, str | None]:
+def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | None]:
+    if page is None:
+        return {"next": None, "prev": None}
     last = after + len(shown.board.rows)
     following, preceding = page.around(after + 1, last, of=shown.board.entrants)
     return {"next": following, "prev": preceding}
@@ -460,24 +368,6 @@ def _pool(competition: Competition, scale: int) -> Money:
     return Money.of(amount, _asset(competition, scale))
 
 
-HEAD = BoardHead("wager:default", "Wagers", "wager", 6, "USD", ("today", "week", "month", "all"))
-VIEW = BoardView(
-    head=HEAD,
-    period=BoardPeriod("W:2026-W12", datetime(2026, 3, 16, tzinfo=UTC), datetime(2026, 3, 23, tzinfo=UTC), False),
-    lines=(
-        BoardLine(1, 1, "019cffd0-4c00-7000-8000-000000000001", "cob***", 9_203_670_000, trend=2),
-        BoardLine(2, 2, "019cffd0-4c00-7000-8000-000000000002", "lin***", 2_406_200_000, ties=2),
-    ),
-    of=127,
-    version=418,
-    as_of=datetime(2026, 3, 18, 14, 5, 9, 123456, tzinfo=UTC),
-    is_stale=False,
-)
-BOARDS_EXAMPLE = BoardsAnswer.of([HEAD])
-BOARD_EXAMPLE = BoardAnswer.of_view(VIEW, "AAECAwQFBgc", None)
-AROUND_EXAMPLE = BoardAnswer.of_view(VIEW, None, None)
-
-
 def _march(day: int, hour: int = 0) -> datetime:
     return datetime(2026, 3, day, hour, tzinfo=UTC)
 
@@ -499,7 +389,9 @@ COMPETITION = Competition(
     ends_at=_march(23),
     tz="UTC",
     score_scale=6,
+    op="add",
     direction="desc",
+    has_subscore=False,
     min_score=10_000_000,
     allow_nonpositive=False,
     prize_asset="USD",

@@ -1,0 +1,71 @@
+"""One ranking in a process of its own: `python -m bench.ranking LIST`, where the database is on stdin, one line
+of JSON on stdout.
+
+Says how long it took to load, how much memory it holds then and held at most, and how many of a thousand ranks are
+those that the table gives.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+from palio.competitions.service import rankings
+from palio.competitions.types import ListId, RankTerms
+from palio.infra.db import Database
+from palio.kernel.ids import Actor, RequestId, new_id
+
+SYSTEM = Actor("system", None, RequestId(new_id()))
+LOAD_SECONDS_MAX = 300
+SAMPLE = 1_000
+PAGE_BYTES = resource.getpagesize()
+RANKS = "select entrant_id, rank from competitions.ranked_on(%s) where entrant_id = any(%s)"
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+async def look(dsn: str, list_id: int) -> dict[str, object]:
+    """Load, look, compare."""
+    database = Database(dsn, connections_max=1)
+    await database.pool.open(wait=True)
+    terms = RankTerms(ListId(list_id), "desc", "share", has_subscore=False, least_score=-(2**62))
+    try:
+        async with database.begin(SYSTEM, seconds_max=LOAD_SECONDS_MAX) as tx:
+            await tx.execute("select 1")
+            before, began = _resident(), perf_counter()
+            live = await rankings.load(tx, terms=terms)
+            seconds = perf_counter() - began
+        gc.collect()
+        held = _resident() - before
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+        size = len(live.ranking)
+        chance = Random(size)  # noqa: S311 - whom to look at
+        places = [live.ranking.page(chance.randrange(size), 1)[0] for _ in range(min(SAMPLE, size))]
+        async with database.begin(SYSTEM, seconds_max=LOAD_SECONDS_MAX) as tx:
+            rows = await (await tx.execute(RANKS, (list_id, [place.entrant for place in places]))).fetchall()
+    finally:
+        await database.pool.close()
+    ranks = dict(rows)
+    right = sum(ranks.get(place.entrant) == place.rank for place in places)
+    return {
+        "entrants": size,
+        "seconds": seconds,
+        "held_bytes": held,
+        "peak_bytes": peak,
+        "right": right / len(places),
+    }
+
+
+def main() -> None:
+    """Print what was seen."""
+    sys.stdout.write(json.dumps(asyncio.run(look(sys.stdin.read(), int(sys.argv[1])))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

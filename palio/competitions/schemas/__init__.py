@@ -1,0 +1,1 @@
+"""How competitions and boards look from outside."""

@@ -1,0 +1,108 @@
+"""Public calls of competitions: lists, terms, standings, prizes, and the archive."""
+
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+from fastapi import Path, Query
+
+from palio.competitions.errors import NoSuchCompetition, ResultsHidden
+from palio.competitions.schemas.competitions import (
+    COMPETITION_ARCHIVE_EXAMPLE,
+    COMPETITION_EXAMPLE,
+    COMPETITIONS_EXAMPLE,
+    REWARDS_EXAMPLE,
+    STANDINGS_EXAMPLE,
+    CompetitionAnswer,
+    CompetitionsAnswer,
+    EndedListAnswer,
+    RankingAnswer,
+    RewardsAnswer,
+    part_of,
+)
+from palio.competitions.service import mine, showing
+from palio.competitions.types import CompetitionId, Product, Wanted
+from palio.competitions.web.own import user_of
+from palio.ui.actor import Ask, InTx
+from palio.ui.paging import Paged
+from palio.ui.routes import Routes
+from palio.ui.values import Whole
+
+FRIENDS, OF_COUNTRY = "friends", "country:"
+routes = Routes("competitions")
+
+Narrow = Annotated[
+    str | None,
+    Query(
+        alias="filter",
+        pattern=r"^(friends|country:[A-Z]{2})$",
+        description="`friends`: only you and your friends; `country:NP`: only those of a country",
+        examples=["country:NP"],
+    ),
+]
+State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
+Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
+Year = Annotated[Whole | None, Query(ge=2000, le=2100)]
+Month = Annotated[Whole | None, Query(ge=1, le=12)]
+
+
+@routes.get("/competitions", access="public", example=COMPETITIONS_EXAMPLE)
+async def list_competitions(
+    tx: InTx, page: Paged, status: State | None = None, product: Product | None = None
+) -> CompetitionsAnswer:
+    """List competitions, the newest first."""
+    found = await showing.listed(tx, wanted=Wanted(status, product), part=part_of(page))
+    return CompetitionsAnswer.of(found, page)
+
+
+@routes.get("/competitions/archive", access="public", example=COMPETITION_ARCHIVE_EXAMPLE)
+async def list_archive(
+    tx: InTx, page: Paged, year: Year = None, month: Month = None, product: Product | None = None
+) -> EndedListAnswer:
+    """List the competitions that are over, the newest first, with those who were first."""
+    wanted = Wanted(product=product, year=year, month=month, is_archived=True)
+    return EndedListAnswer.of(await showing.listed(tx, wanted=wanted, part=part_of(page)), page)
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}", access="public", example=COMPETITION_EXAMPLE, refuses=[NoSuchCompetition]
+)
+async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> CompetitionAnswer:
+    """Read the terms and the prizes of a competition."""
+    return CompetitionAnswer.of(await showing.shown(tx, competition_id=CompetitionId(competition_id), now=ask.now))
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}/standings",
+    access="public",
+    example=STANDINGS_EXAMPLE,
+    refuses=[NoSuchCompetition],
+)
+async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, narrow: Narrow = None) -> RankingAnswer:
+    """List the board by place: who stands where, and what the place pays now; or only some of it."""
+    after, limit = page.span()
+    where = CompetitionId(competition_id)
+    if narrow is None:
+        shown = await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
+    elif narrow == FRIENDS:
+        shown = await mine.of_friends(
+            tx, competition_id=where, user_id=user_of(ask), now=ask.now, limit=limit, after=after
+        )
+    else:
+        country = narrow.removeprefix(OF_COUNTRY)
+        shown = await mine.of_country(tx, competition_id=where, country=country, now=ask.now, limit=limit, after=after)
+    return RankingAnswer.of_shown(shown, after, page)
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}/rewards",
+    access="public",
+    example=REWARDS_EXAMPLE,
+    refuses=[NoSuchCompetition, ResultsHidden],
+)
+async def list_rewards(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> RewardsAnswer:
+    """List who won what, and whether it is paid."""
+    after, limit = page.span()
+    shown = await showing.results(
+        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=limit, after=after
+    )
+    return RewardsAnswer.of(shown, after, page)
