@@ -141,6 +141,7 @@ async def statement_page(
         "balance_on": await _balance_on(tx, ask, asset, on) if on else None,
         "today": ask.now.astimezone(UTC).date(),
         "holds": await reading.holds_of(tx, owner_id=owner_id, asset=asset),
+        "lapsing": await reading.lapsing(tx, owner_id=owner_id, asset=asset, now=ask.now),
         "debts": await _debts(tx, ask, [wallet] if wallet else []),
         "may_give": asset in await gifts.giftable(tx),
         "older": older,
