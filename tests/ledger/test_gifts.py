@@ -243,12 +243,12 @@ async def test_the_page_names_who_gets_it_before_it_is_given(
 ) -> None:
     headers = caller("player", giver)
     page = (await client.get(f"/wallet/COIN/gift?to={alice.upper()}&amount=12", headers=headers)).text
-    assert re.search(rf"Give <bdi[^>]*>12 COIN</bdi> to {alice}", page) and "18 COIN" in page
+    assert re.search(rf"Give <bdi[^>]*>12 coins</bdi> to {alice}", page) and "18 coins" in page
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
     sent = [await client.post("/wallet/COIN/gift", data=fields, headers={**headers, **OURS}) for _ in range(2)]
     assert [answer.status_code for answer in sent] == [303, 303]
     receipt = await client.get(sent[0].headers["location"], headers=headers)
-    assert "Gift" in receipt.text and "88 COIN" in receipt.text
+    assert "Gift" in receipt.text and "88 coins" in receipt.text
     assert sent[0].headers["location"] == sent[1].headers["location"]
 
     alone = (await client.get("/wallet/COIN/gift?to=nobody-is-called-so&amount=12", headers=headers)).text
@@ -267,6 +267,6 @@ async def test_a_gift_that_is_too_large_is_told_with_what_is_held(
     assert answer.status_code == 409
     for text in (page, answer.text):
         assert "That is more than you can spend" in text
-        for words in ("31 COIN", "order:17", "70 COIN", "30 COIN", "100 COIN"):
+        for words in ("31 coins", "order:17", "70 coins", "30 coins", "100 coins"):
             assert words in text
         assert "Give <bdi" not in text

@@ -54,6 +54,7 @@ async def wallet_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
 
 @routes.page("/wallet/{asset}/chart", access="owner")
 async def balance_chart(
+    request: Request,
     asset: AssetCode,
     ask: Ask,
     tx: InTx,
@@ -66,7 +67,7 @@ async def balance_chart(
     if wallet is None:
         raise UnknownAsset(asset=asset)
     course = await reading.course(tx, owner_id=owner_id, wallet=wallet, now=ask.now, since=since, until=until)
-    return JSONResponse(asdict(chart_of(course, wallet.scale)))
+    return JSONResponse(asdict(chart_of(course, wallet.scale, pages.formats_of(request))))
 
 
 @routes.page("/wallet/{asset}/statement", access="owner")
