@@ -255,6 +255,25 @@ async def test_the_page_names_who_gets_it_before_it_is_given(
     assert "Nobody here is called so" in alone and "Give <bdi" not in alone
 
 
+@pytest.mark.parametrize("amount", ["0", "-5", "1.5", "NaN", "1e308", "ten", "9" * 17])
+async def test_what_is_no_amount_is_told_beside_what_was_typed(
+    client: httpx2.AsyncClient, giver: UserId, alice: str, amount: str
+) -> None:
+    """On the page that asks, and in answer to a form that was sent all the same; nothing is given."""
+    headers = caller("player", giver)
+    page = await client.get(f"/wallet/COIN/gift?to={alice}&amount={amount}", headers=headers)
+    small = (await client.get(f"/wallet/COIN/gift?to={alice}&amount=3", headers=headers)).text
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', small)) | {"amount": amount}
+    answer = await client.post("/wallet/COIN/gift", data=fields, headers={**headers, **OURS})
+
+    for told in (page, answer):
+        assert told.status_code == 422
+        field = re.search(r'<input id="amount"[^>]*>', told.text)
+        assert field and f'value="{amount}"' in field[0] and 'aria-invalid="true"' in field[0]
+        assert "Give <bdi" not in told.text
+    assert "100 coins" in (await client.get("/wallet/COIN", headers=headers)).text
+
+
 async def test_a_gift_that_is_too_large_is_told_with_what_is_held(
     client: httpx2.AsyncClient, giver: UserId, alice: str
 ) -> None:
