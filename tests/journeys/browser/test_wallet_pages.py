@@ -216,7 +216,7 @@ async def test_what_is_held_appears_without_reloading(browser: Browser, place: P
         async with place.house.database.begin(SYSTEM) as tx:
             [held] = await ledger.hold_many(tx, [hold], now=clock.now())
         assert isinstance(held, Held)
-        await expect(page.get_by_role("region", name="Held for you")).to_contain_text("order:17", timeout=8_000)
+        await expect(page.get_by_role("region", name="Held for you")).to_contain_text("Order 17", timeout=8_000)
         await expect(page.get_by_role("region", name="What you can spend")).to_contain_text("375 coins")
         async with place.house.database.begin(SYSTEM) as tx:
             await ledger.void_many(tx, [ledger.Void(f"{player}:v", held.hold_id)], now=clock.now())
