@@ -15,7 +15,7 @@ from pathlib import Path
 
 from palio import affiliates, competitions, identity, ledger, races
 from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId, NewFeed, ProgrammeChange
-from palio.entry import calendar, cast, story
+from palio.entry import calendar, cast, purses, story
 from palio.entry.moving import Mover, moving
 from palio.entry.printing import plain
 from palio.entry.wiring import Say, Wiring
@@ -34,6 +34,7 @@ LOOK_SECONDS, STAFF_SECONDS = 2, 20
 FEED_S, FEED_S_MAX = 20, 900  # the feed is read every 20 s of real time, but at least as often as a real one
 STATES: tuple[approvals.State, ...] = ("open", "approved", "rejected", "withdrawn", "expired", "executed", "failed")
 ALL = 1_000
+HIDDEN_TOO = ledger.Filter(with_hidden=True)
 REASON = "the demo"
 PROGRAMME = "Northwind"
 
@@ -247,6 +248,10 @@ async def said(tx: Tx) -> dict[str, object]:
             (one.made_at, one.command, one.summary, one.reason, one.state, one.executed_at or one.expires_at)
             for one in await approvals.listed(tx, states=STATES)
         ),
+        "corrections": sorted(
+            (one.created_at, one.reason, one.status, one.total_abs, one.note)
+            for one in await ledger.list_adjustments(tx, limit=ALL)
+        ),
         "ledger": await ledger.total(tx),
     }
 
@@ -260,9 +265,9 @@ async def _person_said(tx: Tx, username: str) -> object:
     user = await identity.get(tx, name_or_id=username)
     wallets = await ledger.wallets(tx, owner_id=user.id)
     moves = [
-        (one.asset, line.posted_at, line.kind, line.amount, line.balance_after)
+        (one.asset, line.posted_at, line.kind, line.amount, line.balance_after, line.hidden_at is not None)
         for one in wallets
-        for line in (await ledger.statement(tx, owner_id=user.id, asset=one.asset, limit=ALL)).lines
+        for line in (await ledger.statement(tx, owner_id=user.id, asset=one.asset, wanted=HIDDEN_TOO, limit=ALL)).lines
     ]
     steps = [
         (one.at, one.uid, one.from_state, one.to_state, "" if one.link_id else one.note)
@@ -270,7 +275,19 @@ async def _person_said(tx: Tx, username: str) -> object:
     ]
     roles = sorted(grant.role for grant in await identity.grants_of(tx, user_id=user.id, now=clock.now()))
     about = (user.username, user.display_name, user.status, user.board_name, user.created_at)
-    return {"about": about, "roles": roles, "moves": sorted(moves), "steps": sorted(steps, key=str)}
+    has = [(one.asset, one.balance, one.held, one.debt) for one in wallets if one.last_posted_at]
+    limits = [
+        (one.asset, one.group, one.period, one.amount, one.pending)
+        for one in await ledger.player_limits(tx, owner_id=user.id, now=clock.now())
+    ]
+    return {
+        "about": about,
+        "roles": roles,
+        "moves": sorted(moves),
+        "has": has,
+        "limits": limits,
+        "steps": sorted(steps, key=str),
+    }
 
 
 class _Filler:
@@ -279,6 +296,7 @@ class _Filler:
     def __init__(self, wired: Wiring, demo: marks.Demo, mover: Mover, until: datetime) -> None:
         self._wired, self._demo, self._mover, self._until = wired, demo, mover, until
         self._script = story.script(calendar.first_race(demo), demo.created_at)
+        self._deeds = purses.script(calendar.began(demo), demo.created_at)
         self._turns = calendar.turns(demo, until)
         self._starts = calendar.first_starts(demo, until)
         self._feed: FeedId | None = None
@@ -303,6 +321,8 @@ class _Filler:
         await self._mover.work_off()
         async with self._wired.database.begin_system("an instant of the demo") as tx:
             await self._follow(tx, at)
+        for deed in self._deeds.get(at, ()):
+            await deed(self._wired.database, at)
         await self._mover.work_off()
 
     async def _furnish(self, world: World) -> FeedId:

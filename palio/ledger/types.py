@@ -61,7 +61,7 @@ RESOLUTION_CHARS_MIN, RESOLUTION_CHARS_MAX = 10, 400
 STATEMENT_LINES_DEFAULT, STATEMENT_LINES_MAX = 50, 10_000
 HIDING_REASON_CHARS_MIN = 10
 COURSE_DAYS, SPAN_DAYS_MAX = 30, 366
-HOLDS_OF_A_CARD_MAX, DEBT_LINES_MAX = 20, 5
+HOLDS_OF_A_CARD_MAX, DEBT_LINES_MAX, ENDS_OF_A_CARD_MAX = 20, 5, 4
 
 BATCH_ITEMS_MAX = Setting(
     "ledger.batch_items_max", "int", ITEMS_MAX, "How many items one batch may hold", "items", low=1, high=ITEMS_MAX
@@ -542,6 +542,14 @@ class OpenHold:
     captured: int
     remaining: int
     created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsing:
+    """So much of a wallet can be spent until an instant, and is taken then unless it was."""
+
+    amount: int
     expires_at: datetime
 
 

@@ -3,6 +3,7 @@
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from gettext import NullTranslations
 
 from babel import Locale
 from babel.dates import format_skeleton, format_timedelta
@@ -16,14 +17,22 @@ DAY = timedelta(days=1)
 
 
 class Formats:
-    """What a template may write, bound to one locale. Amounts are integers of the smallest unit."""
+    """What a template may write, bound to one locale and its words. Amounts are integers of the smallest unit."""
 
-    def __init__(self, locale: Locale) -> None:
+    def __init__(self, locale: Locale, words: NullTranslations | None = None) -> None:
         self._locale = locale
+        self._words = words or NullTranslations()
 
     def money(self, amount: int, asset: Asset, *, sign: bool = False) -> str:
-        """`$1,250.00`, or `12 COIN` for what has no sign of its own."""
-        return _signed(amount, sign) + self._in(asset.code, decimal(abs(amount), asset.scale), asset.scale)
+        """`$1,250.00`, `12 coins`, or `12.50 QC` for what has neither a sign nor a word."""
+        named = self._named(abs(amount), asset)
+        return _signed(amount, sign) + (named or self._in(asset.code, decimal(abs(amount), asset.scale), asset.scale))
+
+    def _named(self, amount: int, asset: Asset) -> str:
+        """So much of what is counted in whole pieces that have a name; empty for everything else."""
+        if (asset.code, asset.scale) != ("COIN", 0):
+            return ""
+        return self._words.ngettext("%(n)s coin", "%(n)s coins", amount) % {"n": self.count(amount)}
 
     def wager(self, micro: int, currency: str, *, at_least: bool = False, places: int = WAGER_PLACES) -> str:
         """Micro-units to the cent, or to more places.
@@ -73,6 +82,10 @@ class Formats:
     def day(self, on: date) -> str:
         """A date: `Mar 20, 2026`."""
         return format_skeleton("yMMMd", on, locale=self._locale)
+
+    def short_day(self, on: date) -> str:
+        """A date of a year that is known: `Mar 20`."""
+        return format_skeleton("MMMd", on, locale=self._locale)
 
     def month(self, n: int) -> str:
         """The name of a month, 1 to 12, standing alone."""

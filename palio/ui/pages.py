@@ -88,7 +88,7 @@ class Pages:
         )
         environment.install_gettext_translations(language.words, newstyle=True)  # type: ignore[attr-defined]  # added by i18n
         sprite = self._file("icons.svg")
-        formats = Formats(language.locale)
+        formats = Formats(language.locale, language.words)
         environment.globals |= {
             "file": self._file,
             "stylesheets": self._stylesheets,
@@ -167,6 +167,12 @@ def language_of(request: Request, tag: str | None = None) -> Language:
         words = f"There are no words in it: choose one of {', '.join(languages.tags)}."
         raise RequestValidationError([{"loc": ("query", "lang"), "type": "language_unknown", "msg": words}])
     return language
+
+
+def formats_of(request: Request) -> Formats:
+    """How numbers, money and time are written for whoever asks."""
+    language = language_of(request)
+    return Formats(language.locale, language.words)
 
 
 def languages_of(request: Request) -> list[str]:

@@ -16,12 +16,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from palio import affiliates, identity, races
+from palio import affiliates, identity, ledger, races
 from palio.affiliates.types import RequestState, Wanted
 from palio.entry import calendar, cast, demo, first_start, moving, story, web, wiring
 from palio.entry.wiring import Wiring
 from palio.infra import clock as virtual
-from palio.infra import db, embedded, keyring, marks, settings
+from palio.infra import db, embedded, keyring, marks, seals, settings
 from palio.infra.addresses import Addresses
 from palio.infra.db import Database, Tx
 from palio.infra.settings import Environment
@@ -30,6 +30,7 @@ from palio.kernel.ids import UserId
 from palio.races.types import NewRace, RaceView
 from palio.sim import CAST, World
 from tests.entry.conftest import address_of, run
+from tests.factories.ledger import settled
 from tests.journeys.browser.conftest import serve
 
 CREATED_AT = datetime(2026, 3, 20, 12, 30, tzinfo=UTC)  # a Friday
@@ -209,8 +210,9 @@ def test_races_of_three_rhythms_are_settled_and_paid_or_on_and_the_next_are_ther
     over = (*WEEKLY, *WEEKEND)
     assert [sum(row.prize for row in rows[number].values()) for number in over] == [50_000] * 3 + [20_000] * 2
     won = [row.prize for number in over for row in rows[number].values() if row.uid == rows[1][1].uid]
-    assert len(won) == 5 and sum(move[3] for move in wallets["chen"]) == sum(won)
-    assert (wallets["emil"], wallets["ada"]) == ([], [])
+    paid = [move[3] for move in wallets["chen"] if move[2] == "competitions.prize"]
+    assert len(won) == 5 and sum(paid) == sum(won)
+    assert wallets["emil"] == []
     assert whole.said["ledger"] == whole.done.ledger_sum == 0, "the ledger sums to zero"
 
 
@@ -283,6 +285,58 @@ async def test_requests_links_and_proposals_are_in_every_state(whole: Whole) -> 
     assert ends == {"dara": "unlinked", "kaja": "transferred"}
     assert steps["emil"] == []
     assert Counter(one[4] for one in whole.said["approvals"]) == {"open": 3, "executed": 1, "rejected": 1, "expired": 1}
+
+
+COINS_OF_STEPS = [84, 100, 61, 100, 43, 90, 77, 100, 39, 88, 96, 52, 100, 71, 80, 66]
+
+
+def test_wallets_have_a_bit_of_everything(whole: Whole) -> None:
+    """What programs, players and staff did with them is there to the coin, and nobody has what only others did."""
+    people = {one["about"][0]: one for one in whole.said["people"]}
+    coins = {name: [move for move in one["moves"] if move[0] == "COIN"] for name, one in people.items()}
+    others = [1_500, -250, 80, -80, 25, -120, 50]  # opening, order, a part of it back, bet, code, gift, daily bonus
+
+    assert [move[3] for move in coins["bela"] if move[2] == "steps.award"] == COINS_OF_STEPS
+    assert [move[3] for move in coins["bela"] if move[2] != "steps.award"] == others
+    assert next(one for one in people["bela"]["has"] if one[0] == "COIN") == (
+        *("COIN", sum(COINS_OF_STEPS) + sum(others)),
+        *(120 + 600, 0),
+    )
+    assert [move[3] for move in coins["ada"]] == [500, -480, 120, -140], "the reward was taken back, and was gone"
+    assert people["ada"]["has"] == [("COIN", 0, 0, -360)]
+    assert (people["emil"]["has"], people["emil"]["limits"]) == ([], [])
+    corrected = [move[3] for move in people["chen"]["moves"] if move[2] == "ledger.adjustment"]
+    assert corrected == [1_250, 12_000]
+    assert Counter(one[2] for one in whole.said["corrections"]) == {"posted": 2, "rejected": 1, "pending": 1}
+
+
+async def test_what_wallets_promise_and_keep_aside_is_there_too(whole: Whole) -> None:
+    """Holds of three ends, a hidden line, limits of which one rises, coins that expire, and books that are sealed."""
+    async with whole.place.opened() as wired:
+        await settled(wired.database)
+        while await seals.keep(wired.database, ledger.CHAIN):
+            pass
+        async with wired.database.begin_system("what wallets have") as tx:
+            bela = (await identity.get(tx, name_or_id="bela")).id
+            holds = await db.column(tx, "select state from ledger.holds order by id")
+            lines = await ledger.statement(tx, owner_id=bela, asset="COIN", limit=100)
+            everything = ledger.Filter(with_hidden=True)
+            full = await ledger.statement(tx, owner_id=bela, asset="COIN", wanted=everything, limit=100)
+            ends = await db.column(
+                tx, "select expires_at from ledger.lots where remaining > held and expires_at is not null order by 1"
+            )
+            sealed = await ledger.seal_of(tx, transfer_id=full.lines[0].transfer_id)
+            sound = await ledger.verify(tx)
+            seals_are = await ledger.check_seals(tx)
+    limits = next(one["limits"] for one in whole.said["people"] if one["about"][0] == "bela")
+
+    assert Counter(holds) == {"open": 2, "captured": 1, "voided": 1}
+    assert [line.kind for line in full.lines if line not in lines.lines] == ["bonuses.code"]
+    pending = ledger.PendingLimit(1_000, CREATED_AT + DAY)
+    assert limits == [("COIN", "stake", "day", 500, pending), ("COIN", "spend", "week", 1_500, None)]
+    assert DAY < ends[0] - CREATED_AT < 4 * DAY, "soon, and not before somebody has looked"
+    assert sealed is not None and sound.is_sound
+    assert seals_are.flaws == ()
 
 
 async def test_what_was_planted_is_found(whole: Whole) -> None:

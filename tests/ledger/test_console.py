@@ -377,7 +377,7 @@ async def test_a_transfer_is_taken_back_in_parts_after_its_effect_was_seen(conso
         back = (await noor.get(f"{CALL}/transfers/{rest.json()['id']}")).json()
         reversal = await noor.post(f"{CALL}/transfers/{rest.json()['id']}/reverse", json={"reason": WHY})
 
-    assert "1,000 COIN" in shown.text and "600 COIN" in shown.text
+    assert "1,000 coins" in shown.text and "600 coins" in shown.text
     assert "ledger.reversal_exceeds" in too_much.text
     assert [answer.status_code for answer in (done, silent, rest, again)] == [303, 422, 201, 409]
     assert again.json()["code"] == "ledger.already_reversed"
@@ -498,7 +498,7 @@ async def test_a_hold_is_let_go_with_a_reason_once(console: Console) -> None:
         missing = await noor.post(f"{CALL}/holds/{new_id()}/void", json={"reason": WHY})
 
     assert [(one["id"], one["remaining"]["amount"]) for one in listed] == [(str(held.hold_id), 70)]
-    assert "30 COIN" in page and "100 COIN" in page
+    assert "30 coins" in page and "100 coins" in page
     assert (silent.status_code, done.json()["state"], done.json()["released"]["amount"]) == (422, "voided", 70)
     assert (again.status_code, again.json()["code"], missing.status_code) == (409, "ledger.hold_not_open", 404)
     [act] = [act for act in await acts_of(console, "hold.void") if act.entity_id == str(held.hold_id)]
@@ -540,7 +540,7 @@ async def test_the_card_of_a_player_shows_his_money_and_leads_to_the_desk(consol
         read_only = (await sana.get(f"/console/people/{owner}")).text
 
     assert f"{PAGE}/adjust?player={owner}" in page and f"{PAGE}/transfers/{posted.transfer_id}" in page
-    assert "250 COIN" in read_only and f"{PAGE}/adjust?player={owner}" not in read_only
+    assert "250 coins" in read_only and f"{PAGE}/adjust?player={owner}" not in read_only
 
 
 async def test_lists_of_nothing_say_what_will_stand_there(console: Console) -> None:

@@ -243,16 +243,35 @@ async def test_the_page_names_who_gets_it_before_it_is_given(
 ) -> None:
     headers = caller("player", giver)
     page = (await client.get(f"/wallet/COIN/gift?to={alice.upper()}&amount=12", headers=headers)).text
-    assert re.search(rf"Give <bdi[^>]*>12 COIN</bdi> to {alice}", page) and "18 COIN" in page
+    assert re.search(rf"Give <bdi[^>]*>12 coins</bdi> to {alice}", page) and "18 coins" in page
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
     sent = [await client.post("/wallet/COIN/gift", data=fields, headers={**headers, **OURS}) for _ in range(2)]
     assert [answer.status_code for answer in sent] == [303, 303]
     receipt = await client.get(sent[0].headers["location"], headers=headers)
-    assert "Gift" in receipt.text and "88 COIN" in receipt.text
+    assert "Gift" in receipt.text and "88 coins" in receipt.text
     assert sent[0].headers["location"] == sent[1].headers["location"]
 
     alone = (await client.get("/wallet/COIN/gift?to=nobody-is-called-so&amount=12", headers=headers)).text
     assert "Nobody here is called so" in alone and "Give <bdi" not in alone
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "1.5", "NaN", "1e308", "ten", "9" * 17])
+async def test_what_is_no_amount_is_told_beside_what_was_typed(
+    client: httpx2.AsyncClient, giver: UserId, alice: str, amount: str
+) -> None:
+    """On the page that asks, and in answer to a form that was sent all the same; nothing is given."""
+    headers = caller("player", giver)
+    page = await client.get(f"/wallet/COIN/gift?to={alice}&amount={amount}", headers=headers)
+    small = (await client.get(f"/wallet/COIN/gift?to={alice}&amount=3", headers=headers)).text
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', small)) | {"amount": amount}
+    answer = await client.post("/wallet/COIN/gift", data=fields, headers={**headers, **OURS})
+
+    for told in (page, answer):
+        assert told.status_code == 422
+        field = re.search(r'<input id="amount"[^>]*>', told.text)
+        assert field and f'value="{amount}"' in field[0] and 'aria-invalid="true"' in field[0]
+        assert "Give <bdi" not in told.text
+    assert "100 coins" in (await client.get("/wallet/COIN", headers=headers)).text
 
 
 async def test_a_gift_that_is_too_large_is_told_with_what_is_held(
@@ -267,6 +286,6 @@ async def test_a_gift_that_is_too_large_is_told_with_what_is_held(
     assert answer.status_code == 409
     for text in (page, answer.text):
         assert "That is more than you can spend" in text
-        for words in ("31 COIN", "order:17", "70 COIN", "30 COIN", "100 COIN"):
+        for words in ("31 coins", "<bdi>17</bdi>", "70 coins", "30 coins", "100 coins"):
             assert words in text
         assert "Give <bdi" not in text

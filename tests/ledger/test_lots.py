@@ -13,11 +13,14 @@ from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ledger import Capture, Hold, HoldId, Lot, Post, Posted, Refused, Reverse, Void
-from palio.ledger.service import debts, desk
+from palio.ledger.service import debts, desk, reading
 from palio.ledger.service import lots as service
-from palio.ledger.types import AccountId, Origin
+from palio.ledger.types import AccountId, Lapsing, Origin
 from tests.factories.ledger import HOUSE, Payment, Superuser, codes, fan_out, new_wallet, owner_of, pay
 from tests.ledger.test_posting import counted
+from tests.ui.conftest import talk_to
+from tests.ui.people import caller
+from tests.ui.product import product
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -98,6 +101,18 @@ async def test_lots_are_told_in_parts_in_the_order_in_which_they_are_spent(tx: T
     assert await desk.list_lots(tx, account_id=number, after=places[3], limit=3) == whole[4:]
     assert await desk.list_lots(tx, account_id=number, before=places[4], limit=3) == whole[1:4]
     assert await desk.list_lots(tx, account_id=number, before=places[1], limit=3) == whole[:1]
+
+
+async def test_what_expires_next_is_told_without_what_is_held(tx: Tx, wallet: str) -> None:
+    """What ends at one instant is one sum; what has no end, or is over, is not in it."""
+    ends = [NOON, LATER, LATER, LATER + HOUR, None]
+    await ledger.post_many(tx, [get(f"g{n}", wallet, 10 + n, end) for n, end in enumerate(ends)], now=NOON - HOUR)
+    await ledger.hold_many(tx, [Hold("h", wallet, "COIN", 15, "order:1", "store.order", LATER)], now=NOON)
+
+    found = await reading.lapsing(tx, owner_id=owner_of(wallet), asset="COIN", now=NOON)
+
+    assert found == [Lapsing(11 + 12 - 15, LATER), Lapsing(13, LATER + HOUR)]
+    assert await reading.lapsing(tx, owner_id=owner_of(wallet), asset="USD", now=NOON) == []
 
 
 async def test_what_has_expired_moves_once(tx: Tx, wallet: str) -> None:
@@ -334,6 +349,15 @@ async def shop(database: Database, wallet: str) -> AsyncIterator[str]:
     yield wallet
     async with database.begin(SYSTEM) as tx:
         await keep(tx, lots=False)
+
+
+async def test_the_page_of_a_wallet_says_what_expires_next(shop: str, database: Database) -> None:
+    async with talk_to(product(database)) as client:
+        page = (await client.get("/wallet/COIN", headers=caller("player", owner_of(shop)))).text
+    told = page.partition("Expires next")[2].partition("</section>")[0]
+
+    assert 'datetime="2026-03-20T13:00:00' in told
+    assert "10" in told.partition("</dt>")[2].partition("</dd>")[0]
 
 
 async def test_items_of_one_batch_see_the_lots_of_those_before_them(database: Database, shop: str) -> None:

@@ -124,10 +124,10 @@ async def test_a_receipt_gives_the_reason_of_staff_and_not_their_name(
     async with database.begin(Actor("staff", staff, RequestId(new_id()))) as tx:
         await ledger.reverse(tx, Reverse(f"{wallet}:back", won.transfer_id, REASON, amount=30), now=noon)
     page, original = [await page_of(client, owner_of(wallet), seq) for seq in (2, 1)]
-    for words in ("The reason given", REASON, "The staff of this house", 'href="/wallet/COIN/entries/1"', "100 COIN"):
+    for words in ("The reason given", REASON, "The staff of this house", 'href="/wallet/COIN/entries/1"', "100 coins"):
         assert words in page
     assert str(staff) not in page + original
-    assert 'href="/wallet/COIN/entries/2"' in original and "30 COIN</bdi> of <bdi" in original
+    assert 'href="/wallet/COIN/entries/2"' in original and "30 coins</bdi> of <bdi" in original
 
 
 async def test_the_call_tells_the_same(client: httpx2.AsyncClient, database: Database, noon: datetime) -> None:

@@ -82,7 +82,7 @@ from palio.ledger.types import (
     TransferId,
 )
 from palio.ledger.types import Asset as AssetOf
-from palio.ui import console
+from palio.ui import console, pages
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paged, Paging, Part
@@ -223,15 +223,16 @@ def _link(entry: EntryRow) -> tuple[int, int, int]:
 
 
 @routes.page(ACCOUNTS + "/{number:int}/chart", access=READ)
-async def account_chart(number: AccountNumber, ask: Ask, tx: InTx) -> JSONResponse:
+async def account_chart(request: Request, number: AccountNumber, ask: Ask, tx: InTx) -> JSONResponse:
     """The figures of the chart of an account. Refuses with NoSuchAccount."""
     account = await desk.get_account(tx, account_id=AccountId(number))
     course = await desk.course_of(tx, account=account, now=ask.now)
-    return JSONResponse(asdict(_chart([("", course)], account.scale)))
+    return JSONResponse(asdict(_chart(request, [("", course)], account.scale)))
 
 
-def _chart(courses: Sequence[tuple[str, Sequence[tuple[date, int | Decimal]]]], scale: int) -> Chart:
-    days = tuple(f"{day:%d.%m.}" for day, _ in courses[0][1])
+def _chart(request: Request, courses: Sequence[tuple[str, Sequence[tuple[date, int | Decimal]]]], scale: int) -> Chart:
+    formats = pages.formats_of(request)
+    days = tuple(formats.short_day(day) for day, _ in courses[0][1])
     series = [Series(name, "step", tuple(float(held) / 10**scale for _, held in course)) for name, course in courses]
     return Chart(days, tuple(series))
 
@@ -725,11 +726,12 @@ async def treasury_page(request: Request, ask: Ask, tx: InTx, asset: OfAsset = N
 
 
 @routes.page(TREASURY + "/{asset}/chart", access=READ)
-async def treasury_chart(asset: AssetCode, ask: Ask, tx: InTx) -> JSONResponse:
+async def treasury_chart(request: Request, asset: AssetCode, ask: Ask, tx: InTx) -> JSONResponse:
     """The figures of the chart of treasury and pools. Refuses with UnknownAsset."""
     chosen = await reading.asset_of(tx, code=asset)
     kept = await desk.kept_over_time(tx, asset=chosen.code, now=ask.now)
-    return JSONResponse(asdict(_chart([("Treasury", kept["treasury"]), ("Pools", kept["pool"])], chosen.scale)))
+    courses = [("Treasury", kept["treasury"]), ("Pools", kept["pool"])]
+    return JSONResponse(asdict(_chart(request, courses, chosen.scale)))
 
 
 # whether it adds up

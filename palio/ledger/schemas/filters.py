@@ -185,7 +185,11 @@ def units_of(text: str | None, asset: Asset, name: str) -> int | None:
         return None
     places = len(text.partition(".")[2])
     if not AMOUNT.fullmatch(text) or places > asset.scale:
-        raise _wrong(name, "amount", f"An amount such as {decimal(1250, asset.scale):f}.")
+        raise _wrong(
+            name,
+            "amount",
+            f"{'An amount' if asset.scale else 'A whole number'} such as {decimal(1250, asset.scale):f}.",
+        )
     try:
         units = int(Decimal(text).scaleb(asset.scale))
     except InvalidOperation:

@@ -12,6 +12,7 @@ from palio.kernel.ids import UserId
 from palio.ledger.types import CapturedHold, Counterpart, Course, Cursor, Line, Receipt, Side, Statement, Wallet
 from palio.ui.charts import Chart, Series
 from palio.ui.examples import AT, THING, USD
+from palio.ui.formats import Formats
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money
 
@@ -31,10 +32,10 @@ def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
     return (None, at) if page.position.is_back else (at, None)
 
 
-def chart_of(course: Course, scale: int) -> Chart:
-    """How a balance went, for the eye: whole units of the asset."""
+def chart_of(course: Course, scale: int, formats: Formats) -> Chart:
+    """How a balance went, for the eye: whole units of the asset, days as readers of a language write them."""
     values = tuple(balance / 10**scale for _, balance in course.days)
-    return Chart(tuple(f"{day:%d.%m.}" for day, _ in course.days), (Series("", "step", values),))
+    return Chart(tuple(formats.short_day(day) for day, _ in course.days), (Series("", "step", values),))
 
 
 def beside(found: Statement, page: Paging) -> tuple[str | None, str | None]:

@@ -9,12 +9,13 @@ from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.ledger import errors
 from palio.ledger.rules import courses, months, pages, receipts
-from palio.ledger.sql import lists
+from palio.ledger.sql import lists, lots
 from palio.ledger.sql import reading as sql
 from palio.ledger.sql import wallets as whole
 from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
     DEBT_LINES_MAX,
+    ENDS_OF_A_CARD_MAX,
     HOLDS_OF_A_CARD_MAX,
     STATEMENT_LINES_DEFAULT,
     STATEMENT_LINES_MAX,
@@ -25,6 +26,7 @@ from palio.ledger.types import (
     Filter,
     HoldId,
     Kind,
+    Lapsing,
     Line,
     LineOf,
     MonthStatement,
@@ -192,6 +194,11 @@ async def holds(
 async def holds_of(tx: Tx, *, owner_id: UserId, asset: str) -> list[OpenHold]:
     """The largest things set aside of one main wallet."""
     return await whole.list_holds_of(tx, owner_id, asset, HOLDS_OF_A_CARD_MAX)
+
+
+async def lapsing(tx: Tx, *, owner_id: UserId, asset: str, now: datetime) -> list[Lapsing]:
+    """What of a main wallet expires next, the earliest end first; what is held is left out until its hold ends."""
+    return await lots.list_lapsing(tx, owner_id, asset, now, ENDS_OF_A_CARD_MAX)
 
 
 async def debt_of(tx: Tx, *, owner_id: UserId, wallet: Wallet) -> Debt | None:

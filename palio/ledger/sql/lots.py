@@ -6,7 +6,8 @@ from uuid import UUID
 
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.ledger.types import Finding, OfOrigin
+from palio.kernel.ids import UserId
+from palio.ledger.types import Finding, Lapsing, OfOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,21 @@ async def list_due_lots(tx: Tx, now: datetime, limit: int) -> list[DueLot]:
         where l.expires_at <= %s and l.remaining > l.held order by l.expires_at, l.id limit %s""",
         now,
         limit,
+    )
+
+
+async def list_lapsing(tx: Tx, owner: UserId, asset: str, now: datetime, limit: int) -> list[Lapsing]:
+    """What of a main wallet expires next, and is under no hold; what ends at one instant together."""
+    return await db.rows(
+        tx,
+        Lapsing,
+        """
+        select sum(l.remaining - l.held)::bigint as amount, l.expires_at from ledger.lots l
+        where l.remaining > 0 and l.remaining > l.held and l.expires_at > %s::timestamptz
+          and l.account_id = (select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+            where a.address = 'user:' || %s::uuid || ':main' and s.code = %s)
+        group by l.expires_at order by l.expires_at limit %s::int""",
+        *(now, owner, asset, limit),
     )
 
 

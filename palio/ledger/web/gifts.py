@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeAlias
 
 from fastapi import Form, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import RedirectResponse, Response
 
 from palio.infra.db import Tx
@@ -38,6 +39,7 @@ GIFTS = Limit("gifts", 10, MINUTE_S)
 LOOKS = Limit("gift-looks", 20, MINUTE_S)
 SEE_OTHER = 303
 KEY_HEX_CHARS = 32
+UNTYPED = "?"  # nobody is called so, and it is no amount
 REFUSES = (
     *(GiftsOff, UnknownAsset, NotGiftable, GiftToSelf, NoSuchRecipient, WalletInDebt, GiftLimit, InsufficientFunds),
     *(AccountFrozen, BalanceLimit),
@@ -77,12 +79,12 @@ async def gift_page(
     """Who would get how much, before it is given. Refuses with NotFound where nothing can be given."""
     await limits.take_besides(request, ask, LOOKS)
     known = await _giftable(tx, asset)
-    return await _confirmation(request, ask, tx, known, GiftForm(to=to or "?", amount=amount or "0"))
+    return await _confirmation(request, ask, tx, known, GiftForm(to=to or UNTYPED, amount=amount or UNTYPED))
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
     known = await _giftable(tx, request.path_params["asset"])
-    form = GiftForm(to=filled.values.get("to") or "?", amount=filled.values.get("amount") or "0")
+    form = GiftForm(to=filled.values.get("to") or UNTYPED, amount=filled.values.get("amount") or UNTYPED)
     return await _confirmation(request, ask, tx, known, form, filled)
 
 
@@ -90,7 +92,7 @@ async def _confirmation(
     request: Request, ask: Asking, tx: Tx, known: Asset, form: GiftForm, filled: Filled | None = None
 ) -> Response:
     owner_id = owner_of(ask.actor.user_id)
-    units = units_of(form.amount, known, "amount") or 0
+    units, fault = _written(form.amount, known)
     wallet = next(one for one in await reading.wallets(tx, owner_id=owner_id) if one.asset == known.code)
     values = {
         "asset": Counted(known.code, known.scale),
@@ -99,11 +101,24 @@ async def _confirmation(
         "owner_id": owner_id,
         "form": form,
         "units": units,
+        "fault": fault,
+        "untyped": UNTYPED,
         "wallet": wallet,
         "holds": await reading.holds_of(tx, owner_id=owner_id, asset=known.code) if units > wallet.available else [],
-        "problem": filled.problem if filled else None,
+        "problem": filled.problem if filled and not fault else None,
     }
-    return pages.render(request, "ledger/gift.html", values)
+    return pages.render(request, "ledger/gift.html", values, status=422 if fault else 200)
+
+
+def _written(text: str, known: Asset) -> tuple[int, str]:
+    """The units that somebody wrote, and what is wrong with them; nothing of both where nothing was written."""
+    if text == UNTYPED:
+        return 0, ""
+    try:
+        units = units_of(text, known, "amount") or 0
+    except RequestValidationError as wrong:
+        return 0, str(wrong.errors()[0]["msg"])
+    return units, "" if units else "More than nothing."
 
 
 @routes.form("/wallet/{asset}/gift", access="owner", again=_again, rate=[GIFTS], idempotency="required")

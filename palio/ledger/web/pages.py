@@ -54,6 +54,7 @@ async def wallet_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
 
 @routes.page("/wallet/{asset}/chart", access="owner")
 async def balance_chart(
+    request: Request,
     asset: AssetCode,
     ask: Ask,
     tx: InTx,
@@ -66,7 +67,7 @@ async def balance_chart(
     if wallet is None:
         raise UnknownAsset(asset=asset)
     course = await reading.course(tx, owner_id=owner_id, wallet=wallet, now=ask.now, since=since, until=until)
-    return JSONResponse(asdict(chart_of(course, wallet.scale)))
+    return JSONResponse(asdict(chart_of(course, wallet.scale, pages.formats_of(request))))
 
 
 @routes.page("/wallet/{asset}/statement", access="owner")
@@ -141,6 +142,7 @@ async def statement_page(
         "balance_on": await _balance_on(tx, ask, asset, on) if on else None,
         "today": ask.now.astimezone(UTC).date(),
         "holds": await reading.holds_of(tx, owner_id=owner_id, asset=asset),
+        "lapsing": await reading.lapsing(tx, owner_id=owner_id, asset=asset, now=ask.now),
         "debts": await _debts(tx, ask, [wallet] if wallet else []),
         "may_give": asset in await gifts.giftable(tx),
         "older": older,

@@ -50,7 +50,7 @@ def frame_of(race: RaceView, origin: str, *, query: str, rows: int) -> Frame:
 
 def card_of(race: RaceView, language: Language) -> Card:
     """The card of a race as it stands, in a language."""
-    formats, asset = Formats(language.locale), asset_of(race)
+    formats, asset = Formats(language.locale, language.words), asset_of(race)
     places = max((prize.last for prize in race.prizes), default=0)
     words = language.words.ngettext(
         "%(pool)s for the first place", "%(pool)s for the first %(places)s places", places

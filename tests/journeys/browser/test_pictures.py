@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not FOLDER, reason="PALIO_
 STATES = ("live", "completed")
 FRIDAY = datetime(2026, 3, 20, 12, 30, tzinfo=UTC)  # the same demo each time, so that pictures differ where pages do
 COLOURS = 200
+STILL_MS = 1_500  # a chart moves in
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,38 @@ async def test_staff_and_a_player_have_their_pictures(browser: Browser, shown: S
         await page.get_by_text("Your place").first.scroll_into_view_if_needed()
         keep("mine", await page.screenshot(scale="css"))
         assert await seen.faults() == []
+
+
+async def test_a_wallet_and_its_books_have_their_pictures(browser: Browser, shown: Shown) -> None:
+    told = {one.username: one for one in cast.kept(shown.product.wiring.environment.data)}
+    async with looking(browser, shown.product.base) as (page, seen):
+        await sign_in(shown, page, told["bela"])
+        await shown.opened(page, "/wallet/COIN")
+        await drawn(page, "wallet")
+        assert await seen.faults() == []
+    async with looking(browser, shown.product.base, size="phone", theme="night") as (page, seen):
+        await sign_in(shown, page, told["bela"])
+        await shown.opened(page, "/wallet/COIN?category=steps")
+        await page.get_by_role("link", name="Steps", exact=True).first.click()
+        await expect(page.get_by_role("heading", name="The rule that set the amount")).to_be_visible()
+        keep("receipt", await page.screenshot(scale="css"))
+        assert await seen.faults() == []
+    async with looking(browser, shown.product.base) as (page, seen):
+        await sign_in(shown, page, told["olga"])
+        await shown.opened(page, "/console/ledger/adjustments?status=pending")
+        await page.get_by_role("link", name="The prize of the weekend was paid short").click()
+        await expect(page.get_by_role("heading", name="What it would do now")).to_be_visible()
+        keep("correction", await page.screenshot(scale="css"))
+        await shown.opened(page, "/console/ledger/conservation")
+        keep("conservation", await page.screenshot(scale="css"))
+        assert await seen.faults() == []
+
+
+async def drawn(page: Page, name: str) -> None:
+    """Keep a page when its chart is there, and stands still."""
+    await expect(page.locator("data-chart canvas").first).to_be_visible()
+    await page.wait_for_timeout(STILL_MS)
+    keep(name, await page.screenshot(scale="css"))
 
 
 async def sign_in(shown: Shown, page: Page, who: cast.SignIn) -> None:

@@ -182,5 +182,5 @@ async def test_a_payment_appears_without_reloading(browser: Browser, place: Plac
         legs = ((f"user:{place.player}:main", "COIN", 77), (HOUSE, "COIN", -77))
         async with place.house.database.begin(SYSTEM) as tx:
             await ledger.post(tx, Post(f"{new_id()}", "bonuses.daily", legs), now=clock.now())
-        await expect(page.get_by_role("cell").get_by_text("+77 COIN")).to_be_visible(timeout=8_000)
+        await expect(page.get_by_role("cell").get_by_text("+77 coins")).to_be_visible(timeout=8_000)
         assert await seen.faults() == []

@@ -170,7 +170,7 @@ async def test_who_has_nothing_reads_what_will_come(browser: Browser, place: Pla
     async with looking(browser, place.house.base, size="phone") as (page, seen):
         await as_player(page, place.nobody)
         await page.goto(f"{place.house.base}{place.paths()[name].partition('?')[0]}", wait_until="load")
-        words = {"wallet": "Nothing in your wallet yet", "coins": "Nothing has moved yet", "month": "0 COIN"}
+        words = {"wallet": "Nothing in your wallet yet", "coins": "Nothing has moved yet", "month": "0 coins"}
         await expect(page.get_by_text(words[name]).first).to_be_visible()
         assert (await seen.barriers(), await seen.faults()) == ([], [])
 
@@ -216,8 +216,8 @@ async def test_what_is_held_appears_without_reloading(browser: Browser, place: P
         async with place.house.database.begin(SYSTEM) as tx:
             [held] = await ledger.hold_many(tx, [hold], now=clock.now())
         assert isinstance(held, Held)
-        await expect(page.get_by_role("region", name="Held for you")).to_contain_text("order:17", timeout=8_000)
-        await expect(page.get_by_role("region", name="What you can spend")).to_contain_text("375 COIN")
+        await expect(page.get_by_role("region", name="Held for you")).to_contain_text("Order 17", timeout=8_000)
+        await expect(page.get_by_role("region", name="What you can spend")).to_contain_text("375 coins")
         async with place.house.database.begin(SYSTEM) as tx:
             await ledger.void_many(tx, [ledger.Void(f"{player}:v", held.hold_id)], now=clock.now())
         await expect(page.get_by_text("Held for you")).to_have_count(0, timeout=8_000)
@@ -235,7 +235,7 @@ async def test_a_month_is_chosen_and_adds_up(browser: Browser, place: Place) -> 
         await months.select_option(first)
         await page.get_by_role("button", name="Show").click()
         await expect(page).to_have_url(f"{place.house.base}/wallet/COIN/statement?month={first}")
-        await expect(page.get_by_role("region", name="What came and went")).to_contain_text("+2,000 COIN")
+        await expect(page.get_by_role("region", name="What came and went")).to_contain_text("+2,000 coins")
         assert await seen.faults() == []
 
 
@@ -247,7 +247,7 @@ async def test_the_balance_on_a_day_keeps_what_the_list_is_narrowed_to(browser: 
         await page.get_by_label("Day (UTC)", exact=True).fill(day)
         await page.get_by_role("button", name="Look").click()
         await expect(page).to_have_url(f"{place.house.base}/wallet/COIN?type=credit&on={day}#on-a-day")
-        await expect(page.locator("#on-a-day").get_by_role("status")).to_contain_text("2,050 COIN")
+        await expect(page.locator("#on-a-day").get_by_role("status")).to_contain_text("2,050 coins")
         assert await seen.faults() == []
 
 
@@ -263,7 +263,7 @@ async def test_a_gift_is_confirmed_by_name_before_it_is_given(browser: Browser, 
         await page.get_by_label("Amount", exact=True).fill("40")
         await page.get_by_role("button", name="Go on").click()
         await expect(page.get_by_text("Margot of the Hill")).to_be_visible()
-        await page.get_by_role("button", name=f"Give 40 COIN to {place.friend}").click()
+        await page.get_by_role("button", name=f"Give 40 coins to {place.friend}").click()
         await expect(page.get_by_role("heading", name="Gift")).to_be_visible()
-        await expect(page.get_by_role("region", name="What it did")).to_contain_text("60 COIN")
+        await expect(page.get_by_role("region", name="What it did")).to_contain_text("60 coins")
         assert await seen.faults() == []
