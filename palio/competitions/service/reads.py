@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition
 from palio.competitions.ranks import Place
-from palio.competitions.rules import trends
-from palio.competitions.service import rankings
+from palio.competitions.rules import lifecycle, trends
+from palio.competitions.service import pools, rankings
 from palio.competitions.types import (
     Board,
     BoardRow,
@@ -101,9 +101,11 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
 
 
 async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
+    with_pool = replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
     live = await rankings.live(tx, competition=competition)
     # no waiting from here to the last look: the ranking belongs to this moment
-    places, prizes_now = live.ranking.page(after, limit), live.prizes(competition)
+    places, prizes_now = live.ranking.page(after, limit), live.prizes(with_pool)
     entrants, qualified, version = len(live.ranking), live.ranking.qualified, live.version
     known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
     return Board(
