@@ -13,23 +13,30 @@ Forbidden
 ├── ProofRequired
 ├── RegistrationClosed
 ├── NotStaff
-└── SelfGrant
+├── SelfGrant
+└── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
+├── NoSuchDocument, NoSuchExclusion
+└── NotAsked
 Conflict
 ├── UsernameTaken, NameImitates
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing
-└── TooManyTokens
+├── TooManyTokens
+├── SaidAlready
+├── ExclusionShorter, ExclusionRuns
+└── FriendBlocked, FriendsFull
 Gone
 └── TokenInvalid
 Invalid
 ├── UsernameInvalid, UsernameReserved, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, FullNameInvalid
 ├── EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
 ├── PasswordTooWeak
-├── LocaleInvalid, TimeZoneInvalid
+├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
-└── ReasonTooShort, GrantExpired
+├── ReasonTooShort, GrantExpired
+└── NotYourself
 TooMany
 └── TooManyAttempts
 """
@@ -109,6 +116,42 @@ class SelfGrant(Forbidden):
     code = "identity.self_grant"
 
 
+class AccountSuspended(Forbidden):
+    """This account is suspended or about to be closed; until that is over it does nothing."""
+
+    code = "identity.account_suspended"
+
+
+class ConsentRequired(Forbidden):
+    """Read and accept `documents` first."""
+
+    code = "identity.consent_required"
+
+
+class Underage(Forbidden):
+    """Here one must be `min_age` years old and have said when one was born."""
+
+    code = "identity.underage"
+
+
+class RegionBlocked(Forbidden):
+    """From `country` one may not take part here."""
+
+    code = "identity.region_blocked"
+
+
+class RegionUnknown(Forbidden):
+    """From some countries one may not take part here; say first where you live."""
+
+    code = "identity.region_unknown"
+
+
+class SelfExcluded(Forbidden):
+    """You are taking a break from this, by your own wish or that of the house (`set_by`); it is never made shorter."""
+
+    code = "identity.self_excluded"
+
+
 class NoSuchUser(NotFound):
     """There is no user of this name or id."""
 
@@ -137,6 +180,24 @@ class NoSuchRule(NotFound):
     """There is no e-mail rule at this position."""
 
     code = "identity.no_such_rule"
+
+
+class NoSuchDocument(NotFound):
+    """There is no version `version` of `key`."""
+
+    code = "identity.no_such_document"
+
+
+class NoSuchExclusion(NotFound):
+    """There is no such break."""
+
+    code = "identity.no_such_exclusion"
+
+
+class NotAsked(NotFound):
+    """This player has not asked to be your friend, or no longer does."""
+
+    code = "identity.not_asked"
 
 
 class UsernameTaken(Conflict):
@@ -193,6 +254,36 @@ class TooManyTokens(Conflict):
     """One may have `limit` tokens at a time; revoke one that is no longer used."""
 
     code = "identity.too_many_tokens"
+
+
+class SaidAlready(Conflict):
+    """You have said this before, and it stands; if it is wrong, tell the staff of this house."""
+
+    code = "identity.said_already"
+
+
+class ExclusionShorter(Conflict):
+    """A break can be made longer and never shorter; this one lasts until `ends_at`."""
+
+    code = "identity.exclusion_shorter"
+
+
+class ExclusionRuns(Conflict):
+    """The way back is asked for when the break is over."""
+
+    code = "identity.exclusion_runs"
+
+
+class FriendBlocked(Conflict):
+    """You have blocked this player; unblock him first."""
+
+    code = "identity.friend_blocked"
+
+
+class FriendsFull(Conflict):
+    """There is no room for more of these: at most `limit` (`state`)."""
+
+    code = "identity.friends_full"
 
 
 class TokenInvalid(Gone):
@@ -285,6 +376,20 @@ class LocaleInvalid(Invalid):
     blames = "locale"
 
 
+class BirthDateInvalid(Invalid):
+    """Nobody alive was born on that day; write it like 1990-12-31."""
+
+    code = "identity.birth_date_invalid"
+    blames = "birth_date"
+
+
+class CountryInvalid(Invalid):
+    """There is no such country; write it as two capital letters, like DE."""
+
+    code = "identity.country_invalid"
+    blames = "country"
+
+
 class TimeZoneInvalid(Invalid):
     """There is no such time zone; write it like Europe/Berlin."""
 
@@ -324,6 +429,13 @@ class GrantExpired(Invalid):
     """The role would end before it begins."""
 
     code = "identity.grant_expired"
+
+
+class NotYourself(Invalid):
+    """That is you."""
+
+    code = "identity.not_yourself"
+    blames = "user_id"
 
 
 class TooManyAttempts(TooMany):

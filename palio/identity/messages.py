@@ -1,10 +1,11 @@
 """What identity tells: ids and codes, never personal data."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
-from palio.identity.types import AuthMethod, LetterKind
+from palio.identity.types import AuthMethod, ExclusionKind, LetterKind, PlayActivity
 from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
@@ -101,6 +102,24 @@ class RoleRevoked(Event):
 
     user_id: UserId
     role: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerExcluded(Event):
+    """Somebody is not to do some things until an instant, or for ever (None). A longer break is told again."""
+
+    user_id: UserId
+    kind: ExclusionKind
+    activities: tuple[PlayActivity, ...]
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChanged(Event):
+    """Somebody accepted a document, or took that back."""
+
+    user_id: UserId
+    document: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ def email_index(tx: Tx, address: str) -> BlindIndex:
     return keyring_of(tx).blind_index("identity.emails.address", address)
 
 
+def normal_index(tx: Tx, address: str) -> bytes:
+    """What the accounts of one mailbox are found by, however its owner writes it."""
+    return keyring_of(tx).blind_index("identity.emails.normal", rules.emails.normal_form(address)).digest
+
+
 def account_index(tx: Tx, identifier: str) -> bytes:
     """What attempts for a name or address are counted by, whether anybody has it or not."""
     folded = identifier.strip().casefold()[:300]
@@ -105,6 +110,16 @@ def place_of_totp(user_id: UserId) -> Place:
 def place_of_full_name(user_id: UserId) -> Place:
     """Where a legal name lies."""
     return Place("identity.user_pii", "full_name", user_id, user_id)
+
+
+def place_of_birth_date(user_id: UserId) -> Place:
+    """Where the day somebody was born on lies."""
+    return Place("identity.user_pii", "birth_date", user_id, user_id)
+
+
+def place_of_reason(row_id: UUID, user_id: UserId) -> Place:
+    """Where the reason of the house for a break lies."""
+    return Place("identity.play_exclusions", "reason", row_id, user_id)
 
 
 async def address_of(tx: Tx, row: EmailRow) -> str:

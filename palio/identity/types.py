@@ -1,7 +1,7 @@
 """Words of identity: a user and what others may see of him, how he proves who he is, and what follows from it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NewType, TypeAlias
 from uuid import UUID
 
@@ -37,6 +37,11 @@ LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
 FactorKind: TypeAlias = Literal["totp", "recovery_code"]
+PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
+ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
+ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
+FriendState: TypeAlias = Literal["asked", "asking", "accepted", "blocked"]
+FriendAct: TypeAlias = Literal["ask", "accept", "remove", "block"]
 
 USERNAME_MAX = Setting(
     "identity.username_max", "int", 32, "The longest user name that may be chosen.", "characters", low=8, high=80
@@ -76,7 +81,28 @@ THROTTLE_PERCENT = Setting(
 IP_RETENTION_DAYS = Setting(
     "identity.ip_retention_days", "int", 90, "How long addresses and programs are kept.", "days", low=7, high=365
 )
+MIN_AGE = Setting(
+    "identity.min_age",
+    "int",
+    0,
+    "How old players must be who stake, pay in, compete or take gifts. Who has not said when he was born is kept out."
+    " 0: nobody is asked.",
+    "years",
+    low=0,
+    high=25,
+)
+BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
+    "identity.blocked_countries",
+    "list",
+    (),
+    "Countries whose players may not stake, pay in, compete or take gifts, as two letters. With any of them, those of"
+    " whom no country is known may not either.",
+    of="text",
+    high=250,
+    pattern="[A-Z]{2}",
+)
 SETTINGS = (
+    *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
 )
@@ -159,6 +185,7 @@ class Standing:
     address: bytes | None
     verified_at: datetime | None
     full_name: bytes | None
+    birth_date: bytes | None
     is_admin: bool
     has_password: bool
     has_second_factor: bool
@@ -174,6 +201,7 @@ class Me:
     email: str | None
     is_email_verified: bool
     full_name: str | None
+    born: date | None
     is_admin: bool
     has_password: bool
     has_second_factor: bool
@@ -472,3 +500,79 @@ class TokenRow:
     expires_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayTerms:
+    """What the house asks of players, as of an instant: `min_age` in years (0: nothing), and where not from."""
+
+    min_age: int
+    blocked_countries: frozenset[str]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A time in which somebody is not to do some things; `ends_at` is None for ever. Without `created_by` he set it."""
+
+    id: UUID
+    user_id: UserId
+    kind: ExclusionKind
+    activities: tuple[PlayActivity, ...]
+    starts_at: datetime
+    ends_at: datetime | None
+    created_by: UserId | None = None
+    return_requested_at: datetime | None = None
+    lifted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewExclusion:
+    """What somebody is not to do, and until when (None: for ever)."""
+
+    kind: ExclusionKind
+    activities: tuple[PlayActivity, ...]
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """What decides whether somebody may play: his account, what he has not accepted, where and how old he is."""
+
+    user_id: UserId
+    status: UserStatus
+    suspended_until: datetime | None
+    country: str | None
+    has_contact: bool
+    missing: tuple[str, ...] = ()
+    born: date | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Friend:
+    """What somebody is to a user, from the user's side, and since when."""
+
+    user_id: UserId
+    friend_id: UserId
+    state: FriendState
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What two people are to each other: what stands in the row of each, None without one."""
+
+    mine: FriendState | None
+    theirs: FriendState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """Somebody else as a player reads him: what everybody may know, and what the two are to each other."""
+
+    user_id: UserId
+    name: str
+    member_since: datetime
+    state: FriendState | None
+    changed_at: datetime | None

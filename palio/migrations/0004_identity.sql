@@ -103,9 +103,11 @@ create type identity.login_outcome as enum
 
 create table identity.user_pii (
   user_id uuid primary key references identity.users on delete cascade,
-  full_name bytea not null,
+  full_name bytea,
+  birth_date bytea,
   created_at timestamptz not null);
 comment on column identity.user_pii.full_name is 'sealed';
+comment on column identity.user_pii.birth_date is 'sealed';
 
 create table identity.emails (
   id uuid primary key,
@@ -113,6 +115,7 @@ create table identity.emails (
   address bytea not null,
   bidx bytea not null check (length(bidx) = 32),
   bidx_version smallint not null,
+  normal_bidx bytea not null check (length(normal_bidx) = 32), -- without what only tells apart letters to one person
   is_primary bool not null,
   verified_at timestamptz,
   created_at timestamptz not null,
@@ -121,6 +124,7 @@ comment on column identity.emails.address is 'sealed';
 create unique index emails_verified on identity.emails (bidx_version, bidx) where verified_at is not null;
 create unique index emails_primary on identity.emails (user_id) where is_primary;
 create index on identity.emails (bidx_version, bidx, created_at desc);
+create index on identity.emails (normal_bidx) where verified_at is not null;
 
 create table identity.username_holds (
   username_key text primary key,
@@ -303,11 +307,97 @@ create table identity.email_rules (
   note text not null default '' check (char_length(note) <= 200),
   created_at timestamptz not null);
 
+-- What people are asked to accept. A version is one text in several languages; a later one that need not be accepted
+-- corrects the words and binds nobody anew.
+create table identity.documents (
+  key text not null check (key ~ '^[a-z][a-z0-9-]{1,39}$'),
+  version int not null check (version > 0),
+  locale text not null check (char_length(locale) between 2 and 35),
+  body_md text not null check (char_length(body_md) between 1 and 200000),
+  sha256 bytea not null check (length(sha256) = 32),
+  acceptance_required bool not null,
+  published_at timestamptz not null,
+  primary key (key, version, locale));
+create trigger append_only before update or delete on identity.documents
+  for each row execute function infra.refuse_change();
+
+create table identity.consents (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  document_key text not null,
+  version int not null,
+  given_at timestamptz not null,
+  withdrawn_at timestamptz check (withdrawn_at >= given_at));
+create unique index consents_live on identity.consents (user_id, document_key, version) where withdrawn_at is null;
+
+-- When somebody is not to play, and what. Value is never kept from its owner: nobody is excluded from taking it out.
+create type identity.play_activity as enum
+  ('stake', 'pay_in', 'bonus', 'compete', 'redeem', 'withdraw', 'marketing');
+create type identity.exclusion_kind as enum ('time_out', 'self_exclusion', 'operator_exclusion');
+
+create table identity.play_exclusions (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  kind identity.exclusion_kind not null,
+  activities identity.play_activity[] not null check (cardinality(activities) > 0
+    and not activities && array['redeem', 'withdraw']::identity.play_activity[]),
+  starts_at timestamptz not null,
+  ends_at timestamptz check (ends_at > starts_at), -- null: it does not end
+  created_by uuid, -- null: the player himself
+  reason bytea,
+  return_requested_at timestamptz check (return_requested_at >= ends_at),
+  lifted_at timestamptz,
+  check ((kind = 'operator_exclusion') = (created_by is not null)),
+  check (return_requested_at is null or kind = 'self_exclusion'));
+comment on column identity.play_exclusions.reason is 'sealed';
+create index on identity.play_exclusions (user_id) where lifted_at is null;
+
+create function identity.refuse_shortening() returns trigger language plpgsql as $$
+begin
+  if new.id <> old.id or new.user_id <> old.user_id or new.kind <> old.kind or new.starts_at <> old.starts_at
+      or coalesce(new.ends_at, 'infinity') < coalesce(old.ends_at, 'infinity')
+      or not new.activities @> old.activities then
+    raise exception 'identity.play_exclusions: % never becomes shorter', old.id using errcode = 'PL010';
+  end if;
+  return new;
+end $$;
+create trigger refuse_shortening before update on identity.play_exclusions
+  for each row execute function identity.refuse_shortening();
+
+-- Two rows for two people, one for each of them: what he knows of the other.
+create type identity.friend_state as enum ('asked', 'asking', 'accepted', 'blocked');
+
+create table identity.friends (
+  user_id uuid not null references identity.users on delete cascade,
+  friend_id uuid not null references identity.users on delete cascade,
+  state identity.friend_state not null,
+  changed_at timestamptz not null,
+  primary key (user_id, friend_id),
+  check (user_id <> friend_id));
+create index on identity.friends (user_id, state, changed_at desc, friend_id);
+create index on identity.friends (friend_id);
+
+-- Whom a player may find: those who show their whole name by its beginning, everybody else by the whole user name.
+-- Letters of user names sort before '~'.
+create function identity.cards_found(beginning text, count int)
+  returns table (id uuid, username text, display_name text, board_name identity.board_name,
+                 status identity.user_status, created_at timestamptz)
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at
+  from identity.users u
+  where u.username_key ~>=~ beginning and u.username_key ~<~ (beginning || '~')
+    and (u.board_name = 'full' or u.username_key = beginning)
+    and u.kind = 'person' and u.status in ('active', 'suspended')
+  order by u.username_key using ~<~ limit count $$;
+revoke all on function identity.cards_found(text, int) from public;
+grant execute on function identity.cards_found(text, int) to palio_app;
+
 do $$
 declare owned text;
 begin
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
-    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants']
+    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
+    'consents', 'play_exclusions', 'friends']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -327,8 +417,9 @@ begin
 end $$;
 
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
-  identity.ip_addresses, identity.roles, identity.role_grants to palio_app;
+  identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions to palio_app;
+grant select, insert on identity.documents to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
-  identity.username_holds to palio_app;
+  identity.username_holds, identity.friends to palio_app;
 grant delete on identity.users, identity.sessions to palio_app;

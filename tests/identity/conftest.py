@@ -6,7 +6,10 @@ from datetime import datetime
 import pytest
 
 from palio.infra import embedded
+from tests.competitions.conftest import statements
 from tests.factories.identity import World
+
+__all__ = ["committed", "statements", "world"]
 
 
 @pytest.fixture(scope="session")

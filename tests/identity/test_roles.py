@@ -6,6 +6,7 @@ import pytest
 from psycopg import sql
 
 from palio import identity
+from palio.identity.service import friends
 from palio.identity.types import PERMISSIONS
 from palio.infra import db
 from palio.kernel.errors import Forbidden
@@ -166,6 +167,12 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
     async with world.database.begin_system("a test") as tx:
         await identity.create_token(tx, user_id=alice.id, name="bot", scopes=["mcp:read"], now=noon)
         await identity.grant_role(tx, user_id=alice.id, role="support", reason=WHY, now=noon)
+        await identity.take_break(tx, user_id=alice.id, length="24h", now=noon)
+        version = await identity.publish_document(
+            tx, key="terms", texts={"en": "Be fair."}, acceptance_required=False, now=noon
+        )
+        await identity.give_consent(tx, user_id=alice.id, key="terms", version=version, now=noon)
+        await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
     with world.superuser() as server:
         owned = [
             name
@@ -189,7 +196,7 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
 
     request = RequestId(new_id())
     assert {*(await seen(Actor("none", None, request))).values()} == {0}
-    assert {*(await seen(Actor("player", bob.id, request))).values()} == {0}
+    assert {*(await seen(Actor("player", bob.id, request))).values()} == {0}  # not even that she asks him
     mine = await seen(Actor("player", alice.id, request))
     assert {name for name, count in mine.items() if not count} == {"recovery_codes", "refresh_tokens", "user_pii"}
     assert HOME.ip not in str(mine)

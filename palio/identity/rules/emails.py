@@ -18,6 +18,8 @@ LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 DOMAIN = re.compile(r"\.?[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 QUANTIFIER = re.compile(r"\*|\+|\?|\{(?P<low>\d*)(?P<comma>,)?(?P<high>\d*)\}")
 
+DOTLESS = frozenset({"gmail.com", "googlemail.com"})
+
 IITM: tuple[tuple[Allowance, RuleKind, str, str], ...] = (
     ("allow", "regex", r"\d{2}f\d{7}@ds\.study\.iitm\.ac\.in", "students of the degree in data science"),
 )
@@ -45,6 +47,15 @@ def canonical(local: str, domain: str) -> str:
     if len(address) > ADDRESS_BYTES_MAX:
         raise EmailInvalid
     return address
+
+
+def normal_form(address: str) -> str:
+    """A canonical address without what its owner may write as he likes: a `+tag`, and dots in front of gmail.com."""
+    local, _, domain = address.rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in DOTLESS:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
 
 
 def decide_email(address: str, rules: Sequence[EmailRule], default: Allowance) -> None:

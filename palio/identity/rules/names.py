@@ -2,16 +2,19 @@
 
 import re
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from palio.identity.errors import (
+    BirthDateInvalid,
     CharacterNotAllowed,
+    CountryInvalid,
     DisplayNameInvalid,
     FullNameInvalid,
     LocaleInvalid,
     MixedScripts,
+    SaidAlready,
     TimeZoneInvalid,
     UsernameInvalid,
     UsernameReserved,
@@ -29,6 +32,8 @@ USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?")
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+LIFE_DAYS_MAX = 45_000  # 123 years
 RESERVED = frozenset({"admin", "root", "support", "palio", "system", "api"})
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, joiners, turners of text, unassigned
@@ -146,6 +151,26 @@ def require_locale(tag: str) -> str:
     if not LOCALE.fullmatch(tag):
         raise LocaleInvalid(locale=_readable(tag))
     return tag
+
+
+def require_birth_date(born: date, now: datetime) -> date:
+    """A day on which somebody now alive was born. Refuses with BirthDateInvalid."""
+    if not 0 <= (now.astimezone(UTC).date() - born).days <= LIFE_DAYS_MAX:
+        raise BirthDateInvalid(birth_date=born.isoformat())
+    return born
+
+
+def require_country(code: str) -> str:
+    """A country as two letters, like DE. Refuses with CountryInvalid."""
+    if not COUNTRY.fullmatch(code):
+        raise CountryInvalid(country=_readable(code))
+    return code
+
+
+def require_unsaid(what: str, known: object, said: object) -> None:
+    """What somebody has said of himself stands. Refuses with SaidAlready."""
+    if known is not None and said is not None and said != known:
+        raise SaidAlready().blaming(what)
 
 
 def require_time_zone(name: str) -> str:

@@ -4,7 +4,10 @@ from palio.identity.service import (
     accounts,
     attempts,
     credentials,
+    documents,
     factors,
+    friends,
+    play,
     policy,
     registration,
     roles,
@@ -12,4 +15,17 @@ from palio.identity.service import (
     tokens,
 )
 
-__all__ = ["accounts", "attempts", "credentials", "factors", "policy", "registration", "roles", "sessions", "tokens"]
+__all__ = [
+    "accounts",
+    "attempts",
+    "credentials",
+    "documents",
+    "factors",
+    "friends",
+    "play",
+    "policy",
+    "registration",
+    "roles",
+    "sessions",
+    "tokens",
+]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from palio.identity import personal, rules, sql
@@ -136,19 +136,46 @@ async def update_profile(
     return await get(tx, name_or_id=user_id)
 
 
+async def say_once(
+    tx: Tx, *, user_id: UserId, born: date | None = None, country: str | None = None, now: datetime
+) -> None:
+    """Write down when a user was born and where he lives, for what the house asks of players; None says nothing.
+
+    What was said stands; the same again changes nothing. For the system, the user locked by the caller. Refuses with
+    NoSuchUser, SaidAlready, BirthDateInvalid, CountryInvalid.
+    """
+    known = await me(tx, user_id=user_id, now=now)
+    rules.names.require_unsaid("birth_date", known.born, born)
+    rules.names.require_unsaid("country", known.user.country, country)
+    fields: list[str] = []
+    if born and known.born is None:
+        text = rules.names.require_birth_date(born, now).isoformat()
+        sealed = await crypto.seal(tx, text, personal.place_of_birth_date(user_id))
+        await sql.users.upsert_birth_date(tx, user_id, sealed, now=now)
+        fields.append("birth_date")
+    if country and known.user.country is None:
+        await sql.users.update_country(tx, user_id, rules.names.require_country(country))
+        fields.append("country")
+    if fields:
+        await outbox.send(tx, ProfileChanged(user_id, tuple(fields)))
+
+
 async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
     """A user as he sees himself, his address and name in clear. Refuses with NoSuchUser."""
     user, standing = await get(tx, name_or_id=user_id), await sql.users.get_standing(tx, user_id, now=now)
-    email = full_name = None
+    email = full_name = born = None
     if standing.email_id and standing.address:
         email = await crypto.open_sealed(tx, standing.address, personal.place_of_email(standing.email_id, user_id))
     if standing.full_name:
         full_name = await crypto.open_sealed(tx, standing.full_name, personal.place_of_full_name(user_id))
+    if standing.birth_date:
+        born = await crypto.open_sealed(tx, standing.birth_date, personal.place_of_birth_date(user_id))
     return Me(
         user,
         email,
         standing.verified_at is not None,
         full_name,
+        date.fromisoformat(born) if born else None,
         standing.is_admin,
         standing.has_password,
         standing.has_second_factor,

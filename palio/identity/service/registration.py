@@ -5,7 +5,7 @@ from datetime import datetime
 from palio.identity import personal, rules, sql
 from palio.identity.errors import RegistrationClosed, TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
-from palio.identity.service import accounts, sessions
+from palio.identity.service import accounts, play, sessions
 from palio.identity.types import (
     EMAIL_DEFAULT,
     REGISTRATION,
@@ -69,7 +69,8 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
     if not await sql.users.insert_user(tx, user):
         raise UsernameTaken(username=application.username)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
-    await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, now=now)
+    normal = personal.normal_index(tx, address)
+    await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
     await sql.credentials.upsert_password(tx, user_id, phc, now=now)
     if application.full_name is not None:
         name = rules.names.require_full_name(application.full_name)
@@ -110,4 +111,5 @@ async def take_address(tx: Tx, *, user_id: UserId, bidx: bytes, now: datetime) -
         raise TokenInvalid
     await sql.contacts.delete_rivals(tx, user_id, bidx)
     first = await sql.credentials.update_active(tx, user_id, now=now)
+    await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "email", first=first))

@@ -194,7 +194,8 @@ async def _open_account(tx: Tx, address: str, now: datetime) -> EmailRow:
         if await sql.users.insert_user(tx, user):
             sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
             index = personal.email_index(tx, address)
-            await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, now=now)
+            normal = personal.normal_index(tx, address)
+            await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
             found = await sql.contacts.find_email(tx, email_id)
             if found:
                 return found

@@ -55,14 +55,14 @@ async def is_verified(tx: Tx, bidx: bytes) -> bool:
 
 
 async def insert_email(
-    tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, now: datetime
+    tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, normal: bytes, now: datetime
 ) -> None:
     """Store the primary address of a new user, not verified yet."""
     await db.run(
         tx,
-        """insert into identity.emails (id, user_id, address, bidx, bidx_version, is_primary, created_at)
-        values (%s, %s, %s, %s, %s, true, %s)""",
-        *(email_id, user_id, address, index.digest, index.version, now),
+        """insert into identity.emails (id, user_id, address, bidx, bidx_version, normal_bidx, is_primary, created_at)
+        values (%s, %s, %s, %s, %s, %s, true, %s)""",
+        *(email_id, user_id, address, index.digest, index.version, normal, now),
     )
 
 

@@ -96,13 +96,30 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
     )
 
 
+async def update_country(tx: Tx, user_id: UserId, country: str) -> None:
+    """Write down where a user says that he lives."""
+    await db.run(
+        tx, "update identity.users set country = %s, country_source = 'user' where id = %s", *(country, user_id)
+    )
+
+
+async def upsert_birth_date(tx: Tx, user_id: UserId, birth_date: bytes, *, now: datetime) -> None:
+    """Store the sealed day on which a user says that he was born."""
+    await db.run(
+        tx,
+        """insert into identity.user_pii (user_id, birth_date, created_at) values (%s, %s, %s)
+        on conflict (user_id) do update set birth_date = excluded.birth_date""",
+        *(user_id, birth_date, now),
+    )
+
+
 async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
     """What follows from the rows of a user; of a stranger, nothing."""
     found = await db.find(
         tx,
         Standing,
         """
-        select e.id as email_id, e.address, e.verified_at, p.full_name,
+        select e.id as email_id, e.address, e.verified_at, p.full_name, p.birth_date,
           exists (select from identity.role_grants g where g.user_id = u.id and g.role in ('owner', 'admin')
             and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)) as is_admin,
           exists (select from identity.passwords w where w.user_id = u.id) as has_password,

@@ -1,0 +1,185 @@
+"""Who may play, and the breaks that keep somebody from it. Every product asks here before anything else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from uuid import UUID
+
+from palio.identity import personal, rules, sql
+from palio.identity.errors import NoSuchExclusion, NoSuchUser
+from palio.identity.messages import PlayerExcluded
+from palio.identity.service.accounts import USERS_OF_A_CALL_MAX
+from palio.identity.sql.play import PlayerRow
+from palio.identity.types import (
+    BLOCKED_COUNTRIES,
+    MIN_AGE,
+    Exclusion,
+    ExclusionLength,
+    NewExclusion,
+    PlayActivity,
+    Player,
+    PlayTerms,
+)
+from palio.infra import audit, crypto, outbox, settings
+from palio.infra.db import Tx
+from palio.kernel.errors import Refusal, TooLarge
+from palio.kernel.ids import UserId, new_id
+
+
+async def require_play_many(
+    tx: Tx, items: Sequence[tuple[UserId, PlayActivity]], *, now: datetime
+) -> list[Refusal | None]:
+    """Why each of at most 10,000 people may not do a thing now, or None, in the order given. One statement for all.
+
+    Whoever stakes or pays in is held against a break that is being set at this moment: one of the two waits, so that
+    nothing is staked behind a break. Whom the caller does not see is refused. Refuses as a whole with TooLarge.
+
+    Refusals: NoSuchUser, AccountSuspended, ContactUnverified, ConsentRequired, Underage, RegionBlocked, RegionUnknown,
+    SelfExcluded.
+    """
+    if len(items) > USERS_OF_A_CALL_MAX:
+        raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(items))
+    if not items:
+        return []
+    blocked: tuple[str, ...] = settings.value(BLOCKED_COUNTRIES)
+    terms = PlayTerms(settings.value(MIN_AGE), frozenset(blocked), now)
+    if paying := {user_id for user_id, activity in items if activity in rules.play.PAYING}:
+        await sql.play.lock_payers(tx, list(paying))
+    players = await _players(tx, {user_id for user_id, _ in items}, terms)
+    return [
+        rules.play.judge(players[user_id], activity, terms) if user_id in players else NoSuchUser(user=str(user_id))
+        for user_id, activity in items
+    ]
+
+
+async def _players(tx: Tx, user_ids: set[UserId], terms: PlayTerms) -> dict[UserId, Player]:
+    rows = await sql.play.list_players(tx, list(user_ids), now=terms.now)
+    born = await _born(tx, rows) if terms.min_age else {}
+    breaks: dict[UserId, list[Exclusion]] = {}
+    for row in rows:
+        breaks.setdefault(row.user_id, []).extend(_break_of(row))
+    return {
+        row.user_id: Player(
+            *(row.user_id, row.status, row.suspended_until, row.country, row.has_contact, tuple(row.missing)),
+            *(born.get(row.user_id), tuple(breaks[row.user_id])),
+        )
+        for row in rows
+    }
+
+
+async def _born(tx: Tx, rows: Sequence[PlayerRow]) -> Mapping[UserId, date]:
+    sealed = {row.user_id: row.birth_date for row in rows if row.birth_date}
+    places = [(value, personal.place_of_birth_date(user_id)) for user_id, value in sealed.items()]
+    opened = await crypto.open_many(tx, places) if places else []
+    return {user_id: date.fromisoformat(text) for user_id, text in zip(sealed, opened, strict=True)}
+
+
+def _break_of(row: PlayerRow) -> list[Exclusion]:
+    if row.exclusion_id is None or row.kind is None or row.starts_at is None:
+        return []
+    return [
+        Exclusion(
+            *(row.exclusion_id, row.user_id, row.kind, tuple(row.activities or ()), row.starts_at, row.ends_at),
+            *(row.created_by, row.return_requested_at),
+        )
+    ]
+
+
+async def take_break(tx: Tx, *, user_id: UserId, length: ExclusionLength, now: datetime) -> Exclusion:
+    """Set the break a player wants, as `exclude` does. Refuses with NoSuchUser, ExclusionShorter."""
+    return await exclude(tx, user_id=user_id, wish=rules.play.own_break(length, now), by=None, now=now)
+
+
+async def exclude(
+    tx: Tx, *, user_id: UserId, wish: NewExclusion, by: UserId | None, reason: str = "", now: datetime
+) -> Exclusion:
+    """Keep a player from some things, on every account with a proven address of his; audited and told.
+
+    `by` is who of the staff does it, None the player himself; the reason is sealed. A break of the kind that is on is
+    made longer. It acts on whatever is asked for next: who stakes at this moment is waited for. For the system and
+    staff. Refuses with NoSuchUser, ExclusionShorter.
+    """
+    await sql.credentials.lock_user(tx, user_id)  # first, so that an account just proven is among the others
+    accounts = await sql.play.lock_accounts_of(tx, user_id)
+    if user_id not in accounts:
+        raise NoSuchUser(user=str(user_id))
+    known = {
+        one.user_id: one
+        for one in reversed(await sql.play.list_exclusions(tx, accounts))
+        if one.kind == wish.kind and rules.play.is_on(one, now)
+    }
+    made = [
+        _set(account, known.get(account), wish, by=by, is_asking=account == user_id, now=now) for account in accounts
+    ]
+    reasons = await crypto.seal_many(
+        tx, [(reason, personal.place_of_reason(one.id, one.user_id)) for one in made if reason]
+    )
+    await sql.play.upsert_exclusions(tx, made, reasons or [None] * len(made))
+    mine = next(one for one in made if one.user_id == user_id)
+    await _record(tx, known.get(user_id), mine, reason)
+    await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
+    return mine
+
+
+def _set(
+    account: UserId, known: Exclusion | None, wish: NewExclusion, *, by: UserId | None, is_asking: bool, now: datetime
+) -> Exclusion:
+    if known is None:
+        return Exclusion(new_id(), account, wish.kind, wish.activities, now, wish.ends_at, created_by=by)
+    return rules.play.lengthened(known, wish) if is_asking else rules.play.covering(known, wish)
+
+
+async def _record(tx: Tx, known: Exclusion | None, made: Exclusion, reason: str) -> None:
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="play_exclusion.extend" if known else "play_exclusion.set",
+        entity_type="play_exclusion",
+        entity_id=str(made.id),
+        changes={
+            "kind": (known.kind if known else None, made.kind),
+            "activities": (list(known.activities) if known else None, list(made.activities)),
+            "ends_at": (known.ends_at if known else None, made.ends_at),
+            "reason": (None, audit.SEALED if reason else None),
+        },
+        subject=made.user_id,
+    )
+
+
+async def carry_over(tx: Tx, *, user_id: UserId, now: datetime) -> list[Exclusion]:
+    """Give an account whose address was just proven the breaks of the other accounts of that mailbox; answers them."""
+    others = [one for one in await sql.play.lock_accounts_of(tx, user_id) if one != user_id]
+    found = [one for one in await sql.play.list_exclusions(tx, others) if rules.play.is_on(one, now)] if others else []
+    longest = {one.kind: one for one in sorted(found, key=rules.play.until)}
+    made = [replace(one, id=new_id(), user_id=user_id, return_requested_at=None) for one in longest.values()]
+    if made:
+        await sql.play.upsert_exclusions(tx, made, [None] * len(made))
+        await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
+    return made
+
+
+async def exclusions_of(tx: Tx, *, user_id: UserId) -> list[Exclusion]:
+    """The breaks of a player, over or not, the newest first."""
+    return await sql.play.list_exclusions(tx, [user_id])
+
+
+async def ask_to_return(tx: Tx, *, user_id: UserId, exclusion_id: UUID, now: datetime) -> Exclusion:
+    """Ask for the way back after a self-exclusion; a day later it is open. A repeat changes nothing; audited.
+
+    For the system. Refuses with NoSuchExclusion, ExclusionRuns.
+    """
+    found = next((one for one in await exclusions_of(tx, user_id=user_id) if one.id == exclusion_id), None)
+    if found is None or found.kind != "self_exclusion":
+        raise NoSuchExclusion
+    rules.play.require_over(found, now)
+    if await sql.play.update_return_requested(tx, exclusion_id, now=now):
+        await audit.record(
+            tx,
+            actor=tx.actor,
+            action="play_exclusion.return",
+            entity_type="play_exclusion",
+            entity_id=str(exclusion_id),
+            changes={"return_requested_at": (None, now)},
+            subject=user_id,
+        )
+    return next(one for one in await exclusions_of(tx, user_id=user_id) if one.id == exclusion_id)

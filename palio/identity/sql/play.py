@@ -1,0 +1,189 @@
+"""Statements of who may play: accounts with what stands in their way, documents and consents, breaks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from palio.identity.types import Exclusion, ExclusionKind, PlayActivity, UserStatus
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+EXCLUSION = (
+    "select id, user_id, kind::text, activities::text[], starts_at, ends_at, created_by, return_requested_at, lifted_at"
+    " from identity.play_exclusions"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerRow:
+    """An account with one of its breaks, or with none: a row for each break. The day of birth is sealed."""
+
+    user_id: UserId
+    status: UserStatus
+    suspended_until: datetime | None
+    country: str | None
+    has_contact: bool
+    missing: list[str]
+    birth_date: bytes | None
+    exclusion_id: UUID | None
+    kind: ExclusionKind | None
+    activities: list[PlayActivity] | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    created_by: UserId | None
+    return_requested_at: datetime | None
+
+
+async def lock_payers(tx: Tx, user_ids: Sequence[UserId]) -> None:
+    """Let a break that is being set be seen, and one that comes wait until whoever pays now is done."""
+    await db.run(tx, "select from identity.users where id = any (%s::uuid[]) order by id for key share", list(user_ids))
+
+
+async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> list[PlayerRow]:
+    """What decides whether these people may play, whatever their number; breaks that are over for good are left out."""
+    return await db.rows(
+        tx,
+        PlayerRow,
+        """
+        select u.id as user_id, u.status::text, u.suspended_until, u.country,
+          exists (select from identity.emails e where e.user_id = u.id and e.verified_at is not null) as has_contact,
+          array(
+            select d.key from (
+              select key, max(version) as version from identity.documents
+              where acceptance_required and published_at <= %s group by key) as d
+            where not exists (select from identity.consents c where c.user_id = u.id and c.document_key = d.key
+              and c.version >= d.version and c.withdrawn_at is null)
+            order by d.key) as missing,
+          p.birth_date, x.id as exclusion_id, x.kind::text, x.activities::text[], x.starts_at, x.ends_at,
+          x.created_by, x.return_requested_at
+        from identity.users u
+          left join identity.user_pii p on p.user_id = u.id
+          left join identity.play_exclusions x on x.user_id = u.id and x.lifted_at is null and x.starts_at <= %s
+            and (x.ends_at is null or x.ends_at > %s or x.kind = 'self_exclusion')
+        where u.id = any (%s::uuid[])""",
+        *(now, now, now, list(user_ids)),
+    )
+
+
+# times in which somebody does not play
+
+
+async def lock_accounts_of(tx: Tx, user_id: UserId) -> list[UserId]:
+    """The accounts of one person (with a proven address in the same mailbox), his own among them, ours from now on."""
+    found: list[UserId] = await db.column(
+        tx,
+        """
+        select u.id from identity.users u
+        where u.id = %s or u.id in (
+          select other.user_id from identity.emails mine
+            join identity.emails other on other.normal_bidx = mine.normal_bidx and other.verified_at is not null
+          where mine.user_id = %s and mine.verified_at is not null)
+        order by u.id for update""",
+        *(user_id, user_id),
+    )
+    return found
+
+
+async def list_exclusions(tx: Tx, user_ids: Sequence[UserId]) -> list[Exclusion]:
+    """The breaks of these accounts that nobody has lifted, over or not, the newest first; at most 1,000."""
+    found = await db.rows(
+        tx,
+        Exclusion,
+        EXCLUSION + " where user_id = any (%s::uuid[]) and lifted_at is null order by starts_at desc, id limit 1000",
+        list(user_ids),
+    )
+    return [replace(one, activities=tuple(one.activities)) for one in found]
+
+
+async def upsert_exclusions(tx: Tx, exclusions: Sequence[Exclusion], reasons: Sequence[bytes | None]) -> None:
+    """Store breaks with their sealed reasons; of those that are known, the end and what they are from."""
+    columns = [
+        (one.id, one.user_id, one.kind, f"{{{','.join(one.activities)}}}", one.starts_at, one.ends_at, one.created_by)
+        for one in exclusions
+    ]
+    await db.run(
+        tx,
+        """
+        insert into identity.play_exclusions (id, user_id, kind, activities, starts_at, ends_at, created_by, reason)
+        select id, user_id, kind::identity.exclusion_kind, activities::identity.play_activity[], starts_at, ends_at,
+          created_by, reason
+        from unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::uuid[],
+          %s::bytea[]) as x (id, user_id, kind, activities, starts_at, ends_at, created_by, reason)
+        on conflict (id) do update set activities = excluded.activities, ends_at = excluded.ends_at,
+          return_requested_at = null""",
+        *map(list, zip(*columns, strict=True)),
+        list(reasons),
+    )
+
+
+async def update_return_requested(tx: Tx, exclusion_id: UUID, *, now: datetime) -> bool:
+    """Note that somebody asks for the way back; False if he has."""
+    return bool(
+        await db.run(
+            tx,
+            """update identity.play_exclusions set return_requested_at = %s
+            where id = %s and return_requested_at is null""",
+            *(now, exclusion_id),
+        )
+    )
+
+
+# documents
+
+
+async def lock_document(tx: Tx, key: str) -> None:
+    """Let one publication of a document wait for the other."""
+    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended('identity.documents ' || %s, 0))", key)
+
+
+async def find_newest_version(tx: Tx, key: str) -> int:
+    """The newest version of a document; 0 without one."""
+    return int(await db.value(tx, "select coalesce(max(version), 0) from identity.documents where key = %s", key))
+
+
+async def insert_document(
+    tx: Tx, *, key: str, version: int, texts: Mapping[str, str], acceptance_required: bool, now: datetime
+) -> None:
+    """Store a version of a document, a text for each language."""
+    await db.run(
+        tx,
+        """
+        insert into identity.documents (key, version, locale, body_md, sha256, acceptance_required, published_at)
+        select %s, %s, locale, body, sha256(convert_to(body, 'UTF8')), %s, %s
+        from unnest(%s::text[], %s::text[]) as x (locale, body)""",
+        *(key, version, acceptance_required, now, list(texts), list(texts.values())),
+    )
+
+
+async def has_document(tx: Tx, key: str, version: int) -> bool:
+    """Is there this version?"""
+    return bool(
+        await db.value(
+            tx, "select exists (select from identity.documents where key = %s and version = %s)", *(key, version)
+        )
+    )
+
+
+async def insert_consent(tx: Tx, row_id: UUID, user_id: UserId, *, key: str, version: int, now: datetime) -> bool:
+    """Note that somebody accepts a version; False if he does already."""
+    return bool(
+        await db.run(
+            tx,
+            """insert into identity.consents (id, user_id, document_key, version, given_at)
+            values (%s, %s, %s, %s, %s)
+            on conflict (user_id, document_key, version) where withdrawn_at is null do nothing""",
+            *(row_id, user_id, key, version, now),
+        )
+    )
+
+
+async def update_consents_withdrawn(tx: Tx, user_id: UserId, key: str, *, now: datetime) -> int:
+    """Note that somebody takes back what he accepted of a document; answers how many versions it was."""
+    return await db.run(
+        tx,
+        """update identity.consents set withdrawn_at = %s
+        where user_id = %s and document_key = %s and withdrawn_at is null""",
+        *(now, user_id, key),
+    )
