@@ -259,6 +259,7 @@ class Series:
     grace_s: int
     review_h: int
     active: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

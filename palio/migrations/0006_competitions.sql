@@ -39,7 +39,8 @@ create table competitions.series (
   template jsonb not null,
   active boolean not null default true,
   create_lead_h int not null default 24 check (create_lead_h between 1 and 720),
-  created_at timestamptz not null);
+  created_at timestamptz not null,
+  version int not null default 1);
 
 create table competitions.competitions (
   id uuid primary key,

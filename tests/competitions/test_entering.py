@@ -199,3 +199,13 @@ async def test_a_player_joins_and_leaves_with_his_own_rights(database: Database,
         await leave(tx, competition_id, user, noon)
     async with database.begin(system) as tx:
         assert await balances(tx, f"user:{user}:main", f"pool:{competition_id}") == [100, 10_000]
+
+
+async def test_a_break_from_playing_keeps_out(tx: Tx, noon: datetime) -> None:
+    """Whatever identity says of him is what he is told."""
+    competition_id = await announced(tx, noon)
+    (user,) = await players(tx, 1, noon)
+    await identity.take_break(tx, user_id=user, length="1y", now=noon)
+    with pytest.raises(identity.SelfExcluded):
+        await join(tx, competition_id, user, noon)
+    assert await competitions.participation(tx, competition_id=competition_id, user_id=user) is None

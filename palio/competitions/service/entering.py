@@ -33,7 +33,7 @@ async def join(
     """Enter a user and take his fee; whoever has joined gets the same row again.
 
     Refuses with NoSuchCompetition, NotOpen, Full, NotEligible, ledger.InsufficientFunds and what else the ledger says
-    of his wallet, and with the refusal of `identity.require_play_many`.
+    of his wallet, and as `identity.require_play_many` answers.
     """
     competition = await _open(tx, competition_id)
     await _hold(tx, competition_id, user_id)
@@ -121,6 +121,9 @@ async def _hold(tx: Tx, competition_id: CompetitionId, user_id: UserId) -> None:
 async def _require_eligible(
     tx: Tx, competition: Competition, user_id: UserId, now: datetime, checks: Sequence[EntryCheck[Tx]]
 ) -> None:
+    for refusal in await identity.require_play_many(tx, [(user_id, "compete")], now=now):
+        if refusal:
+            raise refusal
     user = await identity.get(tx, name_or_id=user_id)
     if user_id in await identity.staff_with(tx, permission=PERMISSION_EDIT.name, now=now):
         raise NotEligible(rule="staff")

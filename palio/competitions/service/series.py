@@ -10,6 +10,7 @@ from palio.competitions.service.lifecycle import create, publish
 from palio.competitions.types import CompetitionId, NewSeries, Period, Series, SeriesId
 from palio.infra import audit
 from palio.infra.db import Tx
+from palio.kernel.errors import Stale
 from palio.kernel.ids import Actor, new_id
 
 SERIES_MAX = 1_000
@@ -36,14 +37,19 @@ async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) 
     return series_id
 
 
-async def change_series(tx: Tx, *, series_id: SeriesId, new: NewSeries, is_active: bool, actor: Actor) -> None:
+async def change_series(
+    tx: Tx, *, series_id: SeriesId, new: NewSeries, is_active: bool, version: int, actor: Actor
+) -> None:
     """Change what the competitions of a series will be that are not made yet, or whether any are.
 
-    `new` has its code, product, cadence and zone. Refuses with NoSuchSeries, PrizeShape, PrizeSum, PrizeIncreasing.
+    `new` has its code, product, cadence and zone, `version` is the one that was seen. Refuses with NoSuchSeries, Stale,
+    PrizeShape, PrizeSum, PrizeIncreasing.
     """
     before = await sql.lock_series(tx, series_id)
     if before is None:
         raise NoSuchSeries
+    if before.version != version:
+        raise Stale(version=before.version)
     periods.check(new)
     await sql.update_series(tx, series_id, periods.template(new), new.create_lead_h, is_active=is_active)
     await audit.record(

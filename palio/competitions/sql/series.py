@@ -14,7 +14,7 @@ from palio.infra import db
 from palio.infra.db import Tx
 
 SERIES = """
-    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, s.active, t.*
+    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, s.active, s.version, t.*
     from competitions.series s cross join jsonb_to_record(s.template) as t(
       title text, description text, rules_text text, prize_asset text, guaranteed_pool bigint, prize_rule jsonb,
       score_scale int, min_score bigint, tie_rule text, empty_rule text, leftover_to text, no_winner text, grace_s int,
@@ -97,6 +97,8 @@ async def update_series(
     """What its next competitions will be, how long ahead they are made, and whether any are."""
     await db.run(
         tx,
-        "update competitions.series set template = %s::jsonb, create_lead_h = %s, active = %s where id = %s",
+        """
+        update competitions.series set template = %s::jsonb, create_lead_h = %s, active = %s, version = version + 1
+        where id = %s""",
         *(json.dumps(template), create_lead_h, is_active, series_id),
     )
