@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from random import Random
 from time import monotonic
 from uuid import UUID
@@ -37,11 +38,12 @@ class Order:
     items: int
     name: str  # keys of this turn begin so
     requests_max: int
+    rate: float | None = None  # requests a second; without it each connection asks as soon as it is answered
 
 
 @dataclass(slots=True)
 class Talk:
-    """One connection: what it has received of the answer it waits for."""
+    """One connection: when its request was sent, or was due, and what it has received of the answer."""
 
     socket: socket.socket
     token: str
@@ -122,16 +124,21 @@ def load(order: Order) -> dict[str, object]:
     tally, used = Tally(), _cpu_seconds()
     began = monotonic()
     end = began + order.seconds
-    open_ones = sum([_ask(talk, waiting, began) for talk in talks.values()])
-    while open_ones and monotonic() < end + PATIENCE_SECONDS:
-        for descriptor, _ in poll.poll(1):
+    pause = order.connections / order.rate if order.rate else 0.0
+    resting = [(began + n * pause / order.connections, descriptor) for n, descriptor in enumerate(talks)]
+    open_ones = 0
+    while (open_ones or resting) and monotonic() < end + PATIENCE_SECONDS:
+        while resting and resting[0][0] <= monotonic():
+            due, descriptor = heappop(resting)
+            open_ones += _ask(talks[descriptor], waiting, due)
+        for descriptor, _ in poll.poll(max(0.0, resting[0][0] - monotonic()) if resting else 1):
             talk = talks[descriptor]
             if not _take(talk, tally):
                 continue
             open_ones -= 1
-            now = monotonic()
-            if now < end:
-                open_ones += _ask(talk, waiting, now)
+            due = talk.asked_at + pause if pause else monotonic()
+            if due < end:
+                heappush(resting, (due, descriptor))
     return {
         "answers": len(tally.latencies),
         "failed": tally.failed + open_ones,
@@ -144,7 +151,10 @@ def load(order: Order) -> dict[str, object]:
 
 
 def _ask(talk: Talk, waiting: dict[str, Iterator[bytes]], now: float) -> int:
-    """Send the next request of the program on this connection. Returns 1, or 0 when it has none left."""
+    """Send the next request of the program on this connection. Returns 1, or 0 when it has none left.
+
+    Its time counts from when it was due: a slow server does not spare itself requests.
+    """
     request = next(waiting[talk.token], None)
     if request is None:
         return 0

@@ -355,6 +355,10 @@ class Hub:
         """Does anybody hear topics of his own here?"""
         return bool(self._owners)
 
+    def has_ears_for(self, user_id: UUID | None) -> bool:
+        """Does that user have a stream here, or anybody, where an event is for all?"""
+        return user_id in self._owners if user_id else bool(self._owners)
+
     def pass_to(self, user_id: UUID | None, frame: Frame) -> None:
         """Give an event of a log topic to the streams of its user, or of all who hear such a topic."""
         heard = self._owners.get(user_id, ()) if user_id else [each for one in self._owners.values() for each in one]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -25,6 +26,7 @@ from palio.kernel.errors import Unavailable
 log = structlog.get_logger()
 
 WRITTEN, NUMBERED = ":written", ":numbered"  # between processes: there is something to number, or to pass on
+IS_WRITTEN = json.dumps({"topic": WRITTEN})
 LOCK = 0x5EA1
 EVENTS_MAX = 5_000  # of one transaction of the relay, and of one look of a process
 RESUMED_MAX = 1_000  # of more than that a client reads everything again
@@ -33,27 +35,23 @@ KEPT = timedelta(hours=24)
 PRUNED_MAX = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that was told about a topic, numbered; without a user it is for everybody who hears the topic."""
 
     seq: int
     topic: str
     user_id: UUID | None
     type: str
-    data: Mapping[str, object]
+    data: str  # as JSON
     at: datetime
 
     def frame(self) -> Frame:
         """As it goes to clients: its number is where they go on."""
-        told = {
-            "id": str(self.seq),
-            "topic": self.topic,
-            "type": self.type,
-            "at": clock.text(self.at),
-            "data": self.data,
-        }
-        return Frame("changed", json.dumps(told), self.topic, seq=self.seq)
+        told = (
+            f'{{"id": "{self.seq}", "topic": {json.dumps(self.topic)}, "type": {json.dumps(self.type)},'
+            f' "at": "{clock.text(self.at)}", "data": {self.data}}}'
+        )
+        return Frame("changed", told, self.topic, seq=self.seq)
 
 
 async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[str, object]) -> None:
@@ -71,7 +69,7 @@ async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[s
 
 def wake(tx: Tx) -> None:
     """Have the relay look as soon as this transaction is committed: something in it has been told."""
-    db.after_commit(tx, partial(tx.equipment.tell, WRITTEN, json.dumps({"topic": WRITTEN})))
+    db.after_commit(tx, partial(tx.equipment.tell, WRITTEN, IS_WRITTEN))
 
 
 async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
@@ -106,37 +104,37 @@ async def is_kept(tx: Tx, seq: int) -> bool:
 
 async def events_of(tx: Tx, *, user_id: UUID | None, after: int, limit: int) -> list[Event]:
     """What somebody was told behind a number, in order; row security hides what others were."""
-    return await db.rows(
-        tx,
-        Event,
+    found = await tx.execute(
         """
-        select seq, topic, user_id, type, data, at from infra.stream_events
+        select seq, topic, user_id, type, data::text, at from infra.stream_events
         where (user_id = %s or user_id is null) and seq > %s order by seq limit %s""",
-        *(user_id, after, limit),
+        (user_id, after, limit),
     )
+    return [Event(*row) for row in await found.fetchall()]
 
 
 async def events_after(tx: Tx, *, after: int, limit: int = EVENTS_MAX) -> list[Event]:
     """What everybody was told behind a number, in order, for a process that passes it on."""
-    return await db.rows(
-        tx,
-        Event,
+    found = await tx.execute(
         """
-        select seq, topic, user_id, type, data, at from infra.stream_events
+        select seq, topic, user_id, type, data::text, at from infra.stream_events
         where seq > %s order by seq limit %s""",
-        *(after, limit),
+        (after, limit),
     )
+    return [Event(*row) for row in await found.fetchall()]
 
 
 async def prune(tx: Tx, *, now: datetime, rows_max: int = PRUNED_MAX) -> int:
-    """Forget what was told more than 24 hours ago; the newest number is kept, so that nobody has to begin anew."""
+    """Forget what was told more than 24 hours ago, the oldest numbers first; the newest number is kept, so that nobody
+    has to begin anew.
+    """
     return await db.run(
         tx,
         """
         delete from infra.stream_events where seq in (
-          select seq from infra.stream_events
-          where at < %s and seq < (select max(seq) from infra.stream_events) order by at limit %s)""",
-        *(now - KEPT, rows_max),
+          select oldest.seq from (select seq, at from infra.stream_events order by seq limit %s) oldest
+          where oldest.at < %s and oldest.seq < (select max(seq) from infra.stream_events))""",
+        *(rows_max, now - KEPT),
     )
 
 
@@ -183,7 +181,8 @@ async def _pass_on(database: Database, hub: Hub, last: int | None) -> int:
             return await newest(tx)
         found = await events_after(tx, after=last)
     for event in found:
-        hub.pass_to(event.user_id, event.frame())
+        if hub.has_ears_for(event.user_id):  # most are told to people who are not here
+            hub.pass_to(event.user_id, event.frame())
     if len(found) == EVENTS_MAX:
         return await _pass_on(database, hub, found[-1].seq)
     return found[-1].seq if found else last

@@ -284,6 +284,7 @@ class Asset:
     code: str
     name: str
     scale: int
+    lots: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -705,6 +705,79 @@ begin
   end if;
 end $$;
 
+-- The batch that most batches are, in one statement: every key is new, every account is there and active, each wallet takes one leg and has what it
+-- gives. `g_` are legs of guarded accounts by their numbers, `o_` those of open ones; -n stands for the n-th of u_addresses. Answers the
+-- wallets with what is in them then, and the numbers of u_addresses. No row, and nothing done, if anything is not as described: then
+-- open_batch finds out what. Locks as that does: keys by text, balances by number. p_alone is for a statement that is a transaction of its own,
+-- on behalf of the system: it comes without the settings with which transactions begin.
+create function ledger.post_plain(t_ids uuid[], t_keys text[], t_hashes bytea[], t_kinds text[], t_actors text[], t_descriptions text[],
+  t_metadata jsonb[], g_transfers uuid[], g_legs smallint[], g_accounts bigint[], g_amounts bigint[], o_transfers uuid[], o_legs smallint[],
+  o_accounts bigint[], o_amounts bigint[], u_addresses text[], u_assets smallint[], p_now timestamptz,
+  p_alone bool)
+returns table (accounts bigint[], balances bigint[], seqs bigint[], numbers bigint[]) language plpgsql security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+declare tx bigint := infra.tx_id(); who text; owners uuid[]; held bigint[];
+begin
+  if p_alone then
+    if infra.actor_kind() <> 'none' then
+      raise exception 'a transaction has begun, on somebody''s behalf' using errcode = '25001';
+    end if;
+    perform set_config('palio.kind', 'system', true), set_config('lock_timeout', '2s', true);
+  end if;
+  who := concat_ws(':', infra.actor_kind(), infra.actor_id());
+  if cardinality(u_addresses) > 0 then
+    numbers := array(select (select a.id from ledger.accounts a where a.address = u.a and a.asset_id = u.s)
+      from (select unnest(u_addresses) as a, unnest(u_assets) as s) u);
+    if array_position(numbers, null) is not null then return; end if;
+    select array_agg(l.t), array_agg(l.l), array_agg(l.a), array_agg(l.x) into g_transfers, g_legs, g_accounts, g_amounts
+      from (select u.t, u.l, case when u.a < 0 then numbers[-u.a] else u.a end as a, u.x
+        from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x) u order by 3) l;
+    o_accounts := array(select case when u.a < 0 then numbers[-u.a] else u.a end from (select unnest(o_accounts) as a) u);
+  end if;
+  if exists (select from (select unnest(o_accounts) as id) u
+      where (select a.status from ledger.accounts a where a.id = u.id) is distinct from 'active') then
+    return;
+  end if;
+  begin
+    insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
+      select u.k, u.h, u.i, 'transfer', tx
+        from (select unnest(t_keys) as k, unnest(t_hashes) as h, unnest(t_ids) as i) u order by u.k collate "C";
+    with moved as (
+      update ledger.balances b set balance = b.balance + d.x, seq = b.seq + 1, last_posted_at = p_now
+        from (select unnest(g_accounts) as a, unnest(g_amounts) as x) d
+        where b.account_id = d.a and b.status = 'active' and b.lots is null and b.last_posted_at <= p_now
+          and (d.x > 0 or b.balance + d.x - b.held >= b.floor and b.balance + d.x >= -9007199254740991)
+          and (d.x < 0 or b.balance + d.x <= coalesce(b.ceiling, 9007199254740991))
+        returning b.account_id, b.balance, b.seq, b.owner_id, b.held)
+    select array_agg(m.account_id), array_agg(m.balance), array_agg(m.seq), array_agg(m.owner_id), array_agg(m.held)
+      into accounts, balances, seqs, owners, held from moved m;
+    if accounts is distinct from nullif(g_accounts, '{}') then
+      raise exception 'not plain' using errcode = 'PL000';
+    end if;
+  exception when unique_violation or sqlstate 'PL000' then return;
+  end;
+  if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
+  with posted as (
+    insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
+      select u.i, p_now, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
+        from (select unnest(t_ids) as i, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w, unnest(t_descriptions) as t,
+          unnest(t_metadata) as m) u),
+  told as (
+    insert into infra.stream_pending (topic, user_id, type, data, at)
+      select 'me:wallet', u.o, 'wallet.changed', jsonb_build_object('transfer', u.t, 'asset', k.code, 'amount', u.x, 'balance', u.b,
+          'held', u.h), clock_timestamp()
+        from (select unnest(g_transfers) as t, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(balances) as b, unnest(owners) as o,
+          unnest(held) as h) u join ledger.assets k on k.id = (u.a >> 1) & 32767 where cardinality(g_accounts) <= 200
+      union all select 'me:wallet', null, 'wallet.changed', '{}', clock_timestamp() where cardinality(g_accounts) > 200)
+  insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
+    select u.t, p_now, u.a, u.x, u.s, u.b, tx, u.l
+      from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(seqs) as s,
+          unnest(balances) as b
+        union all select unnest(o_transfers), unnest(o_legs), unnest(o_accounts), unnest(o_amounts), null, null) u;
+  return next;
+end $$;
+
 -- One open account pays the main wallets of many owners. Ids come rising, and are handed out and rows written in the order of the wallets, so that one
 -- batch enters every index from left to right. Answers the payments (from 1) in the order of their ids, what was refused (place from 0, code, of:
 -- source or wallet), and the keys that somebody had before.
@@ -908,5 +981,5 @@ begin
 end $$;
 
 revoke execute on all functions in schema ledger from public;
-grant execute on function ledger.open_batch, ledger.write, ledger.fan_out, ledger.report, ledger.make_partition,
+grant execute on function ledger.open_batch, ledger.write, ledger.post_plain, ledger.fan_out, ledger.report, ledger.make_partition,
   ledger.lock_account, ledger.set_status, ledger.sides to palio_app;

@@ -28,7 +28,7 @@ def is_edge_in(scope: ast.AST) -> bool:
 
 def is_edge(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute):
-        return node.attr == "begin_system"
+        return node.attr in {"begin_system", "alone"}
     is_actor = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Actor"
     return is_actor and bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == "system"
 

@@ -12,7 +12,7 @@ from palio.ledger.errors import InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.types import Asset
 
-USD, COIN = Asset(1, "USD", "US dollar", 2), Asset(3, "COIN", "Coins", 0)
+USD, COIN = Asset(1, "USD", "US dollar", 2, lots=False), Asset(3, "COIN", "Coins", 0, lots=False)
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,9 @@ async def test_each_payment_is_told_its_own_transfer(tx: Tx, pool: str, noon: da
     bills = rules.judge(factory.payments(rows))
     about = {"source": pool, "kind": "competitions.prize"}
     hashes = rules.hashes(bills.payments, slice(None), asset="COIN", **about)
-    carried = await posting.fan_out(tx, bills, hashes, asset=Asset(3, "COIN", "Coins", 0), now=noon, **about)
+    carried = await posting.fan_out(
+        tx, bills, hashes, asset=Asset(3, "COIN", "Coins", 0, lots=False), now=noon, **about
+    )
     found = await tx.execute(
         """select t.key, t.id, e.amount, e.posted_at = t.posted_at from ledger.transfers t
         join ledger.entries e on e.transfer_id = t.id and e.leg = 1 where t.key = any (%s)""",

@@ -6,7 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from palio.ledger.schemas.filters import units_of
 from palio.ledger.types import Asset
 
-COIN, USD = Asset(3, "COIN", "Coins", 0), Asset(1, "USD", "US dollar", 2)
+COIN, USD = Asset(3, "COIN", "Coins", 0, lots=False), Asset(1, "USD", "US dollar", 2, lots=False)
 
 
 @pytest.mark.parametrize(

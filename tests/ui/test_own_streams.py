@@ -206,7 +206,9 @@ async def test_a_large_payment_tells_everybody_in_one_row(database: Database, no
 
 async def told_of(database: Database, topic: str, after: int) -> list[int]:
     async with database.begin(SYSTEM) as tx:
-        return [event.data["n"] for event in await relay.events_after(tx, after=after) if event.topic == topic]  # type: ignore[misc]
+        return [
+            json.loads(event.data)["n"] for event in await relay.events_after(tx, after=after) if event.topic == topic
+        ]
 
 
 async def number_all(database: Database) -> None:

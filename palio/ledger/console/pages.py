@@ -325,7 +325,7 @@ def _part(found: Sheet, text: str) -> int | None:
         return None
     leg = found.legs[0]
     try:
-        amount = rules.read_amount(text, AssetOf(0, leg.asset, "", leg.scale))
+        amount = rules.read_amount(text, AssetOf(0, leg.asset, "", leg.scale, lots=False))
     except ValueError:
         raise InvalidPost(field="amount") from None
     if amount < 0:

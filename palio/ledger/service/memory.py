@@ -19,6 +19,7 @@ class Book:
         self.assets: Mapping[str, Asset] = {}
         self.kinds: frozenset[str] = frozenset()
         self.groups: Mapping[str, LimitGroup] = {}  # of the kinds that count for the limits of players
+        self.lotted: frozenset[str] = frozenset()  # assets of which wallets keep lots
         self.places: dict[Place, AccountId] = {}
 
     def learn(self, places: Mapping[Place, AccountId]) -> None:
@@ -37,6 +38,7 @@ async def read_again(tx: Tx, *, book: Book) -> Book:
     """A book with today's assets and kinds; the one that is remembered gets them after the commit."""
     fresh = Book()
     fresh.assets = {asset.code: asset for asset in await sql.list_assets(tx)}
+    fresh.lotted = frozenset({asset.code for asset in fresh.assets.values() if asset.lots})
     kinds = await sql.list_kinds(tx)
     fresh.kinds = frozenset({kind.code for kind in kinds})
     fresh.groups = {kind.code: kind.limit_group for kind in kinds if kind.limit_group}
@@ -46,4 +48,4 @@ async def read_again(tx: Tx, *, book: Book) -> Book:
 
 
 def _keep(book: Book, fresh: Book) -> None:
-    book.assets, book.kinds, book.groups = fresh.assets, fresh.kinds, fresh.groups
+    book.assets, book.lotted, book.kinds, book.groups = fresh.assets, fresh.lotted, fresh.kinds, fresh.groups

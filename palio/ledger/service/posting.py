@@ -14,10 +14,11 @@ from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ledger import errors
 from palio.ledger.messages import DebtCreated, TransfersPosted
-from palio.ledger.rules import archive, decisions, requests
+from palio.ledger.rules import archive, decisions, plain, requests
 from palio.ledger.rules import payments as rules
 from palio.ledger.rules.items import AnyRequest, Needs, judge, needs_of
 from palio.ledger.service.memory import Book, read_again
+from palio.ledger.sql import plain as plain_sql
 from palio.ledger.sql import posting as sql
 from palio.ledger.sql.reconciling import find_archive_end
 from palio.ledger.types import (
@@ -73,27 +74,34 @@ async def post_many(
 ) -> Sequence[AnyOutcome]:
     """Carry out items of every kind and answer each in the order given, in two round trips whatever their number.
 
-    A refused item changes nothing and keeps its key free; a key that was used before with the same request answers as
-    the first time (`replayed`), with another one it is refused. With mode `all` any refusal raises BatchRefused, and
-    the caller rolls back. A dry run answers the same and keeps nothing. At most 10,000 items of 50,000 legs:
-    BatchTooLarge. A use case calls it once per transaction, or `lock_many` before.
+    Plain transfers, where nothing is in their way, take one. A refused item changes nothing and keeps its key free; a
+    key that was used before with the same request answers as the first time (`replayed`), with another one it is
+    refused. With mode `all` any refusal raises BatchRefused, and the caller rolls back. A dry run answers the same and
+    keeps nothing. At most 10,000 items of 50,000 legs: BatchTooLarge. A use case calls it once per transaction, or
+    `lock_many` before.
     """
     _require_room(items)
     async with sql.rehearsal(tx) if dry_run else nullcontext():
-        prepared, opened = await _open(tx, items, await _ids(len(items)), now=now, remember=not dry_run)
-        _require_room_for_legs(sum([len(original.legs) for original in opened.originals.values()]))
-        decision = decisions.decide(prepared, opened)
-        await _name_archived(tx, items, decision.outcomes)
-        if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
-            raise errors.BatchRefused(outcomes=outcomes)
-        if not decision.is_empty:
-            await sql.write(tx, decision, now=now)
-        if decision.transfers and outbox.is_heard(tx, TransfersPosted):
-            await outbox.send(tx, TransfersPosted(tuple([_as_id(row[0]) for row in decision.transfers])))
-        if decision.debts:
-            await outbox.send(tx, *[DebtCreated(debt.owner, debt.asset, debt.amount) for debt in decision.debts])
-    relay.wake(tx)
-    return decision.outcomes
+        await _limit_waiting(tx)
+        book, prepared = await _prepared(tx, items, await _ids(len(items)))
+        done = await _post_plain(tx, book, prepared, now=now, remember=not dry_run)
+        return done or await _decide(tx, items, book, prepared, now=now, mode=mode, remember=not dry_run)
+
+
+async def post_alone_many(tx: Tx, posts: Sequence[Post], *, now: datetime) -> Sequence[Outcome] | None:
+    """Post a plain batch in one statement that is a transaction by itself, on a connection without one.
+
+    None, and nothing is done, where it is not plain or something is in its way, where this process has not read yet
+    what there is, or where somebody hears of every transfer: then `post_many` does it.
+    """
+    book = db.memory(tx, Book)
+    is_patient = settings.value(LOCK_WAIT_MS) == LOCK_WAIT_MS.default
+    if not (book.kinds and is_patient) or len(posts) > settings.value(BATCH_ITEMS_MAX):
+        return None
+    if outbox.is_heard(tx, TransfersPosted):
+        return None
+    prepared = _judged(posts, await _ids(len(posts)), book)
+    return await _post_plain(tx, book, prepared, now=now, remember=True, is_alone=True)
 
 
 async def post(tx: Tx, item: Post, *, now: datetime) -> Posted:
@@ -207,6 +215,7 @@ async def lock_many(tx: Tx, places: Sequence[Place], *, now: datetime) -> None:
     for address, asset in places:
         if asset not in book.assets or not requests.is_address(address):
             raise errors.InvalidPost(field="address" if asset in book.assets else "asset")
+    await _limit_waiting(tx)
     accounts: set[Handle] = {book.places.get(place, place) for place in places}
     if await _lock(tx, book, {}, Needs(accounts), now=now, remember=True) is None:
         await lock_many(tx, places, now=now)
@@ -251,16 +260,59 @@ async def _in_slices(count: int, prepare: Callable[[slice], list[Prepared]]) -> 
     return prepared
 
 
+async def _post_plain(
+    tx: Tx, book: Book, prepared: Sequence[AnyRequest], *, now: datetime, remember: bool, is_alone: bool = False
+) -> list[Outcome] | None:
+    """Write a plain batch at once; None, and nothing is done, where it is none or something is in its way."""
+    batch = plain.read(prepared, counting=book.groups.keys(), lotted=book.lotted) if prepared else None
+    moved = await plain_sql.post_plain(tx, batch, book.assets, now=now, is_alone=is_alone) if batch else None
+    if not batch or not moved:
+        return None
+    if remember and moved.numbers:
+        db.after_commit(tx, partial(book.learn, moved.numbers))
+    if outbox.is_heard(tx, TransfersPosted):
+        await outbox.send(tx, TransfersPosted(tuple([request.id for request in batch.requests])))
+    relay.wake(tx)
+    return plain.outcomes(batch, moved.wallets, moved.numbers, posted_at=now)
+
+
+async def _decide(
+    tx: Tx,
+    items: Sequence[Item],
+    book: Book,
+    prepared: list[AnyRequest],
+    *,
+    now: datetime,
+    mode: Mode,
+    remember: bool,
+) -> list[AnyOutcome]:
+    """Look at everything that a batch touches, decide item by item, and write what was accepted."""
+    prepared, opened = await _open(tx, items, book, prepared, now=now, remember=remember)
+    _require_room_for_legs(sum([len(original.legs) for original in opened.originals.values()]))
+    decision = decisions.decide(prepared, opened)
+    await _name_archived(tx, items, decision.outcomes)
+    if mode == "all" and (outcomes := decisions.aborted(decision.outcomes)):
+        raise errors.BatchRefused(outcomes=outcomes)
+    if not decision.is_empty:
+        await sql.write(tx, decision, now=now)
+    if decision.transfers and outbox.is_heard(tx, TransfersPosted):
+        await outbox.send(tx, TransfersPosted(tuple([_as_id(row[0]) for row in decision.transfers])))
+    if decision.debts:
+        await outbox.send(tx, *[DebtCreated(debt.owner, debt.asset, debt.amount) for debt in decision.debts])
+    relay.wake(tx)
+    return decision.outcomes
+
+
 async def _open(
-    tx: Tx, items: Sequence[Item], ids: Sequence[UUID], *, now: datetime, remember: bool
+    tx: Tx, items: Sequence[Item], book: Book, prepared: list[AnyRequest], *, now: datetime, remember: bool
 ) -> tuple[list[AnyRequest], sql.Opened]:
-    """Judge each item by itself, claim the keys, lock the accounts."""
-    book, prepared = await _prepared(tx, items, ids)
+    """Claim the keys, lock the accounts."""
     claims = requests.first_claims(prepared)
     needs = needs_of(claims.values(), book.groups.keys())
     opened = await _lock(tx, book, claims, needs, now=now, remember=remember)
     if opened is None:  # the same ids, so that our own claims are not taken for somebody else's
-        return await _open(tx, items, ids, now=now, remember=remember)
+        book, prepared = await _prepared(tx, items, [request.id for request in prepared])
+        return await _open(tx, items, book, prepared, now=now, remember=remember)
     opened.hold_longest = timedelta(days=settings.value(HOLD_DAYS_MAX))
     opened.hold_usual = timedelta(hours=settings.value(HOLD_USUAL_HOURS))
     if needs.limited or needs.holds or needs.originals:
@@ -270,8 +322,7 @@ async def _open(
 
 async def _prepared(tx: Tx, items: Sequence[Item], ids: Sequence[UUID]) -> tuple[Book, list[AnyRequest]]:
     async def with_words_of(book: Book) -> list[AnyRequest]:
-        known = requests.Vocabulary(book.kinds, book.assets.keys(), book.places)
-        return await _in_slices(len(items), lambda part: judge(items[part], ids[part], known))
+        return await _in_slices(len(items), lambda part: _judged(items[part], ids[part], book))
 
     book = db.memory(tx, Book)
     prepared = await with_words_of(book)
@@ -281,12 +332,19 @@ async def _prepared(tx: Tx, items: Sequence[Item], ids: Sequence[UUID]) -> tuple
     return book, prepared
 
 
+async def _limit_waiting(tx: Tx) -> None:
+    if (patience_ms := settings.value(LOCK_WAIT_MS)) != LOCK_WAIT_MS.default:  # which every transaction begins with
+        await sql.limit_waiting(tx, patience_ms)
+
+
+def _judged(items: Sequence[Item], ids: Sequence[UUID], book: Book) -> list[AnyRequest]:
+    return judge(items, ids, requests.Vocabulary(book.kinds, book.assets.keys(), book.places))
+
+
 async def _lock(
     tx: Tx, book: Book, claims: Mapping[str, AnyRequest], needs: Needs, *, now: datetime, remember: bool
 ) -> sql.Opened | None:
     """None where remembered numbers do not exist, because a part of a transaction was undone: they are forgotten."""
-    if (patience_ms := settings.value(LOCK_WAIT_MS)) != LOCK_WAIT_MS.default:  # which every transaction begins with
-        await sql.limit_waiting(tx, patience_ms)
     opened = await sql.open_batch(tx, claims, needs, book.assets, now=now, debt_max=settings.value(DEBT_MAX))
     if lost := needs.accounts - opened.purses.keys():
         book.forget(lost)

@@ -17,6 +17,7 @@ from palio.ledger.types import (
     Hold,
     Item,
     Mode,
+    Outcome,
     Post,
     Refused,
     Reverse,
@@ -47,6 +48,16 @@ async def post_many(
     if is_lost:
         raise errors.BatchRefused(outcomes=decisions.aborted(merged))
     return merged
+
+
+async def post_alone_many(tx: Tx, items: Sequence[Item | Refused], *, now: datetime) -> Sequence[Outcome] | None:
+    """As `posting.post_alone_many`: None, and nothing is done, where `post_many` has to look closer."""
+    allowed = settings.value(API_FAMILIES)
+    closed = FAMILIES.difference(allowed)
+    posts = [item for item in items if isinstance(item, Post)]
+    if len(posts) < len(items) or (closed and any(isinstance(_judge(post, closed, {}), Refused) for post in posts)):
+        return None
+    return await posting.post_alone_many(tx, posts, now=now)
 
 
 async def _judged(tx: Tx, items: Sequence[Item | Refused]) -> Sequence[Item | Refused]:

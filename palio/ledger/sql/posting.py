@@ -308,7 +308,7 @@ async def write(tx: Tx, decision: Decision, *, now: datetime) -> None:
         Moments.of(posted),
         Texts.of(keys),
         Texts.of(kinds),
-        Texts.of([_actor_text(actor) for actor in actors] if any(actors) else []),
+        Texts.of([actor_text(actor) for actor in actors] if any(actors) else []),
         Texts.of([text or None for text in descriptions] if any(descriptions) else []),
         Jsons.of(metadata if any(metadata) else []),
         Uuids.of(captured if any(captured) else []),
@@ -386,7 +386,8 @@ def _taken_back(decision: Decision) -> Sequence[Packed]:
     )
 
 
-def _actor_text(actor: Actor | None) -> str | None:
+def actor_text(actor: Actor | None) -> str | None:
+    """Who posted something, as transfers keep it."""
     if actor is None:
         return None
     return f"{actor.kind}:{actor.user_id}" if actor.user_id else actor.kind

@@ -37,7 +37,7 @@ class Kind:
 
 async def list_assets(tx: Tx) -> list[Asset]:
     """Every asset: a handful."""
-    return await db.rows(tx, Asset, "select id, code, name, scale from ledger.assets order by id")
+    return await db.rows(tx, Asset, "select id, code, name, scale, lots from ledger.assets order by id")
 
 
 async def list_kinds(tx: Tx) -> list[Kind]:
