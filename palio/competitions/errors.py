@@ -1,6 +1,7 @@
 """Refusals of competitions."""
 
-from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from palio.competitions.types import Refused
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 
 
 class NoSuchCompetition(NotFound):
@@ -52,7 +53,7 @@ class NotUpcoming(Conflict):
 
 
 class NotLive(Conflict):
-    """It cannot end now: it is `status` and its end is `ends_at`."""
+    """This is for competitions that run: this one is `status`."""
 
     code = "competitions.not_live"
 
@@ -195,12 +196,6 @@ class NothingFollows(Invalid):
     code = "competitions.nothing_follows"
 
 
-class Paused(Conflict):
-    """It has rested since `since`: let it go on first."""
-
-    code = "competitions.paused"
-
-
 class NotPaused(Conflict):
     """It does not rest; it is `status`."""
 
@@ -271,3 +266,80 @@ class NotReleased(Conflict):
     """It is not being paid: it is `status`. Release it first."""
 
     code = "competitions.not_released"
+
+
+# Scores
+
+
+class ScoreInvalid(Invalid):
+    """The submission `key` cannot be read: a whole `delta` for boards that add, a whole `value` (with a `version` where
+    versions decide) for the others, at most 9,000,000,000,000,000 either way, and a time.
+    """
+
+    code = "competitions.invalid"
+
+
+class Paused(Conflict):
+    """It is paused since `since`, and takes no scores."""
+
+    code = "competitions.paused"
+
+
+class OutsideWindow(Conflict):
+    """What happened at `happened_at` lies outside the time that counts, or ahead of us."""
+
+    code = "competitions.outside_window"
+
+
+class ListFinal(Conflict):
+    """The lists `periods` are final: what comes now is too late for them."""
+
+    code = "competitions.list_final"
+
+
+class NotEntered(Conflict):
+    """Whose score this is takes no part in this competition."""
+
+    code = "competitions.not_entered"
+
+
+class Disqualified(Conflict):
+    """Whose score this is has been taken out of this competition."""
+
+    code = "competitions.disqualified"
+
+
+class KeyMismatch(Conflict):
+    """The key `key` was used at the same time for `stored`: another change needs a key of its own."""
+
+    code = "competitions.key_mismatch"
+
+
+class NotTakingPart(NotFound):
+    """You do not stand on the board of this competition."""
+
+    code = "competitions.not_taking_part"
+
+
+class BoardDiffers(Conflict):
+    """There is a board `code` that combines or ranks its scores otherwise."""
+
+    code = "competitions.board_differs"
+
+
+class Warming(Unavailable):
+    """The order of this list is being loaded. Ask again in a second."""
+
+    code = "competitions.warming"
+
+
+OF_SUBMISSIONS: tuple[type[Refusal], ...] = (
+    *(ScoreInvalid, NoSuchCompetition, NoSuchBoard, NoSuchEntrant, NotLive, Paused, OutsideWindow, ListFinal),
+    *(NotEntered, Disqualified, KeyMismatch),
+)
+_BY_CODE = {kind.code: kind for kind in OF_SUBMISSIONS}
+
+
+def as_refusal(refused: Refused) -> Refusal:
+    """What a submission was refused with, to be raised or described."""
+    return _BY_CODE[refused.code](**refused.facts)

@@ -4,6 +4,7 @@ import structlog
 
 from palio.competitions.messages import (
     AdvanceCompetition,
+    CloseLists,
     EnsureSeries,
     ExpireRewards,
     ReturnContributions,
@@ -11,10 +12,10 @@ from palio.competitions.messages import (
     TickCompetitions,
     WatchRanks,
 )
-from palio.competitions.service import claims, lifecycle, refunds, series, ticking, trends
+from palio.competitions.service import claims, finals, lifecycle, refunds, series, ticking, trends
 from palio.competitions.types import CompetitionId
 from palio.infra import outbox
-from palio.infra.db import Tx
+from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
@@ -24,6 +25,8 @@ SERIES_SCHEDULE = Schedule("competitions.series", "every 10m", EnsureSeries(), a
 SNAPSHOT_SCHEDULE = Schedule("competitions.snapshots", "every 1h", TakeSnapshots(), at_start=True)
 WATCH_SCHEDULE = Schedule("competitions.ranks", "every 1m", WatchRanks())
 TICK_SCHEDULE = Schedule("competitions.tick", "every 30s", TickCompetitions(), at_start=True)
+FINAL_SCHEDULE = Schedule("competitions.finals", "every 5m", CloseLists(), at_start=True)
+FINAL_SECONDS_MAX = 300  # of one list: a million entrants are sorted and written
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
 log = structlog.get_logger()
@@ -77,3 +80,12 @@ async def return_contributions(tx: Tx, job: ReturnContributions) -> None:
     competition = await lifecycle.lock(tx, competition_id=CompetitionId(job.competition))
     if competition.status == "cancelled":
         await refunds.give_back(tx, competition=competition, now=clock.now())
+
+
+@handles(CloseLists)
+async def close_lists(database: Database, job: CloseLists) -> None:
+    """Write down the standings of lists that take nothing more, each in a transaction of its own."""
+    for _ in range(STEPS_MAX):
+        async with database.begin_system("lists end by the clock", seconds_max=FINAL_SECONDS_MAX) as tx:
+            if not await finals.close_next(tx, now=clock.now()):
+                return

@@ -130,3 +130,8 @@ class ReturnContributions(Job):
     """Give back what is left in the pool of a cancelled competition."""
 
     competition: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLists(Job):
+    """Make lists final whose time for late scores is over."""

@@ -156,11 +156,23 @@ class _State:
         return _State(self.base, removed, _Keys.of(_merged(rest, fresh)))
 
     def merged(self) -> "_State":
-        """The same order without a delta."""
-        base = [np.delete(column, self.removed) for column in self.base.columns]
+        """The same order without a delta. Nothing is sorted anew, neither places nor numbers."""
+        base, added = self.base, self.added
+        is_kept = np.ones(len(base), np.bool_)
+        is_kept[self.removed] = False
         at = self.kept_before(self.added_at)
-        columns = [np.insert(of_base, at, of_added) for of_base, of_added in zip(base, self.added.columns, strict=True)]
-        return _settled(columns)
+        columns = [
+            np.insert(of_base[is_kept], at, of_added)
+            for of_base, of_added in zip(base.columns, added.columns, strict=True)
+        ]
+        kept = base.by_entrant[is_kept[base.by_entrant]]
+        before = np.cumsum(is_kept) - 1  # how many of the base count before each of them
+        before += np.cumsum(np.bincount(at, minlength=len(base) + 1))[before]  # and of those who are added
+        others = added.by_entrant
+        where = base.columns[-1][kept].searchsorted(added.columns[-1][others])
+        by_entrant = np.insert(before[kept], where, (at + np.arange(len(added)))[others])
+        nobody = _Keys((NOTHING,) * len(columns), NOTHING)
+        return _State(_Keys(tuple(columns), by_entrant), NOTHING, nobody)
 
     @property
     def delta(self) -> int:
@@ -229,18 +241,30 @@ class RankIndex:
         reached_at_us: Numbers,
         present: Sequence[bool] | npt.NDArray[np.bool_],
         subscores: Numbers | None = None,
+        *,
+        merges: bool = True,
     ) -> None:
         """Set what these entrants have now, or take those out who are not `present`.
 
-        Of somebody named twice the last counts. To set what is set already changes nothing.
+        Of somebody named twice the last counts. To set what is set already changes nothing. Without `merges` the delta
+        is left to grow, until somebody has the time for `merge`.
         """
         columns = self._columns(entrants, scores, reached_at_us, subscores)
         numbers, last = np.unique(columns[-1][::-1], return_index=True)
         last = len(columns[-1]) - 1 - last
         is_present = np.asarray(present, np.bool_)[last]
-        state = self._state.changed(numbers, [column[last] for column in columns], is_present)
-        is_due = state.delta > max(self._delta_min, len(state.base) // DELTA_PART)
-        self._state = state.merged() if is_due else state
+        self._state = self._state.changed(numbers, [column[last] for column in columns], is_present)
+        if merges and self.is_due:
+            self.merge()
+
+    @property
+    def is_due(self) -> bool:
+        """Has the delta grown so much that it should be merged?"""
+        return self._state.delta > max(self._delta_min, len(self._state.base) // DELTA_PART)
+
+    def merge(self) -> None:
+        """Take the delta into the base; nobody may change the order meanwhile, but everybody can read it."""
+        self._state = self._state.merged()
 
     def page(self, after: int, limit: int) -> list[Place]:
         """At most `limit` places from `after + 1` on."""
@@ -304,14 +328,15 @@ class Ranking:
         entrants: Numbers,
         scores: Numbers,
         reached_at_us: Numbers,
-        subscores: Numbers,
+        subscores: Numbers | None,
         *,
         least: int,
         direction: Direction = "desc",
         ties: TieRule = "share",
     ) -> "Ranking":
         """The order of these entrants, each named once; `least` is the lowest score that counts."""
-        columns = [np.asarray(column, np.int64) for column in (entrants, scores, reached_at_us, subscores)]
+        given = (entrants, scores, reached_at_us, *(() if subscores is None else (subscores,)))
+        columns = [np.asarray(column, np.int64) for column in given]
         counts = columns[1] >= least
         above = RankIndex.load(*(column[counts] for column in columns), direction=direction, ties=ties)
         below = RankIndex.load(*(column[~counts] for column in columns), direction=direction, ties="earliest")
@@ -330,18 +355,36 @@ class Ranking:
         entrants: Numbers,
         scores: Numbers,
         reached_at_us: Numbers,
-        subscores: Numbers,
-        present: Sequence[bool] | npt.NDArray[np.bool_],
+        subscores: Numbers | None,
+        present: Numbers,
     ) -> None:
-        """Set what these entrants have now, or take those out who are not `present`; each of them is named once."""
+        """Set what these entrants have now, or take those out whose `present` is 0; each of them is named once."""
         is_present, counts = np.asarray(present, np.bool_), np.asarray(scores, np.int64) >= self._least
-        self._above.apply(entrants, scores, reached_at_us, is_present & counts, subscores)
-        self._below.apply(entrants, scores, reached_at_us, is_present & ~counts, subscores)
+        if not len(self._below) and counts.all():  # as on every list without a line
+            self._above.apply(entrants, scores, reached_at_us, is_present, subscores, merges=False)
+            return
+        self._above.apply(entrants, scores, reached_at_us, is_present & counts, subscores, merges=False)
+        self._below.apply(entrants, scores, reached_at_us, is_present & ~counts, subscores, merges=False)
+
+    @property
+    def is_due(self) -> bool:
+        """Have changes grown so many that they should be merged?"""
+        return self._above.is_due or self._below.is_due
+
+    def merge(self) -> None:
+        """Take what has changed into both orders; nobody may change them meanwhile, but everybody can read them."""
+        self._above.merge()
+        self._below.merge()
 
     def page(self, after: int, limit: int) -> list[Place]:
         """At most `limit` places from `after + 1` on."""
         above = self._above.page(after, limit)
         return above + self._lower(self._below.page(max(0, after - self.qualified), limit - len(above)))
+
+    def around(self, place: int, radius: int) -> list[Place]:
+        """At most `radius` on either side of a place, and it."""
+        first = max(0, place - 1 - radius)
+        return self.page(first, place + radius - first)
 
     def place_of(self, entrant: int) -> Place | None:
         """Where somebody stands; None for who is not here."""

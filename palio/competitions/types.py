@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
@@ -14,6 +14,7 @@ SeriesId = NewType("SeriesId", UUID)
 CompetitionId = NewType("CompetitionId", UUID)
 EntrantId = NewType("EntrantId", int)
 ListId = NewType("ListId", int)
+BoardId = NewType("BoardId", int)
 
 Product: TypeAlias = Literal["quest", "race", "steps", "game", "custom"]
 Cadence: TypeAlias = Literal["daily", "weekly", "weekend", "monthly", "special"]
@@ -27,6 +28,9 @@ RewardStatus: TypeAlias = Literal["pending", "approved", "paid", "unclaimed", "w
 ResultsVisible: TypeAlias = Literal["live", "after_end"]
 Direction: TypeAlias = Literal["desc", "asc"]
 EntrantKind: TypeAlias = Literal["user", "player", "team"]
+Op: TypeAlias = Literal["add", "best", "last", "set"]
+PeriodKind: TypeAlias = Literal["D", "W", "WE", "M", "ALL"]
+ScoreKind: TypeAlias = Literal["score", "correction", "adjust"]
 RuleKind: TypeAlias = Literal["bps", "fixed"]
 Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
@@ -66,6 +70,7 @@ PERMISSIONS = (
     *(PERMISSION_READ, PERMISSION_EDIT, PERMISSION_FUND),
     *(PERMISSION_ADJUST, PERMISSION_DISQUALIFY, PERMISSION_SETTLE),
 )
+LEAST_SCORE = 2**62  # no sum of scores comes near it
 
 RANK_MEMORY_MB = Setting(
     "competitions.rank_memory_mb",
@@ -75,6 +80,24 @@ RANK_MEMORY_MB = Setting(
     unit="MiB",
     low=64,
     high=65_536,
+)
+RANK_REFRESH_MS = Setting(
+    "competitions.rank_refresh_ms",
+    "int",
+    250,
+    "How long a board that was read is told to others without another look",
+    unit="ms",
+    low=100,
+    high=5_000,
+)
+RANK_STALE_AFTER_S = Setting(
+    "competitions.rank_stale_after_s",
+    "int",
+    10,
+    "How long a board is told as it was when the database cannot be asked; from then on it says that it is stale",
+    unit="s",
+    low=2,
+    high=600,
 )
 RANK_MOVE_PLACES = Setting(
     "competitions.rank_move_places",
@@ -199,6 +222,8 @@ class NewCompetition:
     max_participants: int | None = None
     eligibility: Mapping[str, object] = field(default_factory=dict)
     collect_s: int | None = None  # how long the product may review before its freeze; None: as the grace
+    op: Op = "add"
+    has_subscore: bool = False
 
 
 class Period(NamedTuple):
@@ -282,7 +307,9 @@ class Competition:
     ends_at: datetime
     tz: str
     score_scale: int
+    op: Op
     direction: Direction
+    has_subscore: bool
     min_score: int
     allow_nonpositive: bool
     prize_asset: str
@@ -325,6 +352,11 @@ class Competition:
         """The lowest score that qualifies."""
         return self.min_score if self.allow_nonpositive else max(self.min_score, 1)
 
+    @property
+    def terms(self) -> "RankTerms":
+        """How its list is ranked."""
+        return RankTerms(self.list_id, self.direction, self.tie_rule, self.has_subscore, self.least_score)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -340,15 +372,26 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A change of one score. Its key and the time of the event together make it count once."""
+    """A change of one score, of a competition or on every open list of the `board` of this code.
 
-    competition_id: CompetitionId
+    `delta` is for what adds, `value` for the other operators, `version` for `set`; `sub` is the same for the subscore:
+    how much it changes, or what comes with the value. Its key and the time of the event together make it count once.
+    On a board the `day` says which lists it belongs to, else the day on which it happened; of a day alone, the event is
+    at its beginning.
+    """
+
+    competition_id: CompetitionId | None
     entrant_id: EntrantId
-    delta: int
+    delta: int | None
     key: str
-    happened_at: datetime
-    kind: Literal["score", "correction", "adjust"] = "score"
+    happened_at: datetime | None
+    kind: ScoreKind = "score"
     facts: Mapping[str, object] | None = None
+    value: int | None = None
+    sub: int = 0
+    version: int | None = None
+    board: str | None = None
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +406,26 @@ class StateChange:
     reason: str
 
 
+class ListScore(NamedTuple):
+    """What an entrant has on a list after the whole batch."""
+
+    list_id: ListId
+    entrant_id: EntrantId
+    period_key: str
+    score: int
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The submission counts; the score is the entrant's after the whole batch."""
+    """The submission counts; the score is the entrant's after the whole batch, on the list of the longest period.
+
+    `skipped` are the periods whose lists are final already: there it does not count.
+    """
 
     score: int
     replayed: bool
+    lists: tuple[ListScore, ...] = field(default=(), compare=False)
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,12 +451,10 @@ class Gate:
     ends_at: datetime
     treasury_bps: int
     list_id: ListId
-    prize_asset: str = "USD"
-
-    @property
-    def pool_address(self) -> str:
-        """The ledger account that holds the prizes."""
-        return f"pool:{self.id}"
+    op: Op
+    direction: Direction
+    has_subscore: bool
+    prize_asset: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,14 +620,28 @@ class Appeal:
     decided_at: datetime | None
 
 
-class Scored(NamedTuple):
-    """A stored receipt with the score of its entrant."""
+class Sent(NamedTuple):
+    """A receipt to be: `amount` is a change or a value, as the operator of the list asks for, `facts` are JSON."""
 
     list_id: ListId
     entrant_id: EntrantId
     key: str
     happened_at: datetime
-    delta: int
+    kind: ScoreKind
+    amount: int
+    sub: int
+    version: int | None
+    facts: str | None
+
+
+class Scored(NamedTuple):
+    """A stored receipt with the score of its entrant: `amount` is the change or the value that was sent."""
+
+    list_id: ListId
+    entrant_id: EntrantId
+    key: str
+    happened_at: datetime
+    amount: int
     score: int
 
 
@@ -623,8 +692,9 @@ class Entrants:
 class Changed(NamedTuple):
     """Scores of a list as columns, times in microseconds since 1970; `is_ranked` of 0 is out.
 
-    `horizon` is from which transaction on the next look must read, `version` the newest one that changed the list,
-    `is_private` says that the transaction that looked has written something itself.
+    Where everybody was read it is not said who is out: nobody is. `horizon` is from which transaction on the next look
+    must read, `version` the newest one that changed the list, `is_private` says that the transaction that looked has
+    written something itself.
     """
 
     horizon: int
@@ -898,3 +968,187 @@ class Preview:
 
     shares: tuple[Share, ...]
     undistributed: int
+
+
+# Boards: what is ranked, by whatever period
+
+
+class ListPeriod(NamedTuple):
+    """A period of a board, half-open; all time has neither beginning nor end."""
+
+    key: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+
+
+class RankTerms(NamedTuple):
+    """How a list is ranked; below `least_score` nobody has a rank."""
+
+    list_id: ListId
+    direction: Direction
+    tie_rule: TieRule
+    has_subscore: bool
+    least_score: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewBoard:
+    """A board of everybody, as a module declares it: what is ranked, how scores combine, and for which periods.
+
+    A list takes scores until `final_after_h` after its period.
+    """
+
+    code: str
+    title: str
+    metric: str
+    op: Op = "add"
+    direction: Direction = "desc"
+    score_scale: int = 0
+    unit: str | None = None
+    has_subscore: bool = False
+    periods: tuple[PeriodKind, ...] = ("D", "W", "M", "ALL")
+    tz: str = "UTC"
+    final_after_h: int = 0
+    tie_rule: TieRule = "share"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBoard:
+    """A board of everybody as it is stored."""
+
+    id: BoardId
+    code: str
+    title: str
+    metric: str
+    unit: str | None
+    score_scale: int
+    op: Op
+    direction: Direction
+    has_subscore: bool
+    periods: Sequence[PeriodKind]
+    tz: str
+    final_after_h: int
+    tie_rule: TieRule
+
+    @property
+    def kinds(self) -> tuple[PeriodKind, ...]:
+        """The kinds of its periods."""
+        return tuple(self.periods)
+
+    def terms(self, list_id: ListId) -> RankTerms:
+        """How one of its lists is ranked: everybody has a rank."""
+        return RankTerms(list_id, self.direction, self.tie_rule, self.has_subscore, -LEAST_SCORE)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreList:
+    """One period of a board as it is stored; final, it does not change any more, and has so many entrants."""
+
+    id: ListId
+    board_id: BoardId
+    period_key: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    state: Literal["live", "final"]
+    final_at: datetime | None
+    entrants: int | None
+
+
+class NewList(NamedTuple):
+    """A list to be."""
+
+    board_id: BoardId
+    period: ListPeriod
+
+
+class NewEntrant(NamedTuple):
+    """Somebody who is to stand on boards; `label` only for those without a user."""
+
+    kind: EntrantKind
+    ref: str
+    user_id: UserId | None = None
+    label: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankPoint:
+    """Where somebody stood at an instant that has passed, among the first hundred."""
+
+    at: datetime
+    rank: int
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One change of somebody's score, numbered from the first, with what they had added up to by then."""
+
+    number: int
+    entrant_id: EntrantId
+    key: str
+    happened_at: datetime
+    kind: Literal["score", "correction", "adjust", "out", "in"]
+    delta: int
+    sub_delta: int
+    value: int | None
+    facts: Mapping[str, object] | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class MyRank:
+    """Where somebody stands among how many, and how much he lacks to the next rank."""
+
+    row: BoardRow
+    of: int
+    qualified: int
+    next_rank: int | None
+    gap: int | None
+    gap_to_qualify: int
+    as_of: datetime
+    version: int
+
+
+class Look(NamedTuple):
+    """What somebody wants to see of a board: so many places behind one, or so many on either side of an entrant."""
+
+    code: str
+    period: str
+    limit: int
+    after: int = 0
+    entrant: str | None = None
+
+
+class Ties(NamedTuple):
+    """How many share a rank."""
+
+    rank: int
+    ties: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The first hundred of a list at an instant that has passed: `entrant`, `rank` and `score` of each."""
+
+    taken_at: datetime
+    top: Sequence[Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramScore:
+    """What a program submits for somebody whom it names: the number of the entrant is found by his kind and ref."""
+
+    kind: EntrantKind
+    ref: str
+    score: Submission
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Whom it means."""
+        return self.kind, self.ref
+
+
+PERMISSION_SCORE_SUBMIT = Permission(
+    "competitions.score.submit", "Submit scores of competitions and boards by program.", roles=("races", "quests")
+)

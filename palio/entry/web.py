@@ -71,12 +71,16 @@ MODULES: tuple[Routes, ...] = (
 def make(wiring: Wiring) -> ASGIApp:
     """The application of one process; its middlewares are pure ASGI."""
     doorman, teller = Doorman(wiring.database), ledger.Teller(wiring.database)
+    scorer = competitions.Scorer(wiring.database)
+    cursors = Cursors(key_for(wiring, "cursors"))
+    looks = competitions.Looks(wiring.database, cursors)
+    competitions.Warmer(wiring.database)
     limiter, served = Limiter(wiring.database, key_for(wiring, "limits")), partial(tell, wiring.metrics)
     together = Telling(wiring.metrics)
     in_front = partial(
         HotRoutes,
-        routes=ledger.short_ways(teller),
-        calls=[route for route in ledger.routes.all if isinstance(route, Call)],
+        routes=[*ledger.short_ways(teller), *competitions.short_ways(scorer), *looks.short_ways()],
+        calls=[one for one in (*ledger.routes.all, *competitions.routes.all) if isinstance(one, Call)],
         recognise=identity.Turnstile(doorman),
         limiter=limiter,
         served=together.hear,
@@ -84,7 +88,7 @@ def make(wiring: Wiring) -> ASGIApp:
     )
     return assemble(
         (probes.routes(wiring), *MODULES),
-        state=parts(wiring) | {"teller": teller},
+        state=parts(wiring) | {"teller": teller, "scorer": scorer, "cursors": cursors},
         served=served,
         origin=wiring.environment.public_url,
         identify=identity.Reception(doorman),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import palio
-from palio import affiliates, identity, ledger
+from palio import affiliates, competitions, identity, ledger
 from palio.admin import types as admin_types
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
@@ -81,9 +81,10 @@ SCHEDULES: tuple[Schedule, ...] = (
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE, competition_jobs.TICK_SCHEDULE),
+    competition_jobs.FINAL_SCHEDULE,
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
-BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS,)
+BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
 
 
 async def _linked(tx: Tx, user_ids: Sequence[UserId], asked: object, now: datetime) -> set[UserId]:
@@ -104,6 +105,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
+    *(competitions_types.RANK_REFRESH_MS, competitions_types.RANK_STALE_AFTER_S),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),
     *(affiliates_types.JUMP_LIMIT, affiliates_types.FIRST_SEEN_LIMIT, affiliates_types.BOARD_SOURCE),
     *(affiliates_types.INTERVAL_S, affiliates_types.TIMEOUT_S, affiliates_types.MAX_ATTEMPTS),
@@ -124,6 +126,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *ledger_types.DESK_PERMISSIONS,
     ledger_types.PERMISSION_ACCOUNT_FREEZE,
     ledger_types.PERMISSION_ASSET_EDIT,
+    competitions_types.PERMISSION_SCORE_SUBMIT,
 )
 STATEMENTS_BEFORE_PREPARING = 5  # how often one is run before the server is asked to remember it
 STATEMENT_SECONDS_MAX = 5

@@ -6,7 +6,9 @@ grant usage on schema competitions to palio_app;
 create table competitions.boards (
   id bigint generated always as identity primary key,
   code text not null unique check (length(code) between 1 and 100),
+  title text not null default '',
   metric text not null,
+  unit text, -- what a score counts, where that has a name
   score_scale smallint not null default 0 check (score_scale between 0 and 6),
   op text not null default 'add' check (op in ('add', 'best', 'last', 'set')),
   direction text not null default 'desc' check (direction in ('desc', 'asc')),
@@ -160,6 +162,23 @@ create function competitions.ranked(competition uuid) returns table (
   window strict_order as (order by not qualified, worth, subscore, reached_at, entrant_id),
     shown_order as (order by not qualified, worth, subscore) $$;
 
+-- The same of a list of everybody, where nobody has to qualify.
+create function competitions.ranked_on(list bigint) returns table (
+  list_id bigint, place int, rank int, entrant_id bigint, score bigint, subscore bigint, reached_at timestamptz)
+  language sql stable as $$
+  select list_id, (row_number() over strict_order)::int,
+    (case when tie_rule = 'share' then rank() over shown_order else row_number() over strict_order end)::int,
+    entrant_id, score, subscore, reached_at
+  from (
+    select s.list_id, s.entrant_id, s.score, s.subscore, s.reached_at, b.tie_rule,
+      case b.direction when 'asc' then s.score else -s.score end as worth
+    from competitions.lists l
+    join competitions.boards b on b.id = l.board_id
+    join competitions.scores s on s.list_id = l.id and s.state = 'ranked'
+    where l.id = list) scored
+  window strict_order as (order by worth, subscore, reached_at, entrant_id),
+    shown_order as (order by worth, subscore) $$;
+
 create table competitions.receipts (
   list_id bigint not null,
   entrant_id bigint not null,
@@ -298,6 +317,7 @@ create table competitions.snapshots (
   taken_at timestamptz not null,
   kind text not null default 'hourly' check (kind in ('hourly', 'final')),
   top jsonb not null, -- [{"entrant", "rank", "score"}]
+  digest bytea check (length(digest) = 32), -- of the standings, once they are final
   primary key (list_id, taken_at));
 create index on competitions.snapshots (taken_at);
 
@@ -399,6 +419,13 @@ grant select, insert on competitions.receipts, competitions.standings, competiti
 grant select, insert, update on competitions.appeals to palio_app;
 -- A decision of staff during the review writes standings and prizes anew; nothing of them has been paid by then.
 grant delete on competitions.standings, competitions.rewards, competitions.undistributed to palio_app;
-grant select, insert, delete on competitions.snapshots to palio_app;
+grant select, insert, update, delete on competitions.snapshots to palio_app;
 grant select, insert, update, delete on competitions.rank_marks to palio_app;
 grant usage on all sequences in schema competitions to palio_app;
+
+-- The boards of everybody that every deployment has; modules declare more. A day of steps ends when it has ended in the
+-- last time zone, and takes what was synchronised two days late.
+insert into competitions.boards (code, title, metric, score_scale, has_subscore, periods, final_after_h) values
+  ('quest_points', 'Quest points', 'points', 0, false, '{D,W,M,ALL}', 0),
+  ('steps', 'Steps', 'steps', 0, false, '{D,W,M,ALL}', 60),
+  ('game_pnl', 'Winnings', 'profit', 2, true, '{D,W,M,ALL}', 0);

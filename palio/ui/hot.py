@@ -1,5 +1,7 @@
 """The short way in for the few hot routes: in front of the framework, for requests that are just what they should be.
 
+There are acts of programs, and reads of what everybody may see. A path may have names in it, as the call declares them.
+
 A hot route is a call like any other, declared with `Routes`; it stands in the description of the API and in the matrix
 of who may what. Here it has a second, quicker way to the same answer. Whatever is not plain (no token of a program, a
 header that wants something, a body that is not exactly what the call takes) goes the ordinary way, which alone knows
@@ -7,6 +9,7 @@ how to refuse it. So a request is counted once, refused in one place, and answer
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +21,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from palio.infra.ratelimit import Limiter
+from palio.kernel import clock
 from palio.kernel.errors import Refusal
-from palio.kernel.ids import RequestId, new_id
+from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ui import access, limits, problems
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_SECONDS_MAX, HEADER_BYTES_MAX, RATE_HEADERS, REQUEST_ID, Served
@@ -44,6 +48,15 @@ OF_EVERY_ANSWER = (
     (b"vary", b"Authorization, Cookie"),
     (b"cache-control", b"no-store"),
 )
+OF_EVERY_READ = (
+    (b"content-type", b"application/json"),
+    (b"vary", b"Authorization, Cookie"),
+    (b"cache-control", b"public, max-age=5"),
+)
+OF_SOMEBODY = frozenset(
+    {b"authorization", b"cookie", b"x-api-token", b"if-none-match", b"range", b"transfer-encoding", b"prefer"}
+)
+NAME = "[A-Za-z0-9_.:-]+"  # in an address: whatever needs more characters goes the ordinary way
 STRAIGHT = "palio.straight"  # how the server writes an answer in one piece, if it can: what `Straight` is, in the scope
 REPLAYED = (b"idempotency-replayed", b"true")
 
@@ -54,6 +67,7 @@ class Plain:
 
     key: str | None
     body: bytes
+    names: tuple[str, ...] = ()  # what stands in the address where the call has names
 
 
 class Answer(NamedTuple):
@@ -78,12 +92,34 @@ class HotRoute(Generic[Work]):
     answer: Callable[[Asking, Work], Awaitable[Answer]]
 
 
+class Told(NamedTuple):
+    """What everybody is told who asks for the same; the body is JSON, the tag says which state of it this is."""
+
+    body: bytes
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HotRead(Generic[Work]):
+    """The second way to the answer of a call that reads what everybody may see, for whoever does not say who he is.
+
+    `read` makes out of the names in the address and the query what is to be read, or None: then the ordinary call
+    answers. `answer` reads it; it may refuse as the ordinary call does.
+    """
+
+    path: str
+    read: Callable[[tuple[str, ...], str], Work | None]
+    answer: Callable[[Work], Awaitable[Told]]
+    method: str = "GET"
+
+
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """A hot route and the ordinary call it is the short way to."""
+    """A hot route and the ordinary call it is the short way to; `form` are addresses with names in them."""
 
-    hot: HotRoute[Any]
+    hot: HotRoute[Any] | HotRead[Any]
     call: Call
+    form: re.Pattern[str]
 
 
 class HotRoutes:
@@ -94,7 +130,7 @@ class HotRoutes:
     def __init__(
         self,
         app: ASGIApp,
-        routes: Sequence[HotRoute[Any]],
+        routes: Sequence[HotRoute[Any] | HotRead[Any]],
         calls: Sequence[Call],
         *,
         recognise: Recognise,
@@ -103,14 +139,37 @@ class HotRoutes:
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
         ordinary = {(method, call.path): call for call in calls for method in call.methods or ()}
-        self._table = {(hot.method, hot.path): _Laid(hot, ordinary[hot.method, hot.path]) for hot in routes}
+        laid = [_Laid(hot, ordinary[hot.method, hot.path], _form_of(hot.path)) for hot in routes]
+        self._table = {(each.hot.method, each.hot.path): each for each in laid if not each.form.groups}
+        self._named = [each for each in laid if each.form.groups]
         self._app, self._recognise, self._limiter = app, recognise, limiter
         self._served, self._is_open = served, is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        laid = self._table.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        headers = _plain_headers(scope, laid.call.rules.body_bytes_max) if laid else None
-        if laid is None or headers is None or not self._is_open():
+        laid, names = self._laid(scope) if scope["type"] == "http" else (None, ())
+        if laid is None or not self._is_open():
+            await self._app(scope, receive, send)
+        elif isinstance(laid.hot, HotRead):
+            await self._read(scope, receive, send, laid.hot, laid.call, names)
+        else:
+            await self._act(scope, receive, send, laid.hot, laid.call, names)
+
+    def _laid(self, scope: Scope) -> tuple[_Laid | None, tuple[str, ...]]:
+        """The hot route of an address, and the names in it."""
+        method, path = scope["method"], scope["path"]
+        if laid := self._table.get((method, path)):
+            return laid, ()
+        for each in self._named:
+            if each.hot.method == method and (found := each.form.fullmatch(path)):
+                return each, found.groups()
+        return None, ()
+
+    async def _act(
+        self, scope: Scope, receive: Receive, send: Send, hot: HotRoute[Any], call: Call, names: tuple[str, ...]
+    ) -> None:
+        """Carry out what a program asks for, if it is plain."""
+        headers = _plain_headers(scope, call.rules.body_bytes_max)
+        if headers is None:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -119,48 +178,86 @@ class HotRoutes:
         work = ask = None
         if request_id is not None:
             key = headers.get(b"idempotency-key")
-            work = await laid.hot.read(Plain(key.decode("latin-1") if key is not None else None, body))
-            ask = await self._known(scope, laid, headers, request_id) if work is not None else None
+            work = await hot.read(Plain(key.decode("latin-1") if key is not None else None, body, names))
+            ask = await self._known(scope, hot, call, headers, request_id) if work is not None else None
         if request_id is None or ask is None:  # nothing has happened yet
             await self._app(scope, _again(first or {"type": "http.request", "body": body}, receive), send)
             return
+        found = ask
+
+        async def answered(told: str) -> int:
+            answer = await hot.answer(found, work)
+            await _send(scope, send, answer, told, request_id)
+            return answer.status
+
+        await self._answer(scope, send, hot, call, ask, request_id, began, answered)
+
+    async def _read(
+        self, scope: Scope, receive: Receive, send: Send, hot: HotRead[Any], call: Call, names: tuple[str, ...]
+    ) -> None:
+        """Tell somebody what everybody may know, if he asks plainly."""
+        headers = _headers_of_nobody(scope)
+        request_id = _request_id(headers) if headers is not None else None
+        work = hot.read(names, scope["query_string"].decode("latin-1")) if request_id is not None else None
+        if request_id is None or work is None:
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        ask = Asking(Actor("none", None, request_id), clock.now())
+
+        async def answered(told: str) -> int:
+            await _tell(scope, send, await hot.answer(work), told, request_id)
+            return HTTPStatus.OK
+
+        await self._answer(scope, send, hot, call, ask, request_id, began, answered)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        send: Send,
+        hot: HotRoute[Any] | HotRead[Any],
+        call: Call,
+        ask: Asking,
+        request_id: RequestId,
+        began: float,
+        answered: Callable[[str], Awaitable[int]],
+    ) -> None:
+        """Count a request and answer it, or say why not; then tell of it."""
         scope[REQUEST_ID] = request_id
         status, code, defect = 500, None, None
         try:
-            told = await self._counted(scope, laid, ask)
-            answer = await laid.hot.answer(ask, work)
+            status = await answered(await self._counted(scope, hot, call, ask))
         except Refusal as refusal:
             code = refusal.code
             status = await _refuse(scope, send, refusal, request_id)
         except Exception as error:  # noqa: BLE001 - a bug of ours: the caller is told that, and the log what it was
             defect = error
             status = await _refuse(scope, send, InternalError(), request_id)
-        else:
-            status = answer.status
-            await _send(scope, send, answer, told, request_id)
         finally:
             seconds = time.perf_counter() - began
-            self._served(Served(request_id, laid.hot.method, laid.hot.path, status, seconds, code, defect))
+            self._served(Served(request_id, hot.method, call.path, status, seconds, code, defect))
 
-    async def _known(self, scope: Scope, laid: _Laid, headers: Headers, request_id: RequestId) -> Asking | None:
+    async def _known(
+        self, scope: Scope, hot: HotRoute[Any], call: Call, headers: Headers, request_id: RequestId
+    ) -> Asking | None:
         """Who asks, if it is somebody who may; the ordinary way refuses everybody else."""
         client = scope.get("client")
         try:
             ask = await self._recognise(headers[b"authorization"], client[0] if client else None, request_id)
             if ask is not None:
-                access.require(laid.call.rules.terms, ask, laid.hot.method)
+                access.require(call.rules.terms, ask, hot.method)
         except Refusal:
             return None
         return ask
 
-    async def _counted(self, scope: Scope, laid: _Laid, ask: Asking) -> str:
+    async def _counted(self, scope: Scope, hot: HotRoute[Any] | HotRead[Any], call: Call, ask: Asking) -> str:
         """Count the request; what its answer says of limits. Refuses with TooMany, Unavailable."""
         if self._limiter is None:
             return ""
-        client, rules = scope.get("client"), laid.call.rules
+        client, rules = scope.get("client"), call.rules
         address = limits.subject_of(client[0] if client else "")
         is_strict = rules.idempotency == "required"
-        left = await self._limiter.take(limits.wanted(ask, laid.hot.method, rules.limits, address, is_strict=is_strict))
+        left = await self._limiter.take(limits.wanted(ask, hot.method, rules.limits, address, is_strict=is_strict))
         told = scope[RATE_HEADERS] = limits.told(left)
         if refusal := limits.refusal_of(left):
             raise refusal
@@ -183,6 +280,24 @@ def _plain_headers(scope: Scope, bytes_max: int) -> Headers | None:
     if sum(map(len, headers)) + sum(map(len, headers.values())) > HEADER_BYTES_MAX:
         return None
     return headers
+
+
+def _headers_of_nobody(scope: Scope) -> Headers | None:
+    """The headers of a request in which nobody says who he is, and nothing is unusual, else None."""
+    listed: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = dict(listed)
+    if len(headers) < len(listed) or not OF_SOMEBODY.isdisjoint(headers) or headers.get(b"accept") not in ANYTHING:
+        return None
+    if headers.get(b"content-length", b"0") != b"0":
+        return None
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > HEADER_BYTES_MAX:
+        return None
+    return headers
+
+
+def _form_of(path: str) -> re.Pattern[str]:
+    """Addresses of a path: a name is one part of it, of plain characters."""
+    return re.compile(re.sub(r"\\\{\w+\\\}", f"({NAME})", re.escape(path)))
 
 
 def _request_id(headers: Headers) -> RequestId | None:
@@ -246,17 +361,33 @@ async def _send(scope: Scope, send: Send, answer: Answer, told: str, request_id:
     await send({"type": "http.response.body", "body": body})
 
 
-def _head(status: HTTPStatus, *, is_over_tls: bool) -> bytes:
+async def _tell(scope: Scope, send: Send, told: Told, limits_told: str, request_id: RequestId) -> None:
+    """Answer what everybody may know, and for how long it may be kept."""
+    tag = f"etag: {told.tag}\r\n" if told.tag else ""
+    own = f"content-length: {len(told.body)}\r\nx-request-id: {request_id}\r\n{tag}{limits_told.lower()}".encode()
+    straight: Straight | None = scope.get(STRAIGHT)
+    if straight and straight(unwrapped(scope, send), _TOLD_HEADS[scope["scheme"] == "https"] + own, told.body):
+        return
+    lines = [line.split(b": ", 1) for line in own.split(b"\r\n")[:-1]]
+    listed = [*OF_EVERY_READ, *[(name, value) for name, value in lines]]
+    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": listed})
+    await send({"type": "http.response.body", "body": told.body})
+
+
+def _head(status: HTTPStatus, fixed: Sequence[tuple[bytes, bytes]], *, is_over_tls: bool) -> bytes:
     """The beginning of an answer, which is always the same."""
     lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
-    lines += [b": ".join(pair) for pair in (*OF_EVERY_ANSWER, *of_every_answer(is_over_tls=is_over_tls))]
+    lines += [b": ".join(pair) for pair in (*fixed, *of_every_answer(is_over_tls=is_over_tls))]
     return b"".join([line + b"\r\n" for line in lines])
 
 
 _HEADS: dict[tuple[int, bool], bytes] = {
-    (status, is_over_tls): _head(status, is_over_tls=is_over_tls)
+    (status, is_over_tls): _head(status, OF_EVERY_ANSWER, is_over_tls=is_over_tls)
     for status in (HTTPStatus.OK, HTTPStatus.CREATED)
     for is_over_tls in (False, True)
+}
+_TOLD_HEADS: dict[bool, bytes] = {
+    is_over_tls: _head(HTTPStatus.OK, OF_EVERY_READ, is_over_tls=is_over_tls) for is_over_tls in (False, True)
 }
 
 

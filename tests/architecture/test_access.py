@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from palio.admin import Desk
+from palio.competitions.web import Scorer
 from palio.entry import desk, recipients, web, wiring
 from palio.entry.approving import COMMANDS
 from palio.infra.db import Database
@@ -133,6 +134,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
         "people": desk.Names(),
         "causes": web.CAUSES,
         "teller": Teller(database),
+        "scorer": Scorer(database),
         "find_recipient": recipients.find,
     }
     app = assemble(MODULES, state=state, served=lambda served: None, identify=people.identify, key=bytes(32))

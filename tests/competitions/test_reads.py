@@ -106,7 +106,7 @@ async def test_memory_is_for_the_lists_read_last(database: Database, noon: datet
             competition_id = await live(tx, noon)
             await score(tx, competition_id, await enter(tx, competition_id, 4, noon), [4, 3, 2, 1], noon)
             competition = await competitions.get(tx, competition_id=competition_id)
-            rankings.of(ListId(number)).live = await service.live(tx, competition=competition)
+            rankings.of(ListId(number)).live = await service.live(tx, terms=competition.terms)
     rankings.of(ListId(1))
     rankings.shrink(8)
     kept = {number: rankings.of(ListId(number)).live is not None for number in (1, 2, 3)}

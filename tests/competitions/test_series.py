@@ -9,7 +9,7 @@ import pytest
 from palio import competitions
 from palio.competitions import jobs
 from palio.competitions.messages import EnsureSeries
-from palio.competitions.rules.series import periods
+from palio.competitions.rules.periods import periods
 from palio.competitions.types import Cadence, NewSeries, SeriesId
 from palio.infra import db
 from palio.infra.db import Database, Tx

@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp
 
+from palio.competitions.web import Scorer
 from palio.entry import recipients, web
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
@@ -40,6 +41,7 @@ def product(
         "find_recipient": recipients.find,
         "race_views": Views(database),
         "teller": Teller(database),
+        "scorer": Scorer(database),
     }
     return assemble(
         web.MODULES, state=state, served=lambda served: None, identify=identify, limiter=limiter, key=bytes(32)

@@ -1,4 +1,4 @@
-"""What a competition may do when: publishing, the clock, submissions, the way from freeze to payment."""
+"""What a competition may do when: publishing, the clock, the way from freeze to payment."""
 
 import hashlib
 import json
@@ -25,18 +25,14 @@ from palio.competitions.errors import (
     WindowInvalid,
 )
 from palio.competitions.types import (
-    SCORE_MAX,
     Competition,
     CompetitionId,
     Gate,
     LeftoverTo,
     NewCompetition,
-    Refused,
-    Submission,
 )
 from palio.kernel.ids import Actor, UserId
 
-AHEAD_MAX = timedelta(minutes=5)
 REWARDS_AT_ONCE_MAX = 100_000
 REASON_MIN, REASON_MAX = 5, 500
 INSTANT = timedelta(microseconds=1)
@@ -103,25 +99,6 @@ def terms_hash(competition: Competition) -> bytes:
 def told(competition: Competition) -> tuple[CompetitionId, str, str | None, str | None]:
     """What every event of a competition says of it."""
     return competition.id, competition.product, competition.subject_ref, competition.period_key
-
-
-def judge(item: Submission, gate: Gate | None, participant_state: str | None, now: datetime) -> Refused | None:
-    """Why a submission does not count, or None. Whatever a client says, the window decides."""
-    if type(item.delta) is not int or abs(item.delta) > SCORE_MAX or not item.key:
-        return Refused("competitions.invalid", {"key": item.key})
-    if gate is None:
-        return Refused("competitions.no_such_competition", {"competition_id": str(item.competition_id)})
-    if not takes_scores(gate):
-        return Refused("competitions.not_live", {"status": gate.status})
-    if gate.paused_at:
-        return Refused("competitions.paused", {"since": gate.paused_at.isoformat()})
-    if not gate.starts_at <= item.happened_at < gate.ends_at or item.happened_at > now + AHEAD_MAX:
-        return Refused("competitions.outside_window", {"happened_at": item.happened_at.isoformat()})
-    if participant_state == "disqualified":
-        return Refused("competitions.disqualified", {})
-    if participant_state != "active":
-        return Refused("competitions.not_entered", {})
-    return None
 
 
 def takes_scores(gate: Gate) -> bool:

@@ -1,15 +1,13 @@
-"""Periods of a calendar in a time zone, and the competitions a series makes of them."""
+"""The competitions that a series makes of the periods of a calendar."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from palio.competitions.errors import ZoneUnknown
 from palio.competitions.rules import prizes
-from palio.competitions.types import Cadence, NewCompetition, NewSeries, Period, Series
+from palio.competitions.rules.periods import periods
+from palio.competitions.types import NewCompetition, NewSeries, Period, Series
 
-DAY, WEEK = timedelta(days=1), timedelta(days=7)
-WEEKEND_BEGINS = timedelta(days=5)  # after Monday
 AHEAD = 2  # the period that is on or comes next, and the one after it
 
 
@@ -55,35 +53,6 @@ def due(series: Series, now: datetime) -> list[Period]:
     latest = now + timedelta(hours=series.create_lead_h)
     upcoming = periods(series.cadence, series.tz, now)
     return [period for period, _ in zip(upcoming, range(AHEAD), strict=False) if period.starts_at <= latest]
-
-
-def periods(cadence: Cadence, tz: str, at: datetime) -> Iterator[Period]:
-    """The periods that are not over at an instant, in order, without end."""
-    day = at.astimezone(ZoneInfo(tz)).date()
-    while True:
-        key, first, after = _span(cadence, day)
-        period = Period(key, _midnight(first, tz), _midnight(after, tz))
-        if period.ends_at > at:
-            yield period
-        day = after
-
-
-def _span(cadence: Cadence, day: date) -> tuple[str, date, date]:
-    """Key, first day and the day after the last of the period in which a day lies; of a weekend, that of its week."""
-    year, week, weekday = day.isocalendar()
-    monday = day - timedelta(days=weekday - 1)
-    if cadence == "daily":
-        return f"D:{day.isoformat()}", day, day + DAY
-    if cadence == "weekly":
-        return f"W:{year}-W{week:02}", monday, monday + WEEK
-    if cadence == "weekend":
-        return f"WE:{year}-W{week:02}", monday + WEEKEND_BEGINS, monday + WEEK
-    first = day.replace(day=1)
-    return f"M:{first:%Y-%m}", first, (first + timedelta(days=32)).replace(day=1)
-
-
-def _midnight(day: date, tz: str) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo(tz)).astimezone(UTC)
 
 
 def instance(series: Series, period: Period) -> NewCompetition:

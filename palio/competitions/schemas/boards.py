@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from palio.competitions.types import RankPoint
 from palio.kernel.providers import BoardHead, BoardLine, BoardPeriod, BoardView
 from palio.ui.values import Instant, decimal
 
@@ -101,6 +102,89 @@ class BoardAnswer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class NextAnswer:
+    """The next better rank, and how much is lacking to it."""
+
+    rank: int
+    gap: int
+
+
+@dataclass(frozen=True, slots=True)
+class MyLineAnswer:
+    """Where whoever asks stands; `percentile` is the part of the others in per cent who are not better.
+
+    While the board is `warming` nobody's rank is known.
+    """
+
+    rank: int | None
+    place: int | None
+    of: int
+    entrant: str | None
+    score: int | None
+    display: str | None
+    ties: int | None
+    percentile: int | None
+    next: NextAnswer | None
+    period: str
+    as_of: Instant | None
+    version: int
+    warming: bool
+
+    @classmethod
+    def of_line(cls, line: BoardLine, view: BoardView, above: BoardLine | None) -> "MyLineAnswer":
+        return cls(
+            rank=line.rank,
+            place=line.place,
+            of=view.of,
+            entrant=line.entrant,
+            score=line.score,
+            display=format(decimal(line.score, view.head.scale), "f"),
+            ties=line.ties,
+            percentile=percentile(line.rank, view.of),
+            next=NextAnswer(above.rank, abs(above.score - line.score)) if above else None,
+            period=view.period.key,
+            as_of=view.as_of,
+            version=view.version,
+            warming=False,
+        )
+
+    @classmethod
+    def of_warming(cls, period: str) -> "MyLineAnswer":
+        return cls(*(None, None, 0, None, None, None, None, None, None), period, None, 0, warming=True)
+
+
+def percentile(rank: int | None, of: int) -> int | None:
+    """Which part of all, in whole per cent, stands at this rank or below it; of nobody that is not known."""
+    return 100 * (of - rank + 1) // of if rank is not None and of else None
+
+
+@dataclass(frozen=True, slots=True)
+class PointAnswer:
+    """Where somebody stood at an instant that has passed."""
+
+    at: Instant
+    rank: int
+    score: int
+    display: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryAnswer:
+    """Where somebody stood by the hour, the newest first, as far as he was among the first hundred."""
+
+    items: tuple[PointAnswer, ...]
+    next: None
+    prev: None
+
+    @classmethod
+    def of(cls, points: Sequence[RankPoint], scale: int) -> "HistoryAnswer":
+        found = tuple(
+            PointAnswer(each.at, each.rank, each.score, format(decimal(each.score, scale), "f")) for each in points
+        )
+        return cls(found, None, None)
+
+
 HEAD = BoardHead("wager:default", "Wagers", "wager", 6, "USD", ("today", "week", "month", "all"))
 VIEW = BoardView(
     head=HEAD,
@@ -117,3 +201,5 @@ VIEW = BoardView(
 BOARDS_EXAMPLE = BoardsAnswer.of([HEAD])
 BOARD_EXAMPLE = BoardAnswer.of_view(VIEW, "AAECAwQFBgc", None)
 AROUND_EXAMPLE = BoardAnswer.of_view(VIEW, None, None)
+MY_LINE_EXAMPLE = MyLineAnswer.of_line(VIEW.lines[1], VIEW, VIEW.lines[0])
+HISTORY_EXAMPLE = HistoryAnswer.of([RankPoint(datetime(2026, 3, 18, 14, tzinfo=UTC), 3, 2_301_400_000)], HEAD.scale)

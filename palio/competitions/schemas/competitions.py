@@ -248,7 +248,7 @@ class RankingAnswer:
     provisional: bool
 
     @classmethod
-    def of_shown(cls, shown: Shown, after: int, page: Paging) -> "RankingAnswer":
+    def of_shown(cls, shown: Shown, after: int, page: Paging | None) -> "RankingAnswer":
         scale, asset = shown.competition.score_scale, _asset(shown.competition, shown.asset_scale)
         return cls(
             items=tuple(
@@ -392,7 +392,9 @@ def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
     return older, page.before(str(newest)) if found.has_newer else None
 
 
-def _beside(shown: Shown, after: int, page: Paging) -> dict[str, str | None]:
+def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | None]:
+    if page is None:
+        return {"next": None, "prev": None}
     last = after + len(shown.board.rows)
     following, preceding = page.around(after + 1, last, of=shown.board.entrants)
     return {"next": following, "prev": preceding}
@@ -440,7 +442,9 @@ COMPETITION = Competition(
     ends_at=_march(23),
     tz="UTC",
     score_scale=6,
+    op="add",
     direction="desc",
+    has_subscore=False,
     min_score=10_000_000,
     allow_nonpositive=False,
     prize_asset="USD",

@@ -1,5 +1,8 @@
 """Live rankings as this process holds them: loaded once, then brought up to date by whoever reads.
 
+A process that answers people loads them apart (`Rankings.apart`): who comes meanwhile waits a second, and is then told
+that it is warming up.
+
 A read asks which scores have changed since the snapshot it remembers and applies those, so that every answer is that of
 the database at that moment; when nothing has changed it costs one look into an index. Payments never use it: the freeze
 sorts the table.
@@ -7,21 +10,32 @@ sorts the table.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TypeAlias
 
+import structlog
+
 from palio.competitions import sql
+from palio.competitions.errors import Warming
 from palio.competitions.ranks import Ranking
 from palio.competitions.rules import prizes
-from palio.competitions.types import RANK_MEMORY_MB, Changed, Competition, ListId
+from palio.competitions.types import RANK_MEMORY_MB, Changed, Competition, EntrantId, ListId, RankTerms
 from palio.infra import db, settings
 from palio.infra.db import Tx
 
 CHANGED_MAX = 20_000  # of more changes than that everybody is read again
 BYTES_PER_ENTRANT = 40
+PATIENCE_S = 1.0
+CHECK_EVERY_S = 600
+CHECKED_MAX = 100
+COMPARED_MAX = 20_000_000  # keys: a list of ten million compares two entrants with everybody
+SHOWN_MAX = 10
 
-Terms: TypeAlias = tuple[object, ...]
+Chance: TypeAlias = Callable[[int], int]  # a whole number below another
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,7 @@ class Provisional:
 
     amounts: Mapping[int, int]
     undistributed: int
+    promised: tuple[object, ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,14 +52,15 @@ class Live:
     """The ranking of a list as of the transaction that asked for it."""
 
     ranking: Ranking
-    terms: Terms
+    terms: RankTerms
     horizon: int
     version: int
     provisional: Provisional | None = None
 
     def prizes(self, competition: Competition) -> Provisional:
-        """What would be paid if it ended now; worked out once for each state of the ranking."""
-        if self.provisional is None:
+        """What would be paid if it ended now; worked out once for each state of the ranking and of the prizes."""
+        promised = competition.guaranteed_pool, competition.prize_rule, competition.empty_rule
+        if self.provisional is None or self.provisional.promised != promised:
             rule = prizes.read(competition.prize_rule)
             first = self.ranking.page(0, min(prizes.places_of(rule) or self.ranking.qualified, self.ranking.qualified))
             shares = prizes.provisional(
@@ -55,7 +71,8 @@ class Live:
                 empty_rule=competition.empty_rule,
             )
             amounts = {share.place: share.amount for share in shares}
-            self.provisional = Provisional(amounts, competition.guaranteed_pool - sum(amounts.values()))
+            left = competition.guaranteed_pool - sum(amounts.values())
+            self.provisional = Provisional(amounts, left, promised)
         return self.provisional
 
 
@@ -65,6 +82,7 @@ class _Held:
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     live: Live | None = None
+    checked_at: float = field(default_factory=monotonic)
 
 
 class Rankings:
@@ -72,6 +90,9 @@ class Rankings:
 
     def __init__(self) -> None:
         self._held: OrderedDict[ListId, _Held] = OrderedDict()
+        self.apart: Callable[[RankTerms], asyncio.Future[None]] | None = None
+        self.look_after: Callable[[RankTerms], object] = _nothing
+        self.patience_s = PATIENCE_S
 
     def of(self, list_id: ListId) -> _Held:
         """The place of a list, read last from now on."""
@@ -91,58 +112,126 @@ class Rankings:
             del sizes[list_id], self._held[list_id]
 
 
-async def live(tx: Tx, *, competition: Competition) -> Live:
-    """The ranking of a competition that is not frozen, exactly as this transaction sees it.
+async def live(tx: Tx, *, terms: RankTerms) -> Live:
+    """The ranking of a list that is not final, exactly as this transaction sees it.
 
     A transaction that has written reads everybody for itself, so that nothing uncommitted is remembered.
+    Refuses with Warming while a long list is loaded apart.
     """
     rankings = db.memory(tx, Rankings)
-    held = rankings.of(competition.list_id)
+    held = rankings.of(terms.list_id)
+    if rankings.apart and (held.live is None or held.live.terms != terms):
+        await _wait_for(rankings.apart(terms), rankings.patience_s)
+    return await load(tx, terms=terms)
+
+
+async def load(tx: Tx, *, terms: RankTerms) -> Live:
+    """The same for whoever has the time to load it himself."""
+    rankings = db.memory(tx, Rankings)
+    held = rankings.of(terms.list_id)
     async with held.turn:
-        known = held.live if held.live and held.live.terms == _terms(competition) else None
-        found = await _read(tx, competition, known)
+        known = held.live if held.live and held.live.terms == terms else None
+        found = await _read(tx, terms, known)
         if found.is_private:
-            return await _loaded(competition, await sql.get_ranked(tx, competition.list_id) if known else found)
+            return await _loaded(terms, await sql.get_ranked(tx, terms.list_id) if known else found)
         if known and len(found.entrants) < CHANGED_MAX:
-            return _renewed(known, found)
-        everybody = await sql.get_ranked(tx, competition.list_id) if known else found
-        held.live = await _loaded(competition, everybody)
+            _look_after(rankings, held, terms)
+            renewed = _renewed(known, found)
+            if renewed.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
+                await asyncio.to_thread(renewed.ranking.merge)
+            return renewed
+        everybody = await sql.get_ranked(tx, terms.list_id) if known else found
+        held.live = await _loaded(terms, everybody)
     rankings.shrink((settings.value(RANK_MEMORY_MB) << 20) // BYTES_PER_ENTRANT)
     return held.live
 
 
-def forget(tx: Tx, *, competition: Competition) -> None:
-    """Free the memory of a competition that is frozen."""
-    db.memory(tx, Rankings).forget(competition.list_id)
+async def ranks_many(tx: Tx, *, terms: RankTerms, entrant_ids: Sequence[EntrantId]) -> dict[int, int]:
+    """The shown ranks of those who have one; of a list that is being loaded none."""
+    try:
+        ranking = (await live(tx, terms=terms)).ranking
+    except Warming:
+        return {}
+    found = ranking.places_many(list(entrant_ids)).values()
+    return {place.entrant: place.rank for place in found if place.place <= ranking.qualified}
 
 
-async def _read(tx: Tx, competition: Competition, known: Live | None) -> Changed:
+async def check(tx: Tx, *, terms: RankTerms, chance: Chance) -> list[int]:
+    """Compare ranks in memory with those of the table at one moment, for some entrants whom chance picks.
+
+    Answers for whom they differ; then the ranking is forgotten, and loaded anew by who comes next.
+    """
+    held = db.memory(tx, Rankings).of(terms.list_id)
+    await load(tx, terms=terms)
+    async with held.turn:
+        known = held.live
+        if known is None or not known.ranking.qualified:
+            return []
+        entrants = _some(known.ranking, chance)
+        found, ranks = await sql.get_sampled(tx, terms, known.horizon, CHANGED_MAX, entrants)
+        if len(found.entrants) >= CHANGED_MAX:
+            return []
+        ranking = _renewed(known, found).ranking
+        places = ranking.places_many(entrants)
+    told = {place.entrant: place.rank for place in places.values() if place.place <= ranking.qualified}
+    wrong: list[int] = [entrant for entrant in entrants if told.get(entrant) != ranks.get(entrant)]
+    if wrong:
+        log.error("a ranking in memory is not that of the table", list=terms.list_id, entrants=wrong[:SHOWN_MAX])
+        forget(tx, list_id=terms.list_id)
+    return wrong
+
+
+def _some(ranking: Ranking, chance: Chance) -> list[EntrantId]:
+    """Up to a hundred who have a rank, fewer of very many: each is compared with everybody."""
+    count = min(CHECKED_MAX, ranking.qualified, max(1, COMPARED_MAX // ranking.qualified))
+    return [EntrantId(ranking.page(chance(ranking.qualified), 1)[0].entrant) for _ in range(count)]
+
+
+async def _wait_for(loading: "asyncio.Future[None]", seconds: float) -> None:
+    done, _ = await asyncio.wait({loading}, timeout=seconds)
+    if not done:
+        raise Warming(retry_after_s=1)
+    await loading
+
+
+def _look_after(rankings: Rankings, held: _Held, terms: RankTerms) -> None:
+    """Have a ranking that is read compared with the table from time to time."""
+    if monotonic() - held.checked_at > CHECK_EVERY_S:
+        held.checked_at = monotonic()
+        rankings.look_after(terms)
+
+
+def _nothing(_: RankTerms) -> None:
+    """Of a process that lives shortly nothing is looked after."""
+
+
+def forget(tx: Tx, *, list_id: ListId) -> None:
+    """Free the memory of a list that is final."""
+    db.memory(tx, Rankings).forget(list_id)
+
+
+async def _read(tx: Tx, terms: RankTerms, known: Live | None) -> Changed:
     if known is None:
-        return await sql.get_ranked(tx, competition.list_id)
-    return await sql.get_changed(tx, competition.list_id, known.horizon, CHANGED_MAX)
+        return await sql.get_ranked(tx, terms.list_id)
+    return await sql.get_changed(tx, terms.list_id, known.horizon, CHANGED_MAX)
 
 
-async def _loaded(competition: Competition, found: Changed) -> Live:
+async def _loaded(terms: RankTerms, found: Changed) -> Live:
     """A ranking of everybody. The sorting of many is no reason for other requests to wait."""
     ranking = await asyncio.to_thread(
         Ranking.load,
-        *(found.entrants, found.scores, found.reached_at_us, found.subscores),
-        least=competition.least_score,
-        direction=competition.direction,
-        ties=competition.tie_rule,
+        *(found.entrants, found.scores, found.reached_at_us, found.subscores if terms.has_subscore else None),
+        least=terms.least_score,
+        direction=terms.direction,
+        ties=terms.tie_rule,
     )
-    return Live(ranking, _terms(competition), found.horizon, found.version)
+    return Live(ranking, terms, found.horizon, found.version)
 
 
 def _renewed(known: Live, found: Changed) -> Live:
-    if found.entrants:
-        columns = (found.entrants, found.scores, found.reached_at_us, found.subscores)
-        known.ranking.apply(*columns, [is_ranked == 1 for is_ranked in found.is_ranked])
+    if len(found.entrants):
+        subscores = found.subscores if known.terms.has_subscore else None
+        known.ranking.apply(found.entrants, found.scores, found.reached_at_us, subscores, found.is_ranked)
         known.version, known.provisional = found.version, None
     known.horizon = found.horizon
     return known
-
-
-def _terms(competition: Competition) -> Terms:
-    of_ranking = competition.least_score, competition.direction, competition.tie_rule
-    return *of_ranking, competition.guaranteed_pool, competition.prize_rule

@@ -86,7 +86,7 @@ async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: Entrant
     competition = await get(tx, competition_id=competition_id)
     if competition.standings_hash:
         return await sql.find_place(tx, competition.list_id, entrant_id)
-    found = (await rankings.live(tx, competition=competition)).ranking.place_of(entrant_id)
+    found = (await rankings.live(tx, terms=competition.terms)).ranking.place_of(entrant_id)
     return found.place if found else None
 
 
@@ -101,11 +101,40 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
 
 
 async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    with_pool = await _with_pool(tx, competition)
+    live = await rankings.live(tx, terms=competition.terms)
+    return await _board(tx, with_pool, live, live.ranking.page(after, limit))
+
+
+async def _with_pool(tx: Tx, competition: Competition) -> Competition:
+    """The header, promising what is in the pool."""
     sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
-    with_pool = replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
-    live = await rankings.live(tx, competition=competition)
-    # no waiting from here to the last look: the ranking belongs to this moment
-    places, prizes_now = live.ranking.page(after, limit), live.prizes(with_pool)
+    return replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
+
+
+async def rows_of(
+    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId], limit: int, after: int = 0
+) -> Board:
+    """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there.
+
+    Refuses with NoSuchCompetition.
+    """
+    competition = await get(tx, competition_id=competition_id)
+    if competition.standings_hash:
+        rows = await sql.list_standings_of(tx, competition.list_id, entrant_ids)
+        won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition_id, entrant_ids)}
+        counts = await db.memory(tx, _Counts).of(tx, competition)
+        found = tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows[after : after + limit])
+        return Board(found, len(rows), counts.qualified, 0, is_provisional=False)
+    with_pool = await _with_pool(tx, competition)
+    live = await rankings.live(tx, terms=competition.terms)
+    places = sorted(live.ranking.places_many(list(entrant_ids)).values())
+    return replace(await _board(tx, with_pool, live, places[after : after + limit]), entrants=len(places))
+
+
+async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: Sequence[Place]) -> Board:
+    # no waiting from the caller's look to here: the ranking belongs to this moment
+    prizes_now = live.prizes(competition)
     entrants, qualified, version = len(live.ranking), live.ranking.qualified, live.version
     known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
     return Board(
@@ -158,7 +187,7 @@ class _Counts:
 
 
 async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
-    rankings.forget(tx, competition=competition)
+    rankings.forget(tx, list_id=competition.list_id)
     rows = await sql.list_standings(tx, competition.list_id, limit, after=after)
     counts = await db.memory(tx, _Counts).of(tx, competition)
     rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
@@ -204,7 +233,7 @@ async def counts_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[
     counts = await sql.list_frozen_counts(tx, competition_ids)
     for competition in await sql.list_competitions(tx, [each for each in competition_ids if each not in counts]):
         has_scores = competition.status not in ("draft", "upcoming")
-        counts[competition.id] = len((await rankings.live(tx, competition=competition)).ranking) if has_scores else 0
+        counts[competition.id] = len((await rankings.live(tx, terms=competition.terms)).ranking) if has_scores else 0
     return counts
 
 

@@ -53,6 +53,7 @@ async def freeze(
     await sql.update_list_final(tx, competition.list_id, entrants, now)
     pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
     digest = await sql.hash_standings(tx, competition.list_id)
+    await sql.insert_final_snapshot(tx, competition.list_id, digest, now)
     won = await _allocate(tx, competition, pool)
     await sql.update_frozen(tx, competition_id, pool_final=pool, standings_hash=digest, evidence=evidence, now=now)
     await outbox.send(tx, CompetitionFrozen(*lifecycle.told(competition)))

@@ -1,6 +1,6 @@
 """What everybody may see of competitions, with the names that people chose to show."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -74,7 +74,20 @@ async def shown(
     if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
-    sums = (await pools.pool_sums(tx, competition_ids=[competition_id]))[competition_id]
+    return await _shown(tx, competition, board, now, is_staff=is_staff)
+
+
+async def shown_of(
+    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId], now: datetime, limit: int, after: int
+) -> Shown:
+    """The same with the rows of some entrants only, by their place. Refuses with NoSuchCompetition."""
+    competition = await reads.get(tx, competition_id=competition_id)
+    board = await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=limit, after=after)
+    return await _shown(tx, competition, board, now)
+
+
+async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, *, is_staff: bool = False) -> Shown:
+    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
     pool = lifecycle.pool_of(competition, sums.pool)
     return Shown(
         competition=competition,

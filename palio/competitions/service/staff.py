@@ -7,7 +7,7 @@ from uuid import UUID
 from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import AdjustmentInvalid, ContributionRefused, NoSuchEntrant
-from palio.competitions.rules import lifecycle
+from palio.competitions.rules import lifecycle, submitting
 from palio.competitions.service import pools, refunds, telling
 from palio.competitions.service.lifecycle import lock, moved
 from palio.competitions.service.settlement import recount
@@ -19,9 +19,9 @@ from palio.competitions.types import (
     Contribution,
     EntrantId,
     Participant,
+    Sent,
     Source,
     StateChange,
-    Submission,
 )
 from palio.infra import audit
 from palio.infra.db import Tx
@@ -54,7 +54,7 @@ async def adjust_score(
     reason = lifecycle.checked_reason(reason)
     if not 0 < abs(delta) <= SCORE_MAX:
         raise AdjustmentInvalid(delta=delta, limit=SCORE_MAX)
-    competition, participant = await _find(tx, competition_id, entrant_id)
+    competition, _ = await _find(tx, competition_id, entrant_id)
     lifecycle.check_correctable(competition)
     key = f"adjust:{adjustment_id}"
     if await sql.has_receipt(tx, competition.list_id, entrant_id, key):
@@ -65,8 +65,10 @@ async def adjust_score(
         "undoes": str(undoes) if undoes else None,
     }
     happened_at = lifecycle.decided_at(competition, now)
-    item = Submission(competition_id, entrant_id, delta, key, happened_at, "adjust", facts)
-    await sql.insert_receipts(tx, [(competition.list_id, participant.owner_id, item)], now)
+    receipt = Sent(
+        competition.list_id, entrant_id, key, happened_at, "adjust", delta, 0, None, submitting.written(facts)
+    )
+    await sql.insert_changes(tx, [receipt], now, moves_time=competition.op == "add")
     telling.changed(tx, competition_ids=[competition.id])
     changes = {"entrant": (None, entrant_id), "delta": (None, delta), **await _recounted(tx, competition, now)}
     await _record(tx, competition, actor, "competition.adjust", reason, changes)

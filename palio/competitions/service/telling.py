@@ -1,7 +1,7 @@
 """What the topic of a competition says: that it has moved on, or that its board is to be read again."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from palio.competitions.types import Competition, CompetitionId
 from palio.infra import realtime
@@ -19,6 +19,12 @@ def changed(tx: Tx, *, competition_ids: Iterable[CompetitionId]) -> None:
     """Scores have changed, each as often as it is named: one notice per competition and batch."""
     for competition_id, times in Counter(competition_ids).items():
         realtime.publish(tx, _topic(competition_id), "competition.updated", {"changed": times})
+
+
+def ranked(tx: Tx, *, changes: Mapping[tuple[str, str], int]) -> None:
+    """Scores on boards of everybody have changed, by board and kind of period: one notice for each and batch."""
+    for (code, kind), times in changes.items():
+        realtime.publish(tx, f"board:{code}:{kind}", "leaderboard.updated", {"changed": times})
 
 
 def _topic(competition_id: CompetitionId) -> str:

@@ -6,7 +6,7 @@ from palio.competitions import sql
 from palio.competitions.messages import RankChanged
 from palio.competitions.rules import prizes, trends
 from palio.competitions.service import rankings
-from palio.competitions.types import RANK_MOVE_PLACES, RANK_NOTICE_H, Competition, EntrantId
+from palio.competitions.types import RANK_MOVE_PLACES, RANK_NOTICE_H, Competition, EntrantId, RankTerms
 from palio.infra import outbox, settings
 from palio.infra.db import Tx
 
@@ -20,9 +20,9 @@ KEPT = timedelta(days=35)
 async def take_snapshots(tx: Tx, *, now: datetime) -> int:
     """Keep the first hundred of each live list, and forget what nobody compares with any more; answers how many."""
     tops = {}
-    for competition in await sql.list_live(tx, LISTS_MAX):
-        ranking = (await rankings.live(tx, competition=competition)).ranking
-        tops[competition.list_id] = [
+    for terms in [each.terms for each in await sql.list_live(tx, LISTS_MAX)] + await _open_lists(tx, now):
+        ranking = (await rankings.live(tx, terms=terms)).ranking
+        tops[terms.list_id] = [
             {"entrant": place.entrant, "rank": place.rank, "score": place.score}
             for place in ranking.page(0, min(FIRST, ranking.qualified))
         ]
@@ -33,6 +33,12 @@ async def take_snapshots(tx: Tx, *, now: datetime) -> int:
     return len(tops)
 
 
+async def _open_lists(tx: Tx, now: datetime) -> list[RankTerms]:
+    """The lists of boards of everybody that still change."""
+    boards = {board.id: board for board in await sql.list_boards(tx, LISTS_MAX)}
+    return [boards[each.board_id].terms(each.id) for each in await sql.list_open(tx, now, LISTS_MAX)]
+
+
 async def watch(tx: Tx, *, now: datetime) -> int:
     """Tell of ranks that have changed enough to be news, in every live competition that does so; answers how many."""
     return sum([await _watch(tx, each, now) for each in await sql.list_live(tx, LISTS_MAX, with_rank_events=True)])
@@ -41,7 +47,7 @@ async def watch(tx: Tx, *, now: datetime) -> int:
 async def _watch(tx: Tx, competition: Competition, now: datetime) -> int:
     marks = await sql.list_marks(tx, competition.list_id, MARKS_MAX)
     paid = prizes.places_of(prizes.read(competition.prize_rule))
-    ranking = (await rankings.live(tx, competition=competition)).ranking
+    ranking = (await rankings.live(tx, terms=competition.terms)).ranking
     depth = min(max(trends.RANK_MAX, paid or ranking.qualified), WATCHED_MAX, ranking.qualified)
     ranks: dict[EntrantId, int | None] = {mark.entrant_id: None for mark in marks}
     known = ranking.places_many(list(ranks)).values()

@@ -96,6 +96,20 @@ async def list_entrants(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[Entran
     )
 
 
+async def list_entrants_of(tx: Tx, named: Sequence[tuple[str, str]]) -> dict[tuple[str, str], EntrantId]:
+    """The numbers of those of these kinds and refs whom we have met."""
+    found = await db.rows(
+        tx,
+        Entrant,
+        """
+        select e.id as entrant_id, e.kind, e.ref, e.label, e.user_id
+        from unnest(%s::text[], %s::text[]) u(kind, ref)
+        join competitions.entrants e on e.kind = u.kind and e.ref = u.ref""",
+        *([kind for kind, _ in named], [ref for _, ref in named]),
+    )
+    return {(each.kind, each.ref): each.entrant_id for each in found}
+
+
 async def update_participant(
     tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, *, state: str, reason: str, by: UUID | None
 ) -> None:

@@ -20,9 +20,9 @@ from palio.infra.db import Tx
 
 HEADER = """
     select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
-      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, b.direction, c.min_score,
-      c.allow_nonpositive, c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule, c.empty_rule,
-      c.leftover_to, c.no_winner, c.results_visible, c.grace_s, c.review_h, c.terms_hash, c.pool_final,
+      c.status, c.phase, c.list_id, c.starts_at, c.ends_at, c.tz, b.score_scale, b.op, b.direction, b.has_subscore,
+      c.min_score, c.allow_nonpositive, c.prize_asset, c.guaranteed_pool, c.treasury_bps, c.prize_rule, c.tie_rule,
+      c.empty_rule, c.leftover_to, c.no_winner, c.results_visible, c.grace_s, c.review_h, c.terms_hash, c.pool_final,
       c.standings_hash, c.paused_at, l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
       c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version, c.join_mode, c.entry_fee,
@@ -57,8 +57,9 @@ async def insert_competition(
         tx,
         """
         with board as (
-          insert into competitions.boards (code, metric, score_scale, direction, tie_rule, competition_id)
-          values (%s, %s, %s, %s, %s, %s) returning id),
+          insert into competitions.boards (code, metric, score_scale, op, direction, has_subscore, tie_rule,
+            competition_id)
+          values (%s, %s, %s, %s, %s, %s, %s, %s) returning id),
         list as (
           insert into competitions.lists (board_id, period_key, starts_at, ends_at)
           select id, 'ALL', %s, %s from board returning id)
@@ -72,7 +73,8 @@ async def insert_competition(
           %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
           %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s
         from list""",
-        *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.direction, new.tie_rule, competition_id),
+        *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.op, new.direction, new.has_subscore),
+        *(new.tie_rule, competition_id),
         *(new.starts_at, new.ends_at),
         *(competition_id, new.series_id, new.period_key),
         *(new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
@@ -163,8 +165,12 @@ async def lock_gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[G
         tx,
         Gate,
         """
-        select id, status, phase, paused_at, starts_at, ends_at, treasury_bps, list_id, prize_asset
-        from competitions.competitions where id = any(%s) order by id for key share""",
+        select c.id, c.status, c.phase, c.paused_at, c.starts_at, c.ends_at, c.treasury_bps, c.list_id, b.op,
+          b.direction, b.has_subscore, c.prize_asset
+        from competitions.competitions c
+        join competitions.lists l on l.id = c.list_id
+        join competitions.boards b on b.id = l.board_id
+        where c.id = any(%s) order by c.id for key share of c""",
         list(competition_ids),
     )
 

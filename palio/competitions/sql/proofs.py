@@ -6,7 +6,7 @@ from palio.infra.db import Tx
 
 
 async def list_wrong_scores(tx: Tx, list_id: ListId, limit: int) -> list[Difference]:
-    """Entrants whose score is not the sum of their receipts, or was not reached when these say."""
+    """Entrants whose score is not the sum of their receipts or, where these add up, was not reached when they say."""
     return await db.rows(
         tx,
         Difference,
@@ -19,8 +19,11 @@ async def list_wrong_scores(tx: Tx, list_id: ListId, limit: int) -> list[Differe
           from competitions.receipts where list_id = %s group by entrant_id) r
         full join (select entrant_id, score, reached_at from competitions.scores where list_id = %s) s
           using (entrant_id)
-        where (r.score, r.reached_at) is distinct from (s.score, s.reached_at) order by entrant_id limit %s""",
-        *(list_id, list_id, limit),
+        cross join (select b.op from competitions.lists l join competitions.boards b on b.id = l.board_id
+          where l.id = %s) o
+        where r.score is distinct from s.score or (o.op = 'add' and r.reached_at is distinct from s.reached_at)
+        order by entrant_id limit %s""",
+        *(list_id, list_id, list_id, limit),
     )
 
 
@@ -38,7 +41,9 @@ async def list_wrong_standings(tx: Tx, list_id: ListId, limit: int) -> list[Diff
         from (select entrant_id, score, (row_number() over strict_order)::int as place,
             (case when qualified and tie_rule = 'share' then rank() over shown_order
               when qualified then row_number() over strict_order end)::int as rank
-          from (select t.*, c.tie_rule, t.score >= c.min_score and (t.score > 0 or c.allow_nonpositive) as qualified,
+          from (select t.entrant_id, t.score, t.subscore,
+              case b.op when 'add' then t.reached_at else o.reached_at end as reached_at, c.tie_rule,
+              t.score >= c.min_score and (t.score > 0 or c.allow_nonpositive) as qualified,
               case b.direction when 'asc' then t.score else -t.score end as worth
             from competitions.lists l
             join competitions.boards b on b.id = l.board_id

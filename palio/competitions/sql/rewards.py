@@ -130,6 +130,18 @@ async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, aft
     )
 
 
+async def list_rewards_of(tx: Tx, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId]) -> list[Reward]:
+    """The prizes of these entrants."""
+    return await db.rows(
+        tx,
+        Reward,
+        """
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        from competitions.rewards where competition_id = %s and entrant_id = any(%s)""",
+        *(competition_id, list(entrant_ids)),
+    )
+
+
 async def find_reward(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> Reward | None:
     """The prize of an entrant."""
     return await db.find(

@@ -1,5 +1,6 @@
 """Rankings, live and frozen."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from palio.competitions.types import (
@@ -8,6 +9,7 @@ from palio.competitions.types import (
     EntrantId,
     ListId,
     Standing,
+    Ties,
     Winners,
 )
 from palio.infra import arrays, db
@@ -99,6 +101,34 @@ async def list_standings(tx: Tx, list_id: ListId, limit: int, *, after: int = 0)
         where s.list_id = %s and s.place > %s and s.place <= %s order by s.place""",
         *(list_id, after, after + limit),
     )
+
+
+async def list_standings_of(tx: Tx, list_id: ListId, entrant_ids: Sequence[EntrantId]) -> list[Standing]:
+    """The places of these entrants in the frozen ranking; those who do not stand there are left out."""
+    return await db.rows(
+        tx,
+        Standing,
+        """
+        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
+        from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
+        where s.list_id = %s and s.entrant_id = any(%s) order by s.place""",
+        *(list_id, list(entrant_ids)),
+    )
+
+
+async def count_ties(tx: Tx, list_id: ListId, ranks: Sequence[int]) -> dict[int, int]:
+    """How many share each of these ranks of the frozen ranking; of more than 1,000, so many."""
+    found = await db.rows(
+        tx,
+        Ties,
+        """
+        select u.rank, t.ties from unnest(%s::int[]) u(rank)
+        cross join lateral (
+          select count(*)::int as ties from competitions.standings s
+          where s.list_id = %s and s.place >= u.rank and s.place < u.rank + 1000 and s.rank = u.rank) t""",
+        *(sorted(set(ranks)), list_id),
+    )
+    return {each.rank: each.ties for each in found}
 
 
 async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> Winners:

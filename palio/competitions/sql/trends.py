@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from palio.competitions.types import EntrantId, ListId, Mark, Ranked
+from palio.competitions.types import EntrantId, ListId, Mark, Ranked, RankPoint, Snapshot
 from palio.infra import db
 from palio.infra.db import Tx
 
@@ -21,9 +21,48 @@ async def insert_snapshots(tx: Tx, tops: Mapping[ListId, Sequence[Mapping[str, i
     )
 
 
+async def insert_final_snapshot(tx: Tx, list_id: ListId, digest: bytes, now: datetime) -> None:
+    """The first hundred of a list whose standings are written, with the digest of all of them; a repeat renews it."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.snapshots as s (list_id, taken_at, kind, top, digest)
+        select %s, %s, 'final', coalesce(jsonb_agg(jsonb_build_object('entrant', f.entrant_id, 'rank', f.rank,
+          'score', f.score) order by f.place), '[]'), %s
+        from competitions.standings f where f.list_id = %s and f.place <= 100 and f.rank is not null
+        on conflict (list_id, taken_at) do update set kind = excluded.kind, top = excluded.top,
+          digest = excluded.digest""",
+        *(list_id, now, digest, list_id),
+    )
+
+
+async def find_snapshot(tx: Tx, list_id: ListId) -> Snapshot | None:
+    """The newest picture of a list."""
+    return await db.find(
+        tx,
+        Snapshot,
+        "select taken_at, top from competitions.snapshots where list_id = %s order by taken_at desc limit 1",
+        list_id,
+    )
+
+
+async def list_history(tx: Tx, list_id: ListId, entrant_id: EntrantId, limit: int) -> list[RankPoint]:
+    """Where somebody stood in the pictures of a list, the newest first."""
+    return await db.rows(
+        tx,
+        RankPoint,
+        """
+        select s.taken_at as at, e.rank, e.score
+        from competitions.snapshots s
+        cross join jsonb_to_recordset(s.top) e(entrant bigint, rank int, score bigint)
+        where s.list_id = %s and e.entrant = %s order by s.taken_at desc limit %s""",
+        *(list_id, entrant_id, limit),
+    )
+
+
 async def delete_snapshots(tx: Tx, before: datetime) -> int:
     """Forget what is older; answers how many."""
-    return await db.run(tx, "delete from competitions.snapshots where taken_at < %s", before)
+    return await db.run(tx, "delete from competitions.snapshots where taken_at < %s and kind = 'hourly'", before)
 
 
 async def list_earlier(

@@ -1,9 +1,16 @@
-"""How people and programs meet competitions: what is on, who stands where, and what was won."""
+"""How people and programs meet competitions: what is on, who stands where, scores, and what was won."""
 
-from palio.competitions.web import boards, competitions, entering
+from palio.competitions.web import boards, competitions, entering, own, pages, scores
+from palio.competitions.web.gathering import Scorer
+from palio.competitions.web.looking import Looks
+from palio.competitions.web.scores import short_ways
+from palio.competitions.web.warming import Warmer
 from palio.ui.routes import Routes
 
-__all__ = ["routes"]
+__all__ = ["Looks", "Scorer", "Warmer", "routes", "short_ways"]
 
 routes = Routes("competitions")
-routes.all = [*competitions.routes.all, *boards.routes.all, *entering.routes.all]
+routes.all = [
+    *(*competitions.routes.all, *entering.routes.all, *own.routes.all),
+    *(*boards.routes.all, *scores.routes.all, *pages.routes.all),
+]

@@ -3,16 +3,22 @@
 from collections.abc import Iterator
 from typing import Annotated, TypeAlias
 
-from fastapi import Path, Query, Request
+from fastapi import Path, Query, Request, Response
 
 from palio.competitions.errors import NoSuchBoard, NotOnBoard
 from palio.competitions.schemas.boards import (
     AROUND_EXAMPLE,
     BOARD_EXAMPLE,
     BOARDS_EXAMPLE,
+    HISTORY_EXAMPLE,
+    MY_LINE_EXAMPLE,
     BoardAnswer,
     BoardsAnswer,
+    HistoryAnswer,
+    MyLineAnswer,
 )
+from palio.competitions.service.boards import history
+from palio.competitions.web.looking import tag_of
 from palio.infra.db import Tx
 from palio.kernel.providers import BoardAsk, BoardSource
 from palio.ui.actor import Ask, InTx
@@ -21,6 +27,7 @@ from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
 RADIUS_MAX = 25
+POINTS_MAX = 200
 routes = Routes("competitions")
 
 Sources: TypeAlias = tuple[BoardSource[Tx], ...]
@@ -45,11 +52,15 @@ async def list_boards(request: Request, tx: InTx) -> BoardsAnswer:
 
 
 @routes.get("/boards/{code}/{period}", access="public", example=BOARD_EXAMPLE, refuses=[NoSuchBoard])
-async def get_board(request: Request, code: Code, period: PeriodName, ask: Ask, tx: InTx, page: Paged) -> BoardAnswer:
+async def get_board(
+    request: Request, response: Response, code: Code, period: PeriodName, ask: Ask, tx: InTx, page: Paged
+) -> BoardAnswer:
     """Read the lines of a board by place."""
     after, limit = page.span()
     for source in _sources_of(request, code):
         if view := await source.top(tx, BoardAsk(code, period, ask.now), after, limit):
+            if tag := tag_of(view):
+                response.headers["ETag"] = tag
             return BoardAnswer.of_view(view, *page.around(after + 1, after + len(view.lines), of=view.of))
     raise NoSuchBoard(code=code, period=period)
 
@@ -67,6 +78,42 @@ async def get_board_around(
             return BoardAnswer.of_view(view, None, None)
         if await source.top(tx, asked, 0, 1):
             raise NotOnBoard(code=code, entrant=entrant)
+    raise NoSuchBoard(code=code, period=period)
+
+
+@routes.get(
+    "/boards/{code}/{period}/me",
+    access="player",
+    example=MY_LINE_EXAMPLE,
+    refuses=[NoSuchBoard, NotOnBoard],
+)
+async def get_my_rank(request: Request, code: Code, period: PeriodName, ask: Ask, tx: InTx) -> MyLineAnswer:
+    """Read where you stand, and what you lack to the next rank."""
+    asked, user_id = BoardAsk(code, period, ask.now), ask.actor.user_id
+    for source in _sources_of(request, code):
+        view = await source.top(tx, asked, 0, 1)
+        if view is None:
+            continue
+        if view.is_warming:
+            return MyLineAnswer.of_warming(view.period.key)
+        line = await source.my_rank(tx, asked, user_id) if user_id else None
+        if line is None:
+            raise NotOnBoard(code=code, entrant="me")
+        above = await source.top(tx, asked, line.rank - 2, 1) if line.rank > 1 else None
+        return MyLineAnswer.of_line(line, view, above.lines[0] if above and above.lines else None)
+    raise NoSuchBoard(code=code, period=period)
+
+
+@routes.get("/boards/{code}/{period}/history", access="public", example=HISTORY_EXAMPLE, refuses=[NoSuchBoard])
+async def list_rank_history(
+    request: Request, code: Code, period: PeriodName, entrant: Entrant, ask: Ask, tx: InTx
+) -> HistoryAnswer:
+    """List where somebody stood by the hour; of boards that a module orders itself nothing is known."""
+    asked = BoardAsk(code, period, ask.now)
+    for source in _sources_of(request, code):
+        if view := await source.top(tx, asked, 0, 1):
+            points = await history(tx, ask=asked, entrant=entrant, limit=POINTS_MAX) if not source.prefix else []
+            return HistoryAnswer.of(points, view.head.scale)
     raise NoSuchBoard(code=code, period=period)
 
 

@@ -19,15 +19,25 @@ from palio.competitions.schemas.competitions import (
     RewardsAnswer,
     part_of,
 )
-from palio.competitions.service import entering, showing
+from palio.competitions.service import entering, mine, showing
 from palio.competitions.types import CompetitionId, Product, Wanted
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
+OF_COUNTRY = "country:"
 routes = Routes("competitions")
 
+Narrow = Annotated[
+    str | None,
+    Query(
+        alias="filter",
+        pattern=r"^country:[A-Z]{2}$",
+        description="`country:NP`: only those of a country",
+        examples=["country:NP"],
+    ),
+]
 State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
 Year = Annotated[Whole | None, Query(ge=2000, le=2100)]
@@ -60,8 +70,8 @@ async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> Competition
     ours = CompetitionId(competition_id)
     shown = await showing.shown(tx, competition_id=ours, now=ask.now)
     player = ask.actor.user_id if ask.actor.kind in ("player", "viewer") else None
-    mine = await entering.participation(tx, competition_id=ours, user_id=player) if player else None
-    return CompetitionAnswer.of(shown, mine)
+    own = await entering.participation(tx, competition_id=ours, user_id=player) if player else None
+    return CompetitionAnswer.of(shown, own)
 
 
 @routes.get(
@@ -70,10 +80,15 @@ async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> Competition
     example=STANDINGS_EXAMPLE,
     refuses=[NoSuchCompetition],
 )
-async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> RankingAnswer:
-    """List the board by place: who stands where, and what the place pays now."""
+async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, narrow: Narrow = None) -> RankingAnswer:
+    """List the board by place: who stands where, and what the place pays now; or only some of it."""
     after, limit = page.span()
-    shown = await showing.shown(tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=limit, after=after)
+    where = CompetitionId(competition_id)
+    if narrow is None:
+        shown = await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
+    else:
+        country = narrow.removeprefix(OF_COUNTRY)
+        shown = await mine.of_country(tx, competition_id=where, country=country, now=ask.now, limit=limit, after=after)
     return RankingAnswer.of_shown(shown, after, page)
 
 

@@ -1,0 +1,111 @@
+"""How a player sees himself in a competition."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from palio.competitions.schemas.boards import NextAnswer, percentile
+from palio.competitions.types import MyRank, Receipt
+from palio.ui.paging import Paging
+from palio.ui.values import Instant, decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MyRankAnswer:
+    """Where whoever asks stands; without a rank he is below the line, by `gap_to_qualify`.
+
+    `percentile` is the part of those above the line, in per cent, who are not better.
+    """
+
+    rank: int | None
+    place: int
+    of: int
+    score: int
+    ties: int
+    percentile: int | None
+    next: NextAnswer | None
+    qualified: bool
+    gap_to_qualify: int
+    as_of: Instant
+    version: int
+
+    @classmethod
+    def of_rank(cls, found: MyRank) -> "MyRankAnswer":
+        standing = found.row.standing
+        has_next = found.next_rank is not None and found.gap is not None
+        return cls(
+            rank=standing.rank,
+            place=standing.place,
+            of=found.of,
+            score=standing.score,
+            ties=found.row.ties,
+            percentile=percentile(standing.rank, found.qualified),
+            next=NextAnswer(found.next_rank or 0, found.gap or 0) if has_next else None,
+            qualified=standing.rank is not None,
+            gap_to_qualify=found.gap_to_qualify,
+            as_of=found.as_of,
+            version=found.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptAnswer:
+    """A change of one's own score with what it had come to by then; `display` is that total as text."""
+
+    number: int
+    happened_at: Instant
+    kind: str
+    delta: int
+    sub_delta: int
+    value: int | None
+    total: int
+    display: str
+    facts: Mapping[str, object]
+
+    @classmethod
+    def of(cls, receipt: Receipt, scale: int) -> "ReceiptAnswer":
+        return cls(
+            number=receipt.number,
+            happened_at=receipt.happened_at,
+            kind=receipt.kind,
+            delta=receipt.delta,
+            sub_delta=receipt.sub_delta,
+            value=receipt.value,
+            total=receipt.total,
+            display=format(decimal(receipt.total, scale), "f"),
+            facts=receipt.facts or {},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsAnswer:
+    """One's own changes, the newest first."""
+
+    items: tuple[ReceiptAnswer, ...]
+    next: str | None
+    prev: None
+
+    @classmethod
+    def of(cls, found: Sequence[Receipt], scale: int, page: Paging) -> "ReceiptsAnswer":
+        shown = found[: page.limit]
+        following = page.behind(shown[-1].number) if len(found) > page.limit else None
+        return cls(tuple(ReceiptAnswer.of(each, scale) for each in shown), following, None)
+
+
+_AT = datetime(2026, 3, 18, 14, 5, 9, tzinfo=UTC)
+MY_RANK_EXAMPLE = MyRankAnswer(
+    rank=4,
+    place=4,
+    of=127,
+    score=1_240,
+    ties=1,
+    percentile=97,
+    next=NextAnswer(3, 60),
+    qualified=True,
+    gap_to_qualify=0,
+    as_of=_AT,
+    version=41_822,
+)
+RECEIPTS_EXAMPLE = ReceiptsAnswer(
+    (ReceiptAnswer(17, _AT, "score", 40, 0, None, 1_240, "1240", {"cause": "walk"}),), "AAECAwQFBgc", None
+)

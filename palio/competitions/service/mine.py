@@ -1,0 +1,102 @@
+"""Where somebody stands in a competition: his own rank, who is around him, his friends, his receipts."""
+
+from datetime import datetime
+
+from palio.competitions import sql
+from palio.competitions.errors import NoSuchCompetition, NotTakingPart
+from palio.competitions.service import reads, showing
+from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, MyRank, Receipt, Shown
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+COUNTRY_MAX = 100_000
+
+
+async def my_rank(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> MyRank:
+    """Where a user stands in the ranking, and what he lacks to the next rank and to the line.
+
+    Refuses with NoSuchCompetition, NotTakingPart, Warming.
+    """
+    competition = await _public(tx, competition_id)
+    place = await _place_of(tx, competition, user_id)
+    board = await reads.top(tx, competition_id=competition_id, limit=1, after=place - 1, now=now)
+    row = board.rows[0]
+    above = await _next_above(tx, competition, row, now)
+    return MyRank(
+        row=row,
+        of=board.entrants,
+        qualified=board.qualified,
+        next_rank=above.standing.rank if above else None,
+        gap=abs(above.standing.score - row.standing.score) if above else None,
+        gap_to_qualify=max(0, competition.least_score - row.standing.score),
+        as_of=competition.frozen_at or now,
+        version=board.version or competition.version,
+    )
+
+
+async def _next_above(tx: Tx, competition: Competition, row: BoardRow, now: datetime) -> BoardRow | None:
+    """The last of those who have the next better rank: whom to catch up with."""
+    better = (row.standing.rank or row.standing.place) - 1
+    if better < 1:
+        return None
+    board = await reads.top(tx, competition_id=competition.id, limit=1, after=better - 1, now=now)
+    return board.rows[0] if board.rows else None
+
+
+async def around(
+    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radius: int, now: datetime
+) -> tuple[Shown, int]:
+    """The rows around a user, and the place behind which they begin.
+
+    Refuses with NoSuchCompetition, NotTakingPart, Warming.
+    """
+    competition = await _public(tx, competition_id)
+    place = await _place_of(tx, competition, user_id)
+    after = max(0, place - 1 - radius)
+    limit = place + radius - after
+    return await showing.shown(tx, competition_id=competition_id, now=now, limit=limit, after=after), after
+
+
+async def of_country(
+    tx: Tx, *, competition_id: CompetitionId, country: str, now: datetime, limit: int, after: int
+) -> Shown:
+    """The rows of those of a country, at most 100,000, by place. Refuses with NoSuchCompetition, Warming."""
+    competition = await _public(tx, competition_id)
+    entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
+    return await showing.shown_of(
+        tx, competition_id=competition_id, entrant_ids=entrants, now=now, limit=limit, after=after
+    )
+
+
+async def receipts(
+    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, limit: int, before: int
+) -> tuple[Competition, list[Receipt]]:
+    """The changes of a user's score, the newest first, of those that are numbered below `before` from the oldest on.
+
+    Refuses with NoSuchCompetition, NotTakingPart.
+    """
+    competition = await _public(tx, competition_id)
+    entrant_id = await _entrant_of(tx, competition, user_id)
+    return competition, await sql.list_own_receipts(tx, competition.list_id, [entrant_id], limit, before=before)
+
+
+async def _public(tx: Tx, competition_id: CompetitionId) -> Competition:
+    competition = await reads.get(tx, competition_id=competition_id)
+    if competition.status == "draft":
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return competition
+
+
+async def _place_of(tx: Tx, competition: Competition, user_id: UserId) -> int:
+    entrant_id = await _entrant_of(tx, competition, user_id)
+    place = await reads.place_of(tx, competition_id=competition.id, entrant_id=entrant_id)
+    if place is None:
+        raise NotTakingPart(competition_id=str(competition.id))
+    return place
+
+
+async def _entrant_of(tx: Tx, competition: Competition, user_id: UserId) -> EntrantId:
+    entered = await reads.entered_by(tx, user_id=user_id, competition_ids=[competition.id])
+    if competition.id not in entered:
+        raise NotTakingPart(competition_id=str(competition.id))
+    return entered[competition.id]

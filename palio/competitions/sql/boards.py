@@ -1,0 +1,138 @@
+"""Boards of everybody and their lists, one for each period."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from palio.competitions.types import BoardId, EntrantId, ListId, NewBoard, NewEntrant, NewList, ScoreBoard, ScoreList
+from palio.infra import db
+from palio.infra.db import Tx
+
+BOARD = """
+    select b.id, b.code, b.title, b.metric, b.unit, b.score_scale, b.op, b.direction, b.has_subscore, b.periods, b.tz,
+      b.final_after_h, b.tie_rule from competitions.boards b where b.competition_id is null """
+LIST = """
+    select l.id, l.board_id, l.period_key, l.starts_at, l.ends_at, l.state, l.final_at, l.entrants
+    from competitions.lists l """
+
+
+async def upsert_board(tx: Tx, new: NewBoard) -> None:
+    """A board of everybody; of one that exists only what may change."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.boards as b (code, title, metric, unit, score_scale, op, direction, has_subscore,
+          periods, tz, final_after_h, tie_rule)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s::text[], %s, %s, %s)
+        on conflict (code) do update set title = excluded.title, metric = excluded.metric, unit = excluded.unit,
+          final_after_h = excluded.final_after_h
+        where (b.title, b.metric, b.unit, b.final_after_h)
+          is distinct from (excluded.title, excluded.metric, excluded.unit, excluded.final_after_h)""",
+        *(new.code, new.title, new.metric, new.unit, new.score_scale, new.op, new.direction, new.has_subscore),
+        *(list(new.periods), new.tz, new.final_after_h, new.tie_rule),
+    )
+
+
+async def list_boards(tx: Tx, limit: int) -> list[ScoreBoard]:
+    """Every board of everybody, in the order in which they were declared."""
+    return await db.rows(tx, ScoreBoard, BOARD + "order by b.id limit %s", limit)
+
+
+async def list_boards_of(tx: Tx, codes: Sequence[str]) -> list[ScoreBoard]:
+    """The boards of these codes that exist."""
+    return await db.rows(tx, ScoreBoard, BOARD + "and b.code = any(%s)", list(codes))
+
+
+async def find_list(tx: Tx, board_id: BoardId, period_key: str) -> ScoreList | None:
+    """The list of a period, if anybody has a score in it."""
+    return await db.find(tx, ScoreList, LIST + "where l.board_id = %s and l.period_key = %s", board_id, period_key)
+
+
+async def lock_lists(tx: Tx, wanted: Sequence[tuple[BoardId, str]]) -> list[ScoreList]:
+    """The lists of these periods that exist, held in key order so that whoever makes them final waits for us."""
+    return await db.rows(
+        tx,
+        ScoreList,
+        LIST
+        + """join unnest(%s::bigint[], %s::text[]) u(board_id, period_key)
+          on u.board_id = l.board_id and u.period_key = l.period_key order by l.id for key share of l""",
+        *([board_id for board_id, _ in wanted], [period_key for _, period_key in wanted]),
+    )
+
+
+async def insert_lists(tx: Tx, lists: Sequence[NewList]) -> None:
+    """Lists of periods that have begun, where they are missing."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.lists (board_id, period_key, starts_at, ends_at)
+        select * from unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+          u(board_id, period_key, starts_at, ends_at)
+        order by board_id, period_key on conflict (board_id, period_key) do nothing""",
+        *([new.board_id for new in lists], [new.period.key for new in lists]),
+        *([new.period.starts_at for new in lists], [new.period.ends_at for new in lists]),
+    )
+
+
+async def lock_ended_list(tx: Tx, now: datetime) -> ScoreList | None:
+    """A list of everybody that takes no scores any more, the earliest first: ours once submissions under way are in."""
+    return await db.find(
+        tx,
+        ScoreList,
+        LIST
+        + """join competitions.boards b on b.id = l.board_id and b.competition_id is null
+        where l.state = 'live' and l.ends_at + make_interval(hours => b.final_after_h) <= %s
+        order by l.ends_at, l.id limit 1 for update of l""",
+        now,
+    )
+
+
+async def list_open(tx: Tx, now: datetime, limit: int) -> list[ScoreList]:
+    """The lists of everybody that have begun and still change."""
+    return await db.rows(
+        tx,
+        ScoreList,
+        LIST
+        + """join competitions.boards b on b.id = l.board_id and b.competition_id is null
+        where l.state = 'live' and coalesce(l.starts_at <= %s, true) order by l.id limit %s""",
+        *(now, limit),
+    )
+
+
+async def insert_list_standings(tx: Tx, list_id: ListId) -> int:
+    """Freeze the ranking of a list of everybody; answers how many stand in it."""
+    return await db.run(
+        tx,
+        """
+        insert into competitions.standings (list_id, place, rank, entrant_id, score, subscore, reached_at, qualified)
+        select list_id, place, rank, entrant_id, score, subscore, reached_at, true
+        from competitions.ranked_on(%s) order by place""",
+        list_id,
+    )
+
+
+async def insert_board_entrants(tx: Tx, items: Sequence[NewEntrant]) -> None:
+    """Those whom no list has met before, numbered in the order given."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.entrants (kind, ref, user_id, label, country)
+        select u.kind, u.ref, u.user_id, u.label, u.country
+        from unnest(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[]) with ordinality
+          u(kind, ref, user_id, label, country, n)
+        order by u.n on conflict (kind, ref) do nothing""",
+        *([item.kind for item in items], [item.ref for item in items]),
+        *([item.user_id for item in items], [item.label for item in items], [item.country for item in items]),
+    )
+
+
+async def list_of_country(tx: Tx, list_id: ListId, country: str, limit: int) -> list[EntrantId]:
+    """Those of a country who are ranked on a list, the lowest numbers first."""
+    found: list[EntrantId] = await db.column(
+        tx,
+        """
+        select s.entrant_id from competitions.scores s
+        join competitions.entrants e on e.id = s.entrant_id
+        where s.list_id = %s and s.state = 'ranked' and e.country = %s order by s.entrant_id limit %s""",
+        *(list_id, country, limit),
+    )
+    return found

@@ -1,0 +1,73 @@
+"""What a player reads of himself in a competition: his rank, who is around him, his friends, his receipts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path, Query
+
+from palio.competitions.errors import NoSuchCompetition, NotTakingPart, Warming
+from palio.competitions.schemas.competitions import STANDINGS_EXAMPLE, RankingAnswer
+from palio.competitions.schemas.own import MY_RANK_EXAMPLE, RECEIPTS_EXAMPLE, MyRankAnswer, ReceiptsAnswer
+from palio.competitions.service import mine
+from palio.competitions.types import CompetitionId
+from palio.kernel.errors import Unauthenticated
+from palio.kernel.ids import UserId
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged
+from palio.ui.routes import Routes
+from palio.ui.values import Whole
+
+RADIUS_MAX = 25
+NUMBER_MAX = 2**31 - 1
+routes = Routes("competitions")
+
+Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
+Radius = Annotated[Whole, Query(ge=0, le=RADIUS_MAX, description="How many lines on either side")]
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}/standings/me",
+    access="player",
+    example=MY_RANK_EXAMPLE,
+    refuses=[NoSuchCompetition, NotTakingPart, Warming],
+)
+async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswer:
+    """Read where you stand, and what you lack to the next rank and to a prize."""
+    found = await mine.my_rank(tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), now=ask.now)
+    return MyRankAnswer.of_rank(found)
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}/standings/around",
+    access="player",
+    example=STANDINGS_EXAMPLE,
+    refuses=[NoSuchCompetition, NotTakingPart, Warming],
+)
+async def list_standings_around(competition_id: Id, ask: Ask, tx: InTx, radius: Radius = 5) -> RankingAnswer:
+    """List the lines around you."""
+    shown, after = await mine.around(
+        tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), radius=radius, now=ask.now
+    )
+    return RankingAnswer.of_shown(shown, after, None)
+
+
+@routes.get(
+    "/competitions/{competition_id:uuid}/receipts/me",
+    access="player",
+    example=RECEIPTS_EXAMPLE,
+    refuses=[NoSuchCompetition, NotTakingPart],
+)
+async def list_my_receipts(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> ReceiptsAnswer:
+    """List the changes that your score is the sum of, the newest first."""
+    before = int(page.position.key[0]) if page.position else NUMBER_MAX
+    competition, found = await mine.receipts(
+        tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), limit=page.limit + 1, before=before
+    )
+    return ReceiptsAnswer.of(found, competition.score_scale, page)
+
+
+def user_of(ask: Asking) -> UserId:
+    """Whoever asks. Refuses with Unauthenticated."""
+    if ask.actor.user_id is None:
+        raise Unauthenticated
+    return UserId(ask.actor.user_id)

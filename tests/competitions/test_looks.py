@@ -1,0 +1,245 @@
+"""The short way to boards of everybody: the same answers as the ordinary one, a quarter of a second old at most."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+import httpx2
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from palio import competitions
+from palio.competitions import web
+from palio.competitions.types import EntrantId, Look, NewBoard, NewEntrant, Submission
+from palio.infra import embedded
+from palio.infra.db import Database, Tx
+from palio.kernel import clock
+from palio.kernel.errors import Unavailable
+from palio.kernel.ids import Actor, new_id
+from palio.ui.edge import Served
+from palio.ui.hot import HotRoutes
+from palio.ui.languages import Languages
+from palio.ui.pages import Pages
+from palio.ui.paging import Cursors
+from palio.ui.routes import Call
+from palio.ui.site import assemble
+from tests.ui.house import SYSTEM
+
+CURSORS = Cursors(bytes(32))
+
+
+class Away(Database):
+    """A database that can go away."""
+
+    is_away = False
+
+    @asynccontextmanager
+    async def begin(
+        self, actor: Actor, *, seconds_max: int | None = None, generic_plans: bool = False
+    ) -> AsyncIterator[Tx]:
+        if self.is_away:
+            raise Unavailable(retry_after_s=2)
+        async with super().begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
+            yield tx
+
+
+@dataclass
+class House:
+    """One process with its short way, the time in which its pages grow old, and what went the ordinary way."""
+
+    database: Away
+    seconds: float = 0
+    ordinary: int = 0
+    served: list[Served] = field(default_factory=list)
+
+    def app(self) -> ASGIApp:
+        looks = web.Looks(self.database, CURSORS, now=lambda: self.seconds)
+
+        async def nobody(*_: object) -> None:
+            return None
+
+        def in_front(edge: ASGIApp) -> ASGIApp:
+            async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+                self.ordinary += 1
+                await edge(scope, receive, send)
+
+            return partial(
+                HotRoutes,
+                routes=looks.short_ways(),
+                calls=[route for route in web.routes.all if isinstance(route, Call)],
+                recognise=nobody,
+                limiter=None,
+                served=self.served.append,
+            )(counted)
+
+        state = {
+            "database": self.database,
+            "boards": (competitions.EVERYBODY,),
+            "cursors": CURSORS,
+            "pages": Pages(Languages()),
+        }
+        return assemble([web.routes], state=state, served=self.served.append, in_front=in_front)
+
+
+@pytest.fixture(scope="module")
+async def away(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[Away]:
+    database = Away(cluster.dsn("palio_app", database_name))
+    await database.pool.open(wait=True)
+    yield database
+    await database.pool.close()
+
+
+@pytest.fixture
+async def house(away: Away) -> AsyncIterator[House]:
+    yield House(away)
+    away.is_away = False
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(house.app(), client=("198.51.100.7", 1))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://palio.test") as client:
+        yield client
+
+
+@pytest.fixture
+async def board(away: Away) -> tuple[str, list[EntrantId]]:
+    """Seven people with 70, 60, … 10 points."""
+    code = f"test.{new_id().hex[-12:]}"
+    async with away.begin(SYSTEM) as tx:
+        await competitions.ensure_board(tx, new=NewBoard(code, "Test", "points", score_scale=1, periods=("ALL",)))
+        crowd = await competitions.enter_many(
+            tx, [NewEntrant("player", f"{code}:{n}", None, f"Walker {n}") for n in range(7)]
+        )
+        await add(tx, code, crowd, [70 - 10 * n for n in range(7)])
+    return code, crowd
+
+
+async def add(tx: Tx, code: str, crowd: list[EntrantId], points: list[int]) -> None:
+    now = clock.now()
+    items = [
+        Submission(None, who, delta, str(new_id()), now - timedelta(minutes=5), board=code)
+        for who, delta in zip(crowd, points, strict=False)
+    ]
+    await competitions.submit_many(tx, items, now=now)
+
+
+SOMEBODY = {"cookie": "theme=night"}  # whose request goes the ordinary way
+OF_ONE_REQUEST = {"x-request-id", "content-length"}
+
+
+@pytest.mark.parametrize("path", ["all", "all?limit=3", "ALL?limit=200", "all/around?entrant={2}&radius=1"])
+async def test_both_ways_answer_alike(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]], path: str
+) -> None:
+    code, crowd = board
+    address = f"/api/v1/boards/{code}/{path.replace('{2}', str(crowd[2]))}"
+
+    short = await client.get(address)
+    ordinary = await client.get(address, headers=SOMEBODY)
+
+    assert (short.status_code, house.ordinary) == (200, 1), short.text
+    assert list(json.loads(short.text)) == list(json.loads(ordinary.text))
+    assert short.json() | {"as_of": ""} == ordinary.json() | {"as_of": ""}
+    told = [
+        {name: answer.headers[name] for name in answer.headers if name not in OF_ONE_REQUEST}
+        for answer in (short, ordinary)
+    ]
+    if "around" in path:
+        told[1].pop("etag")  # the ordinary way has one of its bytes
+    assert told[0] == told[1]
+    assert [one.route for one in house.served] == [house.served[0].route] * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("boards/nothing/all", "competitions.no_such_board"),
+        ("boards/{0}/yesterday", "competitions.no_such_board"),
+        ("boards/nothing/all/around?entrant=5", "competitions.no_such_board"),
+        ("boards/{0}/all/around?entrant=999999999", "competitions.not_on_board"),
+        ("boards/{0}/all?limit=0", "validation_failed"),
+        ("boards/{0}/all?limit=3&limit=4", "unknown_parameter"),
+        ("boards/{0}/all?page=2", "unknown_parameter"),
+        ("boards/{0}/all/around?entrant=5&radius=26", "validation_failed"),
+    ],
+)
+async def test_both_ways_refuse_alike(
+    client: httpx2.AsyncClient, board: tuple[str, list[EntrantId]], path: str, code: str
+) -> None:
+    address = f"/api/v1/{path.replace('{0}', board[0])}"
+
+    short = await client.get(address)
+    ordinary = await client.get(address, headers=SOMEBODY)
+
+    assert short.json()["code"] == code
+    assert short.status_code == ordinary.status_code
+    assert short.json() | {"request_id": ""} == ordinary.json() | {"request_id": ""}
+
+
+async def test_a_first_page_is_told_for_a_quarter_of_a_second_and_then_looked_at_again(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    code, crowd = board
+    path = f"/api/v1/boards/{code}/all?limit=2"
+    first = await client.get(path)
+    async with house.database.begin(SYSTEM) as tx:
+        await add(tx, code, crowd[6:], [100])
+    house.seconds += 0.24
+    kept = await client.get(path)
+    house.seconds += 0.02
+    renewed = await client.get(path)
+
+    assert kept.content == first.content
+    assert [item["score"] for item in renewed.json()["items"]] == [110, 70]
+    assert renewed.json()["version"] > first.json()["version"]
+    assert renewed.headers["etag"] != first.headers["etag"]
+
+
+async def test_a_page_is_told_as_it_was_while_the_database_is_away_and_says_when_it_is_stale(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    path = f"/api/v1/boards/{board[0]}/all"
+    first = await client.get(path)
+    house.database.is_away = True
+    house.seconds += 9
+    lately = await client.get(path)
+    house.seconds += 2
+    stale = await client.get(path)
+    unknown = await client.get(f"{path}?limit=3")
+    house.database.is_away = False
+    back = await client.get(path)
+
+    assert lately.content == first.content
+    assert stale.json() == first.json() | {"stale": True}
+    assert "etag" not in stale.headers
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "db.unavailable")
+    assert back.json()["stale"] is False
+
+
+async def test_who_asks_at_once_is_served_by_one_look(away: Away, board: tuple[str, list[EntrantId]]) -> None:
+    """Thirty readers around different people: their transactions are counted."""
+    code, crowd = board
+
+    class Counting(Away):
+        begun = 0
+
+        @asynccontextmanager
+        async def begin(
+            self, actor: Actor, *, seconds_max: int | None = None, generic_plans: bool = False
+        ) -> AsyncIterator[Tx]:
+            self.begun += 1
+            async with away.begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
+                yield tx
+
+    counting = Counting("", connections_max=1)
+    looks = web.Looks(counting, CURSORS)
+
+    told = await asyncio.gather(*(looks.around(Look(code, "all", 1, entrant=str(crowd[n % 7]))) for n in range(30)))
+
+    assert counting.begun == 1
+    assert {len(json.loads(one.body)["items"]) for one in told} == {2, 3}
