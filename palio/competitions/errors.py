@@ -1,7 +1,7 @@
 """Refusals of competitions."""
 
 from palio.competitions.types import Refused
-from palio.kernel.errors import Conflict, Invalid, NotFound, Refusal, Unavailable
+from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 
 
 class NoSuchCompetition(NotFound):
@@ -158,6 +158,114 @@ class ResultsHidden(NotFound):
     """Its prizes are shown when it is completed; it is `status` now."""
 
     code = "competitions.results_hidden"
+
+
+class NotOpen(Conflict):
+    """Nobody can join or leave it now: it is `status`, and is entered in the mode `join_mode`."""
+
+    code = "competitions.not_open"
+
+
+class Full(Conflict):
+    """All `max_participants` places are taken."""
+
+    code = "competitions.full"
+
+
+class NotEligible(Forbidden):
+    """You may not take part: the rule `rule` does not admit you."""
+
+    code = "competitions.not_eligible"
+
+
+class EligibilityInvalid(Invalid):
+    """Who may take part cannot be read at `rule`: expected is `expected`."""
+
+    code = "competitions.eligibility_invalid"
+
+
+class ContributionRefused(Conflict):
+    """The pool does not take this: `reason`."""
+
+    code = "competitions.contribution_refused"
+
+
+class NothingFollows(Invalid):
+    """What is left can only roll over inside a series: choose another place for `field`."""
+
+    code = "competitions.nothing_follows"
+
+
+class NotPaused(Conflict):
+    """It does not rest; it is `status`."""
+
+    code = "competitions.not_paused"
+
+
+class TermsFrozen(Conflict):
+    """It is `status`, and `field` can no longer be changed: whoever has entered relies on the terms."""
+
+    code = "competitions.terms_frozen"
+
+
+class NotOverdue(Conflict):
+    """It can be frozen by force from `due_at` on; until then its product brings the last scores."""
+
+    code = "competitions.not_overdue"
+
+
+class OfProduct(Conflict):
+    """It is steered by its product: use the page of `product` instead."""
+
+    code = "competitions.of_product"
+
+
+class AppealsClosed(Conflict):
+    """A result can be doubted during its review; this competition is `status`."""
+
+    code = "competitions.appeals_closed"
+
+
+class TooManyAppeals(Conflict):
+    """You have doubted this result `limit` times, or your last appeal is still open: wait for the answer."""
+
+    code = "competitions.too_many_appeals"
+
+
+class AppealTextInvalid(Invalid):
+    """Write `low` to `high` characters."""
+
+    code = "competitions.appeal_text_invalid"
+
+
+class NoSuchAppeal(NotFound):
+    """There is no such appeal."""
+
+    code = "competitions.no_such_appeal"
+
+
+class AppealDecidedBefore(Conflict):
+    """This appeal is `state` already."""
+
+    code = "competitions.appeal_decided"
+
+
+class AppealsOpen(Conflict):
+    """`open` appeals wait for an answer: nothing is paid before."""
+
+    code = "competitions.appeals_open"
+
+
+class NoSuchSeries(NotFound):
+    """There is no such series."""
+
+    code = "competitions.no_such_series"
+
+
+class NotReleased(Conflict):
+    """It is not being paid: it is `status`. Release it first."""
+
+    code = "competitions.not_released"
 
 
 # Scores

@@ -1,7 +1,20 @@
 """What competitions do by the clock, whatever their product."""
 
-from palio.competitions.messages import CloseLists, EnsureSeries, ExpireRewards, TakeSnapshots, WatchRanks
-from palio.competitions.service import claims, finals, series, trends
+import structlog
+
+from palio.competitions.messages import (
+    AdvanceCompetition,
+    CloseLists,
+    EnsureSeries,
+    ExpireRewards,
+    ReturnContributions,
+    TakeSnapshots,
+    TickCompetitions,
+    WatchRanks,
+)
+from palio.competitions.service import claims, finals, lifecycle, refunds, series, ticking, trends
+from palio.competitions.types import CompetitionId
+from palio.infra import outbox
 from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.messages import handles
@@ -11,14 +24,20 @@ EXPIRY_SCHEDULE = Schedule("competitions.expiry", "every 1h", ExpireRewards(), a
 SERIES_SCHEDULE = Schedule("competitions.series", "every 10m", EnsureSeries(), at_start=True)
 SNAPSHOT_SCHEDULE = Schedule("competitions.snapshots", "every 1h", TakeSnapshots(), at_start=True)
 WATCH_SCHEDULE = Schedule("competitions.ranks", "every 1m", WatchRanks())
+TICK_SCHEDULE = Schedule("competitions.tick", "every 30s", TickCompetitions(), at_start=True)
 FINAL_SCHEDULE = Schedule("competitions.finals", "every 5m", CloseLists(), at_start=True)
 FINAL_SECONDS_MAX = 300  # of one list: a million entrants are sorted and written
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
+log = structlog.get_logger()
+
 
 @handles(ExpireRewards)
 async def expire(tx: Tx, job: ExpireRewards) -> None:
-    """Send back what nobody claimed in time."""
+    """Send back what nobody claimed in time, and try again what a wallet did not take back."""
+    await outbox.send(tx, *[ReturnContributions(owing) for owing in await refunds.owing(tx)])
+    for competition in await ticking.overdue(tx, now=clock.now()):
+        log.error("overdue.settlement", competition=str(competition.id), product=competition.product)
     for _ in range(STEPS_MAX):
         if not await claims.expire(tx, now=clock.now()):
             return
@@ -40,6 +59,27 @@ async def take_snapshots(tx: Tx, job: TakeSnapshots) -> None:
 async def watch_ranks(tx: Tx, job: WatchRanks) -> None:
     """Tell players of the ranks they have reached and lost."""
     await trends.watch(tx, now=clock.now())
+
+
+@handles(TickCompetitions)
+async def tick(tx: Tx, job: TickCompetitions) -> None:
+    """Give each competition in which something is due a transaction of its own."""
+    for competition_id in await ticking.due(tx, now=clock.now()):
+        await outbox.send(tx, AdvanceCompetition(competition_id), key=str(competition_id))
+
+
+@handles(AdvanceCompetition, queue="critical")
+async def advance(tx: Tx, job: AdvanceCompetition) -> None:
+    """Do the due steps of one competition."""
+    await ticking.advance(tx, competition_id=CompetitionId(job.competition), now=clock.now())
+
+
+@handles(ReturnContributions)
+async def return_contributions(tx: Tx, job: ReturnContributions) -> None:
+    """Give back what is left in the pool of a cancelled competition."""
+    competition = await lifecycle.lock(tx, competition_id=CompetitionId(job.competition))
+    if competition.status == "cancelled":
+        await refunds.give_back(tx, competition=competition, now=clock.now())
 
 
 @handles(CloseLists)

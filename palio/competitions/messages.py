@@ -80,6 +80,20 @@ class RankChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PoolChanged(Event):
+    """A pool has become larger or smaller."""
+
+    competition: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AppealDecided(Event):
+    appeal: UUID
+    user: UUID
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakeSnapshots(Job):
     """Keep the first of each live list, to compare with."""
 
@@ -97,6 +111,25 @@ class ExpireRewards(Job):
 @dataclass(frozen=True, slots=True)
 class EnsureSeries(Job):
     """Make what the series lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class TickCompetitions(Job):
+    """See which competitions have a step to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceCompetition(Job):
+    """Do the due steps of one competition."""
+
+    competition: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnContributions(Job):
+    """Give back what is left in the pool of a cancelled competition."""
+
+    competition: UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ Status: TypeAlias = Literal["draft", "upcoming", "live", "settling", "completed"
 Phase: TypeAlias = Literal["collecting", "review", "paying"]
 TieRule: TypeAlias = Literal["share", "earliest"]
 EmptyRule: TypeAlias = Literal["redistribute", "keep"]
-LeftoverTo: TypeAlias = Literal["treasury", "house"]
-NoWinner: TypeAlias = Literal["treasury", "refund"]
+LeftoverTo: TypeAlias = Literal["treasury", "house", "rollover"]
+NoWinner: TypeAlias = Literal["treasury", "rollover", "refund"]
 RewardStatus: TypeAlias = Literal["pending", "approved", "paid", "unclaimed", "withheld", "expired", "void"]
 ResultsVisible: TypeAlias = Literal["live", "after_end"]
 Direction: TypeAlias = Literal["desc", "asc"]
@@ -32,11 +32,44 @@ Op: TypeAlias = Literal["add", "best", "last", "set"]
 PeriodKind: TypeAlias = Literal["D", "W", "WE", "M", "ALL"]
 ScoreKind: TypeAlias = Literal["score", "correction", "adjust"]
 RuleKind: TypeAlias = Literal["bps", "fixed"]
+Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
+JoinMode: TypeAlias = Literal["auto", "open", "invite"]
+AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
 Split: TypeAlias = Literal["occupants", "places"]
 
 WHOLE_BPS = 10_000
 BANDS_MAX = 200
 SCORE_MAX = 9_000_000_000_000_000
+AMOUNT_MAX = 2**53 - 1
+KEY_CHARS_MAX = 180  # of a contribution; the ledger's key has words of its own before it
+APPEALS_MAX = 3  # of one entrant in a competition
+
+PERMISSION_READ = Permission(
+    "competitions.competition.read",
+    "See competitions as staff see them: drafts, pools and appeals too.",
+    roles=("finance", "races", "quests", "support", "moderator", "analyst", "auditor"),
+)
+PERMISSION_EDIT = Permission(
+    "competitions.competition.edit",
+    "Draft, publish, start, pause, extend and end competitions, and invite players.",
+    roles=("races", "quests"),
+)
+PERMISSION_FUND = Permission("competitions.pool.fund", "Put money of the house into pools.", roles=("finance",))
+PERMISSION_ADJUST = Permission("competitions.score.adjust", "Add to scores, for a reason.", roles=("races", "quests"))
+PERMISSION_DISQUALIFY = Permission(
+    "competitions.entrant.disqualify",
+    "Take entrants out, and let them in again.",
+    roles=("races", "quests", "moderator"),
+)
+PERMISSION_SETTLE = Permission(
+    "competitions.settlement.run",
+    "Freeze, release, pay and cancel competitions, and answer appeals.",
+    roles=("finance", "races", "quests"),
+)
+PERMISSIONS = (
+    *(PERMISSION_READ, PERMISSION_EDIT, PERMISSION_FUND),
+    *(PERMISSION_ADJUST, PERMISSION_DISQUALIFY, PERMISSION_SETTLE),
+)
 LEAST_SCORE = 2**62  # no sum of scores comes near it
 
 RANK_MEMORY_MB = Setting(
@@ -183,6 +216,12 @@ class NewCompetition:
     results_visible: ResultsVisible = "live"
     series_id: SeriesId | None = None
     period_key: str | None = None
+    join_mode: JoinMode = "auto"
+    entry_fee: int = 0
+    min_participants: int | None = None
+    max_participants: int | None = None
+    eligibility: Mapping[str, object] = field(default_factory=dict)
+    collect_s: int | None = None  # how long the product may review before its freeze; None: as the grace
     op: Op = "add"
     has_subscore: bool = False
 
@@ -244,6 +283,8 @@ class Series:
     no_winner: NoWinner
     grace_s: int
     review_h: int
+    active: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +335,12 @@ class Competition:
     created_at: datetime
     updated_at: datetime
     version: int
+    join_mode: JoinMode = "auto"
+    entry_fee: int = 0
+    min_participants: int | None = None
+    max_participants: int | None = None
+    eligibility: Mapping[str, object] = field(default_factory=dict)
+    collect_s: int = 0
 
     @property
     def pool_address(self) -> str:
@@ -407,6 +454,7 @@ class Gate:
     op: Op
     direction: Direction
     has_subscore: bool
+    prize_asset: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,20 +475,149 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True)
-class Contribution:
-    """What somebody put into a pool, as far as it is still there; units of the asset."""
+class Participation:
+    """A user in a competition; `invited` ones may join. `reason` is why he was taken out."""
 
-    id: UUID
-    source: str
-    asset: str
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+    state: Literal["active", "left", "disqualified"]
+    joined_at: datetime
+    via: str
+    reason: str | None
+    fee_transfer_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What somebody puts into a pool, in units of its asset. Its key makes it count once.
+
+    `payer` is the user it is given back to, `from_address` the ledger account it comes from.
+    """
+
+    competition_id: CompetitionId
+    source: Source
+    amount: int
+    from_address: str
+    key: str
+    payer: UserId | None = None
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contributed:
+    """It is in the pool, now or before, with its share of the treasury."""
+
     to_pool: int
     to_treasury: int
+    transfer_id: UUID
+    replayed: bool = False
+
+
+class Parts(NamedTuple):
+    """An amount as it lies in a pool and in the treasury."""
+
+    pool: int
+    treasury: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A contribution as it is kept; `taken_back` of it has left again."""
+
+    id: UUID
+    competition_id: CompetitionId
+    source: Source
+    asset: str
+    amount: int
+    treasury_bps: int
+    taken_back: int
     payer_id: UserId | None
     from_address: str
+    ref: str | None
+    key: str
+    transfer_id: UUID
 
     @property
-    def amount(self) -> int:
-        return self.to_pool + self.to_treasury
+    def left(self) -> int:
+        """What has not been given back."""
+        return self.amount - self.taken_back
+
+    @property
+    def pool_address(self) -> str:
+        """The ledger account it lies in."""
+        return f"pool:{self.competition_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """So much of a contribution is to leave again, to its payer or to an account `clearing:<name>`."""
+
+    contribution_key: str
+    amount: int
+    to: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """It has left, now or before: so much of it from the pool, the rest from the treasury."""
+
+    contribution_id: UUID
+    amount: int
+    from_pool: int
+    from_treasury: int
+    to_address: str
+    transfer_id: UUID
+    key: str
+    replayed: bool = False
+
+
+class SourceSum(NamedTuple):
+    """What a pool has from one source: how many contributions, and where they lie."""
+
+    source: Source
+    contributions: int
+    to_pool: int
+    to_treasury: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSums:
+    """What a pool holds of contributions, in units of its asset, and what of them the treasury has."""
+
+    pool: int
+    treasury: int
+    sources: tuple[SourceSum, ...]
+
+
+NO_SUMS = PoolSums(0, 0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class SumOfSource:
+    """A row of sums as it is read."""
+
+    competition_id: CompetitionId
+    source: Source
+    contributions: int
+    to_pool: int
+    to_treasury: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """An entrant's doubt about a frozen ranking, and what was answered."""
+
+    id: UUID
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+    user_id: UserId
+    text: str
+    state: AppealState
+    answer: str | None
+    decided_by: UserId | None
+    created_at: datetime
+    decided_at: datetime | None
 
 
 class Sent(NamedTuple):
@@ -556,6 +733,7 @@ class Wanted:
     year: int | None = None
     month: int | None = None
     is_archived: bool = False
+    has_drafts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,6 +766,7 @@ class Line:
     entrants: int
     archived: Archived | None
     names: Mapping[EntrantId, str]
+    pool: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -609,6 +788,8 @@ class Shown:
     names: Mapping[EntrantId, str]
     prizes: tuple["Prizes", ...]
     as_of: datetime
+    pool: int = 0
+    sums: PoolSums = NO_SUMS
 
 
 class Prizes(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from palio import affiliates, identity, ledger, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.infra import approvals
 from palio.infra.approvals import Command, PendingApprovals
 from palio.infra.db import Tx
@@ -16,6 +16,7 @@ from palio.kernel.ids import UserId
 from palio.kernel.messages import handles
 from palio.kernel.providers import Change
 
+SETTLE = "competitions.settlement.run"
 COMMANDS: Mapping[str, Command] = {
     races.ADJUST: Command("races.race.money", races.carry_out_adjust, races.preview_adjust),
     races.REBASE: Command("races.race.money", races.carry_out_replace_start, races.preview_replace_start),
@@ -23,6 +24,12 @@ COMMANDS: Mapping[str, Command] = {
     races.RELEASE: Command("races.race.money", races.carry_out_release, races.preview_release),
     races.CANCEL: Command("races.race.money", races.carry_out_cancel, races.preview_cancel),
     races.EXCLUDE: Command("races.race.money", races.carry_out_exclude, races.preview_exclude),
+    competitions.RELEASE: Command(SETTLE, competitions.carry_out_release, competitions.preview_release),
+    competitions.CANCEL: Command(SETTLE, competitions.carry_out_cancel, competitions.preview_cancel),
+    competitions.FORCE_FREEZE: Command(SETTLE, competitions.carry_out_force_freeze, competitions.preview_force_freeze),
+    competitions.DISQUALIFY: Command(
+        "competitions.entrant.disqualify", competitions.carry_out_disqualify, competitions.preview_disqualify
+    ),
     affiliates.LINK_MOVE: Command(
         "affiliates.links.review", affiliates.carry_out_transfer, affiliates.preview_transfer
     ),

@@ -11,9 +11,10 @@ from starlette.types import ASGIApp
 from palio.admin import console as admin
 from palio.affiliates import console as affiliates_console
 from palio.affiliates import web as affiliates
+from palio.competitions import console as competitions_console
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status
-from palio.entry.wiring import BOARDS, Wiring
+from palio.entry.wiring import BOARDS, ENTRY_CHECKS, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
 from palio.infra import logging
@@ -55,6 +56,7 @@ MODULES: tuple[Routes, ...] = (
     races.routes,
     races_console.routes,
     competitions.routes,
+    competitions_console.routes,
     affiliates.boards.routes,
     affiliates.linking.routes,
     affiliates_console.routes,
@@ -109,6 +111,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
+        "entry_checks": ENTRY_CHECKS,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,

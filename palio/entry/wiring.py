@@ -1,9 +1,10 @@
 """What one process is made of: made here once and handed to the edges, so that nothing hangs on module globals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,9 @@ from palio.infra.settings import Environment
 from palio.infra.settings.environment import WrongSettingError
 from palio.infra.storage import Storage
 from palio.kernel import clock
+from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource
+from palio.kernel.providers import BoardSource, EntryCheck
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -78,11 +80,22 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
-    *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE),
+    *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE, competition_jobs.TICK_SCHEDULE),
     competition_jobs.FINAL_SCHEDULE,
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
+
+
+async def _linked(tx: Tx, user_ids: Sequence[UserId], asked: object, now: datetime) -> set[UserId]:
+    """Who has an account of a programme linked, or none where that is asked."""
+    linked = {link.user_id for link in await affiliates.links_many(tx, user_ids=user_ids)}
+    return {user_id for user_id in user_ids if (user_id in linked) is asked}
+
+
+ENTRY_CHECKS: tuple[EntryCheck[Tx], ...] = (
+    EntryCheck("linked_account", "true or false", lambda asked: isinstance(asked, bool), _linked),
+)
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
@@ -107,6 +120,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *identity_types.PERMISSIONS,
     *affiliates_types.PERMISSIONS,
     *admin_types.PERMISSIONS,
+    *competitions_types.PERMISSIONS,
     *races_types.PERMISSIONS,
     *(ledger_types.PERMISSION_WALLET_READ, ledger_types.PERMISSION_TRANSFER_POST),
     *ledger_types.DESK_PERMISSIONS,

@@ -1,10 +1,12 @@
 """Shapes that modules offer upward; `entry/wiring.py` holds the literal tuples of who offers what."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
+
+from palio.kernel.ids import UserId
 
 Tx = TypeVar("Tx")
 
@@ -89,6 +91,20 @@ class BoardSource(Generic[Tx]):
     around: Callable[[Tx, BoardAsk, str, int], Awaitable[BoardView | None]]  # an entrant, lines on either side of him
     my_rank: Callable[[Tx, BoardAsk, UUID], Awaitable[BoardLine | None]]  # of a user
     ranks_many: Callable[[Tx, BoardAsk, Sequence[str]], Awaitable[Mapping[str, BoardLine] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryCheck(Generic[Tx]):
+    """A rule that a competition may set for whoever wants to enter, about facts of another module.
+
+    `name` stands in its eligibility with what is asked; `admits` answers which of the users meet that. `expected` says
+    to staff how it is written, and `is_sound` whether it was.
+    """
+
+    name: str
+    expected: str
+    is_sound: Callable[[object], bool]
+    admits: Callable[[Tx, Sequence[UserId], object, datetime], Awaitable[Collection[UserId]]]
 
 
 @dataclass(frozen=True, slots=True)

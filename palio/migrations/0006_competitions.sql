@@ -41,7 +41,8 @@ create table competitions.series (
   template jsonb not null,
   active boolean not null default true,
   create_lead_h int not null default 24 check (create_lead_h between 1 and 720),
-  created_at timestamptz not null);
+  created_at timestamptz not null,
+  version int not null default 1);
 
 create table competitions.competitions (
   id uuid primary key,
@@ -97,6 +98,7 @@ create table competitions.competitions (
   check ((phase is not null) = (status = 'settling')));
 alter table competitions.boards add foreign key (competition_id) references competitions.competitions;
 create index on competitions.competitions (product, status, starts_at);
+create index on competitions.competitions (starts_at) where status in ('upcoming', 'live', 'settling');
 
 create table competitions.entrants (
   id bigint generated always as identity primary key,
@@ -205,6 +207,7 @@ create table competitions.contributions (
   amount bigint not null check (amount > 0),
   to_pool bigint not null check (to_pool >= 0),
   to_treasury bigint not null check (to_treasury >= 0),
+  treasury_bps int not null check (treasury_bps between 0 and 10000), -- as it was when this came: what goes back is split alike
   taken_back bigint not null default 0 check (taken_back between 0 and amount),
   payer_id uuid,
   from_address text not null,
@@ -212,8 +215,24 @@ create table competitions.contributions (
   key text not null unique,
   transfer_id uuid not null,
   at timestamptz not null,
-  check (to_pool + to_treasury = amount));
-create index on competitions.contributions (competition_id);
+  check (to_pool + to_treasury = amount),
+  check (to_treasury = div(amount::numeric * treasury_bps, 10000)));
+create index on competitions.contributions (competition_id, id) include (source, amount, taken_back, treasury_bps);
+
+-- What went back of contributions before the end. A row each, because the split of a part depends on the parts before it:
+-- the ledger alone could not tell a repeat from another part of the same size.
+create table competitions.take_backs (
+  key text primary key,
+  contribution_id uuid not null references competitions.contributions,
+  amount bigint not null check (amount > 0),
+  from_pool bigint not null check (from_pool >= 0),
+  from_treasury bigint not null check (from_treasury >= 0),
+  to_address text not null,
+  payer_id uuid,
+  transfer_id uuid not null,
+  at timestamptz not null,
+  check (from_pool + from_treasury = amount));
+create index on competitions.take_backs (contribution_id);
 
 create table competitions.standings (
   list_id bigint not null,
@@ -344,21 +363,60 @@ $$;
 revoke all on function competitions.newest_change from public;
 grant execute on function competitions.newest_change to palio_app;
 
-alter table competitions.contributions enable row level security;
-alter table competitions.contributions force row level security;
-create policy owner_sees on competitions.contributions for select to palio_app
-  using (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'));
-create policy owner_writes on competitions.contributions for all to palio_app
-  using (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
-  with check (payer_id = (select infra.actor_id()) and (select infra.actor_kind()) = 'player');
-create policy operators on competitions.contributions for all to palio_app
-  using ((select infra.actor_kind()) in ('staff', 'system'))
-  with check ((select infra.actor_kind()) in ('staff', 'system'));
+-- An entrant's doubt about a frozen ranking, answered before anything is paid.
+create table competitions.appeals (
+  id uuid primary key,
+  competition_id uuid not null references competitions.competitions,
+  entrant_id bigint not null references competitions.entrants,
+  user_id uuid not null,
+  text text not null check (length(text) between 10 and 2000),
+  state text not null default 'open' check (state in ('open', 'upheld', 'rejected')),
+  answer text check (length(answer) <= 2000),
+  decided_by uuid,
+  created_at timestamptz not null,
+  decided_at timestamptz,
+  check ((state = 'open') = (decided_at is null)));
+create index on competitions.appeals (competition_id, user_id);
+create index on competitions.appeals (created_at) where state = 'open';
+
+do $$ declare
+  owned text; owner text;
+begin
+  foreach owned in array array['contributions', 'take_backs', 'appeals'] loop
+    owner := case owned when 'appeals' then 'user_id' else 'payer_id' end;
+    execute format('alter table competitions.%I enable row level security', owned);
+    execute format('alter table competitions.%I force row level security', owned);
+    execute format($p$create policy owner_sees on competitions.%I for select to palio_app
+      using (%I = (select infra.actor_id()) and (select infra.actor_kind()) in ('player', 'viewer'))$p$, owned, owner);
+    execute format($p$create policy owner_writes on competitions.%1$I for all to palio_app
+      using (%2$I = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')
+      with check (%2$I = (select infra.actor_id()) and (select infra.actor_kind()) = 'player')$p$, owned, owner);
+    execute format($p$create policy operators on competitions.%I for all to palio_app
+      using ((select infra.actor_kind()) in ('staff', 'system'))
+      with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+  end loop;
+end $$;
+create policy definer_reads on competitions.contributions for select to palio_owner using (true);
+
+-- What pools hold, by where it came from: sums of what everybody put in, to everybody, and nobody's single payment.
+create function competitions.pool_sums(ids uuid[]) returns table (
+  competition_id uuid, source text, contributions bigint, to_pool bigint, to_treasury bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select c.competition_id, c.source, count(*) filter (where c.taken_back < c.amount),
+    sum(c.to_pool - c.taken_back + div(c.taken_back::numeric * c.treasury_bps, 10000))::bigint,
+    sum(c.to_treasury - div(c.taken_back::numeric * c.treasury_bps, 10000))::bigint
+  from competitions.contributions c where c.competition_id = any (ids)
+  group by c.competition_id, c.source order by c.competition_id, c.source
+$$;
+revoke all on function competitions.pool_sums from public;
+grant execute on function competitions.pool_sums to palio_app;
 
 grant select, insert, update on competitions.series, competitions.boards, competitions.lists, competitions.competitions,
   competitions.entrants, competitions.participants, competitions.scores, competitions.contributions,
   competitions.rewards, competitions.undistributed to palio_app;
-grant select, insert on competitions.receipts, competitions.standings, competitions.archives to palio_app;
+grant select, insert on competitions.receipts, competitions.standings, competitions.archives,
+  competitions.take_backs to palio_app;
+grant select, insert, update on competitions.appeals to palio_app;
 -- A decision of staff during the review writes standings and prizes anew; nothing of them has been paid by then.
 grant delete on competitions.standings, competitions.rewards, competitions.undistributed to palio_app;
 grant select, insert, update, delete on competitions.snapshots to palio_app;

@@ -16,7 +16,7 @@ from random import Random
 import psycopg
 import pytest
 
-from palio import competitions, identity
+from palio import competitions, identity, ledger
 from palio.competitions.types import Admission, CompetitionId
 from palio.infra import outbox, roles
 from palio.infra.db import Tx
@@ -27,7 +27,7 @@ from tests.chaos import books, programs
 from tests.chaos.house import Caught, House, Part, Process, until
 from tests.chaos.programs import PayNaively, SettleGame
 from tests.factories.affiliates import FIXTURES
-from tests.factories.competitions import live, score
+from tests.factories.competitions import banded, enter, live, score
 from tests.factories.races import EXPECTED
 
 T1, T2 = FIXTURES / "affiliate_snapshot_T1.json", FIXTURES / "affiliate_snapshot_T2.json"
@@ -301,6 +301,41 @@ async def test_a_settlement_survives_the_death_of_the_server(house: House, game:
     worker.kill()
     house.settle_down(name)
     assert rows(house, name) == settled
+    house.require_sound(name)
+
+
+MANY = 5_000
+PAYING = ("ledger.keys", "ledger.accounts", "ledger.entries", "competitions.rewards", "competitions.archives")
+
+
+async def test_five_thousand_prizes_killed_five_times_are_paid_once(house: House) -> None:
+    """Each is paid once, the pool is empty, and doing it again changes nothing."""
+    name = house.copy(roles.DATABASE)
+    async with house.opened(name) as database, database.begin(SYSTEM) as tx:
+        starts = clock.now() - 6 * HOUR
+        competition = await live(
+            tx, starts, prize_rule=banded("occupants", (1, MANY, 10_000)), prize_asset="COIN", guaranteed_pool=7 * MANY
+        )
+        await score(
+            tx, competition, await enter(tx, competition, MANY, starts), [MANY - n for n in range(MANY)], starts
+        )
+    house.settle_down(name)
+    before = rows(house, name)
+    for table in PAYING:
+        await send(house, name, SettleGame(competition))
+        assert kill_at(house, name, table, programs.worker).is_inside, table
+        assert rows(house, name) == before, table
+
+    await settle(house, name, Game(name, SettleGame(competition)))
+
+    async with house.opened(name) as database, database.begin(SYSTEM) as tx:
+        rewards = await competitions.rewards(tx, competition_id=competition)
+        owners = [reward.user_id for reward in rewards if reward.user_id]
+        wallets = await ledger.balances_many(tx, owner_ids=owners, asset="COIN")
+        assert not await competitions.settle(tx, competition_id=competition, now=clock.now())
+        assert await ledger.balance(tx, address=f"pool:{competition}", asset="COIN") == 0
+    assert [reward.status for reward in rewards] == ["paid"] * MANY
+    assert list(wallets.values()) == [7] * MANY
     house.require_sound(name)
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from palio import competitions
+from palio import competitions, identity, ledger
 from palio.competitions.types import (
     Admission,
     CompetitionId,
+    Contribution,
     Counted,
     EntrantId,
     NewCompetition,
@@ -84,3 +85,35 @@ def banded(split: str, *bands: tuple[int, int | None, int], kind: str = "bps") -
     """A rule of `(from, to, value)`."""
     rows = [{"from": first, "to": last, "value": value} for first, last, value in bands]
     return competitions.read_prize_rule({"kind": kind, "split": split, "bands": rows})
+
+
+async def players(tx: Tx, count: int, now: datetime, *, each: int = 0, asset: str = "USD") -> list[UserId]:
+    """People with an account, and so much in their wallets."""
+    users = [(await identity.create(tx, username=f"player-{new_id().hex[-12:]}", now=now)).id for _ in range(count)]
+    if each:
+        await wealthy(tx, users, each, now, asset=asset)
+    return users
+
+
+async def wealthy(tx: Tx, users: Sequence[UserId], each: int, now: datetime, *, asset: str = "USD") -> None:
+    """So much from outside for each of them."""
+    posts = [
+        ledger.Post(
+            f"test:{new_id()}",
+            "ledger.adjustment",
+            (("external:manual", asset, -each), (f"user:{user}:main", asset, each)),
+        )
+        for user in users
+    ]
+    await ledger.post_many(tx, posts, now=now, mode="all")
+
+
+def paid_in(competition_id: CompetitionId, payer: UserId, amount: int, /, **changes: object) -> Contribution:
+    """What a player pays into a pool from his wallet."""
+    plain = Contribution(competition_id, "user_payment", amount, f"user:{payer}:main", f"test:{new_id()}", payer)
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the caller names fields
+
+
+async def balances(tx: Tx, *addresses: str, asset: str = "USD") -> list[int]:
+    """What these accounts hold."""
+    return [await ledger.balance(tx, address=address, asset=asset) for address in addresses]

@@ -10,9 +10,15 @@ from palio.competitions.errors import (
     ApprovalDue,
     Cancelled,
     EndsEarlier,
+    NotCollecting,
     NotDraft,
     NotExtendable,
+    NothingFollows,
+    NotLive,
+    NotOverdue,
+    NotPaused,
     NotRunning,
+    Paused,
     Paying,
     ReasonMissing,
     StartsInPast,
@@ -21,7 +27,6 @@ from palio.competitions.errors import (
 from palio.competitions.types import (
     Competition,
     CompetitionId,
-    Contribution,
     Gate,
     LeftoverTo,
     NewCompetition,
@@ -32,6 +37,12 @@ REWARDS_AT_ONCE_MAX = 100_000
 REASON_MIN, REASON_MAX = 5, 500
 INSTANT = timedelta(microseconds=1)
 FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when its last score is in
+STEERED = ("race",)  # products that move their competitions along themselves
+OVERDUE_AFTER = timedelta(hours=6)
+CONTRIBUTORS, SUCCESSOR = (
+    "contributors",
+    "successor",
+)  # where a left-over goes, until it is known which accounts they are
 
 
 def check_window(new: NewCompetition) -> None:
@@ -41,11 +52,16 @@ def check_window(new: NewCompetition) -> None:
 
 
 def check_publishing(competition: Competition, now: datetime, backdated_reason: str | None) -> None:
-    """Accept a draft that begins later, or earlier for a stated reason. Refuses with NotDraft, StartsInPast."""
+    """Accept a draft that begins later, or earlier for a stated reason. Refuses with NotDraft, StartsInPast,
+    NothingFollows.
+    """
     if competition.status != "draft":
         raise NotDraft(status=competition.status)
     if competition.starts_at <= now and not backdated_reason:
         raise StartsInPast(starts_at=competition.starts_at, now=now)
+    for field in ("leftover_to", "no_winner"):
+        if getattr(competition, field) == "rollover" and competition.series_id is None:
+            raise NothingFollows(field=field)
 
 
 def months_of(competition: Competition, now: datetime) -> Iterator[datetime]:
@@ -71,6 +87,11 @@ def terms_hash(competition: Competition) -> bytes:
         "empty_rule": competition.empty_rule,
         "leftover_to": competition.leftover_to,
         "no_winner": competition.no_winner,
+        "join_mode": competition.join_mode,
+        "entry_fee": competition.entry_fee,
+        "min_participants": competition.min_participants,
+        "max_participants": competition.max_participants,
+        "eligibility": competition.eligibility,
     }
     return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
@@ -92,9 +113,11 @@ def freezes_by_clock(competition: Competition, now: datetime) -> bool:
     )
 
 
-def may_pay(competition: Competition, *, now: datetime, approval_above: int) -> bool:
-    """Whether a frozen competition may be paid without a person: reviewed long enough, nothing odd, pool not large."""
-    if competition.frozen_at is None or competition.review_reasons:
+def may_pay(competition: Competition, *, now: datetime, approval_above: int, open_appeals: int = 0) -> bool:
+    """Whether a frozen competition may be paid without a person: reviewed long enough, nothing odd, nobody waits for an
+    answer, pool not large.
+    """
+    if competition.frozen_at is None or competition.review_reasons or open_appeals:
         return False
     reviewed = now >= competition.frozen_at + timedelta(hours=competition.review_h)
     return reviewed and not needs_approval(competition, approval_above)
@@ -106,15 +129,28 @@ def needs_approval(competition: Competition, above: int) -> bool:
 
 
 def leftover_address(competition: Competition, *, has_winners: bool) -> str:
-    """Where the undistributed part of the pool goes; `house:prizes` funded every pool so far."""
-    if has_winners:
-        return house_of(competition.leftover_to)
-    return "treasury:main" if competition.no_winner == "treasury" else "house:prizes"
+    """Where the undistributed part of the pool goes: an account, or CONTRIBUTORS, or SUCCESSOR."""
+    rule = competition.leftover_to if has_winners else competition.no_winner
+    if rule == "refund":
+        return CONTRIBUTORS
+    return SUCCESSOR if rule == "rollover" else house_of(competition.leftover_to if has_winners else "treasury")
 
 
 def house_of(leftover_to: LeftoverTo) -> str:
-    """The account for what is left of a pool."""
-    return "treasury:main" if leftover_to == "treasury" else "house:prizes"
+    """The account for what is left of a pool when nothing follows it."""
+    return "house:prizes" if leftover_to == "house" else "treasury:main"
+
+
+def pool_of(competition: Competition, contributed: int) -> int:
+    """What it pays: final, or what has been put in so far; what is promised where nothing lies in escrow."""
+    if competition.pool_final is not None:
+        return competition.pool_final
+    return competition.guaranteed_pool if competition.status in ("draft", "cancelled") else contributed
+
+
+def is_hidden(competition: Competition) -> bool:
+    """Whether nobody may know yet who wins what."""
+    return competition.results_visible == "after_end" and competition.status not in ("completed", "archived")
 
 
 def month_of(competition: Competition) -> tuple[int, int]:
@@ -165,8 +201,45 @@ def decided_at(competition: Competition, now: datetime) -> datetime:
     return min(max(now, competition.starts_at), competition.ends_at - INSTANT)
 
 
-def refund_address(contribution: Contribution) -> str:
-    """Where a contribution goes back to: payments into the wallet of their payer, the rest where it came from."""
-    if contribution.source in ("user_payment", "entry_fee") and contribution.payer_id:
-        return f"user:{contribution.payer_id}:main"
-    return contribution.from_address
+def check_pausing(competition: Competition) -> None:
+    """Accept what runs. Refuses with NotLive, Paused."""
+    if competition.status != "live":
+        raise NotLive(status=competition.status, ends_at=competition.ends_at)
+    check_not_paused(competition)
+
+
+def check_not_paused(competition: Competition) -> None:
+    """Accept what does not rest. Refuses with Paused."""
+    if competition.paused_at:
+        raise Paused(since=competition.paused_at)
+
+
+def resumed_end(competition: Competition, now: datetime) -> datetime:
+    """The end of a competition that goes on now: as much later as it rested. Refuses with NotPaused."""
+    if competition.paused_at is None:
+        raise NotPaused(status=competition.status)
+    return competition.ends_at + (now - competition.paused_at)
+
+
+def check_ending(competition: Competition, now: datetime) -> None:
+    """Accept the early end of what runs. Refuses with NotLive, Paused."""
+    check_pausing(competition)
+    if not competition.starts_at < now < competition.ends_at:
+        raise NotLive(status=competition.status, ends_at=competition.ends_at)
+
+
+def check_collecting(competition: Competition) -> None:
+    """Accept what waits for its last scores. Refuses with NotCollecting."""
+    if competition.phase != "collecting":
+        raise NotCollecting(status=competition.status, phase=competition.phase)
+
+
+def overdue_at(competition: Competition) -> datetime:
+    """From when on a product is late with its last scores."""
+    return competition.ends_at + timedelta(seconds=competition.collect_s) + OVERDUE_AFTER
+
+
+def check_overdue(competition: Competition, now: datetime) -> None:
+    """Accept to be frozen what its product has left lying. Refuses with NotOverdue."""
+    if now < overdue_at(competition):
+        raise NotOverdue(due_at=overdue_at(competition))

@@ -16,11 +16,16 @@ def check(new: NewSeries) -> None:
 
     Refuses with ZoneUnknown, PrizeShape, PrizeSum, PrizeIncreasing.
     """
-    try:
-        ZoneInfo(new.tz)
-    except (KeyError, ValueError, OSError):
-        raise ZoneUnknown(tz=new.tz) from None
+    require_zone(new.tz)
     prizes.check(new.prize_rule, new.guaranteed_pool)
+
+
+def require_zone(tz: str) -> None:
+    """Accept a time zone that exists. Refuses with ZoneUnknown."""
+    try:
+        ZoneInfo(tz)
+    except (KeyError, ValueError, OSError):
+        raise ZoneUnknown(tz=tz) from None
 
 
 def template(new: NewSeries) -> dict[str, object]:

@@ -16,8 +16,11 @@ from palio.competitions.types import (
     Lines,
     ListId,
     Part,
+    Participation,
+    PoolSums,
     Prizes,
     Shown,
+    SourceSum,
     Standing,
 )
 from palio.ui.paging import Paging
@@ -53,7 +56,7 @@ class ListedAnswer:
             status=competition.status,
             starts_at=competition.starts_at,
             ends_at=competition.ends_at,
-            pool=_pool(competition, line.asset_scale),
+            pool=Money.of(line.pool, _asset(competition, line.asset_scale)),
             participants=line.entrants,
         )
 
@@ -68,7 +71,7 @@ class CompetitionsAnswer:
 
     @classmethod
     def of(cls, found: Lines, page: Paging) -> "CompetitionsAnswer":
-        return cls(tuple(map(ListedAnswer.of, found.lines)), *_ends(found, page))
+        return cls(tuple(map(ListedAnswer.of, found.lines)), *ends(found, page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,31 @@ class PlacePrizeAnswer:
     first: int
     last: int
     prize: Money
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAnswer:
+    """What came into a pool from one source, and where it lies; `contributions` is how many."""
+
+    source: str
+    contributions: int
+    to_pool: Money
+    to_treasury: Money
+
+
+@dataclass(frozen=True, slots=True)
+class MineAnswer:
+    """Where the player who asks stands: `state` is active, left (or invited), or disqualified, with the reason."""
+
+    entrant_id: int
+    state: str
+    joined_at: Instant
+    via: str
+    reason: str | None
+
+    @classmethod
+    def of(cls, found: Participation) -> "MineAnswer":
+        return cls(found.entrant_id, found.state, found.joined_at, found.via, found.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +134,14 @@ class CompetitionAnswer:
     no_winner: str
     results_visible: str
     treasury_bps: int
+    join_mode: str
+    entry_fee: Money
+    min_participants: int | None
+    max_participants: int | None
+    eligibility: Mapping[str, object]
     pool: Money
+    treasury: Money
+    split: tuple[SourceAnswer, ...]
     prizes: tuple[PlacePrizeAnswer, ...]
     undistributed: Money
     entrants: int
@@ -120,9 +155,10 @@ class CompetitionAnswer:
     version: int
     created_at: Instant
     updated_at: Instant
+    me: MineAnswer | None = None
 
     @classmethod
-    def of(cls, shown: Shown) -> "CompetitionAnswer":
+    def of(cls, shown: Shown, mine: Participation | None = None) -> "CompetitionAnswer":
         competition, asset = shown.competition, _asset(shown.competition, shown.asset_scale)
         is_frozen = competition.standings_hash is not None
         return cls(
@@ -148,7 +184,22 @@ class CompetitionAnswer:
             no_winner=competition.no_winner,
             results_visible=competition.results_visible,
             treasury_bps=competition.treasury_bps,
-            pool=_pool(competition, shown.asset_scale),
+            join_mode=competition.join_mode,
+            entry_fee=Money.of(competition.entry_fee, asset),
+            min_participants=competition.min_participants,
+            max_participants=competition.max_participants,
+            eligibility=competition.eligibility,
+            pool=Money.of(shown.pool, asset),
+            treasury=Money.of(shown.sums.treasury, asset),
+            split=tuple(
+                SourceAnswer(
+                    each.source,
+                    each.contributions,
+                    Money.of(each.to_pool, asset),
+                    Money.of(each.to_treasury, asset),
+                )
+                for each in shown.sums.sources
+            ),
             prizes=tuple(
                 PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset)) for each in shown.prizes
             ),
@@ -164,6 +215,7 @@ class CompetitionAnswer:
             version=competition.version,
             created_at=competition.created_at,
             updated_at=competition.updated_at,
+            me=MineAnswer.of(mine) if mine else None,
         )
 
 
@@ -320,7 +372,7 @@ class EndedListAnswer:
     @classmethod
     def of(cls, found: Lines, page: Paging) -> "EndedListAnswer":
         lines = tuple(EndedAnswer.of(line, line.archived) for line in found.lines if line.archived)
-        return cls(lines, *_ends(found, page))
+        return cls(lines, *ends(found, page))
 
 
 def part_of(page: Paging) -> Part:
@@ -331,7 +383,8 @@ def part_of(page: Paging) -> Part:
     return Part(page.limit, newer_than=last) if page.position.is_back else Part(page.limit, older_than=last)
 
 
-def _ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
+def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside a part of a list of competitions; next is older."""
     if not found.lines:
         return None, None
     newest, oldest = found.lines[0].competition.id, found.lines[-1].competition.id
@@ -423,7 +476,11 @@ LEADER = BoardRow(
     Standing(1, 1, FIRST, "player", "7a", "cob***", None, 9_203_670_000, 0, _march(18, 14)), 25_000, None, trend=2
 )
 BOARD = Board((LEADER,), entrants=127, qualified=88, undistributed=0, is_provisional=True, version=41_822)
-SHOWN = Shown(COMPETITION, 2, BOARD, {FIRST: "cob***"}, (Prizes(1, 1, 25_000), Prizes(2, 2, 7_500)), _march(18, 14))
+SUMS = PoolSums(50_000, 0, (SourceSum("admin_fund", 1, 50_000, 0),))
+SHOWN = Shown(
+    *(COMPETITION, 2, BOARD, {FIRST: "cob***"}, (Prizes(1, 1, 25_000), Prizes(2, 2, 7_500)), _march(18, 14)),
+    *(50_000, SUMS),
+)
 ARCHIVED = Archived(
     COMPETITION.id,
     *(3, 2026, 9_203_670_000, 1),
@@ -431,7 +488,9 @@ ARCHIVED = Archived(
 )
 OVER = Line(replace(COMPETITION, status="completed", pool_final=50_000), 2, 1, ARCHIVED, {FIRST: "cob***"})
 COMPETITION_EXAMPLE = CompetitionAnswer.of(SHOWN)
-COMPETITIONS_EXAMPLE = CompetitionsAnswer((ListedAnswer.of(replace(OVER, entrants=127)),), "AAECAwQFBgc", None)
+COMPETITIONS_EXAMPLE = CompetitionsAnswer(
+    (ListedAnswer.of(replace(OVER, entrants=127, pool=50_000)),), "AAECAwQFBgc", None
+)
 STANDINGS_EXAMPLE = RankingAnswer(
     items=(RankedAnswer(1, 1, FIRST, "cob***", 9_203_670_000, "9203.670000", Money("USD", 25_000, "250.00"), 1, 2),),
     next="AAECAwQFBgc",

@@ -3,21 +3,21 @@
 from dataclasses import replace
 from datetime import datetime
 
-from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive, EnsureSeries
-from palio.competitions.rules import lifecycle, prizes
-from palio.competitions.service import telling
-from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, NewCompetition
-from palio.infra import outbox, partitions, settings
+from palio.competitions.rules import entering, lifecycle, prizes
+from palio.competitions.service import pools, refunds, telling
+from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, Contribution, NewCompetition
+from palio.infra import audit, outbox, partitions, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
 
 async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now: datetime) -> CompetitionId:
-    """Make a draft with a board of its own. Refuses with WindowInvalid."""
+    """Make a draft with a board of its own. Refuses with WindowInvalid, EligibilityInvalid."""
     lifecycle.check_window(new)
+    entering.check_terms(new)
     competition_id = CompetitionId(new_id())
     if new.treasury_bps is None:
         new = replace(new, treasury_bps=settings.value(TREASURY_BPS))
@@ -31,7 +31,7 @@ async def publish(
     """Announce a draft: its terms are hashed and the promised pool moves into escrow.
 
     A start in the past needs a reason, and a product that has checked who may state one.
-    Refuses with NoSuchCompetition, NotDraft, StartsInPast, PrizeShape, PrizeSum, PrizeIncreasing.
+    Refuses with NoSuchCompetition, NotDraft, StartsInPast, NothingFollows, PrizeShape, PrizeSum, PrizeIncreasing.
     """
     competition = await lock(tx, competition_id=competition_id)
     lifecycle.check_publishing(competition, now, backdated_reason)
@@ -45,30 +45,48 @@ async def publish(
 
 
 async def _fund(tx: Tx, competition: Competition, now: datetime) -> None:
-    if not competition.guaranteed_pool:
-        return
-    key, asset, amount = f"comp:{competition.id}:fund", competition.prize_asset, competition.guaranteed_pool
-    legs = (("house:prizes", asset, -amount), (competition.pool_address, asset, amount))
-    posted = await ledger.post(tx, ledger.Post(key, "competitions.fund", legs), now=now)
-    await sql.insert_contribution(tx, new_id(), competition, key, posted.transfer_id, now)
+    if competition.guaranteed_pool:
+        key, amount = f"comp:{competition.id}:fund", competition.guaranteed_pool
+        promised = Contribution(competition.id, "admin_fund", amount, "house:prizes", key)
+        await pools.contribute(tx, item=promised, now=now)
 
 
 async def start(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Competition:
-    """Upcoming becomes live at its time. Refuses with NoSuchCompetition, NotUpcoming."""
+    """Upcoming becomes live at its time, or is cancelled when too few have joined, and everything goes back.
+
+    Refuses with NoSuchCompetition, NotUpcoming.
+    """
     competition = await lock(tx, competition_id=competition_id)
     if competition.status != "upcoming" or now < competition.starts_at:
         raise NotUpcoming(status=competition.status, starts_at=competition.starts_at)
+    if reason := entering.too_few(competition, await sql.count_active(tx, competition_id)):
+        return await _call_off(tx, competition, reason, now)
     await sql.update_status(tx, competition_id, "live", None, now)
     await outbox.send(tx, CompetitionWentLive(*lifecycle.told(competition)))
     return await moved(tx, competition_id=competition_id)
 
 
+async def _call_off(tx: Tx, competition: Competition, reason: str, now: datetime) -> Competition:
+    await refunds.call_off(tx, competition=competition, reason=reason, now=now)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="competition.cancel",
+        entity_type="competition",
+        entity_id=str(competition.id),
+        changes={"status": (competition.status, "cancelled")},
+        reason=reason,
+    )
+    return await moved(tx, competition_id=competition.id)
+
+
 async def close(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Competition:
     """Live becomes settling at its time: the product collects its last scores.
 
-    Waits for submissions under way; none of them can pass this step. Refuses with NoSuchCompetition, NotLive.
+    Waits for submissions under way; none of them can pass this step. Refuses with NoSuchCompetition, NotLive, Paused.
     """
     competition = await lock(tx, competition_id=competition_id)
+    lifecycle.check_not_paused(competition)
     if competition.status != "live" or now < competition.ends_at:
         raise NotLive(status=competition.status, ends_at=competition.ends_at)
     await sql.update_status(tx, competition_id, "settling", "collecting", now)

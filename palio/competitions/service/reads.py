@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition
 from palio.competitions.ranks import Place
-from palio.competitions.rules import trends
-from palio.competitions.service import rankings
+from palio.competitions.rules import lifecycle, trends
+from palio.competitions.service import pools, rankings
 from palio.competitions.types import (
     Board,
     BoardRow,
@@ -101,8 +101,15 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
 
 
 async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+    with_pool = await _with_pool(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
-    return await _board(tx, competition, live, live.ranking.page(after, limit))
+    return await _board(tx, with_pool, live, live.ranking.page(after, limit))
+
+
+async def _with_pool(tx: Tx, competition: Competition) -> Competition:
+    """The header, promising what is in the pool."""
+    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
+    return replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
 
 
 async def rows_of(
@@ -119,9 +126,10 @@ async def rows_of(
         counts = await db.memory(tx, _Counts).of(tx, competition)
         found = tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows[after : after + limit])
         return Board(found, len(rows), counts.qualified, 0, is_provisional=False)
+    with_pool = await _with_pool(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
     places = sorted(live.ranking.places_many(list(entrant_ids)).values())
-    return replace(await _board(tx, competition, live, places[after : after + limit]), entrants=len(places))
+    return replace(await _board(tx, with_pool, live, places[after : after + limit]), entrants=len(places))
 
 
 async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: Sequence[Place]) -> Board:

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from palio.competitions import sql
-from palio.competitions.errors import SeriesExists
+from palio.competitions.errors import NoSuchSeries, SeriesExists
 from palio.competitions.rules import series as periods
 from palio.competitions.service.lifecycle import create, publish
 from palio.competitions.types import CompetitionId, NewSeries, Period, Series, SeriesId
 from palio.infra import audit
 from palio.infra.db import Tx
+from palio.kernel.errors import Stale
 from palio.kernel.ids import Actor, new_id
 
+SERIES_MAX = 1_000
 LATE = "its series had not been able to make it in time"  # why a competition of a series begins in the past
 
 
@@ -33,6 +35,48 @@ async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) 
         changes={"code": (None, new.code), "cadence": (None, new.cadence), "pool": (None, new.guaranteed_pool)},
     )
     return series_id
+
+
+async def change_series(
+    tx: Tx, *, series_id: SeriesId, new: NewSeries, is_active: bool, version: int, actor: Actor
+) -> None:
+    """Change what the competitions of a series will be that are not made yet, or whether any are.
+
+    `new` has its code, product, cadence and zone, `version` is the one that was seen. Refuses with NoSuchSeries, Stale,
+    PrizeShape, PrizeSum, PrizeIncreasing.
+    """
+    before = await sql.lock_series(tx, series_id)
+    if before is None:
+        raise NoSuchSeries
+    if before.version != version:
+        raise Stale(version=before.version)
+    periods.check(new)
+    await sql.update_series(tx, series_id, periods.template(new), new.create_lead_h, is_active=is_active)
+    await audit.record(
+        tx,
+        actor=actor,
+        action="series.change",
+        entity_type="series",
+        entity_id=str(series_id),
+        changes={
+            "active": (before.active, is_active),
+            "title": (before.title, new.title),
+            "pool": (before.guaranteed_pool, new.guaranteed_pool),
+        },
+    )
+
+
+async def get_series(tx: Tx, *, series_id: SeriesId) -> Series:
+    """One series. Refuses with NoSuchSeries."""
+    found = await sql.list_series(tx, [series_id])
+    if not found:
+        raise NoSuchSeries
+    return found[0]
+
+
+async def all_series(tx: Tx) -> list[Series]:
+    """Every series by code, those that rest too, at most 1,000."""
+    return await sql.list_all_series(tx, SERIES_MAX)
 
 
 async def ensure_series(tx: Tx, *, now: datetime) -> list[CompetitionId]:

@@ -3,21 +3,24 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
 from palio import ledger
 from palio.competitions import sql
-from palio.competitions.errors import NotCollecting, NotInReview
+from palio.competitions.errors import AppealsOpen, NotCollecting, NotInReview
 from palio.competitions.messages import CompetitionCompleted, CompetitionFrozen, RewardPaid, RewardUnclaimed
 from palio.competitions.rules import lifecycle, prizes
-from palio.competitions.service import telling
+from palio.competitions.service import pools, refunds, telling
 from palio.competitions.service.lifecycle import close, lock
 from palio.competitions.types import (
     PAY_APPROVAL_ABOVE,
     UNCLAIMED_DAYS,
     Competition,
     CompetitionId,
+    Contributed,
+    Contribution,
     Leftover,
     Settled,
     Won,
@@ -99,7 +102,7 @@ async def settle(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> boo
     Refuses with NoSuchCompetition.
     """
     competition = await lock(tx, competition_id=competition_id)
-    if competition.status == "live" and now >= competition.ends_at:
+    if competition.status == "live" and now >= competition.ends_at and competition.paused_at is None:
         await close(tx, competition_id=competition_id, now=now)
         return True
     if competition.phase == "collecting" and lifecycle.freezes_by_clock(competition, now):
@@ -107,7 +110,8 @@ async def settle(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> boo
         return True
     if competition.phase == "review":
         above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
-        if not lifecycle.may_pay(competition, now=now, approval_above=above):
+        doubts = await sql.count_open_appeals(tx, competition_id)
+        if not lifecycle.may_pay(competition, now=now, approval_above=above, open_appeals=doubts):
             return False
         await _release(tx, competition, now)
         return True
@@ -142,12 +146,15 @@ async def release(
 ) -> None:
     """Let a member of staff end the review, whatever was odd; the payment follows at the next step.
 
-    A large pool needs a second person. Refuses with NoSuchCompetition, ReasonMissing, NotInReview, ApprovalDue.
+    A large pool needs a second person. Refuses with NoSuchCompetition, ReasonMissing, NotInReview, AppealsOpen,
+    ApprovalDue.
     """
     reason = lifecycle.checked_reason(reason)
     competition = await lock(tx, competition_id=competition_id)
     if competition.phase != "review":
         raise NotInReview(status=competition.status, phase=competition.phase)
+    if doubts := await sql.count_open_appeals(tx, competition_id):
+        raise AppealsOpen(open=doubts)
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     if lifecycle.needs_approval(competition, above):
         because = f"the pool of {competition.pool_final} is above {above} (competitions.pay_approval_above)"
@@ -227,15 +234,20 @@ def _told(competition: Competition, won: Won, settled: Settled) -> Iterator[Rewa
 
 
 async def _finish(tx: Tx, competition: Competition, now: datetime) -> bool:
-    """Send what nobody won where it belongs and complete, if the pool holds exactly what is still owed."""
+    """Send what nobody won where it belongs and complete, if the pool holds exactly what is still owed.
+
+    False when nothing more can be done now; True also when there is more to give back than one step does.
+    """
     left = await sql.find_undistributed(tx, competition.id)
-    pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
-    owed = await sql.sum_kept(tx, competition.id) + (left.amount if left else 0)
-    if pool != owed:
-        log.error("a pool does not hold what it owes", competition=str(competition.id), pool=pool, owed=owed)
+    if not await _is_exact(tx, competition, left):
         await sql.update_status(tx, competition.id, "settling", "paying", now)
         return False
-    if left:
+    if left and left.to_address == lifecycle.CONTRIBUTORS:
+        returned = await refunds.return_next(tx, competition_id=competition.id, now=now)
+        if returned.refused or returned.has_more:
+            await sql.update_status(tx, competition.id, "settling", "paying", now)
+            return returned.done > 0
+    elif left:
         await _return(tx, competition, left, now)
     year, month = lifecycle.month_of(competition)
     await sql.insert_archive(tx, competition.id, year, month, now)
@@ -245,9 +257,39 @@ async def _finish(tx: Tx, competition: Competition, now: datetime) -> bool:
     return True
 
 
+async def _is_exact(tx: Tx, competition: Competition, left: Leftover | None) -> bool:
+    """Whether the pool holds what is owed: an alarm if not, and nothing leaves it."""
+    amount = left.amount if left else 0
+    if left and left.to_address == lifecycle.CONTRIBUTORS:  # a part of them may have theirs already
+        amount = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id].pool
+    pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
+    owed = await sql.sum_kept(tx, competition.id) + amount
+    if pool != owed:
+        log.error("a pool does not hold what it owes", competition=str(competition.id), pool=pool, owed=owed)
+    return pool == owed
+
+
 async def _return(tx: Tx, competition: Competition, left: Leftover, now: datetime) -> None:
+    """To the account of the rule, or into the next pool of the series; without one, to the treasury."""
+    key, to = f"comp:{competition.id}:leftover", left.to_address
+    if to == lifecycle.SUCCESSOR:
+        if rolled := await _roll_over(tx, competition, left, key, now):
+            await sql.update_undistributed(tx, competition.id, f"pool:{rolled[0]}", rolled[1])
+            return
+        to = lifecycle.house_of("treasury")
     asset = competition.prize_asset
-    legs = ((competition.pool_address, asset, -left.amount), (left.to_address, asset, left.amount))
-    post = ledger.Post(f"comp:{competition.id}:leftover", "competitions.leftover", legs)
-    posted = await ledger.post(tx, post, now=now)
-    await sql.update_undistributed(tx, competition.id, posted.transfer_id)
+    legs = ((competition.pool_address, asset, -left.amount), (to, asset, left.amount))
+    posted = await ledger.post(tx, ledger.Post(key, "competitions.leftover", legs), now=now)
+    await sql.update_undistributed(tx, competition.id, to, posted.transfer_id)
+
+
+async def _roll_over(
+    tx: Tx, competition: Competition, left: Leftover, key: str, now: datetime
+) -> tuple[CompetitionId, UUID] | None:
+    """The next pool, which has it now, and the transfer; None when there is none that can still take something."""
+    successor = await sql.find_successor(tx, competition)
+    if successor is None:
+        return None
+    item = Contribution(successor, "rollover", left.amount, competition.pool_address, key)
+    [outcome] = await pools.contribute_many(tx, [item], now=now)
+    return (successor, outcome.transfer_id) if isinstance(outcome, Contributed) else None

@@ -1,14 +1,15 @@
 """What everybody may see of competitions, with the names that people chose to show."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
 from palio import identity, ledger
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, ResultsHidden
-from palio.competitions.rules import prizes
-from palio.competitions.service import reads
+from palio.competitions.rules import lifecycle, prizes
+from palio.competitions.service import pools, reads
 from palio.competitions.types import (
     Board,
     Competition,
@@ -27,12 +28,11 @@ from palio.infra.db import Tx
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
 PLACES_MAX = 1_000
-OVER = ("completed", "archived")
 STRANGER = "Player"
 
 
 async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> Lines:
-    """A part of the competitions that are wanted, newest first; drafts are nobody's business."""
+    """A part of the competitions that are wanted, newest first; drafts are only for staff."""
     found = await sql.list_newest(tx, wanted, Part(part.limit + 1, part.older_than, part.newer_than))
     has_more = len(found) > part.limit
     if part.newer_than is None:
@@ -44,21 +44,37 @@ async def _lines(tx: Tx, found: list[Competition], wanted: Wanted) -> tuple[Line
     ids = [competition.id for competition in found]
     scales = {asset.code: asset.scale for asset in await ledger.assets(tx)}
     counts = await reads.counts_many(tx, ids)
+    sums = await pools.pool_sums(tx, competition_ids=ids)
     archived = {each.competition_id: each for each in await sql.list_archived(tx, ids, PARTICIPANTS_MAX)}
     people = {EntrantId(int(str(row["entrant"]))) for each in archived.values() for row in each.participants}
     names = await names_of(tx, people=await reads.entrants_many(tx, list(people))) if wanted.is_archived else {}
     return tuple(
-        Line(each, scales[each.prize_asset], counts.get(each.id, 0), archived.get(each.id), names) for each in found
+        Line(
+            *(each, scales[each.prize_asset], counts.get(each.id, 0), archived.get(each.id), names),
+            pool=lifecycle.pool_of(each, sums[each.id].pool),
+        )
+        for each in found
     )
 
 
-async def shown(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int = 0, after: int = 0) -> Shown:
-    """A competition with the rows of its board behind a place. Refuses with NoSuchCompetition, also for a draft."""
+async def shown(
+    tx: Tx,
+    *,
+    competition_id: CompetitionId,
+    now: datetime,
+    limit: int = 0,
+    after: int = 0,
+    is_staff: bool = False,
+) -> Shown:
+    """A competition with the rows of its board behind a place. Staff also see drafts, and hidden results.
+
+    Refuses with NoSuchCompetition.
+    """
     competition = await reads.get(tx, competition_id=competition_id)
-    if competition.status == "draft":
+    if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
-    return await _shown(tx, competition, board, now)
+    return await _shown(tx, competition, board, now, is_staff=is_staff)
 
 
 async def shown_of(
@@ -70,23 +86,33 @@ async def shown_of(
     return await _shown(tx, competition, board, now)
 
 
-async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime) -> Shown:
+async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, *, is_staff: bool = False) -> Shown:
+    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
+    pool = lifecycle.pool_of(competition, sums.pool)
     return Shown(
         competition=competition,
         asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
-        board=board,
+        board=_veiled(board) if lifecycle.is_hidden(competition) and not is_staff else board,
         names=await names_of(tx, people={row.standing.entrant_id: row.standing for row in board.rows}),
-        prizes=_prizes(competition),
+        prizes=_prizes(competition, pool),
         as_of=competition.frozen_at or now,
+        pool=pool,
+        sums=sums,
     )
+
+
+def _veiled(board: Board) -> Board:
+    """The same rows; what is worked out for them stays with the house."""
+    if board.is_provisional:
+        return board
+    return replace(board, rows=tuple(replace(row, prize=0, reward_status=None) for row in board.rows), undistributed=0)
 
 
 async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
     """The same for whoever asks what was won. Refuses with NoSuchCompetition, ResultsHidden."""
     found = await shown(tx, competition_id=competition_id, now=now, limit=limit, after=after)
-    competition = found.competition
-    if competition.results_visible == "after_end" and competition.status not in OVER:
-        raise ResultsHidden(status=competition.status)
+    if lifecycle.is_hidden(found.competition):
+        raise ResultsHidden(status=found.competition.status)
     return found
 
 
@@ -101,11 +127,10 @@ async def names_of(tx: Tx, *, people: dict[EntrantId, Standing] | dict[EntrantId
     }
 
 
-def _prizes(competition: Competition) -> tuple[Prizes, ...]:
+def _prizes(competition: Competition, pool: int) -> tuple[Prizes, ...]:
     """What places pay when everybody who can win is there, neighbours of the same amount together."""
     rule = prizes.read(competition.prize_rule)
     places = min(prizes.places_of(rule) or rule.bands[-1].first, PLACES_MAX)
-    pool = competition.guaranteed_pool if competition.pool_final is None else competition.pool_final
     shares = prizes.allocate(rule, pool=pool, groups=[1] * places, empty_rule=competition.empty_rule)
     return tuple(_together((share.place, share.amount) for share in shares))
 

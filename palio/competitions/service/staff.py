@@ -6,27 +6,32 @@ from uuid import UUID
 
 from palio import ledger
 from palio.competitions import sql
-from palio.competitions.errors import AdjustmentInvalid, NoSuchEntrant
-from palio.competitions.messages import CompetitionCancelled
+from palio.competitions.errors import AdjustmentInvalid, ContributionRefused, NoSuchEntrant
 from palio.competitions.rules import lifecycle, submitting
-from palio.competitions.service import telling
+from palio.competitions.service import pools, refunds, telling
 from palio.competitions.service.lifecycle import lock, moved
 from palio.competitions.service.settlement import recount
 from palio.competitions.types import (
     SCORE_MAX,
     Competition,
     CompetitionId,
+    Contributed,
     Contribution,
     EntrantId,
     Participant,
     Sent,
+    Source,
     StateChange,
 )
-from palio.infra import audit, outbox
+from palio.infra import audit
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId, new_id
 
-REFUNDS_MAX = 10_000
+FUNDS: Mapping[str, str] = {
+    "admin_fund": "house:prizes",
+    "bonus_event": "house:promotions",
+    "sponsor": "external:manual",
+}
 
 
 async def adjust_score(
@@ -134,8 +139,9 @@ async def cancel(
 ) -> Competition:
     """Call it off before anything is paid; `reason` is public. Everybody gets back exactly what he put into the pool.
 
-    What has begun and has a pool is cancelled by two people. Refuses with NoSuchCompetition, ReasonMissing, Cancelled,
-    Paying, ApprovalDue. Raises RuntimeError if the pool does not hold what was put into it.
+    Of more than 10,000 contributions a job gives back the rest. What has begun and has a pool is cancelled by two
+    people. Refuses with NoSuchCompetition, ReasonMissing, Cancelled, Paying, ApprovalDue. Raises RuntimeError if the
+    pool does not hold what was put into it.
     """
     reason = lifecycle.checked_reason(reason)
     competition = await lock(tx, competition_id=competition_id)
@@ -143,15 +149,37 @@ async def cancel(
     if competition.status in ("live", "settling") and await _pool(tx, competition):
         because = "it has begun and has a pool"
         lifecycle.require_second(actor, approved_by, act="the cancellation", because=because)
-    while contributions := await sql.lock_contributions(tx, competition_id, REFUNDS_MAX):
-        await _refund(tx, competition, contributions, now)
-    if left := await _pool(tx, competition):
-        raise RuntimeError(f"{left} units are left in the pool of {competition_id} after all refunds")
-    await sql.update_cancelled(tx, competition_id, reason, now)
-    await outbox.send(tx, CompetitionCancelled(*lifecycle.told(competition)))
+    await refunds.call_off(tx, competition=competition, reason=reason, now=now)
     changes = {"status": (competition.status, "cancelled"), "approved_by": (None, approved_by)}
     await _record(tx, competition, actor, "competition.cancel", reason, changes)
     return await moved(tx, competition_id=competition_id)
+
+
+async def fund(
+    tx: Tx,
+    *,
+    fund_id: UUID,
+    competition_id: CompetitionId,
+    source: Source,
+    amount: int,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+) -> Contributed:
+    """Put money of the house or of a sponsor into a pool, in units of its asset. The caller chose the id: a repeat is
+    the first one again.
+
+    Refuses with NoSuchCompetition, ReasonMissing, ContributionRefused.
+    """
+    reason = lifecycle.checked_reason(reason)
+    competition = await lock(tx, competition_id=competition_id)
+    if source not in FUNDS:
+        raise ContributionRefused(reason="competitions.source_of_others")
+    item = Contribution(competition_id, source, amount, FUNDS[source], f"fund:{fund_id}")
+    funded = await pools.contribute(tx, item=item, now=now)
+    changes = {"fund": (None, fund_id), "source": (None, source), "amount": (None, amount)}
+    await _record(tx, competition, actor, "competition.fund", reason, changes)
+    return funded
 
 
 async def _find(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> tuple[Competition, Participant]:
@@ -199,27 +227,6 @@ async def _recounted(tx: Tx, competition: Competition, now: datetime) -> dict[st
     if competition.phase != "review":
         return {}
     return {"standings": await recount(tx, competition=competition, now=now)}
-
-
-async def _refund(tx: Tx, competition: Competition, contributions: list[Contribution], now: datetime) -> None:
-    posts = [
-        ledger.Post(
-            f"comp:{competition.id}:refund:{found.id}",
-            "competitions.refund",
-            tuple(
-                (address, found.asset, amount)
-                for address, amount in (
-                    (competition.pool_address, -found.to_pool),
-                    ("treasury:main", -found.to_treasury),
-                    (lifecycle.refund_address(found), found.amount),
-                )
-                if amount
-            ),
-        )
-        for found in contributions
-    ]
-    await ledger.post_many(tx, posts, now=now, mode="all")
-    await sql.update_taken_back(tx, [found.id for found in contributions])
 
 
 async def _pool(tx: Tx, competition: Competition) -> int:

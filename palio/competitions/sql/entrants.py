@@ -12,9 +12,11 @@ from palio.competitions.types import (
     EntrantId,
     Linked,
     Participant,
+    Participation,
 )
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 
 
 async def insert_entrants(tx: Tx, items: Sequence[Admission]) -> None:
@@ -176,3 +178,103 @@ async def update_users(tx: Tx, linked: Sequence[Linked], competition_ids: Sequen
         where r.competition_id = any(%s) and r.entrant_id = u.id and r.status in ('pending', 'approved')""",
         *(entrants, users, list(competition_ids)),
     )
+
+
+async def find_participation(tx: Tx, competition_id: CompetitionId, user_id: UserId) -> Participation | None:
+    """Where a user stands with a competition, as himself."""
+    return await db.find(
+        tx,
+        Participation,
+        """
+        select p.competition_id, p.entrant_id, p.state, p.joined_at, p.via, p.reason, p.fee_transfer_id
+        from competitions.entrants e join competitions.participants p on p.entrant_id = e.id
+        where e.kind = 'user' and e.ref = %s::text and p.competition_id = %s""",
+        *(str(user_id), competition_id),
+    )
+
+
+async def upsert_participation(
+    tx: Tx, competition_id: CompetitionId, user_id: UserId, via: str, fee_transfer_id: UUID | None, now: datetime
+) -> None:
+    """Enter a user, for the first time or again."""
+    await db.run(
+        tx,
+        """
+        insert into competitions.participants (competition_id, entrant_id, joined_at, via, fee_transfer_id)
+        select %s, e.id, %s, %s, %s from competitions.entrants e where e.kind = 'user' and e.ref = %s::text
+        on conflict (competition_id, entrant_id) do update set state = 'active', joined_at = excluded.joined_at,
+          via = excluded.via, fee_transfer_id = excluded.fee_transfer_id, reason = null, decided_by = null""",
+        *(competition_id, now, via, fee_transfer_id, str(user_id)),
+    )
+
+
+async def insert_invitations(tx: Tx, competition_id: CompetitionId, user_ids: Sequence[UserId], now: datetime) -> int:
+    """Users who may join, and have not yet; answers how many were new."""
+    return await db.run(
+        tx,
+        """
+        insert into competitions.participants (competition_id, entrant_id, joined_at, via, state)
+        select %s, e.id, %s, 'invite', 'left' from unnest(%s::text[]) u(ref)
+        join competitions.entrants e on e.kind = 'user' and e.ref = u.ref
+        order by e.id on conflict do nothing""",
+        *(competition_id, now, [str(user_id) for user_id in user_ids]),
+    )
+
+
+async def update_left(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> None:
+    """Somebody has gone before the start, and owns no fee any more."""
+    await db.run(
+        tx,
+        """
+        update competitions.participants set state = 'left', fee_transfer_id = null
+        where competition_id = %s and entrant_id = %s""",
+        *(competition_id, entrant_id),
+    )
+
+
+async def count_active(tx: Tx, competition_id: CompetitionId) -> int:
+    """How many take part."""
+    return int(
+        await db.value(
+            tx,
+            "select count(*) from competitions.participants where competition_id = %s and state = 'active'",
+            competition_id,
+        )
+    )
+
+
+async def find_entrant_of(tx: Tx, competition_id: CompetitionId, user_id: UserId) -> EntrantId | None:
+    """As which entrant a user takes part, by the lowest number where he is behind several."""
+    found: EntrantId | None = await db.value(
+        tx,
+        """
+        select p.entrant_id from competitions.entrants e
+        join competitions.participants p on p.competition_id = %s and p.entrant_id = e.id
+        where e.user_id = %s order by p.entrant_id limit 1""",
+        *(competition_id, user_id),
+    )
+    return found
+
+
+async def has_entries(tx: Tx, competition_id: CompetitionId) -> bool:
+    """Whether anybody relies on the terms: takes part, or has paid something in."""
+    return bool(
+        await db.value(
+            tx,
+            """
+            select exists (select from competitions.participants where competition_id = %s and state = 'active')
+              or exists (select from competitions.contributions
+                where competition_id = %s and source <> 'admin_fund' and taken_back < amount)""",
+            *(competition_id, competition_id),
+        )
+    )
+
+
+async def lock_entrant(tx: Tx, user_id: UserId) -> EntrantId:
+    """A user as an entrant, ours until the transaction ends."""
+    found: EntrantId = await db.value(
+        tx,
+        "select id from competitions.entrants where kind = 'user' and ref = %s::text for no key update",
+        str(user_id),
+    )
+    return found

@@ -25,7 +25,8 @@ HEADER = """
       c.empty_rule, c.leftover_to, c.no_winner, c.results_visible, c.grace_s, c.review_h, c.terms_hash, c.pool_final,
       c.standings_hash, c.paused_at, l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
-      c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version
+      c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version, c.join_mode, c.entry_fee,
+      c.min_participants, c.max_participants, c.eligibility, c.collect_s
     from competitions.competitions c
     join competitions.lists l on l.id = c.list_id
     join competitions.boards b on b.id = l.board_id """
@@ -35,8 +36,8 @@ WANTED = (
     HEADER
     + """left join competitions.archives a on a.competition_id = c.id
     cross join (select %s::text as status, %s::text as product, %s::int as year, %s::int as month,
-      %s::bool as is_archived) w
-    where c.status <> 'draft' and (w.status is null or c.status = w.status)
+      %s::bool as is_archived, %s::bool as has_drafts) w
+    where (c.status <> 'draft' or w.has_drafts) and (w.status is null or c.status = w.status)
       and (w.product is null or c.product = w.product) and (w.year is null or a.year = w.year)
       and (w.month is null or a.month = w.month) and (a.competition_id is not null or not w.is_archived) """
 )
@@ -66,10 +67,11 @@ async def insert_competition(
           description, rules_text,
           status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
           treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
-          rank_events, results_visible, created_by, created_at, updated_at)
+          rank_events, results_visible, join_mode, entry_fee, min_participants, max_participants, eligibility,
+          created_by, created_at, updated_at)
         select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
           %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s, %s, %s
+          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s
         from list""",
         *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.op, new.direction, new.has_subscore),
         *(new.tie_rule, competition_id),
@@ -78,14 +80,26 @@ async def insert_competition(
         *(new.product, new.subject_ref, new.cadence, new.title, new.description, new.rules_text),
         *(new.starts_at, new.ends_at, new.tz, new.min_score, new.allow_nonpositive, new.prize_asset),
         *(new.guaranteed_pool, new.treasury_bps, json.dumps(prize_rule), new.tie_rule, new.empty_rule),
-        *(new.leftover_to, new.no_winner, new.grace_s, new.grace_s, new.review_h),
-        *(new.rank_events, new.results_visible, created_by, now, now),
+        *(new.leftover_to, new.no_winner, new.grace_s),
+        *(new.grace_s if new.collect_s is None else new.collect_s, new.review_h),
+        *(new.rank_events, new.results_visible, new.join_mode, new.entry_fee, new.min_participants),
+        *(new.max_participants, json.dumps(dict(new.eligibility)), created_by, now, now),
     )
 
 
 async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition | None:
     """The header, ours until the transaction ends: waits for submissions that are under way."""
     return await db.find(tx, Competition, HEADER + "where c.id = %s for update of c", competition_id)
+
+
+async def find_competition(tx: Tx, competition_id: CompetitionId) -> Competition | None:
+    """The header as it is."""
+    return await db.find(tx, Competition, HEADER + "where c.id = %s", competition_id)
+
+
+async def lock_places(tx: Tx, competition_id: CompetitionId) -> Competition | None:
+    """The header, for whoever counts who takes part: one at a time, while scores go on."""
+    return await db.find(tx, Competition, HEADER + "where c.id = %s for no key update of c", competition_id)
 
 
 async def find_next_bound(tx: Tx, after: datetime) -> datetime | None:
@@ -108,7 +122,7 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
 
 async def list_newest(tx: Tx, wanted: Wanted, part: Part) -> list[Competition]:
     """A part of what everybody may see of the competitions that are wanted, newest first."""
-    narrowed = (wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived)
+    narrowed = (wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts)
     if part.newer_than is None:
         last = part.older_than or ID_MAX
         return await db.rows(
@@ -152,7 +166,7 @@ async def lock_gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[G
         Gate,
         """
         select c.id, c.status, c.phase, c.paused_at, c.starts_at, c.ends_at, c.treasury_bps, c.list_id, b.op,
-          b.direction, b.has_subscore
+          b.direction, b.has_subscore, c.prize_asset
         from competitions.competitions c
         join competitions.lists l on l.id = c.list_id
         join competitions.boards b on b.id = l.board_id
@@ -244,3 +258,86 @@ async def update_cancelled(tx: Tx, competition_id: CompetitionId, reason: str, n
         *(reason, now, competition_id),
     )
     await db.run(tx, "update competitions.rewards set status = 'void' where competition_id = %s", competition_id)
+
+
+async def update_paused(
+    tx: Tx, competition: Competition, paused_at: datetime | None, ends_at: datetime, now: datetime
+) -> None:
+    """It rests from an instant on, or goes on with a later end, of itself and of its list."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set paused_at = %s, ends_at = %s, updated_at = %s, version = version + 1
+        where id = %s""",
+        *(paused_at, ends_at, now, competition.id),
+    )
+    await db.run(tx, "update competitions.lists set ends_at = %s where id = %s", ends_at, competition.list_id)
+
+
+async def update_terms(tx: Tx, competition: Competition, terms_hash: bytes | None, now: datetime) -> None:
+    """Everything that staff may write about a competition, of itself, its list and its board."""
+    await db.run(
+        tx,
+        """
+        update competitions.competitions set title = %s, description = %s, rules_text = %s, starts_at = %s,
+          ends_at = %s, tz = %s, join_mode = %s, entry_fee = %s, min_score = %s, allow_nonpositive = %s,
+          min_participants = %s, max_participants = %s, eligibility = %s::jsonb, prize_asset = %s,
+          guaranteed_pool = %s, treasury_bps = %s, prize_rule = %s::jsonb, tie_rule = %s, empty_rule = %s,
+          leftover_to = %s, no_winner = %s, results_visible = %s, grace_s = %s, collect_s = %s, review_h = %s,
+          terms_hash = %s, updated_at = %s, version = version + 1
+        where id = %s""",
+        *(competition.title, competition.description, competition.rules_text, competition.starts_at),
+        *(competition.ends_at, competition.tz, competition.join_mode, competition.entry_fee, competition.min_score),
+        *(competition.allow_nonpositive, competition.min_participants, competition.max_participants),
+        *(json.dumps(dict(competition.eligibility)), competition.prize_asset, competition.guaranteed_pool),
+        *(competition.treasury_bps, json.dumps(dict(competition.prize_rule)), competition.tie_rule),
+        *(competition.empty_rule, competition.leftover_to, competition.no_winner, competition.results_visible),
+        *(competition.grace_s, competition.collect_s, competition.review_h, terms_hash, now, competition.id),
+    )
+    await db.run(
+        tx,
+        """
+        with list as (
+          update competitions.lists set starts_at = %s, ends_at = %s where id = %s returning board_id)
+        update competitions.boards set tie_rule = %s from list where id = list.board_id""",
+        *(competition.starts_at, competition.ends_at, competition.list_id, competition.tie_rule),
+    )
+
+
+async def find_successor(tx: Tx, competition: Competition) -> CompetitionId | None:
+    """The next competition of the same series with the same asset that can still take something."""
+    found: CompetitionId | None = await db.value(
+        tx,
+        """
+        select id from competitions.competitions
+        where series_id = %s and starts_at > %s and prize_asset = %s and status in ('upcoming', 'live')
+        order by starts_at limit 1""",
+        *(competition.series_id, competition.starts_at, competition.prize_asset),
+    )
+    return found
+
+
+async def list_due(
+    tx: Tx, now: datetime, limit: int, *, steered: Sequence[str], frozen_by_clock: Sequence[str]
+) -> list[CompetitionId]:
+    """Competitions in which the clock has something to do; products that steer their own are left out."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select c.id from competitions.competitions c join competitions.lists l on l.id = c.list_id
+        where c.product <> all(%s::text[]) and (c.status = 'upcoming' and c.starts_at <= %s
+          or c.status = 'live' and c.paused_at is null and c.ends_at <= %s
+          or c.phase = 'collecting' and c.product = any(%s::text[])
+            and c.ends_at + make_interval(secs => c.grace_s) <= %s
+          or c.phase = 'review' and l.final_at + make_interval(hours => c.review_h) <= %s or c.phase = 'paying')
+        order by c.id limit %s""",
+        *(list(steered), now, now, list(frozen_by_clock), now, now, limit),
+    )
+    return found
+
+
+async def list_collecting(tx: Tx, limit: int) -> list[Competition]:
+    """Competitions whose last scores are awaited, those that ended first first."""
+    return await db.rows(
+        tx, Competition, HEADER + "where c.phase = 'collecting' order by c.ends_at, c.id limit %s", limit
+    )

@@ -206,12 +206,12 @@ async def find_undistributed(tx: Tx, competition_id: CompetitionId) -> Leftover 
     )
 
 
-async def update_undistributed(tx: Tx, competition_id: CompetitionId, transfer_id: UUID) -> None:
-    """The transfer by which it went."""
+async def update_undistributed(tx: Tx, competition_id: CompetitionId, to_address: str, transfer_id: UUID) -> None:
+    """The account to which it went, and the transfer."""
     await db.run(
         tx,
-        "update competitions.undistributed set transfer_id = %s where competition_id = %s",
-        *(transfer_id, competition_id),
+        "update competitions.undistributed set to_address = %s, transfer_id = %s where competition_id = %s",
+        *(to_address, transfer_id, competition_id),
     )
 
 

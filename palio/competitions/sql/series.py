@@ -14,7 +14,7 @@ from palio.infra import db
 from palio.infra.db import Tx
 
 SERIES = """
-    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, t.*
+    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, s.active, s.version, t.*
     from competitions.series s cross join jsonb_to_record(s.template) as t(
       title text, description text, rules_text text, prize_asset text, guaranteed_pool bigint, prize_rule jsonb,
       score_scale int, min_score bigint, tie_rule text, empty_rule text, leftover_to text, no_winner text, grace_s int,
@@ -79,3 +79,26 @@ async def find_ending(tx: Tx, series_id: SeriesId, ends_at: datetime) -> Competi
         *(series_id, ends_at),
     )
     return found
+
+
+async def list_all_series(tx: Tx, limit: int) -> list[Series]:
+    """Series by code, those that rest too."""
+    return await db.rows(tx, Series, SERIES + "order by s.code limit %s", limit)
+
+
+async def lock_series(tx: Tx, series_id: SeriesId) -> Series | None:
+    """A series, ours until the transaction ends."""
+    return await db.find(tx, Series, SERIES + "where s.id = %s for update of s", series_id)
+
+
+async def update_series(
+    tx: Tx, series_id: SeriesId, template: Mapping[str, object], create_lead_h: int, *, is_active: bool
+) -> None:
+    """What its next competitions will be, how long ahead they are made, and whether any are."""
+    await db.run(
+        tx,
+        """
+        update competitions.series set template = %s::jsonb, create_lead_h = %s, active = %s, version = version + 1
+        where id = %s""",
+        *(json.dumps(template), create_lead_h, is_active, series_id),
+    )

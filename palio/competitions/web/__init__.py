@@ -1,6 +1,6 @@
 """How people and programs meet competitions: what is on, who stands where, scores, and what was won."""
 
-from palio.competitions.web import boards, competitions, own, pages, scores
+from palio.competitions.web import boards, competitions, entering, own, pages, scores
 from palio.competitions.web.gathering import Scorer
 from palio.competitions.web.looking import Looks
 from palio.competitions.web.scores import short_ways
@@ -10,4 +10,7 @@ from palio.ui.routes import Routes
 __all__ = ["Looks", "Scorer", "Warmer", "routes", "short_ways"]
 
 routes = Routes("competitions")
-routes.all = [*competitions.routes.all, *own.routes.all, *boards.routes.all, *scores.routes.all, *pages.routes.all]
+routes.all = [
+    *(*competitions.routes.all, *entering.routes.all, *own.routes.all),
+    *(*boards.routes.all, *scores.routes.all, *pages.routes.all),
+]

@@ -19,7 +19,7 @@ from palio.competitions.schemas.competitions import (
     RewardsAnswer,
     part_of,
 )
-from palio.competitions.service import mine, showing
+from palio.competitions.service import entering, mine, showing
 from palio.competitions.types import CompetitionId, Product, Wanted
 from palio.competitions.web.own import user_of
 from palio.ui.actor import Ask, InTx
@@ -67,8 +67,12 @@ async def list_archive(
     "/competitions/{competition_id:uuid}", access="public", example=COMPETITION_EXAMPLE, refuses=[NoSuchCompetition]
 )
 async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> CompetitionAnswer:
-    """Read the terms and the prizes of a competition."""
-    return CompetitionAnswer.of(await showing.shown(tx, competition_id=CompetitionId(competition_id), now=ask.now))
+    """Read the terms, the pool and the prizes of a competition, and where the player stands who asks."""
+    ours = CompetitionId(competition_id)
+    shown = await showing.shown(tx, competition_id=ours, now=ask.now)
+    player = ask.actor.user_id if ask.actor.kind in ("player", "viewer") else None
+    own = await entering.participation(tx, competition_id=ours, user_id=player) if player else None
+    return CompetitionAnswer.of(shown, own)
 
 
 @routes.get(

@@ -116,6 +116,51 @@ def settle(competition_id: Id, *, at: At = None, dry_run: DryRun = False, as_jso
 
 
 @app.command()
+def tick(*, at: At = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Do every step of every competition that is due now, or was due at TIME: start, end, freeze, pay, complete.
+
+    A worker does the same twice a minute. Races are moved along by `palio races tick`.
+    """
+    from palio import competitions
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: terminal.Place) -> "list[tuple[UUID, int, str]]":
+        now = at or clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            due = await competitions.due(tx, now=now)
+            steps = [await competitions.advance(tx, competition_id=each, now=now) for each in due]
+            found = await competitions.get_many(tx, due)
+            return [(each, count, found[each].status) for each, count in zip(due, steps, strict=True)]
+
+    done = terminal.run(work, json=as_json)
+    head = ["Nothing was changed; this would be done:"] if dry_run else []
+    rows: list[list[Cell]] = [[str(each), count, status] for each, count, status in done]
+    table = columns(["id", "steps", "status"], rows, to_right=(1,)) if rows else ["Nothing is due."]
+    items = [{"id": each, "steps": count, "status": status} for each, count, status in done]
+    tell({"items": items}, as_json=as_json, lines=[*head, *table])
+
+
+@app.command()
+def series(*, as_json: AsJson = False) -> None:
+    """List the series of every product by code, those that rest too."""
+    from palio import competitions
+    from palio.competitions.types import Series
+    from palio.entry import operators, terminal
+
+    async def work(place: terminal.Place) -> list[Series]:
+        async with operators.acting(place.database) as tx:
+            return await competitions.all_series(tx)
+
+    found = terminal.run(work, json=as_json)
+    rows: list[list[Cell]] = [
+        [each.code, each.product, each.cadence, each.tz, "yes" if each.active else "no", each.title] for each in found
+    ]
+    head = ["code", "product", "cadence", "zone", "active", "title"]
+    tell({"items": found}, as_json=as_json, lines=columns(head, rows) if rows else ["There is no series."])
+
+
+@app.command()
 def verify(competition_id: Id, *, as_json: AsJson = False) -> None:
     """Work out scores, standings and prizes once more from receipts, and compare; nothing is changed.
 

@@ -16,7 +16,7 @@ from palio.races.service.running import find
 from palio.races.types import MICRO_PER_UNIT, HoldDecision, Move
 
 ADJUST, REBASE, FORCE_SETTLE, RELEASE = "races.adjust", "races.rebase", "races.force_settle", "races.release"
-CANCEL, EXCLUDE = "competitions.cancel", "competitions.disqualify"
+CANCEL, EXCLUDE = "races.cancel", "races.exclude"
 
 
 async def adjust_or_propose(

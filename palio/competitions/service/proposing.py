@@ -1,0 +1,255 @@
+"""Acts of staff that wait for a second person above their limit: done at once, or proposed, and then done once."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from palio import ledger
+from palio.competitions import sql
+from palio.competitions.errors import ApprovalDue
+from palio.competitions.service import pools, reads, settlement, showing, staff, steering
+from palio.competitions.types import PAY_APPROVAL_ABOVE, Competition, CompetitionId, EntrantId
+from palio.infra import approvals, db, settings
+from palio.infra.approvals import Approval, Approved, Payload, Proposal
+from palio.infra.db import Tx
+from palio.kernel.ids import Actor, UserId
+from palio.kernel.providers import Change
+
+RELEASE, CANCEL = "competitions.release", "competitions.cancel"
+DISQUALIFY, FORCE_FREEZE = "competitions.disqualify", "competitions.force_freeze"
+CHANGES_MAX = 100
+
+
+async def release_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason: str, now: datetime
+) -> Approval | None:
+    """Release a competition to be paid. A pool above its limit waits: answers the proposal.
+
+    From ten times the limit on it takes two others. Refuses as `release` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await settlement.release(tx, competition_id=competition_id, actor=actor, reason=reason, now=now)
+    except ApprovalDue:
+        competition = await reads.get(tx, competition_id=competition_id)
+        pool = competition.pool_final or 0
+        limit = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+        summary = f"Pay {competition.title} from a pool of {await _amount(tx, pool, competition.prize_asset)}"
+        needed = 2 if pool > approvals.TWO_CHECKERS_FROM * limit else 1
+        return await _propose(tx, RELEASE, competition, {}, summary, actor, reason, now, amount=pool, needed=needed)
+    return None
+
+
+async def cancel_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason: str, now: datetime
+) -> Approval | None:
+    """Call a competition off. One that has begun and has a pool waits: answers the proposal.
+
+    Refuses as `cancel` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await staff.cancel(tx, competition_id=competition_id, actor=actor, reason=reason, now=now)
+    except ApprovalDue:
+        competition = await reads.get(tx, competition_id=competition_id)
+        pool = (await pools.pool_sums(tx, competition_ids=[competition_id]))[competition_id].pool
+        amount = await _amount(tx, pool, competition.prize_asset)
+        summary = f"Cancel {competition.title} and give back its pool of {amount}"
+        return await _propose(tx, CANCEL, competition, {}, summary, actor, reason, now, amount=pool)
+    return None
+
+
+async def disqualify_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, actor: Actor, reason: str, now: datetime
+) -> Approval | None:
+    """Take an entrant out. Whoever holds a prize after the end waits: answers the proposal.
+
+    Refuses as `disqualify` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await staff.disqualify(
+                tx, competition_id=competition_id, entrant_id=entrant_id, actor=actor, reason=reason, now=now
+            )
+    except ApprovalDue:
+        competition = await reads.get(tx, competition_id=competition_id)
+        who = (await reads.entrants_many(tx, [entrant_id])).get(entrant_id)
+        summary = f"Take a prize-winner out of {competition.title}: {reason}"
+        payload = {"entrant_id": entrant_id}
+        subject = who.user_id if who else None
+        return await _propose(tx, DISQUALIFY, competition, payload, summary, actor, reason, now, subject=subject)
+    return None
+
+
+async def force_freeze_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, actor: Actor, reason: str, now: datetime
+) -> Approval:
+    """Propose to freeze what its product has left lying, after seeing that it could be done.
+
+    Refuses as `force_freeze` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await steering.force_freeze(tx, competition_id=competition_id, actor=actor, reason=reason, now=now)
+    except ApprovalDue:
+        competition = await reads.get(tx, competition_id=competition_id)
+        summary = f"Freeze {competition.title} with the scores it has"
+        return await _propose(tx, FORCE_FREEZE, competition, {}, summary, actor, reason, now)
+    raise AssertionError  # pragma: no cover - it always takes two people
+
+
+async def carry_out_release(tx: Tx, *, approved: Approved) -> Payload:
+    """The payment that two people want. Refuses as `release` does."""
+    await settlement.release(
+        tx,
+        competition_id=_id_of(approved),
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def carry_out_cancel(tx: Tx, *, approved: Approved) -> Payload:
+    """The cancellation that two people want. Refuses as `cancel` does."""
+    await staff.cancel(
+        tx,
+        competition_id=_id_of(approved),
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def carry_out_disqualify(tx: Tx, *, approved: Approved) -> Payload:
+    """The disqualification that two people want. Refuses as `disqualify` does."""
+    await staff.disqualify(
+        tx,
+        competition_id=_id_of(approved),
+        entrant_id=EntrantId(approved.payload["entrant_id"]),
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def carry_out_force_freeze(tx: Tx, *, approved: Approved) -> Payload:
+    """The forced freeze that two people want. Refuses as `force_freeze` does: it may have been frozen since."""
+    await steering.force_freeze(
+        tx,
+        competition_id=_id_of(approved),
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
+        approved_by=approved.approved_by,
+    )
+    return {}
+
+
+async def preview_release(tx: Tx, *, approved: Approved) -> list[Change]:
+    """Who will be paid what, and where the rest goes. Refuses as `release` does."""
+    return await _between(tx, approved, carry_out_release, what="paid")
+
+
+async def preview_cancel(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What leaves the pool, and whose prize is void. Refuses as `cancel` does."""
+    return await _between(tx, approved, carry_out_cancel, what="prize")
+
+
+async def preview_disqualify(tx: Tx, *, approved: Approved) -> list[Change]:
+    """Whose prize changes. Refuses as `disqualify` does."""
+    return await _between(tx, approved, carry_out_disqualify, what="prize")
+
+
+async def preview_force_freeze(tx: Tx, *, approved: Approved) -> list[Change]:
+    """Who would win what. Refuses as `force_freeze` does."""
+    return await _between(tx, approved, carry_out_force_freeze, what="prize")
+
+
+async def _between(
+    tx: Tx, approved: Approved, carry_out: Callable[..., Awaitable[Payload]], *, what: str
+) -> list[Change]:
+    """State, pool and prizes before and after an act, the first hundred entrants that differ."""
+    competition_id = _id_of(approved)
+    before = await reads.get(tx, competition_id=competition_id)
+    asset = (before.prize_asset, await _scale(tx, before.prize_asset))
+    prizes_before, pool_before = await _prizes(tx, competition_id), await _pool(tx, before)
+    await carry_out(tx, approved=approved)
+    after = await reads.get(tx, competition_id=competition_id)
+    prizes_after = {} if after.status == "cancelled" else await _prizes(tx, competition_id)
+    moved = sorted(
+        entrant
+        for entrant in prizes_before.keys() | prizes_after.keys()
+        if prizes_before.get(entrant) != prizes_after.get(entrant) or what == "paid"
+    )[:CHANGES_MAX]
+    names = await showing.names_of(tx, people=await reads.entrants_many(tx, moved))
+    return [
+        Change("", "state", before.phase or before.status, after.phase or after.status),
+        Change("", "pool", pool_before, await _pool(tx, after), asset),
+        *(
+            Change(
+                names[entrant],
+                what,
+                None if what == "paid" else prizes_before.get(entrant),
+                prizes_after.get(entrant),
+                asset,
+            )
+            for entrant in moved
+        ),
+    ]
+
+
+async def _prizes(tx: Tx, competition_id: CompetitionId) -> dict[EntrantId, int]:
+    return {reward.entrant_id: reward.amount for reward in await sql.list_rewards(tx, competition_id, CHANGES_MAX)}
+
+
+async def _pool(tx: Tx, competition: Competition) -> int:
+    return await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
+
+
+def _id_of(approved: Approved) -> CompetitionId:
+    return CompetitionId(UUID(approved.payload["competition_id"]))
+
+
+async def _propose(
+    tx: Tx,
+    command: str,
+    competition: Competition,
+    payload: Payload,
+    summary: str,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    *,
+    subject: UserId | None = None,
+    amount: int | None = None,
+    needed: int = 1,
+) -> Approval:
+    proposal = Proposal(
+        command,
+        {"competition_id": str(competition.id), **payload},
+        summary,
+        "competition",
+        str(competition.id),
+        reason,
+        amount=amount,
+        asset=None if amount is None else competition.prize_asset,
+        subject=subject,
+        needed=needed,
+    )
+    return await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
+
+
+async def _amount(tx: Tx, amount: int, asset: str) -> str:
+    """An amount as people read it."""
+    return f"{Decimal(amount).scaleb(-await _scale(tx, asset)):f} {asset}"
+
+
+async def _scale(tx: Tx, asset: str) -> int:
+    return next((one.scale for one in await ledger.assets(tx) if one.code == asset), 0)
