@@ -10,6 +10,7 @@ from palio import admin, affiliates, identity, ledger
 from palio.admin import Defect, Desk
 from palio.admin import console as admin_console
 from palio.affiliates import console as affiliates_console
+from palio.competitions import console as competitions_console
 from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.infra import approvals, doctor, migrate
@@ -28,6 +29,7 @@ RAIL: tuple[RailEntry, ...] = (
     *admin_console.RAIL,
     *ledger_console.RAIL,
     *races_console.RAIL,
+    *competitions_console.RAIL,
     *affiliates_console.RAIL,
 )
 

@@ -7,6 +7,7 @@ from palio.competitions.types import (
     AMOUNT_MAX,
     KEY_CHARS_MAX,
     WHOLE_BPS,
+    CompetitionId,
     Contributed,
     Contribution,
     Gate,
@@ -74,6 +75,11 @@ def _replayed(item: Contribution, stored: Kept) -> Contributed | Refused:
 def takes_contributions(gate: Gate, source: Source) -> bool:
     """Whether a pool can still grow; what the house gives may come before the announcement."""
     return gate.status in ("upcoming", "live") or (gate.status == "draft" and source in BEFORE_PUBLISHING)
+
+
+def promised_key(competition_id: CompetitionId) -> str:
+    """The key of the pool that was promised: it comes with the announcement, which tells of itself."""
+    return f"comp:{competition_id}:fund"
 
 
 def kept_of(item: Contribution, gate: Gate, contribution_id: UUID) -> Kept:

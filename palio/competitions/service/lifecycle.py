@@ -7,6 +7,7 @@ from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive, EnsureSeries
 from palio.competitions.rules import entering, lifecycle, prizes
+from palio.competitions.rules.pools import promised_key
 from palio.competitions.service import pools, refunds, telling
 from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, Contribution, NewCompetition
 from palio.infra import audit, outbox, partitions, settings
@@ -46,7 +47,7 @@ async def publish(
 
 async def _fund(tx: Tx, competition: Competition, now: datetime) -> None:
     if competition.guaranteed_pool:
-        key, amount = f"comp:{competition.id}:fund", competition.guaranteed_pool
+        key, amount = promised_key(competition.id), competition.guaranteed_pool
         promised = Contribution(competition.id, "admin_fund", amount, "house:prizes", key)
         await pools.contribute(tx, item=promised, now=now)
 

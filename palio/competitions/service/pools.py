@@ -64,7 +64,8 @@ async def contribute_many(tx: Tx, items: Sequence[Contribution], *, now: datetim
     ]
     if made:
         await sql.insert_contributions(tx, made, now)
-        await _tell(tx, {kept.competition_id for kept in made}, now)
+        more = [kept.competition_id for kept in made if kept.key != rules.promised_key(kept.competition_id)]
+        await _tell(tx, set(more), now)
     return [outcome or posted[number] for number, outcome in enumerate(judged)]
 
 
