@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -19,7 +19,7 @@ from tests.factories.databases import own_database
 
 RUNNERS = 30
 PAYMENTS = 500
-PAYERS = 4
+PATIENCE_SECONDS = 30
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 END = NOON + 5 * HOUR
 
@@ -43,7 +43,7 @@ async def test_payments_that_race_the_close_are_in_the_pool_or_refused(house: Da
     competition_id, users = await crowded(house, PAYMENTS)
     async with house.begin(SYSTEM) as tx:
         before = await balances(tx, "treasury:main")
-    gate = asyncio.Semaphore(PAYERS)  # of more at once some always holds the header: the close would wait for all
+    gate = asyncio.Semaphore(RUNNERS - 1)  # some of them always hold the header: the close has a turn all the same
 
     async def pay(user: UserId) -> str:
         async with gate, house.begin(SYSTEM) as tx:
@@ -69,6 +69,50 @@ async def test_payments_that_race_the_close_are_in_the_pool_or_refused(house: Da
     assert final == sums.pool == 90 * counted["taken"]
     assert sums.treasury == 9 * counted["taken"]
     assert after[0] - before[0] == 99 * counted["taken"]  # nobody won: what was in the pool went there too
+
+
+async def test_whoever_comes_later_waits_behind_the_close(house: Database) -> None:
+    """Two who look at the header overlap; without a turn a third would too, and the close would wait for all."""
+    competition_id, _ = await crowded(house, 0)
+    may_end, order = asyncio.Event(), list[str]()
+
+    async def look(name: str) -> None:
+        async with house.begin(SYSTEM) as tx:
+            gates = await competitions.gate_many(tx, [competition_id])
+            order.append(f"{name}: {gates[competition_id].status}")
+            await may_end.wait()
+
+    async def end_it() -> None:
+        async with house.begin(SYSTEM) as tx:
+            await competitions.close(tx, competition_id=competition_id, now=END)
+            order.append("closed")
+
+    looking = [asyncio.create_task(look("first"))]
+    await _until(lambda: len(order) == 1)
+    closing = asyncio.create_task(end_it())
+    await _until_waiting(house, 1)
+    looking.append(asyncio.create_task(look("second")))
+    await _until_waiting(house, 2)
+    may_end.set()
+    await asyncio.gather(closing, *looking)
+    assert order == ["first: live", "closed", "second: settling"]
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_so():  # noqa: ASYNC110 - a list, which nobody tells of
+            await asyncio.sleep(0.01)
+
+
+async def _until_waiting(house: Database, count: int) -> None:
+    """Until so many of this database wait for a lock."""
+    statement = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            async with house.begin(SYSTEM) as tx:
+                if await (await tx.execute(statement)).fetchone() == (count,):
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_without_the_header_a_payment_comes_in_after_the_freeze(house: Database) -> None:

@@ -88,7 +88,13 @@ async def insert_competition(
 
 
 async def lock_competition(tx: Tx, competition_id: CompetitionId) -> Competition | None:
-    """The header, ours until the transaction ends: waits for submissions that are under way."""
+    """The header, ours until the transaction ends: waits for submissions that are under way, and no longer.
+
+    A row that many share is never free while new ones come; the turn is: whoever comes later waits behind us.
+    """
+    await db.run(
+        tx, "select pg_advisory_xact_lock(hashtextextended('competitions.turn|' || %s, 0))", str(competition_id)
+    )
     return await db.find(tx, Competition, HEADER + "where c.id = %s for update of c", competition_id)
 
 
@@ -165,12 +171,15 @@ async def lock_gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> list[G
         tx,
         Gate,
         """
+        with turns as materialized (
+          select u.id, pg_advisory_xact_lock_shared(hashtextextended('competitions.turn|' || u.id, 0))
+          from (select unnest(%s::uuid[]) as id order by 1) u)
         select c.id, c.status, c.phase, c.paused_at, c.starts_at, c.ends_at, c.treasury_bps, c.list_id, b.op,
           b.direction, b.has_subscore, c.prize_asset
-        from competitions.competitions c
+        from turns t join competitions.competitions c on c.id = t.id
         join competitions.lists l on l.id = c.list_id
         join competitions.boards b on b.id = l.board_id
-        where c.id = any(%s) order by c.id for key share of c""",
+        order by c.id for key share of c""",
         list(competition_ids),
     )
 
