@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -139,6 +140,7 @@ class House:
         with self._admin() as conn:
             self._wait_for_standby(conn, NOBODY)
             try:
+                self._see_one_held(conn)
                 yield lambda: until(lambda: conn.execute(COMMITTING, [pid]).fetchall(), what=lambda: "a commit")
             finally:
                 self._wait_for_standby(conn, "")
@@ -147,6 +149,23 @@ class House:
     def _wait_for_standby(conn: psycopg.Connection[Any], name: str) -> None:
         conn.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(name))
         conn.execute("select pg_reload_conf()")
+
+    def _see_one_held(self, conn: psycopg.Connection[Any]) -> None:
+        """Commit something ourselves until it has to wait: the server takes a setting when it comes to it."""
+        with self._admin() as probe, ThreadPoolExecutor(1) as pool:
+
+            def is_held() -> bool:
+                commit = pool.submit(probe.execute, "select pg_logical_emit_message(true, 'probe', '')")
+                until(lambda: commit.done() or held(), what=lambda: "a commit, done or held")
+                if was_held := held():
+                    conn.execute("select pg_cancel_backend(%s)", [probe.info.backend_pid])  # it is done all the same
+                commit.result()
+                return was_held
+
+            def held() -> bool:
+                return bool(conn.execute(COMMITTING, [probe.info.backend_pid]).fetchall())
+
+            until(is_held, what=lambda: "a commit that is held")
 
     def settle_down(self, database: str) -> None:
         """Wait until the server has noticed that those who were killed are gone."""
