@@ -73,9 +73,10 @@ GOALS: Mapping[str, Measure] = {
     "P14": p14_fan_out.measure,
     "P15": p15_pages.measure,
     "P16": p16_cold_start.measure,
+    "R5": p01_transfers.measure,
 }
 ALIASES: Mapping[str, Sequence[str]] = {
-    "LEDGER": ("P1", "P2", "P3"),
+    "LEDGER": ("P1", "P2", "P3", "R5"),
     "BOARDS": ("P4", "P5", "P6", "P7", "P8", "P14"),
 }
 YARDSTICKS: Mapping[str, Measure] = {"TPCB": measure_tpcb, "LOAD": measure_load, "ECHO": measure_echo}

@@ -179,6 +179,12 @@ async def test_who_comes_while_a_list_is_loaded_is_told_that_it_is_warming(datab
         assert (view.is_warming, view.is_stale, ranks) == (True, True, {})
         assert [(line.rank, line.score) for line in view.lines] == [(1, 5), (2, 3)]
 
+        terms = await terms_of(database)
+        async with warm.begin(SYSTEM) as tx:  # a settlement holds what a loader may wait for: it reads for itself
+            await tx.execute("select 1 from competitions.lists where id = %s for update", [terms.list_id])
+            assert (await rankings.live(tx, terms=terms)).ranking.qualified == 2
+        remembered.forget(terms.list_id)
+
         Warmer(warm)
         remembered.patience_s = 5
         async with warm.begin(NOBODY) as tx:

@@ -457,7 +457,8 @@ REQUESTS = {
     "no topics": ("/api/v1/stream?topics=", 422, "validation_failed"),
     "an address nobody has": ("/api/v1/nope", 404, "not_found"),
     "a way out of the files": ("/static/..%2f..%2fetc/passwd", 404, "not_found"),
-    "bytes that are no text": ("/api/v1/races/%FF%00", 404, "not_found"),
+    "bytes that are no text": ("/api/v1/races/%FF", 404, "not_found"),
+    "a byte that no database holds": ("/api/v1/races/1%00", 400, "malformed_request"),
 }
 
 

@@ -115,12 +115,13 @@ class Rankings:
 async def live(tx: Tx, *, terms: RankTerms) -> Live:
     """The ranking of a list that is not final, exactly as this transaction sees it.
 
-    A transaction that has written reads everybody for itself, so that nothing uncommitted is remembered.
-    Refuses with Warming while a long list is loaded apart.
+    A transaction that has written reads for itself: others may wait for what it holds, and a settlement does not stop
+    because a process is warming up. Refuses everybody else with Warming while a long list is loaded apart.
     """
     rankings = db.memory(tx, Rankings)
     held = rankings.of(terms.list_id)
-    if rankings.apart and (held.live is None or held.live.terms != terms):
+    is_known = held.live is not None and held.live.terms == terms
+    if rankings.apart and not is_known and not await sql.has_written(tx):
         await _wait_for(rankings.apart(terms), rankings.patience_s)
     return await load(tx, terms=terms)
 

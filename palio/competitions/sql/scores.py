@@ -231,6 +231,11 @@ async def insert_state_receipts(tx: Tx, items: Sequence[tuple[ListId, UUID | Non
     )
 
 
+async def has_written(tx: Tx) -> bool:
+    """Has this transaction changed or locked anything?"""
+    return bool(await db.value(tx, "select pg_current_xact_id_if_assigned() is not null"))
+
+
 async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
     """Everybody who is ranked on a list; the columns come in parts, because there may be millions."""
     parts = await arrays.wholes(
