@@ -215,7 +215,7 @@ async def _make_partitions(found: Addresses) -> None:
     try:
         await partitions.keep(database, KeepPartitions())
     finally:
-        await database.pool.close()
+        await database.close()
 
 
 @asynccontextmanager
@@ -280,7 +280,7 @@ async def opened(
     finally:
         virtual.virtual.face = None
         clock.use(clock.real)
-        await database.pool.close()
+        await database.close()
 
 
 def _is_simulated(environment: Environment) -> bool:

@@ -252,6 +252,7 @@ async def test_what_is_not_there_is_refused(client: httpx2.AsyncClient, path: st
 
 
 OURS = ("/api/v1/races", "/api/v1/competitions")
+OF_PLAYERS = re.compile("/me|/appeals|competition_id}/standings/around")
 
 
 async def test_every_example_of_the_description_has_the_shape_of_its_answer(client: httpx2.AsyncClient) -> None:
@@ -261,7 +262,8 @@ async def test_every_example_of_the_description_has_the_shape_of_its_answer(clie
         path: call["get"]["responses"]["200"]["content"]["application/json"]["example"]
         for path, call in document["paths"].items()
         if path.startswith(OURS)
-        and "/me" not in path
+        and not OF_PLAYERS.search(path)
+        and "get" in call
         and "application/json" in call["get"]["responses"]["200"]["content"]
     }
 
@@ -274,7 +276,7 @@ async def test_every_example_of_the_description_has_the_shape_of_its_answer(clie
             continue  # none is on; its answer is that of every race
         address = re.sub(r"{\w+}", lambda name: ids[name[0]], path)
         answer = (await client.get(address)).json()
-        assert answer.keys() == example.keys()
+        assert answer.keys() == example.keys(), path
         assert [row.keys() for row in answer.get("items", [])[:1]] == [row.keys() for row in example.get("items", [])]
 
 
