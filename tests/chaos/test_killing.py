@@ -339,9 +339,10 @@ async def test_five_thousand_prizes_killed_five_times_are_paid_once(house: House
     house.require_sound(name)
 
 
-async def test_whoever_pays_without_a_key_that_names_the_cause_pays_twice(house: House, game: Game) -> None:
+async def test_whoever_pays_without_a_key_that_names_the_cause_pays_twice(house: House) -> None:
     """The same kill finds the fault in a payment that has it."""
-    name = house.copy(game.database)
+    name = house.copy(roles.DATABASE)
+    assert house.run(name, partial(programs.command, "identity", "create", "anna")).wait() == 0
     async with house.opened(name) as database, database.begin(SYSTEM) as tx:
         anna = await identity.get(tx, name_or_id="anna")
     job = PayNaively(f"user:{anna.id}:main", 5_000)
