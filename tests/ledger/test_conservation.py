@@ -395,9 +395,9 @@ def is_invalid(item: Item) -> bool:
 def request_of(item: Item) -> object:
     """What makes it this request."""
     if isinstance(item, Post):
-        return frozenset(item.legs), item.capture
+        return frozenset(item.legs), item.capture, item.kind
     if isinstance(item, Hold):
-        return item.address, item.amount
+        return item.address, item.amount, item.kind
     return (item.hold_id, item.expired) if isinstance(item, Void) else (item.original_id, item.amount, "reverse")
 
 
@@ -462,6 +462,7 @@ turns = st.tuples(
 )  # how much later, and whether the job runs
 openings = st.lists(st.integers(0, 200), min_size=4, max_size=4)
 Turn: TypeAlias = tuple[list[Act], int, bool]
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # it would hide what failed
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
