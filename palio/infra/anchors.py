@@ -9,11 +9,9 @@ import fcntl
 import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +21,15 @@ BLOCK_BYTES = 1 << 16
 LOCK_SECONDS_MAX = 10
 LOCK_SECONDS = 0.05
 TOLD = "told.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Lines that somebody has not heard, and where they end: in which file, before which byte."""
+
+    lines: Sequence[str]
+    file: str
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +72,34 @@ class Anchors:
                 os.fsync(file.fileno())
         return len(lines)
 
-    def untold(self, who: str, limit: int) -> list[str]:
+    def untold(self, who: str, limit: int) -> Untold:
         """The lines that somebody was not told of yet, the oldest first, so many of them."""
-        last = self._told().get(who, {}).get("line")
-        lines: deque[str] = deque(maxlen=limit)
-        for line in self.newest_first():
-            if _digest(line) == last:
-                break
-            lines.appendleft(line)
-        return list(lines)[:limit]
+        noted = self._told().get(who, {})
+        files = {path.name: path for path in reversed(self.files)}
+        names = list(files)
+        start = names.index(noted["file"]) if noted.get("file") in files else 0
+        lines: list[str] = []
+        file, end = "", 0
+        for file in names[start:]:
+            end = int(noted.get("end", 0)) if file == noted.get("file") else 0
+            for line in _forwards(files[file], end):
+                end += len(line)
+                lines.append(line.decode(errors="replace").rstrip("\n"))
+                if len(lines) == limit:
+                    return Untold(lines, file, end)
+        return Untold(lines, file, end)
 
     def told_at(self, who: str) -> datetime | None:
         """When somebody was told last."""
         at = self._told().get(who, {}).get("at")
         return datetime.fromisoformat(at) if at else None
 
-    def mark_told(self, who: str, line: str, at: datetime) -> None:
-        """Note that somebody was told of a line, and of those before it. Raises OSError."""
+    def mark_told(self, who: str, what: Untold, at: datetime) -> None:
+        """Note that somebody was told of these lines, and of those before them. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / TOLD).open("ab+") as file:
             _lock(file, self.lock_seconds_max)
-            told = self._told() | {who: {"line": _digest(line), "at": clock.text(at)}}
+            told = self._told() | {who: {"file": what.file, "end": str(what.end), "at": clock.text(at)}}
             file.truncate(0)
             file.write(json.dumps(told).encode())
 
@@ -98,8 +112,11 @@ class Anchors:
         return told if isinstance(told, dict) else {}
 
 
-def _digest(line: str) -> str:
-    return sha256(line.encode()).hexdigest()
+def _forwards(path: Path, start: int) -> Iterator[bytes]:
+    """Whole lines from a place on, or from the beginning where the file is shorter: then it is another one."""
+    with path.open("rb") as file:
+        file.seek(start if start <= os.fstat(file.fileno()).st_size else 0)
+        yield from (line for line in file if line.endswith(b"\n"))
 
 
 def _lock(file: BinaryIO, seconds_max: float) -> None:

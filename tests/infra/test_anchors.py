@@ -70,12 +70,35 @@ def test_what_somebody_was_not_told_of_comes_the_oldest_first(tmp_path: Path) ->
     add(anchors, march)
     add(anchors, april, NOON + 20 * DAY)
 
-    assert anchors.untold("a", 2) == march[:2]
-    anchors.mark_told("a", march[1], NOON)
-    assert anchors.untold("a", 10) == [march[2], *april]
-    anchors.mark_told("a", april[1], NOON + HOUR)
-    assert (anchors.untold("a", 10), anchors.told_at("a")) == ([], NOON + HOUR)
-    assert (anchors.untold("b", 10), anchors.told_at("b")) == ([*march, *april], None)
+    first = anchors.untold("a", 2)
+    assert first.lines == march[:2]
+    anchors.mark_told("a", first, NOON)
+    rest = anchors.untold("a", 10)
+    assert rest.lines == [march[2], *april]
+    anchors.mark_told("a", rest, NOON + HOUR)
+    assert (anchors.untold("a", 10).lines, anchors.told_at("a")) == ([], NOON + HOUR)
+    assert (anchors.untold("b", 10).lines, anchors.told_at("b")) == ([*march, *april], None)
+
+
+def test_a_line_that_is_half_written_is_told_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "heads.jsonl"
+    anchors, [line] = Anchors(tmp_path, file), lines(1)
+    file.write_text(line)
+    assert anchors.untold("a", 10).lines == []
+    file.write_text(f"{line}\n")
+    assert anchors.untold("a", 10).lines == [line]
+
+
+def test_another_file_is_told_from_its_beginning(tmp_path: Path) -> None:
+    """One of another name, and one that was begun anew."""
+    old, new = (Anchors(tmp_path, tmp_path / name) for name in ("old.jsonl", "new.jsonl"))
+    add(old, lines(1, 2))
+    old.mark_told("a", old.untold("a", 10), NOON)
+    add(new, lines(3))
+    assert new.untold("a", 10).lines == lines(3)
+    (tmp_path / "old.jsonl").write_text("")
+    add(old, lines(4))
+    assert old.untold("a", 10).lines == lines(4)
 
 
 @pytest.mark.parametrize("noted", [b"", b"{", b"[1]", b"\xff"])
@@ -84,9 +107,10 @@ def test_whoever_cannot_read_what_was_noted_tells_everything(tmp_path: Path, not
     add(anchors, lines(1))
     (tmp_path / "told.json").write_bytes(noted)
 
-    assert anchors.untold("a", 10) == lines(1)
-    anchors.mark_told("a", lines(1)[0], NOON)
-    assert anchors.untold("a", 10) == []
+    untold = anchors.untold("a", 10)
+    assert untold.lines == lines(1)
+    anchors.mark_told("a", untold, NOON)
+    assert anchors.untold("a", 10).lines == []
 
 
 def test_a_lock_that_is_never_let_go_is_named(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def behind(equipment: Equipment, *, now: datetime) -> list[Behind]:
     found = []
     for witness in witnesses(equipment):
         if equipment.anchors:
-            oldest = await asyncio.to_thread(equipment.anchors.untold, witness.key, 1)
+            oldest = (await asyncio.to_thread(equipment.anchors.untold, witness.key, 1)).lines
             since = _said_at(oldest[0]) if oldest else None
             if since and now > since + witness.every + LATE_AFTER:
                 found.append(Behind(witness.name, since))
@@ -99,11 +99,9 @@ async def _tell(anchors: Anchors, witness: Witness, now: datetime) -> None:
     told_at = await asyncio.to_thread(anchors.told_at, witness.key)
     if told_at and now < told_at + witness.every:
         return
-    while lines := await asyncio.to_thread(anchors.untold, witness.key, LINES_AT_A_TIME):
-        await witness.take(lines, now)
-        await asyncio.to_thread(anchors.mark_told, witness.key, lines[-1], now)
-        if len(lines) < LINES_AT_A_TIME:
-            return
+    while (untold := await asyncio.to_thread(anchors.untold, witness.key, LINES_AT_A_TIME)).lines:
+        await witness.take(untold.lines, now)
+        await asyncio.to_thread(anchors.mark_told, witness.key, untold, now)
 
 
 def _said_at(line: str) -> datetime | None:
