@@ -19,6 +19,7 @@ from palio.ui.refusals import MalformedJson
 
 ROWS_MAX = 100_000
 ROWS_AT_ONCE = 250
+NAMES_AT_ONCE = 10_000
 PROBLEMS_MAX = 100
 UNITS_MAX = 2**53 - 1
 WHY_CHARS_MAX = 255
@@ -183,17 +184,14 @@ async def pay(database: Database, rows: Sequence[Row], *, run: Run, tell: Callab
 async def _owners(tx: Tx, rows: Sequence[Row]) -> dict[str, UserId]:
     """Whose wallet each name of a player means. Refuses with ImportInvalid."""
     assets = {asset.code for asset in await ledger.assets(tx)}
-    owners, problems = dict[str, UserId](), list[str]()
-    for row in rows:
-        if row.player not in owners:
-            try:
-                owners[row.player] = (await identity.get(tx, name_or_id=row.player)).id
-            except identity.NoSuchUser:
-                problems.append(f"line {row.line}: nobody is called {row.player}")
-        if row.asset not in assets:
-            problems.append(f"line {row.line}: there is no asset {row.asset}")
+    first = {row.player: row.line for row in reversed(rows)}
+    names, owners = list(first), dict[str, UserId]()
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        owners |= await identity.ids_many(tx, names[start : start + NAMES_AT_ONCE])
+    problems = [(line, f"nobody is called {player}") for player, line in first.items() if player not in owners]
+    problems += [(row.line, f"there is no asset {row.asset}") for row in rows if row.asset not in assets]
     if problems:
-        raise ImportInvalid(problems=problems[:PROBLEMS_MAX])
+        raise ImportInvalid(problems=[f"line {line}: {what}" for line, what in sorted(problems)[:PROBLEMS_MAX]])
     return owners
 
 

@@ -1,7 +1,6 @@
 """The console as it is put together: what stands in its rail, what waits, and what a player's card shows."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -114,19 +113,7 @@ class Names:
 
     async def find(self, tx: Tx, texts: Sequence[str]) -> Mapping[str, UserId]:
         """Whose user name or id each text is; unknown ones are absent."""
-        ids = {text: user_id for text in texts if (user_id := _id_of(text))}
-        known = await identity.names(tx, ids=list(ids.values()))
-        found = {text: user_id for text, user_id in ids.items() if user_id in known}
-        for text in dict.fromkeys(text for text in texts if text not in ids):
-            with suppress(identity.NoSuchUser):
-                found[text] = (await identity.get(tx, name_or_id=text)).id
-        return found
-
-
-def _id_of(text: str) -> UserId | None:
-    with suppress(ValueError):
-        return UserId(UUID(text))
-    return None
+        return await identity.ids_many(tx, texts)
 
 
 def frame() -> Frame:

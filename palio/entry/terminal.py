@@ -24,7 +24,7 @@ from palio.infra.settings import Environment, environment
 from palio.infra.settings.environment import WrongSettingError
 from palio.kernel.errors import Refusal, TooMany, Unavailable
 
-__all__ = ["Place", "read_environment", "refusing", "run", "say"]
+__all__ = ["Place", "Progress", "read_environment", "refusing", "run", "say"]
 
 Answer = TypeVar("Answer")
 STATEMENT_SECONDS_MAX = 60
@@ -112,6 +112,19 @@ def _settled(*, is_scratch: bool) -> Iterator[Environment]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class Progress:
+    """Tells on stderr how far long work is, whenever so much more of it is done."""
+
+    def __init__(self, what: str, every: int, *, of: int | None = None) -> None:
+        self._what, self._every, self._told = what, every, 0
+        self._of = "" if of is None else f" of {of:,}"
+
+    def __call__(self, done: int) -> None:
+        if done - self._told >= self._every:
+            self._told = done
+            say(f"  {done:,}{self._of} {self._what}")
+
+
 def _status(refusal: Refusal) -> int:
     if isinstance(refusal, Busy | TooMany):
         return os.EX_TEMPFAIL
@@ -119,14 +132,26 @@ def _status(refusal: Refusal) -> int:
 
 
 def _end(status: int, code: str, facts: Mapping[str, object], *, json: bool) -> NoReturn:
-    detail, *known = [
-        facts["detail"],
-        *(f"{name}: {printing.plain(fact)}" for name, fact in facts.items() if name != "detail"),
-    ]
+    detail = facts["detail"]
+    facts = {name: fact for name, fact in facts.items() if name != "detail"}
     if json:
-        facts = {name: fact for name, fact in facts.items() if name != "detail"}
         problem = {"type": f"/problems/{code}", "code": code, "detail": detail, "facts": facts}
         typer.echo(printing.json_of(problem))
     else:
-        typer.echo("\n  ".join(map(str, [f"{detail} [{code}]", *known])), err=True)
+        known = [line for name, fact in facts.items() for line in _told(name, printing.plain(fact))]
+        typer.echo("\n  ".join([f"{detail} [{code}]", *known]), err=True)
     raise SystemExit(status)
+
+
+def _told(name: str, fact: object) -> list[str]:
+    """A fact as lines: each part of a list has its own."""
+    if isinstance(fact, list):
+        return [f"{name}:", *[f"  {_words(part)}" for part in fact]]
+    return [f"{name}: {_words(fact)}"]
+
+
+def _words(fact: object) -> str:
+    """A fact as people read it."""
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {_words(part)}" for name, part in fact.items())
+    return ", ".join(map(_words, fact)) if isinstance(fact, list) else str(fact)

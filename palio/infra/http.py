@@ -123,25 +123,34 @@ class Client:
             raise UrlRefused(problem="its host is not known") from None
 
     async def call(
-        self, url: str, *, profile: Profile, headers: Mapping[str, str] = {}, method: str = "GET"
+        self,
+        url: str,
+        *,
+        profile: Profile,
+        headers: Mapping[str, str] = {},
+        method: str = "GET",
+        body: bytes | None = None,
     ) -> Answer | Failure:
-        """Call an address once and read all of what it answers, within the limits of the profile.
+        """Call an address once, with a body if one is given, and read all of what it answers, within the limits of the
+        profile.
 
         Raises ValueError for a method that the profile does not have.
         """
         if method not in profile.methods:
             raise ValueError(f"{method} is not among {sorted(profile.methods)}")
-        outcome = await self._outcome(url, profile, headers, method)
+        outcome = await self._outcome(url, profile, headers, method, body)
         if isinstance(outcome, Failure) or outcome.status >= BROKEN:
             self.failures[profile.door] += 1
         return outcome
 
-    async def _outcome(self, url: str, profile: Profile, headers: Mapping[str, str], method: str) -> Answer | Failure:
+    async def _outcome(
+        self, url: str, profile: Profile, headers: Mapping[str, str], method: str, body: bytes | None
+    ) -> Answer | Failure:
         try:
             async with asyncio.timeout(profile.seconds_max):
                 target = target_of(url, may_be_inside=profile.may_be_inside)
                 address = await self._address_of(target, profile)
-                return await self._exchange(target, address, profile, method, headers)
+                return await self._exchange(target, address, profile, method, headers, body)
         except UrlRefused as refusal:
             return Failure("address", str(refusal.facts["problem"]))
         except (TimeoutError, httpx2.TimeoutException):
@@ -161,7 +170,13 @@ class Client:
         return found[0]
 
     async def _exchange(
-        self, target: Target, address: str, profile: Profile, method: str, headers: Mapping[str, str]
+        self,
+        target: Target,
+        address: str,
+        profile: Profile,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
     ) -> Answer | Failure:
         """One exchange over a connection of its own: kept ones would be shared by all names of an address."""
         place = f"[{address}]" if ":" in address else address
@@ -169,6 +184,7 @@ class Client:
             method,
             f"{target.scheme}://{place}:{target.port}{target.path}",
             headers={"accept-encoding": "gzip", "user-agent": "Palio", **headers, "host": target.authority},
+            content=body,
             extensions={
                 "sni_hostname": target.host,
                 "timeout": httpx2.Timeout(profile.seconds_max, connect=CONNECT_SECONDS_MAX).as_dict(),
@@ -178,12 +194,12 @@ class Client:
         async with transport, aclosing(await transport.handle_async_request(request)) as response:
             given = {name.lower(): value for name, value in response.headers.items()}
             try:
-                body = await _read(response.aiter_raw(CHUNK_BYTES), given, profile.bytes_max)
+                found = await _read(response.aiter_raw(CHUNK_BYTES), given, profile.bytes_max)
             except _BodyError as failure:
                 return Failure(failure.kind, str(failure), response.status_code)
             except httpx2.RemoteProtocolError as failure:
                 return Failure("cut_short", _words(failure), response.status_code)
-            return Answer(response.status_code, given, body)
+            return Answer(response.status_code, given, found)
 
 
 async def _read(chunks: AsyncIterator[bytes], headers: Mapping[str, str], bytes_max: int) -> bytes:

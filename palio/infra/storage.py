@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -26,13 +27,19 @@ class Storage:
     """The objects of a deployment."""
 
     def __init__(self, place: Path | str) -> None:
-        """`place` is a folder, which is made, or the address of an object store."""
-        self._store: ObjectStore = LocalStore(place, mkdir=True) if isinstance(place, Path) else from_url(place)
+        """`place` is a folder, which is made, or the address of an object store. Raises OSError if it is none."""
+        try:
+            self._store: ObjectStore = LocalStore(place, mkdir=True) if isinstance(place, Path) else from_url(place)
+        except (BaseError, ValueError) as failure:
+            raise OSError(f"there is no such object store: {type(failure).__name__}") from failure
 
     async def put(self, key: str, content: bytes) -> None:
-        """Store the bytes under the key; the same key again replaces them."""
+        """Store the bytes under the key; the same key again replaces them. Raises OSError."""
         async with asyncio.timeout(OPERATION_SECONDS_MAX):
-            await obstore.put_async(self._store, _checked(key), content)
+            try:
+                await obstore.put_async(self._store, _checked(key), content)
+            except BaseError as failure:
+                raise OSError(f"the object store has not taken {key}: {type(failure).__name__}") from failure
 
     async def get(self, key: str) -> bytes:
         """The bytes under the key; raises FileNotFoundError."""

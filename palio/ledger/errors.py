@@ -18,7 +18,7 @@ from palio.ledger.types import Refused
 
 
 class InvalidPost(Invalid):
-    """`field` names the first part of the item that breaks a rule."""
+    """The item breaks a rule, first of all in `field`."""
 
     code = "ledger.invalid"
 

@@ -810,7 +810,8 @@ class PeriodStatement:
 class Conserved:
     """Where the units of an asset are now: all accounts together hold `total`, which is 0, or something is wrong.
 
-    `wallets` is what players have, `held` the part of it that is set aside, `owed` what they owe (no negative).
+    `wallets` is what players have, `held` the part of it that is set aside, `owed` what they owe (no negative). Of an
+    asset that expires `origins` tells where it came from.
     """
 
     asset: str
@@ -819,6 +820,7 @@ class Conserved:
     wallets: int
     held: int
     owed: int
+    origins: Sequence[OfOrigin] = ()
 
     @property
     def total(self) -> int:
@@ -834,16 +836,6 @@ class Conserved:
     def liability(self) -> int:
         """What players could ask for: their wallets, and what is set aside in pools."""
         return self.wallets + self.by_family.get("pool", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCourse:
-    """How the balance of an open account went: the days (UTC) on which something moved, each with its end."""
-
-    asset: str
-    scale: int
-    began_with: int
-    days: Sequence[tuple[date, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ create table ledger.lots (
   expires_at timestamptz,
   opened_at timestamptz not null,
   check (held >= 0 and expired >= 0 and held <= remaining and remaining + expired <= amount));
-create index on ledger.lots (account_id, expires_at) where remaining > 0;
+create index on ledger.lots (account_id, expires_at, id) where remaining > 0;
 create index on ledger.lots (expires_at) where remaining > held;
 
 -- Which lots a hold protects: their part of it is spent by its captures alone, and outlives the end of the lot with it.
@@ -119,22 +119,43 @@ begin
   end if;
 end $$;
 
--- Lots of wallets that are locked: what is left of each, the earliest end first; of which of them the holds are; and what the originals
--- have spent and not got back, whose lots are among them.
+-- Lots of wallets that are locked: the first `page` of those of which something is left, the earliest end first; those the holds are of,
+-- and how much; and what the originals have spent and not got back, whose lots are among them. Who has more than a page is read on.
 create function ledger.read_lots(p_accounts bigint[], p_holds uuid[], p_originals uuid[]) returns jsonb language plpgsql
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
+declare page int := 200;
 begin
-  return jsonb_build_object(
+  return jsonb_build_object('page', page,
     'lots', (select jsonb_agg(jsonb_build_array(l.id, l.account_id, l.transfer_id, l.remaining, l.held, l.expired, l.expires_at)
         order by l.account_id, l.expires_at nulls last, l.id)
       from ledger.lots l where l.id = any (array(
-        select o.id from ledger.lots o where o.account_id = any (p_accounts) and o.remaining > 0
+        select o.id from unnest(p_accounts) a(id) cross join lateral (select i.id from ledger.lots i
+          where i.account_id = a.id and i.remaining > 0 order by i.expires_at, i.id limit page) o
+        union select p.lot_id from ledger.held_lots p where p.hold_id = any (p_holds) and p.amount > 0
         union select u.lot_id from ledger.lot_uses u where u.transfer_id = any (p_originals) and u.returned < u.amount))),
     'held', (select jsonb_agg(jsonb_build_array(p.hold_id, p.lot_id, p.amount)) from ledger.held_lots p
       where p.hold_id = any (p_holds) and p.amount > 0),
     'uses', (select jsonb_agg(jsonb_build_array(u.transfer_id, u.lot_id, u.amount - u.returned)) from ledger.lot_uses u
       where u.transfer_id = any (p_originals) and u.returned < u.amount));
+end $$;
+
+-- On from there, for wallets that are locked: of each the lots that go before `needs` is reached, those asked for by number, and what is
+-- over of each and under no hold.
+create function ledger.read_lots_on(p_accounts bigint[], p_needs bigint[], p_lots uuid[], p_now timestamptz) returns jsonb language plpgsql
+security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  return jsonb_build_object(
+    'lots', (select jsonb_agg(jsonb_build_array(l.id, l.account_id, l.transfer_id, l.remaining, l.held, l.expired, l.expires_at))
+      from ledger.lots l where l.id = any (array(
+        select w.id from unnest(p_accounts, p_needs) u(account, need) cross join lateral (
+          select i.id, ledger.sum8(i.remaining - i.held) over (order by i.expires_at, i.id rows unbounded preceding) - i.remaining + i.held
+            as before
+          from ledger.lots i where i.account_id = u.account and i.remaining > 0 and (i.expires_at > p_now or i.expires_at is null)) w
+          where w.before < u.need
+        union select unnest(p_lots)))),
+    'lapsed', (select jsonb_agg(jsonb_build_array(a.id, ledger.lapsed(a.id, p_now))) from unnest(p_accounts) a(id)));
 end $$;
 
 -- As move_held, where wallets have lots: their sums change by those of the lots handed in, and by all credits of a fan-out.
@@ -326,4 +347,4 @@ begin
 end $$;
 
 revoke execute on all functions in schema ledger from public;
-grant execute on function ledger.lapsed, ledger.lock_limit, ledger.put_limit, ledger.count_usage, ledger.change_asset to palio_app;
+grant execute on function ledger.lapsed, ledger.read_lots_on, ledger.lock_limit, ledger.put_limit, ledger.count_usage, ledger.change_asset to palio_app;

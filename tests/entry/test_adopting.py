@@ -99,3 +99,4 @@ def test_commands_end_with_78_until_it_is_adopted(command: Command, moved_deploy
     assert (adopted.status, adopted.out[:44]) == (0, "The database is at home here now; its transa"), adopted.err
     assert command("verify", "audit", "--json").status == 0
     assert command("db", "adopt", "--reason", "moved").out.endswith("nothing was changed.\n")
+    assert command("db", "adopt", "--reason", "moved", "--json").answer == {"adopted": False, "above": None}

@@ -137,7 +137,7 @@ REFUSED = {
     "an exponent": (["post", "k", "house:a,USD,-1e3", "carol,USD,1e3", "--reason", "x"], 64, "leg_invalid"),
     "full-width digits": (["post", "k", "house:a,USD,-\uff11", "carol,USD,1", "--reason", "x"], 64, "leg_invalid"),
     "a leg of two parts": (["post", "k", "house:a,USD", "carol,USD,1", "--reason", "x"], 64, "leg_invalid"),
-    "an unbalanced one": (["post", "k", "house:a,COIN,-2", "carol,COIN,1", "--reason", "x"], 1, "ledger.invalid"),
+    "an unbalanced one": (["post", "k", "house:a,COIN,-2", "carol,COIN,1", "--reason", "x"], 64, "legs_unbalanced"),
     "nothing": (["post", "k", "house:a,COIN,0", "carol,COIN,0", "--reason", "x"], 1, "ledger.invalid"),
     "2^53": (
         ["post", "k", "house:a,COIN,-9007199254740992", "carol,COIN,9007199254740992", "--reason", "x"],
@@ -302,6 +302,8 @@ def test_a_file_with_a_fault_pays_nobody(
     told = command("ledger", "import", str(written(tmp_path, text, name)), "--run", "faulty", "--json")
     assert (told.status, told.answer["code"]) == (1, "entry.import_invalid")
     found = told.answer["facts"]["problems"]
+    read = command("ledger", "import", str(tmp_path / name), "--run", "faulty").err.splitlines()
+    assert read[1:] == ["  problems:", *[f"    {problem}" for problem in found]]
     assert len(found) == len(problems)
     assert all(begins in one for one, begins in zip(found, problems, strict=True))
     assert transfers(books) == before

@@ -109,6 +109,10 @@ class Superuser:
         """As the administrator of the server; every trigger fires."""
         self._conn.execute(statement, values)
 
+    def run_text(self, statement: str) -> None:
+        """The same for a text that the database has told."""
+        self._conn.execute(statement.encode())
+
     def ask(self, statement: LiteralString, *values: object) -> list[tuple[object, ...]]:
         """What stands there, past row security."""
         return self._conn.execute(statement, values).fetchall()

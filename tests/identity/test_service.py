@@ -37,6 +37,19 @@ async def test_a_service_and_a_shown_name(tx: Tx, noon: datetime) -> None:
     assert (user.kind, user.display_name) == ("service", "שירות")
 
 
+async def test_many_are_found_by_name_and_id_at_once(tx: Tx, noon: datetime) -> None:
+    """Each text as it was given; nobody is found under what is no name."""
+    alice = await identity.create(tx, username="Alice", now=noon)
+    bob = await identity.create(tx, username="bob", now=noon)
+
+    found = await identity.ids_many(tx, ["aLICE", "alice", str(bob.id), str(new_id()), "carol", "", "\x00", "x y"])
+
+    assert found == {"aLICE": alice.id, "alice": alice.id, str(bob.id): bob.id}
+    assert await identity.ids_many(tx, []) == {}
+    with pytest.raises(TooLarge):
+        await identity.ids_many(tx, [f"player-{n}" for n in range(10_001)])
+
+
 @pytest.mark.parametrize("name", ["alice", "ALICE"])
 async def test_a_name_is_taken_in_upper_and_lower_case(tx: Tx, noon: datetime, name: str) -> None:
     first = await identity.create(tx, username="Alice", display_name="First", now=noon)

@@ -404,6 +404,23 @@ async def test_a_half_written_line_says_nothing_and_spoils_none(place: Place, at
     assert (await place.check()).status == 0
 
 
+async def test_an_anchor_that_cannot_be_written_is_said_and_made_up(place: Place, at: datetime, tmp_path: Path) -> None:
+    """Whoever acknowledges a restore reads what is in the way; the job goes on, and anchors when it can."""
+    file = tmp_path / "not-a-folder" / "heads.jsonl"
+    file.parent.touch()
+    place.database.equipment = equipment(anchors=Anchors(tmp_path, file))
+    await place.act("a")
+    await settled(place.database)
+    with pytest.raises(anchoring.AnchorsUnwritable) as refused:
+        async with place.database.begin(SYSTEM) as tx:
+            await seals.acknowledge(tx, chain=AUDIT, why="a test", now=at)
+    assert "not-a-folder" in str(refused.value.facts["reason"])
+    await seals.keep(place.database, AUDIT)
+    file.parent.unlink()
+    await seals.keep(place.database, AUDIT)
+    assert [json.loads(line)["n"] for line in file.read_text().splitlines()] == [1]
+
+
 async def test_a_chain_that_was_written_anew_is_forked_where_it_left_the_anchors(place: Place, at: datetime) -> None:
     """Somebody who has the keys too alters a row and seals everything again: older anchors are good, and disagree."""
     for name in "abc":

@@ -680,6 +680,8 @@ async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Co
         none = (await noor.get(f"{CALL}/accounts/{without}/lots")).json()["items"]
         bare = (await noor.get(f"{PAGE}/accounts/{without}")).text
         nothing = (await noor.get(f"{PAGE}/accounts/{without}/lots")).text
+        whole = (await noor.get(f"{CALL}/conservation")).json()["items"]
+        board = (await noor.get(f"{PAGE}/conservation")).text
         missing = await noor.get(f"{CALL}/accounts/999999999/lots")
     assert (lot["remaining"]["amount"], lot["origin"], lot["expires_at"]) == (77, "earned", None)
     assert [f"{PAGE}/accounts/{one}/lots" in text for one, text in ((number, account), (without, bare))] == [
@@ -688,6 +690,11 @@ async def test_an_asset_is_changed_by_form_after_its_effect_was_seen(console: Co
     ]
     assert ("never" in shown, "77 INPUT" in shown, "banner-ghost" in nothing) == (True, True, True)
     assert (none, missing.status_code) == ([], 404)
+    [expiring] = [one for one in whole if one["asset"] == "INPUT"]
+    [earned] = expiring["by_origin"]
+    assert (earned["origin"], earned["outstanding"], earned["expired"]["amount"]) == ("earned", expiring["wallets"], 0)
+    assert [one["by_origin"] for one in whole if one["asset"] == "USD"] == [[]]
+    assert board.count("In wallets, earned") == 1 and "0 INPUT</bdi> expired so far" in board
 
 
 async def test_seals_are_told_with_their_anchors_and_a_transfer_with_its_seal(console: Console) -> None:

@@ -1,6 +1,6 @@
 """Points that expire: the earliest end is spent first, what is over is nobody's, what is held is protected."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -258,6 +258,11 @@ async def test_what_is_over_is_owed_when_it_is_clawed_back(tx: Tx, wallet: str) 
     assert await sound(tx)
 
 
+async def origins(tx: Tx) -> list[ledger.OfOrigin]:
+    """What staff read of coins by where they came from."""
+    return [one for each in await ledger.conservation(tx, now=LATER) for one in each.origins]
+
+
 async def test_a_fan_out_opens_a_lot_for_each(tx: Tx, wallet: str) -> None:
     """One end for all; two payments to one wallet are two lots; without an end it has none."""
     other, about = new_wallet(), {"source": HOUSE, "asset": "COIN", "kind": "bonuses.gift"}
@@ -267,12 +272,12 @@ async def test_a_fan_out_opens_a_lot_for_each(tx: Tx, wallet: str) -> None:
         await ledger.fan_out(tx, payments=rows, lot=Lot("bonus", LATER), now=NOON, **about)
     await fan_out(tx, [Payment("d", owner_of(other), 3)], now=NOON)
     assert (await left(tx, wallet), await left(tx, other)) == ([(5, 0, 0), (7, 0, 0)], [(6, 0, 0), (3, 0, 0)])
-    assert await ledger.origins(tx, now=LATER) == [
+    assert await origins(tx) == [
         ledger.OfOrigin("COIN", "bonus", 18, 0, 18, 0),
         ledger.OfOrigin("COIN", "earned", 3, 0, 0, 0),
     ]
     await service.expire(tx, now=LATER)
-    assert await ledger.origins(tx, now=LATER) == [
+    assert await origins(tx) == [
         ledger.OfOrigin("COIN", "bonus", 0, 0, 0, 18),
         ledger.OfOrigin("COIN", "earned", 3, 0, 0, 0),
     ]
@@ -519,9 +524,22 @@ steps = st.lists(
 )
 
 
+@pytest.fixture(params=[200, 2, 1])
+def page(request: pytest.FixtureRequest, superuser: Superuser) -> Iterator[int]:
+    """How many lots of a wallet are read at once: what a wallet with very many meets is met by one with a few."""
+    [[text]] = superuser.ask("select pg_get_functiondef('ledger.read_lots'::regproc)")
+    as_it_is, size = str(text), "page int := 200"
+    assert size in as_it_is
+    superuser.run_text(as_it_is.replace(size, f"page int := {request.param}"))
+    yield request.param
+    superuser.run_text(as_it_is)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
-async def test_lots_do_what_the_plain_model_does(database: Database, steps: Sequence[tuple[str, int, int]]) -> None:
+async def test_lots_do_what_the_plain_model_does(
+    database: Database, page: int, steps: Sequence[tuple[str, int, int]]
+) -> None:
     """Outcomes, what is available before and after the job, what has expired in all; and every guard holds."""
     wallet, model, hour = new_wallet(), Model(), 0
     holds: list[tuple[HoldId, list[tuple[list[int], int]]]] = []
@@ -563,4 +581,59 @@ async def test_lots_do_what_the_plain_model_does(database: Database, steps: Sequ
             balance, _, available = await purse(tx, wallet, NOON + hour * HOUR)
             assert (balance, available) == (sum(lot[1] for lot in model.lots), model.available(hour))
         assert await expired(tx) == model.gone
+        assert await sound(tx)
+
+
+# --- very many ---
+
+
+@pytest.mark.parametrize("page", [2], indirect=True)
+async def test_what_is_taken_back_finds_lots_that_were_not_read(tx: Tx, page: int, wallet: str) -> None:
+    """A credit takes its own lot first, and a debit returns to the lots it was spent from, wherever they stand."""
+    ends = [NOON + n * HOUR for n in range(1, 9)]
+    await ledger.post_many(tx, [get(f"g{n}", wallet, 10, end) for n, end in enumerate(ends[:6])], now=NOON)
+    last = await ledger.post(tx, get("last", wallet, 10, ends[7]), now=NOON)
+    spent = await ledger.post(tx, pay("spend", wallet, -35), now=NOON)
+    assert await left(tx, wallet) == [(0, 0, 0)] * 3 + [(5, 0, 0)] + [(10, 0, 0)] * 3
+
+    await ledger.reverse(tx, Reverse("back", last.transfer_id, "a mistake", 4), now=NOON)
+    assert await left(tx, wallet) == [(0, 0, 0)] * 3 + [(5, 0, 0), (10, 0, 0), (10, 0, 0), (6, 0, 0)]
+    await ledger.reverse(tx, Reverse("return", spent.transfer_id, "a mistake"), now=NOON)
+    assert await left(tx, wallet) == [(10, 0, 0)] * 6 + [(6, 0, 0)]
+    assert await sound(tx)
+
+
+@pytest.mark.parametrize("page", [2], indirect=True)
+async def test_what_is_over_counts_though_it_was_not_read(tx: Tx, page: int, wallet: str) -> None:
+    """More lots than a page are over: they are not available, and the job moves each of them once."""
+    ends = [LATER] * 5 + [None]
+    await ledger.post_many(tx, [get(f"g{n}", wallet, 10, end) for n, end in enumerate(ends)], now=NOON)
+
+    refused, paid = await ledger.post_many(tx, [pay("much", wallet, -11), pay("some", wallet, -7)], now=LATER)
+
+    assert refused == Refused("ledger.insufficient_funds", {"available": 10, "needed": 11})
+    assert isinstance(paid, Posted)
+    await service.expire(tx, now=LATER)
+    assert await purse(tx, wallet, LATER) == (3, 0, 3)
+    assert await expired(tx) == 50
+    assert await sound(tx)
+
+
+async def test_a_wallet_of_many_lots_reads_a_page_of_them(database: Database, shop: str) -> None:
+    """Of 3,000 lots one payment reads 200; what needs more reads on in one more round trip, and only so far; what
+    nobody could pay reads nothing.
+    """
+    gets = [get(f"{shop}:m{n}", shop, 1, LATER + HOUR) for n in range(3_000)]
+    async with database.begin(SYSTEM) as tx:
+        await ledger.post_many(tx, gets, now=NOON)
+    async with database.begin(SYSTEM) as tx:
+        made = []
+        for n, amount in enumerate([-1, -(10**9), -150, -500, -500]):
+            posts = [pay(f"{shop}:s{n}", shop, amount), pay(f"{shop}:t{n}", shop, -1)]
+            with counted(tx) as trips:
+                outcome, _ = await ledger.post_many(tx, posts, now=NOON)
+            assert isinstance(outcome, Posted) == (amount != -(10**9))
+            made += trips
+        assert [*made[:3], made[4]] == [2, 2, 2, 3]  # at its first time a statement is prepared
+        assert await purse(tx, shop) == (3_010 - 1_156, 0, 3_010 - 1_156)
         assert await sound(tx)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from palio import ledger
@@ -24,6 +25,8 @@ from tests.ui.people import caller
 from tests.ui.product import product
 
 Told = dict[str, object]
+IDLE = """select count(*) from pg_stat_activity where datname = current_database()
+    and state like 'idle in transaction%%' and clock_timestamp() - state_change > interval '1 second'"""
 
 
 @pytest.fixture
@@ -163,6 +166,40 @@ async def test_one_person_has_five_streams(house: House) -> None:
         assert [answer.answer.status_code for answer in answers] == [200] * 5 + [429]
         for one in reversed(opened):
             await one.__aexit__(None, None, None)
+
+
+async def test_fifty_streams_leave_a_pool_of_five_to_those_who_work(
+    cluster: embedded.Cluster, database_name: str, noon: datetime
+) -> None:
+    """People read their wallets and are paid while fifty listen; no stream keeps a connection or a transaction, and
+    whoever has gone is forgotten.
+    """
+    small = Database(cluster.dsn("palio_app", database_name), connections_max=5)
+    await small.pool.open(wait=True)
+    people = [UserId(new_id()) for _ in range(50)]
+    async with housed(cluster.dsn("palio_app", database_name), lambda hub: product(small, hub)) as house:
+        async with AsyncExitStack() as opened, httpx2.AsyncClient(base_url=house.base, timeout=20) as client:
+            streams = [await opened.enter_async_context(listening(house, one)) for one in people]
+            assert {(await stream.frame())["event"] for stream in streams} == {"ready"}
+            heard = house.hub.streams_open
+
+            async def coins_of(one: UserId) -> int:
+                wallets = (await client.get("/api/v1/wallet", headers=caller("player", one))).json()["items"]
+                return next(wallet["balance"]["amount"] for wallet in wallets if wallet["asset"] == "COIN")
+
+            for one in people:
+                await pay(small, one, 7, noon)
+            found = [await asyncio.gather(*map(coins_of, people[n::10])) for n in range(10)]
+            assert found == [[7] * 5] * 10
+            assert [len(await events(stream, 1)) for stream in streams] == [1] * 50
+            stats = small.pool.get_stats()
+            async with small.begin(SYSTEM) as tx:
+                idle = await db.value(tx, IDLE)
+        assert (heard, stats["pool_size"] <= 5, stats["requests_waiting"], idle) == (50, True, 0, 0)
+        async with asyncio.timeout(10), httpx2.AsyncClient(base_url=house.base) as client:
+            while house.hub.streams_open:
+                await client.get("/api/v1/wallet", headers=caller("player", people[0]))
+    await small.pool.close()
 
 
 async def test_a_slow_reader_is_told_to_read_again() -> None:

@@ -82,6 +82,16 @@ async def test_a_repeat_is_told_what_the_first_was_told(client, sold) -> None:
     assert sold() == 2
 
 
+async def test_a_repeat_sets_no_cookie(client, sold) -> None:
+    """What the first was given is nobody else's, whoever holds the key."""
+    told = []
+    for _ in range(2):
+        answer = await client.post("/api/v1/sales", json={"amount": 5, "note": "remember it"}, headers=keyed("k9"))
+        told.append((answer.status_code, "set-cookie" in answer.headers))
+        client.cookies.clear()
+    assert (told, sold()) == ([(201, True), (201, False)], 1)
+
+
 async def test_the_same_key_for_something_else_is_refused(client, sold) -> None:
     """Another person's key, and the same key of another call, are other keys."""
     await sell(client, "k3")
@@ -154,11 +164,13 @@ async def test_whoever_saw_the_newest_version_changes_it(client) -> None:
 
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "k"}])
 async def test_an_act_of_staff_that_nobody_wrote_down_does_not_happen(client, sold, key) -> None:
-    """It is a defect of ours, and rolled back as one."""
+    """It is a defect of ours, and rolled back as one; its key is free for the next try."""
     headers = {**STAFF, "if-match": '"3"', **key}
     answer = await client.put("/api/v1/console/till/price", json={"amount": 1}, headers=headers)
 
     assert (answer.status_code, answer.json()["code"], sold()) == (500, "internal_error", 0)
+    again = await client.put("/api/v1/console/till/price", json={"amount": 1, "note": "a sale"}, headers=headers)
+    assert (again.status_code, again.headers.get("idempotency-replayed"), sold()) == (200, None, 1)
 
 
 @pytest.mark.parametrize(

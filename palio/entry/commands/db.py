@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from palio.entry.options import AsJson
+from palio.entry.printing import tell
 
 app = typer.Typer(no_args_is_help=True, help="The database: who may use it.")
 
@@ -48,21 +49,25 @@ def roles(
 
 
 @app.command("adopt")
-def adopt(*, reason: Annotated[str, typer.Option(help="Why it moved, for the audit log.")]) -> None:
+def adopt(
+    *, reason: Annotated[str, typer.Option(help="Why it moved, for the audit log.")], as_json: AsJson = False
+) -> None:
     """Accept a database that was loaded into another server, so that transaction numbers and seals go on.
 
-    Nobody else may work in it meanwhile.
+    Nobody else may work in it meanwhile. Where it is at home already, nothing is changed.
     """
     from palio.entry import operators, terminal, wiring  # noqa: PLC0415 - heavy
     from palio.infra import clusters  # noqa: PLC0415 - heavy
 
-    with terminal.refusing(), wiring.reached(terminal.read_environment()) as found:
+    with terminal.refusing(json=as_json), wiring.reached(terminal.read_environment()) as found:
         wiring.bring_up_to_date(found, terminal.say)
         offset = clusters.adopt(found.migrate, why=operators.reason(reason))
-    if offset is None:
-        typer.echo("The database is at home on this server: nothing was changed.")
-    else:
-        typer.echo(f"The database is at home here now; its transaction numbers go on above {offset}.")
+    told = (
+        "The database is at home on this server: nothing was changed."
+        if offset is None
+        else f"The database is at home here now; its transaction numbers go on above {offset}."
+    )
+    tell({"adopted": offset is not None, "above": offset}, as_json=as_json, lines=[told])
 
 
 def migrate(

@@ -220,10 +220,12 @@ def post(
     from palio.kernel import clock
 
     written = [_leg(text) for text in legs]
+    _require_balance(written)
 
     async def work(place: terminal.Place) -> "Posted":
         async with operators.acting(place.database, dry_run=dry_run) as tx:
-            told = [(await _where(tx, where), asset, units) for where, asset, units in written]
+            places = await _addresses(tx, [where for where, _, _ in written])
+            told = [(places[where], asset, units) for where, asset, units in written]
             item = ledger.Post(f"cli:{key}", kind, told, description)
             done = await ledger.post(tx, item, now=clock.now())
             await _write_down(tx, "transfer.post", done, reason, legs=[" ".join(map(str, leg)) for leg in told])
@@ -280,12 +282,23 @@ def _leg(text: str) -> tuple[str, str, int]:
     return where, asset, int(units)
 
 
-async def _where(tx: "Tx", place: str) -> str:
+def _require_balance(legs: Sequence[tuple[str, str, int]]) -> None:
+    sums: dict[str, int] = {}
+    for _, asset, units in legs:
+        sums[asset] = sums.get(asset, 0) + units
+    if wrong := [f"{asset}: {units:+}" for asset, units in sums.items() if units]:
+        raise Misuse("legs_unbalanced", f"the legs of an asset add up to 0, and these do not: {', '.join(wrong)}")
+
+
+async def _addresses(tx: "Tx", places: Sequence[str]) -> dict[str, str]:
+    """The address that each place means. Refuses with NoSuchUser, naming the first that is nobody's."""
     from palio import identity
 
-    if ":" in place:
-        return place
-    return f"user:{(await identity.get(tx, name_or_id=place)).id}:main"
+    names = [place for place in places if ":" not in place]
+    owners = await identity.ids_many(tx, names)
+    if lost := next((name for name in names if name not in owners), None):
+        raise identity.NoSuchUser(user=lost)
+    return {place: place if ":" in place else f"user:{owners[place]}:main" for place in places}
 
 
 async def _write_down(tx: "Tx", action: str, done: "Posted", reason: str, **facts: object) -> None:
@@ -362,7 +375,7 @@ def import_(
     async def work(place: terminal.Place) -> "Imported":
         read = bulk.read_jsonl if file.suffix.lower() in {".jsonl", ".ndjson"} else bulk.read_csv
         rows = read(text, kind=kind)
-        return await bulk.pay(place.database, rows, run=named, tell=_progress(len(rows), "rows"))
+        return await bulk.pay(place.database, rows, run=named, tell=terminal.Progress("rows", 2_500, of=len(rows)))
 
     done = terminal.run(work, json=as_json)
     _tell_imported(done, dry_run=dry_run, as_json=as_json)
@@ -379,25 +392,6 @@ def _tell_imported(done: "Imported", *, dry_run: bool, as_json: bool) -> None:
     told = f"{done.paid} {verb}, {done.paid_before} were paid before, {len(done.refused)} refused, of {done.rows} rows."
     head = ["Nothing was changed."] if dry_run else []
     tell({**asdict(done), "dry_run": dry_run}, as_json=as_json, lines=[*table, *head, told])
-
-
-class _Progress:
-    """Tells on stderr how far long work is, now and then."""
-
-    def __init__(self, total: int | None, what: str, every: int) -> None:
-        self._total, self._what, self._every, self._told = total, what, every, 0
-
-    def __call__(self, done: int) -> None:
-        from palio.entry import terminal
-
-        if done - self._told >= self._every:
-            self._told = done
-            of = "" if self._total is None else f" of {self._total:,}"
-            terminal.say(f"  {done:,}{of} {self._what}")
-
-
-def _progress(total: int | None, what: str, every: int = 2_500) -> _Progress:
-    return _Progress(total, what, every)
 
 
 # checking and handing out
@@ -553,7 +547,7 @@ def export(
         async with operators.acting(home.database, seconds_max=STATEMENT_SECONDS_MAX) as tx:
             if asset is not None and asset not in {one.code for one in await ledger.assets(tx)}:
                 raise ledger.UnknownAsset(asset=asset)
-            of = None if place is None else await _where(tx, place)
+            of = None if place is None else (await _addresses(tx, [place]))[place]
             if what == Exported.WALLETS:
                 kind: type[Any] = ledger.ExportedWallet
                 rows: AsyncIterator[Any] = ledger.export_wallets(tx, now=clock.now(), address=of, asset=asset)
@@ -592,11 +586,12 @@ def _flat(row: Any) -> "dict[str, Json]":
 
 
 async def _write(file: TextIO, head: Sequence[str], rows: AsyncIterator[Any]) -> int:
+    from palio.entry import terminal
     from palio.ui import tables
 
     table = csv.DictWriter(file, head, lineterminator="\r\n")
     table.writeheader()
-    count, tell_so = 0, _progress(None, "rows", ROWS_BETWEEN_WORDS)
+    count, tell_so = 0, terminal.Progress("rows", ROWS_BETWEEN_WORDS)
     async for row in rows:
         table.writerow(tables.cells(_flat(row)))
         count += 1
@@ -631,12 +626,14 @@ def seal(*, as_json: AsJson = False) -> None:
 
     async def work(place: terminal.Place) -> "list[Seal]":
         made: list[Seal] = []
+        tell_so = terminal.Progress("transfers", ROWS_BETWEEN_WORDS)
         while not made or made[-1].rows:
             async with operators.acting(place.database) as tx:
                 sealed = await ledger.seal(tx, now=clock.now())
             if sealed is None:
                 break
             made.append(sealed)
+            tell_so(sum(one.rows for one in made))
         async with operators.acting(place.database) as tx:
             await seals.anchor(tx, chain=ledger.CHAIN, now=clock.now())
         return made

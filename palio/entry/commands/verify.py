@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Prove that what is stored adds up,
 
 STATEMENT_SECONDS_MAX = 3_600
 COMPETITIONS_AT_A_TIME = 100
+ROWS_BETWEEN_WORDS = 100_000
 
 From = Annotated[
     datetime | None,
@@ -131,10 +132,12 @@ def _end(work: "Callable[[Place], Awaitable[Verified]]", *, as_json: bool) -> No
 
 async def _ledger(place: "Place", since: datetime | None, until: datetime | None) -> Verified:
     from palio import ledger as books
-    from palio.entry import operators
+    from palio.entry import operators, terminal
 
+    tell_so = terminal.Progress("transfers compared", ROWS_BETWEEN_WORDS)
     async with operators.acting(place.database, seconds_max=STATEMENT_SECONDS_MAX) as tx:
-        found, report = await books.check_seals(tx, since=since, until=until), await books.verify(tx)
+        found = await books.check_seals(tx, since=since, until=until, tell=tell_so)
+        report = await books.verify(tx)
     status = 1 if not report.is_sound else found.status
     answer = {
         "sound": status == 0,

@@ -75,6 +75,25 @@ async def find(tx: Tx, *, name_or_id: str | UUID) -> User | None:
     return await sql.users.find_by_key(tx, key) if key else None
 
 
+async def ids_many(tx: Tx, texts: Collection[str]) -> dict[str, UserId]:
+    """Whose user name (upper and lower case alike) or id each of at most 10,000 texts is; unknown ones are absent.
+
+    Refuses with TooLarge.
+    """
+    wanted = set(texts)
+    if len(wanted) > USERS_OF_A_CALL_MAX:
+        raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(wanted))
+    asked: dict[str, UserId | str] = {}
+    for text in wanted:
+        if name := rules.names.id_of(text) or rules.names.key_of(text):
+            asked[text] = name
+    ids = [name for name in asked.values() if isinstance(name, UUID)]
+    keys = [name for name in asked.values() if isinstance(name, str)]
+    found = await sql.users.list_by_names(tx, ids, keys)
+    known: dict[UserId | str, UserId] = {name: user.id for user in found for name in (user.id, user.username.lower())}
+    return {text: known[name] for text, name in asked.items() if name in known}
+
+
 async def has_anybody(tx: Tx) -> bool:
     """Has anybody an account here?"""
     return await sql.users.has_users(tx)

@@ -24,6 +24,12 @@ async def find_by_key(tx: Tx, username_key: str) -> User | None:
     return await db.find(tx, User, USER + " where username_key = %s", username_key)
 
 
+async def list_by_names(tx: Tx, user_ids: Sequence[UserId], username_keys: Sequence[str]) -> list[User]:
+    """The users who have one of these ids, or one of these names in lower case."""
+    statement = USER + " where id = any (%s::uuid[]) or username_key = any (%s::text[])"
+    return await db.rows(tx, User, statement, user_ids, username_keys)
+
+
 async def list_named(tx: Tx, prefix: str, limit: int) -> list[User]:
     """The users whose name in lower case begins so, by name. The prefix holds no sign that `like` reads otherwise."""
     return await db.rows(

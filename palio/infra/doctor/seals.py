@@ -29,15 +29,24 @@ AHEAD = Symptom(
     "It was restored to an earlier state, or somebody cut it off; nothing is sealed until you say which.",
     "If you restored it, palio verify anchors --acknowledge REASON; if not, touch nothing, and find out who was in.",
 )
+UNTOLD = Symptom(
+    "seal.witness_behind",
+    "warning",
+    "Who is named by {name} has not been told of heads of seals since {since}.",
+    "What was sealed since is witnessed by the anchors of this machine alone.",
+    "See whether the address is right and reachable; the log of the worker says why it fails. Nothing is left out.",
+)
 JOBS = {"audit": "infra.seal"}
 
 
 async def seals_keep_up(tx: Tx, chains: Sequence[Chain], now: datetime) -> list[Finding]:
-    """The chains that nobody seals, and the ones that lost seals."""
+    """The chains that nobody seals, the ones that lost seals, and the witnesses who do not hear of them."""
     found = [] if not chains or seals.public_keys(tx.equipment.keyring) else [NO_KEY.found()]
     for chain in chains:
         if ahead := (await seals.check_anchors(tx, chain=chain)).ahead:
             found.append(AHEAD.found(chain=chain.name, n=ahead))
         elif await seals.is_late(tx, chain=chain, now=now):
             found.append(LATE.found(chain=chain.name, job=JOBS.get(chain.name, f"{chain.name}.seal")))
+    behind = await seals.behind(tx.equipment, now=now)
+    found += [UNTOLD.found(name=one.name, since=f"{one.since:%Y-%m-%d %H:%M} UTC") for one in behind]
     return found

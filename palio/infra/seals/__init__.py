@@ -10,6 +10,7 @@ from palio.infra.seals.checking import Anchored, Checked, Flaw, check, check_anc
 from palio.infra.seals.heads import Seal, SealingKeyMissing, public_keys, told
 from palio.infra.seals.proofs import Proof, prove
 from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, newest_key, seal, seals_after
+from palio.infra.seals.telling import Behind, behind
 from palio.infra.seals.trees import leaf
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SCHEDULE",
     "Anchored",
     "AnchorsAhead",
+    "Behind",
     "Chain",
     "Checked",
     "Flaw",
@@ -27,6 +29,7 @@ __all__ = [
     "acknowledge",
     "anchor",
     "anchored_to",
+    "behind",
     "canonical",
     "check",
     "check_anchors",

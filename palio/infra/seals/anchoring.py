@@ -8,7 +8,7 @@ Whoever can write into the database and the files, but has no key, can write nei
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from palio.infra.seals.canonical import written
 from palio.infra.seals.heads import Seal
 from palio.infra.seals.sealing import Chain
 from palio.kernel import clock
-from palio.kernel.errors import Conflict
+from palio.kernel.errors import Conflict, Unavailable
 
 SEALS_AT_A_TIME = 10_000
 
@@ -32,6 +32,12 @@ class AnchorsAhead(Conflict):
     """
 
     code: ClassVar[str] = "seal.anchors_ahead"
+
+
+class AnchorsUnwritable(Unavailable):
+    """Heads of seals cannot be written down outside the database; `reason` says what is in the way."""
+
+    code: ClassVar[str] = "seal.anchors_unwritable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,9 @@ async def anchored_to(tx: Tx, *, chain: Chain) -> int | None:
 
 
 async def anchor(tx: Tx, *, chain: Chain, now: datetime) -> int:
-    """Write down the committed seals that are not anchored on this machine yet, and answer how many. Raises OSError.
+    """Write down the committed seals that are not anchored on this machine yet, and answer how many.
 
-    At most 10,000 in one go: a machine that is new begins with the first.
+    At most 10,000 in one go: a machine that is new begins with the first. Refuses with AnchorsUnwritable.
     """
     newest = await _newest(tx, chain)
     seals = await sealing.seals_after(tx, chain=chain, n=newest.n if newest else 0, limit=SEALS_AT_A_TIME)
@@ -101,14 +107,13 @@ async def anchor(tx: Tx, *, chain: Chain, now: datetime) -> int:
         known = next(read_anchors(chain.name, lines), None)
         return [line_of(chain.name, seal) for seal in seals if known is None or seal.n > known.n]
 
-    anchors = tx.equipment.anchors
-    return await asyncio.to_thread(anchors.append, now, choose) if anchors and seals else 0
+    return await _append(tx, now, choose) if seals else 0
 
 
 async def acknowledge(tx: Tx, *, chain: Chain, why: str, now: datetime) -> int:
     """Say in the anchors that the database was restored: heads above its last seal, whose number it answers, are void.
 
-    Refuses with SealingKeyMissing.
+    Refuses with SealingKeyMissing, AnchorsUnwritable.
     """
     last = await sealing.find_last(tx, chain=chain)
     key_id = heads.signing_key(tx.equipment.keyring)
@@ -121,8 +126,7 @@ async def acknowledge(tx: Tx, *, chain: Chain, why: str, now: datetime) -> int:
     }
     _, signature = heads.sign(tx.equipment.keyring, _restored(chain.name), sha256(written(said)).digest())
     line = written({**said, "signature": signature.hex()}).decode()
-    if tx.equipment.anchors:
-        await asyncio.to_thread(tx.equipment.anchors.append, now, lambda _: [line])
+    await _append(tx, now, lambda _: [line])
     return last.n if last else 0
 
 
@@ -143,6 +147,13 @@ def line_of(chain: str, seal: Seal) -> str:
 
 def _restored(chain: str) -> str:
     return f"palio-restore-v1:{chain}:"
+
+
+async def _append(tx: Tx, now: datetime, choose: Callable[[Iterator[str]], Sequence[str]]) -> int:
+    try:
+        return await asyncio.to_thread(tx.equipment.anchors.append, now, choose) if tx.equipment.anchors else 0
+    except OSError as failure:
+        raise AnchorsUnwritable(reason=str(failure)) from failure
 
 
 async def _newest(tx: Tx, chain: Chain) -> Anchor | None:

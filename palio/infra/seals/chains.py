@@ -5,7 +5,7 @@ import structlog
 from palio.infra import outbox
 from palio.infra.db import Database
 from palio.infra.messages import SealAudit, SealLate
-from palio.infra.seals import anchoring, sealing
+from palio.infra.seals import anchoring, sealing, telling
 from palio.infra.seals.sealing import Chain
 from palio.kernel import clock
 from palio.kernel.errors import Refusal
@@ -27,8 +27,9 @@ class _Told:
 
 
 async def keep(database: Database, chain: Chain) -> bool:
-    """Seal what is final, anchor it, and raise the alarm if that is late. Answers whether there may be more to seal.
+    """Seal what is final, anchor it, tell those who are to know the heads, and raise the alarm if sealing is late.
 
+    Answers whether there may be more to seal.
     What cannot be sealed stands in nobody's way: the rows go on to be written.
     """
     is_more = False
@@ -41,6 +42,7 @@ async def keep(database: Database, chain: Chain) -> bool:
             await anchoring.anchor(tx, chain=chain, now=clock.now())
     except (Refusal, OSError) as failure:
         log.warning("nothing is sealed, or it is not anchored", chain=chain.name, why=str(failure))
+    await telling.tell_witnesses(database.equipment, now=clock.now())
     await _watch(database, chain)
     return is_more
 

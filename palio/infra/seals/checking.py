@@ -3,7 +3,7 @@ with its signature, every anchor with the seal it is of. The first difference is
 """
 
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -71,10 +71,17 @@ class Anchored:
     flaws: tuple[Flaw, ...]
 
 
-async def check(tx: Tx, *, chain: Chain, since: datetime | None = None, until: datetime | None = None) -> Checked:
+async def check(
+    tx: Tx,
+    *,
+    chain: Chain,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Checked:
     """Check a chain: its rows, leaves, seals and signatures, those sealed in [since, until), and all its anchors.
 
-    At most 100 flaws are told.
+    At most 100 flaws are told. `tell` hears now and then how many rows were read.
     """
     keys = heads.public_keys(tx.equipment.keyring)
     flaws: list[Flaw] = []
@@ -82,6 +89,7 @@ async def check(tx: Tx, *, chain: Chain, since: datetime | None = None, until: d
     async for before, window in _windows(tx, chain, since, until):
         flaws += await _flaws_of(tx, chain, before, window, keys)
         seals, rows = seals + len(window), rows + sum(seal.rows for seal in window)
+        tell(rows)
         if len(flaws) >= FLAWS_MAX:
             break
     last = await sealing.find_last(tx, chain=chain)

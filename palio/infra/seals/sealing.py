@@ -4,6 +4,7 @@ A block takes the rows of transactions that were over when it was made, by their
 it later, and gaps between ids do not matter.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -119,7 +120,7 @@ async def plan(tx: Tx, *, chain: Chain, now: datetime, rows_max: int = ROWS_OF_A
         from_tx=from_tx,
         to_tx=to_tx,
         rows=len(block.leaves),
-        root=trees.root(block.leaves),
+        root=await asyncio.to_thread(trees.root, block.leaves),
         sums=block.sums,
         prev=last.head if last else BEFORE_THE_FIRST,
         sealed_at=now,

@@ -123,6 +123,9 @@ class Environment(BaseSettings):
     pg_user: str | None = Field(None, description="account of the embedded server when Palio runs as root")
     keyring_file: Expanded | None = Field(None, description="keys of sealed columns; default secrets/keyring.json")
     anchor_file: Expanded | None = Field(None, description="heads of seals; default anchors/<year>-<month>.jsonl")
+    anchor_url: Annotated[str, Secret()] | None = Field(None, description="who is sent heads of seals (https, POST)")
+    anchor_store: str | None = Field(None, description="an object store that keeps them too: s3://bucket/prefix")
+    anchor_mail: str | None = Field(None, description="a mailbox that gets the newest heads once a day")
     log: Literal["json", "console"] | None = Field(None, description="default: lines at a terminal, else JSON")
     metrics_token: Annotated[str, Secret()] | None = Field(None, description="lets other machines read /metrics")
 

@@ -578,9 +578,9 @@ async def change_asset(
 
 
 @routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)
-async def list_conserved(tx: InTx) -> ConservationAnswer:
+async def list_conserved(ask: Ask, tx: InTx) -> ConservationAnswer:
     """List where the units of every asset are now; each adds up to nothing."""
-    return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx))), None, None)
+    return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx, now=ask.now))), None, None)
 
 
 async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> Part[KeptFinding]:

@@ -653,7 +653,7 @@ async def _asset_form(
     if typed is not None:
         name = typed.get("name", "").strip()
         asked = AssetTerms(name, **{flag: bool(typed.get(flag)) for flag in FLAGS})
-    conserved = await totals.conservation(tx)
+    conserved = await totals.conservation(tx, now=ask.now)
     values = {
         "one": found,
         "asset": Asset(found.code, found.scale),
@@ -741,7 +741,7 @@ async def treasury_chart(request: Request, asset: AssetCode, ask: Ask, tx: InTx)
 async def conservation_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
     """Where the units of every asset are, and when it was last seen that all adds up."""
     values = {
-        "assets": [(one, Asset(one.asset, one.scale)) for one in await totals.conservation(tx)],
+        "assets": [(one, Asset(one.asset, one.scale)) for one in await totals.conservation(tx, now=ask.now)],
         "rounds": [one for one in await checking.reconciliation(tx) if one.job != "rollup"],
         "open": await checking.open_findings(tx),
     }

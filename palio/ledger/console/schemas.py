@@ -30,6 +30,7 @@ from palio.ledger.types import (
     Conserved,
     HoldState,
     KeptFinding,
+    Origin,
     Status,
 )
 from palio.ui.examples import AT, PLAYER, STELLA, THING, money
@@ -537,10 +538,22 @@ class AssetsAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginAnswer:
+    """What players have of one origin, what of it is held or over, and what was taken as expired."""
+
+    origin: Origin
+    outstanding: Money
+    held: Money
+    lapsed: Money
+    expired: Money
+
+
+@dataclass(frozen=True, slots=True)
 class ConservedAnswer:
     """Where the units of an asset are: `total` is 0, or something is wrong; `by_family` adds up to it.
 
-    `issued` was made and not unmade again; `liability` is what players could ask for.
+    `issued` was made and not unmade again; `liability` is what players could ask for. `by_origin` is told of an asset
+    that expires, or has.
     """
 
     asset: str
@@ -551,6 +564,7 @@ class ConservedAnswer:
     held: Money
     owed: Money
     by_family: Mapping[str, int]
+    by_origin: tuple[OriginAnswer, ...]
 
     @classmethod
     def of(cls, found: Conserved) -> "ConservedAnswer":
@@ -564,6 +578,13 @@ class ConservedAnswer:
             held=Money.of(found.held, asset),
             owed=Money.of(found.owed, asset),
             by_family=found.by_family,
+            by_origin=tuple(
+                OriginAnswer(
+                    one.origin,
+                    *[Money.of(units, asset) for units in (one.outstanding, one.held, one.lapsed, one.expired)],
+                )
+                for one in found.origins
+            ),
         )
 
 
@@ -782,6 +803,7 @@ CONSERVATION_EXAMPLE = ConservationAnswer(
             held=money(1_000),
             owed=money(0),
             by_family={"user": 50_000, "pool": 90_000, "external": -140_000},
+            by_origin=(),
         ),
     ),
     None,

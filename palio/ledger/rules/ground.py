@@ -104,14 +104,20 @@ class OpenLot:
 
 @dataclass(slots=True)
 class LottedPurse(Purse):
-    """A wallet that keeps lots, those that end first at the front. What has expired is still in it, and not his."""
+    """A wallet that keeps lots, those that end first at the front. What has expired is still in it, and not his.
+
+    `read_to` is the last of the lots that were read in their order, None where all were; of those behind it there are
+    only some. `lapsed_unread` is what has expired of lots that were not read.
+    """
 
     lots: list[OpenLot] = field(default_factory=list)
+    read_to: OpenLot | None = None
+    lapsed_unread: int = 0
 
     @property
     def lapsed(self) -> int:
         """What has expired and is under no hold."""
-        return sum([lot.free for lot in self.lots if lot.is_over])
+        return self.lapsed_unread + sum([lot.free for lot in self.lots if lot.is_over])
 
     @property
     def available(self) -> int:

@@ -4,16 +4,19 @@ What has expired is spent by nobody, whether or not the job has come for it; wha
 until the hold ends, and expires then. What is taken back returns to the lots it was spent from, with the ends they had.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import insort
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, takewhile
 from uuid import UUID
 
 from palio.ledger import errors
 from palio.ledger.rules.ground import Decision, Ground, LottedPurse, Lotting, NewLot, OpenLot, Purse, Reserve, refuse
-from palio.ledger.rules.items import ExpireRequest
+from palio.ledger.rules.items import AnyRequest, ExpireRequest, HoldRequest, ReverseRequest
 from palio.ledger.rules.moves import move
-from palio.ledger.types import AccountId, HoldId, Leg, Lot, Outcome
+from palio.ledger.rules.requests import Request, is_debt, wallet_of
+from palio.ledger.types import AccountId, Handle, HoldId, Leg, Lot, Outcome
 
 KIND = "ledger.expiry"
 EARNED = Lot()
@@ -23,6 +26,75 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 def order(lot: OpenLot) -> tuple[datetime, UUID]:
     """The earliest end first; of those with one end the oldest."""
     return lot.expires_at or NEVER, lot.id
+
+
+@dataclass(slots=True)
+class Unread:
+    """What a batch may need of lots that were not read: so much of each wallet, and lots by number."""
+
+    needs: dict[AccountId, int] = field(default_factory=dict)
+    lots: set[UUID] = field(default_factory=set)
+
+
+def unread(requests: Iterable[AnyRequest], ground: Ground) -> Unread | None:
+    """What has to be read besides the first lots of each wallet before the batch can be decided; None in most cases.
+
+    Of a wallet never more than the batch can spend of it, whatever it asks for.
+    """
+    cut = {purse.number: purse for purse in ground.purses.values() if isinstance(purse, LottedPurse) and purse.read_to}
+    if not cut:
+        return None
+    found = Unread()
+    flows: dict[AccountId, list[tuple[int, bool]]] = {number: [] for number in cut}
+    for request in requests:
+        for account, amount, is_elastic in _flows(request, ground):
+            purse = ground.purses.get(account)
+            if purse and purse.number in cut:
+                flows[purse.number].append((amount, is_elastic))
+                found.lots |= _named(request, ground)
+    for number, purse in cut.items():
+        need = _spendable(purse.balance, flows[number])
+        if purse.read_to and (purse.read_to.is_over or need > _read(purse, purse.read_to)):
+            found.needs[number] = need
+    found.lots -= {lot.id for purse in cut.values() for lot in purse.lots}
+    return found if found.needs or found.lots else None
+
+
+def _flows(request: AnyRequest, ground: Ground) -> Iterator[tuple[Handle, int, bool]]:
+    """What a request moves or sets aside: the account, by how much, and whether it takes less where there is less."""
+    if isinstance(request, Request):
+        for account, (_, _, amount) in zip(request.accounts, request.post.legs, strict=True):
+            yield account, amount, request.post.to_debt
+    elif isinstance(request, HoldRequest):
+        yield request.account, -request.hold.amount, False
+    elif isinstance(request, ExpireRequest):
+        yield request.accounts[0], 0, False
+    elif isinstance(request, ReverseRequest) and (original := ground.originals.get(request.reverse.original_id)):
+        for leg in original.legs:
+            yield leg.account, -leg.left if leg.amount > 0 else leg.left, request.reverse.to_debt
+            if is_debt(leg.address) and leg.amount < 0:  # what of it was paid since comes back to the wallet
+                yield (wallet_of(leg.address), leg.asset), leg.left, False
+
+
+def _named(request: AnyRequest, ground: Ground) -> set[UUID]:
+    """The lots that a request names: the one that ends, or those that a transfer opened which is taken back."""
+    if isinstance(request, ExpireRequest):
+        return {request.expire.lot_id}
+    if isinstance(request, ReverseRequest) and (original := ground.originals.get(request.reverse.original_id)):
+        return {UUID(int=original.id.int + place) for place in range(len(original.legs))}
+    return set()
+
+
+def _spendable(balance: int, flows: Sequence[tuple[int, bool]]) -> int:
+    """The most that can be spent of what is there now: what asks for more than there can ever be is refused."""
+    most = balance + sum([amount for amount, _ in flows if amount > 0])
+    debits = [min(-amount, most) for amount, is_elastic in flows if amount < 0 and (is_elastic or -amount <= most)]
+    return min(sum(debits), balance)
+
+
+def _read(purse: LottedPurse, last: OpenLot) -> int:
+    """What can be spent of the lots that were read in their order."""
+    return sum([lot.free for lot in purse.lots if order(lot) <= order(last) and not lot.is_over])
 
 
 def follow(
@@ -111,13 +183,12 @@ def _open(lots: Lotting, purse: LottedPurse, amount: int, *, transfer: UUID, lot
     number = UUID(int=transfer.int + others)
     is_over = lot.expires_at is not None and lot.expires_at <= now
     fresh = OpenLot(number, amount, 0, 0, lot.expires_at, is_over, transfer)
-    purse.lots.append(fresh)
-    purse.lots.sort(key=order)
+    insort(purse.lots, fresh, key=order)
     lots.opened.append(NewLot(fresh, purse.number, lot.origin, amount))
 
 
 def _spend(lots: Lotting, among: Iterable[OpenLot], amount: int, *, transfer: UUID) -> None:
-    for lot, part in _parts([lot for lot in among if not lot.is_over], amount):
+    for lot, part in _parts((lot for lot in among if not lot.is_over), amount):
         lot.change(remaining=-part)
         lots.changed[lot.id] = lot
         lots.spent.append((transfer, lot.id, part))
@@ -130,6 +201,8 @@ def _parts(among: Iterable[OpenLot], amount: int) -> Iterable[tuple[OpenLot, int
         if part:
             amount -= part
             yield lot, part
+        if not amount:
+            return
 
 
 def _free(lots: Lotting, hold: HoldId, amount: int) -> list[tuple[OpenLot, int]]:

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from palio.ledger.types import (
     Conserved,
     DayFlow,
     FamilyDay,
-    OpenCourse,
+    OfOrigin,
     PeriodStatement,
 )
 
@@ -103,15 +103,15 @@ def statements(owners: Iterable[UserId], parts: Iterable[AccountPart]) -> dict[U
     return found
 
 
-def conserved(assets: Sequence[Asset], parts: Iterable[PlacePart]) -> list[Conserved]:
+def conserved(assets: Sequence[Asset], parts: Iterable[PlacePart], origins: Sequence[OfOrigin]) -> list[Conserved]:
     """Where the units of each asset are, zeros included."""
     by_asset: dict[int, dict[str, PlacePart]] = defaultdict(dict)
     for part in parts:
         by_asset[part.asset_id][part.family] = part
-    return [_conserved(asset, by_asset[asset.id]) for asset in assets]
+    return [_conserved(asset, by_asset[asset.id], origins) for asset in assets]
 
 
-def _conserved(asset: Asset, parts: dict[str, PlacePart]) -> Conserved:
+def _conserved(asset: Asset, parts: dict[str, PlacePart], origins: Sequence[OfOrigin]) -> Conserved:
     wallets = int(parts["wallets"].balance) if "wallets" in parts else 0
     debts = int(parts["debts"].balance) if "debts" in parts else 0
     families = {name: int(part.balance) for name, part in sorted(parts.items()) if name not in {"wallets", "debts"}}
@@ -124,17 +124,5 @@ def _conserved(asset: Asset, parts: dict[str, PlacePart]) -> Conserved:
         wallets=wallets,
         held=sum(int(part.held) for part in parts.values()),
         owed=-debts,
+        origins=[one for one in origins if one.asset == asset.code],
     )
-
-
-def course(asset: Asset, moved: Iterable[tuple[date, Decimal]], *, since: date) -> OpenCourse:
-    """What an open account held at the end of each day from `since` on that moved it; `moved` are all, in order."""
-    began_with, held = 0, 0
-    days = list[tuple[date, int]]()
-    for day, amount in moved:
-        held += int(amount)
-        if day < since:
-            began_with = held
-        else:
-            days.append((day, held))
-    return OpenCourse(asset.code, asset.scale, began_with, days)

@@ -5,7 +5,7 @@ from datetime import datetime
 from palio.infra.db import Tx
 from palio.ledger.service.posting import post_many
 from palio.ledger.sql import lots as sql
-from palio.ledger.types import Expire, OfOrigin, Posted
+from palio.ledger.types import Expire, Posted
 
 LOTS_OF_A_TURN_MAX = 1_000
 
@@ -23,8 +23,3 @@ async def expire(tx: Tx, *, now: datetime) -> bool:
     ]
     outcomes = await post_many(tx, items, now=now)
     return len(due) == LOTS_OF_A_TURN_MAX and any(isinstance(outcome, Posted) for outcome in outcomes)
-
-
-async def origins(tx: Tx, *, now: datetime) -> list[OfOrigin]:
-    """What players still have of each origin, and what of it has expired (breakage), by asset. For staff."""
-    return await sql.list_origins(tx, now)

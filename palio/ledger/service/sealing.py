@@ -1,6 +1,6 @@
 """Use cases about seals: transfers become blocks with public heads, and everybody can be shown that his is in one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -53,12 +53,19 @@ async def seal(tx: Tx, *, now: datetime) -> Seal | None:
     return await seals.seal(tx, chain=CHAIN, now=now)
 
 
-async def check_seals(tx: Tx, *, since: datetime | None = None, until: datetime | None = None) -> Checked:
+async def check_seals(
+    tx: Tx,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Checked:
     """Compare every sealed transfer with its leaf, its seal and the anchors; those sealed in [since, until).
 
-    The first flaw of a transfer names it, also one that is not there any more.
+    `tell` hears now and then how many were compared. The first flaw of a transfer names it, also one that is not there
+    any more.
     """
-    found = await seals.check(tx, chain=CHAIN, since=since, until=until)
+    found = await seals.check(tx, chain=CHAIN, since=since, until=until, tell=tell)
     first = next((place for place, flaw in enumerate(found.flaws) if flaw.what in OF_ROWS), None)
     if first is None:
         return found

@@ -7,7 +7,8 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ledger import errors
 from palio.ledger.rules import totals as rules
-from palio.ledger.service.reading import asset_of, assets, require_here
+from palio.ledger.service.reading import assets, require_here
+from palio.ledger.sql import lots
 from palio.ledger.sql import totals as sql
 from palio.ledger.types import (
     ACTIVE_OWNERS_MAX,
@@ -15,7 +16,6 @@ from palio.ledger.types import (
     Activity,
     AssetDay,
     Conserved,
-    OpenCourse,
     PeriodStatement,
 )
 
@@ -56,22 +56,12 @@ async def statement_many(
     return rules.statements(owner_ids, await sql.list_periods(tx, owner_ids, begins, ends))
 
 
-async def conservation(tx: Tx) -> list[Conserved]:
+async def conservation(tx: Tx, *, now: datetime) -> list[Conserved]:
     """Where the units of every asset are now, by families of accounts: they sum to zero, or something is wrong.
 
-    Exact, in one moment, beside those who post.
+    Exact, in one moment, beside those who post. What has expired by `now` is told by origin.
     """
-    return rules.conserved(await assets(tx), await sql.list_places(tx))
-
-
-async def course_of(tx: Tx, *, address: str, asset: str, since: date) -> OpenCourse:
-    """How the balance of an open account went, day by day (UTC) from `since` on; days on which nothing moved have none.
-
-    Refuses with UnknownAsset. An account nobody used, and one that is guarded, has no days.
-    """
-    known = await asset_of(tx, code=asset)
-    moved = await sql.list_days_of(tx, address, asset)
-    return rules.course(known, [(each.day, each.amount) for each in moved], since=since)
+    return rules.conserved(await assets(tx), await sql.list_places(tx), await lots.list_origins(tx, now))
 
 
 async def _span(tx: Tx, day: date) -> tuple[datetime, datetime]:

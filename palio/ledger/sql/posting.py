@@ -14,6 +14,7 @@ from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Packed, Tex
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, new_ids
 from palio.ledger.rules import limits
+from palio.ledger.rules import lots as lot_rules
 from palio.ledger.rules.ground import (
     Decision,
     Ground,
@@ -74,6 +75,7 @@ async def open_batch(
     One statement. A key that an open transaction has claimed is waited for. A number that does not exist gets no purse.
     The account of a hold is locked with the others, and then the hold is read. The legs of transfers that are to be
     taken back are locked before their accounts; the debt accounts of their owners are made where they may be needed.
+    Of a wallet with more lots than are read at once a second statement reads on, if the batch may need them.
     """
     known = [account for account in needs.accounts if not isinstance(account, tuple)]
     unknown = sorted([account for account in needs.accounts if isinstance(account, tuple)])
@@ -94,7 +96,27 @@ async def open_batch(
         debt_max,
         *_limited(needs.limited, assets),
     )
-    return _opened(found, known, now)
+    opened = _opened(found, known, now)
+    if opened.lots and (unread := lot_rules.unread(claims.values(), opened)):
+        await _read_on(tx, opened, unread)
+    return opened
+
+
+async def _read_on(tx: Tx, opened: Opened, unread: lot_rules.Unread) -> None:
+    """Read what of lots the batch may need besides."""
+    statement = "select ledger.read_lots_on(%s::bigint[], %s::bigint[], %s::uuid[], %s::timestamptz)"
+    accounts, needs = list(unread.needs), list(unread.needs.values())
+    more: _Further = await db.value(tx, statement, accounts, needs, list(unread.lots), opened.now)
+    purses = {purse.number: purse for purse in opened.purses.values() if isinstance(purse, LottedPurse)}
+    known = {lot.id for purse in purses.values() for lot in purse.lots}
+    for row in more["lots"] or ():
+        lot = _lot(row, opened.now)
+        if lot.id not in known:
+            purses[row[1]].lots.append(lot)
+    for purse in purses.values():
+        purse.lots.sort(key=lot_rules.order)
+    for account, lapsed in more["lapsed"] or ():
+        purses[account].lapsed_unread = lapsed - purses[account].lapsed
 
 
 def _limited(places: Collection[Place], assets: Mapping[str, Asset]) -> Sequence[Packed]:
@@ -134,11 +156,22 @@ class _Taken(TypedDict):
     at: str | None  # when the transfer was posted
 
 
-class _More(TypedDict, total=False):
-    """Of wallets that keep lots: what is left of these, of which are the holds, what originals have spent. Of owners
-    whose limits were asked for: these, and what is used."""
+_Lot: TypeAlias = tuple[str, AccountId, str | None, int, int, int, str | None]
 
-    lots: list[tuple[str, AccountId, str | None, int, int, int, str | None]] | None
+
+class _Further(TypedDict):
+    """More lots, and what has expired of wallets."""
+
+    lots: list[_Lot] | None
+    lapsed: list[tuple[AccountId, int]] | None
+
+
+class _More(TypedDict, total=False):
+    """Of wallets that keep lots: what is left of these, at most a page of each but for those of which are the holds,
+    and what originals have spent. Of owners whose limits were asked for: these, and what is used."""
+
+    page: int
+    lots: list[_Lot] | None
     held: list[tuple[str, str, int]] | None
     uses: list[tuple[str, str, int]] | None
     limits: list[tuple[str, str, LimitGroup, Period, int | None, int | None, str | None]] | None
@@ -241,27 +274,30 @@ def _pending(amount: int | None, starts_at: str | None) -> PendingLimit | None:
 
 def _lotting(more: _More, now: datetime, purses: Mapping[Handle, Purse]) -> Lotting:
     lotting, lots, accounts = Lotting(), dict[str, OpenLot](), dict[str, AccountId]()
-    for number, account, transfer, remaining, held, expired, end in more["lots"] or ():
-        expires_at = datetime.fromisoformat(end) if end else None
-        lots[number] = lot = OpenLot(
-            UUID(number),
-            remaining,
-            held,
-            expired,
-            expires_at,
-            is_over=expires_at is not None and expires_at <= now,
-            transfer=UUID(transfer) if transfer else None,
-        )
-        accounts[number] = account
+    for row in more["lots"] or ():
+        number, account = row[:2]
+        lots[number], accounts[number] = _lot(row, now), account
         purse = purses.get(account)
         if isinstance(purse, LottedPurse):
-            purse.lots.append(lot)
+            purse.lots.append(lots[number])
+    for purse in purses.values():
+        if isinstance(purse, LottedPurse):
+            left = [lot for lot in purse.lots if lot.remaining]
+            purse.read_to = left[more["page"] - 1] if len(left) >= more["page"] else None
     place = {number: n for n, number in enumerate(lots)}  # they come in the order in which they are spent
     for hold, number, amount in sorted(more["held"] or (), key=lambda row: place[row[1]]):
         lotting.of_holds.setdefault(HoldId(UUID(hold)), []).append((lots[number], amount))
-    for spender, number, left in sorted(more["uses"] or (), key=lambda row: -place[row[1]]):
-        lotting.uses.setdefault(UUID(spender), []).append(Use(lots[number], accounts[number], left))
+    for spender, number, left_of_it in sorted(more["uses"] or (), key=lambda row: -place[row[1]]):
+        lotting.uses.setdefault(UUID(spender), []).append(Use(lots[number], accounts[number], left_of_it))
     return lotting
+
+
+def _lot(row: _Lot, now: datetime) -> OpenLot:
+    number, _, transfer, remaining, held, expired, end = row
+    expires_at = datetime.fromisoformat(end) if end else None
+    is_over = expires_at is not None and expires_at <= now
+    lot_of = UUID(transfer) if transfer else None
+    return OpenLot(UUID(number), remaining, held, expired, expires_at, is_over, lot_of)
 
 
 def _add_leg(opened: Opened, line: _OriginalLeg) -> OriginalLeg:

@@ -1,9 +1,7 @@
 """Statements that sum up: days, periods, where everything is. Each is one statement, and so of one moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 
 from palio.infra import db
 from palio.infra.db import Tx
@@ -127,30 +125,4 @@ async def list_places(tx: Tx) -> list[PlacePart]:
             where seq is null and tx_id >= (select g.through_tx from ledger.rounds g where g.job = 'rollup')) x
           join ledger.accounts a on a.id = x.account_id
         group by 1, 2""",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class DaySum:
-    day: date
-    amount: Decimal
-
-
-async def list_days_of(tx: Tx, address: str, asset: str) -> list[DaySum]:
-    """What each day moved in an open account, in order: at most as many rows as days have passed."""
-    return await db.rows(
-        tx,
-        DaySum,
-        """
-        select x.day, sum(x.amount) as amount
-        from (select a.id, r.through_tx from ledger.accounts a join ledger.assets s on s.id = a.asset_id
-            left join ledger.rollups r on r.account_id = a.id where a.address = %s and s.code = %s) a
-          cross join lateral (
-            select d.day, d.amount from ledger.daily_sums d where d.account_id = a.id
-            union all
-            select (e.posted_at at time zone 'UTC')::date, e.amount from ledger.entries e
-            where e.account_id = a.id and e.seq is null
-              and e.tx_id >= case when a.through_tx is null then 0 else a.through_tx end) x
-        group by 1 order by 1""",
-        *(address, asset),
     )

@@ -164,10 +164,17 @@ async def test_the_picture_of_a_link_is_kept_too(shown: Shown) -> None:
         card = await client.get(f"/embed/races/{shown.live}/card.png")
 
     assert card.status_code == 200
-    (Path(FOLDER or "") / "card.png").write_bytes(card.content)
+    file_of("card").write_bytes(card.content)
 
 
 def keep(name: str, screenshot: bytes) -> None:
     """As a file small enough for a repository."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(Path(FOLDER or "") / f"{name}.png", optimize=True)
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(file_of(name), optimize=True)
+
+
+def file_of(name: str) -> Path:
+    """Where a picture is kept; the folder is made."""
+    folder = Path(FOLDER or "")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.png"
