@@ -19,7 +19,7 @@ import structlog
 
 from palio.infra import db, tasks
 from palio.infra.db import Database, Tx
-from palio.infra.realtime import FACTS_BYTES_MAX, Frame, Hub, Listener
+from palio.infra.realtime import FACTS_BYTES_MAX, RESYNC, Frame, Hub, Listener
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
 
@@ -76,20 +76,23 @@ async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
     """Number what is committed, in a transaction of the system; answers how many. 0 while somebody else is at it."""
     if not await db.value(tx, "select pg_try_advisory_xact_lock(%s)", LOCK):
         return 0
-    moved = await db.run(
-        tx,
+    found = await tx.execute(
         """
         with gone as (
           delete from infra.stream_pending where id in (select id from infra.stream_pending order by id limit %s)
-          returning id, topic, user_id, type, data, at)
-        insert into infra.stream_events (seq, topic, user_id, type, data, at)
-        select nextval('infra.stream_seq'), g.topic, g.user_id, g.type, g.data, g.at
-        from (select * from gone order by id) g""",
-        limit,
+          returning id, topic, user_id, type, data, at),
+        numbered as (
+          insert into infra.stream_events (seq, topic, user_id, type, data, at)
+          select nextval('infra.stream_seq'), g.topic, g.user_id, g.type, g.data, g.at
+          from (select * from gone order by id) g returning seq)
+        select count(*), coalesce(max(seq), 0) from numbered""",
+        [limit],
     )
+    [(moved, highest)] = await found.fetchall()
     if moved:
-        db.after_commit(tx, partial(tx.equipment.tell, NUMBERED, json.dumps({"topic": NUMBERED})))
-    return moved
+        notice = json.dumps({"topic": NUMBERED, "to": highest})
+        db.after_commit(tx, partial(tx.equipment.tell, NUMBERED, notice))
+    return int(moved)
 
 
 async def newest(tx: Tx) -> int:
@@ -166,16 +169,27 @@ async def _keep_passing_on(database: Database, hub: Hub) -> None:
     last: int | None = None
     with hub.hearing([NUMBERED]) as numbered:
         while True:
-            await numbered.take(POLL_SECONDS if hub.has_owners else None)
+            news = await numbered.take(POLL_SECONDS if hub.has_owners else None)
             try:
-                last = await _pass_on(database, hub, last)
+                last = await _pass_on(database, hub, last, _highest(news))
             except Unavailable as refusal:
                 log.warning("live events wait", code=refusal.code)
             tasks.heed_cancellation()
 
 
-async def _pass_on(database: Database, hub: Hub, last: int | None) -> int:
-    """Everything numbered since `last`, to whom it is for; answers the number it came to."""
+def _highest(news: Sequence[Frame]) -> int:
+    """The highest number that notices name; 0 where somebody has to look, because a notice may be missing."""
+    return 0 if RESYNC in news else max([json.loads(frame.data)["to"] for frame in news], default=0)
+
+
+async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0) -> int:
+    """Everything numbered since `last`, to whom it is for; answers the number it came to.
+
+    While nobody is here to hear, nothing is read: whoever comes now reads what he has missed by himself, and begins
+    behind all that is `told`, because that is committed.
+    """
+    if last is not None and told and not hub.has_owners:
+        return max(last, told)
     async with database.begin_system("passing on of live events") as tx:
         if last is None:
             return await newest(tx)

@@ -101,6 +101,36 @@ async def test_several_flights_may_be_under_way_if_that_is_asked_for():
     assert await asyncio.gather(*answers) == [10, 20, 30]
 
 
+async def test_a_flight_that_fills_leaves_beside_another_with_no_fewer_aboard():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush, flights_max=2, fills=True)
+    answers = [gatherer.submit(number) for number in (1, 2, 3)]
+    await airline.departed.wait()
+    for number in (4, 5):
+        answers.append(gatherer.submit(number))
+        await asyncio.sleep(0)
+    assert airline.flights == [[1, 2, 3]]
+    answers.append(gatherer.submit(6))
+    await asyncio.sleep(0)
+    assert airline.flights == [[1, 2, 3], [4, 5, 6]]
+    answers.append(gatherer.submit(7))
+    airline.landing.set()
+    assert await asyncio.gather(*answers) == [10, 20, 30, 40, 50, 60, 70]
+
+
+async def test_what_waits_for_a_fuller_flight_leaves_when_the_one_before_it_has_landed():
+    airline = Airline()
+    gatherer = Gatherer(airline.flush, flights_max=2, fills=True)
+    failing = [gatherer.submit(number) for number in (1, -1)]
+    await airline.departed.wait()
+    waiting = gatherer.submit(3)
+    airline.landing.set()
+    assert await waiting == 30
+    assert all(isinstance(each, OSError) for each in await asyncio.gather(*failing, return_exceptions=True))
+    assert airline.flights == [[1, -1], [3]]
+    assert await gatherer.submit(4) == 40
+
+
 async def test_a_gatherer_whose_flight_was_cancelled_cancels_its_passengers_and_goes_on():
     airline = Airline()
     gatherer = Gatherer(airline.flush)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
 import httpx2
@@ -15,7 +16,7 @@ from palio.infra import db, embedded, relay
 from palio.infra.db import Database
 from palio.infra.realtime import FRAMES_WAITING_MAX, Frame, Hub, Listener
 from palio.kernel import clock
-from palio.kernel.errors import Unauthenticated
+from palio.kernel.errors import Unauthenticated, Unavailable
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Post
 from tests.factories.ledger import HOUSE
@@ -315,6 +316,35 @@ async def test_one_relay_numbers_at_a_time_and_no_number_is_given_twice(database
     await asyncio.gather(*(number_all(database) for _ in range(4)))
     await number_all(database)
     assert await told_of(database, topic, begun) == list(range(50))
+
+
+async def test_events_are_read_only_where_somebody_listens_and_then_none_is_missing(
+    database: Database, noon: datetime
+) -> None:
+    """A process without streams goes by the numbers in notices; after a gap in these, and for a listener, it reads."""
+    alice, hub, away = UserId(new_id()), Hub("nobody speaks"), Away("")
+    await pay(database, alice, 1, noon)
+    await number_all(database)
+    head = await newest(database)
+    assert await relay._pass_on(away, hub, head - 1, head) == head
+    assert await relay._pass_on(away, hub, head, head - 1) == head
+    with pytest.raises(Unavailable):
+        await relay._pass_on(away, hub, head)
+    listener = hub.join([], own_topics=["me:wallet"], owner=alice)
+    listener.begin(head)
+    await pay(database, alice, 1, noon)
+    await number_all(database)
+    with pytest.raises(Unavailable):
+        await relay._pass_on(away, hub, head, head + 1)
+    assert await relay._pass_on(database, hub, head, head + 1) == await newest(database)
+    assert [frame.topic for frame in await listener.take(1)] == ["me:wallet"]
+
+
+class Away(Database):
+    """A database that nobody reaches."""
+
+    def begin_system(self, *_: object, **__: object) -> NoReturn:
+        raise Unavailable(retry_after_s=2)
 
 
 async def test_old_events_are_forgotten_and_the_newest_number_stays(database: Database, noon: datetime) -> None:

@@ -10,6 +10,7 @@ from palio.ledger.sql import reading as sql
 from palio.ledger.types import AccountId, Asset, LimitGroup, Place
 
 PLACES_MAX = 100_000  # some 30 MB
+FORGOTTEN_AT_ONCE = 1_000  # a look for the oldest passes by all that were forgotten before
 
 
 class Book:
@@ -25,8 +26,9 @@ class Book:
     def learn(self, places: Mapping[Place, AccountId]) -> None:
         """Remember accounts; the oldest are forgotten when there are too many."""
         self.places.update(places)
-        for place in list(islice(self.places, max(0, len(self.places) - PLACES_MAX))):
-            del self.places[place]
+        if len(self.places) > PLACES_MAX:
+            for place in list(islice(self.places, len(self.places) - PLACES_MAX + FORGOTTEN_AT_ONCE)):
+                del self.places[place]
 
     def forget(self, numbers: Collection[object]) -> None:
         """They do not exist: a part of a transaction was undone, and the rest committed."""

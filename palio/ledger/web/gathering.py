@@ -34,7 +34,7 @@ class Teller:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gatherer: Gatherer[Unit, list[AnyOutcome]] = Gatherer(self._flush, flights_max=FLIGHTS_MAX)
+        self._gatherer: Gatherer[Unit, list[AnyOutcome]] = Gatherer(self._flush, flights_max=FLIGHTS_MAX, fills=True)
 
     def post(self, unit: Unit) -> "asyncio.Future[list[AnyOutcome]]":
         """Carry out a few items, each by itself, with whatever others ask for meanwhile; the outcomes in their order.
