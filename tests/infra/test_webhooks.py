@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from palio.infra import db, outbox, webhooks
+from palio.infra import db, embedded, outbox, webhooks
 from palio.infra.db import Database
 from palio.infra.http import Answer, Client, Failure
-from palio.infra.jobs import LANES, addresses
+from palio.infra.jobs import LANES, Pace, Queue, addresses
 from palio.infra.messages import DeliverWebhooks, TellWebhooks, WakeWebhooks, WatchWebhooks
 from palio.infra.webhooks import telling, verdicts
 from palio.kernel import clock, signatures
@@ -594,6 +594,39 @@ async def test_an_event_is_kept_for_outside_with_its_act_and_only_if_anybody_wan
     async with house.database.begin(player) as tx:
         await outbox.send(tx, *(Ended(new_id()) for _ in range(450)))
     assert await queued(house) == [200, 200, 50]
+
+
+async def test_a_worker_tells_of_what_was_sent_and_tries_again_by_itself(
+    telling_of_ends: House, cluster: embedded.Cluster, database_name: str
+) -> None:
+    """From the act to the receiver, with the queue and its schedule as they run; one failure on the way."""
+    house = telling_of_ends
+    routes = {
+        TellWebhooks: (webhooks.tell,),
+        DeliverWebhooks: (webhooks.deliver,),
+        WakeWebhooks: (webhooks.wake,),
+    }
+    house.database.equipment = replace(house.database.equipment, addresses=addresses(routes))
+    clock.use(clock.real)
+    house.world.clock.set(clock.now())
+    house.world.clock.speed(1)
+    await house.hears("one")
+    house.script("one", 500)
+    dsn, schedule = cluster.dsn("palio_app", database_name), replace(webhooks.SCHEDULE, when="every 1s")
+    queue = Queue(dsn, house.database, routes, schedules=[schedule], pace=Pace(poll=0.1, tick=0.1))
+    working = asyncio.create_task(queue.work())
+    async with house.database.begin_system("a test") as tx:
+        await outbox.send(tx, Ended(new_id()))
+    async with asyncio.timeout(60):
+        while len(house.heard("one")) < 2:  # noqa: ASYNC110 - the receiver has nothing that could be awaited
+            await asyncio.sleep(0.05)
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+    first, second = house.world.hooks.heard
+    assert (first.answered, second.answered, first.webhook_id) == (500, 204, second.webhook_id)
+    assert int(second.timestamp) - int(first.timestamp) >= 4
 
 
 @pytest.mark.parametrize("answers", [["127.0.0.1"], ["93.184.216.34", "127.0.0.1"]], ids=["at first", "meanwhile"])

@@ -16,6 +16,7 @@ from palio.infra.webhooks.endpoints import (
     create,
     get_endpoint,
     list_endpoints,
+    new_secret,
     opened,
     pause,
     remove,
@@ -53,7 +54,7 @@ from palio.infra.webhooks.telling import (
 )
 from palio.infra.webhooks.verdicts import DeliveryState
 from palio.infra.webhooks.watching import SCHEDULE as WATCH_SCHEDULE
-from palio.infra.webhooks.watching import Failing, failing, prune, watch
+from palio.infra.webhooks.watching import Trouble, prune, troubles, watch
 
 __all__ = [
     "ENDPOINTS_MAX",
@@ -71,7 +72,6 @@ __all__ = [
     "Endpoint",
     "EndpointDisabled",
     "EndpointState",
-    "Failing",
     "Health",
     "Hour",
     "NoPreviousSecret",
@@ -81,6 +81,7 @@ __all__ = [
     "Replayed",
     "RotationInProgress",
     "TooManyEndpoints",
+    "Trouble",
     "UnknownType",
     "Wanted",
     "Wish",
@@ -91,7 +92,6 @@ __all__ = [
     "deliver",
     "deliver_some",
     "describe",
-    "failing",
     "get_delivery",
     "get_endpoint",
     "headers_sent",
@@ -99,6 +99,7 @@ __all__ = [
     "last_sent",
     "list_deliveries",
     "list_endpoints",
+    "new_secret",
     "opened",
     "pause",
     "profile",
@@ -110,6 +111,7 @@ __all__ = [
     "revoke_previous",
     "rotate",
     "tell",
+    "troubles",
     "wake",
     "watch",
 ]

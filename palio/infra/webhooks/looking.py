@@ -164,7 +164,7 @@ async def health(tx: Tx, *, now: datetime) -> dict[UUID, Health]:
         tx,
         Health,
         """select e.id as endpoint_id, count(*) filter (where d.state = 'delivered') as delivered,
-          count(*) filter (where d.state in ('failed', 'retrying')) as failing,
+          count(*) filter (where d.state <> 'delivered' and d.failure is not null) as failing,
           count(*) filter (where d.state in ('queued', 'sending', 'retrying')) as waiting,
           (percentile_disc(0.95) within group (order by d.duration_ms))::int as p95_ms,
           min(d.next_at) filter (where d.state in ('queued', 'retrying')) as next_at
@@ -182,7 +182,7 @@ async def by_hour(tx: Tx, *, endpoint_id: UUID, now: datetime) -> list[Hour]:
         tx,
         Hour,
         """select h.at, count(*) filter (where d.state = 'delivered') as delivered,
-          count(*) filter (where d.state in ('failed', 'retrying')) as failing
+          count(*) filter (where d.state <> 'delivered' and d.failure is not null) as failing
         from generate_series(date_trunc('hour', %s::timestamptz) - interval '23 hours',
           date_trunc('hour', %s::timestamptz), interval '1 hour') as h (at)
         left join infra.webhook_deliveries d on d.endpoint_id = %s and d.created_at >= h.at

@@ -23,7 +23,7 @@ from palio.infra.db import Database, Equipment, Tx
 from palio.infra.http import UNTRUSTED, Profile
 from palio.infra.messages import DeliverWebhooks, TellWebhooks, Told, WakeWebhooks
 from palio.infra.webhooks import endpoints, verdicts
-from palio.infra.webhooks.endpoints import Opened
+from palio.infra.webhooks.endpoints import EndpointState, Opened
 from palio.infra.webhooks.settings import TIMEOUT_S
 from palio.infra.webhooks.verdicts import Verdict
 from palio.kernel import clock, signatures
@@ -197,10 +197,10 @@ async def deliver(database: Database, job: DeliverWebhooks) -> None:
         await outbox.send(tx, job, key=str(job.endpoint))
 
 
-async def deliver_some(database: Database, endpoint_id: UUID) -> list[Attempt]:
-    """Send an endpoint what it takes in a second, all of it at once; answers what came of each."""
+async def deliver_some(database: Database, endpoint_id: UUID, *, of: EndpointState = "active") -> list[Attempt]:
+    """Send an endpoint in this state what it takes in a second, all of it at once; answers what came of each."""
     async with database.begin_system("webhooks") as tx:
-        claimed = await claim(tx, endpoint_id, now=clock.now())
+        claimed = await claim(tx, endpoint_id, now=clock.now(), of=of)
         if not claimed:
             return []
         target = await endpoints.opened(tx, endpoint_id, now=clock.now())
@@ -210,9 +210,9 @@ async def deliver_some(database: Database, endpoint_id: UUID) -> list[Attempt]:
     return attempts
 
 
-async def claim(tx: Tx, endpoint_id: UUID, *, now: datetime) -> list[Claimed]:
+async def claim(tx: Tx, endpoint_id: UUID, *, now: datetime, of: EndpointState = "active") -> list[Claimed]:
     """Take what is due at an endpoint, at most as much as it wants in a second, and never what somebody else has."""
-    return await db.rows(tx, Claimed, CLAIM, endpoint_id, now, now, HELD_SECONDS)
+    return await db.rows(tx, Claimed, CLAIM, endpoint_id, of, now, now, HELD_SECONDS)
 
 
 # `paced_until` is when the endpoint may hear the next message: whoever claims some moves it on by their number, so that
@@ -220,7 +220,7 @@ async def claim(tx: Tx, endpoint_id: UUID, *, now: datetime) -> list[Claimed]:
 CLAIM = """
     with endpoint as (
       select id, per_second, greatest(paced_until, clock_timestamp()) as start from infra.webhook_endpoints
-      where id = %s and state = 'active' and coalesce(rests_until <= %s, true)
+      where id = %s and state = %s and coalesce(rests_until <= %s, true)
         and coalesce(paced_until < clock_timestamp() + interval '1 second', true)
       for update),
     due as (

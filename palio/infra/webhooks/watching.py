@@ -32,9 +32,25 @@ FAILING = """
     where state <> 'disabled' and failing_since <= %s order by failing_since limit %s"""
 
 
-async def failing(tx: Tx, *, now: datetime) -> list[Failing]:
-    """Endpoints that have taken nothing for a day or longer, the longest first."""
-    return await db.rows(tx, Failing, FAILING, now - timedelta(days=verdicts.TOLD_ON_DAYS[0]), LOOKED_AT_MAX)
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An endpoint that needs a person: it fails for a day or longer, `since` then, or it is switched off."""
+
+    id: UUID
+    host: str
+    since: datetime | None
+    is_off: bool
+
+
+async def troubles(tx: Tx, *, now: datetime) -> list[Trouble]:
+    """Endpoints that need a person, those that are switched off first."""
+    return await db.rows(
+        tx,
+        Trouble,
+        """select id, host, failing_since as since, state = 'disabled' as is_off from infra.webhook_endpoints
+        where state = 'disabled' or failing_since <= %s order by is_off desc, failing_since, id limit %s""",
+        *(now - timedelta(days=verdicts.TOLD_ON_DAYS[0]), LOOKED_AT_MAX),
+    )
 
 
 @handles(WatchWebhooks)
