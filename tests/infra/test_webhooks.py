@@ -458,6 +458,41 @@ async def test_one_success_begins_the_days_anew(house: House) -> None:
     assert (await house.endpoint(here)).failing_since is None
 
 
+async def test_who_is_paused_does_not_fail_and_begins_anew(house: House) -> None:
+    here, _ = await house.hears("one")
+    await house.run("update infra.webhook_endpoints set failing_since = %s", NOON - timedelta(days=6))
+    async with house.database.begin_system("a test") as tx:
+        await webhooks.pause(tx, endpoint_id=here, reason=REASON)
+    await house.tell()
+    await house.watch()
+    await house.deliver(here)
+    assert ((await house.endpoint(here)).state, house.heard("one")) == ("paused", [])
+
+    async with house.database.begin_system("a test") as tx:
+        await webhooks.resume(tx, endpoint_id=here, reason=REASON)
+    await house.watch()
+    await house.deliver(here)
+    assert ((await house.endpoint(here)).state, len(house.heard("one"))) == ("active", 1)
+
+
+async def test_what_is_old_is_forgotten_with_what_waits_to_tell_of_it(house: House) -> None:
+    here, _ = await house.hears("one")
+    await house.tell(3)
+    house.pass_time(days=31)
+    await house.tell(2)
+    async with house.database.begin_system("a test") as tx:
+        again = webhooks.Again(since=NOON - timedelta(days=1))
+        await db.run(tx, "update infra.webhook_deliveries set state = 'failed' where event_at = %s", NOON)
+        assert (await webhooks.replay(tx, endpoint_id=here, again=again, reason=REASON, now=clock.now())).queued == 3
+        await webhooks.prune(tx, now=clock.now(), rows_max=1_000)
+        kept = [await db.value(tx, "select count(*) from infra.webhook_events")]
+        kept.append(await db.value(tx, "select count(*) from infra.webhook_once"))
+    await house.deliver(here)
+
+    assert kept == [2, 2]
+    assert sorted(one.state for one in await house.deliveries(here)) == [*["cancelled"] * 3, *["delivered"] * 2]
+
+
 async def test_after_it_is_mended_a_day_is_told_again_under_the_same_ids(house: House) -> None:
     """What failed, and what happened while nothing was sent."""
     here, _ = await house.hears("one")
@@ -581,6 +616,7 @@ async def test_an_event_is_kept_for_outside_with_its_act_and_only_if_anybody_wan
     house = telling_of_ends
     async with house.database.begin_system("a test") as tx:
         await outbox.send(tx, Ended(new_id()))
+        assert not await outbox.is_wanted(tx, Ended)
     assert await queued(house) == []
 
     await house.hears("one")
@@ -592,6 +628,7 @@ async def test_an_event_is_kept_for_outside_with_its_act_and_only_if_anybody_wan
 
     player = Actor("player", UserId(new_id()), RequestId(new_id()))
     async with house.database.begin(player) as tx:
+        assert await outbox.is_wanted(tx, Ended)
         await outbox.send(tx, *(Ended(new_id()) for _ in range(450)))
     assert await queued(house) == [200, 200, 50]
 

@@ -265,7 +265,8 @@ async def pause(tx: Tx, *, endpoint_id: UUID, reason: str) -> Endpoint:
 async def resume(tx: Tx, *, endpoint_id: UUID, reason: str) -> Endpoint:
     """Send again, and first of all what was kept while it was paused. Again, it changes nothing.
 
-    What happened while it was disabled is sent by a replay. Refuses with NoSuchEndpoint.
+    How long it fails is counted anew. What happened while it was disabled is sent by a replay.
+    Refuses with NoSuchEndpoint.
     """
     found = await _move(tx, await lock_endpoint(tx, endpoint_id), "active", "webhook.resume", reason)
     await outbox.send(tx, DeliverWebhooks(endpoint_id), key=str(endpoint_id))
@@ -276,10 +277,10 @@ async def _move(tx: Tx, old: Endpoint, state: EndpointState, action: str, reason
     await db.run(
         tx,
         """update infra.webhook_endpoints set state = %s, disabled_reason = null, version = version + 1,
-          failing_since = case when state = 'disabled' then null else failing_since end,
-          told_days = case when state = 'disabled' then 0 else told_days end, rests_until = null
+          failing_since = case when %s then null else failing_since end,
+          told_days = case when %s then 0 else told_days end, rests_until = null
         where id = %s and state <> %s""",
-        *(state, old.id, state),
+        *(state, state == "active", state == "active", old.id, state),
     )
     await _record(tx, action, old.id, {"state": (old.state, state)}, reason)
     return await get_endpoint(tx, old.id)

@@ -29,7 +29,7 @@ class Failing:
 
 FAILING = """
     select id, host, failing_since, told_days from infra.webhook_endpoints
-    where state <> 'disabled' and failing_since <= %s order by failing_since limit %s"""
+    where state = 'active' and failing_since <= %s order by failing_since limit %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ async def troubles(tx: Tx, *, now: datetime) -> list[Trouble]:
         tx,
         Trouble,
         """select id, host, failing_since as since, state = 'disabled' as is_off from infra.webhook_endpoints
-        where state = 'disabled' or failing_since <= %s order by is_off desc, failing_since, id limit %s""",
+        where state = 'disabled' or (state = 'active' and failing_since <= %s)
+        order by is_off desc, failing_since, id limit %s""",
         *(now - timedelta(days=verdicts.TOLD_ON_DAYS[0]), LOOKED_AT_MAX),
     )
 
@@ -82,9 +83,19 @@ async def _tell(tx: Tx, one: Failing, day: int) -> None:
 
 
 async def prune(tx: Tx, *, now: datetime, rows_max: int) -> None:
-    """Forget events and deliveries past their time, the oldest first, at most so many rows of each."""
+    """Forget events and deliveries past their time, the oldest first, at most so many rows of each.
+
+    What waits to tell of an event that is forgotten is given up.
+    """
     days: int = await settings.exact(tx, RETENTION_DAYS)
     before = now - timedelta(days=days)
+    await db.run(
+        tx,
+        """update infra.webhook_deliveries set state = 'cancelled' where (created_at, id) in (
+          select created_at, id from infra.webhook_deliveries
+          where state in ('queued', 'retrying', 'sending') and event_at < %s limit %s)""",
+        *(before, rows_max),
+    )
     await db.run(
         tx,
         """delete from infra.webhook_deliveries where (created_at, id) in (
