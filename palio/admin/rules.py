@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, Severity
+from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, Severity, WebhookNow
 from palio.kernel.settings import Setting, WrongType, from_words, read, write
 
 SILENT = timedelta(hours=3)
 CRITICAL_LAG_S, LAG_S = 60, 600
 UNTOLD = {"server.bundled"}  # true for as long as the house is a small one, and no news
+NEARLY_OFF = timedelta(days=3)  # of the five after which an endpoint is switched off
+WEBHOOKS = "/console/webhooks"
 FEEDS, JOBS, HEALTH = "/console/affiliates/feeds", "/console/jobs", "/console/health"
 
 
@@ -19,10 +21,11 @@ def alarms(
     feeds: Sequence[FeedNow],
     jobs: JobsNow | None,
     defects: Sequence[Defect],
+    webhooks: Sequence[WebhookNow] = (),
     now: datetime,
 ) -> list[Alarm]:
     """What needs a person, the critical first."""
-    found = [*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_defects(defects)]
+    found = [*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_webhooks(webhooks, now), *_of_defects(defects)]
     return sorted(found, key=lambda alarm: alarm.severity != "critical")
 
 
@@ -44,6 +47,13 @@ def _of_jobs(jobs: JobsNow | None) -> Iterator[Alarm]:
         if queue.lag_s > (CRITICAL_LAG_S if queue.queue == "critical" else LAG_S):
             severity: Severity = "critical" if queue.queue == "critical" else "warning"
             yield Alarm("jobs_late", severity, queue.queue, JOBS, n=queue.lag_s)
+
+
+def _of_webhooks(webhooks: Sequence[WebhookNow], now: datetime) -> Iterator[Alarm]:
+    for one in webhooks:
+        is_urgent = one.is_off or (one.since is not None and now - one.since >= NEARLY_OFF)
+        kind: AlarmKind = "webhook_off" if one.is_off else "webhook_failing"
+        yield Alarm(kind, "critical" if is_urgent else "warning", one.host, f"{WEBHOOKS}/{one.id}", since=one.since)
 
 
 def _of_defects(defects: Sequence[Defect]) -> Iterator[Alarm]:

@@ -9,7 +9,9 @@ from uuid import UUID
 from palio.kernel.permissions import Permission
 from palio.kernel.providers import Change, Fact
 
-AlarmKind: TypeAlias = Literal["feed_stale", "feed_silent", "jobs_dead", "jobs_late", "defect"]
+AlarmKind: TypeAlias = Literal[
+    "feed_stale", "feed_silent", "jobs_dead", "jobs_late", "webhook_failing", "webhook_off", "defect"
+]
 Severity: TypeAlias = Literal["warning", "critical"]
 
 
@@ -29,6 +31,8 @@ PERMISSIONS = (
     Permission("admin.job.read", "See what is done in the background.", roles=("races", "auditor")),
     Permission("admin.job.control", "Try jobs again, cancel them, run schedules."),
     Permission("admin.health.read", "See what is wrong with the deployment.", roles=("auditor",)),
+    Permission("admin.webhook.read", "See which machines outside are told of what.", roles=("auditor",)),
+    Permission("admin.webhook.manage", "Say which machines outside are told of what, and tell them again."),
     Permission("admin.card.read", "Look people up.", roles=("finance", "races", "support", "auditor")),
 )
 
@@ -80,6 +84,16 @@ class JobsNow:
     running: int
     dead: int
     queues: Sequence[QueueLag]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNow:
+    """A machine outside that takes nothing: since when, and whether it is told nothing any more."""
+
+    id: UUID
+    host: str
+    since: datetime | None
+    is_off: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from palio.admin import console as admin_console
 from palio.affiliates import console as affiliates_console
 from palio.competitions import console as competitions_console
 from palio.entry.approving import COMMANDS, PENDING
+from palio.entry.published import PUBLIC
 from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
@@ -123,7 +124,7 @@ def frame() -> Frame:
 
 def desk(wiring: Wiring) -> Desk:
     """What the console of a process works with."""
-    return Desk(wiring.settings, COMMANDS, QUEUES, PANELS, partial(_examine, wiring), PENDING)
+    return Desk(wiring.settings, COMMANDS, QUEUES, PANELS, partial(_examine, wiring), PENDING, PUBLIC)
 
 
 async def _waiting(tx: Tx, ask: Asking) -> Mapping[str, int]:

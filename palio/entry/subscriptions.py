@@ -5,9 +5,10 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning, seals
+from palio.infra import partitions, pruning, seals, webhooks
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
+    DeliverWebhooks,
     ExecuteApproval,
     ExpireApprovals,
     KeepPartitions,
@@ -15,6 +16,9 @@ from palio.infra.messages import (
     PruneRuns,
     SealAudit,
     SettingChanged,
+    TellWebhooks,
+    WakeWebhooks,
+    WatchWebhooks,
 )
 from palio.ledger import jobs as ledger_jobs
 from palio.races import jobs as race_jobs
@@ -26,6 +30,10 @@ SUBSCRIPTIONS: Routes = {
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
     SealAudit: (seals.seal_audit,),
+    TellWebhooks: (webhooks.tell,),
+    DeliverWebhooks: (webhooks.deliver,),
+    WakeWebhooks: (webhooks.wake,),
+    WatchWebhooks: (webhooks.watch,),
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),

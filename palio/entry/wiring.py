@@ -17,6 +17,7 @@ from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
 from palio.entry import figures
+from palio.entry.published import PUBLIC
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import jobs as identity_jobs
 from palio.identity import types as identity_types
@@ -37,6 +38,7 @@ from palio.infra import (
     roles,
     seals,
     settings,
+    webhooks,
 )
 from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
@@ -71,6 +73,7 @@ MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
     seals.SCHEDULE,
+    *(webhooks.SCHEDULE, webhooks.WATCH_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
@@ -100,6 +103,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
     *marks.SETTINGS,
+    *webhooks.SETTINGS,
     *identity_types.SETTINGS,
     *ledger_types.SETTINGS,
     *ledger_types.DESK_SETTINGS,
@@ -237,6 +241,7 @@ async def opened(
         found.app,
         equipment=Equipment(
             jobs.addresses(routes),
+            published={one.kind: one.name for one in PUBLIC},
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,

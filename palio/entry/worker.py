@@ -14,15 +14,15 @@ HURRIED_SECONDS_MAX = 2
 def lanes(queues: Collection[str], workers: int | None) -> Lanes:
     """How many jobs of which queues this process does at once: all queues if none is named.
 
-    `workers` counts those beside the queue `critical`, which keeps its own, so that settlement never waits for mail.
-    Raises ValueError for a queue that does not exist.
+    `workers` counts those of the usual queues; `critical` and `webhooks` keep their own, so that settlement never waits
+    for mail, nor one endpoint for another. Raises ValueError for a queue that does not exist.
     """
     known = {queue for lane in jobs.LANES for queue in lane}
     if unknown := set(queues) - known:
         raise ValueError(f"there is no queue {', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")
     chosen = {tuple(queue for queue in lane if queue in (queues or known)): lane for lane in jobs.LANES}
     return {
-        kept: jobs.LANES[lane] if lane == ("critical",) else workers or jobs.LANES[lane]
+        kept: workers or jobs.LANES[lane] if "default" in lane else jobs.LANES[lane]
         for kept, lane in chosen.items()
         if kept
     }

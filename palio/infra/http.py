@@ -38,7 +38,8 @@ ENCODINGS = {"", "identity", "gzip", "x-gzip"}
 class Profile:
     """The limits of one integration, and by what name its failures are counted.
 
-    `may_be_inside` takes private addresses, plain http and any port.
+    `may_be_inside` takes private addresses, plain http and any port. With `is_excerpt` the body is read only as far as
+    the limit, packed or not, and what goes on behind it is no failure: for whoever wants the status.
     """
 
     door: str = "untrusted"
@@ -47,6 +48,7 @@ class Profile:
     hosts: frozenset[str] | None = None
     methods: frozenset[str] = frozenset({"GET"})
     may_be_inside: bool = False
+    is_excerpt: bool = False
 
 
 UNTRUSTED: Final = Profile()  # for addresses that somebody else wrote down; narrower limits by `dataclasses.replace`
@@ -129,28 +131,25 @@ class Client:
         profile: Profile,
         headers: Mapping[str, str] = {},
         method: str = "GET",
-        body: bytes | None = None,
+        content: bytes | None = None,
     ) -> Answer | Failure:
-        """Call an address once, with a body if one is given, and read all of what it answers, within the limits of the
-        profile.
+        """Call an address once, with a body if there is one, and read what it answers, within the profile's limits.
 
         Raises ValueError for a method that the profile does not have.
         """
         if method not in profile.methods:
             raise ValueError(f"{method} is not among {sorted(profile.methods)}")
-        outcome = await self._outcome(url, profile, headers, method, body)
+        outcome = await self._outcome(_Sent(url, method, headers, content), profile)
         if isinstance(outcome, Failure) or outcome.status >= BROKEN:
             self.failures[profile.door] += 1
         return outcome
 
-    async def _outcome(
-        self, url: str, profile: Profile, headers: Mapping[str, str], method: str, body: bytes | None
-    ) -> Answer | Failure:
+    async def _outcome(self, sent: "_Sent", profile: Profile) -> Answer | Failure:
         try:
             async with asyncio.timeout(profile.seconds_max):
-                target = target_of(url, may_be_inside=profile.may_be_inside)
+                target = target_of(sent.url, may_be_inside=profile.may_be_inside)
                 address = await self._address_of(target, profile)
-                return await self._exchange(target, address, profile, method, headers, body)
+                return await self._exchange(target, address, profile, sent)
         except UrlRefused as refusal:
             return Failure("address", str(refusal.facts["problem"]))
         except (TimeoutError, httpx2.TimeoutException):
@@ -169,22 +168,14 @@ class Client:
             raise UrlRefused(problem="it points inside, not to the public internet")
         return found[0]
 
-    async def _exchange(
-        self,
-        target: Target,
-        address: str,
-        profile: Profile,
-        method: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-    ) -> Answer | Failure:
+    async def _exchange(self, target: Target, address: str, profile: Profile, sent: "_Sent") -> Answer | Failure:
         """One exchange over a connection of its own: kept ones would be shared by all names of an address."""
         place = f"[{address}]" if ":" in address else address
         request = httpx2.Request(
-            method,
+            sent.method,
             f"{target.scheme}://{place}:{target.port}{target.path}",
-            headers={"accept-encoding": "gzip", "user-agent": "Palio", **headers, "host": target.authority},
-            content=body,
+            headers={"accept-encoding": "gzip", "user-agent": "Palio", **sent.headers, "host": target.authority},
+            content=sent.content,
             extensions={
                 "sni_hostname": target.host,
                 "timeout": httpx2.Timeout(profile.seconds_max, connect=CONNECT_SECONDS_MAX).as_dict(),
@@ -193,13 +184,36 @@ class Client:
         transport = httpx2.AsyncHTTPTransport(verify=self._trusted or _trusted(), trust_env=False)
         async with transport, aclosing(await transport.handle_async_request(request)) as response:
             given = {name.lower(): value for name, value in response.headers.items()}
+            chunks = response.aiter_raw(CHUNK_BYTES)
             try:
-                found = await _read(response.aiter_raw(CHUNK_BYTES), given, profile.bytes_max)
+                if profile.is_excerpt:
+                    return Answer(response.status_code, given, await _beginning(chunks, profile.bytes_max))
+                found = await _read(chunks, given, profile.bytes_max)
             except _BodyError as failure:
                 return Failure(failure.kind, str(failure), response.status_code)
             except httpx2.RemoteProtocolError as failure:
                 return Failure("cut_short", _words(failure), response.status_code)
             return Answer(response.status_code, given, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is asked of whom."""
+
+    url: str
+    method: str
+    headers: Mapping[str, str]
+    content: bytes | None = field(repr=False)
+
+
+async def _beginning(chunks: AsyncIterator[bytes], bytes_max: int) -> bytes:
+    """As much of the body as is wanted; the rest is left where it is."""
+    begun = bytearray()
+    async for chunk in chunks:
+        begun += chunk
+        if len(begun) >= bytes_max:
+            break
+    return bytes(begun[:bytes_max])
 
 
 async def _read(chunks: AsyncIterator[bytes], headers: Mapping[str, str], bytes_max: int) -> bytes:

@@ -1,6 +1,8 @@
 """What the doors tell, and what they have to do."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from palio.kernel.messages import Event, Job
@@ -90,3 +92,44 @@ class SealLate(Event):
 @dataclass(frozen=True, slots=True)
 class SealAudit(Job):
     """Seal the audit rows that are final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as machines outside hear of it: its public type, and its fields as JSON."""
+
+    event_id: UUID
+    type: str
+    at: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TellWebhooks(Job):
+    """Pass events on to every endpoint that wants them."""
+
+    events: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverWebhooks(Job):
+    """Send an endpoint what is due there."""
+
+    endpoint: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WakeWebhooks(Job):
+    """Have everything sent that is due by now: tries that come again, and what a killed process has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchWebhooks(Job):
+    """Tell of endpoints that fail for days, switch off those that never recover, and end secrets that were replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDisabled(Event):
+    """An endpoint hears nothing any more: it is gone, or has failed for five days."""
+
+    endpoint: UUID

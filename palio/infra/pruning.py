@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from palio.infra import approvals, db, idempotency, ratelimit, relay
+from palio.infra import approvals, db, idempotency, ratelimit, relay, webhooks
 from palio.infra.db import Tx
 from palio.infra.messages import ExpireApprovals, PruneRequests, PruneRuns
 from palio.infra.settings import exact
@@ -21,7 +21,7 @@ REQUESTS_SCHEDULE = Schedule("infra.prune_requests", "20 * * * *", PruneRequests
 
 @handles(PruneRuns, queue="bulk")
 async def prune_runs(tx: Tx, job: PruneRuns) -> None:
-    """Delete the oldest runs and live events that are past their time, at most 50,000 of each in one go."""
+    """Delete the oldest runs, live events and webhooks that are past their time, at most 50,000 of each in one go."""
     days: int = await exact(tx, RETENTION_DAYS)
     await db.run(
         tx,
@@ -31,6 +31,7 @@ async def prune_runs(tx: Tx, job: PruneRuns) -> None:
         ROWS_MAX,
     )
     await relay.prune(tx, now=clock.now())
+    await webhooks.prune(tx, now=clock.now(), rows_max=ROWS_MAX)
 
 
 @handles(PruneRequests, queue="bulk")

@@ -14,6 +14,8 @@ from palio.sim.exchanges import ANSWER_BYTES_MAX, BODY_BYTES_MAX, EXCHANGES_MAX,
 from palio.sim.faults import Effect, Faults, fault_of, skew, spoiled
 from palio.sim.feed import PATH, Feed, Order
 from palio.sim.growth import Pulse
+from palio.sim.hooks import PATH as HOOKS
+from palio.sim.hooks import Hooks
 from palio.sim.keeping import Keeping
 from palio.sim.mailbox import Mailbox, require_mail_effect
 from palio.sim.refusals import SimRefusal
@@ -22,8 +24,8 @@ from palio.sim.wire import Delivery, Reply, Request, as_json, serving
 
 HOST = "127.0.0.1"
 CONTROL = "/__sim__/"
-SIMS = ("feed", "smtp")
-CALLS = "reset, journal, clock, faults, scenario, state/feed, state/smtp, feed/<act>"
+SIMS = ("feed", "smtp", "hooks")
+CALLS = "reset, journal, clock, faults, scenario, state/feed, state/smtp, state/hooks, feed/<act>, hooks/<act>"
 
 
 class World:
@@ -85,6 +87,7 @@ class World:
             pulse=self._pulse,
         )
         self.mailbox.clear()
+        self.hooks = Hooks()
         self._planted = 0
         self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
@@ -123,6 +126,10 @@ class World:
     def feed_url(self) -> str:
         """Where the feed is, once the world is served."""
         return f"http://{HOST}:{self.port}{PATH}DEMO"
+
+    def hook_url(self, receiver: str) -> str:
+        """Where a receiver of webhooks is, once the world is served."""
+        return f"http://{HOST}:{self.port}{HOOKS}{receiver}"
 
     @property
     def smtp_url(self) -> str:
@@ -167,18 +174,24 @@ class World:
             return Delivery(self._controlled(request))
         if request.path == "/mail" or request.path.startswith("/mail/"):
             return Delivery(self.mailbox.page(request.path))
-        if not request.path.startswith("/feed/"):
+        sim = {"feed": "feed", "hooks": "hooks"}.get(request.path.split("/")[1])
+        if sim is None:
             reply = as_json({"message": f"no simulator lives here: {', '.join(SIMS)}"}, 404)
             self._note("", request, reply, status=404, fault=None)
             return Delivery(reply)
-        effect = self.faults.meet("feed", request)
+        effect = self.faults.meet(sim, request)
         takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        reply = Reply(0) if effect and effect.name == "reset" else self.feed.answer(request, skew=skew(effect))
+        reply = Reply(0) if effect and effect.name == "reset" else self._answered(sim, request, effect)
         delivery = spoiled(reply, effect, takes_gzip=takes_gzip, now=self.clock.now())
-        self._note("feed", request, reply, status=delivery.reply.status, fault=effect.name if effect else None)
+        self._note(sim, request, reply, status=delivery.reply.status, fault=effect.name if effect else None)
         if effect:
             self._keep()
         return delivery
+
+    def _answered(self, sim: str, request: Request, effect: Effect | None) -> Reply:
+        if sim == "hooks":
+            return self.hooks.answer(request, self.clock.now() + skew(effect))
+        return self.feed.answer(request, skew=skew(effect))
 
     def _note(self, sim: str, request: Request, reply: Reply, *, status: int, fault: str | None) -> None:
         self._exchanges += 1
@@ -190,6 +203,7 @@ class World:
             path=request.path,
             headers=masked(request.headers),
             is_known=sim == "smtp"
+            or (sim == "hooks" and bool(self.hooks.heard) and self.hooks.heard[-1].is_genuine)
             or (sim == "feed" and fault != "expired_credentials" and self.feed.is_known(request)),
             status=status,
             body=beginning(request.body, BODY_BYTES_MAX),
@@ -256,6 +270,8 @@ class World:
                 return self.feed.state()
             case ["state", "smtp"]:
                 return self.mailbox.state()
+            case ["state", "hooks"]:
+                return self.hooks.state()
             case ["state", other]:
                 raise SimRefusal(f"there is no simulator {other}: {', '.join(SIMS)}")
             case ["scenario"]:
@@ -281,6 +297,8 @@ class World:
                 self.rehearse(_word(members, "name"))
             case "POST", ["feed", act]:
                 self.feed.control(act, members)
+            case "POST", ["hooks", act]:
+                self.hooks.control(act, members)
             case _:
                 raise SimRefusal(f"known: {CALLS}")
         self._keep()

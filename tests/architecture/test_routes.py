@@ -18,6 +18,8 @@ SHOWN_ONCE = {  # what a caller is given to keep
     ("SessionBegun", "tokens"),
     ("NewApiTokenAnswer", "secret"),
     ("EnrolmentAnswer", "secret"),
+    ("NewWebhookAnswer", "secret"),
+    ("NewSecretAnswer", "secret"),
 }
 SECRET = re.compile(r"password|token|secret|sealed|private|(?<!sha256)_hash$")
 

@@ -1,6 +1,6 @@
 """The console's own calls and pages; what stands in the rail of them is `RAIL`."""
 
-from palio.admin.console import audit, health, inbox, jobs, people, settings, today
+from palio.admin.console import audit, health, inbox, jobs, people, settings, today, webhook_calls, webhooks
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
 
@@ -12,6 +12,8 @@ MODULES: tuple[Routes, ...] = (
     jobs.routes,
     audit.routes,
     health.routes,
+    webhooks.routes,
+    webhook_calls.routes,
 )
 RAIL = (
     RailEntry("today", "Today", "/console", "admin.home.read"),
@@ -19,6 +21,7 @@ RAIL = (
     RailEntry("people", "People", people.HERE, "admin.card.read"),
     RailEntry("system", "Settings", settings.HERE, "admin.setting.read"),
     RailEntry("system", "Jobs", jobs.HERE, "admin.job.read"),
+    RailEntry("system", "Webhooks", webhooks.HERE, "admin.webhook.read"),
     RailEntry("system", "Audit", audit.HERE, "admin.audit.read"),
     RailEntry("system", "Health", health.HERE, "admin.health.read"),
 )

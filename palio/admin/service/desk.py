@@ -7,6 +7,7 @@ from datetime import datetime
 from palio.admin.types import Defect
 from palio.infra.approvals import Command, PendingApprovals
 from palio.infra.db import Tx
+from palio.kernel.events import PublicType
 from palio.kernel.providers import Panel, Queue
 from palio.kernel.settings import Catalogue
 
@@ -18,7 +19,9 @@ async def _all_is_well(tx: Tx, now: datetime) -> Sequence[Defect]:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the pages of the console work with. `examine` looks for what is wrong with the deployment."""
+    """What the pages of the console work with. `examine` looks for what is wrong with the deployment, `published` is
+    what machines outside may hear of.
+    """
 
     settings: Catalogue
     commands: Mapping[str, Command]
@@ -26,3 +29,4 @@ class Desk:
     panels: Sequence[Panel[Tx]] = ()
     examine: Callable[[Tx, datetime], Awaitable[Sequence[Defect]]] = _all_is_well
     pending: Sequence[PendingApprovals] = ()
+    published: Sequence[PublicType] = ()

@@ -9,8 +9,8 @@ from typing import TypeVar
 from palio import affiliates, races
 from palio.admin import rules
 from palio.admin.service.desk import Desk
-from palio.admin.types import Defect, FeedNow, JobsNow, QueueLag, QueueNow, RacesNow, Today
-from palio.infra import db, job_control, logging
+from palio.admin.types import Defect, FeedNow, JobsNow, QueueLag, QueueNow, RacesNow, Today, WebhookNow
+from palio.infra import db, job_control, logging, webhooks
 from palio.infra.db import Tx
 from palio.kernel.providers import Queue
 
@@ -31,7 +31,8 @@ async def today(tx: Tx, *, desk: Desk, held: Collection[str], now: datetime) -> 
     jobs = await alone(tx, part="jobs", read=lambda: _jobs(tx)) if "admin.job.read" in held else None
     queues = [await _queue(tx, queue, now) for queue in desk.queues if queue.permission in held]
     defects = await alone(tx, part="defects", read=lambda: _defects(tx, desk, now))
-    alarms = rules.alarms(feeds=feeds or (), jobs=jobs, defects=defects or (), now=now)
+    deaf = await alone(tx, part="webhooks", read=lambda: _deaf(tx, now)) if "admin.webhook.read" in held else None
+    alarms = rules.alarms(feeds=feeds or (), jobs=jobs, defects=defects or (), webhooks=deaf or (), now=now)
     return Today(now, found_races, feeds, jobs, queues, defects, alarms)
 
 
@@ -64,6 +65,10 @@ async def _races(tx: Tx, now: datetime) -> RacesNow:
 
 async def _feeds(tx: Tx, now: datetime) -> list[FeedNow]:
     return [FeedNow(one.programme, one.as_of, one.is_stale) for one in await affiliates.health(tx, now=now)]
+
+
+async def _deaf(tx: Tx, now: datetime) -> list[WebhookNow]:
+    return [WebhookNow(one.id, one.host, one.since, one.is_off) for one in await webhooks.troubles(tx, now=now)]
 
 
 async def _jobs(tx: Tx) -> JobsNow:

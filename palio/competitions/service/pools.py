@@ -219,9 +219,9 @@ async def _tell(tx: Tx, competition_ids: Iterable[CompetitionId], now: datetime)
     """Pages are told of every change, other modules once a second at most."""
     changed = sorted(competition_ids)
     telling.changed(tx, competition_ids=changed)
-    if not outbox.is_heard(tx, PoolChanged):
-        return
     told = db.memory(tx, _Told)
-    for competition_id in changed:
-        if told.is_due(competition_id, now):
-            await outbox.send(tx, PoolChanged(competition_id), key=str(competition_id))
+    due = [competition_id for competition_id in changed if told.is_due(competition_id, now)]
+    if not due or not await outbox.is_wanted(tx, PoolChanged):
+        return
+    for competition_id in due:
+        await outbox.send(tx, PoolChanged(competition_id), key=str(competition_id))

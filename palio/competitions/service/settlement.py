@@ -204,7 +204,7 @@ async def _pay(tx: Tx, competition: Competition, won: Won, now: datetime) -> Set
     for number, transfer_id in zip(payable, paid.transfer_ids, strict=True):
         transfer_ids[number] = transfer_id
     settled = Settled(transfer_ids, {payable[place]: refused.code for place, refused in paid.refused.items()})
-    if outbox.is_heard(tx, RewardPaid) or outbox.is_heard(tx, RewardUnclaimed):
+    if await outbox.is_wanted(tx, RewardPaid, RewardUnclaimed):
         await outbox.send(tx, *_told(competition, won, settled))
     return settled
 

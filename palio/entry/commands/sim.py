@@ -48,7 +48,7 @@ app.add_typer(faults, name="faults")
 @app.command(SERVE)
 def serve(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which: feed, smtp. Default: all.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which: feed, smtp, hooks. Default: all.")
     ] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Where on 127.0.0.1; 0: any.")] = 8_900,

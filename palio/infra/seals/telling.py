@@ -117,7 +117,7 @@ async def _post(equipment: Equipment, url: str, lines: Sequence[str]) -> None:
     """Refuses with Upstream."""
     profile = replace(PROFILE, may_be_inside=equipment.is_simulated)
     headers = {"content-type": "application/x-ndjson"}
-    answer = await equipment.http.call(url, profile=profile, headers=headers, method="POST", body=_text(lines))
+    answer = await equipment.http.call(url, profile=profile, headers=headers, method="POST", content=_text(lines))
     if isinstance(answer, Failure):
         raise Upstream(service="anchors", reason=answer.detail)
     if answer.status not in TAKEN:
