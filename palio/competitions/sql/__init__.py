@@ -9,6 +9,7 @@ from palio.competitions.sql.appeals import (
     update_appeal,
 )
 from palio.competitions.sql.boards import (
+    find_ended_list,
     find_list,
     insert_board_entrants,
     insert_list_standings,
@@ -18,8 +19,8 @@ from palio.competitions.sql.boards import (
     list_of_country,
     list_of_users,
     list_open,
-    lock_ended_list,
     lock_lists,
+    lock_live_list,
     upsert_board,
 )
 from palio.competitions.sql.entrants import (
@@ -170,6 +171,7 @@ __all__ = [
     "delete_snapshots",
     "find_appeal",
     "find_competition",
+    "find_ended_list",
     "find_ending",
     "find_entrant_of",
     "find_leader",
@@ -258,11 +260,11 @@ __all__ = [
     "lock_claimable",
     "lock_competition",
     "lock_contributions",
-    "lock_ended_list",
     "lock_entrant",
     "lock_gates",
     "lock_left",
     "lock_lists",
+    "lock_live_list",
     "lock_places",
     "lock_running_of",
     "lock_scores",
