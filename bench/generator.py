@@ -5,7 +5,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from time import monotonic
@@ -48,8 +48,8 @@ class Connection(asyncio.Protocol):
     spare itself requests. It counts from the sending if only our own timer (1 ms) was late.
     """
 
-    def __init__(self, requests: Sequence[bytes], tally: Tally, pace: Pace, first_due: float) -> None:
-        self._requests = cycle(requests)
+    def __init__(self, requests: Iterator[bytes], tally: Tally, pace: Pace, first_due: float) -> None:
+        self._requests = requests
         self._tally, self._pace = tally, pace
         self._due = self._asked_at = first_due
         self._received = b""
@@ -103,10 +103,10 @@ async def generate(
     begin = monotonic()
     pace = Pace(begin + seconds, connections / rate if rate else 0.0)
     tally = Tally()
-    closed = []
+    closed, turn = [], cycle(requests)
     for number in range(connections):  # at a fixed rate they do not ask all at once
         first_due = begin + number * pace.interval / connections
-        connection = Connection(requests, tally, pace, first_due)
+        connection = Connection(turn, tally, pace, first_due)
         await _open(connection, port)
         closed.append(connection.closed.wait())
     await asyncio.wait_for(asyncio.gather(*closed), seconds + PATIENCE_SECONDS)

@@ -55,7 +55,7 @@ async def drive(
 ) -> Answers:
     """Send the requests in turn, round and round: as fast as they are answered, or at a fixed rate to see latency.
 
-    Every connection (every thread of wrk) begins with the first request and has one open at a time.
+    Whichever connection is free sends the next one, and has one open at a time.
     """
     if rate is None and (wrk := shutil.which("wrk")):
         return await _by_wrk(wrk, port, requests, seconds=seconds, connections=connections)

@@ -7,6 +7,7 @@ change makes a new delta and, when that has grown, a new base.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,6 +32,9 @@ class Place(NamedTuple):
     ties: int
     subscore: int = 0
     reached_at_us: int = 0
+
+
+_as_place = partial(tuple.__new__, Place)  # of a whole row, which is half the price of naming its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,10 @@ class _Keys:
 
     def before(self, wanted: Sequence[Whole], *, or_equal: bool = False) -> Whole:
         """How many keys come before each wanted one, or come not after it; fewer columns than ours are a prefix."""
+        if len(wanted) == 1:
+            return self.columns[0].searchsorted(wanted[0], "right" if or_equal else "left")
         low = self.columns[0].searchsorted(wanted[0], "left")
         high = self.columns[0].searchsorted(wanted[0], "right")
-        if len(wanted) == 1:
-            return high if or_equal else low
         while (is_open := low < high).any():
             middle = (low + high) // 2
             comes_before = self._comes_before(np.minimum(middle, len(self) - 1), wanted, or_equal=or_equal)
@@ -110,10 +114,12 @@ class _State:
 
     def kept_before(self, positions: Whole) -> Whole:
         """How many of the base before these positions count."""
-        return positions - self.removed.searchsorted(positions)
+        return positions - self.removed.searchsorted(positions) if len(self.removed) else positions
 
     def at(self, places: Whole) -> list[Whole]:
         """The columns of these places, counted from 0."""
+        if not self.delta:
+            return self.base.taken(places)
         added_before = self.added_places.searchsorted(places)
         is_added = self.added_places.searchsorted(places, "right") > added_before
         kept = places - added_before
@@ -127,6 +133,8 @@ class _State:
     def places_of(self, entrants: Whole) -> tuple[Whole, npt.NDArray[np.bool_]]:
         """The place of each of these entrants, counted from 0, and whether he has one."""
         position, is_known = self.base.where(entrants)
+        if not self.delta:
+            return position, is_known
         gone = self.removed.searchsorted(position, "right") > self.removed.searchsorted(position)
         places = self.kept_before(position) + self.added_at.searchsorted(position, "right")
         index, is_added = self.added.where(entrants)
@@ -136,6 +144,8 @@ class _State:
     def before(self, wanted: Sequence[Whole], *, or_equal: bool) -> Whole:
         """How many come before each of these keys, or come not after it."""
         in_base = self.base.before(wanted, or_equal=or_equal)
+        if not self.delta:
+            return in_base
         return self.kept_before(in_base) + self.added.before(wanted, or_equal=or_equal)
 
     def changed(self, entrants: Whole, columns: Sequence[Whole], present: npt.NDArray[np.bool_]) -> "_State":
@@ -277,12 +287,18 @@ class RankIndex:
 
     def around(self, entrant: int, radius: int) -> list[Place]:
         """Somebody and at most `radius` on either side of him, by place; nobody for who is not here."""
+        return self.around_many([entrant], radius)[0]
+
+    def around_many(self, entrants: Numbers, radius: int) -> list[list[Place]]:
+        """The same for each of these, in their order and at one instant: many cost little more than one."""
         state = self._state
-        (place,), (is_here,) = state.places_of(np.array([entrant], np.int64))
-        if not is_here:
-            return []
-        first, end = max(0, int(place) - radius), min(state.size, int(place) + radius + 1)
-        return self._read(state, np.arange(first, end, dtype=np.int64))
+        places, is_here = state.places_of(np.asarray(entrants, np.int64))
+        first = np.maximum(places - radius, 0)
+        counts = np.where(is_here, np.minimum(places + radius + 1, state.size) - first, 0)
+        ends = counts.cumsum()
+        begins = ends - counts
+        found = self._read(state, np.arange(counts.sum()) + np.repeat(first - begins, counts))
+        return [found[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
     def places_many(self, entrants: Numbers) -> dict[int, Place]:
         """Where each of these stands; those who are not here are missing."""
@@ -310,7 +326,7 @@ class RankIndex:
             ranks, ties = better + 1, state.before(columns[:-2], or_equal=True) - better
         subscores = columns[1] if self._has_subscore else np.zeros_like(places)
         found = (places + 1, ranks, entrants, scores, ties, subscores, columns[-2])
-        return [Place(*row) for row in zip(*(column.tolist() for column in found), strict=True)]
+        return list(map(_as_place, zip(*(column.tolist() for column in found), strict=True)))
 
 
 class Ranking:
@@ -338,6 +354,9 @@ class Ranking:
         given = (entrants, scores, reached_at_us, *(() if subscores is None else (subscores,)))
         columns = [np.asarray(column, np.int64) for column in given]
         counts = columns[1] >= least
+        if counts.all():  # as on every list without a line: nothing is copied
+            nobody = RankIndex(direction=direction, ties="earliest", has_subscore=subscores is not None)
+            return cls(RankIndex.load(*columns, direction=direction, ties=ties), nobody, least)
         above = RankIndex.load(*(column[counts] for column in columns), direction=direction, ties=ties)
         below = RankIndex.load(*(column[~counts] for column in columns), direction=direction, ties="earliest")
         return cls(above, below, least)
@@ -381,10 +400,17 @@ class Ranking:
         above = self._above.page(after, limit)
         return above + self._lower(self._below.page(max(0, after - self.qualified), limit - len(above)))
 
-    def around(self, place: int, radius: int) -> list[Place]:
-        """At most `radius` on either side of a place, and it."""
-        first = max(0, place - 1 - radius)
-        return self.page(first, place + radius - first)
+    def around_many(self, entrants: Numbers, radius: int) -> list[list[Place]]:
+        """Each of these and at most `radius` on either side of him, by place; nobody for who is not here."""
+        if not len(self._below):  # as on every list without a line
+            return self._above.around_many(entrants, radius)
+        found = self.places_many(entrants)
+        return [
+            self.page(max(0, found[entrant].place - 1 - radius), min(radius, found[entrant].place - 1) + 1 + radius)
+            if entrant in found
+            else []
+            for entrant in np.asarray(entrants, np.int64).tolist()
+        ]
 
     def place_of(self, entrant: int) -> Place | None:
         """Where somebody stands; None for who is not here."""

@@ -1,6 +1,6 @@
 """Whole columns as binary PostgreSQL arrays, built in one pass: psycopg's own dumper and loader visit each element."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, ClassVar, LiteralString
@@ -194,6 +194,15 @@ class MicrosecondsLoader(Loader):
 
 def _cells(data: Any) -> Any:
     return np.frombuffer(data, _INT8, offset=_HEAD_BYTES)["value"]
+
+
+async def stream_wholes(tx: Tx, statement: LiteralString, *values: object) -> AsyncIterator[tuple[Any, ...]]:
+    """As `wholes`, one row after another: no more than one of them is here as it came."""
+    async with tx.cursor() as cursor:
+        cursor.adapters.register_loader(_INT8_ARRAY, WholesLoader)
+        cursor.adapters.register_loader(_MOMENT_ARRAY, MicrosecondsLoader)
+        async for row in cursor.stream(statement, values, binary=True):
+            yield row
 
 
 async def wholes(tx: Tx, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:

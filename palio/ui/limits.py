@@ -18,7 +18,7 @@ from palio.ui.edge import RATE_HEADERS, SAFE_METHODS
 MINUTE_S, HOUR_S = 60, 3_600
 LOTS_OF_QUOTA = 20  # a process takes reads in lots of a twentieth
 LOT_MAX = 50
-LOTS_OF_SERVICES = 600  # of a minute: ten look-ups a second at most
+LOTS_OF_MANY = 600  # of a minute, where that makes larger ones: ten look-ups a second at most
 IPV6_PREFIX = 64
 
 
@@ -138,12 +138,13 @@ def _general(ask: Asking, method: str, *, is_strict: bool) -> list[Policy]:
 @lru_cache(maxsize=10)
 def _of_services(quota: int, *, is_strict: bool) -> Policy:
     """A program asks so often that small lots would be asked for all the time."""
-    return Policy("service", quota, MINUTE_S, lot=max(1, quota // LOTS_OF_SERVICES), is_strict=is_strict)
+    return Policy("service", quota, MINUTE_S, lot=max(1, quota // LOTS_OF_MANY), is_strict=is_strict)
 
 
 @lru_cache(maxsize=100)
 def _policy(name: str, quota: int, window_s: int, is_strict: bool) -> Policy:
-    return Policy(name, quota, window_s, lot=max(1, min(quota // LOTS_OF_QUOTA, LOT_MAX)), is_strict=is_strict)
+    lot = min(quota // LOTS_OF_QUOTA, max(LOT_MAX, quota // LOTS_OF_MANY))
+    return Policy(name, quota, window_s, lot=max(1, lot), is_strict=is_strict)
 
 
 def told(left: Sequence[Left]) -> dict[str, str]:

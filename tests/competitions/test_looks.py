@@ -33,9 +33,10 @@ CURSORS = Cursors(bytes(32))
 
 
 class Away(Database):
-    """A database that can go away."""
+    """A database that can go away, or not answer until it is let."""
 
     is_away = False
+    answers: asyncio.Event | None = None
 
     @asynccontextmanager
     async def begin(
@@ -43,7 +44,18 @@ class Away(Database):
     ) -> AsyncIterator[Tx]:
         if self.is_away:
             raise Unavailable(retry_after_s=2)
+        if self.answers:
+            await self.answers.wait()
         async with super().begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def alone(self, reason: str) -> AsyncIterator[Tx]:
+        if self.is_away:
+            raise Unavailable(retry_after_s=2)
+        if self.answers:
+            await self.answers.wait()
+        async with super().alone(reason) as tx:
             yield tx
 
 
@@ -57,7 +69,7 @@ class House:
     served: list[Served] = field(default_factory=list)
 
     def app(self) -> ASGIApp:
-        looks = web.Looks(self.database, CURSORS, now=lambda: self.seconds)
+        looks = web.Looks(self.database, CURSORS, now=lambda: self.seconds, patience_s=0.2)
 
         async def nobody(*_: object) -> None:
             return None
@@ -96,7 +108,7 @@ async def away(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[A
 @pytest.fixture
 async def house(away: Away) -> AsyncIterator[House]:
     yield House(away)
-    away.is_away = False
+    away.is_away, away.answers = False, None
 
 
 @pytest.fixture
@@ -203,26 +215,74 @@ async def test_a_first_page_is_told_for_a_quarter_of_a_second_and_then_looked_at
 async def test_a_page_is_told_as_it_was_while_the_database_is_away_and_says_when_it_is_stale(
     client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
 ) -> None:
-    path = f"/api/v1/boards/{board[0]}/all"
-    first = await client.get(path)
+    code, crowd = board
+    path, unknown = f"/api/v1/boards/{code}/all", "/api/v1/boards/quest_points/all"
+    around = f"{path}/around?entrant={crowd[2]}&radius=1"
+    first, beside = await client.get(path), await client.get(around)
     house.database.is_away = True
     house.seconds += 9
     lately = await client.get(path)
     house.seconds += 2
-    stale = await client.get(path)
-    unknown = await client.get(f"{path}?limit=3")
+    stale, stale_beside, shorter = await client.get(path), await client.get(around), await client.get(f"{path}?limit=3")
+    nothing = await client.get(unknown)
     house.database.is_away = False
+    house.seconds += 0.3
     back = await client.get(path)
 
     assert lately.content == first.content
     assert stale.json() == first.json() | {"stale": True}
+    assert stale_beside.json() == beside.json() | {"stale": True}
+    assert shorter.json()["items"] == first.json()["items"][:3]
     assert "etag" not in stale.headers
-    assert (unknown.status_code, unknown.json()["code"]) == (503, "db.unavailable")
+    assert (nothing.status_code, nothing.json()["code"]) == (503, "db.unavailable")
     assert back.json()["stale"] is False
 
 
+async def test_a_look_that_is_blocked_keeps_nobody_waiting(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    """After ten seconds of it a board says that it is stale; when the way is free it is right again at once."""
+    code, crowd = board
+    path = f"/api/v1/boards/{code}/all/around?entrant={crowd[6]}&radius=1"
+    first = await client.get(path)
+    async with house.database.begin(SYSTEM) as tx:
+        await add(tx, code, crowd[6:], [100])
+    house.database.answers = asyncio.Event()
+    house.seconds += 9
+    lately = await client.get(path)
+    house.seconds += 1.5
+    stale = await client.get(path)
+    house.database.answers.set()
+    house.seconds += 0.3
+    back = await client.get(path)
+
+    assert lately.content == first.content
+    assert stale.json() == first.json() | {"stale": True}
+    assert [(line["rank"], line["score"]) for line in back.json()["items"]] == [(1, 110), (2, 70)]
+    assert back.json()["stale"] is False
+
+
+async def test_a_name_is_told_for_five_seconds_and_then_read_again(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    code, crowd = board
+    path = f"/api/v1/boards/{code}/all/around?entrant={crowd[0]}&radius=0"
+
+    async def name() -> str:
+        return str((await client.get(path)).json()["items"][0]["name"])
+
+    before = await name()
+    async with house.database.begin(SYSTEM) as tx:
+        await tx.execute("update competitions.entrants set label = 'Runner' where id = %s", [crowd[0]])
+    house.seconds += 4.9
+    kept = await name()
+    house.seconds += 0.2
+
+    assert (before, kept, await name()) == ("Walker 0", "Walker 0", "Runner")
+
+
 async def test_who_asks_at_once_is_served_by_one_look(away: Away, board: tuple[str, list[EntrantId]]) -> None:
-    """Thirty readers around different people: their transactions are counted."""
+    """Thirty readers around different people: there is one look at the order, and one at the names."""
     code, crowd = board
 
     class Counting(Away):
@@ -236,10 +296,16 @@ async def test_who_asks_at_once_is_served_by_one_look(away: Away, board: tuple[s
             async with away.begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
                 yield tx
 
+        @asynccontextmanager
+        async def alone(self, reason: str) -> AsyncIterator[Tx]:
+            self.begun += 1
+            async with away.alone(reason) as tx:
+                yield tx
+
     counting = Counting("", connections_max=1)
     looks = web.Looks(counting, CURSORS)
 
     told = await asyncio.gather(*(looks.around(Look(code, "all", 1, entrant=str(crowd[n % 7]))) for n in range(30)))
 
-    assert counting.begun == 1
+    assert counting.begun == 2
     assert {len(json.loads(one.body)["items"]) for one in told} == {2, 3}

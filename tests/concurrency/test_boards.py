@@ -1,6 +1,7 @@
 """Boards of everybody while many write: lists that end, values that overtake each other, orders in two processes."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
@@ -41,10 +42,11 @@ async def test_submissions_that_race_the_end_of_a_list_are_in_its_standings_or_w
     """Two hundred at the last moment while four processes make the list final: what was counted is written down."""
     crowd = await people(database, 20)
     before = END - timedelta(seconds=1)
+    at_once = asyncio.Semaphore(16)  # the others wait here, where nobody loses patience
 
     async def submit(number: int) -> int:
         item = Submission(None, crowd[number % 20], 1, f"k{number}", None, board="steps", day=DAY)
-        async with database.begin(SYSTEM) as tx:
+        async with at_once, database.begin(SYSTEM) as tx:
             (outcome,) = await competitions.submit_many(tx, [item], now=before)
             await asyncio.sleep(number % 7 / 1_000)
         assert isinstance(outcome, Counted)
@@ -63,6 +65,46 @@ async def test_submissions_that_race_the_end_of_a_list_are_in_its_standings_or_w
         receipts = await db.value(tx, "select sum(delta) from competitions.receipts where list_id = %s", list_id)
     assert (frozen, scores, receipts) == (sum(map(int, counted)),) * 3
     assert 0 < sum(map(int, counted)) <= 200
+
+
+async def test_a_list_is_made_final_although_somebody_always_submits(database: Database) -> None:
+    """Nobody commits before the next one shares the list; the control waits for the row alone, and never gets it."""
+    crowd = await people(database, 300)
+    day, end = date(2026, 3, 11), END - timedelta(days=7)
+    before, is_over = end - timedelta(seconds=1), asyncio.Event()
+    shared = [asyncio.Event() for _ in range(len(crowd) + 1)]
+
+    async def submit(number: int) -> None:
+        await shared[number].wait()
+        if not is_over.is_set():
+            async with database.begin(SYSTEM) as tx:
+                item = Submission(None, crowd[number], 1, "k", None, board="steps", day=day)
+                await competitions.submit_many(tx, [item], now=before)
+                shared[number + 1].set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await shared[min(number + 2, len(crowd))].wait()
+        shared[number + 1].set()
+
+    async def take_the_row(list_id: int) -> None:
+        async with database.begin(SYSTEM) as tx:
+            await tx.execute("select from competitions.lists where id = %s for update", [list_id])
+
+    stream = [asyncio.create_task(submit(number)) for number in range(len(crowd))]
+    try:
+        shared[0].set()
+        await shared[2].wait()
+        list_id = await list_of(database, "steps", f"D:{day}")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(take_the_row(list_id), 0.3)
+        async with asyncio.timeout(10), database.begin(SYSTEM) as tx:
+            assert await competitions.close_list(tx, now=end)
+        assert not shared[-1].is_set()
+    finally:
+        is_over.set()
+        await asyncio.gather(*stream)
+    async with database.begin(SYSTEM) as tx:
+        assert await db.value(tx, "select state from competitions.lists where id = %s", list_id) == "final"
 
 
 async def test_the_best_of_many_at_once_is_the_best_and_a_naive_one_is_overtaken(database: Database) -> None:

@@ -1,10 +1,14 @@
 """How boards look from outside, whoever orders them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from palio.competitions.types import RankPoint
+import msgspec
+
+from palio.competitions.ranks import Place
+from palio.competitions.rules import trends
+from palio.competitions.types import EntrantId, RankPoint
 from palio.kernel.providers import BoardHead, BoardLine, BoardPeriod, BoardView
 from palio.ui.values import Instant, decimal
 
@@ -63,6 +67,40 @@ class BoardLineAnswer:
             ties=line.ties,
             trend=line.trend,
         )
+
+
+class LineWritten(msgspec.Struct, gc=False):
+    """The same line for whoever writes thousands a second."""
+
+    rank: int
+    place: int
+    entrant: str
+    name: str
+    score: int
+    display: str
+    ties: int
+    trend: int | None
+
+    @classmethod
+    def of_many(
+        cls, places: Sequence[Place], names: Mapping[EntrantId, str], earlier: Mapping[int, int], scale: int
+    ) -> "list[LineWritten]":
+        return [
+            cls(
+                rank,
+                place,
+                str(entrant),
+                names[EntrantId(entrant)],
+                score,
+                format(decimal(score, scale), "f") if scale else str(score),
+                ties,
+                trends.rose_by(rank, earlier[entrant]) if entrant in earlier else None,
+            )
+            for place, rank, entrant, score, ties, _, _ in places
+        ]
+
+
+write_lines = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Boards of everybody: declared by modules, read by period, live from memory and final from their standings."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from palio import identity
 from palio.competitions import sql
 from palio.competitions.errors import BoardDiffers, NoSuchBoard, Warming
 from palio.competitions.ranks import Place
@@ -23,6 +24,7 @@ from palio.competitions.types import (
     Standing,
 )
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 from palio.kernel.providers import BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
 
 BOARDS_MAX = 1_000
@@ -49,12 +51,17 @@ def _ranking(board: NewBoard | ScoreBoard) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """A board with the period that is asked for, and its list, if anybody has a score in it."""
+class Sight:
+    """A board in the period that is asked for, with its list, if anybody has a score in it.
+
+    Of a list that changes there are its order, once it is known, and the ranks of an hour ago.
+    """
 
     board: ScoreBoard
     period: ListPeriod
     list: ScoreList | None
+    order: rankings.Live | None = None
+    earlier: Mapping[int, int] = field(default_factory=dict)
 
     def view(self, lines: Sequence[BoardLine], *, of: int, version: int, as_of: datetime | None) -> BoardView:
         """Lines of it."""
@@ -73,13 +80,47 @@ class _Opened:
         """Whether nothing of it changes any more."""
         return self.list is not None and self.list.state == "final"
 
+    @property
+    def live(self) -> rankings.Live:
+        """The order, where there is one. Raises LookupError."""
+        if self.order is None:
+            raise LookupError(self.period.key)
+        return self.order
 
-async def _opened(tx: Tx, ask: BoardAsk) -> _Opened | None:
+    def places_many(self, wishes: Sequence[Look]) -> Sequence[Sequence[Place]]:
+        """The places that each of these wants to see, all as of one moment; none around who is not there."""
+        ranking = self.live.ranking
+        found: list[Sequence[Place]] = [
+            () if wish.entrant is not None else ranking.page(wish.after, wish.limit) for wish in wishes
+        ]
+        people = [(n, wish.limit, _number(wish.entrant)) for n, wish in enumerate(wishes) if wish.entrant is not None]
+        for radius in {radius for _, radius, _ in people}:
+            alike = [(n, number) for n, limit, number in people if limit == radius and number is not None]
+            around = ranking.around_many([number for _, number in alike], radius)
+            for (n, _), places in zip(alike, around, strict=True):
+                found[n] = places
+        return found
+
+
+async def sight(tx: Tx, *, ask: BoardAsk) -> Sight | None:
+    """What is asked for, its order brought up to date; None for a board or a period that does not exist."""
+    found = await _opened(tx, ask)
+    if found is None or found.list is None or found.is_final:
+        return found
+    try:
+        order = await rankings.live(tx, terms=found.board.terms(found.list.id))
+    except Warming:
+        return found
+    ranked = await sql.list_earlier(tx, found.list.id, ask.now - reads.TREND_AGE)
+    return replace(found, order=order, earlier={one.entrant_id: one.rank for one in ranked})
+
+
+async def _opened(tx: Tx, ask: BoardAsk) -> Sight | None:
     board = (await boards_many(tx, [ask.code])).get(ask.code)
     period = periods.named(ask.period, board.kinds, board.tz, ask.now) if board else None
     if board is None or period is None or (period.starts_at and period.starts_at > ask.now):
         return None
-    return _Opened(board, period, await sql.find_list(tx, board.id, period.key))
+    return Sight(board, period, await sql.find_list(tx, board.id, period.key))
 
 
 def _head(board: ScoreBoard) -> BoardHead:
@@ -92,90 +133,42 @@ async def heads(tx: Tx) -> Sequence[BoardHead]:
     return [_head(board) for board in await sql.list_boards(tx, BOARDS_MAX)]
 
 
-async def look_many(tx: Tx, wishes: Sequence[Look], *, now: datetime) -> list[BoardView | None]:
-    """What these see of boards, each in its order: a part of the places, or the places around somebody.
+async def look(tx: Tx, *, wish: Look, now: datetime) -> BoardView | None:
+    """What somebody sees of a board: a part of the places, or the places around somebody.
 
-    None for a board or a period that does not exist, and for somebody who does not stand there. Each order is brought
-    up to date once, and names are read once for all. While an order is loaded a part of the places is that of the last
-    picture, and says so.
+    None for a board or a period that does not exist, and for somebody who does not stand there. While an order is
+    loaded a part of the places is that of the last picture, and says so.
     """
-    opened = {key: await _opened(tx, BoardAsk(*key, now)) for key in dict.fromkeys((w.code, w.period) for w in wishes)}
-    orders = {key: await _order(tx, found) for key, found in opened.items() if found and found.list}
-    seen = [_seen(wish, opened[wish.code, wish.period], orders.get((wish.code, wish.period))) for wish in wishes]
-    live = [each for each in seen if isinstance(each, _Seen)]
-    earlier = await _earlier(tx, live, now)
-    names = await _names(tx, {place.entrant for each in live for place in each.places})
-    found: list[BoardView | None] = []
-    for wish, each in zip(wishes, seen, strict=True):
-        if isinstance(each, _Seen):
-            lines = _lines(each.places, names, earlier[each.list_id])
-            found.append(each.opened.view(lines, of=each.of, version=each.version, as_of=now))
-        else:
-            found.append(await _otherwise(tx, wish, each, now))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Places of a live order, as they were at one moment."""
-
-    opened: _Opened
-    list_id: ListId
-    places: Sequence[Place]
-    of: int
-    version: int
-
-
-async def _order(tx: Tx, opened: _Opened) -> rankings.Live | None:
-    """The order of a list that changes; None of a final one, and of one that is being loaded."""
-    if opened.list is None or opened.is_final:
+    found = await sight(tx, ask=BoardAsk(wish.code, wish.period, now))
+    if found is None or found.order is None:
+        return await otherwise(tx, wish=wish, found=found, now=now) if found else None
+    [places], of, version = found.places_many([wish]), len(found.order.ranking), found.order.version
+    if wish.entrant is not None and not places:
         return None
-    try:
-        return await rankings.live(tx, terms=opened.board.terms(opened.list.id))
-    except Warming:
-        return None
+    names = await names_many(tx, {place.entrant for place in places})
+    return found.view(_lines(places, names, found.earlier), of=of, version=version, as_of=now)
 
 
-def _seen(wish: Look, opened: _Opened | None, order: rankings.Live | None) -> _Seen | _Opened | None:
-    """What somebody sees of a live order; without one, what is left to be looked up. None where there is nothing."""
-    if opened is None or opened.list is None or order is None:
-        return opened
-    ranking = order.ranking
-    if wish.entrant is None:
-        places = ranking.page(wish.after, wish.limit)
-    else:
-        number = _number(wish.entrant)
-        found = ranking.place_of(number) if number is not None else None
-        if found is None:
-            return None
-        places = ranking.around(found.place, wish.limit)
-    return _Seen(opened, opened.list.id, places, len(ranking), order.version)
-
-
-async def _otherwise(tx: Tx, wish: Look, opened: _Opened | None, now: datetime) -> BoardView | None:
+async def otherwise(tx: Tx, *, wish: Look, found: Sight, now: datetime) -> BoardView | None:
     """What there is to see of a list that is empty, final, or being loaded."""
-    if opened is None:
-        return None
-    if opened.list is None:
-        return opened.view((), of=0, version=0, as_of=now) if wish.entrant is None else None
-    if not opened.is_final:
-        return await _remembered(tx, opened, opened.list, wish)
+    if found.list is None:
+        return found.view((), of=0, version=0, as_of=now) if wish.entrant is None else None
+    if not found.is_final:
+        return await _remembered(tx, found, found.list, wish)
     if wish.entrant is None:
-        return await _final(tx, opened, opened.list, wish.after, wish.limit, now)
+        return await _final(tx, found, found.list, wish.after, wish.limit, now)
     number = _number(wish.entrant)
-    place = await sql.find_place(tx, opened.list.id, number) if number is not None else None
+    place = await sql.find_place(tx, found.list.id, number) if number is not None else None
     first = max(0, place - 1 - wish.limit) if place else 0
-    return await _final(tx, opened, opened.list, first, place + wish.limit - first, now) if place else None
+    return await _final(tx, found, found.list, first, place + wish.limit - first, now) if place else None
 
 
 async def _top(tx: Tx, ask: BoardAsk, after: int, limit: int) -> BoardView | None:
-    [found] = await look_many(tx, [Look(ask.code, ask.period, limit, after)], now=ask.now)
-    return found
+    return await look(tx, wish=Look(ask.code, ask.period, limit, after), now=ask.now)
 
 
 async def _around(tx: Tx, ask: BoardAsk, entrant: str, radius: int) -> BoardView | None:
-    [found] = await look_many(tx, [Look(ask.code, ask.period, radius, entrant=entrant)], now=ask.now)
-    return found
+    return await look(tx, wish=Look(ask.code, ask.period, radius, entrant=entrant), now=ask.now)
 
 
 async def _my_rank(tx: Tx, ask: BoardAsk, user_id: UUID) -> BoardLine | None:
@@ -196,7 +189,7 @@ async def _ranks_many(tx: Tx, ask: BoardAsk, entrants: Sequence[str]) -> Mapping
         live = await rankings.live(tx, terms=opened.board.terms(opened.list.id))
         places = list(live.ranking.places_many(numbers).values())
         earlier = await sql.list_earlier(tx, opened.list.id, ask.now - reads.TREND_AGE, numbers)
-        names = await _names(tx, {place.entrant for place in places})
+        names = await names_many(tx, {place.entrant for place in places})
         lines = _lines(places, names, {one.entrant_id: one.rank for one in earlier})
     return {line.entrant: line for line in lines}
 
@@ -214,14 +207,14 @@ async def history(tx: Tx, *, ask: BoardAsk, entrant: str, limit: int) -> list[Ra
     return await sql.list_history(tx, opened.list.id, entrant_id, min(limit, HISTORY_MAX))
 
 
-async def _final(tx: Tx, opened: _Opened, found: ScoreList, after: int, limit: int, now: datetime) -> BoardView:
+async def _final(tx: Tx, opened: Sight, found: ScoreList, after: int, limit: int, now: datetime) -> BoardView:
     rankings.forget(tx, list_id=found.id)
     rows = await sql.list_standings(tx, found.id, limit, after=after)
     lines = await _standing_lines(tx, found.id, rows)
     return opened.view(lines, of=found.entrants or 0, version=found.id, as_of=found.final_at or now)
 
 
-async def _remembered(tx: Tx, opened: _Opened, found: ScoreList, wish: Look) -> BoardView:
+async def _remembered(tx: Tx, opened: Sight, found: ScoreList, wish: Look) -> BoardView:
     """What the last picture of a list says, while its order is loaded; around somebody nothing is known."""
     snapshot = await sql.find_snapshot(tx, found.id) if wish.entrant is None else None
     top = snapshot.top if snapshot else ()
@@ -229,31 +222,40 @@ async def _remembered(tx: Tx, opened: _Opened, found: ScoreList, wish: Look) -> 
         Place(number, each["rank"], each["entrant"], each["score"], 1)
         for number, each in enumerate(top[wish.after : wish.after + wish.limit], wish.after + 1)
     ]
-    lines = _lines(places, await _names(tx, {place.entrant for place in places}), {})
+    lines = _lines(places, await names_many(tx, {place.entrant for place in places}), {})
     view = opened.view(lines, of=len(top), version=0, as_of=snapshot.taken_at if snapshot else None)
     return replace(view, is_stale=True, is_warming=True)
 
 
-async def _earlier(tx: Tx, seen: Sequence[_Seen], now: datetime) -> dict[ListId, dict[EntrantId, int]]:
-    """The ranks of an hour ago, by list."""
-    wanted: dict[ListId, set[EntrantId]] = {}
-    for each in seen:
-        wanted.setdefault(each.list_id, set()).update(EntrantId(place.entrant) for place in each.places)
-    found = {}
-    for list_id, entrants in wanted.items():
-        ranked = await sql.list_earlier(tx, list_id, now - reads.TREND_AGE, list(entrants)) if entrants else []
-        found[list_id] = {one.entrant_id: one.rank for one in ranked}
-    return found
+async def names_many(tx: Tx, entrants: Collection[int]) -> Mapping[EntrantId, str]:
+    """What these entrants are called where everybody can read it."""
+    found = await spellings_many(tx, entrants)
+    return await found.named(tx)
 
 
-async def _names(tx: Tx, entrants: Collection[int]) -> Mapping[EntrantId, str]:
-    people = await reads.entrants_many(tx, [EntrantId(entrant) for entrant in entrants]) if entrants else {}
-    return await showing.names_of(tx, people=people)
+@dataclass(frozen=True, slots=True)
+class Spellings:
+    """What products call some entrants, and which of them are users, who choose for themselves."""
+
+    labels: Mapping[EntrantId, str]
+    users: Mapping[EntrantId, UserId]
+
+    async def named(self, tx: Tx) -> Mapping[EntrantId, str]:
+        """What they are called."""
+        names = await identity.names(tx, ids=self.users.values()) if self.users else {}
+        return {**self.labels, **{each: names[user_id] for each, user_id in self.users.items() if user_id in names}}
 
 
-def _lines(
-    places: Sequence[Place], names: Mapping[EntrantId, str], earlier: Mapping[EntrantId, int]
-) -> list[BoardLine]:
+async def spellings_many(tx: Tx, entrants: Collection[int]) -> Spellings:
+    """As whom these entrants stand on boards."""
+    numbers, labels, users = await sql.list_spellings(tx, [EntrantId(entrant) for entrant in entrants])
+    return Spellings(
+        {number: label or showing.STRANGER for number, label in zip(numbers, labels, strict=True)},
+        {number: user_id for number, user_id in zip(numbers, users, strict=True) if user_id},
+    )
+
+
+def _lines(places: Sequence[Place], names: Mapping[EntrantId, str], earlier: Mapping[int, int]) -> list[BoardLine]:
     return [
         BoardLine(
             place=place.place,
@@ -262,7 +264,7 @@ def _lines(
             name=names[EntrantId(place.entrant)],
             score=place.score,
             ties=place.ties,
-            trend=trends.rose_by(place.rank, earlier.get(EntrantId(place.entrant))),
+            trend=trends.rose_by(place.rank, earlier.get(place.entrant)),
         )
         for place in places
     ]
@@ -274,7 +276,7 @@ async def _standing_lines(tx: Tx, list_id: ListId, rows: Sequence[Standing]) -> 
         Place(row.place, row.rank or row.place, row.entrant_id, row.score, ties.get(row.rank or row.place, 1))
         for row in rows
     ]
-    return _lines(places, await _names(tx, {place.entrant for place in places}), {})
+    return _lines(places, await names_many(tx, {place.entrant for place in places}), {})
 
 
 def _number(entrant: str) -> EntrantId | None:

@@ -14,11 +14,14 @@ log = structlog.get_logger()
 async def close_next(tx: Tx, *, now: datetime) -> bool:
     """Make the earliest list final whose time for late scores is over; False when there is none.
 
-    Waits for submissions under way; whoever comes later is refused `list_final`.
+    Waits for submissions under way; whoever comes later waits for us, and is refused `list_final`.
     """
-    ended = await sql.lock_ended_list(tx, now)
-    if ended is None:
+    ended_id = await sql.find_ended_list(tx, now)
+    if ended_id is None:
         return False
+    ended = await sql.lock_live_list(tx, ended_id)
+    if ended is None:
+        return True  # somebody else has just made it final; there may be another one
     await sql.sort_in_memory(tx)
     entrants = await sql.insert_list_standings(tx, ended.id)
     await sql.insert_final_snapshot(tx, ended.id, await sql.hash_standings(tx, ended.id), now)

@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import monotonic
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ from palio.competitions.rules import prizes
 from palio.competitions.types import RANK_MEMORY_MB, Changed, Competition, EntrantId, ListId, RankTerms
 from palio.infra import db, settings
 from palio.infra.db import Tx
+from palio.kernel import clock
 
 CHANGED_MAX = 20_000  # of more changes than that everybody is read again
 BYTES_PER_ENTRANT = 40
@@ -49,12 +51,16 @@ class Provisional:
 
 @dataclass(slots=True)
 class Live:
-    """The ranking of a list as of the transaction that asked for it."""
+    """The ranking of a list as of the transaction that asked for it; who reads it later finds what others have seen.
+
+    `as_of` is when the last of them looked.
+    """
 
     ranking: Ranking
     terms: RankTerms
     horizon: int
     version: int
+    as_of: datetime
     provisional: Provisional | None = None
 
     def prizes(self, competition: Competition) -> Provisional:
@@ -132,17 +138,18 @@ async def load(tx: Tx, *, terms: RankTerms) -> Live:
     held = rankings.of(terms.list_id)
     async with held.turn:
         known = held.live if held.live and held.live.terms == terms else None
+        as_of = clock.now()
         found = await _read(tx, terms, known)
         if found.is_private:
-            return await _loaded(terms, await sql.get_ranked(tx, terms.list_id) if known else found)
+            return await _loaded(terms, await sql.get_ranked(tx, terms.list_id) if known else found, as_of)
         if known and len(found.entrants) < CHANGED_MAX:
             _look_after(rankings, held, terms)
-            renewed = _renewed(known, found)
+            renewed = _renewed(known, found, as_of)
             if renewed.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
                 await asyncio.to_thread(renewed.ranking.merge)
             return renewed
         everybody = await sql.get_ranked(tx, terms.list_id) if known else found
-        held.live = await _loaded(terms, everybody)
+        held.live = await _loaded(terms, everybody, as_of)
     rankings.shrink((settings.value(RANK_MEMORY_MB) << 20) // BYTES_PER_ENTRANT)
     return held.live
 
@@ -168,11 +175,11 @@ async def check(tx: Tx, *, terms: RankTerms, chance: Chance) -> list[int]:
         known = held.live
         if known is None or not known.ranking.qualified:
             return []
-        entrants = _some(known.ranking, chance)
+        entrants, as_of = _some(known.ranking, chance), clock.now()
         found, ranks = await sql.get_sampled(tx, terms, known.horizon, CHANGED_MAX, entrants)
         if len(found.entrants) >= CHANGED_MAX:
             return []
-        ranking = _renewed(known, found).ranking
+        ranking = _renewed(known, found, as_of).ranking
         places = ranking.places_many(entrants)
     told = {place.entrant: place.rank for place in places.values() if place.place <= ranking.qualified}
     wrong: list[int] = [entrant for entrant in entrants if told.get(entrant) != ranks.get(entrant)]
@@ -217,7 +224,7 @@ async def _read(tx: Tx, terms: RankTerms, known: Live | None) -> Changed:
     return await sql.get_changed(tx, terms.list_id, known.horizon, CHANGED_MAX)
 
 
-async def _loaded(terms: RankTerms, found: Changed) -> Live:
+async def _loaded(terms: RankTerms, found: Changed, as_of: datetime) -> Live:
     """A ranking of everybody. The sorting of many is no reason for other requests to wait."""
     ranking = await asyncio.to_thread(
         Ranking.load,
@@ -226,13 +233,13 @@ async def _loaded(terms: RankTerms, found: Changed) -> Live:
         direction=terms.direction,
         ties=terms.tie_rule,
     )
-    return Live(ranking, terms, found.horizon, found.version)
+    return Live(ranking, terms, found.horizon, found.version, as_of)
 
 
-def _renewed(known: Live, found: Changed) -> Live:
+def _renewed(known: Live, found: Changed, as_of: datetime) -> Live:
     if len(found.entrants):
         subscores = found.subscores if known.terms.has_subscore else None
         known.ranking.apply(found.entrants, found.scores, found.reached_at_us, subscores, found.is_ranked)
         known.version, known.provisional = found.version, None
-    known.horizon = found.horizon
+    known.horizon, known.as_of = found.horizon, as_of
     return known

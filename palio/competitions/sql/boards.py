@@ -53,9 +53,17 @@ async def lock_lists(tx: Tx, wanted: Sequence[tuple[BoardId, str]]) -> list[Scor
     return await db.rows(
         tx,
         ScoreList,
-        LIST
-        + """join unnest(%s::bigint[], %s::text[]) u(board_id, period_key)
-          on u.board_id = l.board_id and u.period_key = l.period_key order by l.id for key share of l""",
+        """
+        select l.id, l.board_id, l.period_key, l.starts_at, l.ends_at, l.state, l.final_at, l.entrants
+        from competitions.lists l
+        join (
+          with wanted as materialized (
+            select l.id from competitions.lists l
+            join unnest(%s::bigint[], %s::text[]) u(board_id, period_key)
+              on u.board_id = l.board_id and u.period_key = l.period_key)
+          select w.id, pg_advisory_xact_lock_shared(hashtextextended('competitions.list|' || w.id, 0))
+          from (select id from wanted order by id) w) t on t.id = l.id
+        order by l.id for key share of l""",
         *([board_id for board_id, _ in wanted], [period_key for _, period_key in wanted]),
     )
 
@@ -74,17 +82,27 @@ async def insert_lists(tx: Tx, lists: Sequence[NewList]) -> None:
     )
 
 
-async def lock_ended_list(tx: Tx, now: datetime) -> ScoreList | None:
-    """A list of everybody that takes no scores any more, the earliest first: ours once submissions under way are in."""
-    return await db.find(
+async def find_ended_list(tx: Tx, now: datetime) -> ListId | None:
+    """A list of everybody that takes no scores any more and is not final, the earliest first."""
+    found: ListId | None = await db.value(
         tx,
-        ScoreList,
-        LIST
-        + """join competitions.boards b on b.id = l.board_id and b.competition_id is null
+        """
+        select l.id from competitions.lists l
+        join competitions.boards b on b.id = l.board_id and b.competition_id is null
         where l.state = 'live' and l.ends_at + make_interval(hours => b.final_after_h) <= %s
-        order by l.ends_at, l.id limit 1 for update of l""",
+        order by l.ends_at, l.id limit 1""",
         now,
     )
+    return found
+
+
+async def lock_live_list(tx: Tx, list_id: ListId) -> ScoreList | None:
+    """A list that is not final, ours once submissions under way are in, and no later; None if somebody was faster.
+
+    A row that many share is never free while new ones come; the turn is: whoever comes later waits behind us.
+    """
+    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended('competitions.list|' || %s, 0))", list_id)
+    return await db.find(tx, ScoreList, LIST + "where l.id = %s and l.state = 'live' for update of l", list_id)
 
 
 async def list_open(tx: Tx, now: datetime, limit: int) -> list[ScoreList]:

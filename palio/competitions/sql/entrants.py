@@ -14,7 +14,8 @@ from palio.competitions.types import (
     Participant,
     Participation,
 )
-from palio.infra import db
+from palio.infra import arrays, db
+from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
@@ -94,6 +95,20 @@ async def list_entrants(tx: Tx, entrant_ids: Sequence[EntrantId]) -> list[Entran
         "select id as entrant_id, kind, ref, label, user_id from competitions.entrants where id = any(%s)",
         list(entrant_ids),
     )
+
+
+async def list_spellings(
+    tx: Tx, entrant_ids: Sequence[EntrantId]
+) -> tuple[Sequence[EntrantId], Sequence[str | None], Sequence[UserId | None]]:
+    """As whom these stand on boards, as columns: their numbers, what their product calls them, which user it is."""
+    [(numbers, labels, users)] = await arrays.columns(
+        tx,
+        """
+        select coalesce(array_agg(id), '{}'), coalesce(array_agg(label), '{}'), coalesce(array_agg(user_id), '{}')
+        from competitions.entrants where id = any(%s)""",
+        Int8s.of(entrant_ids),
+    )
+    return numbers, labels, users
 
 
 async def list_entrants_of(tx: Tx, named: Sequence[tuple[str, str]]) -> dict[tuple[str, str], EntrantId]:

@@ -238,7 +238,8 @@ async def has_written(tx: Tx) -> bool:
 
 async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
     """Everybody who is ranked on a list; the columns come in parts, because there may be millions."""
-    parts = await arrays.wholes(
+    heads, parts = [], []
+    async for *head, entrants, scores, reached, subscores in arrays.stream_wholes(
         tx,
         """
         select infra.tx_horizon(), n.tx_id, n.is_mine, s.entrants, s.scores, s.reached, s.subscores
@@ -247,9 +248,14 @@ async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
             array_agg(subscore) as subscores
           from competitions.scores where list_id = %s and state = 'ranked' group by tableoid) s on true""",
         *(list_id, list_id),
-    )
-    horizon, version, is_private = parts[0][:3]
-    entrants, scores, reached, subscores = (arrays.joined([part[at] for part in parts]) for at in range(3, 7))
+    ):
+        heads.append(head)
+        parts.append((entrants, scores, reached, subscores))
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    parts.clear()
+    horizon, version, is_private = heads[0]
+    # one column after another, so that no two of everybody are here for long
+    entrants, scores, reached, subscores = (arrays.joined(columns.pop(0)) for _ in range(len(columns)))
     return Changed(horizon, version, is_private, entrants, scores, reached, subscores, ())
 
 

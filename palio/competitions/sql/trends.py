@@ -66,9 +66,9 @@ async def delete_snapshots(tx: Tx, before: datetime) -> int:
 
 
 async def list_earlier(
-    tx: Tx, list_id: ListId, taken_until: datetime, entrant_ids: Sequence[EntrantId]
+    tx: Tx, list_id: ListId, taken_until: datetime, entrant_ids: Sequence[EntrantId] | None = None
 ) -> list[Ranked]:
-    """The ranks of entrants in the newest snapshot that was taken by then; of who was not among the first, none."""
+    """The ranks in the newest snapshot that was taken by then, of these entrants or of all who were among the first."""
     return await db.rows(
         tx,
         Ranked,
@@ -76,8 +76,9 @@ async def list_earlier(
         select e.entrant as entrant_id, e.rank
         from (select top from competitions.snapshots where list_id = %s and taken_at <= %s
           order by taken_at desc limit 1) s
-        cross join jsonb_to_recordset(s.top) e(entrant bigint, rank int) where e.entrant = any(%s)""",
-        *(list_id, taken_until, list(entrant_ids)),
+        cross join jsonb_to_recordset(s.top) e(entrant bigint, rank int)
+        where coalesce(e.entrant = any(%s), true)""",
+        *(list_id, taken_until, None if entrant_ids is None else list(entrant_ids)),
     )
 
 

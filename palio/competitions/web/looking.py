@@ -1,52 +1,91 @@
-"""Boards of everybody as many read them at once: one look serves all who ask meanwhile, a first page all of a moment.
+"""Boards of everybody as many read them at once: one look at the database serves all who ask for a moment.
 
-When the database cannot be asked, a first page is told as it was, and after a while it says that it is stale.
+Whoever asks meanwhile is told out of memory where he stands, and a first page is told as it was written. When the
+database does not answer, a board is told as it was seen last, and after a while it says that it is stale.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from time import monotonic
-from urllib.parse import parse_qsl
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
 from palio.competitions.errors import NoSuchBoard, NotOnBoard
-from palio.competitions.schemas.boards import BoardAnswer
-from palio.competitions.service.boards import look_many
-from palio.competitions.types import RANK_REFRESH_MS, RANK_STALE_AFTER_S, Look
+from palio.competitions.ranks import Place
+from palio.competitions.schemas.boards import BoardAnswer, LineWritten, write_lines
+from palio.competitions.service import boards
+from palio.competitions.service.boards import Sight
+from palio.competitions.types import RANK_REFRESH_MS, RANK_STALE_AFTER_S, EntrantId, Look
 from palio.infra import settings
-from palio.infra.db import Database
+from palio.infra.db import Database, Tx
 from palio.kernel import clock
-from palio.kernel.batches import Gatherer
+from palio.kernel.batches import Gatherer, Sharer
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
-from palio.kernel.providers import BoardView
+from palio.kernel.providers import BoardAsk, BoardView
 from palio.ui.hot import HotRead, Told
 from palio.ui.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Listing, Paging
 
 RADIUS_DEFAULT, RADIUS_MAX = 5, 25
 PAGES_MAX = 1_000
+PATIENCE_S = 0.5  # whoever knows how a board was waits so long for how it is
+NAMES_KEPT_S = 5  # as long as anybody may keep an answer
+NAMES_MAX = 200_000
 CODE, PERIOD, NUMBER = re.compile(r"[a-z0-9_.-]{1,100}"), re.compile(r"[A-Za-z0-9:-]{1,20}"), re.compile(r"[0-9]{1,18}")
 SHAPE: TypeAdapter[BoardAnswer] = TypeAdapter(BoardAnswer)
+ITEMS = b'{"items":'
+ENCODED = frozenset("%+")  # what only the ordinary way reads
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A first page as it was told at a moment of this process."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a look found at a moment of this process."""
 
-    answer: BoardAnswer
-    told: Told
+    sight: Sight
     at: float
+
+
+class _Asked(NamedTuple):
+    """What somebody wants to see of what was found; `is_stale` says that this was long ago."""
+
+    look: Look
+    seen: _Seen
+    is_stale: bool
+
+
+class _Found(NamedTuple):
+    """The places that somebody wants to see, and the answer around them: `rest` is what follows lines of a part."""
+
+    sight: Sight
+    view: BoardView
+    rest: bytes
+    places: Sequence[Place]
 
 
 class Looks:
     """Those of one process; they see what nobody in particular sees."""
 
-    def __init__(self, database: Database, cursors: Cursors, *, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cursors: Cursors,
+        *,
+        now: Callable[[], float] = monotonic,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._database, self._cursors, self._now = database, cursors, now
-        self._gatherer: Gatherer[Look, BoardView | None] = Gatherer(self._look)
-        self._kept: dict[Look, _Kept] = {}
+        self._patience_s = patience_s
+        self._looking: Sharer[tuple[str, str], _Seen | None] = Sharer(self._look)
+        self._telling: Gatherer[_Asked, Told | None] = Gatherer(self._tell)
+        self._telling_otherwise: Gatherer[_Asked, Told | None] = Gatherer(self._tell_otherwise)
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._kept: dict[Look, tuple[Told, float]] = {}
+        self._names = _Names(self._read_names, now, patience_s)
 
     def short_ways(self) -> Sequence[HotRead[Look]]:
         """The second way to a first page, and to the lines around somebody."""
@@ -55,51 +94,161 @@ class Looks:
 
     async def top(self, look: Look) -> Told:
         """The first places. Refuses with NoSuchBoard, and with Unavailable when nothing is known."""
-        kept = self._kept.get(look)
-        if kept and self._now() - kept.at < settings.value(RANK_REFRESH_MS) / 1_000:
-            return kept.told
-        try:
-            view = await self._gatherer.submit(look)
-        except Unavailable:
-            if kept is None:
-                raise
-            return self._stale(kept)
-        if view is None:
+        known, at = self._kept.get(look, (None, 0.0))
+        if known and self._is_fresh(at):
+            return known
+        at, told = self._now(), await self._told(look)
+        if told is None:
             raise NoSuchBoard(code=look.code, period=look.period)
-        answer = BoardAnswer.of_view(view, *self._paging(look).around(1, len(view.lines), of=view.of))
-        told = Told(SHAPE.dump_json(answer), tag_of(view))
-        if not view.is_warming:
-            self._keep(look, _Kept(answer, told, self._now()))
+        if len(self._kept) >= PAGES_MAX:
+            self._kept.clear()
+        self._kept[look] = told, at
         return told
 
     async def around(self, look: Look) -> Told:
         """The places around somebody. Refuses with NoSuchBoard, NotOnBoard, Unavailable."""
-        view = await self._gatherer.submit(look)
-        if view is None:
-            if await self._gatherer.submit(Look(look.code, look.period, 1)) is None:
-                raise NoSuchBoard(code=look.code, period=look.period)
+        told = await self._told(look)
+        if told is None:
             raise NotOnBoard(code=look.code, entrant=look.entrant)
-        return Told(SHAPE.dump_json(BoardAnswer.of_view(view, None, None)))
+        return told
 
-    async def _look(self, wishes: Sequence[Look]) -> list[BoardView | None]:
-        different = list(dict.fromkeys(wishes))
-        async with self._database.begin(Actor("none", None, RequestId(new_id()))) as tx:
-            views = dict(zip(different, await look_many(tx, different, now=clock.now()), strict=True))
-        return [views[wish] for wish in wishes]
+    async def _told(self, look: Look) -> Told | None:
+        seen = self._seen.get((look.code, look.period))
+        if seen is None or not self._is_fresh(seen.at):
+            seen = await self._seen_again(look, seen)
+        asked = _Asked(look, seen, self._now() - seen.at >= settings.value(RANK_STALE_AFTER_S))
+        return await (self._telling if seen.sight.order else self._telling_otherwise).submit(asked)
 
-    def _keep(self, look: Look, kept: _Kept) -> None:
-        if len(self._kept) >= PAGES_MAX:
-            self._kept.clear()
-        self._kept[look] = kept
+    async def _seen_again(self, look: Look, before: _Seen | None) -> _Seen:
+        """What there is now, or what there was before if there is no answer soon. Refuses with NoSuchBoard."""
+        try:
+            async with asyncio.timeout(self._patience_s if before else None):
+                found = await self._looking.ask((look.code, look.period))
+        except (Unavailable, TimeoutError):
+            if before is None:
+                raise
+            return before
+        if found is None:
+            raise NoSuchBoard(code=look.code, period=look.period)
+        return found
 
-    def _stale(self, kept: _Kept) -> Told:
-        if self._now() - kept.at < settings.value(RANK_STALE_AFTER_S):
-            return kept.told
-        return Told(SHAPE.dump_json(replace(kept.answer, stale=True)))
+    async def _look(self, key: tuple[str, str]) -> _Seen | None:
+        """Look at a board, unless somebody just has; what nobody has asked for lately is forgotten then."""
+        at, lately = self._now(), self._seen.get(key)
+        if lately and self._is_fresh(lately.at):
+            return lately
+        async with self._begin() as tx:
+            sight = await boards.sight(tx, ask=BoardAsk(*key, clock.now()))
+        patience = settings.value(RANK_STALE_AFTER_S)
+        self._seen = {each: seen for each, seen in self._seen.items() if at - seen.at < patience}
+        if sight is None:
+            return None
+        found = self._seen[key] = _Seen(sight, at)
+        return found
 
-    def _paging(self, look: Look) -> Paging:
+    async def _tell(self, asked: Sequence[_Asked]) -> list[Told | None]:
+        """What these see of orders in memory; each order is looked into once for all who ask."""
+        found = {one: each for group in _together(asked) for one, each in zip(group, _found(group), strict=True)}
+        names = await self._names.of({EntrantId(place.entrant) for each in found.values() for place in each.places})
+        told = {one: self._written(one.look, each, names) for one, each in found.items()}
+        return [told[one] for one in asked]
+
+    def _written(self, look: Look, found: _Found, names: Mapping[EntrantId, str]) -> Told | None:
+        sight, view, rest, places = found
+        if look.entrant is not None and not places:
+            return None
+        lines = write_lines(LineWritten.of_many(places, names, sight.earlier, sight.board.score_scale))
+        if look.entrant is not None:
+            return Told(ITEMS + lines + rest)
+        return Told(ITEMS + lines + _rest(view, *self._beside(look, view, len(places))), tag_of(view))
+
+    async def _tell_otherwise(self, asked: Sequence[_Asked]) -> list[Told | None]:
+        """What these see of lists that are empty, final, or being loaded."""
+        async with self._begin() as tx:
+            now = clock.now()
+            views = [await boards.otherwise(tx, wish=look, found=seen.sight, now=now) for look, seen, _ in asked]
+        told: list[Told | None] = []
+        for (look, _, is_stale), seen in zip(asked, views, strict=True):
+            view = replace(seen, is_stale=seen.is_stale or is_stale) if seen else None
+            beside = self._beside(look, view, len(view.lines)) if view and look.entrant is None else (None, None)
+            tag = tag_of(view) if view and look.entrant is None else ""
+            told.append(Told(SHAPE.dump_json(BoardAnswer.of_view(view, *beside)), tag) if view else None)
+        return told
+
+    def _beside(self, look: Look, view: BoardView, lines: int) -> tuple[str | None, str | None]:
+        """The cursors beside a part of a board."""
         listing = Listing(f"/api/v1/boards/{look.code}/{look.period}", "", "", "")
-        return Paging(look.limit, None, listing, self._cursors, clock.now())
+        paging = Paging(look.limit, None, listing, self._cursors, clock.now())
+        return paging.around(look.after + 1, look.after + lines, of=view.of)
+
+    def _begin(self) -> AbstractAsyncContextManager[Tx]:
+        return self._database.begin(Actor("none", None, RequestId(new_id())))
+
+    async def _read_names(self, entrants: Collection[int]) -> Mapping[EntrantId, str]:
+        async with self._database.alone("names on boards") as tx:
+            found = await boards.spellings_many(tx, entrants)
+        if not found.users:
+            return found.labels
+        async with self._begin() as tx:
+            return await found.named(tx)
+
+    def _is_fresh(self, at: float) -> bool:
+        return self._now() - at < settings.value(RANK_REFRESH_MS) / 1_000
+
+
+class _Names:
+    """What entrants are called, for a few seconds; what was known before is good enough while nobody can be asked."""
+
+    def __init__(
+        self,
+        read: Callable[[Collection[int]], Awaitable[Mapping[EntrantId, str]]],
+        now: Callable[[], float],
+        patience_s: float,
+    ) -> None:
+        self._read, self._now, self._since, self._patience_s = read, now, now(), patience_s
+        self._known: dict[EntrantId, str] = {}
+
+    async def of(self, entrants: AbstractSet[EntrantId]) -> Mapping[EntrantId, str]:
+        """The names of these, and of others. Refuses with Unavailable."""
+        is_old = self._now() - self._since > NAMES_KEPT_S or len(self._known) > NAMES_MAX
+        missing = entrants if is_old else [entrant for entrant in entrants if entrant not in self._known]
+        if not missing:
+            return self._known
+        is_known_anyway = all(entrant in self._known for entrant in missing)
+        try:
+            async with asyncio.timeout(self._patience_s if is_known_anyway else None):
+                found = await self._read(missing)
+        except (Unavailable, TimeoutError):
+            if is_known_anyway:
+                return self._known
+            raise
+        if is_old:
+            self._known, self._since = {}, self._now()
+        self._known.update(found)
+        return self._known
+
+
+def _together(asked: Sequence[_Asked]) -> Collection[Sequence[_Asked]]:
+    """Those who look at the same, each look once."""
+    groups: dict[_Seen, list[_Asked]] = {}
+    for one in dict.fromkeys(asked):
+        groups.setdefault(one.seen, []).append(one)
+    return groups.values()
+
+
+def _found(group: Sequence[_Asked]) -> list[_Found]:
+    """What these find in an order at this moment."""
+    sight = group[0].seen.sight
+    order = sight.live
+    seen = sight.view((), of=len(order.ranking), version=order.version, as_of=order.as_of)
+    view = replace(seen, is_stale=group[0].is_stale)
+    rest = _rest(view, None, None)
+    return [_Found(sight, view, rest, places) for places in sight.places_many([one.look for one in group])]
+
+
+def _rest(view: BoardView, after: str | None, before: str | None) -> bytes:
+    """What an answer says behind its lines."""
+    return SHAPE.dump_json(BoardAnswer.of_view(view, after, before)).removeprefix(ITEMS + b"[]")
 
 
 def tag_of(view: BoardView) -> str:
@@ -128,7 +277,9 @@ def _given(names: tuple[str, ...], query: str, known: set[str]) -> dict[str, str
     code, period = names
     if not CODE.fullmatch(code) or not PERIOD.fullmatch(period):
         return None
-    pairs = parse_qsl(query, keep_blank_values=True)
+    if not ENCODED.isdisjoint(query):
+        return None
+    pairs = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
     given = dict(pairs)
     return given if len(given) == len(pairs) and given.keys() <= known else None
 
