@@ -16,6 +16,7 @@ from palio.affiliates.types import (
 )
 from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
+from palio.kernel.topics import LiveType, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +162,25 @@ class FetchFeed(Job):
     feed_id: FeedId
     due_at: datetime
     trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFigures:
+    """Of which programme, the newest snapshot that counts and as of when; `changed` players have other numbers."""
+
+    programme: UUID
+    seq: int
+    as_of: datetime
+    changed: int | None = None
+
+
+_FIGURES = {"seq": 412, "as_of": "2026-03-18T14:05:09.123456Z"}
+_PROGRAMME = {"programme": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"}
+FEED_UPDATED = LiveType(
+    "feed.updated",
+    "A programme has new numbers, or they are fresh again.",
+    FeedFigures,
+    _PROGRAMME | _FIGURES | {"changed": 3},
+)
+FEED_STALE = LiveType("feed.stale", "The numbers of a programme are too old.", FeedFigures, _PROGRAMME | _FIGURES)
+TOPICS = (Topic("feed", "The feeds of all programmes.", (FEED_UPDATED, FEED_STALE)),)

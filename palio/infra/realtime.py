@@ -24,6 +24,7 @@ from palio.infra import db, tasks
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.errors import TooMany
+from palio.kernel.topics import LiveType
 
 log = structlog.get_logger()
 
@@ -44,8 +45,8 @@ PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 5.0
 PATIENCE: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
-def publish(tx: Tx, topic: str, kind: str, facts: Mapping[str, object]) -> None:
-    """Say what changed about a topic, once this transaction is committed: `race:<id>`, `race.updated`, {seq}.
+def publish(tx: Tx, topic: str, kind: LiveType, facts: Mapping[str, object]) -> None:
+    """Say what changed about a state topic, once this transaction is committed: `race:<id>`, race.updated, {seq}.
 
     Facts are ids and public figures, at most 4 KiB as JSON. Of several values of a topic only the newest arrives.
     """
@@ -53,7 +54,7 @@ def publish(tx: Tx, topic: str, kind: str, facts: Mapping[str, object]) -> None:
     if len(data) > FACTS_BYTES_MAX or len(topic) > TOPIC_BYTES_MAX:
         raise ValueError(f"{topic}: {len(data)} bytes of facts, at most {FACTS_BYTES_MAX}")
     at = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
-    event = f'{{"topic": {json.dumps(topic)}, "type": {json.dumps(kind)}, "at": "{at}", "data": {data}}}'
+    event = f'{{"topic": {json.dumps(topic)}, "type": {json.dumps(kind.name)}, "at": "{at}", "data": {data}}}'
     db.after_commit(tx, partial(tx.equipment.tell, topic, event))
 
 

@@ -22,6 +22,7 @@ from palio.infra.db import Database, Tx
 from palio.infra.realtime import FACTS_BYTES_MAX, Frame, Hub, Listener
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
+from palio.kernel.topics import LiveType
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Event(NamedTuple):
         return Frame("changed", told, self.topic, seq=self.seq)
 
 
-async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[str, object]) -> None:
+async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: LiveType, facts: Mapping[str, object]) -> None:
     """Tell somebody something of his own, once this transaction is committed: ids and figures, at most 4 KiB."""
     data = json.dumps(facts, allow_nan=False)
     if len(data) > FACTS_BYTES_MAX:
@@ -62,7 +63,7 @@ async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[s
     await db.run(
         tx,
         "insert into infra.stream_pending (topic, user_id, type, data, at) values (%s, %s, %s, %s::jsonb, %s)",
-        *(topic, user_id, kind, data, clock.now()),
+        *(topic, user_id, kind.name, data, clock.now()),
     )
     wake(tx)
 

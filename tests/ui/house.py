@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx2
 from starlette.types import ASGIApp
 
+from palio import races
 from palio.infra import realtime, relay
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import RESYNC, Hub
@@ -27,7 +28,7 @@ class House:
 
     async def tell(self, topic: str, **facts: object) -> None:
         async with self.database.begin(SYSTEM) as tx:
-            realtime.publish(tx, topic, "race.updated", facts)
+            realtime.publish(tx, topic, races.RACE_UPDATED, facts)
 
     @asynccontextmanager
     async def listen(self, topics: str, **headers: str) -> AsyncIterator["Stream"]:

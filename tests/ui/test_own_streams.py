@@ -229,9 +229,9 @@ async def test_a_late_commit_is_not_hidden_behind_a_higher_number(database: Data
     await number_all(database)
     begun = await newest(database) if way == "relay" else await _last_written(database)
     async with database.begin(SYSTEM) as late:
-        await relay.tell(late, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": 1})
+        await relay.tell(late, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 1})
         async with database.begin(SYSTEM) as early:
-            await relay.tell(early, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": 2})
+            await relay.tell(early, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 2})
         if way == "relay":
             await number_all(database)
             first, mark = await told_of(database, topic, begun), await newest(database)
@@ -270,7 +270,7 @@ async def test_one_relay_numbers_at_a_time_and_no_number_is_given_twice(database
     begun = await newest(database)
     async with database.begin(SYSTEM) as tx:
         for n in range(50):
-            await relay.tell(tx, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": n})
+            await relay.tell(tx, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": n})
     async with database.begin(SYSTEM) as holder:
         assert await relay.number(holder, limit=10) == 10
         async with database.begin(SYSTEM) as other:

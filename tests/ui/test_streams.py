@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from starlette.types import ASGIApp, Message
 
+from palio import races
 from palio.infra import embedded, realtime
 from palio.infra.realtime import Frame, Hub
 from palio.kernel.ids import new_id
@@ -62,7 +63,7 @@ async def test_what_is_rolled_back_is_never_told(house: House) -> None:
         await stream.frame()
         with suppress(UndoneError):
             async with house.database.begin(SYSTEM) as tx:
-                realtime.publish(tx, one, "race.updated", {"seq": 1})
+                realtime.publish(tx, one, races.RACE_UPDATED, {"seq": 1})
                 raise UndoneError
         await house.tell(one, seq=2)
 
