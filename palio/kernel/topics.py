@@ -32,7 +32,8 @@ class Topic:
     """Something to listen to. Its address may have names in braces, as in `race:{id}`.
 
     Of a state topic the newest event wins; a log topic tells every event, in order, and again from where somebody left
-    off. `access` is `public`, `owner` (each hears his own), or the permission that staff need.
+    off. `access` is `public`, `owner` (each hears his own), or the permission that staff need; a token also needs the
+    `scope`.
     """
 
     address: str
@@ -40,6 +41,7 @@ class Topic:
     types: tuple[LiveType, ...]
     is_log: bool = False
     access: str = PUBLIC
+    scope: str = ""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

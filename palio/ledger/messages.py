@@ -103,4 +103,4 @@ WALLET_CHANGED = LiveType(  # told by the functions that write entries: 0003_led
     Movement,
     {"transfer": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44", "asset": "COIN", "amount": 40, "balance": 140, "held": 0},
 )
-TOPICS = (Topic("me:wallet", "My wallet.", (WALLET_CHANGED,), is_log=True, access=OWNER),)
+TOPICS = (Topic("me:wallet", "My wallet.", (WALLET_CHANGED,), is_log=True, access=OWNER, scope="ledger:read"),)

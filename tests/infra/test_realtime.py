@@ -80,9 +80,10 @@ async def test_what_a_commit_publishes_reaches_the_streams_of_another_process(hu
         await tell(speaker, "race:1", 9)
         frame = await following(listener)
     event = json.loads(frame.data)
+    number = event.pop("id")
     assert event.pop("at").endswith("Z")
     assert event == {"topic": "race:1", "type": "race.updated", "data": {"seq": 9}}
-    assert frame.sse == f"event: changed\ndata: {frame.data}\n\n".encode()
+    assert frame.sse == f"id: {number}\nevent: changed\ndata: {frame.data}\n\n".encode()
 
 
 async def test_nothing_is_told_of_what_was_undone(hub, speaker):

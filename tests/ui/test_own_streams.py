@@ -12,7 +12,7 @@ import pytest
 from palio import ledger
 from palio.infra import db, embedded, relay
 from palio.infra.db import Database
-from palio.infra.realtime import FRAMES_WAITING_MAX, Frame, Hub, Listener
+from palio.infra.realtime import BYTES_WAITING_MAX, FRAMES_WAITING_MAX, Frame, Hub, Listener
 from palio.kernel import clock
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -168,19 +168,39 @@ async def test_one_person_has_five_streams(house: House) -> None:
 async def test_a_slow_reader_is_told_to_read_again() -> None:
     listener = Listener(frozenset(), frozenset({"me:wallet"}), UserId(new_id()))
     for seq in range(1, FRAMES_WAITING_MAX + 3):
-        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq))
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
     frames = await listener.take(1)
     assert [(frame.event, frame.seq) for frame in frames] == [("resync", 257), ("changed", 258)]
     assert json.loads(frames[0].data) == {"topics": ["me:wallet"], "from": "257"}
 
 
+async def test_of_a_slow_reader_states_are_forgotten_first() -> None:
+    """Nothing is lost silently: the topics of what was forgotten are to be read again."""
+    listener = Listener(frozenset({"races"}), frozenset({"me"}), UserId(new_id()))
+    listener.put(Frame("changed", "{}", "races", seq=1))
+    for seq in range(2, FRAMES_WAITING_MAX + 2):
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
+    first, *others = await listener.take(1)
+    assert (first.event, json.loads(first.data)) == ("resync", {"topics": ["races"]})
+    assert [frame.seq for frame in others] == list(range(2, FRAMES_WAITING_MAX + 2))
+
+
+async def test_a_slow_reader_costs_a_mebibyte_and_no_more() -> None:
+    listener = Listener(frozenset(), frozenset({"me"}), UserId(new_id()))
+    for seq in range(1, 201):
+        listener.put_next(Frame("changed", "x" * 8_000, "me:wallet", seq=seq, is_log=True))
+    frames = await listener.take(1)
+    assert sum(len(frame.data) for frame in frames) <= BYTES_WAITING_MAX
+    assert (frames[0].event, frames[-1].seq) == ("resync", 200)
+
+
 async def test_what_was_told_in_the_answer_does_not_come_again() -> None:
     listener = Listener(frozenset(), frozenset({"me"}), UserId(new_id()))
     for seq in (4, 5, 6):
-        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq))
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
     listener.begin(5)
-    listener.put_next(Frame("changed", "{}", "me:wallet", seq=6))
-    listener.put_next(Frame("changed", "{}", "me:steps", seq=9))
+    listener.put_next(Frame("changed", "{}", "me:wallet", seq=6, is_log=True))
+    listener.put_next(Frame("changed", "{}", "me:steps", seq=9, is_log=True))
     assert [frame.seq for frame in await listener.take(1)] == [6, 9]
 
 
