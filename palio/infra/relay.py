@@ -27,6 +27,7 @@ from palio.kernel.topics import ALL_OF_MINE, LiveType
 log = structlog.get_logger()
 
 IS_WRITTEN = json.dumps({"topic": WRITTEN})
+RELAY = 0x5EA2  # of the one relay
 EVENTS_MAX = 5_000  # of one transaction of the relay, and of one look of a process
 RESUMED_MAX = 1_000  # of more than that a client reads everything again
 PAGE_MAX = 200  # of log topics in one poll
@@ -77,7 +78,13 @@ def wake(tx: Tx) -> None:
 
 async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
     """Number what is committed, in a transaction of the system; answers how many. 0 while somebody else is at it."""
-    if not await db.value(tx, "select pg_try_advisory_xact_lock(%s)", LOCK):
+    is_ours = await db.value(  # a hub that numbers states has the second lock for a moment only: that is waited for
+        tx,
+        """select case when pg_try_advisory_xact_lock(%s) then pg_advisory_xact_lock(%s)::text is not null
+          else false end""",
+        *(RELAY, LOCK),
+    )
+    if not is_ours:
         return 0
     moved: int = await db.value(
         tx,

@@ -12,7 +12,7 @@ import pytest
 from palio import ledger
 from palio.infra import db, embedded, relay
 from palio.infra.db import Database
-from palio.infra.realtime import BYTES_WAITING_MAX, FRAMES_WAITING_MAX, Frame, Hub, Listener
+from palio.infra.realtime import BYTES_WAITING_MAX, FRAMES_WAITING_MAX, LOCK, Frame, Hub, Listener
 from palio.kernel import clock
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -298,6 +298,22 @@ async def test_one_relay_numbers_at_a_time_and_no_number_is_given_twice(database
     await asyncio.gather(*(number_all(database) for _ in range(4)))
     await number_all(database)
     assert await told_of(database, topic, begun) == list(range(50))
+
+
+async def test_the_relay_waits_for_a_hub_that_gives_numbers(database: Database) -> None:
+    """Looking again a second later would make every event late that comes at such a moment."""
+    topic, user_id = f"me:{new_id().hex[:8]}", UserId(new_id())
+    await number_all(database)
+    begun = await newest(database)
+    async with database.begin_system("a test") as tx:
+        await relay.tell(tx, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 1})
+    async with database.begin_system("a test") as speaker:
+        await speaker.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        numbering = asyncio.create_task(number_all(database))
+        await asyncio.sleep(0.1)
+        assert not numbering.done()
+    await numbering
+    assert await told_of(database, topic, begun) == [1]
 
 
 async def test_old_events_are_forgotten_and_the_newest_number_stays(database: Database, noon: datetime) -> None:
