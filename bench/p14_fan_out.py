@@ -14,6 +14,7 @@ from bench.ground import SYSTEM, Ground
 from bench.report import Findings
 from bench.rounds import Arm, Plan, Turn, Work, interleave
 from bench.serving import serving
+from palio import races
 from palio.infra import realtime
 
 GOAL = Goal("P14", "messages/s of one core", target=100_000, floor=40_000)
@@ -56,7 +57,7 @@ class FanOut(Arm):
         for number in range(self._states - STATES + 1, self._states + 1):
             async with self._ground.database.begin(SYSTEM) as tx:
                 for topic in self._topics:
-                    realtime.publish(tx, topic, "race.updated", {"seq": number})
+                    realtime.publish(tx, topic, races.RACE_UPDATED, {"seq": number})
             await asyncio.sleep(PAUSE_SECONDS)
         self._heard = json.loads(await self._audience.answer())
         return Work(self._heard["messages"])

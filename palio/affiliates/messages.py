@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from palio.affiliates.types import (
+    PERMISSION_READ,
     FeedId,
     LinkRequestId,
     Micro,
@@ -16,6 +17,7 @@ from palio.affiliates.types import (
 )
 from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
+from palio.kernel.topics import LiveType, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +163,49 @@ class FetchFeed(Job):
     feed_id: FeedId
     due_at: datetime
     trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFigures:
+    """Of which programme, the newest snapshot that counts and as of when; `changed` players have other numbers."""
+
+    programme: UUID
+    seq: int
+    as_of: datetime
+    changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStep:
+    """How far a reading of a feed is: `began`, `asked`, or the state in which it ended."""
+
+    feed: UUID
+    cycle: UUID
+    due_at: datetime
+    step: str
+
+
+_FIGURES = {"seq": 412, "as_of": "2026-03-18T14:05:09.123456Z"}
+_PROGRAMME = {"programme": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"}
+FEED_UPDATED = LiveType(
+    "feed.updated",
+    "A programme has new numbers, or they are fresh again.",
+    FeedFigures,
+    _PROGRAMME | _FIGURES | {"changed": 3},
+)
+FEED_STALE = LiveType("feed.stale", "The numbers of a programme are too old.", FeedFigures, _PROGRAMME | _FIGURES)
+FEED_STEP = LiveType(
+    "feed.step",
+    "A reading of a feed began, an exchange with its provider is over, or the reading ended as its step says.",
+    FeedStep,
+    {
+        "feed": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e45",
+        "cycle": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e46",
+        "due_at": "2026-03-18T14:05:00.000000Z",
+        "step": "asked",
+    },
+)
+TOPICS = (
+    Topic("feed", "The feeds of all programmes.", (FEED_UPDATED, FEED_STALE)),
+    Topic("console:feeds", "How readings of feeds go.", (FEED_STEP,), is_log=True, access=PERMISSION_READ.name),
+)

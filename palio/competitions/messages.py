@@ -1,9 +1,11 @@
 """What competitions tell: ids, codes and public figures."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from palio.kernel.messages import Event, Job
+from palio.kernel.topics import LiveType, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +137,54 @@ class ReturnContributions(Job):
 @dataclass(frozen=True, slots=True)
 class CloseLists(Job):
     """Make lists final whose time for late scores is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How many scores have changed since the last event."""
+
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFigures(Changes):
+    """Boards of wagers also say which snapshot they show, and as of when."""
+
+    seq: int | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a competition stands; `version` rises with every change of it."""
+
+    status: str
+    phase: str | None
+    version: int
+
+
+COMPETITION_UPDATED = LiveType("competition.updated", "Scores of a competition have changed.", Changes, {"changed": 3})
+COMPETITION_STATUS_CHANGED = LiveType(
+    "competition.status_changed",
+    "A competition has another status, phase or end.",
+    Stage,
+    {"status": "live", "phase": None, "version": 4},
+)
+COMPETITION_COMPLETED = LiveType(
+    "competition.completed",
+    "A competition is over and its prizes are paid.",
+    Stage,
+    {"status": "completed", "phase": None, "version": 9},
+)
+LEADERBOARD_UPDATED = LiveType(
+    "leaderboard.updated", "Scores on a board of everybody have changed.", BoardFigures, {"changed": 3}
+)
+TOPICS = (
+    Topic(
+        "competition:{id}",
+        "One competition.",
+        (COMPETITION_UPDATED, COMPETITION_STATUS_CHANGED, COMPETITION_COMPLETED),
+    ),
+    Topic("board:{code}:{period}", "A board of everybody, by its code and kind of period.", (LEADERBOARD_UPDATED,)),
+    Topic("board:wager:{code}:{period}", "The wagers of a programme, by its code.", (LEADERBOARD_UPDATED,)),
+)

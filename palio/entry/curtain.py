@@ -35,12 +35,14 @@ class Curtain:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open() or scope["path"].startswith(OPEN):
+        if scope["type"] not in {"http", "websocket"} or is_open() or scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
         elif scope["path"] == "/":
             await self._app({**scope, "path": PATH, "raw_path": PATH.encode()}, receive, send)
         else:
-            await self._refused(Request({**scope, "app": self._app}))(scope, receive, send)
+            await self._refused(
+                Request({**scope, "type": "http", "method": scope.get("method", "GET"), "app": self._app})
+            )(scope, receive, send)
 
     def _refused(self, request: Request) -> Response:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):

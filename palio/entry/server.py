@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Send
@@ -13,7 +14,10 @@ from palio.entry.stopping import Stop
 from palio.infra.settings.environment import WrongSettingError
 from palio.ui.headers import HEADERS, PAGES
 from palio.ui.hot import STRAIGHT
+from palio.ui.streams import socket as stream_socket
 
+SOCKETS = {f"/api/v1{stream_socket.PATH}"}
+SOCKET_BYTES_MAX = 64 << 10  # of one message; the stream itself takes less, and says so
 REQUEST_SECONDS_MAX = 30  # how long a running request may take when we are told to stop
 
 
@@ -36,10 +40,9 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: Stop, *, ready: Cal
     """Answer until asked to stop, then take no more and let running requests end."""
     config = uvicorn.Config(
         app,
-        http=_Protocol,
         log_config=None,
         lifespan="off",
-        ws="none",  # an upgrade is a request like any other: the edge answers it, with its headers
+        **PROTOCOLS,
         server_header=False,
         proxy_headers=False,  # the application knows which proxies it trusts
         timeout_graceful_shutdown=REQUEST_SECONDS_MAX,
@@ -71,12 +74,19 @@ def answer_straight(send: Send, head: bytes, body: bytes) -> bool:
     return True
 
 
-class _Protocol(HttpToolsProtocol):
-    """What cannot be read as HTTP reaches no application: it is answered here, with the headers of every answer."""
+class Protocol(HttpToolsProtocol):
+    """What cannot be read as HTTP reaches no application: it is answered here, with the headers of every answer.
+
+    Only where sockets are is an upgrade one; elsewhere it is a request like any other, which the edge answers.
+    """
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[STRAIGHT] = answer_straight  # type: ignore[literal-required]  # ours, beside what ASGI names
+
+    def _should_upgrade(self) -> bool:
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        return bool(path in SOCKETS and self.scope["method"] == "GET" and super()._should_upgrade())
 
     def send_400_response(self, msg: str) -> None:
         body = msg.encode()
@@ -84,6 +94,15 @@ class _Protocol(HttpToolsProtocol):
         lines = [b"%s: %s\r\n" % pair for pair in (*about, (b"connection", b"close"), PAGES, *HEADERS)]
         self.transport.write(b"".join((b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body)))
         self.transport.close()
+
+
+PROTOCOLS: dict[str, Any] = {
+    "http": Protocol,
+    "ws": "websockets-sansio",
+    "ws_max_size": SOCKET_BYTES_MAX,
+    "ws_ping_interval": None,  # the stream has pings of its own, which scripts in browsers can answer
+    "ws_per_message_deflate": False,  # a small frame could become a large one, and each socket would cost a window
+}
 
 
 class _Server(uvicorn.Server):

@@ -14,6 +14,7 @@ from palio.affiliates import web as affiliates
 from palio.competitions import console as competitions_console
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status
+from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS, ENTRY_CHECKS, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
@@ -105,7 +106,13 @@ def parts(wiring: Wiring) -> dict[str, object]:
     origin = wiring.environment.public_url
     return {
         "database": wiring.database,
-        "streams": Streams(wiring.hub, origin),
+        "streams": Streams(
+            wiring.hub,
+            origin,
+            topics=TOPICS,
+            hidden=HIDDEN,
+            recall=identity.Recollection(Doorman(wiring.database)),
+        ),
         "pages": Pages(Languages(), origin=origin),
         "files": Files(DIST.parent),
         "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),

@@ -344,9 +344,12 @@ class SecondFactorDue:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a request shows of who it is: a cookie (of the console or of the players), or a bearer token."""
+    """What a request shows of who it is: a cookie (of the console or of the players), or a bearer token.
 
-    kind: Literal["cookie", "bearer"]
+    Whoever showed a ticket of ours is known by the id of the session or API token that he got it with.
+    """
+
+    kind: Literal["cookie", "bearer", "session", "api_token"]
     token: str = field(repr=False)
     is_console: bool = False
     ip: str | None = None

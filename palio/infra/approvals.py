@@ -14,7 +14,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from palio.infra import audit, db, outbox, settings
+from palio.infra import audit, db, outbox, realtime, settings
 from palio.infra.db import Tx
 from palio.infra.messages import (
     ApprovalDecided,
@@ -26,6 +26,7 @@ from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.kernel.providers import Change
 from palio.kernel.settings import Setting
+from palio.kernel.topics import LiveType, Topic
 
 Decision: TypeAlias = Literal["approve", "reject"]
 State: TypeAlias = Literal["open", "approved", "rejected", "withdrawn", "expired", "executed", "failed"]
@@ -40,6 +41,18 @@ USES_KEPT = timedelta(days=7)
 TWO_CHECKERS_FROM = 10  # times the limit
 DECIDE = "admin.approval.decide"
 
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Which part of the first page of the console has changed."""
+
+    tile: str
+
+
+TILE_UPDATED = LiveType("tile.updated", "Something on the first page has changed.", Tile, {"tile": "approvals"})
+TOPICS = (
+    Topic("console:home", "What waits for somebody, on the first page.", (TILE_UPDATED,), access="admin.home.read"),
+)
 HOURS = Setting("admin.approval_hours", "int", 72, "How long a proposal waits for a second person.", "hours", 1, 720)
 
 
@@ -279,6 +292,7 @@ async def open_proposal(
     made = await lock(tx, approval_id=approval_id)
     await _record(tx, actor, made, "approval.open", {"state": (None, "open"), "command": (None, made.command)}, reason)
     await outbox.send(tx, ApprovalOpened(made.id, made.command, made.state))
+    _tell_tile(tx)
     return made
 
 
@@ -339,6 +353,7 @@ async def decide(
     decided = await _move(tx, found, state)
     await _record(tx, actor, decided, f"approval.{decision}", {"state": (found.state, state)}, reason)
     await outbox.send(tx, ApprovalDecided(found.id, found.command, state))
+    _tell_tile(tx)
     if state == "approved":
         await outbox.send(tx, ExecuteApproval(found.id), key=str(found.id))
     return decided
@@ -353,6 +368,7 @@ async def withdraw(tx: Tx, *, approval_id: UUID, actor: Actor, now: datetime) ->
     withdrawn = await _move(tx, found, "withdrawn")
     await _record(tx, actor, withdrawn, "approval.withdraw", {"state": ("open", "withdrawn")}, "")
     await outbox.send(tx, ApprovalDecided(found.id, found.command, "withdrawn"))
+    _tell_tile(tx)
     return withdrawn
 
 
@@ -425,6 +441,7 @@ async def _ended(
     changes = {"state": (found.state, state), "error_code": (None, error_code)}
     await _record(tx, tx.actor, ended, f"approval.{state}", changes, found.reason)
     await outbox.send(tx, ApprovalExecuted(found.id, found.command, state))
+    _tell_tile(tx)
     return ended
 
 
@@ -519,3 +536,7 @@ async def _record(
         subject=approval.subject_user_id,
         approval_id=approval.id,
     )
+
+
+def _tell_tile(tx: Tx) -> None:
+    realtime.publish(tx, "console:home", TILE_UPDATED, {"tile": "approvals"})

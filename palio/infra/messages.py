@@ -79,7 +79,7 @@ class PruneRuns(Job):
 
 @dataclass(frozen=True, slots=True)
 class PruneRequests(Job):
-    """Forget answers to requests and their keys that are past their time, and limits that nobody is near."""
+    """Forget answers to requests and their keys that are past their time, limits that nobody is near, and tickets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Live notices of state topics: the newest value wins. Told after the commit, heard by the hub of every process.
 What is told to people one by one is in `relay`; it comes through the same streams.
 
+All events have numbers from one sequence, which are given under one lock: whoever sees a number can have all below it.
+State topics get theirs from the hub that speaks; the newest of each is kept for those who come later.
 A NOTIFY carries the news of many topics; a hub passes a topic on at most once in 250 ms and encodes it once, whatever
 the number of open streams. A stream holds the newest value of each of its topics and nothing else: a slow client costs
 a bounded amount of memory and skips what was overtaken.
@@ -9,7 +11,7 @@ a bounded amount of memory and skips what was overtaken.
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +26,7 @@ from palio.infra import db, tasks
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.errors import TooMany
+from palio.kernel.topics import ALL_OF_MINE, LiveType
 
 log = structlog.get_logger()
 
@@ -34,18 +37,32 @@ NOTIFIES_PER_SECOND_MAX = 20
 NOTIFY_BYTES_MAX = 7_900  # PostgreSQL refuses 8,000
 FACTS_BYTES_MAX = 4_096
 TOPIC_BYTES_MAX = 200
+LOCK = 0x5EA1  # of whoever gives numbers, until he commits
+WRITTEN, NUMBERED = ":written", ":numbered"  # between processes: there is something to number, or to pass on
 INNER = ":"  # topics that begin so are between processes: passed on at once, never to clients
-FRAMES_WAITING_MAX = 256  # of log topics in one stream
+FRAMES_WAITING_MAX = 256  # in one stream
+BYTES_WAITING_MAX = 1 << 20
 TOPICS_UNSENT_MAX = 10_000
-TOPICS_OF_STREAM_MAX = 50  # of at most 4.5 KiB each: far below the 1 MiB that a client may cost
+TOPICS_OF_STREAM_MAX = 50
 STREAMS_MAX = 10_000
 REST_SECONDS = 0.25
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 5.0
 PATIENCE: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
-def publish(tx: Tx, topic: str, kind: str, facts: Mapping[str, object]) -> None:
-    """Say what changed about a topic, once this transaction is committed: `race:<id>`, `race.updated`, {seq}.
+def endings_of(user_id: UUID) -> str:
+    """The inner topic on which the streams of a user hear that he is to be judged anew."""
+    return f"{INNER}endings:{user_id}"
+
+
+def judge_anew(tx: Tx, *, user_id: UUID) -> None:
+    """Have everything that a user listens to ask again who he is, once this transaction is committed."""
+    topic = endings_of(user_id)
+    db.after_commit(tx, partial(tx.equipment.tell, topic, json.dumps({"topic": topic})))
+
+
+def publish(tx: Tx, topic: str, kind: LiveType, facts: Mapping[str, object]) -> None:
+    """Say what changed about a state topic, once this transaction is committed: `race:<id>`, race.updated, {seq}.
 
     Facts are ids and public figures, at most 4 KiB as JSON. Of several values of a topic only the newest arrives.
     """
@@ -53,7 +70,7 @@ def publish(tx: Tx, topic: str, kind: str, facts: Mapping[str, object]) -> None:
     if len(data) > FACTS_BYTES_MAX or len(topic) > TOPIC_BYTES_MAX:
         raise ValueError(f"{topic}: {len(data)} bytes of facts, at most {FACTS_BYTES_MAX}")
     at = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
-    event = f'{{"topic": {json.dumps(topic)}, "type": {json.dumps(kind)}, "at": "{at}", "data": {data}}}'
+    event = f'{{"topic": {json.dumps(topic)}, "type": {json.dumps(kind.name)}, "at": "{at}", "data": {data}}}'
     db.after_commit(tx, partial(tx.equipment.tell, topic, event))
 
 
@@ -65,18 +82,24 @@ class TooManyStreams(TooMany):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message to a client. `sse` is its text on an event stream; only a log topic has a position to resume from."""
+    """One message to a client; `sse` is its text on an event stream. Behind its number somebody can go on."""
 
     event: Literal["changed", "resync", "bye"]
     data: str
     topic: str = ""
     seq: int | None = None
+    is_log: bool = False
     sse: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Encode it once, whoever hears it."""
         position = "" if self.seq is None else f"id: {self.seq}\n"
-        object.__setattr__(self, "sse", f"{position}event: {self.event}\ndata: {self.data}\n\n".encode())
+        object.__setattr__(self, "sse", position.encode() + self.sse_without_position)
+
+    @property
+    def sse_without_position(self) -> bytes:
+        """The same, for somebody who was told something newer already."""
+        return f"event: {self.event}\ndata: {self.data}\n\n".encode()
 
 
 RESYNC = Frame("resync", "{}")
@@ -87,12 +110,13 @@ class Listener:
     """What one stream has still to be given: the newest frame of each topic, in the order in which they came up, and
     every frame of the log topics of its owner.
 
-    Who takes so slowly that too many wait is told to read his own things again, and goes on from there.
+    Of who takes so slowly that too much waits, states are forgotten first, then what his log topics told: he is told to
+    read those topics again, and goes on from there.
     `tell_at_once` is offered what changed while the stream waits for it; it answers whether it could tell.
     """
 
     __slots__ = (
-        *("_alarm", "_log", "_patience", "_seq", "_until", "_waiter", "_waiting"),
+        *("_alarm", "_bytes", "_log", "_lost", "_patience", "_seq", "_until", "_waiter", "_waiting"),
         *("own_topics", "owner", "tell_at_once", "topics"),
     )
 
@@ -106,16 +130,18 @@ class Listener:
         self.tell_at_once: Callable[[Collection[Frame]], bool] | None = None
         self._waiting: dict[str, Frame] = {}
         self._log: list[Frame] = []
+        self._bytes = 0  # of what waits in the log
+        self._lost: set[str] = set()  # states that were forgotten
         self._seq = 0
 
     def hears(self, topic: str) -> bool:
-        """Is this one of the owner's topics that are heard here? `me` is all of them."""
-        return topic in self.own_topics or "me" in self.own_topics
+        """Is this one of the log topics that are heard here? `me` is all of the owner's."""
+        return topic in self.own_topics or (ALL_OF_MINE in self.own_topics and topic.startswith(f"{ALL_OF_MINE}:"))
 
     def begin(self, seq: int) -> None:
         """The owner has been told everything up to a number."""
         self._seq = max(self._seq, seq)
-        self._log = [frame for frame in self._log if frame.seq is not None and frame.seq > seq]
+        self._keep([frame for frame in self._log if frame.seq is not None and frame.seq > seq])
 
     def put_next(self, frame: Frame) -> None:
         """Have an event of the owner taken soon, behind those before it; one that he was told already is left out."""
@@ -123,10 +149,21 @@ class Listener:
             return
         self._seq = frame.seq
         self._log.append(frame)
-        if len(self._log) > FRAMES_WAITING_MAX:
+        self._bytes += len(frame.data)
+        if self._is_too_much():
+            self._lost |= self._waiting.keys() & self.topics
+            self._waiting = {name: each for name, each in self._waiting.items() if name not in self.topics}
+        if self._is_too_much():
             lost = {"topics": sorted(self.own_topics), "from": str(frame.seq)}
-            self._log = [Frame("resync", json.dumps(lost), frame.topic, seq=frame.seq)]
+            self._keep([Frame("resync", json.dumps(lost), frame.topic, seq=frame.seq, is_log=True)])
         self._wake()
+
+    def _is_too_much(self) -> bool:
+        size = self._bytes + sum(len(frame.data) for frame in self._waiting.values())
+        return len(self._log) + len(self._waiting) > FRAMES_WAITING_MAX or size > BYTES_WAITING_MAX
+
+    def _keep(self, frames: list[Frame]) -> None:
+        self._log, self._bytes = frames, sum(len(frame.data) for frame in frames)
 
     def put(self, frame: Frame) -> None:
         """Have it taken soon, instead of an older one of its topic."""
@@ -160,8 +197,10 @@ class Listener:
                 await self._waiter
             finally:
                 self._waiter = None
-        frames = [*self._log, *self._waiting.values()]
-        self._log = []
+        lost = [Frame("resync", json.dumps({"topics": sorted(self._lost)}))] if self._lost else []
+        frames = [*lost, *self._log, *self._waiting.values()]
+        self._keep([])
+        self._lost.clear()
         self._waiting.clear()
         return frames
 
@@ -205,6 +244,8 @@ class Hub:
         self._listeners: set[Listener] = set()
         self._ears: set[Listener] = set()  # of this process itself
         self._audience: dict[str, set[Listener]] = {}
+        self._careful: dict[str, set[Listener]] = {}  # listeners of a topic who also hear log topics
+        self._behind: dict[str, Frame] = {}  # states for them, which wait until all that has a lower number is told
         self._owners: dict[UUID, set[Listener]] = {}
         self._resting: dict[str, Frame | None] = {}  # topics passed on a moment ago, with what came since
         self._offered: set[Listener] = set()  # who is to be told what came in this turn
@@ -245,13 +286,13 @@ class Hub:
         while True:
             await self._something.wait()
             unsent, must_wake = dict(self._unsent), self._must_wake
-            lines = [(TOPICS_CHANNEL, text) for text in _packed(unsent.values())]
-            if must_wake:
-                lines += [(channel, WAKE_UP) for channel in QUEUE_CHANNELS]
-            await connection.execute(
-                "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as line (channel, payload)",
-                list(map(list, zip(*lines, strict=True))),
-            )
+            states = {topic: event for topic, event in unsent.items() if not topic.startswith(INNER)}
+            inner = [event for topic, event in unsent.items() if topic not in states]
+            if states:
+                async with connection.transaction():
+                    await _notify(connection, [*inner, *await _numbered(connection, states)], must_wake=must_wake)
+            else:
+                await _notify(connection, inner, must_wake=must_wake)
             self._forget(unsent, must_wake=must_wake)
             await asyncio.sleep(1 / NOTIFIES_PER_SECOND_MAX)
 
@@ -296,14 +337,15 @@ class Hub:
 
     def _hear(self, payload: str) -> None:
         for event in payload.splitlines():
-            topic = json.loads(event)["topic"]
+            told = json.loads(event)
+            topic = told["topic"]
             if call := self._heeded.get(topic):
                 call()
             elif topic.startswith(INNER):
                 for listener in self._audience.get(topic, ()):
                     listener.put(Frame("changed", event, topic))
-            elif topic in self._audience:
-                self._pass_on(topic, Frame("changed", event, topic))
+            elif topic in self._audience or topic in self._careful:
+                self._pass_on(topic, Frame("changed", event, topic, seq=int(told["id"])))
 
     def _pass_on(self, topic: str, frame: Frame) -> None:
         if topic in self._resting:
@@ -313,9 +355,13 @@ class Hub:
         audience = self._audience.get(topic, ())
         for listener in audience:
             listener.offer(frame)
-        if not self._offered:  # so that all news of this turn are one write
+        if audience and not self._offered:  # so that all news of this turn are one write
             loop.call_soon(self._settle)
         self._offered.update(audience)
+        if topic in self._careful:
+            self._behind[topic] = frame
+            for ear in self._audience.get(NUMBERED, ()):
+                ear.put(Frame("changed", "{}", NUMBERED))
         self._resting[topic] = None
         loop.call_later(REST_SECONDS, self._rested, topic)
 
@@ -331,24 +377,34 @@ class Hub:
     # streams
 
     def join(self, topics: Collection[str], *, own_topics: Collection[str] = (), owner: UUID | None = None) -> Listener:
-        """Hear what changes about public topics, and what is told to an owner: `changed`, `resync`, at last `bye`.
+        """Hear what changes about state topics, and what log topics tell an owner: `changed`, `resync`, at last `bye`.
 
-        The edge has judged the topics: at most 50. Whoever joins has to `leave`; `serving` sees to it.
-        Refuses with TooManyStreams.
+        The edge has judged the topics: at most 50, and some inner ones. Whoever joins has to `leave`; `serving` sees to
+        it. Refuses with TooManyStreams.
         """
         if len(self._listeners) >= STREAMS_MAX:
             raise TooManyStreams(limit=STREAMS_MAX)
-        if len(topics) + len(own_topics) > TOPICS_OF_STREAM_MAX:
-            raise ValueError(f"{len(topics) + len(own_topics)} topics, at most {TOPICS_OF_STREAM_MAX}")
-        listener = Listener(frozenset(topics), frozenset(own_topics), owner if own_topics else None)
+        listener = Listener(frozenset(), frozenset(), owner)
         self._listeners.add(listener)
-        for topic in listener.topics:
-            self._audience.setdefault(topic, set()).add(listener)
         if listener.owner:
             self._owners.setdefault(listener.owner, set()).add(listener)
+        self.choose(listener, topics, own_topics)
         if self._is_closed:
             listener.put(BYE)
         return listener
+
+    def choose(self, listener: Listener, topics: Collection[str], own_topics: Collection[str] = ()) -> None:
+        """Hear these topics from now on, and no others. Log topics are for listeners who have an owner."""
+        count = sum(not topic.startswith(INNER) for topic in (*topics, *own_topics))
+        if count > TOPICS_OF_STREAM_MAX:
+            raise ValueError(f"{count} topics, at most {TOPICS_OF_STREAM_MAX}")
+        self._forget_listener(listener)
+        listener.topics, listener.own_topics = frozenset(topics), frozenset(own_topics)
+        for topic in listener.topics:
+            self._audience_of(topic, listener).setdefault(topic, set()).add(listener)
+
+    def _audience_of(self, topic: str, listener: Listener) -> dict[str, set[Listener]]:
+        return self._careful if listener.owner and not topic.startswith(INNER) else self._audience
 
     @property
     def has_owners(self) -> bool:
@@ -364,6 +420,18 @@ class Hub:
         heard = self._owners.get(user_id, ()) if user_id else [each for one in self._owners.values() for each in one]
         for listener in heard:
             listener.put_next(frame)
+
+    @property
+    def states_behind(self) -> dict[str, Frame]:
+        """States that wait until what has lower numbers is passed to those who hear log topics too."""
+        return dict(self._behind)
+
+    def pass_states(self, states: Mapping[str, Frame]) -> None:
+        """Give them what waited, now that everything before it was passed."""
+        for topic, frame in states.items():
+            for listener in self._careful.get(topic, ()):
+                listener.put(frame)
+        self._behind = {topic: frame for topic, frame in self._behind.items() if states.get(topic) is not frame}
 
     @contextmanager
     def hearing(self, topics: Collection[str]) -> Iterator[Listener]:
@@ -407,9 +475,10 @@ class Hub:
 
     def _forget_listener(self, listener: Listener) -> None:
         for topic in listener.topics:
-            self._audience[topic].discard(listener)
-            if not self._audience[topic]:
-                del self._audience[topic]
+            audience = self._audience_of(topic, listener)
+            audience[topic].discard(listener)
+            if not audience[topic]:
+                del audience[topic]
 
     def close(self) -> None:
         """End every stream with `bye`, also those still to come, so that the web server can stop."""
@@ -444,6 +513,40 @@ class Hub:
 async def run_apart(telling: Coroutine[Any, Any, None]) -> None:
     """Run it as a task of its own, to its end or to ours: when it wakes up, nothing that called us is resumed."""
     await asyncio.create_task(telling)
+
+
+async def _numbered(connection: psycopg.AsyncConnection, states: Mapping[str, str]) -> list[str]:
+    """Number the newest events of state topics, in the order given, and keep them; what they are with their numbers."""
+    await connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+    found = await connection.execute(
+        """
+        with told as (
+          insert into infra.stream_states (topic, seq, event, at)
+          select topic, nextval('infra.stream_seq'), event, %s from unnest(%s::text[], %s::text[]) as u (topic, event)
+          on conflict (topic) do update set seq = excluded.seq, event = excluded.event, at = excluded.at
+          returning topic, seq),
+        marked as (
+          insert into infra.stream_marks (floor, head) select min(seq) - 1, max(seq) from told
+          on conflict (is_only) do update set head = excluded.head)
+        select topic, seq from told order by seq""",
+        [clock.now(), list(states), list(states.values())],
+    )
+    return [with_number(states[topic], seq) for topic, seq in await found.fetchall()]
+
+
+def with_number(event: str, seq: int) -> str:
+    """An event as it goes to clients."""
+    return f'{{"id": "{seq}", {event[1:]}'
+
+
+async def _notify(connection: psycopg.AsyncConnection, events: Sequence[str], *, must_wake: bool) -> None:
+    lines = [(TOPICS_CHANNEL, text) for text in _packed(events)]
+    if must_wake:
+        lines += [(channel, WAKE_UP) for channel in QUEUE_CHANNELS]
+    await connection.execute(
+        "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as line (channel, payload)",
+        list(map(list, zip(*lines, strict=True))),
+    )
 
 
 def _packed(events: Iterable[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ a number has seen all below it.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,17 +19,28 @@ import structlog
 
 from palio.infra import db, tasks
 from palio.infra.db import Database, Tx
-from palio.infra.realtime import FACTS_BYTES_MAX, RESYNC, Frame, Hub, Listener
+from palio.infra.realtime import (
+    FACTS_BYTES_MAX,
+    LOCK,
+    NUMBERED,
+    RESYNC,
+    WRITTEN,
+    Frame,
+    Hub,
+    Listener,
+    with_number,
+)
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
+from palio.kernel.topics import ALL_OF_MINE, LiveType
 
 log = structlog.get_logger()
 
-WRITTEN, NUMBERED = ":written", ":numbered"  # between processes: there is something to number, or to pass on
 IS_WRITTEN = json.dumps({"topic": WRITTEN})
-LOCK = 0x5EA1
+RELAY = 0x5EA2  # of the one relay
 EVENTS_MAX = 5_000  # of one transaction of the relay, and of one look of a process
 RESUMED_MAX = 1_000  # of more than that a client reads everything again
+PAGE_MAX = 200  # of log topics in one poll
 POLL_SECONDS = 1.0
 KEPT = timedelta(hours=24)
 PRUNED_MAX = 50_000
@@ -51,18 +62,21 @@ class Event(NamedTuple):
             f'{{"id": "{self.seq}", "topic": {json.dumps(self.topic)}, "type": {json.dumps(self.type)},'
             f' "at": "{clock.text(self.at)}", "data": {self.data}}}'
         )
-        return Frame("changed", told, self.topic, seq=self.seq)
+        return Frame("changed", told, self.topic, seq=self.seq, is_log=True)
 
 
-async def tell(tx: Tx, *, topic: str, user_id: UUID, kind: str, facts: Mapping[str, object]) -> None:
-    """Tell somebody something of his own, once this transaction is committed: ids and figures, at most 4 KiB."""
+async def tell(tx: Tx, *, topic: str, user_id: UUID | None, kind: LiveType, facts: Mapping[str, object]) -> None:
+    """Tell somebody something of his own, once this transaction is committed: ids and figures, at most 4 KiB.
+
+    Without a user it is for everybody who hears the topic, as staff do those of the console.
+    """
     data = json.dumps(facts, allow_nan=False)
     if len(data) > FACTS_BYTES_MAX:
         raise ValueError(f"{topic}: {len(data)} bytes of facts, at most {FACTS_BYTES_MAX}")
     await db.run(
         tx,
         "insert into infra.stream_pending (topic, user_id, type, data, at) values (%s, %s, %s, %s::jsonb, %s)",
-        *(topic, user_id, kind, data, clock.now()),
+        *(topic, user_id, kind.name, data, clock.now()),
     )
     wake(tx)
 
@@ -74,7 +88,13 @@ def wake(tx: Tx) -> None:
 
 async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
     """Number what is committed, in a transaction of the system; answers how many. 0 while somebody else is at it."""
-    if not await db.value(tx, "select pg_try_advisory_xact_lock(%s)", LOCK):
+    is_ours = await db.value(  # a hub that numbers states has the second lock for a moment only: that is waited for
+        tx,
+        """select case when pg_try_advisory_xact_lock(%s) then pg_advisory_xact_lock(%s)::text is not null
+          else false end""",
+        *(RELAY, LOCK),
+    )
+    if not is_ours:
         return 0
     found = await tx.execute(
         """
@@ -84,7 +104,10 @@ async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
         numbered as (
           insert into infra.stream_events (seq, topic, user_id, type, data, at)
           select nextval('infra.stream_seq'), g.topic, g.user_id, g.type, g.data, g.at
-          from (select * from gone order by id) g returning seq)
+          from (select * from gone order by id) g returning seq),
+        marked as (
+          insert into infra.stream_marks (floor, head) select min(seq) - 1, max(seq) from numbered having count(*) > 0
+          on conflict (is_only) do update set head = excluded.head)
         select count(*), coalesce(max(seq), 0) from numbered""",
         [limit],
     )
@@ -96,24 +119,26 @@ async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
 
 
 async def newest(tx: Tx) -> int:
-    """The highest number that was given and is still kept; 0 without one."""
-    return int(await db.value(tx, "select coalesce(max(seq), 0) from infra.stream_events"))
+    """The highest number that was given; 0 if none is known."""
+    return int(await db.value(tx, "select coalesce(max(head), 0) from infra.stream_marks"))
 
 
 async def is_kept(tx: Tx, seq: int) -> bool:
-    """Can somebody go on behind that number? Not if it is forgotten, was never given, or is not given yet."""
-    return bool(await db.value(tx, "select exists (select from infra.stream_events where seq = %s)", seq))
+    """Can somebody go on behind that number? Not if what followed is forgotten, or if it was not given yet."""
+    return bool(
+        await db.value(tx, "select exists (select from infra.stream_marks where %s between floor and head)", seq)
+    )
 
 
-async def events_of(tx: Tx, *, user_id: UUID | None, after: int, limit: int) -> list[Event]:
-    """What somebody was told behind a number, in order; row security hides what others were."""
+async def states_of(tx: Tx, *, topics: Collection[str], after: int, through: int) -> list[Frame]:
+    """The newest event of each of these state topics, if its number lies between those."""
     found = await tx.execute(
         """
-        select seq, topic, user_id, type, data::text, at from infra.stream_events
-        where (user_id = %s or user_id is null) and seq > %s order by seq limit %s""",
-        (user_id, after, limit),
+        select topic, seq, event from infra.stream_states where topic = any (%s) and seq > %s and seq <= %s
+        order by seq""",
+        (list(topics), after, through),
     )
-    return [Event(*row) for row in await found.fetchall()]
+    return [Frame("changed", with_number(event, seq), topic, seq=seq) for topic, seq, event in await found.fetchall()]
 
 
 async def events_after(tx: Tx, *, after: int, limit: int = EVENTS_MAX) -> list[Event]:
@@ -128,16 +153,24 @@ async def events_after(tx: Tx, *, after: int, limit: int = EVENTS_MAX) -> list[E
 
 
 async def prune(tx: Tx, *, now: datetime, rows_max: int = PRUNED_MAX) -> int:
-    """Forget what was told more than 24 hours ago, the oldest numbers first; the newest number is kept, so that nobody
-    has to begin anew.
-    """
-    return await db.run(
-        tx,
-        """
-        delete from infra.stream_events where seq in (
-          select oldest.seq from (select seq, at from infra.stream_events order by seq limit %s) oldest
-          where oldest.at < %s and oldest.seq < (select max(seq) from infra.stream_events))""",
-        *(rows_max, now - KEPT),
+    """Forget what was told more than 24 hours ago, the oldest numbers first; answers how many events."""
+    return int(
+        await db.value(
+            tx,
+            """
+            with old as (
+              delete from infra.stream_events where seq in (
+                select oldest.seq from (select seq, at from infra.stream_events order by seq limit %s) oldest
+                where oldest.at < %s) returning seq),
+            overtaken as (
+              delete from infra.stream_states where topic in (
+                select topic from infra.stream_states where at < %s order by at limit %s) returning seq),
+            raised as (
+              update infra.stream_marks set floor = greatest(floor, (
+                select max(seq) from (select seq from old union all select seq from overtaken) gone)))
+            select count(*) from old""",
+            *(rows_max, now - KEPT, now - KEPT, rows_max),
+        )
     )
 
 
@@ -188,18 +221,20 @@ async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0
     While nobody is here to hear, nothing is read: whoever comes now reads what he has missed by himself, and begins
     behind all that is `told`, because that is committed.
     """
+    states = hub.states_behind  # seen before we look: whatever has a lower number than these is there by now
     if last is not None and told and not hub.has_owners:
+        hub.pass_states(states)
         return max(last, told)
     async with database.begin_system("passing on of live events") as tx:
-        if last is None:
-            return await newest(tx)
-        found = await events_after(tx, after=last)
+        found = [] if last is None else await events_after(tx, after=last)
+        came_to = await newest(tx) if last is None else found[-1].seq if found else last
     for event in found:
         if hub.has_ears_for(event.user_id):  # most are told to people who are not here
             hub.pass_to(event.user_id, event.frame())
     if len(found) == EVENTS_MAX:
-        return await _pass_on(database, hub, found[-1].seq)
-    return found[-1].seq if found else last
+        return await _pass_on(database, hub, came_to)
+    hub.pass_states(states)
+    return came_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +249,47 @@ class Resumed:
 async def resume(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
     """What a listener, who hears already, has missed behind a number; None: he begins now.
 
-    What comes meanwhile waits in the listener; what he is told here does not come again.
+    What comes meanwhile waits in the listener; what he is told here does not come again. Of his state topics he is told
+    the newest in any case: one that rested may have come behind what he has seen.
     """
     head = await newest(tx)
     if after is None:
         return Resumed(head, ())
     if not await is_kept(tx, after):
         return Resumed(head, (), is_lost=after != head)
-    found = await events_of(tx, user_id=listener.owner, after=after, limit=RESUMED_MAX + 1)
-    if len(found) > RESUMED_MAX:
+    logs = await _log_of(tx, listener, after, head, RESUMED_MAX + 1)
+    if len(logs) > RESUMED_MAX:
         return Resumed(head, (), is_lost=True)
-    frames = [event.frame() for event in found if listener.hears(event.topic)]
-    return Resumed(max(found[-1].seq if found else after, head), frames)
+    states = await states_of(tx, topics=listener.topics, after=0, through=head)
+    return Resumed(head, _in_order([*logs, *states]))
+
+
+async def page(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
+    """What is kept behind a number, at most a page of it, and behind which number it goes on; None: at the newest."""
+    head = await newest(tx)
+    if after is None:
+        return Resumed(head, ())
+    if not await is_kept(tx, after):
+        return Resumed(head, (), is_lost=after != head)
+    logs = await _log_of(tx, listener, after, head, PAGE_MAX)
+    through = (logs[-1].seq or head) if len(logs) == PAGE_MAX else head
+    states = await states_of(tx, topics=listener.topics, after=after, through=through)
+    return Resumed(through, _in_order([*logs, *states]))
+
+
+async def _log_of(tx: Tx, listener: Listener, after: int, through: int, limit: int) -> list[Frame]:
+    """What his log topics told between two numbers. Numbers are given in the order of commits, so none is missing."""
+    if not listener.own_topics:
+        return []
+    found = await tx.execute(
+        """
+        select seq, topic, user_id, type, data::text, at from infra.stream_events
+        where (user_id = %s or user_id is null) and seq > %s and seq <= %s
+          and (topic = any (%s) or %s and topic like 'me:%%') order by seq limit %s""",
+        (listener.owner, after, through, list(listener.own_topics), ALL_OF_MINE in listener.own_topics, limit),
+    )
+    return [Event(*row).frame() for row in await found.fetchall()]
+
+
+def _in_order(frames: Sequence[Frame]) -> list[Frame]:
+    return sorted(frames, key=lambda frame: frame.seq or 0)

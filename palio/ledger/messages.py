@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from palio.kernel.messages import Event, Job
+from palio.kernel.topics import OWNER, LiveType, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,25 @@ class ExpireAdjustments(Job):
 @dataclass(frozen=True, slots=True)
 class SealTransfers(Job):
     """Seal the transfers that are final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What a transfer did to a wallet, in smallest units: `amount` came or went, then there is `balance`, of which
+    `held` is set aside. Empty after a payment to very many: the wallet is to be read again.
+    """
+
+    transfer: UUID | None = None
+    asset: str | None = None
+    amount: int | None = None
+    balance: int | None = None
+    held: int | None = None
+
+
+WALLET_CHANGED = LiveType(  # told by the functions that write entries: 0003_ledger.sql
+    "wallet.changed",
+    "Something has moved in a wallet, or was set aside there.",
+    Movement,
+    {"transfer": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44", "asset": "COIN", "amount": 40, "balance": 140, "held": 0},
+)
+TOPICS = (Topic("me:wallet", "My wallet.", (WALLET_CHANGED,), is_log=True, access=OWNER, scope="ledger:read"),)

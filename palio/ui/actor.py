@@ -30,6 +30,7 @@ class Asking:
     permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] | None = None
     session_id: UUID | None = None
+    token_id: UUID | None = None
     mfa_at: datetime | None = None
     step_up_at: datetime | None = None
     is_service: bool = False

@@ -1,5 +1,6 @@
-"""Documents about the API: its description, a viewer for it, and what each refusal means."""
+"""Documents about the API: its description, a viewer for it, live topics, and what each refusal means."""
 
+import json
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -7,8 +8,10 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from palio.kernel.errors import NotFound, Refusal
-from palio.ui import pages, problems
+from palio.kernel.topics import LiveType, Topic
+from palio.ui import asyncapi, pages, problems
 from palio.ui.routes import Routes
+from palio.ui.streams import hearing
 
 routes = Routes("api")
 
@@ -62,6 +65,23 @@ async def get_problem(request: Request, code: str) -> HTMLResponse:
 async def get_description(request: Request) -> Response:
     """The description of the API, made once."""
     return Response(request.app.state.description, media_type="application/json")
+
+
+@routes.page("/api/v1/asyncapi.json", access="public")
+async def get_topics(request: Request) -> Response:
+    """The description of live topics."""
+    return Response(asyncapi.describe(hearing.of(request).topics), media_type="application/json")
+
+
+@routes.page("/api/docs/topics", access="public")
+async def show_topics(request: Request) -> HTMLResponse:
+    """Every topic, who may hear it, and what is told there."""
+
+    def example(kind: LiveType, topic: Topic) -> str:
+        return json.dumps(asyncapi.event_of(kind, topic), indent=2)
+
+    values = {"topics": hearing.of(request).topics, "example": example}
+    return pages.render(request, "live_topics.html", values)
 
 
 @routes.page("/api/docs", access="public")

@@ -24,6 +24,10 @@ HEADER_BYTES_MAX = 16 << 10
 BOUND_OTHERWISE = ("/api/", "/u/", "/n/", "/hooks/", "/mcp")  # programs, signed links and signed messages
 TOKEN_IN_QUERY = re.compile(rb"(?:^|&)(?:access|api|refresh)_token=", re.IGNORECASE)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+STREAMS = ("/api/v1/stream", "/api/v1/console/stream")
+OPENINGS = {"http", "websocket"}
+ANSWERS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
+SWITCHED = 101  # the status of a socket that was opened
 REQUEST_ID, CODE = "palio.request_id", "palio.code"  # what a request says of itself in its scope
 RATE_HEADERS = "palio.rate_headers"  # and what its answer will say about limits
 
@@ -66,11 +70,11 @@ class Edge:
         self._origin = origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in OPENINGS:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        method = scope["method"]
+        method = scope.get("method", "GET")  # a socket is opened by one
         request_id = _taken(headers.get("x-request-id")) or RequestId(new_id())
         scope = {**scope, REQUEST_ID: request_id, "method": _answered(method, scope["path"])}
         began, status, defect = time.perf_counter(), 500, None
@@ -78,8 +82,8 @@ class Edge:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in ANSWERS:
+                status = message.get("status", SWITCHED)
                 message["headers"] = [*message.get("headers", ()), identity]
             await send(message)
 
@@ -87,7 +91,9 @@ class Edge:
             if answer := self._answer(scope, headers):
                 await answer(scope, receive, send_with_id)
             else:
-                await self._app(scope, _Body(receive, self._bytes_max(scope)), send_with_id)
+                is_request = scope["type"] == "http"
+                body = _Body(receive, self._bytes_max(scope)) if is_request else receive
+                await self._app(scope, body, send_with_id)
         except ClientDisconnect:
             status = 499
         except Exception as error:  # noqa: BLE001 - the caller has had his answer: what remains is to tell of it, once
@@ -101,7 +107,10 @@ class Edge:
         """What is answered before any route: another address, or a refusal."""
         refusal = _refusal(scope, headers, self._origin, self._bytes_max(scope))
         if refusal:
-            return self._refuse(Request(scope), refusal)
+            request = Request({**scope, "type": "http"})
+            answer = self._refuse(request, refusal)
+            scope[CODE] = request.scope.get(CODE)
+            return answer
         path: str = scope["path"]
         if path.endswith("/") and path != "/":
             return Response(status_code=308, headers={"Location": _without_slash(path, scope["query_string"])})
@@ -158,7 +167,7 @@ def _is_ours(headers: Headers, origin: str | None) -> bool:
 
 def _answered(method: str, path: str) -> str:
     """HEAD is GET without the body, which the server leaves out; a stream has nothing to show without one."""
-    return "GET" if method == "HEAD" and path != "/api/v1/stream" else method
+    return "GET" if method == "HEAD" and path not in STREAMS else method
 
 
 class _Body:

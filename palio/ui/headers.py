@@ -28,15 +28,15 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         scope[SEND] = send
         policy = _embed_policy() if scope["path"].startswith(EMBEDS) else PAGES
-        extra = of_every_answer(policy, is_over_tls=scope["scheme"] == "https")
+        extra = of_every_answer(policy, is_over_tls=scope["scheme"] in {"https", "wss"})
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 message["headers"] = [*message.get("headers", ()), *extra]
             await send(message)
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, Type
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from pydantic import TypeAdapter
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
@@ -319,6 +319,7 @@ class Routes:
     def __init__(self, module: str) -> None:
         self.module = module
         self.all: list[Route] = []
+        self.sockets: list[APIWebSocketRoute] = []
 
     def get(
         self,
@@ -430,6 +431,15 @@ class Routes:
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             route = Page(path, handler, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
             return self._add(route, rules, (), handler)
+
+        return declare
+
+    def socket(self, path: str) -> Declare:
+        """Declare a socket. Everybody may open it; who it is and what he may hear is said over it."""
+
+        def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
+            self.sockets.append(APIWebSocketRoute(f"/api/v1{path}", handler))
+            return handler
 
         return declare
 

@@ -48,7 +48,7 @@ def assemble(
     app = FastAPI(
         title="Palio",
         version=palio.__version__,
-        routes=[route for module in modules for route in module.all],
+        routes=[route for module in modules for route in (*module.all, *module.sockets)],
         openapi_url=None,
         redirect_slashes=False,
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from palio import competitions
-from palio.infra import relay
+from palio.infra import realtime
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, enter, live, score, settle
@@ -26,7 +26,7 @@ async def test_each_step_is_told_once_and_a_batch_of_scores_once(tx: Tx, noon: d
     for call in tx.committed:
         call()
 
-    heard_of = [(topic, event) for topic, event in heard_of if topic != relay.WRITTEN]
+    heard_of = [(topic, event) for topic, event in heard_of if topic != realtime.WRITTEN]
     assert {topic for topic, _ in heard_of} == {f"competition:{competition_id}"}
     assert [event.split('"type": "')[1].split('"')[0] for _, event in heard_of] == [
         "competition.status_changed",

@@ -39,6 +39,7 @@ class World:
 
     def __init__(self, cluster: embedded.Cluster, name: str, *, connections_max: int = 40) -> None:
         self._cluster, self._name = cluster, name
+        self.dsn = cluster.dsn("palio_app", name)
         self.mail = Kept()
         self.equipment = Equipment(addresses(SUBSCRIPTIONS), keyring=RING, mail=self.mail)
         self.database = Database(

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 import psycopg
 import pytest
 
+from palio import races
 from palio.infra import realtime
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import BYE, RESYNC, Frame, Hub, Listener
@@ -56,7 +57,7 @@ async def speaker(dsn):
 
 async def tell(speaker: Database, topic: str, seq: int) -> None:
     async with speaker.begin_system("a test") as tx:
-        realtime.publish(tx, topic, "race.updated", {"seq": seq})
+        realtime.publish(tx, topic, races.RACE_UPDATED, {"seq": seq})
 
 
 @contextmanager
@@ -79,16 +80,17 @@ async def test_what_a_commit_publishes_reaches_the_streams_of_another_process(hu
         await tell(speaker, "race:1", 9)
         frame = await following(listener)
     event = json.loads(frame.data)
+    number = event.pop("id")
     assert event.pop("at").endswith("Z")
     assert event == {"topic": "race:1", "type": "race.updated", "data": {"seq": 9}}
-    assert frame.sse == f"event: changed\ndata: {frame.data}\n\n".encode()
+    assert frame.sse == f"id: {number}\nevent: changed\ndata: {frame.data}\n\n".encode()
 
 
 async def test_nothing_is_told_of_what_was_undone(hub, speaker):
     with listening(hub, "race:1") as listener:
         with suppress(ZeroDivisionError):
             async with speaker.begin_system("a test") as tx:
-                realtime.publish(tx, "race:1", "race.updated", {"seq": 1})
+                realtime.publish(tx, "race:1", races.RACE_UPDATED, {"seq": 1})
                 raise ZeroDivisionError
         await tell(speaker, "race:1", 2)
         assert json.loads((await following(listener)).data)["data"] == {"seq": 2}
@@ -101,7 +103,7 @@ async def test_many_topics_travel_together_and_of_each_the_newest(hub, speaker, 
         await ear.execute("listen palio_topics")
         async with speaker.begin_system("a test") as tx:
             for seq in range(1_000):
-                realtime.publish(tx, f"race:{seq % 200}", "race.updated", {"seq": seq})
+                realtime.publish(tx, f"race:{seq % 200}", races.RACE_UPDATED, {"seq": seq})
         async for notice in ear.notifies(timeout=PATIENCE_SECONDS):
             heard.append(notice.payload)
             if sum(payload.count("\n") + 1 for payload in heard) == 200:
@@ -192,7 +194,7 @@ def test_streams_and_topics_are_limited():
 @pytest.mark.parametrize("facts", [{"text": "x" * 4_096}, {"share": float("nan")}])
 async def test_facts_are_small_and_plain(tx, facts):
     with pytest.raises(ValueError, match=r"."):
-        realtime.publish(tx, "races", "race.updated", facts)
+        realtime.publish(tx, "races", races.RACE_UPDATED, facts)
 
 
 async def test_what_changes_in_one_turn_is_told_in_one_go_and_wakes_nobody(hub, speaker):
@@ -211,7 +213,7 @@ async def test_what_changes_in_one_turn_is_told_in_one_go_and_wakes_nobody(hub, 
         await asyncio.sleep(0)
         async with speaker.begin_system("a test") as tx:
             for n in (1, 2, 3):
-                realtime.publish(tx, f"race:{n}", "race.updated", {"seq": n})
+                realtime.publish(tx, f"race:{n}", races.RACE_UPDATED, {"seq": n})
         await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
         assert (told, asleep.done()) == ([["race:1", "race:2", "race:3"]], False)
 
@@ -232,7 +234,7 @@ async def test_another_process_hears_at_once_that_something_has_ended(hub, speak
     heard = asyncio.Event()
     hub.heed(":endings", heard.set)
     async with speaker.begin_system("a test") as tx:
-        realtime.publish(tx, ":endings", "ended", {})
+        realtime.publish(tx, ":endings", races.RACE_UPDATED, {})
     await heard.wait()
     heard.clear()
     hub._resume()

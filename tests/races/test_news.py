@@ -44,7 +44,7 @@ class Listening:
         return [
             (kind, data.get("status") or data["seq"])
             for found, kind, data in self.frames
-            if found == topic and data.get("race", number) == number
+            if found == topic and data.get("number", number) == number
         ]
 
 

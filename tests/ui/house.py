@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx2
 from starlette.types import ASGIApp
 
+from palio import races
 from palio.infra import realtime, relay
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import RESYNC, Hub
@@ -27,7 +28,11 @@ class House:
 
     async def tell(self, topic: str, **facts: object) -> None:
         async with self.database.begin(SYSTEM) as tx:
-            realtime.publish(tx, topic, "race.updated", facts)
+            realtime.publish(tx, topic, races.RACE_UPDATED, facts)
+
+    async def settled(self) -> None:
+        """Wait until what was told about state topics has its numbers."""
+        await self.hub.silence()
 
     @asynccontextmanager
     async def listen(self, topics: str, **headers: str) -> AsyncIterator["Stream"]:
@@ -61,13 +66,19 @@ async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[Hous
     hub = Hub(dsn)
     database = Database(dsn, equipment=Equipment(tell=hub.tell))
     await database.pool.open(wait=True)
+    async with listening_hub(hub, database), serve(make(hub)) as base:
+        yield House(hub, database, base)
+    await database.pool.close()
+
+
+@asynccontextmanager
+async def listening_hub(hub: Hub, database: Database) -> AsyncIterator[None]:
+    """A hub that hears and speaks, and a relay, for the length of the block."""
     running = asyncio.gather(hub.run(), relay.run(database, hub))
     await _listening(hub)
-    async with serve(make(hub)) as base:
-        yield House(hub, database, base)
+    yield
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    await database.pool.close()
 
 
 async def _listening(hub: Hub) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import Request
 
+from palio.infra.tickets import Holder
 from palio.kernel.ids import Actor, ActorKind, UserId
 from palio.ui.actor import Asking, nobody
 from palio.ui.edge import request_id_of
@@ -48,7 +49,14 @@ async def identify(request: Request) -> Asking:
         permissions=frozenset(headers["test-permissions"].split()),
         scopes=None if scopes is None else frozenset(scopes.split()),
         session_id=None if scopes is not None else SESSIONS.get(user_id, user_id),
+        token_id=None if scopes is None else user_id,
         mfa_at=NOW if "test-mfa" in headers else None,
         step_up_at=NOW if "test-step-up" in headers else None,
         is_service="test-service" in headers,
     )
+
+
+async def recall(request: Request, holder: Holder) -> Asking:
+    """Believe a ticket: its holder is a player, with his session."""
+    actor = Actor("player", UserId(holder.user_id), request_id_of(request.scope))
+    return Asking(actor, NOW, session_id=holder.session_id, token_id=holder.token_id)

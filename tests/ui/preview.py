@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
+from palio.entry.topics import TOPICS
 from palio.infra.realtime import Hub
 from palio.kernel.errors import NotFound
 from palio.races.schemas import Board, asset_of, beside
@@ -89,7 +90,7 @@ def app(
     state = {
         "pages": Pages(languages or Languages()),
         "files": Files(DIST.parent),
-        "streams": Streams(hub or Hub(""), None),
+        "streams": Streams(hub or Hub(""), None, topics=TOPICS),
         "cursors": Cursors(bytes(32)),
     }
     return assemble([races, streams.routes, documents.routes, assets.routes, *more], state=state, served=served)

@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from palio.competitions.web import Scorer
 from palio.entry import recipients, web
+from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS
 from palio.infra.db import Database
 from palio.infra.ratelimit import Limiter
@@ -17,6 +18,7 @@ from palio.ui.pages import DIST, Pages
 from palio.ui.paging import Cursors
 from palio.ui.site import assemble
 from palio.ui.streams import Streams
+from palio.ui.streams.hearing import Recall
 from tests.ui import people
 
 
@@ -28,13 +30,22 @@ def product(
     limiter: Limiter | None = None,
     languages: Languages | None = None,
     streams_max: int = 5,
+    recall: Recall = people.recall,
 ) -> ASGIApp:
     """Every module, as one process serves it."""
     state = {
         "database": database,
         "pages": Pages(languages or Languages()),
         "files": Files(DIST.parent),
-        "streams": Streams(hub or Hub(""), None, comment_seconds=0.5, of_user_max=streams_max),
+        "streams": Streams(
+            hub or Hub(""),
+            None,
+            topics=TOPICS,
+            hidden=HIDDEN,
+            recall=recall,
+            comment_seconds=0.5,
+            of_user_max=streams_max,
+        ),
         "cursors": Cursors(bytes(32)),
         "boards": BOARDS,
         "causes": web.CAUSES,

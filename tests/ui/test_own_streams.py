@@ -14,7 +14,7 @@ import pytest
 from palio import ledger
 from palio.infra import db, embedded, relay
 from palio.infra.db import Database
-from palio.infra.realtime import FRAMES_WAITING_MAX, Frame, Hub, Listener
+from palio.infra.realtime import BYTES_WAITING_MAX, FRAMES_WAITING_MAX, LOCK, Frame, Hub, Listener
 from palio.kernel import clock
 from palio.kernel.errors import Unauthenticated, Unavailable
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -206,19 +206,39 @@ async def test_fifty_streams_leave_a_pool_of_five_to_those_who_work(
 async def test_a_slow_reader_is_told_to_read_again() -> None:
     listener = Listener(frozenset(), frozenset({"me:wallet"}), UserId(new_id()))
     for seq in range(1, FRAMES_WAITING_MAX + 3):
-        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq))
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
     frames = await listener.take(1)
     assert [(frame.event, frame.seq) for frame in frames] == [("resync", 257), ("changed", 258)]
     assert json.loads(frames[0].data) == {"topics": ["me:wallet"], "from": "257"}
 
 
+async def test_of_a_slow_reader_states_are_forgotten_first() -> None:
+    """Nothing is lost silently: the topics of what was forgotten are to be read again."""
+    listener = Listener(frozenset({"races"}), frozenset({"me"}), UserId(new_id()))
+    listener.put(Frame("changed", "{}", "races", seq=1))
+    for seq in range(2, FRAMES_WAITING_MAX + 2):
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
+    first, *others = await listener.take(1)
+    assert (first.event, json.loads(first.data)) == ("resync", {"topics": ["races"]})
+    assert [frame.seq for frame in others] == list(range(2, FRAMES_WAITING_MAX + 2))
+
+
+async def test_a_slow_reader_costs_a_mebibyte_and_no_more() -> None:
+    listener = Listener(frozenset(), frozenset({"me"}), UserId(new_id()))
+    for seq in range(1, 201):
+        listener.put_next(Frame("changed", "x" * 8_000, "me:wallet", seq=seq, is_log=True))
+    frames = await listener.take(1)
+    assert sum(len(frame.data) for frame in frames) <= BYTES_WAITING_MAX
+    assert (frames[0].event, frames[-1].seq) == ("resync", 200)
+
+
 async def test_what_was_told_in_the_answer_does_not_come_again() -> None:
     listener = Listener(frozenset(), frozenset({"me"}), UserId(new_id()))
     for seq in (4, 5, 6):
-        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq))
+        listener.put_next(Frame("changed", "{}", "me:wallet", seq=seq, is_log=True))
     listener.begin(5)
-    listener.put_next(Frame("changed", "{}", "me:wallet", seq=6))
-    listener.put_next(Frame("changed", "{}", "me:steps", seq=9))
+    listener.put_next(Frame("changed", "{}", "me:wallet", seq=6, is_log=True))
+    listener.put_next(Frame("changed", "{}", "me:steps", seq=9, is_log=True))
     assert [frame.seq for frame in await listener.take(1)] == [6, 9]
 
 
@@ -267,9 +287,9 @@ async def test_a_late_commit_is_not_hidden_behind_a_higher_number(database: Data
     await number_all(database)
     begun = await newest(database) if way == "relay" else await _last_written(database)
     async with database.begin(SYSTEM) as late:
-        await relay.tell(late, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": 1})
+        await relay.tell(late, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 1})
         async with database.begin(SYSTEM) as early:
-            await relay.tell(early, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": 2})
+            await relay.tell(early, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 2})
         if way == "relay":
             await number_all(database)
             first, mark = await told_of(database, topic, begun), await newest(database)
@@ -308,7 +328,7 @@ async def test_one_relay_numbers_at_a_time_and_no_number_is_given_twice(database
     begun = await newest(database)
     async with database.begin(SYSTEM) as tx:
         for n in range(50):
-            await relay.tell(tx, topic=topic, user_id=user_id, kind="wallet.changed", facts={"n": n})
+            await relay.tell(tx, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": n})
     async with database.begin(SYSTEM) as holder:
         assert await relay.number(holder, limit=10) == 10
         async with database.begin(SYSTEM) as other:
@@ -345,6 +365,22 @@ class Away(Database):
 
     def begin_system(self, *_: object, **__: object) -> NoReturn:
         raise Unavailable(retry_after_s=2)
+
+
+async def test_the_relay_waits_for_a_hub_that_gives_numbers(database: Database) -> None:
+    """Looking again a second later would make every event late that comes at such a moment."""
+    topic, user_id = f"me:{new_id().hex[:8]}", UserId(new_id())
+    await number_all(database)
+    begun = await newest(database)
+    async with database.begin_system("a test") as tx:
+        await relay.tell(tx, topic=topic, user_id=user_id, kind=ledger.WALLET_CHANGED, facts={"n": 1})
+    async with database.begin_system("a test") as speaker:
+        await speaker.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        numbering = asyncio.create_task(number_all(database))
+        await asyncio.sleep(0.1)
+        assert not numbering.done()
+    await numbering
+    assert await told_of(database, topic, begun) == [1]
 
 
 async def test_old_events_are_forgotten_and_the_newest_number_stays(database: Database, noon: datetime) -> None:

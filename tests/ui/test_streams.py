@@ -9,16 +9,22 @@ from uuid import UUID
 import httpx2
 import psycopg
 import pytest
-from starlette.types import ASGIApp, Message
+from starlette.types import Message
 
+from palio import races
 from palio.infra import embedded, realtime
+from palio.infra.db import Database
 from palio.infra.realtime import Frame, Hub
-from palio.kernel.ids import new_id
-from palio.ui.site import assemble
-from palio.ui.streams import EventStream, Streams, routes
+from palio.kernel.ids import Actor, RequestId, new_id
+from palio.ui.actor import Asking
+from palio.ui.streams import EventStream, Streams
+from palio.ui.streams.hearing import Visitor
+from tests.ui import people
 from tests.ui.house import SYSTEM, House, Stream, housed
+from tests.ui.product import product
 
 PATIENCE_SECONDS = 10
+NOBODY = Asking(Actor("none", None, RequestId(new_id())), people.NOW)
 
 
 class UndoneError(Exception):
@@ -26,13 +32,8 @@ class UndoneError(Exception):
 
 
 @pytest.fixture
-async def house(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[House]:
-    def app(hub: Hub) -> ASGIApp:
-        return assemble(
-            [routes], state={"streams": Streams(hub, None, comment_seconds=0.5)}, served=lambda served: None
-        )
-
-    async with housed(cluster.dsn("palio_app", database_name), app) as house:
+async def house(cluster: embedded.Cluster, database_name: str, database: Database) -> AsyncIterator[House]:
+    async with housed(cluster.dsn("palio_app", database_name), lambda hub: product(database, hub)) as house:
         yield house
 
 
@@ -52,7 +53,8 @@ async def test_a_stream_begins_with_ready_and_tells_what_is_committed(house: Hou
     assert (ready["event"], ready["retry"]) == ("ready", "3000")
     assert UUID(json.loads(ready["data"])["connection_id"])
     event = json.loads(changed["data"])
-    assert changed["event"] == "changed" and event.keys() == {"topic", "type", "at", "data"}
+    assert changed["event"] == "changed" and event.keys() == {"id", "topic", "type", "at", "data"}
+    assert changed["id"] == event["id"]
     assert (event["topic"], event["type"], event["data"]) == (one, "race.updated", {"seq": 412, "changed": 3})
 
 
@@ -62,7 +64,7 @@ async def test_what_is_rolled_back_is_never_told(house: House) -> None:
         await stream.frame()
         with suppress(UndoneError):
             async with house.database.begin(SYSTEM) as tx:
-                realtime.publish(tx, one, "race.updated", {"seq": 1})
+                realtime.publish(tx, one, races.RACE_UPDATED, {"seq": 1})
                 raise UndoneError
         await house.tell(one, seq=2)
 
@@ -86,14 +88,36 @@ async def test_a_topic_that_cannot_be_heard_is_a_problem_and_the_others_stay(hou
     assert changed["event"] == "changed"
 
 
-async def test_whoever_comes_back_reads_everything_again(house: House) -> None:
-    """No missed event is kept, so a last id gets `resync`, not silence; control frames carry no id."""
+async def test_whoever_comes_back_is_told_the_newest_of_each_topic(house: House) -> None:
+    """What was overtaken is not told again; control frames carry no id."""
+    one, other = topic(), topic()
+    async with house.listen(f"{one},{other}") as stream:
+        await stream.frame()
+        await house.tell(one, seq=1)
+        seen = await stream.frame()
+    for seq in (2, 3):
+        await house.tell(one, seq=seq)
+    await house.tell(other, seq=4)
+    await house.settled()
+    async with house.listen(f"{one},{other}", **{"last-event-id": seen["id"]}) as stream:
+        frames = [await stream.frame() for _ in range(3)]
+
+    assert [(frame["event"], "id" in frame) for frame in frames] == [
+        ("ready", False),
+        ("changed", True),
+        ("changed", True),
+    ]
+    assert [json.loads(frame["data"])["data"]["seq"] for frame in frames[1:]] == [3, 4]
+
+
+@pytest.mark.parametrize("said", ["999999999999", "-1", "nonsense"])
+async def test_whoever_knows_an_unknown_number_reads_everything_again(house: House, said: str) -> None:
     one = topic()
-    async with house.listen(one, **{"last-event-id": "41"}) as stream:
+    async with house.listen(one, **{"last-event-id": said}) as stream:
         frames = [await stream.frame() for _ in range(2)]
 
-    assert [(frame["event"], "id" in frame) for frame in frames] == [("ready", False), ("resync", False)]
-    assert json.loads(frames[1]["data"]) == {"topics": [one]}
+    assert [frame["event"] for frame in frames] == ["ready", "resync"]
+    assert json.loads(frames[1]["data"]) == {"topics": [one], "from": frames[1]["id"]}
 
 
 async def test_a_lost_listener_is_told_as_resync(house: House, cluster: embedded.Cluster, database_name: str) -> None:
@@ -141,11 +165,11 @@ async def test_a_slow_client_holds_up_nobody_and_is_told_the_newest_once() -> No
     async def receive() -> Message:
         return await asyncio.Future()
 
-    async def is_still_there() -> bool:
-        return True
+    async def is_nobody() -> Asking:
+        return NOBODY
 
     listener = hub.join([one])
-    answer = EventStream(Streams(hub, None), "here", listener, b"ready", is_still_there=is_still_there)
+    answer = EventStream(Streams(hub, None), Visitor(NOBODY, "here", 20, is_nobody), listener, b"ready")
     serving = asyncio.create_task(answer({"type": "http"}, receive, send))
     is_free.set()
     async with asyncio.timeout(PATIENCE_SECONDS):

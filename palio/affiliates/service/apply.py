@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from palio import competitions
 from palio.affiliates import rules, sql
-from palio.affiliates.messages import SnapshotApplied, WagerCorrected, WagersAdvanced, WagerTotal
+from palio.affiliates.messages import FEED_UPDATED, SnapshotApplied, WagerCorrected, WagersAdvanced, WagerTotal
 from palio.affiliates.rules import Difference, Limits, Oddity, Parsed, Roster
 from palio.affiliates.service.codes import note_codes
 from palio.affiliates.service.orders import follow_after_commit
@@ -168,14 +169,14 @@ async def tell(tx: Tx, *, code: str, snapshot: Snapshot, difference: Difference)
     changed = snapshot.changed + snapshot.new_players
     tell_boards(tx, code=code, seq=seq, as_of=snapshot.as_of, changed=changed)
     facts = {"programme": str(snapshot.programme_id), "seq": seq, "as_of": clock.text(snapshot.as_of)}
-    realtime.publish(tx, "feed", "feed.updated", {**facts, "changed": changed})
+    realtime.publish(tx, "feed", FEED_UPDATED, {**facts, "changed": changed})
 
 
 def tell_boards(tx: Tx, *, code: str, seq: int, as_of: datetime, changed: int) -> None:
     """Let pages read the boards of a programme again: `changed` players have other numbers, as of `as_of`."""
     facts = {"seq": seq, "as_of": clock.text(as_of), "changed": changed}
     for kind in PERIOD_KINDS:
-        realtime.publish(tx, f"board:wager:{code}:{kind}", "leaderboard.updated", facts)
+        realtime.publish(tx, f"board:wager:{code}:{kind}", competitions.LEADERBOARD_UPDATED, facts)
 
 
 async def _advanced_totals(tx: Tx, snapshot: Snapshot, difference: Difference) -> list[WagerTotal]:

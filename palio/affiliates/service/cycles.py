@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from palio.affiliates import rules, sql
-from palio.affiliates.messages import FeedAuthFailed
+from palio.affiliates.messages import FEED_STEP, FeedAuthFailed
 from palio.affiliates.rules import Parsed
 from palio.affiliates.service.feeds import asking
 from palio.affiliates.service.ingest import read
@@ -18,8 +18,9 @@ from palio.affiliates.types import (
     Trigger,
     Turn,
 )
-from palio.infra import outbox, settings
+from palio.infra import outbox, relay, settings
 from palio.infra.db import Tx
+from palio.kernel import clock
 
 RUNNING_MAX = timedelta(seconds=rules.CYCLE_SECONDS_MAX + 60)
 
@@ -41,6 +42,7 @@ async def open_cycle(tx: Tx, *, feed_id: FeedId, due_at: datetime, trigger: Trig
         return None
     if feed.breaker == "open":
         await sql.update_breaker(tx, feed_id, replace(feed.breaker_now, state="half_open"))
+    await _tell(tx, cycle, "began")
     return Turn(cycle, await asking(tx, feed=feed), await sql.find_brought(tx, cycle.id))
 
 
@@ -56,6 +58,7 @@ async def note_attempt(tx: Tx, *, cycle_id: CycleId, n: int, attempt: Attempt) -
     if attempt.payload:
         await sql.upsert_payload(tx, cycle.feed_id, attempt.payload)
     await sql.insert_attempt(tx, cycle_id, n, attempt)
+    await _tell(tx, cycle, "asked")
 
 
 async def note_verdict(tx: Tx, *, cycle_id: CycleId, n: int, attempt: Attempt) -> None:
@@ -87,4 +90,11 @@ async def close_cycle(tx: Tx, *, cycle_id: CycleId, last: Attempt) -> Cycle:
         await sql.update_breaker(tx, feed.id, breaker)
     if cycle.state == "failed" and (later := rules.postponed_until(last)):
         await sql.update_next_due(tx, feed.id, max(later, feed.next_due))
+    await _tell(tx, cycle, cycle.state)
     return cycle
+
+
+async def _tell(tx: Tx, cycle: Cycle, step: str) -> None:
+    """Let staff who look at the feeds see how far a reading is."""
+    facts = {"feed": str(cycle.feed_id), "cycle": str(cycle.id), "due_at": clock.text(cycle.due_at), "step": step}
+    await relay.tell(tx, topic="console:feeds", user_id=None, kind=FEED_STEP, facts=facts)

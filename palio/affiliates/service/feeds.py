@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from palio.affiliates import rules, sql
 from palio.affiliates.errors import FeedExists, FeedOff
-from palio.affiliates.messages import FeedRecovered, FeedStale, FetchFeed
+from palio.affiliates.messages import FEED_STALE, FEED_UPDATED, FeedRecovered, FeedStale, FetchFeed
 from palio.affiliates.service.apply import tell_boards
 from palio.affiliates.service.ingest import ensure_programme, mapping_of
 from palio.affiliates.types import (
@@ -171,6 +171,6 @@ async def watch_staleness(tx: Tx, *, now: datetime) -> None:
     for programme_id, code, seq, as_of, is_stale in await sql.update_stale(tx, now, oldest):
         programme = ProgrammeId(programme_id)
         await outbox.send(tx, FeedStale(programme, as_of) if is_stale else FeedRecovered(programme, as_of))
-        kind = "feed.stale" if is_stale else "feed.updated"
+        kind = FEED_STALE if is_stale else FEED_UPDATED
         realtime.publish(tx, "feed", kind, {"programme": str(programme_id), "seq": seq, "as_of": clock.text(as_of)})
         tell_boards(tx, code=code, seq=seq, as_of=as_of, changed=0)

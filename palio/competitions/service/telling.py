@@ -3,6 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from palio.competitions.messages import (
+    COMPETITION_COMPLETED,
+    COMPETITION_STATUS_CHANGED,
+    COMPETITION_UPDATED,
+    LEADERBOARD_UPDATED,
+)
 from palio.competitions.types import Competition, CompetitionId
 from palio.infra import realtime
 from palio.infra.db import Tx
@@ -10,7 +16,7 @@ from palio.infra.db import Tx
 
 def moved(tx: Tx, *, competition: Competition) -> None:
     """It has another status, phase or end."""
-    kind = "competition.completed" if competition.status == "completed" else "competition.status_changed"
+    kind = COMPETITION_COMPLETED if competition.status == "completed" else COMPETITION_STATUS_CHANGED
     facts = {"status": competition.status, "phase": competition.phase, "version": competition.version}
     realtime.publish(tx, _topic(competition.id), kind, facts)
 
@@ -18,13 +24,13 @@ def moved(tx: Tx, *, competition: Competition) -> None:
 def changed(tx: Tx, *, competition_ids: Iterable[CompetitionId]) -> None:
     """Scores have changed, each as often as it is named: one notice per competition and batch."""
     for competition_id, times in Counter(competition_ids).items():
-        realtime.publish(tx, _topic(competition_id), "competition.updated", {"changed": times})
+        realtime.publish(tx, _topic(competition_id), COMPETITION_UPDATED, {"changed": times})
 
 
 def ranked(tx: Tx, *, changes: Mapping[tuple[str, str], int]) -> None:
     """Scores on boards of everybody have changed, by board and kind of period: one notice for each and batch."""
     for (code, kind), times in changes.items():
-        realtime.publish(tx, f"board:{code}:{kind}", "leaderboard.updated", {"changed": times})
+        realtime.publish(tx, f"board:{code}:{kind}", LEADERBOARD_UPDATED, {"changed": times})
 
 
 def _topic(competition_id: CompetitionId) -> str:

@@ -1,4 +1,4 @@
-"""`palio openapi`"""
+"""`palio openapi` and `palio asyncapi`"""
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
@@ -18,7 +18,21 @@ def openapi(
     from palio.entry import web
     from palio.ui import description
 
-    document = description.describe(web.MODULES)
+    _write(description.describe(web.MODULES), out)
+
+
+def asyncapi(
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it to this file instead of printing it.")] = None,
+) -> None:
+    """Describe live topics: the AsyncAPI 3 document, the same as at /api/v1/asyncapi.json. Needs no database."""
+    from palio.entry.topics import TOPICS
+    from palio.ui import asyncapi as description
+
+    _write(description.describe(TOPICS), out)
+
+
+def _write(document: bytes, out: Path | None) -> None:
     if out is None:
         typer.echo(document.decode())
         return

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from palio.identity import messages, personal, rules, sql
 from palio.identity.errors import NoSuchSession, RefreshReused, TokenExpired, TokenRevoked
@@ -25,10 +26,11 @@ from palio.identity.types import (
     SessionKind,
     SessionRow,
     SignedIn,
+    TokenId,
     Tokens,
     Visitor,
 )
-from palio.infra import approvals, audit, crypto, db, outbox, settings
+from palio.infra import approvals, audit, crypto, db, outbox, realtime, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId, new_id
@@ -81,12 +83,14 @@ def _real_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def forget_after_commit(tx: Tx) -> None:
+def forget_after_commit(tx: Tx, *user_ids: UserId) -> None:
     """Let every process look everybody up again once the change is committed: this one at once, before anybody is told
-    of it, the others as soon as they hear.
+    of it, the others as soon as they hear. Live streams of these users then ask again who they are.
     """
     db.after_commit(tx, db.memory(tx, Recognised).forget)
     db.after_commit(tx, partial(tx.equipment.tell, ENDINGS, NOTICE))
+    for user_id in user_ids:
+        realtime.judge_anew(tx, user_id=user_id)
 
 
 async def begin_session(
@@ -226,7 +230,7 @@ async def end_sessions(
 ) -> int:
     """End the open sessions of a user, all `but` one, and return how many. What staff end is audited, with why."""
     ended = await sql.sessions.update_ended(tx, user_id, session_id=session_id, but=but, reason=reason, now=now)
-    forget_after_commit(tx)
+    forget_after_commit(tx, user_id)
     if ended and reason == "revoked_by_staff":
         await audit.record(
             tx,
@@ -355,6 +359,10 @@ async def _store_pair(
 async def _look_up(tx: Tx, presented: Presented, token_hash: bytes, now: datetime) -> Found | None:
     if presented.kind == "cookie":
         return await sql.sessions.find_by_cookie(tx, token_hash, now=now)
+    if presented.kind == "session":
+        return await sql.sessions.find_by_id(tx, SessionId(UUID(presented.token)), now=now)
+    if presented.kind == "api_token":
+        return await sql.tokens.find_by_id(tx, TokenId(UUID(presented.token)), now=now)
     if presented.token.startswith("palio_"):
         return await sql.tokens.find_live(tx, token_hash, now=now)
     return await sql.sessions.find_by_access_token(tx, token_hash, now=now)

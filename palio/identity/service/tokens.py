@@ -99,7 +99,7 @@ async def revoke_leaked(tx: Tx, *, secret: str, now: datetime) -> None:
 
 
 async def _revoked(tx: Tx, ended: Sequence[ApiToken], reason: str, via: audit.Via | None) -> None:
-    sessions.forget_after_commit(tx)
+    sessions.forget_after_commit(tx, *{token.user_id for token in ended})
     for token in ended:
         await _record(tx, token, "api_token.revoke", {"revoked_at": (None, token.revoked_at)}, reason, via)
         await outbox.send(tx, ApiTokenRevoked(token.user_id, token.id))

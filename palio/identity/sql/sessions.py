@@ -100,6 +100,18 @@ async def find_by_cookie(tx: Tx, token_hash: bytes, *, now: datetime) -> Found |
     )
 
 
+async def find_by_id(tx: Tx, session_id: SessionId, *, now: datetime) -> Found | None:
+    """What is known of a session."""
+    return await db.find(
+        tx,
+        Found,
+        SESSION
+        + """ s.absolute_expires_at as token_expires_at
+        from identity.sessions s join identity.users u on u.id = s.user_id where s.id = %s""",
+        *(now, session_id),
+    )
+
+
 async def find_by_access_token(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
     """What is known of the session of an access token."""
     return await db.find(

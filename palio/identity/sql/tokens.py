@@ -12,6 +12,18 @@ ROW = (
     "select id, user_id, name, prefix, last4, scopes, ip_allow::text[], created_at, expires_at, last_used_at,"
     " revoked_at from identity.api_tokens"
 )
+LIVE = """
+select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.status::text,
+  u.kind = 'service' as is_service, coalesce((select array_agg(distinct p.name)
+    from identity.role_grants g join identity.roles r on r.name = g.role cross join unnest(r.permissions) as p (name)
+    where u.kind = 'service' and g.user_id = t.user_id and g.revoked_at is null
+      and (g.expires_at is null or g.expires_at > %s)), '{}') as permissions,
+  t.scopes, t.ip_allow::text[], null::timestamptz as mfa_at,
+  null::timestamptz as proved_at, coalesce(t.last_used_at, t.created_at) as last_seen_at,
+  t.expires_at as idle_expires_at, t.expires_at as absolute_expires_at, t.expires_at as token_expires_at,
+  t.revoked_at as ended_at
+from identity.api_tokens t join identity.users u on u.id = t.user_id
+where t.revoked_at is null"""
 
 
 async def find_live(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
@@ -19,23 +31,12 @@ async def find_live(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None
 
     A service has no second factor to show: its token is made by whoever may give its roles, and scopes narrow it.
     """
-    return await db.find(
-        tx,
-        Found,
-        """select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.status::text,
-          u.kind = 'service' as is_service, coalesce((select array_agg(distinct p.name)
-            from identity.role_grants g join identity.roles r on r.name = g.role
-            cross join unnest(r.permissions) as p (name)
-            where u.kind = 'service' and g.user_id = t.user_id and g.revoked_at is null
-              and (g.expires_at is null or g.expires_at > %s)), '{}') as permissions,
-          t.scopes, t.ip_allow::text[], null::timestamptz as mfa_at,
-          null::timestamptz as proved_at, coalesce(t.last_used_at, t.created_at) as last_seen_at,
-          t.expires_at as idle_expires_at, t.expires_at as absolute_expires_at, t.expires_at as token_expires_at,
-          t.revoked_at as ended_at
-        from identity.api_tokens t join identity.users u on u.id = t.user_id
-        where t.token_hash = %s and t.revoked_at is null""",
-        *(now, token_hash),
-    )
+    return await db.find(tx, Found, LIVE + " and t.token_hash = %s", *(now, token_hash))
+
+
+async def find_by_id(tx: Tx, token_id: TokenId, *, now: datetime) -> Found | None:
+    """The same of a token that was recognised before."""
+    return await db.find(tx, Found, LIVE + " and t.id = %s", *(now, token_id))
 
 
 async def insert_token(tx: Tx, token: ApiToken, token_hash: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request, Response
 
@@ -11,6 +11,7 @@ from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
 from palio.identity.errors import TokenRevoked
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
+from palio.infra.tickets import Holder
 from palio.kernel import clock
 from palio.kernel.batches import Sharer
 from palio.kernel.errors import Unauthenticated
@@ -47,6 +48,23 @@ class Reception:
             if presented.kind == "bearer":
                 raise TokenRevoked
             return await nobody(request)
+        return asking_of(found, request_id_of(request.scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """Says who is behind a ticket, as long as the session or token that he got it with is good."""
+
+    doorman: Doorman
+
+    async def __call__(self, request: Request, holder: Holder) -> Asking:
+        """The context of a stream. Refuses with Unauthenticated."""
+        ip = request.client.host if request.client else None
+        kind: Literal["session", "api_token"] = "session" if holder.session_id else "api_token"
+        presented = Presented(kind, str(holder.session_id or holder.token_id), ip=ip)
+        found = await self.doorman.recognise(presented, now=clock.now())
+        if found is None:
+            raise Unauthenticated
         return asking_of(found, request_id_of(request.scope))
 
 
@@ -109,6 +127,7 @@ def asking_of(found: Found, request_id: RequestId) -> Asking:
         permissions=frozenset(found.permissions),
         scopes=None if found.scopes is None else frozenset(found.scopes),
         session_id=found.session_id,
+        token_id=found.token_id,
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
         is_service=found.is_service,

@@ -16,7 +16,7 @@ from palio.kernel import clock
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId, new_id
 from palio.races import sql
-from palio.races.messages import RaceHeld, RaceLeaderChanged, RaceStandingsChanged
+from palio.races.messages import RACE_UPDATED, RaceHeld, RaceLeaderChanged, RaceStandingsChanged
 from palio.races.rules import news, pictures, totals
 from palio.races.types import LEADER_GAP_MIN, Baseline, Hold, Plan, Race, Wager
 
@@ -68,7 +68,7 @@ async def tell(
     if leading.is_news and leader:
         await outbox.send(tx, RaceLeaderChanged(race.competition_id, leader))
     facts = {"seq": snapshot.seq, "as_of": clock.text(snapshot.as_of), "changed": counted, "leader": leader}
-    realtime.publish(tx, f"race:{race.competition_id}", "race.updated", facts)
+    realtime.publish(tx, f"race:{race.competition_id}", RACE_UPDATED, facts)
 
 
 async def newest_of(tx: Tx, *, race: Race, competition: Competition) -> SnapshotView | None:

@@ -10,6 +10,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import Actor, new_id
 from palio.races import sql
 from palio.races.errors import ChainGap, NoPicture, NoSuchRace, ProgrammeClosed, SpecInvalid, TooManyRaces
+from palio.races.messages import RACE_STATUS_CHANGED
 from palio.races.rules import pictures, terms
 from palio.races.service.running import find
 from palio.races.types import DEFAULT_MIN_WAGER, PICTURE_TOLERANCE_S, NewRace, Race
@@ -88,7 +89,8 @@ async def publish(tx: Tx, *, number: int, actor: Actor, now: datetime, backdated
 
 
 def _tell(tx: Tx, race: Race) -> None:
-    realtime.publish(tx, "races", "race.status_changed", {"race": race.number, "status": "upcoming"})
+    facts = {"race": str(race.competition_id), "number": race.number, "status": "upcoming"}
+    realtime.publish(tx, "races", RACE_STATUS_CHANGED, facts)
 
 
 async def _programme(tx: Tx, new: NewRace) -> Programme:

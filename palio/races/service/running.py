@@ -10,7 +10,7 @@ from palio.infra import outbox, realtime
 from palio.infra.db import Tx
 from palio.races import sql
 from palio.races.errors import NoFinalPicture, NoSuchRace
-from palio.races.messages import RaceCompleted
+from palio.races.messages import RACE_COMPLETED, RACE_STATUS_CHANGED, RaceCompleted
 from palio.races.rules import pictures
 from palio.races.service import closing, counting, opening
 from palio.races.types import Progress, Race
@@ -126,9 +126,9 @@ async def _run(tx: Tx, race: Race, competition: Competition, now: datetime) -> s
 
 async def told(tx: Tx, *, race: Race, competition: Competition, step: str) -> str:
     """Let pages know that a race has moved on; answers the step."""
-    facts = {"race": race.number, "status": competition.status, "phase": competition.phase}
+    facts = _stage(race, competition) | {"phase": competition.phase}
     for topic in ("races", f"race:{race.competition_id}"):
-        realtime.publish(tx, topic, "race.status_changed", facts)
+        realtime.publish(tx, topic, RACE_STATUS_CHANGED, facts)
     return step
 
 
@@ -139,5 +139,9 @@ async def _finish(tx: Tx, race: Race, competition: Competition) -> str:
     else:
         await outbox.send(tx, RaceCompleted(race.competition_id, competition.period_key))
         for topic in ("races", f"race:{race.competition_id}"):
-            realtime.publish(tx, topic, "race.completed", {"race": race.number, "status": competition.status})
+            realtime.publish(tx, topic, RACE_COMPLETED, _stage(race, competition))
     return "done"
+
+
+def _stage(race: Race, competition: Competition) -> dict[str, str | int | None]:
+    return {"race": str(race.competition_id), "number": race.number, "status": competition.status}

@@ -14,6 +14,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from starlette.types import ASGIApp
 
+from palio.entry.server import PROTOCOLS
+
 CHROMIUM = os.environ.get("PALIO_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844), "small": (320, 640)}
 # what is wider than the box that hides the rest of it; what only screen readers get is skipped, and text that is typed
@@ -58,7 +60,7 @@ class Seen:
 @asynccontextmanager
 async def serve(app: ASGIApp) -> AsyncIterator[str]:
     """The application on a free port of this machine; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error", ws="none")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error", **PROTOCOLS)
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve([listener]))

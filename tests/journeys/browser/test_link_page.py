@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from palio import affiliates, identity
 from palio.affiliates import types, web
 from palio.entry.subscriptions import SUBSCRIPTIONS
+from palio.entry.topics import TOPICS
 from palio.infra import embedded, jobs
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import Hub
@@ -71,7 +72,7 @@ async def shown(
                 "database": database,
                 "pages": Pages(Languages()),
                 "files": Files(DIST.parent),
-                "streams": Streams(Hub(""), None),
+                "streams": Streams(Hub(""), None, topics=TOPICS),
             },
             served=lambda served: None,
             identify=people.identify,

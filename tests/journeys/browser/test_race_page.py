@@ -55,6 +55,7 @@ def base(house: House) -> str:
         ("/?empty", "phone", "night"),
         ("/problems", "desktop", "day"),
         ("/problems/not_found", "phone", "night"),
+        ("/api/docs/topics", "phone", "night"),
         ("/api/docs", "desktop", "day"),
         ("/api/docs", "phone", "night"),
     ],
