@@ -23,6 +23,17 @@ class CompetitionWentLive(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CompetitionEndingSoon(Event):
+    """It ends within `hours`: told a day and an hour before each end, once each; the hour alone if both have passed."""
+
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+    hours: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompetitionFrozen(Event):
     competition: UUID
     product: str
@@ -130,6 +141,11 @@ class ReturnContributions(Job):
     """Give back what is left in the pool of a cancelled competition."""
 
     competition: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCompetitions(Job):
+    """Let what has been over for long stand in the archive alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,15 @@ TREASURY_BPS = Setting(
     low=0,
     high=WHOLE_BPS,
 )
+ARCHIVE_AFTER_DAYS = Setting(
+    "competitions.archive_after_d",
+    "int",
+    30,
+    "How long a competition that is over stands among the completed ones before it is only in the archive",
+    unit="days",
+    low=1,
+    high=3_650,
+)
 UNCLAIMED_DAYS = Setting(
     "competitions.unclaimed_d",
     "int",
@@ -679,6 +688,17 @@ class Entrant:
     ref: str
     label: str | None
     user_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A competition that ends within so many hours."""
+
+    id: CompetitionId
+    product: Product
+    subject_ref: str | None
+    period_key: str | None
+    hours: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ SUBSCRIPTIONS: Routes = {
     competitions.TickCompetitions: (competition_jobs.tick,),
     competitions.AdvanceCompetition: (competition_jobs.advance,),
     competitions.ReturnContributions: (competition_jobs.return_contributions,),
+    competitions.ArchiveCompetitions: (competition_jobs.archive,),
     competitions.CloseLists: (competition_jobs.close_lists,),
     affiliates.AccountLinked: (race_jobs.claim,),
     affiliates.AccountUnlinked: (race_jobs.let_go,),

@@ -86,6 +86,7 @@ create table competitions.competitions (
   pool_final bigint,
   standings_hash bytea check (length(standings_hash) = 32),
   paused_at timestamptz,
+  ending_told_at timestamptz, -- when it was last said that it ends soon
   evidence jsonb not null default '{}',
   cancel_reason text,
   backdated_reason text,

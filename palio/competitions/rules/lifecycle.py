@@ -39,6 +39,7 @@ INSTANT = timedelta(microseconds=1)
 FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when its last score is in
 STEERED = ("race",)  # products that move their competitions along themselves
 OVERDUE_AFTER = timedelta(hours=6)
+ENDING_SOON_H = (24, 1)  # how long before an end it is said that it comes
 CONTRIBUTORS, SUCCESSOR = (
     "contributors",
     "successor",

@@ -9,6 +9,7 @@ from palio.competitions.types import (
     Archived,
     Competition,
     CompetitionId,
+    Ending,
     Gate,
     ListId,
     NewCompetition,
@@ -341,6 +342,45 @@ async def list_due(
           or c.phase = 'review' and l.final_at + make_interval(hours => c.review_h) <= %s or c.phase = 'paying')
         order by c.id limit %s""",
         *(list(steered), now, now, list(frozen_by_clock), now, now, limit),
+    )
+    return found
+
+
+async def update_ending_told(tx: Tx, hours: Sequence[int], now: datetime, limit: int) -> list[Ending]:
+    """What runs and ends within one of these times, of which nothing has been said since that began; now it is said.
+
+    Of several times the shortest counts, and none that is as long as all of it. What somebody holds is left for later.
+    """
+    return await db.rows(
+        tx,
+        Ending,
+        """
+        update competitions.competitions c set ending_told_at = %s
+        from (
+          select c.id, n.hours from competitions.competitions c cross join lateral (
+            select min(u.hours) as hours from unnest(%s::int[]) u(hours)
+            where c.ends_at - make_interval(hours => u.hours) <= %s
+              and c.ends_at - make_interval(hours => u.hours) > c.starts_at) n
+          where c.status = 'live' and c.paused_at is null and c.ends_at > %s
+            and coalesce(c.ending_told_at, c.starts_at) < c.ends_at - make_interval(hours => n.hours)
+          order by c.id limit %s for no key update of c skip locked) d
+        where c.id = d.id returning c.id, c.product, c.subject_ref, c.period_key, d.hours""",
+        *(now, list(hours), now, now, limit),
+    )
+
+
+async def update_archived(tx: Tx, completed_before: datetime, now: datetime, limit: int) -> list[CompetitionId]:
+    """What was completed before an instant is archived; answers which, those that have waited longest first."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        update competitions.competitions c set status = 'archived', updated_at = %s, version = c.version + 1
+        from (
+          select c.id from competitions.competitions c join competitions.archives a on a.competition_id = c.id
+          where c.status = 'completed' and a.created_at <= %s
+          order by a.created_at, c.id limit %s for no key update of c skip locked) d
+        where c.id = d.id returning c.id""",
+        *(now, completed_before, limit),
     )
     return found
 
