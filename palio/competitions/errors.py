@@ -136,6 +136,12 @@ class SeriesExists(Conflict):
     code = "competitions.series_exists"
 
 
+class RecurrenceInvalid(Invalid):
+    """The rule of the series cannot be read at `where`: expected is `expected`."""
+
+    code = "competitions.recurrence_invalid"
+
+
 class ZoneUnknown(Invalid):
     """There is no time zone `tz`: write it like Europe/Berlin."""
 

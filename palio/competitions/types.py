@@ -18,6 +18,7 @@ BoardId = NewType("BoardId", int)
 
 Product: TypeAlias = Literal["quest", "race", "steps", "game", "custom"]
 Cadence: TypeAlias = Literal["daily", "weekly", "weekend", "monthly", "special"]
+SeriesCadence: TypeAlias = Cadence | Literal["custom"]  # by a rule of its own: what it makes is special
 Status: TypeAlias = Literal["draft", "upcoming", "live", "settling", "completed", "archived", "cancelled"]
 Phase: TypeAlias = Literal["collecting", "review", "paying"]
 TieRule: TypeAlias = Literal["share", "earliest"]
@@ -233,6 +234,7 @@ class NewCompetition:
     collect_s: int | None = None  # how long the product may review before its freeze; None: as the grace
     op: Op = "add"
     has_subscore: bool = False
+    blackout_s: int = 0  # how long before the end nobody sees the board any more, until all is over
 
 
 class Period(NamedTuple):
@@ -249,7 +251,7 @@ class NewSeries:
 
     code: str
     product: Product
-    cadence: Cadence
+    cadence: SeriesCadence
     tz: str
     title: str
     prize_asset: str
@@ -266,6 +268,21 @@ class NewSeries:
     grace_s: int = 0
     review_h: int = 0
     create_lead_h: int = 24
+    rrule: str | None = None  # of a custom one
+    op: Op = "add"
+    direction: Direction = "desc"
+    has_subscore: bool = False
+    allow_nonpositive: bool = False
+    treasury_bps: int | None = None  # None: the setting when each is made
+    results_visible: ResultsVisible = "live"
+    collect_s: int | None = None
+    blackout_s: int = 0
+    rank_events: bool = True
+    join_mode: JoinMode = "auto"
+    entry_fee: int = 0
+    min_participants: int | None = None
+    max_participants: int | None = None
+    eligibility: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +292,8 @@ class Series:
     id: SeriesId
     code: str
     product: Product
-    cadence: Cadence
+    cadence: SeriesCadence
+    rrule: str | None
     tz: str
     create_lead_h: int
     title: str
@@ -292,6 +310,20 @@ class Series:
     no_winner: NoWinner
     grace_s: int
     review_h: int
+    op: Op
+    direction: Direction
+    has_subscore: bool
+    allow_nonpositive: bool
+    treasury_bps: int | None
+    results_visible: ResultsVisible
+    collect_s: int | None
+    blackout_s: int
+    rank_events: bool
+    join_mode: JoinMode
+    entry_fee: int
+    min_participants: int | None
+    max_participants: int | None
+    eligibility: Mapping[str, object]
     active: bool = True
     version: int = 1
 
@@ -350,6 +382,7 @@ class Competition:
     max_participants: int | None = None
     eligibility: Mapping[str, object] = field(default_factory=dict)
     collect_s: int = 0
+    blackout_s: int = 0
 
     @property
     def pool_address(self) -> str:

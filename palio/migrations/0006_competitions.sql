@@ -36,13 +36,15 @@ create table competitions.series (
   id uuid primary key,
   code text not null unique check (length(code) between 2 and 40),
   product text not null check (product in ('quest', 'race', 'steps', 'game', 'custom')),
-  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly')),
+  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly', 'custom')),
+  rrule text check (length(rrule) <= 500), -- of a custom one, whose competitions are special
   tz text not null default 'UTC',
   template jsonb not null,
   active boolean not null default true,
   create_lead_h int not null default 24 check (create_lead_h between 1 and 720),
   created_at timestamptz not null,
-  version int not null default 1);
+  version int not null default 1,
+  check ((rrule is not null) = (cadence = 'custom')));
 
 create table competitions.competitions (
   id uuid primary key,

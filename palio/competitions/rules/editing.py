@@ -12,7 +12,7 @@ TEXTS = ("title", "description", "rules_text")
 TERMS = (
     *("starts_at", "tz", "join_mode", "entry_fee", "min_score", "allow_nonpositive", "min_participants"),
     *("max_participants", "eligibility", "treasury_bps", "prize_rule", "tie_rule", "empty_rule", "leftover_to"),
-    *("no_winner", "results_visible", "grace_s", "collect_s", "review_h"),
+    *("no_winner", "results_visible", "blackout_s", "grace_s", "collect_s", "review_h"),
 )
 PROMISED = ("prize_asset", "guaranteed_pool")  # in escrow since the announcement: the pool is added to, never rewritten
 END = "ends_at"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from palio.competitions.errors import EligibilityInvalid, Full, NotEligible, NotOpen
-from palio.competitions.types import Competition, NewCompetition, Participation
+from palio.competitions.types import Competition, NewCompetition, NewSeries, Participation
 from palio.kernel.providers import EntryCheck
 
 COUNTRIES_MAX = 250
@@ -13,7 +13,7 @@ COUNTRIES = "countries"
 OWN_RULES = (COUNTRIES,)  # those of other modules are registered as entry checks
 
 
-def check_terms(new: NewCompetition | Competition) -> None:
+def check_terms(new: NewCompetition | NewSeries | Competition) -> None:
     """Accept a way in that can be walked. Refuses with EligibilityInvalid."""
     if new.entry_fee and new.join_mode == "auto":
         raise EligibilityInvalid(rule="entry_fee", expected="a mode in which players join")

@@ -93,6 +93,7 @@ def terms_hash(competition: Competition) -> bytes:
         "min_participants": competition.min_participants,
         "max_participants": competition.max_participants,
         "eligibility": competition.eligibility,
+        "blackout_s": competition.blackout_s,
     }
     return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
