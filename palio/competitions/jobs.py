@@ -2,6 +2,7 @@
 
 import structlog
 
+from palio import identity
 from palio.competitions.messages import (
     AdvanceCompetition,
     ArchiveCompetitions,
@@ -13,7 +14,7 @@ from palio.competitions.messages import (
     TickCompetitions,
     WatchRanks,
 )
-from palio.competitions.service import claims, finals, lifecycle, refunds, series, ticking, trends
+from palio.competitions.service import barring, claims, countries, finals, lifecycle, refunds, series, ticking, trends
 from palio.competitions.types import CompetitionId
 from palio.infra import outbox
 from palio.infra.db import Database, Tx
@@ -83,6 +84,20 @@ async def return_contributions(tx: Tx, job: ReturnContributions) -> None:
     competition = await lifecycle.lock(tx, competition_id=CompetitionId(job.competition))
     if competition.status == "cancelled":
         await refunds.give_back(tx, competition=competition, now=clock.now())
+
+
+@handles(identity.PlayerExcluded)
+async def leave_out(tx: Tx, event: identity.PlayerExcluded) -> None:
+    """Take whoever is not to compete out of what has not ended."""
+    if "compete" in event.activities:
+        await barring.leave_out(tx, user_id=event.user_id, now=clock.now())
+
+
+@handles(identity.ProfileChanged)
+async def renew_country(tx: Tx, event: identity.ProfileChanged) -> None:
+    """Have entrants stand where their user says that he lives."""
+    if "country" in event.fields:
+        await countries.renew(tx, user_ids=[event.user_id])
 
 
 @handles(ArchiveCompetitions)

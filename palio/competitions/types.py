@@ -402,7 +402,10 @@ class Competition:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An entrant to be, as the product knows it; `label` only for those without a user."""
+    """An entrant to be, as the product knows it; `label` only for those without a user.
+
+    `country` is what the product knows; where there is a user, he says it himself.
+    """
 
     competition_id: CompetitionId
     kind: EntrantKind
@@ -410,6 +413,7 @@ class Admission:
     user_id: UserId | None = None
     label: str | None = None
     via: str = "auto"
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from palio import ledger
 from palio.competitions import sql
 from palio.competitions.messages import RewardPaid
 from palio.competitions.rules import lifecycle
+from palio.competitions.service import countries
 from palio.competitions.types import Claim, Claimed, Linked, Waiting
 from palio.infra import outbox
 from palio.infra.db import Tx
@@ -31,6 +32,7 @@ async def claim_many(tx: Tx, items: Sequence[Claim], *, now: datetime) -> list[C
         return []
     running = await sql.lock_running_of(tx, [link.entrant_id for link in linked])
     await sql.update_users(tx, linked, running)
+    await countries.renew(tx, user_ids=[link.user_id for link in linked if link.user_id])
     return await _pay(tx, linked, now)
 
 
