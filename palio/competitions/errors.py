@@ -166,6 +166,12 @@ class ResultsHidden(NotFound):
     code = "competitions.results_hidden"
 
 
+class BoardHidden(Conflict):
+    """The board is hidden from `blackout_s` seconds before the end until the competition is completed."""
+
+    code = "competitions.board_hidden"
+
+
 class NotOpen(Conflict):
     """Nobody can join or leave it now: it is `status`, and is entered in the mode `join_mode`."""
 

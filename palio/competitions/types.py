@@ -847,6 +847,7 @@ class Shown:
     as_of: datetime
     pool: int = 0
     sums: PoolSums = NO_SUMS
+    is_dark: bool = False  # nobody may see the rows yet
 
 
 class Prizes(NamedTuple):

@@ -155,6 +155,16 @@ def is_hidden(competition: Competition) -> bool:
     return competition.results_visible == "after_end" and competition.status not in ("completed", "archived")
 
 
+def is_dark(competition: Competition, now: datetime) -> bool:
+    """Whether nobody but staff may see who stands where: from its blackout before the end until all of it is over.
+
+    While it rests, the time does not go on; a later end lets the board be seen again until its own blackout.
+    """
+    if not competition.blackout_s or competition.status not in ("live", "settling"):
+        return False
+    return (competition.paused_at or now) >= competition.ends_at - timedelta(seconds=competition.blackout_s)
+
+
 def month_of(competition: Competition) -> tuple[int, int]:
     """Year and month of the archive: those in which it began, in its own time zone."""
     started = competition.starts_at.astimezone(ZoneInfo(competition.tz))

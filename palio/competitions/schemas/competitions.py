@@ -110,7 +110,10 @@ class MineAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CompetitionAnswer:
-    """The terms of a competition and how far it has come. Scores have `score_scale` decimals."""
+    """The terms of a competition and how far it has come. Scores have `score_scale` decimals.
+
+    The board is `hidden` for the last `blackout_s` before the end and until it is completed.
+    """
 
     id: UUID
     product: str
@@ -133,6 +136,7 @@ class CompetitionAnswer:
     leftover_to: str
     no_winner: str
     results_visible: str
+    blackout_s: int
     treasury_bps: int
     join_mode: str
     entry_fee: Money
@@ -147,6 +151,7 @@ class CompetitionAnswer:
     entrants: int
     qualified: int
     provisional: bool
+    hidden: bool
     paused_at: Instant | None
     backdated_reason: str | None
     cancel_reason: str | None
@@ -183,6 +188,7 @@ class CompetitionAnswer:
             leftover_to=competition.leftover_to,
             no_winner=competition.no_winner,
             results_visible=competition.results_visible,
+            blackout_s=competition.blackout_s,
             treasury_bps=competition.treasury_bps,
             join_mode=competition.join_mode,
             entry_fee=Money.of(competition.entry_fee, asset),
@@ -207,6 +213,7 @@ class CompetitionAnswer:
             entrants=shown.board.entrants,
             qualified=shown.board.qualified,
             provisional=shown.board.is_provisional,
+            hidden=shown.is_dark,
             paused_at=competition.paused_at,
             backdated_reason=competition.backdated_reason,
             cancel_reason=competition.cancel_reason,
@@ -236,7 +243,7 @@ class RankedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RankingAnswer:
-    """Lines of the board by place; `of` is how many there are."""
+    """Lines of the board by place; `of` is how many there are. None while it is `hidden` at the end."""
 
     items: tuple[RankedAnswer, ...]
     next: str | None
@@ -246,6 +253,7 @@ class RankingAnswer:
     version: int
     stale: bool
     provisional: bool
+    hidden: bool
 
     @classmethod
     def of_shown(cls, shown: Shown, after: int, page: Paging | None) -> "RankingAnswer":
@@ -271,6 +279,7 @@ class RankingAnswer:
             version=shown.board.version or shown.competition.version,
             stale=False,
             provisional=shown.board.is_provisional,
+            hidden=shown.is_dark,
         )
 
 
@@ -393,7 +402,7 @@ def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
 
 
 def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | None]:
-    if page is None:
+    if page is None or shown.is_dark:
         return {"next": None, "prev": None}
     last = after + len(shown.board.rows)
     following, preceding = page.around(after + 1, last, of=shown.board.entrants)
@@ -500,6 +509,7 @@ STANDINGS_EXAMPLE = RankingAnswer(
     version=41_822,
     stale=False,
     provisional=True,
+    hidden=False,
 )
 REWARDS_EXAMPLE = RewardsAnswer(
     (RewardAnswer(1, 1, FIRST, "cob***", Money("USD", 25_000, "250.00"), "paid"),), "AAECAwQFBgc", None

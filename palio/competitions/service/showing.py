@@ -66,13 +66,14 @@ async def shown(
     after: int = 0,
     is_staff: bool = False,
 ) -> Shown:
-    """A competition with the rows of its board behind a place. Staff also see drafts, and hidden results.
+    """A competition with the rows of its board behind a place. Staff also see drafts, hidden boards and results.
 
     Refuses with NoSuchCompetition.
     """
     competition = await reads.get(tx, competition_id=competition_id)
     if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
+    limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
     return await _shown(tx, competition, board, now, is_staff=is_staff)
 
@@ -82,6 +83,7 @@ async def shown_of(
 ) -> Shown:
     """The same with the rows of some entrants only, by their place. Refuses with NoSuchCompetition."""
     competition = await reads.get(tx, competition_id=competition_id)
+    limit = 0 if lifecycle.is_dark(competition, now) else limit
     board = await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=limit, after=after)
     return await _shown(tx, competition, board, now)
 
@@ -98,6 +100,7 @@ async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, 
         as_of=competition.frozen_at or now,
         pool=pool,
         sums=sums,
+        is_dark=lifecycle.is_dark(competition, now) and not is_staff,
     )
 
 
@@ -111,7 +114,7 @@ def _veiled(board: Board) -> Board:
 async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
     """The same for whoever asks what was won. Refuses with NoSuchCompetition, ResultsHidden."""
     found = await shown(tx, competition_id=competition_id, now=now, limit=limit, after=after)
-    if lifecycle.is_hidden(found.competition):
+    if lifecycle.is_hidden(found.competition) or found.is_dark:
         raise ResultsHidden(status=found.competition.status)
     return found
 
