@@ -32,7 +32,8 @@ EntrantKind: TypeAlias = Literal["user", "player", "team"]
 Op: TypeAlias = Literal["add", "best", "last", "set"]
 PeriodKind: TypeAlias = Literal["D", "W", "WE", "M", "ALL"]
 ScoreKind: TypeAlias = Literal["score", "correction", "adjust"]
-RuleKind: TypeAlias = Literal["bps", "fixed"]
+RuleKind: TypeAlias = Literal["bps", "fixed", "proportional"]
+ItemKind: TypeAlias = Literal["code", "badge", "goods"]
 Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
@@ -166,12 +167,27 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """Something that is no money, one for each of the places `first` to `last`. Its owner knows by `ref` what it is."""
+
+    first: int
+    last: int
+    kind: ItemKind
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class PrizeRule:
-    """How a pool is split: `occupants` divides a band by those who stand in it, `places` by its size."""
+    """How a pool is split: `occupants` divides a band by those who stand in it, `places` by its size.
+
+    `proportional` has one band, whose occupants share it by their scores. Items come on top.
+    """
 
     kind: RuleKind
     split: Split
     bands: tuple[Band, ...]
+    items: tuple[Item, ...] = ()
 
 
 class Why(NamedTuple):
@@ -848,6 +864,7 @@ class Shown:
     pool: int = 0
     sums: PoolSums = NO_SUMS
     is_dark: bool = False  # nobody may see the rows yet
+    rule: PrizeRule = PrizeRule("bps", "places", ())
 
 
 class Prizes(NamedTuple):
@@ -883,6 +900,7 @@ class Winners(NamedTuple):
     ranks: Sequence[int]
     entrant_ids: Sequence[EntrantId]
     user_ids: Sequence[UserId | None]
+    scores: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -906,6 +924,7 @@ class BoardRow:
     reward_status: RewardStatus | None
     ties: int = 1
     trend: int | None = None
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -925,7 +944,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The prize of one entrant."""
+    """The prize of one entrant, in units of the asset, and what he wins besides: `kind`, `ref` and `title` of each."""
 
     entrant_id: EntrantId
     place: int
@@ -938,6 +957,7 @@ class Reward:
     claim_by: datetime | None
     why: Mapping[str, object]
     paid_at: datetime | None
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -951,7 +971,7 @@ class Entered:
 class Won(NamedTuple):
     """What frozen places are to be paid, before it is known whether they can be: a column each.
 
-    `whys` is their arithmetic as JSON.
+    `whys` is their arithmetic as JSON, `items` what they win besides money, or nothing where nobody does.
     """
 
     entrant_ids: Sequence[EntrantId]
@@ -960,6 +980,7 @@ class Won(NamedTuple):
     ranks: Sequence[int]
     amounts: Sequence[int]
     whys: Sequence[str]
+    items: Sequence[str] = ()
 
 
 class Settled(NamedTuple):

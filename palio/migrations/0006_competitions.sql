@@ -256,8 +256,8 @@ create table competitions.rewards (
   place int not null,
   rank int not null,
   asset text not null,
-  amount bigint not null check (amount > 0),
-  items jsonb not null default '[]',
+  amount bigint not null check (amount >= 0),
+  items jsonb not null default '[]', -- what is won besides: {"kind", "ref", "title"} each
   status text not null check (status in ('pending', 'approved', 'paid', 'unclaimed', 'withheld', 'expired', 'void')),
   user_id uuid,
   transfer_id uuid,
@@ -265,7 +265,9 @@ create table competitions.rewards (
   why jsonb not null,
   paid_at timestamptz,
   primary key (competition_id, entrant_id),
-  check ((status = 'paid') = (transfer_id is not null))) with (fillfactor = 80);
+  check (amount > 0 or items <> '[]'),
+  check (transfer_id is null or status = 'paid' and amount > 0),
+  check (status <> 'paid' or amount = 0 or transfer_id is not null)) with (fillfactor = 80);
 create index on competitions.rewards (competition_id, place);
 create index on competitions.rewards (claim_by) where status = 'unclaimed';
 create index on competitions.rewards (entrant_id) where status = 'unclaimed';

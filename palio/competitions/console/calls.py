@@ -175,6 +175,7 @@ async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
         ties={int(rank): people for rank, people in body.ties.items()},
         tie_rule=body.tie_rule,
         empty_rule=body.empty_rule,
+        scores=body.scores,
     )
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == body.prize_asset), None)
     if scale is None:
@@ -518,6 +519,7 @@ async def simulate_prizes(competition_id: Id, body: SimulateBody, ask: Ask, tx: 
         ties=Counter(row.standing.rank for row in shown.board.rows if row.standing.rank),
         tie_rule=shown.competition.tie_rule,
         empty_rule=body.empty_rule or shown.competition.empty_rule,
+        scores=[row.standing.score for row in shown.board.rows if row.standing.rank],
     )
     return PreviewAnswer.of(found, Asset(shown.competition.prize_asset, shown.asset_scale))
 

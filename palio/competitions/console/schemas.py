@@ -40,7 +40,8 @@ AssetCode = Annotated[str, Field(min_length=1, max_length=16, examples=["USD"])]
 Rule = Annotated[
     object,
     Field(
-        description="`kind` bps or fixed, `split` occupants or places, and `bands` of from, to and value",
+        description="`kind` bps, fixed or proportional, `split` occupants or places, `bands` of from, to and value, and"
+        " `items` of from, to, kind (code, badge, goods), ref and title",
         examples=[{"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10_000}]}],
     ),
 ]
@@ -208,6 +209,10 @@ class PreviewBody(Body):
     prize_asset: AssetCode = "USD"
     tie_rule: TieRule = "share"
     empty_rule: EmptyRule = "keep"
+    scores: Annotated[
+        list[Annotated[StrictInt, Field(ge=1, le=AMOUNT_MAX)]],
+        Field(max_length=10_000, description="By place, where a rule shares by scores"),
+    ] = []
 
 
 class SimulateBody(Body):

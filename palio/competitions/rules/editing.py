@@ -36,6 +36,7 @@ def changed(competition: Competition, changes: Mapping[str, object], *, is_enter
     rule = prizes.read(wanted.prize_rule)
     if competition.status != "draft":
         prizes.check(rule, wanted.guaranteed_pool)
+        prizes.check_scores(rule, direction=wanted.direction, allow_nonpositive=wanted.allow_nonpositive)
         for field in ("leftover_to", "no_winner"):
             if getattr(wanted, field) == "rollover" and wanted.series_id is None:
                 raise NothingFollows(field=field)

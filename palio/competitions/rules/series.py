@@ -31,6 +31,7 @@ def check(new: NewSeries) -> None:
         recurrence.read(new.rrule)
     entering.check_terms(new)
     prizes.check(new.prize_rule, new.guaranteed_pool)
+    prizes.check_scores(new.prize_rule, direction=new.direction, allow_nonpositive=new.allow_nonpositive)
 
 
 def require_zone(tz: str) -> None:

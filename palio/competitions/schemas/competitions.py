@@ -1,10 +1,11 @@
 """How competitions look from outside: the answers of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from palio.competitions.rules import prizes
 from palio.competitions.types import (
     Archived,
     Board,
@@ -84,6 +85,30 @@ class PlacePrizeAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """Something that is won besides money: a code, a badge or goods."""
+
+    kind: str
+    ref: str
+    title: str
+
+    @classmethod
+    def many(cls, items: Iterable[Mapping[str, object]]) -> "tuple[ItemAnswer, ...]":
+        return tuple(cls(str(item["kind"]), str(item["ref"]), str(item["title"])) for item in items)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceItemAnswer:
+    """What each of the places `first` to `last` wins besides money."""
+
+    first: int
+    last: int
+    kind: str
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAnswer:
     """What came into a pool from one source, and where it lies; `contributions` is how many."""
 
@@ -112,7 +137,8 @@ class MineAnswer:
 class CompetitionAnswer:
     """The terms of a competition and how far it has come. Scores have `score_scale` decimals.
 
-    The board is `hidden` for the last `blackout_s` before the end and until it is completed.
+    `prizes` are empty where they depend on scores (`prize_kind` proportional); `prize_items` are won besides
+    money. The board is `hidden` for the last `blackout_s` before the end and until it is completed.
     """
 
     id: UUID
@@ -146,7 +172,9 @@ class CompetitionAnswer:
     pool: Money
     treasury: Money
     split: tuple[SourceAnswer, ...]
+    prize_kind: str
     prizes: tuple[PlacePrizeAnswer, ...]
+    prize_items: tuple[PlaceItemAnswer, ...]
     undistributed: Money
     entrants: int
     qualified: int
@@ -206,8 +234,12 @@ class CompetitionAnswer:
                 )
                 for each in shown.sums.sources
             ),
+            prize_kind=shown.rule.kind,
             prizes=tuple(
                 PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset)) for each in shown.prizes
+            ),
+            prize_items=tuple(
+                PlaceItemAnswer(each.first, each.last, each.kind, each.ref, each.title) for each in shown.rule.items
             ),
             undistributed=Money.of(shown.board.undistributed if is_frozen else 0, asset),
             entrants=shown.board.entrants,
@@ -293,6 +325,7 @@ class RewardAnswer:
     name: str
     prize: Money
     status: str
+    items: tuple[ItemAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,12 +347,13 @@ class RewardsAnswer:
                 name=shown.names[row.standing.entrant_id],
                 prize=Money.of(row.prize, asset),
                 status=row.reward_status,
+                items=ItemAnswer.many(row.items),
             )
             for row in shown.board.rows
             if row.reward_status
         )
         beside = _beside(shown, after, page)
-        return cls(won, beside["next"] if len(won) == len(shown.board.rows) else None, beside["prev"])
+        return cls(won, beside["next"] if _has_more_prizes(shown, after) else None, beside["prev"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +443,13 @@ def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | No
     return {"next": following, "prev": preceding}
 
 
+def _has_more_prizes(shown: Shown, after: int) -> bool:
+    """Whether somebody behind these rows can have won something."""
+    last = prizes.places_of(shown.rule)
+    is_before_last = shown.rule.items and (last is None or after + len(shown.board.rows) < last)  # some may win nothing
+    return bool(is_before_last) or all(row.reward_status for row in shown.board.rows)
+
+
 def _participant(row: Mapping[str, object], names: Mapping[EntrantId, str]) -> ParticipantAnswer:
     place, rank, entrant, score, prize = (row[name] for name in ("place", "rank", "entrant", "score", "prize"))
     return ParticipantAnswer(
@@ -459,7 +500,7 @@ COMPETITION = Competition(
     prize_asset="USD",
     guaranteed_pool=50_000,
     treasury_bps=1_000,
-    prize_rule={},
+    prize_rule={"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10_000}]},
     tie_rule="share",
     empty_rule="keep",
     leftover_to="house",

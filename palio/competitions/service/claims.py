@@ -44,6 +44,7 @@ async def expire(tx: Tx, *, now: datetime) -> int:
     posts = [
         _moved(found, f"expire:{found.entrant_id}", "competitions.leftover", lifecycle.house_of(found.leftover_to))
         for found in expired
+        if found.amount
     ]
     await ledger.post_many(tx, posts, now=now, mode="all")
     await sql.update_expired(tx, expired)
@@ -55,22 +56,24 @@ async def _pay(tx: Tx, linked: Sequence[Linked], now: datetime) -> list[Claimed]
     waiting = await sql.lock_claimable(tx, [link.entrant_id for link in linked if link.user_id], now)
     if not waiting:
         return []
+    worth = [found for found in waiting if found.amount]
     posts = [
         replace(
             _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main"),
             metadata={"competition": str(found.competition_id), "rank": found.rank, "title": found.title},
         )
-        for found in waiting
+        for found in worth
     ]
     outcomes = await ledger.post_many(tx, posts, now=now)
     claimed = [
         Claimed(found, users[found.entrant_id], outcome.transfer_id, None)
         if isinstance(outcome, ledger.Posted)
         else Claimed(found, users[found.entrant_id], None, outcome.code)
-        for found, outcome in zip(waiting, outcomes, strict=True)
+        for found, outcome in zip(worth, outcomes, strict=True)
     ]
+    claimed += [Claimed(found, users[found.entrant_id], None, None) for found in waiting if not found.amount]
     await sql.update_claimed(tx, claimed, now)
-    await outbox.send(tx, *(_told(found) for found in claimed if found.transfer_id))
+    await outbox.send(tx, *(_told(found) for found in claimed if found.refusal is None))
     return claimed
 
 

@@ -19,6 +19,7 @@ from palio.competitions.types import (
     Line,
     Lines,
     Part,
+    PrizeRule,
     Prizes,
     Shown,
     Standing,
@@ -90,16 +91,17 @@ async def shown_of(
 
 async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, *, is_staff: bool = False) -> Shown:
     sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
-    pool = lifecycle.pool_of(competition, sums.pool)
+    pool, rule = lifecycle.pool_of(competition, sums.pool), prizes.read(competition.prize_rule)
     return Shown(
         competition=competition,
         asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
         board=_veiled(board) if lifecycle.is_hidden(competition) and not is_staff else board,
         names=await names_of(tx, people={row.standing.entrant_id: row.standing for row in board.rows}),
-        prizes=_prizes(competition, pool),
+        prizes=_prizes(competition, rule, pool),
         as_of=competition.frozen_at or now,
         pool=pool,
         sums=sums,
+        rule=rule,
         is_dark=lifecycle.is_dark(competition, now) and not is_staff,
     )
 
@@ -108,7 +110,9 @@ def _veiled(board: Board) -> Board:
     """The same rows; what is worked out for them stays with the house."""
     if board.is_provisional:
         return board
-    return replace(board, rows=tuple(replace(row, prize=0, reward_status=None) for row in board.rows), undistributed=0)
+    return replace(
+        board, rows=tuple(replace(row, prize=0, reward_status=None, items=()) for row in board.rows), undistributed=0
+    )
 
 
 async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
@@ -130,12 +134,13 @@ async def names_of(tx: Tx, *, people: dict[EntrantId, Standing] | dict[EntrantId
     }
 
 
-def _prizes(competition: Competition, pool: int) -> tuple[Prizes, ...]:
+def _prizes(competition: Competition, rule: PrizeRule, pool: int) -> tuple[Prizes, ...]:
     """What places pay when everybody who can win is there, neighbours of the same amount together."""
-    rule = prizes.read(competition.prize_rule)
+    if rule.kind == "proportional":  # nobody knows before the scores are there
+        return ()
     places = min(prizes.places_of(rule) or rule.bands[-1].first, PLACES_MAX)
     shares = prizes.allocate(rule, pool=pool, groups=[1] * places, empty_rule=competition.empty_rule)
-    return tuple(_together((share.place, share.amount) for share in shares))
+    return tuple(_together((share.place, share.amount) for share in shares if share.amount))
 
 
 def _together(amounts: Iterable[tuple[int, int]]) -> Iterable[Prizes]:
