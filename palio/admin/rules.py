@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, Severity
+from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, LateNow, Severity
 from palio.kernel.settings import Setting, WrongType, from_words, read, write
 
 SILENT = timedelta(hours=3)
 CRITICAL_LAG_S, LAG_S = 60, 600
 UNTOLD = {"server.bundled"}  # true for as long as the house is a small one, and no news
 FEEDS, JOBS, HEALTH = "/console/affiliates/feeds", "/console/jobs", "/console/health"
+SETTLING = "/console/competitions?status=settling"
 
 
 def alarms(
@@ -20,9 +21,10 @@ def alarms(
     jobs: JobsNow | None,
     defects: Sequence[Defect],
     now: datetime,
+    late: Sequence[LateNow] = (),
 ) -> list[Alarm]:
     """What needs a person, the critical first."""
-    found = [*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_defects(defects)]
+    found = [*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_settlements(late), *_of_defects(defects)]
     return sorted(found, key=lambda alarm: alarm.severity != "critical")
 
 
@@ -44,6 +46,11 @@ def _of_jobs(jobs: JobsNow | None) -> Iterator[Alarm]:
         if queue.lag_s > (CRITICAL_LAG_S if queue.queue == "critical" else LAG_S):
             severity: Severity = "critical" if queue.queue == "critical" else "warning"
             yield Alarm("jobs_late", severity, queue.queue, JOBS, n=queue.lag_s)
+
+
+def _of_settlements(late: Sequence[LateNow]) -> Iterator[Alarm]:
+    for each in late:
+        yield Alarm("overdue.settlement", "critical", each.title, SETTLING, since=each.ended_at)
 
 
 def _of_defects(defects: Sequence[Defect]) -> Iterator[Alarm]:
