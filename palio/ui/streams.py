@@ -35,7 +35,7 @@ POSITION = re.compile(r"[0-9]{1,18}")
 UUID_FORM = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 OWN_TOPICS = re.compile(r"me(?::[a-z]{2,40})?")
 PUBLIC_TOPICS = re.compile(
-    rf"races|feed|(?:race|competition):{UUID_FORM}|board:(?:wager:)?[a-z0-9_.-]{{2,60}}:(?:D|W|WE|M|ALL)"
+    rf"races|feed|(?:race|competition):{UUID_FORM}|list:[0-9]{{1,18}}|board:(?:wager:)?[a-z0-9_.-]{{2,60}}:(?:D|W|WE|M|ALL)"
 )
 
 routes = Routes("stream")

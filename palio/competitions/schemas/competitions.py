@@ -138,7 +138,8 @@ class CompetitionAnswer:
     """The terms of a competition and how far it has come. Scores have `score_scale` decimals.
 
     `prizes` are empty where they depend on scores (`prize_kind` proportional); `prize_items` are won besides
-    money. The board is `hidden` for the last `blackout_s` before the end and until it is completed.
+    money. The board is `hidden` for the last `blackout_s` before the end and until it is completed. Its
+    live topic is `list:` and its `list_id`, or `competition:` and the id for every step as well.
     """
 
     id: UUID
@@ -180,6 +181,7 @@ class CompetitionAnswer:
     qualified: int
     provisional: bool
     hidden: bool
+    list_id: int
     paused_at: Instant | None
     backdated_reason: str | None
     cancel_reason: str | None
@@ -246,6 +248,7 @@ class CompetitionAnswer:
             qualified=shown.board.qualified,
             provisional=shown.board.is_provisional,
             hidden=shown.is_dark,
+            list_id=competition.list_id,
             paused_at=competition.paused_at,
             backdated_reason=competition.backdated_reason,
             cancel_reason=competition.cancel_reason,

@@ -216,20 +216,23 @@ def _tell(tx: Tx, items: Sequence[Submission], placed: Sequence[Placed | Refused
     """Say of each list that it has changed, once a batch."""
     changed: list[CompetitionId] = []
     kinds: Counter[tuple[str, str]] = Counter()
+    lists: Counter[ListId] = Counter()
     for number, (item, each) in enumerate(zip(items, placed, strict=True)):
         if isinstance(each, Refused):
             continue
         new = [
-            period
+            (receipt.list_id, period)
             for receipt, period in zip(each.receipts, each.periods, strict=True)
             if written.is_new(receipt, number)
         ]
+        lists.update(list_id for list_id, _ in new)
         if item.competition_id:
             changed += [item.competition_id] * len(new)
         elif item.board:
-            kinds.update((item.board, periods.kind_of(period)) for period in new)
+            kinds.update((item.board, periods.kind_of(period)) for _, period in new)
     telling.changed(tx, competition_ids=changed)
     telling.ranked(tx, changes=kinds)
+    telling.listed(tx, changes=lists)
 
 
 def _check_size(items: Sequence[object]) -> None:

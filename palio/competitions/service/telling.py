@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from palio.competitions.types import Competition, CompetitionId
+from palio.competitions.types import Competition, CompetitionId, ListId
 from palio.infra import realtime
 from palio.infra.db import Tx
 
@@ -19,6 +19,12 @@ def changed(tx: Tx, *, competition_ids: Iterable[CompetitionId]) -> None:
     """Scores have changed, each as often as it is named: one notice per competition and batch."""
     for competition_id, times in Counter(competition_ids).items():
         realtime.publish(tx, _topic(competition_id), "competition.updated", {"changed": times})
+
+
+def listed(tx: Tx, *, changes: Mapping[ListId, int]) -> None:
+    """Scores of lists have changed, of a competition or a board of everybody: one notice for each and batch."""
+    for list_id, times in changes.items():
+        realtime.publish(tx, f"list:{list_id}", "leaderboard.updated", {"changed": times})
 
 
 def ranked(tx: Tx, *, changes: Mapping[tuple[str, str], int]) -> None:
