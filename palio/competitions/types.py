@@ -438,8 +438,7 @@ class Submission:
 
     `delta` is for what adds, `value` for the other operators, `version` for `set`; `sub` is the same for the subscore:
     how much it changes, or what comes with the value. Its key and the time of the event together make it count once.
-    On a board the `day` says which lists it belongs to, else the day on which it happened; of a day alone, the event is
-    at its beginning.
+    On a board it says when it happened, or on which `day`: then the event is at the beginning of that day.
     """
 
     competition_id: CompetitionId | None
