@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, Severity, WebhookNow
+from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, LateNow, Severity, WebhookNow
 from palio.kernel.settings import Setting, WrongType, from_words, read, write
 
 SILENT = timedelta(hours=3)
@@ -14,6 +14,7 @@ UNTOLD = {"server.bundled"}  # true for as long as the house is a small one, and
 NEARLY_OFF = timedelta(days=3)  # of the five after which an endpoint is switched off
 WEBHOOKS = "/console/webhooks"
 FEEDS, JOBS, HEALTH = "/console/affiliates/feeds", "/console/jobs", "/console/health"
+SETTLING = "/console/competitions?status=settling"
 
 
 def alarms(
@@ -23,9 +24,13 @@ def alarms(
     defects: Sequence[Defect],
     webhooks: Sequence[WebhookNow] = (),
     now: datetime,
+    late: Sequence[LateNow] = (),
 ) -> list[Alarm]:
     """What needs a person, the critical first."""
-    found = [*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_webhooks(webhooks, now), *_of_defects(defects)]
+    found = [
+        *(*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_settlements(late)),
+        *(*_of_webhooks(webhooks, now), *_of_defects(defects)),
+    ]
     return sorted(found, key=lambda alarm: alarm.severity != "critical")
 
 
@@ -54,6 +59,11 @@ def _of_webhooks(webhooks: Sequence[WebhookNow], now: datetime) -> Iterator[Alar
         is_urgent = one.is_off or (one.since is not None and now - one.since >= NEARLY_OFF)
         kind: AlarmKind = "webhook_off" if one.is_off else "webhook_failing"
         yield Alarm(kind, "critical" if is_urgent else "warning", one.host, f"{WEBHOOKS}/{one.id}", since=one.since)
+
+
+def _of_settlements(late: Sequence[LateNow]) -> Iterator[Alarm]:
+    for each in late:
+        yield Alarm("overdue.settlement", "critical", each.title, SETTLING, since=each.ended_at)
 
 
 def _of_defects(defects: Sequence[Defect]) -> Iterator[Alarm]:

@@ -10,7 +10,14 @@ from palio.kernel.permissions import Permission
 from palio.kernel.providers import Change, Fact
 
 AlarmKind: TypeAlias = Literal[
-    "feed_stale", "feed_silent", "jobs_dead", "jobs_late", "webhook_failing", "webhook_off", "defect"
+    "feed_stale",
+    "feed_silent",
+    "jobs_dead",
+    "jobs_late",
+    "overdue.settlement",
+    "webhook_failing",
+    "webhook_off",
+    "defect",
 ]
 Severity: TypeAlias = Literal["warning", "critical"]
 
@@ -104,6 +111,14 @@ class QueueNow:
     path: str
     count: int | None
     oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LateNow:
+    """A competition that ended, and whose product has not brought its last scores."""
+
+    title: str
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,12 @@ class SeriesExists(Conflict):
     code = "competitions.series_exists"
 
 
+class RecurrenceInvalid(Invalid):
+    """The rule of the series cannot be read at `where`: expected is `expected`."""
+
+    code = "competitions.recurrence_invalid"
+
+
 class ZoneUnknown(Invalid):
     """There is no time zone `tz`: write it like Europe/Berlin."""
 
@@ -158,6 +164,12 @@ class ResultsHidden(NotFound):
     """Its prizes are shown when it is completed; it is `status` now."""
 
     code = "competitions.results_hidden"
+
+
+class BoardHidden(Conflict):
+    """The board is hidden from `blackout_s` seconds before the end until the competition is completed."""
+
+    code = "competitions.board_hidden"
 
 
 class NotOpen(Conflict):

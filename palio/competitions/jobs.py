@@ -2,8 +2,10 @@
 
 import structlog
 
+from palio import identity
 from palio.competitions.messages import (
     AdvanceCompetition,
+    ArchiveCompetitions,
     CloseLists,
     EnsureSeries,
     ExpireRewards,
@@ -12,7 +14,7 @@ from palio.competitions.messages import (
     TickCompetitions,
     WatchRanks,
 )
-from palio.competitions.service import claims, finals, lifecycle, refunds, series, ticking, trends
+from palio.competitions.service import barring, claims, countries, finals, lifecycle, refunds, series, ticking, trends
 from palio.competitions.types import CompetitionId
 from palio.infra import outbox
 from palio.infra.db import Database, Tx
@@ -26,6 +28,7 @@ SNAPSHOT_SCHEDULE = Schedule("competitions.snapshots", "every 1h", TakeSnapshots
 WATCH_SCHEDULE = Schedule("competitions.ranks", "every 1m", WatchRanks())
 TICK_SCHEDULE = Schedule("competitions.tick", "every 30s", TickCompetitions(), at_start=True)
 FINAL_SCHEDULE = Schedule("competitions.finals", "every 5m", CloseLists(), at_start=True)
+ARCHIVE_SCHEDULE = Schedule("competitions.archive", "40 3 * * *", ArchiveCompetitions())
 FINAL_SECONDS_MAX = 300  # of one list: a million entrants are sorted and written
 STEPS_MAX = 100  # of one run; the next hour does what is left
 
@@ -63,7 +66,8 @@ async def watch_ranks(tx: Tx, job: WatchRanks) -> None:
 
 @handles(TickCompetitions)
 async def tick(tx: Tx, job: TickCompetitions) -> None:
-    """Give each competition in which something is due a transaction of its own."""
+    """Say what ends soon, and give each competition in which something is due a transaction of its own."""
+    await ticking.tell_ending(tx, now=clock.now())
     for competition_id in await ticking.due(tx, now=clock.now()):
         await outbox.send(tx, AdvanceCompetition(competition_id), key=str(competition_id))
 
@@ -80,6 +84,29 @@ async def return_contributions(tx: Tx, job: ReturnContributions) -> None:
     competition = await lifecycle.lock(tx, competition_id=CompetitionId(job.competition))
     if competition.status == "cancelled":
         await refunds.give_back(tx, competition=competition, now=clock.now())
+
+
+@handles(identity.PlayerExcluded)
+async def leave_out(tx: Tx, event: identity.PlayerExcluded) -> None:
+    """Take whoever is not to compete out of what has not ended."""
+    if "compete" in event.activities:
+        await barring.leave_out(tx, user_id=event.user_id, now=clock.now())
+
+
+@handles(identity.ProfileChanged)
+async def renew_country(tx: Tx, event: identity.ProfileChanged) -> None:
+    """Have entrants stand where their user says that he lives."""
+    if "country" in event.fields:
+        await countries.renew(tx, user_ids=[event.user_id])
+
+
+@handles(ArchiveCompetitions)
+async def archive(database: Database, job: ArchiveCompetitions) -> None:
+    """Archive what has been over for long, a thousand in a transaction of their own."""
+    for _ in range(STEPS_MAX):
+        async with database.begin_system("competitions are archived by the clock") as tx:
+            if not await ticking.archive(tx, now=clock.now()):
+                return
 
 
 @handles(CloseLists)

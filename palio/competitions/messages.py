@@ -25,6 +25,17 @@ class CompetitionWentLive(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CompetitionEndingSoon(Event):
+    """It ends within `hours`: told a day and an hour before each end, once each; the hour alone if both have passed."""
+
+    competition: UUID
+    product: str
+    subject_ref: str | None
+    period_key: str | None
+    hours: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompetitionFrozen(Event):
     competition: UUID
     product: str
@@ -135,6 +146,11 @@ class ReturnContributions(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveCompetitions(Job):
+    """Let what has been over for long stand in the archive alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseLists(Job):
     """Make lists final whose time for late scores is over."""
 
@@ -186,5 +202,6 @@ TOPICS = (
         (COMPETITION_UPDATED, COMPETITION_STATUS_CHANGED, COMPETITION_COMPLETED),
     ),
     Topic("board:{code}:{period}", "A board of everybody, by its code and kind of period.", (LEADERBOARD_UPDATED,)),
+    Topic("list:{number}", "One list: a competition's own, or one period of a board.", (LEADERBOARD_UPDATED,)),
     Topic("board:wager:{code}:{period}", "The wagers of a programme, by its code.", (LEADERBOARD_UPDATED,)),
 )

@@ -18,6 +18,7 @@ BoardId = NewType("BoardId", int)
 
 Product: TypeAlias = Literal["quest", "race", "steps", "game", "custom"]
 Cadence: TypeAlias = Literal["daily", "weekly", "weekend", "monthly", "special"]
+SeriesCadence: TypeAlias = Cadence | Literal["custom"]  # by a rule of its own: what it makes is special
 Status: TypeAlias = Literal["draft", "upcoming", "live", "settling", "completed", "archived", "cancelled"]
 Phase: TypeAlias = Literal["collecting", "review", "paying"]
 TieRule: TypeAlias = Literal["share", "earliest"]
@@ -31,7 +32,8 @@ EntrantKind: TypeAlias = Literal["user", "player", "team"]
 Op: TypeAlias = Literal["add", "best", "last", "set"]
 PeriodKind: TypeAlias = Literal["D", "W", "WE", "M", "ALL"]
 ScoreKind: TypeAlias = Literal["score", "correction", "adjust"]
-RuleKind: TypeAlias = Literal["bps", "fixed"]
+RuleKind: TypeAlias = Literal["bps", "fixed", "proportional"]
+ItemKind: TypeAlias = Literal["code", "badge", "goods"]
 Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
@@ -135,6 +137,15 @@ TREASURY_BPS = Setting(
     low=0,
     high=WHOLE_BPS,
 )
+ARCHIVE_AFTER_DAYS = Setting(
+    "competitions.archive_after_d",
+    "int",
+    30,
+    "How long a competition that is over stands among the completed ones before it is only in the archive",
+    unit="days",
+    low=1,
+    high=3_650,
+)
 UNCLAIMED_DAYS = Setting(
     "competitions.unclaimed_d",
     "int",
@@ -156,12 +167,27 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """Something that is no money, one for each of the places `first` to `last`. Its owner knows by `ref` what it is."""
+
+    first: int
+    last: int
+    kind: ItemKind
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class PrizeRule:
-    """How a pool is split: `occupants` divides a band by those who stand in it, `places` by its size."""
+    """How a pool is split: `occupants` divides a band by those who stand in it, `places` by its size.
+
+    `proportional` has one band, whose occupants share it by their scores. Items come on top.
+    """
 
     kind: RuleKind
     split: Split
     bands: tuple[Band, ...]
+    items: tuple[Item, ...] = ()
 
 
 class Why(NamedTuple):
@@ -224,6 +250,7 @@ class NewCompetition:
     collect_s: int | None = None  # how long the product may review before its freeze; None: as the grace
     op: Op = "add"
     has_subscore: bool = False
+    blackout_s: int = 0  # how long before the end nobody sees the board any more, until all is over
 
 
 class Period(NamedTuple):
@@ -240,7 +267,7 @@ class NewSeries:
 
     code: str
     product: Product
-    cadence: Cadence
+    cadence: SeriesCadence
     tz: str
     title: str
     prize_asset: str
@@ -257,6 +284,21 @@ class NewSeries:
     grace_s: int = 0
     review_h: int = 0
     create_lead_h: int = 24
+    rrule: str | None = None  # of a custom one
+    op: Op = "add"
+    direction: Direction = "desc"
+    has_subscore: bool = False
+    allow_nonpositive: bool = False
+    treasury_bps: int | None = None  # None: the setting when each is made
+    results_visible: ResultsVisible = "live"
+    collect_s: int | None = None
+    blackout_s: int = 0
+    rank_events: bool = True
+    join_mode: JoinMode = "auto"
+    entry_fee: int = 0
+    min_participants: int | None = None
+    max_participants: int | None = None
+    eligibility: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +308,8 @@ class Series:
     id: SeriesId
     code: str
     product: Product
-    cadence: Cadence
+    cadence: SeriesCadence
+    rrule: str | None
     tz: str
     create_lead_h: int
     title: str
@@ -283,6 +326,20 @@ class Series:
     no_winner: NoWinner
     grace_s: int
     review_h: int
+    op: Op
+    direction: Direction
+    has_subscore: bool
+    allow_nonpositive: bool
+    treasury_bps: int | None
+    results_visible: ResultsVisible
+    collect_s: int | None
+    blackout_s: int
+    rank_events: bool
+    join_mode: JoinMode
+    entry_fee: int
+    min_participants: int | None
+    max_participants: int | None
+    eligibility: Mapping[str, object]
     active: bool = True
     version: int = 1
 
@@ -341,6 +398,7 @@ class Competition:
     max_participants: int | None = None
     eligibility: Mapping[str, object] = field(default_factory=dict)
     collect_s: int = 0
+    blackout_s: int = 0
 
     @property
     def pool_address(self) -> str:
@@ -360,7 +418,10 @@ class Competition:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An entrant to be, as the product knows it; `label` only for those without a user."""
+    """An entrant to be, as the product knows it; `label` only for those without a user.
+
+    `country` is what the product knows; where there is a user, he says it himself.
+    """
 
     competition_id: CompetitionId
     kind: EntrantKind
@@ -368,6 +429,7 @@ class Admission:
     user_id: UserId | None = None
     label: str | None = None
     via: str = "auto"
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,8 +438,7 @@ class Submission:
 
     `delta` is for what adds, `value` for the other operators, `version` for `set`; `sub` is the same for the subscore:
     how much it changes, or what comes with the value. Its key and the time of the event together make it count once.
-    On a board the `day` says which lists it belongs to, else the day on which it happened; of a day alone, the event is
-    at its beginning.
+    On a board it says when it happened, or on which `day`: then the event is at the beginning of that day.
     """
 
     competition_id: CompetitionId | None
@@ -682,6 +743,17 @@ class Entrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """A competition that ends within so many hours."""
+
+    id: CompetitionId
+    product: Product
+    subject_ref: str | None
+    period_key: str | None
+    hours: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entrants:
     """How many are on the list of a competition."""
 
@@ -790,6 +862,8 @@ class Shown:
     as_of: datetime
     pool: int = 0
     sums: PoolSums = NO_SUMS
+    is_dark: bool = False  # nobody may see the rows yet
+    rule: PrizeRule = PrizeRule("bps", "places", ())
 
 
 class Prizes(NamedTuple):
@@ -825,6 +899,7 @@ class Winners(NamedTuple):
     ranks: Sequence[int]
     entrant_ids: Sequence[EntrantId]
     user_ids: Sequence[UserId | None]
+    scores: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -848,6 +923,7 @@ class BoardRow:
     reward_status: RewardStatus | None
     ties: int = 1
     trend: int | None = None
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -867,7 +943,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The prize of one entrant."""
+    """The prize of one entrant, in units of the asset, and what he wins besides: `kind`, `ref` and `title` of each."""
 
     entrant_id: EntrantId
     place: int
@@ -880,6 +956,7 @@ class Reward:
     claim_by: datetime | None
     why: Mapping[str, object]
     paid_at: datetime | None
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -893,7 +970,7 @@ class Entered:
 class Won(NamedTuple):
     """What frozen places are to be paid, before it is known whether they can be: a column each.
 
-    `whys` is their arithmetic as JSON.
+    `whys` is their arithmetic as JSON, `items` what they win besides money, or nothing where nobody does.
     """
 
     entrant_ids: Sequence[EntrantId]
@@ -902,6 +979,7 @@ class Won(NamedTuple):
     ranks: Sequence[int]
     amounts: Sequence[int]
     whys: Sequence[str]
+    items: Sequence[str] = ()
 
 
 class Settled(NamedTuple):

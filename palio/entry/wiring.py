@@ -84,7 +84,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     competition_jobs.EXPIRY_SCHEDULE,
     competition_jobs.SERIES_SCHEDULE,
     *(competition_jobs.SNAPSHOT_SCHEDULE, competition_jobs.WATCH_SCHEDULE, competition_jobs.TICK_SCHEDULE),
-    competition_jobs.FINAL_SCHEDULE,
+    *(competition_jobs.FINAL_SCHEDULE, competition_jobs.ARCHIVE_SCHEDULE),
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
@@ -108,6 +108,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *ledger_types.SETTINGS,
     *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
+    competitions_types.ARCHIVE_AFTER_DAYS,
     *(competitions_types.RANK_MEMORY_MB, competitions_types.RANK_MOVE_PLACES, competitions_types.RANK_NOTICE_H),
     *(competitions_types.RANK_REFRESH_MS, competitions_types.RANK_STALE_AFTER_S),
     *(affiliates_types.MAX_BYTES, affiliates_types.STALE_AFTER_S, affiliates_types.PLACEHOLDER_NAMES),

@@ -178,6 +178,14 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Residence:
+    """Where a user says he lives."""
+
+    id: UserId
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What follows from the rows of a user: his address and name sealed, his proofs, his last sign-in."""
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-PARTS = {"id": ID, "code": r"[a-z0-9_.-]{2,60}", "period": r"D|W|WE|M|ALL"}  # what stands for a name in an address
+PARTS = {  # what stands for a name in an address
+    "id": ID,
+    "number": r"[0-9]{1,18}",
+    "code": r"[a-z0-9_.-]{2,60}",
+    "period": r"D|W|WE|M|ALL",
+}
 PUBLIC, OWNER = "public", "owner"
 ALL_OF_MINE = "me"  # every topic of the owner at once
 

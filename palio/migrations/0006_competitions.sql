@@ -36,13 +36,15 @@ create table competitions.series (
   id uuid primary key,
   code text not null unique check (length(code) between 2 and 40),
   product text not null check (product in ('quest', 'race', 'steps', 'game', 'custom')),
-  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly')),
+  cadence text not null check (cadence in ('daily', 'weekly', 'weekend', 'monthly', 'custom')),
+  rrule text check (length(rrule) <= 500), -- of a custom one, whose competitions are special
   tz text not null default 'UTC',
   template jsonb not null,
   active boolean not null default true,
   create_lead_h int not null default 24 check (create_lead_h between 1 and 720),
   created_at timestamptz not null,
-  version int not null default 1);
+  version int not null default 1,
+  check ((rrule is not null) = (cadence = 'custom')));
 
 create table competitions.competitions (
   id uuid primary key,
@@ -86,6 +88,7 @@ create table competitions.competitions (
   pool_final bigint,
   standings_hash bytea check (length(standings_hash) = 32),
   paused_at timestamptz,
+  ending_told_at timestamptz, -- when it was last said that it ends soon
   evidence jsonb not null default '{}',
   cancel_reason text,
   backdated_reason text,
@@ -253,8 +256,8 @@ create table competitions.rewards (
   place int not null,
   rank int not null,
   asset text not null,
-  amount bigint not null check (amount > 0),
-  items jsonb not null default '[]',
+  amount bigint not null check (amount >= 0),
+  items jsonb not null default '[]', -- what is won besides: {"kind", "ref", "title"} each
   status text not null check (status in ('pending', 'approved', 'paid', 'unclaimed', 'withheld', 'expired', 'void')),
   user_id uuid,
   transfer_id uuid,
@@ -262,7 +265,9 @@ create table competitions.rewards (
   why jsonb not null,
   paid_at timestamptz,
   primary key (competition_id, entrant_id),
-  check ((status = 'paid') = (transfer_id is not null))) with (fillfactor = 80);
+  check (amount > 0 or items <> '[]'),
+  check (transfer_id is null or status = 'paid' and amount > 0),
+  check (status <> 'paid' or amount = 0 or transfer_id is not null)) with (fillfactor = 80);
 create index on competitions.rewards (competition_id, place);
 create index on competitions.rewards (claim_by) where status = 'unclaimed';
 create index on competitions.rewards (entrant_id) where status = 'unclaimed';

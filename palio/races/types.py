@@ -14,6 +14,7 @@ from palio.competitions.types import (
     Phase,
     PrizeRule,
     RewardStatus,
+    SeriesCadence,
     SeriesId,
     Status,
 )
@@ -165,7 +166,7 @@ class SeriesLine:
     """A series in a list: its code, what it pays, and the numbers of its races that are not over."""
 
     code: str
-    cadence: Cadence
+    cadence: SeriesCadence
     tz: str
     title: str
     asset: str

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from palio.admin import Defect, rules
 from palio.admin import console as admin_console
-from palio.admin.types import FeedNow, JobsNow, QueueLag
+from palio.admin.types import FeedNow, JobsNow, LateNow, QueueLag
 from palio.entry.wiring import PERMISSIONS
 from palio.infra.db import Tx
 from palio.kernel import clock
@@ -97,12 +97,15 @@ def test_alarms_name_what_needs_a_person_the_critical_first() -> None:
         Defect("settings.unknown", "note", "unknown", "", ""),
     ]
 
-    found = rules.alarms(feeds=feeds, jobs=jobs, defects=defects, now=NOON)
+    late = [LateNow("Spring", NOON - timedelta(hours=7))]
+
+    found = rules.alarms(feeds=feeds, jobs=jobs, defects=defects, late=late, now=NOON)
 
     assert [(one.kind, one.severity, one.subject) for one in found] == [
         ("feed_stale", "critical", "gone"),
         ("feed_silent", "critical", "new"),
         ("jobs_late", "critical", "critical"),
+        ("overdue.settlement", "critical", "Spring"),
         ("defect", "critical", "open"),
         ("feed_stale", "warning", "late"),
         ("jobs_dead", "warning", ""),

@@ -1,17 +1,20 @@
 """Joining and leaving: who may, how many, and the fee that comes back to the unit."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
 from palio import competitions, identity, ledger
 from palio.competitions.types import CompetitionId, NewCompetition, Participation
 from palio.entry.wiring import ENTRY_CHECKS
+from palio.identity.service import accounts
 from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, balances, live, new, players
+from tests.factories.seals import RING
 
 STAFF = Actor("staff", UserId(new_id()), RequestId(new_id()))
 WHY = "he played for somebody else"
@@ -69,6 +72,7 @@ async def test_whoever_leaves_before_the_start_has_his_fee_back_and_may_come_aga
         ({"eligibility": {"countries": {"allow": ["NP"]}}}, "countries"),
         ({"eligibility": {"linked_account": True}}, "linked_account"),
         ({"eligibility": {"no_such_rule": 1}}, "no_such_rule"),
+        ({"eligibility": {"min_age": 18}}, "min_age"),
         ({"join_mode": "invite"}, "invited"),
     ],
 )
@@ -209,3 +213,21 @@ async def test_a_break_from_playing_keeps_out(tx: Tx, noon: datetime) -> None:
     with pytest.raises(identity.SelfExcluded):
         await join(tx, competition_id, user, noon)
     assert await competitions.participation(tx, competition_id=competition_id, user_id=user) is None
+
+
+async def test_whoever_is_old_enough_on_the_day_may_join(tx: Tx, noon: datetime) -> None:
+    competition_id = await announced(tx, noon, eligibility={"min_age": 18})
+    tx.equipment = replace(tx.equipment, keyring=RING)  # birthdays are sealed
+    on_the_day, a_day_short = await players(tx, 2, noon)
+    for user, born in ((on_the_day, noon.date()), (a_day_short, noon.date() + timedelta(days=1))):
+        await accounts.say_once(tx, user_id=user, born=born.replace(year=noon.year - 18), now=noon)
+    assert (await join(tx, competition_id, on_the_day, noon)).state == "active"
+    with pytest.raises(competitions.NotEligible) as refused:
+        await join(tx, competition_id, a_day_short, noon)
+    assert refused.value.facts == {"rule": "min_age"}
+
+
+@pytest.mark.parametrize("asked", [0, 121, "18", True, None, 18.5])
+async def test_an_age_that_is_none_is_refused(tx: Tx, noon: datetime, asked: object) -> None:
+    with pytest.raises(competitions.EligibilityInvalid):
+        await announced(tx, noon, eligibility={"min_age": asked})

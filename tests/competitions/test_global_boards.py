@@ -76,6 +76,25 @@ async def test_a_day_of_steps_takes_scores_until_two_days_after_it_has_ended_eve
     assert await lines(tx, "steps", "ALL", end) == [(1, "Walker 0", 15)]
 
 
+async def test_a_score_says_when_or_on_which_day_and_a_key_counts_once_for_each(tx: Tx) -> None:
+    """With both, one instant could stand on two days; another instant under the same key is another event."""
+    (anna,) = await people(tx, 1)
+    day, other = date(2026, 3, 17), date(2026, 3, 16)
+    both = Submission(None, anna, 5, "k", WEDNESDAY, board="steps", day=day)
+    neither = Submission(None, anna, 5, "k", None, board="steps")
+    for wrong in (both, neither):
+        (refused,) = await competitions.submit_many(tx, [wrong], now=WEDNESDAY)
+        assert isinstance(refused, Refused) and refused.code == "competitions.invalid"
+
+    sent = [steps(anna, 5, "k", day), steps(anna, 5, "k", day), steps(anna, 5, "k", other)]
+    outcomes = await competitions.submit_many(tx, sent, now=WEDNESDAY)
+    assert [isinstance(one, Counted) and (one.replayed, one.score) for one in outcomes] == [
+        (False, 10),
+        (True, 10),
+        (False, 10),
+    ]
+
+
 async def test_a_board_without_all_time_refuses_what_comes_too_late(tx: Tx) -> None:
     await competitions.ensure_board(tx, new=NewBoard("test.days", "Days", "points", periods=("D",)))
     (anna,) = await people(tx, 1)

@@ -27,6 +27,9 @@ async def test_each_step_is_told_once_and_a_batch_of_scores_once(tx: Tx, noon: d
         call()
 
     heard_of = [(topic, event) for topic, event in heard_of if topic != realtime.WRITTEN]
+    on_list = [event for topic, event in heard_of if topic.startswith("list:")]
+    assert [('"leaderboard.updated"' in event, '"changed": 3' in event) for event in on_list] == [(True, True)]
+    heard_of = [(topic, event) for topic, event in heard_of if not topic.startswith("list:")]
     assert {topic for topic, _ in heard_of} == {f"competition:{competition_id}"}
     assert [event.split('"type": "')[1].split('"')[0] for _, event in heard_of] == [
         "competition.status_changed",

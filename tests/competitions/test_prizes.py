@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -260,3 +260,136 @@ def test_the_allocation_is_exact(of: PrizeRule, pool: int, groups: list[int], re
     for rank in {share.rank for share in shares}:
         tied = [share.amount for share in shares if share.rank == rank]
         assert max(tied) - min(tied) <= 1
+
+
+BADGE = {"from": 1, "to": 3, "kind": "badge", "ref": "champion", "title": "Champion"}
+SHARED: dict[str, object] = {
+    "kind": "proportional",
+    "split": "occupants",
+    "bands": [{"from": 1, "to": None, "value": 10_000}],
+}
+
+
+def by_score(last: int | None) -> PrizeRule:
+    return prizes.read(SHARED | {"bands": [{"from": 1, "to": last, "value": 10_000}]})
+
+
+@pytest.mark.parametrize(
+    ("last", "pool", "scores", "groups", "amounts"),
+    [
+        pytest.param(None, 100, [50, 30, 20], [1, 1, 1], [50, 30, 20], id="to the unit"),
+        pytest.param(None, 100, [1, 1, 1], [1, 1, 1], [34, 33, 33], id="a unit left goes to the first"),
+        pytest.param(None, 100, [1, 1, 1], [3], [34, 33, 33], id="all tied"),
+        pytest.param(2, 100, [50, 30, 20], [1, 1, 1], [63, 37], id="two of three, 62.5 and 37.5"),
+        pytest.param(2, 100, [60, 20, 20], [1, 2], [75, 13, 12], id="tied across the last place"),
+        pytest.param(None, 2, [9, 1, 1], [1, 1, 1], [2], id="too little for everybody"),
+        pytest.param(5, 7, [3], [1], [7], id="alone"),
+        pytest.param(5, 7, [], [], [], id="nobody"),
+    ],
+)
+def test_a_pool_is_shared_by_scores(
+    last: int | None, pool: int, scores: list[int], groups: list[int], amounts: list[int]
+) -> None:
+    of = by_score(last)
+    prizes.check(of, pool)
+    shares = prizes.allocate(of, pool=pool, groups=groups, empty_rule="keep", scores=scores)
+    assert [share.amount for share in shares] == amounts
+    assert sum(amounts) == (pool if scores else 0)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 10**9),
+    st.lists(st.integers(1, 10**12), min_size=1, max_size=40),
+    st.one_of(st.none(), st.integers(1, 45)),
+    st.booleans(),
+)
+def test_shares_of_scores_are_exact(pool: int, points: list[int], last: int | None, shared: bool) -> None:
+    """All of it is given away, nothing rises, and members of a tie differ by at most one unit."""
+    scores = sorted([*points, *points[:3]], reverse=True)
+    groups = [len(list(tied)) for _, tied in groupby(scores)] if shared else [1] * len(scores)
+    shares = prizes.allocate(by_score(last), pool=pool, groups=groups, empty_rule="keep", scores=scores)
+    amounts = [share.amount for share in shares]
+
+    assert sum(amounts) == pool
+    assert amounts == sorted(amounts, reverse=True)
+    if not shared:
+        exact = [Fraction(pool * score, sum(scores[:last])) for score in scores[:last]]
+        everybody = amounts + [0] * (len(exact) - len(amounts))
+        assert all(int(part) <= amount <= int(part) + 1 for part, amount in zip(exact, everybody, strict=True))
+    for rank in {share.rank for share in shares}:
+        tied = [share.amount for share in shares if share.rank == rank]
+        assert max(tied) - min(tied) <= 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        SHARED | {"bands": [{"from": 1, "to": 1, "value": 5000}, {"from": 2, "to": 9, "value": 5000}]},
+        SHARED | {"split": "places"},
+        SHARED | {"split": "places", "bands": [{"from": 1, "to": 5, "value": 10_000}]},
+    ],
+)
+def test_a_rule_of_shares_has_one_band_of_occupants(raw: object) -> None:
+    with pytest.raises(errors.PrizeShape):
+        prizes.check(prizes.read(raw), 100)
+
+
+def test_shares_want_all_of_the_pool_and_scores_above_zero() -> None:
+    with pytest.raises(errors.PrizeSum):
+        prizes.check(prizes.read(SHARED | {"bands": [{"from": 1, "to": None, "value": 9_999}]}), 100)
+    for scores in ([], [5], [5, 0], [5, -1]):
+        with pytest.raises(errors.PrizeShape):
+            prizes.allocate(by_score(None), pool=100, groups=[1, 1], empty_rule="keep", scores=scores)
+    with pytest.raises(errors.PrizeShape):
+        prizes.check_scores(by_score(None), direction="asc", allow_nonpositive=False)
+    with pytest.raises(errors.PrizeShape):
+        prizes.check_scores(by_score(None), direction="desc", allow_nonpositive=True)
+    prizes.check_scores(by_score(None), direction="desc", allow_nonpositive=False)
+    prizes.check_scores(THREE, direction="asc", allow_nonpositive=True)
+    preview = prizes.preview_prizes(by_score(None), pool=10, entrants=2, scores=[3, 1])
+    assert ([share.amount for share in preview.shares], preview.undistributed) == ([8, 2], 0)
+
+
+def test_items_come_on_top_by_strict_place_and_may_reach_further_than_money() -> None:
+    """Two are tied on the last place that has one: the first of them gets it, so that there are three and not four."""
+    raw = prizes.written(THREE) | {"items": [BADGE, {**BADGE, "from": 5, "to": 6, "kind": "code", "ref": "ten"}]}
+    of = prizes.read(raw)
+    prizes.check(of, 100)
+    assert prizes.written(of) == raw
+    assert prizes.places_of(of) == 6
+
+    shares = prizes.allocate(of, pool=100, groups=[1, 1, 2, 1, 1, 1], empty_rule="keep")
+    items = {share.place: [item["ref"] for item in prizes.items_at(of, share.place)] for share in shares}
+    assert [(share.place, share.rank, share.amount, items[share.place]) for share in shares] == [
+        (1, 1, 50, ["champion"]),
+        (2, 2, 30, ["champion"]),
+        (3, 3, 10, ["champion"]),
+        (4, 3, 10, []),
+        (5, 5, 0, ["ten"]),
+        (6, 6, 0, ["ten"]),
+    ]
+    few = prizes.allocate(of, pool=1, groups=[1, 1], empty_rule="redistribute")
+    assert [(share.place, share.amount) for share in few] == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"from": 0},
+        {"from": 4},
+        {"to": 1_001},
+        {"to": None},
+        {"from": True},
+        {"kind": "car"},
+        {"ref": ""},
+        {"title": "x" * 101},
+        {"ref": 7},
+        {"more": 1},
+    ],
+)
+def test_an_item_that_cannot_be_read_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(errors.PrizeShape):
+        prizes.read(prizes.written(THREE) | {"items": [BADGE | changes]})
+    with pytest.raises(errors.PrizeShape):
+        prizes.read(prizes.written(THREE) | {"items": [BADGE] * 51})

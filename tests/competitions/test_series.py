@@ -9,6 +9,7 @@ import pytest
 from palio import competitions
 from palio.competitions import jobs
 from palio.competitions.messages import EnsureSeries
+from palio.competitions.rules import recurrence
 from palio.competitions.rules.periods import periods
 from palio.competitions.types import Cadence, NewSeries, SeriesId
 from palio.infra import db
@@ -132,3 +133,147 @@ async def test_a_taken_code_an_unknown_zone_and_prizes_that_do_not_add_up_are_re
     short = competitions.read_prize_rule({**THREE, "bands": [{"from": 1, "to": 1, "value": 9_999}]})
     with pytest.raises(competitions.PrizeSum):
         await competitions.create_series(tx, new=new(prize_rule=short), actor=SYSTEM, now=now)
+
+
+RULE = "DTSTART:20260318T180000\nDURATION:PT3H\nRRULE:"
+
+
+def spans(rule: str, instant: str, tz: str = "UTC", most: int = 4) -> list[tuple[str, str, str]]:
+    """Keys, first and last instants of what a rule makes, from an instant on."""
+    found = islice(recurrence.periods(rule, tz, at(instant)), most)
+    return [(each.key, f"{each.starts_at:%m-%dT%H:%M}", f"{each.ends_at:%m-%dT%H:%M}") for each in found]
+
+
+@pytest.mark.parametrize(
+    ("rule", "days"),
+    [
+        ("FREQ=DAILY;INTERVAL=3", ["03-18", "03-21", "03-24", "03-27"]),
+        ("FREQ=WEEKLY;BYDAY=WE,FR", ["03-18", "03-20", "03-25", "03-27"]),
+        ("FREQ=WEEKLY;INTERVAL=2", ["03-18", "04-01", "04-15", "04-29"]),
+        ("FREQ=MONTHLY;BYDAY=-1SU", ["03-29", "04-26", "05-31", "06-28"]),
+        ("FREQ=MONTHLY;BYDAY=1MO,3MO", ["04-06", "04-20", "05-04", "05-18"]),
+        ("FREQ=MONTHLY;BYMONTHDAY=31", ["03-31", "05-31", "07-31", "08-31"]),
+        ("FREQ=MONTHLY;BYMONTHDAY=-1;BYMONTH=2,4", ["04-30", "02-28", "04-30", "02-29"]),
+        ("FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR", ["11-13", "08-13", "10-13", "04-13"]),
+        ("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25", ["12-25", "12-25", "12-25", "12-25"]),
+        ("FREQ=YEARLY", ["03-18", "03-18", "03-18", "03-18"]),
+        ("FREQ=DAILY;COUNT=2", ["03-18", "03-19"]),
+        ("FREQ=DAILY;UNTIL=20260320", ["03-18", "03-19", "03-20"]),
+        ("FREQ=DAILY;UNTIL=20260320T175959", ["03-18", "03-19"]),
+        ("FREQ=DAILY;BYMONTH=4;BYDAY=MO,TU", ["04-06", "04-07", "04-13", "04-14"]),
+    ],
+)
+def test_a_rule_names_days(rule: str, days: list[str]) -> None:
+    assert [first.partition("T")[0] for _, first, _ in spans(RULE + rule, "2026-03-01T00:00")] == days
+
+
+def test_what_a_rule_makes_is_half_open_and_ends_when_the_next_begins() -> None:
+    """In the zone of the series, over the night in which the clock is moved; looked at from any instant."""
+    nights = "DTSTART:20260328T200000\nDURATION:P2D\nRRULE:FREQ=DAILY;COUNT=3"
+    first, second, last = (
+        ("S:2026-03-28", "03-28T19:00", "03-29T18:00"),
+        ("S:2026-03-29", "03-29T18:00", "03-30T18:00"),
+        ("S:2026-03-30", "03-30T18:00", "04-01T18:00"),
+    )
+    for instant, expected in (
+        ("2026-03-01T00:00", [first, second, last]),
+        ("2026-03-29T17:59", [first, second, last]),
+        ("2026-03-29T18:00", [second, last]),
+        ("2026-04-01T17:59", [last]),
+        ("2026-04-01T18:00", []),
+    ):
+        assert spans(nights, instant, "Europe/Berlin") == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [
+        ("FREQ=HOURLY", "FREQ"),
+        ("FREQ=DAILY;BYHOUR=3", "part BYHOUR=3"),
+        ("FREQ=DAILY;FREQ=WEEKLY", "part FREQ=WEEKLY"),
+        ("FREQ=DAILY;INTERVAL=0", "INTERVAL"),
+        ("FREQ=DAILY;INTERVAL=-1", "INTERVAL"),
+        ("FREQ=DAILY;COUNT=3;UNTIL=20260401", "COUNT"),
+        ("FREQ=DAILY;UNTIL=20261301", "UNTIL"),
+        ("FREQ=WEEKLY;BYMONTHDAY=1", "BYMONTHDAY"),
+        ("FREQ=WEEKLY;BYDAY=1MO", "BYDAY"),
+        ("FREQ=MONTHLY;BYDAY=XX", "BYDAY"),
+        ("FREQ=MONTHLY;BYMONTHDAY=0", "BYMONTHDAY"),
+        ("FREQ=YEARLY;BYMONTHDAY=1", "BYMONTH"),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "RRULE"),
+        ("FREQ=DAILY;UNTIL=20260101", "RRULE"),
+        ("", "part "),
+    ],
+)
+def test_a_rule_that_cannot_be_read_or_never_comes_is_refused(rule: str, where: str) -> None:
+    with pytest.raises(competitions.RecurrenceInvalid) as refused:
+        recurrence.read(RULE + rule)
+    assert refused.value.facts["where"] == where
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RRULE:FREQ=DAILY",
+        "DTSTART:20260318T180000Z\nDURATION:PT3H\nRRULE:FREQ=DAILY",
+        "DTSTART:20260318\nDURATION:PT3H\nRRULE:FREQ=DAILY",
+        "DTSTART:19690318T180000\nDURATION:PT3H\nRRULE:FREQ=DAILY",
+        "DTSTART:20260318T180000\nDURATION:P\nRRULE:FREQ=DAILY",
+        "DTSTART:20260318T180000\nDURATION:PT0H\nRRULE:FREQ=DAILY",
+        "DTSTART:20260318T180000\nDURATION:P900D\nRRULE:FREQ=DAILY",
+        "DTSTART:20260318T180000\nDURATION:PT3H\nRRULE:FREQ=DAILY\nEXDATE:20260319T180000",
+        "x" * 501,
+    ],
+)
+def test_a_rule_says_when_how_long_and_how_often_and_nothing_else(text: str) -> None:
+    with pytest.raises(competitions.RecurrenceInvalid):
+        recurrence.read(text)
+
+
+async def test_a_series_by_a_rule_makes_special_competitions_with_all_its_terms(tx: Tx) -> None:
+    """Each once; when the rule is over, nothing more."""
+    terms = {
+        "join_mode": "open",
+        "entry_fee": 5,
+        "max_participants": 9,
+        "eligibility": {"countries": {"deny": ["US"]}},
+        "op": "best",
+        "direction": "asc",
+        "has_subscore": True,
+        "allow_nonpositive": True,
+        "results_visible": "after_end",
+        "blackout_s": 600,
+        "treasury_bps": 250,
+        "collect_s": 60,
+        "rank_events": False,
+    }
+    rule = "DTSTART:20260318T180000\nDURATION:PT3H\nRRULE:FREQ=WEEKLY;BYDAY=WE,FR;COUNT=3"
+    series = new(cadence="custom", rrule=rule, tz="Asia/Kathmandu", create_lead_h=240, **terms)
+    series_id = await competitions.create_series(tx, new=series, actor=SYSTEM, now=at("2026-03-15T00:00"))
+    for instant in ("2026-03-15T00:00", "2026-03-15T00:00", "2026-03-18T16:00", "2026-03-20T20:00", "2026-04-20T20:00"):
+        await competitions.ensure_series(tx, now=at(instant))
+
+    assert [key for key, _ in await made(tx, series_id)] == ["S:2026-03-18", "S:2026-03-20", "S:2026-03-25"]
+    first = await competitions.get(tx, competition_id=(await competitions.instances_of(tx, series_ids=[series_id]))[0])
+    assert (first.title, first.cadence) == ("Spring 2026-03-18", "special")
+    assert (first.starts_at, first.ends_at) == (at("2026-03-18T12:15"), at("2026-03-18T15:15"))
+    cursor = await tx.execute("select rank_events from competitions.competitions where id = %s", [first.id])
+    kept = {name: getattr(first, name) for name in terms if name != "rank_events"}
+    assert kept | {"rank_events": (await cursor.fetchone())[0]} == terms  # type: ignore[index]  # there is one
+
+
+async def test_a_rule_belongs_to_a_custom_series_and_to_no_other(tx: Tx) -> None:
+    for changes in ({"cadence": "custom"}, {"rrule": RULE + "FREQ=DAILY"}):
+        with pytest.raises(competitions.RecurrenceInvalid):
+            await competitions.create_series(tx, new=new(**changes), actor=SYSTEM, now=at("2026-03-15T00:00"))
+    with pytest.raises(competitions.EligibilityInvalid):
+        await competitions.create_series(tx, new=new(entry_fee=5), actor=SYSTEM, now=at("2026-03-15T00:00"))
+
+
+async def test_three_weeks_of_standstill_make_the_current_and_the_next_of_a_rule(tx: Tx) -> None:
+    series = new(cadence="custom", rrule=RULE + "FREQ=WEEKLY", create_lead_h=200)
+    series_id = await competitions.create_series(tx, new=series, actor=SYSTEM, now=at("2026-03-15T00:00"))
+    await competitions.ensure_series(tx, now=at("2026-03-18T19:00"))
+    await competitions.ensure_series(tx, now=at("2026-04-15T19:00"))
+    keys = [key for key, _ in await made(tx, series_id)]
+    assert keys == ["S:2026-03-18", "S:2026-03-25", "S:2026-04-15", "S:2026-04-22"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from palio import affiliates, races
+from palio import affiliates, competitions, races
 from palio.admin import rules
 from palio.admin.service.desk import Desk
-from palio.admin.types import Defect, FeedNow, JobsNow, QueueLag, QueueNow, RacesNow, Today, WebhookNow
+from palio.admin.types import Defect, FeedNow, JobsNow, LateNow, QueueLag, QueueNow, RacesNow, Today, WebhookNow
 from palio.infra import db, job_control, logging, webhooks
 from palio.infra.db import Tx
 from palio.kernel.providers import Queue
@@ -18,6 +18,7 @@ log = logging.get("admin.today")
 
 PANEL_SECONDS_MAX = 1.0  # what is slower than this is left out; usually each takes a few milliseconds
 RACES_LOOKED_AT = 200
+COMPETITIONS = "competitions.competition.read"
 ENDING = timedelta(hours=24)
 EXAMINED_FOR = timedelta(minutes=1)
 
@@ -29,10 +30,14 @@ async def today(tx: Tx, *, desk: Desk, held: Collection[str], now: datetime) -> 
     found_races = await alone(tx, part="races", read=lambda: _races(tx, now))
     feeds = await alone(tx, part="feeds", read=lambda: _feeds(tx, now))
     jobs = await alone(tx, part="jobs", read=lambda: _jobs(tx)) if "admin.job.read" in held else None
+    is_reader = COMPETITIONS in held
+    late = await alone(tx, part="settlements", read=lambda: _late(tx, now)) if is_reader else None
     queues = [await _queue(tx, queue, now) for queue in desk.queues if queue.permission in held]
     defects = await alone(tx, part="defects", read=lambda: _defects(tx, desk, now))
     deaf = await alone(tx, part="webhooks", read=lambda: _deaf(tx, now)) if "admin.webhook.read" in held else None
-    alarms = rules.alarms(feeds=feeds or (), jobs=jobs, defects=defects or (), webhooks=deaf or (), now=now)
+    alarms = rules.alarms(
+        feeds=feeds or (), jobs=jobs, defects=defects or (), webhooks=deaf or (), late=late or (), now=now
+    )
     return Today(now, found_races, feeds, jobs, queues, defects, alarms)
 
 
@@ -69,6 +74,10 @@ async def _feeds(tx: Tx, now: datetime) -> list[FeedNow]:
 
 async def _deaf(tx: Tx, now: datetime) -> list[WebhookNow]:
     return [WebhookNow(one.id, one.host, one.since, one.is_off) for one in await webhooks.troubles(tx, now=now)]
+
+
+async def _late(tx: Tx, now: datetime) -> list[LateNow]:
+    return [LateNow(one.title, one.ends_at) for one in await competitions.overdue(tx, now=now)]
 
 
 async def _jobs(tx: Tx) -> JobsNow:

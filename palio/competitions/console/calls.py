@@ -67,6 +67,7 @@ from palio.competitions.errors import (
     PrizeShape,
     PrizeSum,
     ReasonMissing,
+    RecurrenceInvalid,
     SeriesExists,
     StartsInPast,
     TermsFrozen,
@@ -174,6 +175,7 @@ async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
         ties={int(rank): people for rank, people in body.ties.items()},
         tie_rule=body.tie_rule,
         empty_rule=body.empty_rule,
+        scores=body.scores,
     )
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == body.prize_asset), None)
     if scale is None:
@@ -191,11 +193,12 @@ async def list_series(tx: InTx) -> SeriesListAnswer:
     "/console/competitions/series",
     access=EDIT,
     example=SERIES_EXAMPLE.items[0],
-    refuses=[*OF_RULES, SeriesExists, ZoneUnknown],
+    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, SeriesExists, ZoneUnknown],
     status=201,
 )
-async def create_series(body: SeriesBody, ask: Ask, tx: InTx, response: Response) -> SeriesAnswer:
+async def create_series(body: SeriesBody, request: Request, ask: Ask, tx: InTx, response: Response) -> SeriesAnswer:
     """Make a series; its competitions are made ahead of time, by the clock."""
+    entering_rules.check_known(body.eligibility, _checks(request))
     made = await series.create_series(tx, new=body.new(), actor=ask.actor, now=ask.now)
     return await _series(tx, made, response)
 
@@ -204,12 +207,13 @@ async def create_series(body: SeriesBody, ask: Ask, tx: InTx, response: Response
     "/console/competitions/series/{series_id:uuid}",
     access=EDIT,
     example=SERIES_EXAMPLE.items[0],
-    refuses=[*OF_RULES, NoSuchSeries, ZoneUnknown],
+    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, NoSuchSeries, ZoneUnknown],
 )
 async def change_series(
-    series_id: SeriesRef, body: SeriesPatch, seen: Seen, ask: Ask, tx: InTx, response: Response
+    series_id: SeriesRef, body: SeriesPatch, seen: Seen, request: Request, ask: Ask, tx: InTx, response: Response
 ) -> SeriesAnswer:
     """Change what the next competitions of a series will be, or make no more of them."""
+    entering_rules.check_known(body.eligibility, _checks(request))
     known = await series.get_series(tx, series_id=SeriesId(series_id))
     await series.change_series(
         tx, series_id=known.id, new=body.over(known), is_active=body.active, version=seen, actor=ask.actor
@@ -515,6 +519,7 @@ async def simulate_prizes(competition_id: Id, body: SimulateBody, ask: Ask, tx: 
         ties=Counter(row.standing.rank for row in shown.board.rows if row.standing.rank),
         tie_rule=shown.competition.tie_rule,
         empty_rule=body.empty_rule or shown.competition.empty_rule,
+        scores=[row.standing.score for row in shown.board.rows if row.standing.rank],
     )
     return PreviewAnswer.of(found, Asset(shown.competition.prize_asset, shown.asset_scale))
 

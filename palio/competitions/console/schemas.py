@@ -1,17 +1,16 @@
 """How competitions look to staff: what is asked for, and what is answered. Amounts are units of the prize asset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
-from palio.competitions.rules import prizes
+from palio.competitions.rules import prizes, recurrence
 from palio.competitions.schemas.competitions import SHOWN, CompetitionAnswer
 from palio.competitions.types import (
     AMOUNT_MAX,
-    Cadence,
     Direction,
     EmptyRule,
     JoinMode,
@@ -22,6 +21,7 @@ from palio.competitions.types import (
     Preview,
     ResultsVisible,
     Series,
+    SeriesCadence,
     Shown,
     TieRule,
 )
@@ -40,8 +40,20 @@ AssetCode = Annotated[str, Field(min_length=1, max_length=16, examples=["USD"])]
 Rule = Annotated[
     object,
     Field(
-        description="`kind` bps or fixed, `split` occupants or places, and `bands` of from, to and value",
+        description="`kind` bps, fixed or proportional, `split` occupants or places, `bands` of from, to and value, and"
+        " `items` of from, to, kind (code, badge, goods), ref and title",
         examples=[{"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10_000}]}],
+    ),
+]
+Blackout = Annotated[
+    StrictInt, Field(ge=0, le=2_592_000, description="How long before the end the board is hidden, until all is over")
+]
+Recurrence = Annotated[
+    str | None,
+    Field(
+        max_length=recurrence.TEXT_CHARS_MAX,
+        description="Of the cadence custom: when the first begins (in `tz`), how long each lasts, how they repeat",
+        examples=[recurrence.EXAMPLE],
     ),
 ]
 Eligibility = Annotated[
@@ -83,6 +95,7 @@ class CompetitionBody(Body):
     collect_s: Annotated[StrictInt, Field(ge=0, le=2_592_000)] | None = None
     review_h: Annotated[StrictInt, Field(ge=0, le=336)] = 0
     results_visible: ResultsVisible = "live"
+    blackout_s: Blackout = 0
     join_mode: JoinMode = "auto"
     entry_fee: Amount = 0
     min_participants: Count | None = None
@@ -118,6 +131,7 @@ class CompetitionPatch(Body):
     collect_s: Annotated[StrictInt, Field(ge=0, le=2_592_000)] | None = None
     review_h: Annotated[StrictInt, Field(ge=0, le=336)] | None = None
     results_visible: ResultsVisible | None = None
+    blackout_s: Blackout | None = None
     join_mode: JoinMode | None = None
     entry_fee: Amount | None = None
     min_participants: Annotated[Count | None, Field(description="null: however few")] = None
@@ -195,6 +209,10 @@ class PreviewBody(Body):
     prize_asset: AssetCode = "USD"
     tie_rule: TieRule = "share"
     empty_rule: EmptyRule = "keep"
+    scores: Annotated[
+        list[Annotated[StrictInt, Field(ge=1, le=AMOUNT_MAX)]],
+        Field(max_length=10_000, description="By place, where a rule shares by scores"),
+    ] = []
 
 
 class SimulateBody(Body):
@@ -222,6 +240,18 @@ class SeriesTerms(Body):
     no_winner: NoWinner = "treasury"
     grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] = 0
     review_h: Annotated[StrictInt, Field(ge=0, le=336)] = 0
+    direction: Direction = "desc"
+    allow_nonpositive: StrictBool = False
+    treasury_bps: Bps | None = None
+    results_visible: ResultsVisible = "live"
+    collect_s: Annotated[StrictInt, Field(ge=0, le=2_592_000)] | None = None
+    blackout_s: Blackout = 0
+    join_mode: JoinMode = "auto"
+    entry_fee: Amount = 0
+    min_participants: Count | None = None
+    max_participants: Count | None = None
+    eligibility: Eligibility = {}
+    rrule: Recurrence = None
     create_lead_h: Annotated[StrictInt, Field(ge=1, le=720)] = 24
 
 
@@ -230,7 +260,7 @@ class SeriesBody(SeriesTerms):
 
     code: Annotated[str, Field(min_length=2, max_length=40, pattern="^[a-z0-9][a-z0-9_-]*$")]
     product: OfSteps = "custom"
-    cadence: Literal["daily", "weekly", "weekend", "monthly"]
+    cadence: Literal["daily", "weekly", "weekend", "monthly", "custom"]
     tz: Zone = "UTC"
 
     def new(self) -> NewSeries:
@@ -248,6 +278,7 @@ class SeriesPatch(SeriesTerms):
         """The series with these terms. Refuses with PrizeShape."""
         given = {name: getattr(self, name) for name in SeriesTerms.model_fields}
         fixed = {"code": series.code, "product": series.product, "cadence": series.cadence, "tz": series.tz}
+        fixed |= {name: getattr(series, name) for name in ("op", "has_subscore", "rank_events")}
         return NewSeries(**given | fixed | {"prize_rule": prizes.read(self.prize_rule)})
 
 
@@ -360,7 +391,8 @@ class SeriesAnswer:
     version: int
     code: str
     product: str
-    cadence: Cadence
+    cadence: SeriesCadence
+    rrule: str | None
     tz: str
     active: bool
     create_lead_h: int
@@ -375,30 +407,23 @@ class SeriesAnswer:
     no_winner: str
     grace_s: int
     review_h: int
+    op: str
+    direction: str
+    score_scale: int
+    allow_nonpositive: bool
+    treasury_bps: int | None
+    results_visible: str
+    collect_s: int | None
+    blackout_s: int
+    join_mode: str
+    entry_fee: int
+    min_participants: int | None
+    max_participants: int | None
+    eligibility: Mapping[str, object]
 
     @classmethod
     def of(cls, series: Series) -> "SeriesAnswer":
-        return cls(
-            id=series.id,
-            version=series.version,
-            code=series.code,
-            product=series.product,
-            cadence=series.cadence,
-            tz=series.tz,
-            active=series.active,
-            create_lead_h=series.create_lead_h,
-            title=series.title,
-            prize_asset=series.prize_asset,
-            guaranteed_pool=series.guaranteed_pool,
-            prize_rule=series.prize_rule,
-            min_score=series.min_score,
-            tie_rule=series.tie_rule,
-            empty_rule=series.empty_rule,
-            leftover_to=series.leftover_to,
-            no_winner=series.no_winner,
-            grace_s=series.grace_s,
-            review_h=series.review_h,
-        )
+        return cls(**{each.name: getattr(series, each.name) for each in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +451,7 @@ SERIES_EXAMPLE = SeriesListAnswer(
             code="weekly-league",
             product="custom",
             cadence="weekly",
+            rrule=None,
             tz="UTC",
             active=True,
             create_lead_h=24,
@@ -440,6 +466,19 @@ SERIES_EXAMPLE = SeriesListAnswer(
             no_winner="treasury",
             grace_s=0,
             review_h=24,
+            op="add",
+            direction="desc",
+            score_scale=0,
+            allow_nonpositive=False,
+            treasury_bps=None,
+            results_visible="live",
+            collect_s=None,
+            blackout_s=0,
+            join_mode="auto",
+            entry_fee=0,
+            min_participants=None,
+            max_participants=None,
+            eligibility={},
         ),
     ),
     None,

@@ -12,7 +12,7 @@ TEXTS = ("title", "description", "rules_text")
 TERMS = (
     *("starts_at", "tz", "join_mode", "entry_fee", "min_score", "allow_nonpositive", "min_participants"),
     *("max_participants", "eligibility", "treasury_bps", "prize_rule", "tie_rule", "empty_rule", "leftover_to"),
-    *("no_winner", "results_visible", "grace_s", "collect_s", "review_h"),
+    *("no_winner", "results_visible", "blackout_s", "grace_s", "collect_s", "review_h"),
 )
 PROMISED = ("prize_asset", "guaranteed_pool")  # in escrow since the announcement: the pool is added to, never rewritten
 END = "ends_at"
@@ -36,6 +36,7 @@ def changed(competition: Competition, changes: Mapping[str, object], *, is_enter
     rule = prizes.read(wanted.prize_rule)
     if competition.status != "draft":
         prizes.check(rule, wanted.guaranteed_pool)
+        prizes.check_scores(rule, direction=wanted.direction, allow_nonpositive=wanted.allow_nonpositive)
         for field in ("leftover_to", "no_winner"):
             if getattr(wanted, field) == "rollover" and wanted.series_id is None:
                 raise NothingFollows(field=field)

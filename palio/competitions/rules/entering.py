@@ -5,15 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from palio.competitions.errors import EligibilityInvalid, Full, NotEligible, NotOpen
-from palio.competitions.types import Competition, NewCompetition, Participation
+from palio.competitions.types import Competition, NewCompetition, NewSeries, Participation
 from palio.kernel.providers import EntryCheck
 
 COUNTRIES_MAX = 250
-COUNTRIES = "countries"
-OWN_RULES = (COUNTRIES,)  # those of other modules are registered as entry checks
+AGES = range(1, 121)  # whole years that a rule may ask for
+COUNTRIES, MIN_AGE = "countries", "min_age"
+OWN_RULES = (COUNTRIES, MIN_AGE)  # those of other modules are registered as entry checks
 
 
-def check_terms(new: NewCompetition | Competition) -> None:
+def check_terms(new: NewCompetition | NewSeries | Competition) -> None:
     """Accept a way in that can be walked. Refuses with EligibilityInvalid."""
     if new.entry_fee and new.join_mode == "auto":
         raise EligibilityInvalid(rule="entry_fee", expected="a mode in which players join")
@@ -22,6 +23,8 @@ def check_terms(new: NewCompetition | Competition) -> None:
     for rule, asked in new.eligibility.items():
         if rule == COUNTRIES:
             _read_countries(asked)
+        elif rule == MIN_AGE:
+            min_age(new.eligibility)
 
 
 def check_known(eligibility: Mapping[str, object], checks: Sequence[EntryCheck[Any]]) -> None:
@@ -34,6 +37,16 @@ def check_known(eligibility: Mapping[str, object], checks: Sequence[EntryCheck[A
             raise EligibilityInvalid(rule=rule, expected=f"one of {', '.join(sorted({*OWN_RULES, *known}))}")
         if not known[rule].is_sound(asked):
             raise EligibilityInvalid(rule=rule, expected=known[rule].expected)
+
+
+def min_age(eligibility: Mapping[str, object]) -> int:
+    """How many years somebody must be old, 0 where nothing is asked. Refuses with EligibilityInvalid."""
+    asked = eligibility.get(MIN_AGE)
+    if MIN_AGE not in eligibility:
+        return 0
+    if type(asked) is not int or asked not in AGES:
+        raise EligibilityInvalid(rule=MIN_AGE, expected=f"whole years, {AGES[0]} to {AGES[-1]}")
+    return asked
 
 
 def _read_countries(asked: object) -> tuple[str, Sequence[str]]:

@@ -39,6 +39,7 @@ INSTANT = timedelta(microseconds=1)
 FROZEN_BY_CLOCK = ("game", "custom")  # every other product knows itself when its last score is in
 STEERED = ("race",)  # products that move their competitions along themselves
 OVERDUE_AFTER = timedelta(hours=6)
+ENDING_SOON_H = (24, 1)  # how long before an end it is said that it comes
 CONTRIBUTORS, SUCCESSOR = (
     "contributors",
     "successor",
@@ -92,6 +93,7 @@ def terms_hash(competition: Competition) -> bytes:
         "min_participants": competition.min_participants,
         "max_participants": competition.max_participants,
         "eligibility": competition.eligibility,
+        "blackout_s": competition.blackout_s,
     }
     return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
@@ -151,6 +153,16 @@ def pool_of(competition: Competition, contributed: int) -> int:
 def is_hidden(competition: Competition) -> bool:
     """Whether nobody may know yet who wins what."""
     return competition.results_visible == "after_end" and competition.status not in ("completed", "archived")
+
+
+def is_dark(competition: Competition, now: datetime) -> bool:
+    """Whether nobody but staff may see who stands where: from its blackout before the end until all of it is over.
+
+    While it rests, the time does not go on; a later end lets the board be seen again until its own blackout.
+    """
+    if not competition.blackout_s or competition.status not in ("live", "settling"):
+        return False
+    return (competition.paused_at or now) >= competition.ends_at - timedelta(seconds=competition.blackout_s)
 
 
 def month_of(competition: Competition) -> tuple[int, int]:

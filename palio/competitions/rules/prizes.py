@@ -12,7 +12,10 @@ from palio.competitions.types import (
     BANDS_MAX,
     WHOLE_BPS,
     Band,
+    Direction,
     EmptyRule,
+    Item,
+    ItemKind,
     Preview,
     PrizeRule,
     RuleKind,
@@ -22,12 +25,17 @@ from palio.competitions.types import (
     Why,
 )
 
-KINDS: Mapping[str, RuleKind] = {"bps": "bps", "fixed": "fixed"}
+KINDS: Mapping[str, RuleKind] = {"bps": "bps", "fixed": "fixed", "proportional": "proportional"}
 SPLITS: Mapping[str, Split] = {"occupants": "occupants", "places": "places"}
+ITEM_KINDS: Mapping[str, ItemKind] = {"code": "code", "badge": "badge", "goods": "goods"}
+ITEMS_MAX, ITEM_PLACE_MAX, ITEM_CHARS_MAX = 50, 1_000, 100
+ITEM_EXAMPLE = '{"from": 1, "to": 3, "kind": "badge", "ref": "champion", "title": "Champion"}'
 
 
 def read(raw: object) -> PrizeRule:
-    """The rule in a JSON object `{"kind", "split", "bands": [{"from", "to", "value"}]}`. Refuses with PrizeShape."""
+    """The rule in a JSON object `{"kind", "split", "bands": [{"from", "to", "value"}], "items"}`, the last of them left
+    out or a list of `{"from", "to", "kind", "ref", "title"}`. Refuses with PrizeShape.
+    """
     if not isinstance(raw, Mapping):
         raise PrizeShape(where="rule", expected="an object with kind, split and bands")
     kind, split, bands = KINDS.get(str(raw.get("kind"))), SPLITS.get(str(raw.get("split"))), raw.get("bands")
@@ -35,7 +43,24 @@ def read(raw: object) -> PrizeRule:
         raise PrizeShape(where="rule", expected=f"kind {' or '.join(KINDS)}, split {' or '.join(SPLITS)}")
     if not isinstance(bands, list) or not 0 < len(bands) <= BANDS_MAX:
         raise PrizeShape(where="bands", expected=f"1 to {BANDS_MAX} bands")
-    return PrizeRule(kind, split, tuple(_contiguous(map(_band, bands))))
+    items = raw.get("items", [])
+    if not isinstance(items, list) or len(items) > ITEMS_MAX:
+        raise PrizeShape(where="items", expected=f"at most {ITEMS_MAX}, like {ITEM_EXAMPLE}")
+    return PrizeRule(kind, split, tuple(_contiguous(map(_band, bands))), tuple(map(_item, items)))
+
+
+def _item(raw: object) -> Item:
+    if not isinstance(raw, Mapping) or raw.keys() != {"from", "to", "kind", "ref", "title"}:
+        raise PrizeShape(where=f"item {raw}", expected=ITEM_EXAMPLE)
+    first, last, kind = raw["from"], raw["to"], ITEM_KINDS.get(str(raw["kind"]))
+    if type(first) is not int or type(last) is not int or not 1 <= first <= last <= ITEM_PLACE_MAX:
+        raise PrizeShape(where=f"item {raw}", expected=f"places from 1 to {ITEM_PLACE_MAX}")
+    if kind is None:
+        raise PrizeShape(where=f"item {raw}", expected=f"kind {' or '.join(ITEM_KINDS)}")
+    for text in (raw["ref"], raw["title"]):
+        if not isinstance(text, str) or not 0 < len(text) <= ITEM_CHARS_MAX or "\0" in text:
+            raise PrizeShape(where=f"item {raw}", expected=f"ref and title of 1 to {ITEM_CHARS_MAX} characters")
+    return Item(first, last, kind, raw["ref"], raw["title"])
 
 
 def _band(raw: object) -> Band:
@@ -62,21 +87,50 @@ def _contiguous(bands: Iterable[Band]) -> Iterator[Band]:
 def written(rule: PrizeRule) -> dict[str, object]:
     """The rule as `read` takes it."""
     bands = [{"from": band.first, "to": band.last, "value": band.value} for band in rule.bands]
-    return {"kind": rule.kind, "split": rule.split, "bands": bands}
+    items = [
+        {"from": item.first, "to": item.last, "kind": item.kind, "ref": item.ref, "title": item.title}
+        for item in rule.items
+    ]
+    return {"kind": rule.kind, "split": rule.split, "bands": bands} | ({"items": items} if items else {})
+
+
+def items_at(rule: PrizeRule, place: int) -> list[Mapping[str, object]]:
+    """What a place wins besides money. Places are strict, so that there are as many items as were promised."""
+    return [
+        {"kind": item.kind, "ref": item.ref, "title": item.title}
+        for item in rule.items
+        if item.first <= place <= item.last
+    ]
+
+
+def items_text(rule: PrizeRule, place: int) -> str:
+    """The same as JSON, as rewards keep it."""
+    return json.dumps(items_at(rule, place))
 
 
 def check(rule: PrizeRule, pool: int) -> None:
     """Accept a rule that can be published for this pool. Refuses with PrizeShape, PrizeSum and PrizeIncreasing."""
-    if places_of(rule) is None and (rule.kind, rule.split) != ("bps", "occupants"):
-        raise PrizeShape(where="the last band", expected="an end, since only occupants can share an open band of bps")
-    total = sum(band.value if rule.kind == "bps" else band.value * _size(band) for band in rule.bands)
-    whole = WHOLE_BPS if rule.kind == "bps" else pool
+    if rule.kind == "proportional" and (len(rule.bands) > 1 or rule.split != "occupants"):
+        raise PrizeShape(where="bands", expected=f"one of {WHOLE_BPS}, whose occupants share it by their scores")
+    if rule.bands[-1].last is None and (rule.kind == "fixed" or rule.split != "occupants"):
+        raise PrizeShape(where="the last band", expected="an end, since only occupants can share an open band")
+    total = sum(band.value * _size(band) if rule.kind == "fixed" else band.value for band in rule.bands)
+    whole = pool if rule.kind == "fixed" else WHOLE_BPS
     rises = list(_rises(rule))
     if total != whole:
         more = {"increasing": rises} if rises else {}
         raise PrizeSum(sum=total, expected=whole, bands=[band.value for band in rule.bands], **more)
     if rises:
         raise PrizeIncreasing(place=rises[0])
+
+
+def check_scores(rule: PrizeRule, *, direction: Direction, allow_nonpositive: bool) -> None:
+    """Accept a rule that fits the scores it is for: shares of scores want such as are above 0, the more the better.
+
+    Refuses with PrizeShape.
+    """
+    if rule.kind == "proportional" and (direction == "asc" or allow_nonpositive):
+        raise PrizeShape(where="kind", expected="another one than proportional, where fewer points or none can win")
 
 
 def _size(band: Band) -> int:
@@ -93,7 +147,8 @@ def _rises(rule: PrizeRule) -> Iterator[int]:
 
 def places_of(rule: PrizeRule) -> int | None:
     """The last place that can win something; None when everybody can."""
-    return rule.bands[-1].last
+    last = rule.bands[-1].last
+    return last and max([last, *(item.last for item in rule.items)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,30 +212,56 @@ def _shares_of_fixed(rule: PrizeRule, pool: int, entrants: int) -> Iterator[tupl
             yield band.value, why
 
 
-def allocate(rule: PrizeRule, *, pool: int, groups: Sequence[int], empty_rule: EmptyRule) -> list[Share]:
+def _shares_of_scores(rule: PrizeRule, pool: int, scores: Sequence[int]) -> Iterator[tuple[int, Why]]:
+    """Each has the part of the pool that his score is of the scores of all who share it; units left go to the first."""
+    paid = scores[: rule.bands[-1].last]
+    total = sum(paid)
+    left = pool - sum(pool * score // total for score in paid)
+    for number, score in enumerate(paid):
+        unit = int(number < left)
+        why = Why(1, len(paid), str(score), str(Fraction(pool * score, total)), unit)
+        yield pool * score // total + unit, why
+
+
+def allocate(
+    rule: PrizeRule, *, pool: int, groups: Sequence[int], empty_rule: EmptyRule, scores: Sequence[int] = ()
+) -> list[Share]:
     """What each paid place earns; `groups` are the sizes of the groups of tied entrants in ranking order.
 
     Amounts add up to at most the pool and never rise from place to place; members of a group differ by at most one
-    unit. Places that earn nothing are left out. Refuses with PoolShort when fixed prizes exceed the pool.
+    unit. Places that win nothing are left out. `scores` are those of the places that can win something, where prizes
+    depend on them. Refuses with PoolShort when fixed prizes exceed the pool, with PrizeShape when scores are missing.
     """
     entrants = sum(groups)
-    if rule.kind == "fixed":
+    if rule.kind == "proportional":
+        if len(scores) < min(rule.bands[-1].last or entrants, entrants) or any(score <= 0 for score in scores):
+            raise PrizeShape(where="scores", expected="a score above 0 for each place, since the prizes depend on them")
+        places = list(_shares_of_scores(rule, pool, scores[:entrants]))
+    elif rule.kind == "fixed":
         places = list(_shares_of_fixed(rule, pool, entrants))
         if sum(amount for amount, _ in places) > pool:
             raise PoolShort(pool=pool, promised=sum(amount for amount, _ in places))
     else:
         places = list(_shares_of_bps(rule, pool, entrants, empty_rule))
+    won = max([len(places), *(min(item.last, entrants) for item in rule.items)])
     shares: list[Share] = []
     for size in groups:
         first = len(shares)
-        if first >= len(places):
+        if first >= won:
             break
-        if size == 1:
+        if first >= len(places):
+            shares += [Share(first + number + 1, first + 1, 0, _nothing(first + 1)) for number in range(size)]
+        elif size == 1:
             amount, why = places[first]
             shares.append(Share(first + 1, first + 1, amount, why))
         else:
             shares += _shares_of_group(first + 1, places[first : first + size], size)
-    return [share for share in shares if share.amount]
+    return [share for share in shares if share.amount or (rule.items and items_at(rule, share.place))]
+
+
+def _nothing(place: int) -> Why:
+    """The arithmetic of a place that wins no money."""
+    return Why(place, place, "0", "0", 0)
 
 
 def _shares_of_group(rank: int, places: Sequence[tuple[int, Why]], people: int) -> Iterator[Share]:
@@ -207,13 +288,20 @@ def groups_of(ranks: Iterable[int]) -> list[int]:
 
 
 def provisional(
-    rule: PrizeRule, *, pool: int, groups: Sequence[int], qualified: int, empty_rule: EmptyRule
+    rule: PrizeRule,
+    *,
+    pool: int,
+    groups: Sequence[int],
+    qualified: int,
+    empty_rule: EmptyRule,
+    scores: Sequence[int] = (),
 ) -> list[Share]:
     """What the first places of a live board would earn if it ended now; `groups` are those that begin at a paid place.
 
     Whoever follows may be tied or not: that changes nobody's prize above.
     """
-    return allocate(rule, pool=pool, groups=[*groups, *[1] * (qualified - sum(groups))], empty_rule=empty_rule)
+    everybody = [*groups, *[1] * (qualified - sum(groups))]
+    return allocate(rule, pool=pool, groups=everybody, empty_rule=empty_rule, scores=scores)
 
 
 def preview_prizes(
@@ -224,9 +312,11 @@ def preview_prizes(
     ties: Mapping[int, int] | None = None,
     tie_rule: TieRule = "share",
     empty_rule: EmptyRule = "keep",
+    scores: Sequence[int] = (),
 ) -> Preview:
     """What a rule would pay `entrants` qualified entrants; `ties` maps a rank to the number who share it.
 
+    `scores` are theirs by place, where prizes depend on them.
     Refuses with PrizeShape, PrizeSum, PrizeIncreasing.
     """
     check(rule, pool)
@@ -234,5 +324,5 @@ def preview_prizes(
     while (place := sum(groups) + 1) <= entrants:
         size = (ties or {}).get(place, 1) if tie_rule == "share" else 1
         groups.append(min(size, entrants - place + 1))
-    shares = allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule)
+    shares = allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule, scores=scores)
     return Preview(tuple(shares), pool - sum(share.amount for share in shares))

@@ -75,7 +75,7 @@ def aim(item: Submission, board: ScoreBoard | None, now: datetime) -> Aim | Refu
         return Refused(NO_SUCH_BOARD, {"code": item.board, "period": periods.ALL.key})
     if wrong := _shape(item, board.op, has_subscore=board.has_subscore):
         return wrong
-    if item.happened_at is None and item.day is None:
+    if (item.happened_at is None) == (item.day is None):  # with both, one instant could count on two days
         return _invalid(item)
     day = item.day or periods.day_of(item.happened_at or now, board.tz)
     if not _has_begun(item, day, board.tz, now):

@@ -1,10 +1,11 @@
 """How competitions look from outside: the answers of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from palio.competitions.rules import prizes
 from palio.competitions.types import (
     Archived,
     Board,
@@ -84,6 +85,30 @@ class PlacePrizeAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """Something that is won besides money: a code, a badge or goods."""
+
+    kind: str
+    ref: str
+    title: str
+
+    @classmethod
+    def many(cls, items: Iterable[Mapping[str, object]]) -> "tuple[ItemAnswer, ...]":
+        return tuple(cls(str(item["kind"]), str(item["ref"]), str(item["title"])) for item in items)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceItemAnswer:
+    """What each of the places `first` to `last` wins besides money."""
+
+    first: int
+    last: int
+    kind: str
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAnswer:
     """What came into a pool from one source, and where it lies; `contributions` is how many."""
 
@@ -110,7 +135,12 @@ class MineAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CompetitionAnswer:
-    """The terms of a competition and how far it has come. Scores have `score_scale` decimals."""
+    """The terms of a competition and how far it has come. Scores have `score_scale` decimals.
+
+    `prizes` are empty where they depend on scores (`prize_kind` proportional); `prize_items` are won besides
+    money. The board is `hidden` for the last `blackout_s` before the end and until it is completed. Its
+    live topic is `list:` and its `list_id`, or `competition:` and the id for every step as well.
+    """
 
     id: UUID
     product: str
@@ -133,6 +163,7 @@ class CompetitionAnswer:
     leftover_to: str
     no_winner: str
     results_visible: str
+    blackout_s: int
     treasury_bps: int
     join_mode: str
     entry_fee: Money
@@ -142,11 +173,15 @@ class CompetitionAnswer:
     pool: Money
     treasury: Money
     split: tuple[SourceAnswer, ...]
+    prize_kind: str
     prizes: tuple[PlacePrizeAnswer, ...]
+    prize_items: tuple[PlaceItemAnswer, ...]
     undistributed: Money
     entrants: int
     qualified: int
     provisional: bool
+    hidden: bool
+    list_id: int
     paused_at: Instant | None
     backdated_reason: str | None
     cancel_reason: str | None
@@ -183,6 +218,7 @@ class CompetitionAnswer:
             leftover_to=competition.leftover_to,
             no_winner=competition.no_winner,
             results_visible=competition.results_visible,
+            blackout_s=competition.blackout_s,
             treasury_bps=competition.treasury_bps,
             join_mode=competition.join_mode,
             entry_fee=Money.of(competition.entry_fee, asset),
@@ -200,13 +236,19 @@ class CompetitionAnswer:
                 )
                 for each in shown.sums.sources
             ),
+            prize_kind=shown.rule.kind,
             prizes=tuple(
                 PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset)) for each in shown.prizes
+            ),
+            prize_items=tuple(
+                PlaceItemAnswer(each.first, each.last, each.kind, each.ref, each.title) for each in shown.rule.items
             ),
             undistributed=Money.of(shown.board.undistributed if is_frozen else 0, asset),
             entrants=shown.board.entrants,
             qualified=shown.board.qualified,
             provisional=shown.board.is_provisional,
+            hidden=shown.is_dark,
+            list_id=competition.list_id,
             paused_at=competition.paused_at,
             backdated_reason=competition.backdated_reason,
             cancel_reason=competition.cancel_reason,
@@ -236,7 +278,7 @@ class RankedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RankingAnswer:
-    """Lines of the board by place; `of` is how many there are."""
+    """Lines of the board by place; `of` is how many there are. None while it is `hidden` at the end."""
 
     items: tuple[RankedAnswer, ...]
     next: str | None
@@ -246,6 +288,7 @@ class RankingAnswer:
     version: int
     stale: bool
     provisional: bool
+    hidden: bool
 
     @classmethod
     def of_shown(cls, shown: Shown, after: int, page: Paging | None) -> "RankingAnswer":
@@ -271,6 +314,7 @@ class RankingAnswer:
             version=shown.board.version or shown.competition.version,
             stale=False,
             provisional=shown.board.is_provisional,
+            hidden=shown.is_dark,
         )
 
 
@@ -284,6 +328,7 @@ class RewardAnswer:
     name: str
     prize: Money
     status: str
+    items: tuple[ItemAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,12 +350,13 @@ class RewardsAnswer:
                 name=shown.names[row.standing.entrant_id],
                 prize=Money.of(row.prize, asset),
                 status=row.reward_status,
+                items=ItemAnswer.many(row.items),
             )
             for row in shown.board.rows
             if row.reward_status
         )
         beside = _beside(shown, after, page)
-        return cls(won, beside["next"] if len(won) == len(shown.board.rows) else None, beside["prev"])
+        return cls(won, beside["next"] if _has_more_prizes(shown, after) else None, beside["prev"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,11 +439,18 @@ def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
 
 
 def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | None]:
-    if page is None:
+    if page is None or shown.is_dark:
         return {"next": None, "prev": None}
     last = after + len(shown.board.rows)
     following, preceding = page.around(after + 1, last, of=shown.board.entrants)
     return {"next": following, "prev": preceding}
+
+
+def _has_more_prizes(shown: Shown, after: int) -> bool:
+    """Whether somebody behind these rows can have won something."""
+    last = prizes.places_of(shown.rule)
+    is_before_last = shown.rule.items and (last is None or after + len(shown.board.rows) < last)  # some may win nothing
+    return bool(is_before_last) or all(row.reward_status for row in shown.board.rows)
 
 
 def _participant(row: Mapping[str, object], names: Mapping[EntrantId, str]) -> ParticipantAnswer:
@@ -450,7 +503,7 @@ COMPETITION = Competition(
     prize_asset="USD",
     guaranteed_pool=50_000,
     treasury_bps=1_000,
-    prize_rule={},
+    prize_rule={"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10_000}]},
     tie_rule="share",
     empty_rule="keep",
     leftover_to="house",
@@ -500,6 +553,7 @@ STANDINGS_EXAMPLE = RankingAnswer(
     version=41_822,
     stale=False,
     provisional=True,
+    hidden=False,
 )
 REWARDS_EXAMPLE = RewardsAnswer(
     (RewardAnswer(1, 1, FIRST, "cob***", Money("USD", 25_000, "250.00"), "paid"),), "AAECAwQFBgc", None

@@ -40,7 +40,8 @@ Day = Annotated[date, BeforeValidator(_text_of_time)]
 class ScoreForm(BaseModel):
     """A change of somebody's score: `delta` where changes add up, `value` elsewhere, `version` where that decides.
 
-    With the same `key` for the same instant it counts once, however often it is sent.
+    With the same `key` for the same instant it counts once, however often it is sent. On a board the instant is
+    `happened_at`, or the beginning of a `day`; one of them is given.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -8,6 +8,7 @@ from palio import ledger
 from palio.competitions import sql
 from palio.competitions.messages import RewardPaid
 from palio.competitions.rules import lifecycle
+from palio.competitions.service import countries
 from palio.competitions.types import Claim, Claimed, Linked, Waiting
 from palio.infra import outbox
 from palio.infra.db import Tx
@@ -31,6 +32,7 @@ async def claim_many(tx: Tx, items: Sequence[Claim], *, now: datetime) -> list[C
         return []
     running = await sql.lock_running_of(tx, [link.entrant_id for link in linked])
     await sql.update_users(tx, linked, running)
+    await countries.renew(tx, user_ids=[link.user_id for link in linked if link.user_id])
     return await _pay(tx, linked, now)
 
 
@@ -42,6 +44,7 @@ async def expire(tx: Tx, *, now: datetime) -> int:
     posts = [
         _moved(found, f"expire:{found.entrant_id}", "competitions.leftover", lifecycle.house_of(found.leftover_to))
         for found in expired
+        if found.amount
     ]
     await ledger.post_many(tx, posts, now=now, mode="all")
     await sql.update_expired(tx, expired)
@@ -53,22 +56,24 @@ async def _pay(tx: Tx, linked: Sequence[Linked], now: datetime) -> list[Claimed]
     waiting = await sql.lock_claimable(tx, [link.entrant_id for link in linked if link.user_id], now)
     if not waiting:
         return []
+    worth = [found for found in waiting if found.amount]
     posts = [
         replace(
             _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main"),
             metadata={"competition": str(found.competition_id), "rank": found.rank, "title": found.title},
         )
-        for found in waiting
+        for found in worth
     ]
     outcomes = await ledger.post_many(tx, posts, now=now)
     claimed = [
         Claimed(found, users[found.entrant_id], outcome.transfer_id, None)
         if isinstance(outcome, ledger.Posted)
         else Claimed(found, users[found.entrant_id], None, outcome.code)
-        for found, outcome in zip(waiting, outcomes, strict=True)
+        for found, outcome in zip(worth, outcomes, strict=True)
     ]
+    claimed += [Claimed(found, users[found.entrant_id], None, None) for found in waiting if not found.amount]
     await sql.update_claimed(tx, claimed, now)
-    await outbox.send(tx, *(_told(found) for found in claimed if found.transfer_id))
+    await outbox.send(tx, *(_told(found) for found in claimed if found.refusal is None))
     return claimed
 
 

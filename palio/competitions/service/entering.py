@@ -7,7 +7,7 @@ from palio import identity
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotEligible
 from palio.competitions.rules import entering as rules
-from palio.competitions.service import pools, telling
+from palio.competitions.service import countries, pools, telling
 from palio.competitions.types import (
     PERMISSION_EDIT,
     Admission,
@@ -47,6 +47,7 @@ async def join(
     fee = await _pay(tx, competition, user_id, now)
     via = "invite" if competition.join_mode == "invite" else "join"
     await sql.upsert_participation(tx, competition_id, user_id, via, fee.transfer_id if fee else None, now)
+    await countries.renew(tx, user_ids=[user_id])
     telling.changed(tx, competition_ids=[competition_id])
     return await _found(tx, competition_id, user_id)
 
@@ -128,6 +129,9 @@ async def _require_eligible(
     if user_id in await identity.staff_with(tx, permission=PERMISSION_EDIT.name, now=now):
         raise NotEligible(rule="staff")
     rules.check_country(competition.eligibility, user.country)
+    years = rules.min_age(competition.eligibility)
+    if years and not await identity.of_age(tx, ids=[user_id], years=years, now=now):
+        raise NotEligible(rule=rules.MIN_AGE)
     known = {check.name: check for check in checks}
     for rule, asked in competition.eligibility.items():
         if rule in rules.OWN_RULES:

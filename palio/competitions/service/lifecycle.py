@@ -38,7 +38,9 @@ async def publish(
     lifecycle.check_publishing(competition, now, backdated_reason)
     for month in lifecycle.months_of(competition, now):
         await partitions.ensure(tx, "competitions.receipts", month)
-    prizes.check(prizes.read(competition.prize_rule), competition.guaranteed_pool)
+    rule = prizes.read(competition.prize_rule)
+    prizes.check(rule, competition.guaranteed_pool)
+    prizes.check_scores(rule, direction=competition.direction, allow_nonpositive=competition.allow_nonpositive)
     await sql.update_published(tx, competition_id, lifecycle.terms_hash(competition), backdated_reason, now)
     await _fund(tx, competition, now)
     await outbox.send(tx, CompetitionPublished(*lifecycle.told(competition)))

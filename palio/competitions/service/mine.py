@@ -4,7 +4,8 @@ from datetime import datetime
 
 from palio import identity
 from palio.competitions import sql
-from palio.competitions.errors import NoSuchCompetition, NotTakingPart
+from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart
+from palio.competitions.rules import lifecycle
 from palio.competitions.service import reads, showing
 from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, MyRank, Receipt, Shown
 from palio.infra.db import Tx
@@ -16,9 +17,9 @@ COUNTRY_MAX = 100_000
 async def my_rank(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> MyRank:
     """Where a user stands in the ranking, and what he lacks to the next rank and to the line.
 
-    Refuses with NoSuchCompetition, NotTakingPart, Warming.
+    Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming.
     """
-    competition = await _public(tx, competition_id)
+    competition = await _lit(tx, competition_id, now)
     place = await _place_of(tx, competition, user_id)
     board = await reads.top(tx, competition_id=competition_id, limit=1, after=place - 1, now=now)
     row = board.rows[0]
@@ -49,9 +50,9 @@ async def around(
 ) -> tuple[Shown, int]:
     """The rows around a user, and the place behind which they begin.
 
-    Refuses with NoSuchCompetition, NotTakingPart, Warming.
+    Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming.
     """
-    competition = await _public(tx, competition_id)
+    competition = await _lit(tx, competition_id, now)
     place = await _place_of(tx, competition, user_id)
     after = max(0, place - 1 - radius)
     limit = place + radius - after
@@ -97,6 +98,13 @@ async def _public(tx: Tx, competition_id: CompetitionId) -> Competition:
     competition = await reads.get(tx, competition_id=competition_id)
     if competition.status == "draft":
         raise NoSuchCompetition(competition_id=str(competition_id))
+    return competition
+
+
+async def _lit(tx: Tx, competition_id: CompetitionId, now: datetime) -> Competition:
+    competition = await _public(tx, competition_id)
+    if lifecycle.is_dark(competition, now):
+        raise BoardHidden(blackout_s=competition.blackout_s)
     return competition
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from palio import identity
 from palio.competitions import sql
+from palio.competitions.rules import lifecycle
 from palio.competitions.service import known, rankings, reads, scores
 from palio.competitions.types import (
     Counted,
@@ -41,12 +42,17 @@ async def submit_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: d
     return [one if isinstance(one, Refused) else next(done) for one in numbered]
 
 
-async def ranks_many(tx: Tx, done: Sequence[tuple[ProgramScore | Refused, Outcome]]) -> list[Mapping[ListId, int]]:
-    """The ranks that submissions have led to, as far as they are known, by list: after their commit."""
+async def ranks_many(
+    tx: Tx, done: Sequence[tuple[ProgramScore | Refused, Outcome]], *, now: datetime
+) -> list[Mapping[ListId, int]]:
+    """The ranks that submissions have led to, as far as they are known, by list: after their commit.
+
+    Of a board that is hidden nothing is known.
+    """
     counted = [
         (item, outcome) for item, outcome in done if isinstance(item, ProgramScore) and isinstance(outcome, Counted)
     ]
-    terms = await _terms(tx, counted)
+    terms = await _terms(tx, counted, now)
     wanted: dict[ListId, dict[EntrantId, None]] = {}
     for _, outcome in counted:
         for each in outcome.lists:
@@ -65,13 +71,14 @@ def _ranks_of(outcome: Outcome, ranks: Mapping[ListId, Mapping[int, int]]) -> Ma
     return {list_id: rank for list_id, rank in found.items() if rank is not None}
 
 
-async def _terms(tx: Tx, counted: Sequence[tuple[ProgramScore, Counted]]) -> dict[ListId, RankTerms]:
-    """How the lists are ranked that these submissions changed and that are not frozen."""
+async def _terms(tx: Tx, counted: Sequence[tuple[ProgramScore, Counted]], now: datetime) -> dict[ListId, RankTerms]:
+    """How the lists are ranked that these submissions changed and that are neither frozen nor hidden."""
     codes = {item.score.board for item, _ in counted if item.score.board and not item.score.competition_id}
     boards = await known.boards_many(tx, codes)
     ids = {item.score.competition_id for item, _ in counted if item.score.competition_id}
     competitions = await reads.get_many(tx, list(ids)) if ids else {}
-    found = {each.list_id: each.terms for each in competitions.values() if not each.standings_hash}
+    seen = [each for each in competitions.values() if not each.standings_hash and not lifecycle.is_dark(each, now)]
+    found = {each.list_id: each.terms for each in seen}
     for item, outcome in counted:
         board = boards.get(item.score.board or "") if not item.score.competition_id else None
         for each in outcome.lists if board else ():

@@ -1,5 +1,7 @@
 """Proof of a competition: scores, standings and prizes worked out once more, from receipts, and compared."""
 
+from collections.abc import Mapping, Sequence
+
 from palio import ledger
 from palio.competitions import sql
 from palio.competitions.rules import prizes
@@ -37,14 +39,21 @@ async def _prizes(tx: Tx, competition: Competition) -> list[Difference]:
     qualified = (await sql.count_standings(tx, competition.list_id)).qualified
     winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
     groups = prizes.groups_of(winners.ranks) + [1] * (qualified - len(winners.ranks))
-    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule)
-    expected = {entrant_id: share.amount for entrant_id, share in zip(winners.entrant_ids, shares, strict=False)}
-    actual = {reward.entrant_id: reward.amount for reward in await reads.rewards(tx, competition_id=competition.id)}
+    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule, scores=winners.scores)
+    rewards = await reads.rewards(tx, competition_id=competition.id)
+    winner_of = dict(enumerate(winners.entrant_ids, 1))
+    expected = {winner_of[each.place]: _said(each.amount, prizes.items_at(rule, each.place)) for each in shares}
+    actual = {reward.entrant_id: _said(reward.amount, reward.items) for reward in rewards}
     return [
-        Difference("prize", entrant_id, str(expected.get(entrant_id, 0)), str(actual.get(entrant_id, 0)))
+        Difference("prize", entrant_id, expected.get(entrant_id, "0"), actual.get(entrant_id, "0"))
         for entrant_id in sorted(expected.keys() | actual.keys())
-        if expected.get(entrant_id, 0) != actual.get(entrant_id, 0)
+        if expected.get(entrant_id) != actual.get(entrant_id)
     ][:DIFFERENCES_MAX]
+
+
+def _said(amount: int, items: Sequence[Mapping[str, object]]) -> str:
+    """A prize as a difference names it: units, and what is won besides."""
+    return " + ".join([str(amount), *(f"{item['kind']} {item['ref']}" for item in items)])
 
 
 async def _pool(tx: Tx, competition: Competition) -> list[Difference]:

@@ -75,6 +75,7 @@ class Live:
                 groups=[place.ties for place in first if place.place == place.rank],
                 qualified=self.ranking.qualified,
                 empty_rule=competition.empty_rule,
+                scores=[place.score for place in first],
             )
             amounts = {share.place: share.amount for share in shares}
             left = competition.guaranteed_pool - sum(amounts.values())

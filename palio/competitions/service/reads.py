@@ -203,7 +203,9 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> B
 
 
 def _row(standing: Standing, reward: Reward | None) -> BoardRow:
-    return BoardRow(standing, reward.amount if reward else 0, reward.status if reward else None)
+    if reward is None:
+        return BoardRow(standing, 0, None)
+    return BoardRow(standing, reward.amount, reward.status, items=reward.items)
 
 
 async def standings(tx: Tx, *, competition_id: CompetitionId, limit: int) -> list[Standing]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from palio.competitions import sql
 from palio.competitions.rules import lifecycle, periods, submitting
 from palio.competitions.rules.submitting import Aim, Placed
-from palio.competitions.service import telling
+from palio.competitions.service import countries, telling
 from palio.competitions.service.known import boards_many
 from palio.competitions.types import (
     Admission,
@@ -52,7 +52,7 @@ async def admit_many(tx: Tx, items: Sequence[Admission], *, now: datetime) -> li
     _check_size(items)
     if not items:
         return []
-    await sql.insert_entrants(tx, items)
+    met = await sql.insert_entrants(tx, items)
     entered = await sql.insert_participants(tx, items, now)
     changed = {
         participant.entrant_id: (participant.entrant_id, item.user_id, item.label)
@@ -61,6 +61,8 @@ async def admit_many(tx: Tx, items: Sequence[Admission], *, now: datetime) -> li
     }
     if changed:
         await sql.update_entrants(tx, list(changed.values()))
+    linked = [user_id for _, user_id, _ in changed.values() if user_id]
+    await countries.renew(tx, user_ids={*met, *linked})
     return [participant.entrant_id for participant in entered]
 
 
@@ -74,6 +76,7 @@ async def enter_many(tx: Tx, items: Sequence[NewEntrant]) -> list[EntrantId]:
     known = await sql.list_entrants_of(tx, named)
     if missing := [item for item in items if (item.kind, item.ref) not in known]:
         await sql.insert_board_entrants(tx, missing)
+        await countries.renew(tx, user_ids={item.user_id for item in missing if item.user_id})
         known = await sql.list_entrants_of(tx, named)
     return [known[name] for name in named]
 
@@ -213,20 +216,23 @@ def _tell(tx: Tx, items: Sequence[Submission], placed: Sequence[Placed | Refused
     """Say of each list that it has changed, once a batch."""
     changed: list[CompetitionId] = []
     kinds: Counter[tuple[str, str]] = Counter()
+    lists: Counter[ListId] = Counter()
     for number, (item, each) in enumerate(zip(items, placed, strict=True)):
         if isinstance(each, Refused):
             continue
         new = [
-            period
+            (receipt.list_id, period)
             for receipt, period in zip(each.receipts, each.periods, strict=True)
             if written.is_new(receipt, number)
         ]
+        lists.update(list_id for list_id, _ in new)
         if item.competition_id:
             changed += [item.competition_id] * len(new)
         elif item.board:
-            kinds.update((item.board, periods.kind_of(period)) for period in new)
+            kinds.update((item.board, periods.kind_of(period)) for _, period in new)
     telling.changed(tx, competition_ids=changed)
     telling.ranked(tx, changes=kinds)
+    telling.listed(tx, changes=lists)
 
 
 def _check_size(items: Sequence[object]) -> None:

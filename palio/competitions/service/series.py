@@ -20,7 +20,8 @@ LATE = "its series had not been able to make it in time"  # why a competition of
 async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) -> SeriesId:
     """Make a series; its competitions come with `ensure_series`.
 
-    Refuses with SeriesExists, ZoneUnknown, PrizeShape, PrizeSum, PrizeIncreasing.
+    Refuses with SeriesExists, ZoneUnknown, RecurrenceInvalid, EligibilityInvalid, PrizeShape, PrizeSum,
+    PrizeIncreasing.
     """
     periods.check(new)
     series_id = SeriesId(new_id())
@@ -43,7 +44,7 @@ async def change_series(
     """Change what the competitions of a series will be that are not made yet, or whether any are.
 
     `new` has its code, product, cadence and zone, `version` is the one that was seen. Refuses with NoSuchSeries, Stale,
-    PrizeShape, PrizeSum, PrizeIncreasing.
+    RecurrenceInvalid, EligibilityInvalid, PrizeShape, PrizeSum, PrizeIncreasing.
     """
     before = await sql.lock_series(tx, series_id)
     if before is None:
@@ -51,7 +52,7 @@ async def change_series(
     if before.version != version:
         raise Stale(version=before.version)
     periods.check(new)
-    await sql.update_series(tx, series_id, periods.template(new), new.create_lead_h, is_active=is_active)
+    await sql.update_series(tx, series_id, new, periods.template(new), is_active=is_active)
     await audit.record(
         tx,
         actor=actor,
@@ -60,6 +61,7 @@ async def change_series(
         entity_id=str(series_id),
         changes={
             "active": (before.active, is_active),
+            "rrule": (before.rrule, new.rrule),
             "title": (before.title, new.title),
             "pool": (before.guaranteed_pool, new.guaranteed_pool),
         },

@@ -66,20 +66,22 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> Won:
     qualified = (await sql.count_scores(tx, competition.id)).qualified
     winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
     groups = prizes.groups_of(winners.ranks) + [1] * (qualified - len(winners.ranks))
-    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule)
+    shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule, scores=winners.scores)
     left = pool - sum(share.amount for share in shares)
     if left:
         address = lifecycle.leftover_address(competition, has_winners=qualified > 0)
         await sql.insert_undistributed(
             tx, competition.id, Leftover(left, address, "empty_places" if qualified else "no_winner")
         )
+    places = [share.place for share in shares]
     return Won(
-        winners.entrant_ids[: len(shares)],
-        winners.user_ids[: len(shares)],
-        [share.place for share in shares],
+        [winners.entrant_ids[place - 1] for place in places],
+        [winners.user_ids[place - 1] for place in places],
+        places,
         [share.rank for share in shares],
         [share.amount for share in shares],
         [prizes.explained(share.why) for share in shares],
+        [prizes.items_text(rule, place) for place in places] if rule.items else (),
     )
 
 
@@ -189,9 +191,10 @@ async def _pay_next(tx: Tx, competition: Competition, now: datetime) -> bool:
 async def _pay(tx: Tx, competition: Competition, won: Won, now: datetime) -> Settled:
     """Move prizes from the pool into wallets; keys make a second payment impossible.
 
-    An entrant without user leaves his prize in the pool until it is claimed, a refusing wallet until staff decide.
+    An entrant without user leaves his prize in the pool until it is claimed, a refusing wallet until staff decide. What
+    is won besides money needs no wallet.
     """
-    payable = [number for number, user_id in enumerate(won.user_ids) if user_id]
+    payable = [number for number, user_id in enumerate(won.user_ids) if user_id and won.amounts[number]]
     paid = await ledger.fan_out(
         tx,
         source=competition.pool_address,
@@ -213,7 +216,7 @@ def _payments(competition: Competition, won: Won, payable: Sequence[int]) -> led
     name, title = str(competition.id), competition.title
     return ledger.Payments(
         keys=[f"comp:{name}:reward:{won.entrant_ids[number]}" for number in payable],
-        owners=[user_id for user_id in won.user_ids if user_id],
+        owners=[user_id for user_id, amount in zip(won.user_ids, won.amounts, strict=True) if user_id and amount],
         amounts=[won.amounts[number] for number in payable],
         metadata=[{"competition": name, "rank": won.ranks[number], "title": title} for number in payable],
     )
@@ -227,7 +230,7 @@ def _told(competition: Competition, won: Won, settled: Settled) -> Iterator[Rewa
     asset = competition.prize_asset
     prizes_won = zip(won.entrant_ids, won.user_ids, won.ranks, won.amounts, settled.transfer_ids, strict=True)
     for entrant_id, user_id, rank, amount, transfer_id in prizes_won:
-        if user_id and transfer_id:
+        if user_id and (transfer_id or not amount):
             yield RewardPaid(competition.id, entrant_id, user_id, rank, asset, amount)
         elif not user_id:
             yield RewardUnclaimed(competition.id, entrant_id, None, rank, asset, amount)

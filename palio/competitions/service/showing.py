@@ -19,6 +19,7 @@ from palio.competitions.types import (
     Line,
     Lines,
     Part,
+    PrizeRule,
     Prizes,
     Shown,
     Standing,
@@ -66,13 +67,14 @@ async def shown(
     after: int = 0,
     is_staff: bool = False,
 ) -> Shown:
-    """A competition with the rows of its board behind a place. Staff also see drafts, and hidden results.
+    """A competition with the rows of its board behind a place. Staff also see drafts, hidden boards and results.
 
     Refuses with NoSuchCompetition.
     """
     competition = await reads.get(tx, competition_id=competition_id)
     if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
+    limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
     return await _shown(tx, competition, board, now, is_staff=is_staff)
 
@@ -82,22 +84,25 @@ async def shown_of(
 ) -> Shown:
     """The same with the rows of some entrants only, by their place. Refuses with NoSuchCompetition."""
     competition = await reads.get(tx, competition_id=competition_id)
+    limit = 0 if lifecycle.is_dark(competition, now) else limit
     board = await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=limit, after=after)
     return await _shown(tx, competition, board, now)
 
 
 async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, *, is_staff: bool = False) -> Shown:
     sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
-    pool = lifecycle.pool_of(competition, sums.pool)
+    pool, rule = lifecycle.pool_of(competition, sums.pool), prizes.read(competition.prize_rule)
     return Shown(
         competition=competition,
         asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
         board=_veiled(board) if lifecycle.is_hidden(competition) and not is_staff else board,
         names=await names_of(tx, people={row.standing.entrant_id: row.standing for row in board.rows}),
-        prizes=_prizes(competition, pool),
+        prizes=_prizes(competition, rule, pool),
         as_of=competition.frozen_at or now,
         pool=pool,
         sums=sums,
+        rule=rule,
+        is_dark=lifecycle.is_dark(competition, now) and not is_staff,
     )
 
 
@@ -105,13 +110,15 @@ def _veiled(board: Board) -> Board:
     """The same rows; what is worked out for them stays with the house."""
     if board.is_provisional:
         return board
-    return replace(board, rows=tuple(replace(row, prize=0, reward_status=None) for row in board.rows), undistributed=0)
+    return replace(
+        board, rows=tuple(replace(row, prize=0, reward_status=None, items=()) for row in board.rows), undistributed=0
+    )
 
 
 async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
     """The same for whoever asks what was won. Refuses with NoSuchCompetition, ResultsHidden."""
     found = await shown(tx, competition_id=competition_id, now=now, limit=limit, after=after)
-    if lifecycle.is_hidden(found.competition):
+    if lifecycle.is_hidden(found.competition) or found.is_dark:
         raise ResultsHidden(status=found.competition.status)
     return found
 
@@ -127,12 +134,13 @@ async def names_of(tx: Tx, *, people: dict[EntrantId, Standing] | dict[EntrantId
     }
 
 
-def _prizes(competition: Competition, pool: int) -> tuple[Prizes, ...]:
+def _prizes(competition: Competition, rule: PrizeRule, pool: int) -> tuple[Prizes, ...]:
     """What places pay when everybody who can win is there, neighbours of the same amount together."""
-    rule = prizes.read(competition.prize_rule)
+    if rule.kind == "proportional":  # nobody knows before the scores are there
+        return ()
     places = min(prizes.places_of(rule) or rule.bands[-1].first, PLACES_MAX)
     shares = prizes.allocate(rule, pool=pool, groups=[1] * places, empty_rule=competition.empty_rule)
-    return tuple(_together((share.place, share.amount) for share in shares))
+    return tuple(_together((share.place, share.amount) for share in shares if share.amount))
 
 
 def _together(amounts: Iterable[tuple[int, int]]) -> Iterable[Prizes]:

@@ -104,14 +104,14 @@ async def disqualify(
 async def reinstate(
     tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, actor: Actor, reason: str, now: datetime
 ) -> None:
-    """Let a disqualified entrant back in with the score he had. A repeat changes nothing.
+    """Let an entrant back in who was disqualified or left out, with the score he had. A repeat changes nothing.
 
     Refuses with NoSuchCompetition, NoSuchEntrant, ReasonMissing, NotRunning, Cancelled, Paying.
     """
     reason = lifecycle.checked_reason(reason)
     competition, participant = await _find(tx, competition_id, entrant_id)
     lifecycle.check_correctable(competition)
-    if participant.state == "disqualified":
+    if participant.state == "disqualified" or await sql.is_out(tx, competition_id, entrant_id):
         await _decide(tx, competition, participant, "active", actor, reason, now, None)
 
 

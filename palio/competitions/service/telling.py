@@ -9,7 +9,7 @@ from palio.competitions.messages import (
     COMPETITION_UPDATED,
     LEADERBOARD_UPDATED,
 )
-from palio.competitions.types import Competition, CompetitionId
+from palio.competitions.types import Competition, CompetitionId, ListId
 from palio.infra import realtime
 from palio.infra.db import Tx
 
@@ -25,6 +25,12 @@ def changed(tx: Tx, *, competition_ids: Iterable[CompetitionId]) -> None:
     """Scores have changed, each as often as it is named: one notice per competition and batch."""
     for competition_id, times in Counter(competition_ids).items():
         realtime.publish(tx, _topic(competition_id), COMPETITION_UPDATED, {"changed": times})
+
+
+def listed(tx: Tx, *, changes: Mapping[ListId, int]) -> None:
+    """Scores of lists have changed, of a competition or a board of everybody: one notice for each and batch."""
+    for list_id, times in changes.items():
+        realtime.publish(tx, f"list:{list_id}", LEADERBOARD_UPDATED, {"changed": times})
 
 
 def ranked(tx: Tx, *, changes: Mapping[tuple[str, str], int]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.messages import RankChanged
-from palio.competitions.rules import prizes, trends
+from palio.competitions.rules import lifecycle, prizes, trends
 from palio.competitions.service import rankings
 from palio.competitions.types import RANK_MOVE_PLACES, RANK_NOTICE_H, Competition, EntrantId, RankTerms
 from palio.infra import outbox, settings
@@ -40,8 +40,12 @@ async def _open_lists(tx: Tx, now: datetime) -> list[RankTerms]:
 
 
 async def watch(tx: Tx, *, now: datetime) -> int:
-    """Tell of ranks that have changed enough to be news, in every live competition that does so; answers how many."""
-    return sum([await _watch(tx, each, now) for each in await sql.list_live(tx, LISTS_MAX, with_rank_events=True)])
+    """Tell of ranks that have changed enough to be news, in every live competition that does so; answers how many.
+
+    While a board is hidden its ranks are told nobody.
+    """
+    live = await sql.list_live(tx, LISTS_MAX, with_rank_events=True)
+    return sum([await _watch(tx, each, now) for each in live if not lifecycle.is_dark(each, now)])
 
 
 async def _watch(tx: Tx, competition: Competition, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """Who can stand on lists, who takes part, and the users behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -20,18 +20,78 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
 
-async def insert_entrants(tx: Tx, items: Sequence[Admission]) -> None:
-    """Entrants nobody has met before, numbered in the order given."""
+async def insert_entrants(tx: Tx, items: Sequence[Admission]) -> list[UserId]:
+    """Entrants nobody has met before, numbered in the order given; answers the users behind them."""
+    found: list[UserId | None] = await db.column(
+        tx,
+        """
+        insert into competitions.entrants (kind, ref, user_id, label, country)
+        select u.kind, u.ref, u.user_id, u.label, u.country
+        from unnest(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[]) with ordinality
+          u(kind, ref, user_id, label, country, n)
+        where not exists (select from competitions.entrants e where e.kind = u.kind and e.ref = u.ref)
+        order by u.n on conflict (kind, ref) do nothing returning user_id""",
+        *([item.kind for item in items], [item.ref for item in items]),
+        *([item.user_id for item in items], [item.label for item in items], [item.country for item in items]),
+    )
+    return [user_id for user_id in found if user_id]
+
+
+async def update_countries(tx: Tx, countries: Mapping[UserId, str]) -> None:
+    """Where the entrants of these users live."""
     await db.run(
         tx,
         """
-        insert into competitions.entrants (kind, ref, user_id, label)
-        select u.kind, u.ref, u.user_id, u.label
-        from unnest(%s::text[], %s::text[], %s::uuid[], %s::text[]) with ordinality u(kind, ref, user_id, label, n)
-        where not exists (select from competitions.entrants e where e.kind = u.kind and e.ref = u.ref)
-        order by u.n on conflict (kind, ref) do nothing""",
-        *([item.kind for item in items], [item.ref for item in items]),
-        *([item.user_id for item in items], [item.label for item in items]),
+        update competitions.entrants e set country = u.country
+        from unnest(%s::uuid[], %s::text[]) u(user_id, country)
+        where e.user_id = u.user_id and e.country is distinct from u.country""",
+        *(list(countries), list(countries.values())),
+    )
+
+
+async def list_entered_running(tx: Tx, user_id: UserId, steered: Sequence[str]) -> list[CompetitionId]:
+    """What has not ended in which a user takes part, in key order; products that steer their own are left out."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select distinct c.id from competitions.entrants e
+        join competitions.participants p on p.entrant_id = e.id and p.state = 'active'
+        join competitions.competitions c on c.id = p.competition_id
+        where e.user_id = %s and c.product <> all(%s::text[])
+          and (c.status in ('upcoming', 'live') or c.phase = 'collecting')
+        order by c.id limit 10000""",
+        *(user_id, list(steered)),
+    )
+    return found
+
+
+async def list_entries_in(tx: Tx, competition_id: CompetitionId, user_id: UserId) -> list[EntrantId]:
+    """As whom a user takes part in a competition and is not out of its ranking."""
+    found: list[EntrantId] = await db.column(
+        tx,
+        """
+        select p.entrant_id from competitions.entrants e
+        join competitions.participants p on p.entrant_id = e.id and p.state = 'active'
+        join competitions.competitions c on c.id = p.competition_id
+        left join competitions.scores s on s.list_id = c.list_id and s.entrant_id = e.id
+        where e.user_id = %s and c.id = %s and s.state is distinct from 'out' order by p.entrant_id""",
+        *(user_id, competition_id),
+    )
+    return found
+
+
+async def is_out(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> bool:
+    """Whether an entrant is out of the ranking, whoever decided it."""
+    return bool(
+        await db.value(
+            tx,
+            """
+            select exists (
+              select from competitions.competitions c
+              join competitions.scores s on s.list_id = c.list_id and s.entrant_id = %s and s.state = 'out'
+              where c.id = %s)""",
+            *(entrant_id, competition_id),
+        )
     )
 
 

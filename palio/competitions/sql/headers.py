@@ -9,6 +9,7 @@ from palio.competitions.types import (
     Archived,
     Competition,
     CompetitionId,
+    Ending,
     Gate,
     ListId,
     NewCompetition,
@@ -26,7 +27,7 @@ HEADER = """
       c.standings_hash, c.paused_at, l.final_at as frozen_at,
       array(select jsonb_array_elements_text(coalesce(c.evidence -> 'review_reasons', '[]'))) as review_reasons,
       c.backdated_reason, c.evidence, c.cancel_reason, c.created_at, c.updated_at, c.version, c.join_mode, c.entry_fee,
-      c.min_participants, c.max_participants, c.eligibility, c.collect_s
+      c.min_participants, c.max_participants, c.eligibility, c.collect_s, c.blackout_s
     from competitions.competitions c
     join competitions.lists l on l.id = c.list_id
     join competitions.boards b on b.id = l.board_id """
@@ -68,10 +69,10 @@ async def insert_competition(
           status, list_id, starts_at, ends_at, tz, min_score, allow_nonpositive, prize_asset, guaranteed_pool,
           treasury_bps, prize_rule, tie_rule, empty_rule, leftover_to, no_winner, grace_s, collect_s, review_h,
           rank_events, results_visible, join_mode, entry_fee, min_participants, max_participants, eligibility,
-          created_by, created_at, updated_at)
+          blackout_s, created_by, created_at, updated_at)
         select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'draft', list.id,
           %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s,
-          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s
+          %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s
         from list""",
         *(f"{new.product}:{competition_id}", new.product, new.score_scale, new.op, new.direction, new.has_subscore),
         *(new.tie_rule, competition_id),
@@ -83,7 +84,7 @@ async def insert_competition(
         *(new.leftover_to, new.no_winner, new.grace_s),
         *(new.grace_s if new.collect_s is None else new.collect_s, new.review_h),
         *(new.rank_events, new.results_visible, new.join_mode, new.entry_fee, new.min_participants),
-        *(new.max_participants, json.dumps(dict(new.eligibility)), created_by, now, now),
+        *(new.max_participants, json.dumps(dict(new.eligibility)), new.blackout_s, created_by, now, now),
     )
 
 
@@ -293,7 +294,7 @@ async def update_terms(tx: Tx, competition: Competition, terms_hash: bytes | Non
           min_participants = %s, max_participants = %s, eligibility = %s::jsonb, prize_asset = %s,
           guaranteed_pool = %s, treasury_bps = %s, prize_rule = %s::jsonb, tie_rule = %s, empty_rule = %s,
           leftover_to = %s, no_winner = %s, results_visible = %s, grace_s = %s, collect_s = %s, review_h = %s,
-          terms_hash = %s, updated_at = %s, version = version + 1
+          blackout_s = %s, terms_hash = %s, updated_at = %s, version = version + 1
         where id = %s""",
         *(competition.title, competition.description, competition.rules_text, competition.starts_at),
         *(competition.ends_at, competition.tz, competition.join_mode, competition.entry_fee, competition.min_score),
@@ -301,7 +302,8 @@ async def update_terms(tx: Tx, competition: Competition, terms_hash: bytes | Non
         *(json.dumps(dict(competition.eligibility)), competition.prize_asset, competition.guaranteed_pool),
         *(competition.treasury_bps, json.dumps(dict(competition.prize_rule)), competition.tie_rule),
         *(competition.empty_rule, competition.leftover_to, competition.no_winner, competition.results_visible),
-        *(competition.grace_s, competition.collect_s, competition.review_h, terms_hash, now, competition.id),
+        *(competition.grace_s, competition.collect_s, competition.review_h, competition.blackout_s),
+        *(terms_hash, now, competition.id),
     )
     await db.run(
         tx,
@@ -341,6 +343,45 @@ async def list_due(
           or c.phase = 'review' and l.final_at + make_interval(hours => c.review_h) <= %s or c.phase = 'paying')
         order by c.id limit %s""",
         *(list(steered), now, now, list(frozen_by_clock), now, now, limit),
+    )
+    return found
+
+
+async def update_ending_told(tx: Tx, hours: Sequence[int], now: datetime, limit: int) -> list[Ending]:
+    """What runs and ends within one of these times, of which nothing has been said since that began; now it is said.
+
+    Of several times the shortest counts, and none that is as long as all of it. What somebody holds is left for later.
+    """
+    return await db.rows(
+        tx,
+        Ending,
+        """
+        update competitions.competitions c set ending_told_at = %s
+        from (
+          select c.id, n.hours from competitions.competitions c cross join lateral (
+            select min(u.hours) as hours from unnest(%s::int[]) u(hours)
+            where c.ends_at - make_interval(hours => u.hours) <= %s
+              and c.ends_at - make_interval(hours => u.hours) > c.starts_at) n
+          where c.status = 'live' and c.paused_at is null and c.ends_at > %s
+            and coalesce(c.ending_told_at, c.starts_at) < c.ends_at - make_interval(hours => n.hours)
+          order by c.id limit %s for no key update of c skip locked) d
+        where c.id = d.id returning c.id, c.product, c.subject_ref, c.period_key, d.hours""",
+        *(now, list(hours), now, now, limit),
+    )
+
+
+async def update_archived(tx: Tx, completed_before: datetime, now: datetime, limit: int) -> list[CompetitionId]:
+    """What was completed before an instant is archived; answers which, those that have waited longest first."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        update competitions.competitions c set status = 'archived', updated_at = %s, version = c.version + 1
+        from (
+          select c.id from competitions.competitions c join competitions.archives a on a.competition_id = c.id
+          where c.status = 'completed' and a.created_at <= %s
+          order by a.created_at, c.id limit %s for no key update of c skip locked) d
+        where c.id = d.id returning c.id""",
+        *(now, completed_before, limit),
     )
     return found
 

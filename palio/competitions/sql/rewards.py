@@ -54,21 +54,22 @@ async def _insert(
         tx,
         """
         insert into competitions.rewards (competition_id, entrant_id, place, rank, asset, amount, status, user_id,
-          transfer_id, claim_by, why, paid_at)
+          transfer_id, claim_by, why, paid_at, items)
         select %s, u.entrant_id, u.place, u.rank, %s, u.amount, u.status, u.user_id, u.transfer_id,
           case when u.status = 'unclaimed' then %s::timestamptz end,
           case when u.refusal is null then w.why else w.why || jsonb_build_object('refused', u.refusal) end,
-          case when u.status = 'paid' then %s::timestamptz end
-        from (select v.*, coalesce(%s, case when v.transfer_id is not null then 'paid' when v.user_id is null
-              then 'unclaimed' else 'withheld' end) as status
+          case when u.status = 'paid' then %s::timestamptz end, coalesce(u.items::jsonb, '[]')
+        from (select v.*, coalesce(%s, case when v.user_id is null then 'unclaimed'
+              when v.transfer_id is not null or v.amount = 0 then 'paid' else 'withheld' end) as status
             from (select unnest(%s::bigint[]) as entrant_id, unnest(%s::bigint[]) as place,
               unnest(%s::bigint[]) as rank, unnest(%s::bigint[]) as amount, unnest(%s::uuid[]) as user_id,
-              unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal) v) u
+              unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal,
+              unnest(%s::text[]) as items) v) u
           join unnest(%s::jsonb[]) with ordinality w(why, number) on w.number = u.why""",
         *(competition.id, competition.prize_asset, claim_by, now, status),
         *(Int8s.of(won.entrant_ids), Int8s.of(won.places), Int8s.of(won.ranks), Int8s.of(won.amounts)),
         *(uuids(won.user_ids), Uuids.of(settled.transfer_ids), Int8s.of([numbers[why] for why in won.whys])),
-        Texts.of([refused.get(number) for number in range(len(won.places))] if refused else []),
+        *(Texts.of([refused.get(number) for number in range(len(won.places))] if refused else []), Texts.of(won.items)),
         Jsons.of(list(numbers)),
     )
 
@@ -106,11 +107,12 @@ async def update_rewards(
         tx,
         """
         update competitions.rewards r set transfer_id = u.transfer_id,
-          status = case when u.transfer_id is not null then 'paid' when r.user_id is null then 'unclaimed'
-            else 'withheld' end,
+          status = case when r.user_id is null then 'unclaimed'
+            when u.transfer_id is not null or r.amount = 0 then 'paid' else 'withheld' end,
           claim_by = case when u.transfer_id is null and r.user_id is null then %s::timestamptz end,
           why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end,
-          paid_at = case when u.transfer_id is not null then %s::timestamptz end
+          paid_at = case when u.transfer_id is not null or r.user_id is not null and r.amount = 0
+            then %s::timestamptz end
         from unnest(%s::bigint[], %s::uuid[], %s::text[]) u(entrant_id, transfer_id, refusal)
         where r.competition_id = %s and r.entrant_id = u.entrant_id""",
         *(claim_by, now, Int8s.of(won.entrant_ids), Uuids.of(settled.transfer_ids)),
@@ -124,7 +126,7 @@ async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, aft
         tx,
         Reward,
         """
-        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
         from competitions.rewards where competition_id = %s and place > %s order by place limit %s""",
         *(competition_id, after, limit),
     )
@@ -136,7 +138,7 @@ async def list_rewards_of(tx: Tx, competition_id: CompetitionId, entrant_ids: Se
         tx,
         Reward,
         """
-        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
         from competitions.rewards where competition_id = %s and entrant_id = any(%s)""",
         *(competition_id, list(entrant_ids)),
     )
@@ -148,7 +150,7 @@ async def find_reward(tx: Tx, competition_id: CompetitionId, entrant_id: Entrant
         tx,
         Reward,
         """
-        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at
+        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
         from competitions.rewards where competition_id = %s and entrant_id = %s""",
         *(competition_id, entrant_id),
     )
@@ -245,8 +247,8 @@ async def update_claimed(tx: Tx, claimed: Sequence[Claimed], now: datetime) -> N
         tx,
         """
         update competitions.rewards r set user_id = u.user_id, transfer_id = u.transfer_id,
-          status = case when u.transfer_id is null then 'withheld' else 'paid' end,
-          paid_at = case when u.transfer_id is not null then %s::timestamptz end, claim_by = null,
+          status = case when u.transfer_id is null and r.amount > 0 then 'withheld' else 'paid' end,
+          paid_at = case when u.transfer_id is not null or r.amount = 0 then %s::timestamptz end, claim_by = null,
           why = case when u.refusal is null then r.why else r.why || jsonb_build_object('refused', u.refusal) end
         from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[], %s::text[])
           u(competition_id, entrant_id, user_id, transfer_id, refusal)

@@ -14,11 +14,13 @@ from palio.infra import db
 from palio.infra.db import Tx
 
 SERIES = """
-    select s.id, s.code, s.product, s.cadence, s.tz, s.create_lead_h, s.active, s.version, t.*
+    select s.id, s.code, s.product, s.cadence, s.rrule, s.tz, s.create_lead_h, s.active, s.version, t.*
     from competitions.series s cross join jsonb_to_record(s.template) as t(
       title text, description text, rules_text text, prize_asset text, guaranteed_pool bigint, prize_rule jsonb,
       score_scale int, min_score bigint, tie_rule text, empty_rule text, leftover_to text, no_winner text, grace_s int,
-      review_h int) """
+      review_h int, op text, direction text, has_subscore boolean, allow_nonpositive boolean, treasury_bps int,
+      results_visible text, collect_s int, blackout_s int, rank_events boolean, join_mode text, entry_fee bigint,
+      min_participants int, max_participants int, eligibility jsonb) """
 
 
 async def insert_series(
@@ -29,9 +31,10 @@ async def insert_series(
         await db.run(
             tx,
             """
-            insert into competitions.series (id, code, product, cadence, tz, template, create_lead_h, created_at)
-            values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s) on conflict (code) do nothing""",
-            *(series_id, new.code, new.product, new.cadence, new.tz, json.dumps(template), new.create_lead_h, now),
+            insert into competitions.series (id, code, product, cadence, rrule, tz, template, create_lead_h, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s) on conflict (code) do nothing""",
+            *(series_id, new.code, new.product, new.cadence, new.rrule, new.tz),
+            *(json.dumps(template), new.create_lead_h, now),
         )
     )
 
@@ -92,13 +95,14 @@ async def lock_series(tx: Tx, series_id: SeriesId) -> Series | None:
 
 
 async def update_series(
-    tx: Tx, series_id: SeriesId, template: Mapping[str, object], create_lead_h: int, *, is_active: bool
+    tx: Tx, series_id: SeriesId, new: NewSeries, template: Mapping[str, object], *, is_active: bool
 ) -> None:
-    """What its next competitions will be, how long ahead they are made, and whether any are."""
+    """What its next competitions will be, how they repeat, how long ahead they are made, and whether any are."""
     await db.run(
         tx,
         """
-        update competitions.series set template = %s::jsonb, create_lead_h = %s, active = %s, version = version + 1
+        update competitions.series set rrule = %s, template = %s::jsonb, create_lead_h = %s, active = %s,
+          version = version + 1
         where id = %s""",
-        *(json.dumps(template), create_lead_h, is_active, series_id),
+        *(new.rrule, json.dumps(template), new.create_lead_h, is_active, series_id),
     )

@@ -133,17 +133,17 @@ async def count_ties(tx: Tx, list_id: ListId, ranks: Sequence[int]) -> dict[int,
 
 async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> Winners:
     """Everybody frozen whose rank can win something, in place order: ties across the last paid place are whole."""
-    [(ranks, entrant_ids, user_ids)] = await arrays.columns(
+    [(ranks, entrant_ids, user_ids, scores)] = await arrays.columns(
         tx,
         """
-        select array_agg(w.rank), array_agg(w.entrant_id), array_agg(w.user_id)
+        select array_agg(w.rank), array_agg(w.entrant_id), array_agg(w.user_id), array_agg(w.score)
         from (
-          select s.rank::bigint, s.entrant_id, e.user_id
+          select s.rank::bigint, s.entrant_id, e.user_id, s.score
           from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
           where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place) w""",
         *(list_id, last_place),
     )
-    return Winners(ranks or (), entrant_ids or (), user_ids or ())
+    return Winners(ranks or (), entrant_ids or (), user_ids or (), scores or ())
 
 
 async def insert_archive(tx: Tx, competition_id: CompetitionId, year: int, month: int, now: datetime) -> None:

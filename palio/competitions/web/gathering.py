@@ -68,7 +68,7 @@ class Scorer:
             partial(self._database.begin_system, "scores of programs", generic_plans=True), work
         )
         async with self._database.begin_system("ranks of scores", generic_plans=True) as tx:
-            ranks = await programs.ranks_many(tx, list(zip(unit, outcomes, strict=True)))
+            ranks = await programs.ranks_many(tx, list(zip(unit, outcomes, strict=True)), now=clock.now())
         return [Told(outcome, dict(known)) for outcome, known in zip(outcomes, ranks, strict=True)]
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Path, Query
 
-from palio.competitions.errors import NoSuchCompetition, NotTakingPart, Warming
+from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart, Warming
 from palio.competitions.schemas.competitions import STANDINGS_EXAMPLE, RankingAnswer
 from palio.competitions.schemas.own import MY_RANK_EXAMPLE, RECEIPTS_EXAMPLE, MyRankAnswer, ReceiptsAnswer
 from palio.competitions.service import mine
@@ -29,7 +29,7 @@ Radius = Annotated[Whole, Query(ge=0, le=RADIUS_MAX, description="How many lines
     "/competitions/{competition_id:uuid}/standings/me",
     access="player",
     example=MY_RANK_EXAMPLE,
-    refuses=[NoSuchCompetition, NotTakingPart, Warming],
+    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart, Warming],
 )
 async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswer:
     """Read where you stand, and what you lack to the next rank and to a prize."""
@@ -41,7 +41,7 @@ async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswe
     "/competitions/{competition_id:uuid}/standings/around",
     access="player",
     example=STANDINGS_EXAMPLE,
-    refuses=[NoSuchCompetition, NotTakingPart, Warming],
+    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart, Warming],
 )
 async def list_standings_around(competition_id: Id, ask: Ask, tx: InTx, radius: Radius = 5) -> RankingAnswer:
     """List the lines around you."""

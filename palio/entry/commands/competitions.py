@@ -128,6 +128,7 @@ def tick(*, at: At = None, dry_run: DryRun = False, as_json: AsJson = False) -> 
     async def work(place: terminal.Place) -> "list[tuple[UUID, int, str]]":
         now = at or clock.now()
         async with operators.acting(place.database, dry_run=dry_run) as tx:
+            await competitions.tell_ending(tx, now=now)
             due = await competitions.due(tx, now=now)
             steps = [await competitions.advance(tx, competition_id=each, now=now) for each in due]
             found = await competitions.get_many(tx, due)

@@ -213,6 +213,17 @@ async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:
     return {card.id: card for card in await sql.users.list_cards(tx, list(ids))} if ids else {}
 
 
+async def countries(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, str]:
+    """Where at most 10,000 users say they live; who says nothing, and whom the caller does not see, is absent.
+
+    Refuses with TooLarge.
+    """
+    if len(ids) > USERS_OF_A_CALL_MAX:
+        raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(ids))
+    found = await sql.users.list_countries(tx, list(ids)) if ids else []
+    return {each.id: each.country for each in found}
+
+
 async def card_named(tx: Tx, *, name: str) -> Card | None:
     """What everybody may know of whoever bears a user name (upper and lower case alike), whoever asks."""
     key = rules.names.key_of(name)

@@ -1,8 +1,8 @@
 """Who may play, and the breaks that keep somebody from it. Every product asks here before anything else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from palio.identity import personal, rules, sql
@@ -50,6 +50,15 @@ async def require_play_many(
         rules.play.judge(players[user_id], activity, terms) if user_id in players else NoSuchUser(user=str(user_id))
         for user_id, activity in items
     ]
+
+
+async def of_age(tx: Tx, *, ids: Collection[UserId], years: int, now: datetime) -> set[UserId]:
+    """Those of at most 10,000 people who have said when they were born, and are so old. Refuses with TooLarge."""
+    if len(ids) > USERS_OF_A_CALL_MAX:
+        raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(ids))
+    born = await _born(tx, await sql.play.list_players(tx, list(ids), now=now)) if ids else {}
+    today = now.astimezone(UTC).date()
+    return {user_id for user_id, day in born.items() if rules.play.age(day, today) >= years}
 
 
 async def _players(tx: Tx, user_ids: set[UserId], terms: PlayTerms) -> dict[UserId, Player]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.identity.types import BoardName, Card, NewUser, Standing, User
+from palio.identity.types import BoardName, Card, NewUser, Residence, Standing, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -76,6 +76,16 @@ async def list_cards(tx: Tx, user_ids: Sequence[UserId]) -> list[Card]:
         """
         select id, username, display_name, board_name::text, status::text, created_at
         from identity.cards(%s::uuid[])""",
+        list(user_ids),
+    )
+
+
+async def list_countries(tx: Tx, user_ids: Sequence[UserId]) -> list[Residence]:
+    """Those of these users who have said where they live, each with the country."""
+    return await db.rows(
+        tx,
+        Residence,
+        "select id, country from identity.users where id = any(%s::uuid[]) and country is not null",
         list(user_ids),
     )
 
