@@ -25,6 +25,7 @@ from palio.kernel.ids import Actor, UserId
 from palio.kernel.providers import EntryCheck
 
 INVITED_MAX = 1_000
+INVITATIONS_MAX = 20
 
 
 async def join(
@@ -101,6 +102,25 @@ async def participation(tx: Tx, *, competition_id: CompetitionId, user_id: UserI
     return await sql.find_participation(tx, competition_id, user_id)
 
 
+async def participations_many(
+    tx: Tx, competition_ids: Sequence[CompetitionId], *, user_id: UserId
+) -> dict[CompetitionId, Participation]:
+    """Where a user stands with at most 1,000 competitions; those he has nothing to do with are missing."""
+    return {each.competition_id: each for each in await sql.list_participations(tx, user_id, competition_ids)}
+
+
+async def invitations(tx: Tx, *, user_id: UserId, now: datetime) -> list[Competition]:
+    """What a user may join because staff have invited him, and has not yet: at most 20, those that end first first."""
+    found = await sql.list_invitations(tx, user_id, now, INVITATIONS_MAX)
+    headers = {each.id: each for each in await sql.list_competitions(tx, found)}
+    return [headers[each] for each in found]
+
+
+async def active(tx: Tx, *, competition_id: CompetitionId) -> int:
+    """How many take part, whether they have a score or not."""
+    return await sql.count_active(tx, competition_id)
+
+
 async def _open(tx: Tx, competition_id: CompetitionId) -> Competition:
     """The header, held against its end; where places are counted, by one at a time. Refuses with NoSuchCompetition."""
     await sql.lock_gates(tx, [competition_id])
@@ -128,6 +148,8 @@ async def _require_eligible(
     if user_id in await identity.staff_with(tx, permission=PERMISSION_EDIT.name, now=now):
         raise NotEligible(rule="staff")
     rules.check_country(competition.eligibility, user.country)
+    if user.country:
+        await sql.update_country(tx, user_id, user.country)
     known = {check.name: check for check in checks}
     for rule, asked in competition.eligibility.items():
         if rule in rules.OWN_RULES:
