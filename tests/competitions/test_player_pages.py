@@ -274,7 +274,8 @@ async def test_an_invited_player_finds_it_and_accepts(visit: Visit) -> None:
     path = path_of(competition_id)
 
     assert "You are invited For the few" in (await visit.page("/competitions", guest)).replace("Announced invited ", "")
-    assert "You are invited" not in await visit.page("/competitions", stranger)
+    assert "You are invited For the few" in await visit.page("/", guest)
+    assert "You are invited" not in await visit.page("/competitions", stranger) + await visit.page("/", stranger)
     assert "By invitation only" in await visit.page(path, stranger)
     assert "Accept and join" in await visit.page(path, guest)
     assert (await visit.send(f"{path}/join", guest, on=path)).status_code == 303
