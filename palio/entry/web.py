@@ -42,7 +42,12 @@ log = logging.get("web")
 journal = logging.Journal("web", "request")
 TOLD_AFTER_S = 0.05
 
-CAUSES = {"competitions.prize": Template("/competitions/$competition/me/receipt")}  # where each kind is explained
+COMPETITION = Template("/competitions/$competition")
+CAUSES = {  # where each kind of movement is explained
+    "competitions.prize": Template("/competitions/$competition/me/receipt"),
+    "competitions.entry_fee": COMPETITION,
+    "competitions.contribution": COMPETITION,
+}
 
 MODULES: tuple[Routes, ...] = (
     home.routes,

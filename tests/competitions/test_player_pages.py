@@ -238,6 +238,7 @@ async def test_a_player_joins_with_a_fee_and_leaves_with_it(visit: Visit) -> Non
     assert (answer.status_code, answer.headers["location"]) == (303, path)
     inside = await visit.page(path, user)
     assert "You take part" in inside and "1 of 2 places taken" in inside and "Entry fees 1 contribution" in inside
+    assert f'href="{path}"' in (await visit.get("/wallet/USD/entries/2", user)).text
     async with visit.database.begin(SYSTEM) as tx:
         assert await balances(tx, f"user:{user}:main") == [1]
     assert "you take part" in await visit.page("/competitions", user)
