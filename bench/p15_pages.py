@@ -1,4 +1,4 @@
-"""P15: how long readers of a race wait when eight of them ask all the time."""
+"""P15: how long readers of a race, of a contest and of a board wait when eight of them ask all the time."""
 
 import json
 from collections.abc import Callable
@@ -13,12 +13,19 @@ from bench.p10_snapshot import BEGIN, INTERVAL, Feed, begun
 from bench.report import Findings, number
 from bench.rounds import Arm, Plan, Work, interleave
 from bench.serving import serving
-from palio import races
+from palio import competitions, races
+from palio.competitions.types import Admission, CompetitionId, NewBoard, NewCompetition, Submission
+from palio.infra import partitions
+from palio.kernel import clock
 from palio.races.types import NewRace
 
 PAGE = Goal("P15", "ms p95 of the race page", target=50, floor=100, less_is_better=True)
 BOARD = Goal("P15", "ms p95 of the standings", target=5, floor=200, less_is_better=True)
+CONTEST = Goal("P15", "ms p95 of the page of a contest", target=50, floor=100, less_is_better=True)
+OF_BOARD = Goal("P15", "ms p95 of the page of a board", target=50, floor=100, less_is_better=True)
 ENTRANTS = 100_000
+CROWD_STEP = 10_000
+CODE = "bench.readers"
 CLIENTS = 8
 TEN = (5000, 1500, 1000, 500, 500, 375, 375, 250, 250, 250)
 FOUND = 200
@@ -82,11 +89,18 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     race_number, highest = await live_race(ground, feed)
     page = Asked("race page", f"/races/{race_number}", PAGE)
     board = Asked("standings", f"/api/v1/races/{race_number}/standings?limit=100", BOARD)
+    contest = Asked("contest page", f"/competitions/{await live_contest(ground, entrants)}", CONTEST)
+    of_board = Asked("board page", f"/boards/{CODE}?period=all", OF_BOARD)
     async with serving(ground) as (port, pid):
         arms = [
             Reading(port, page, plan.seconds),
             Standings(port, board, plan.seconds, highest=highest),
+            Reading(port, contest, plan.seconds),
+            Reading(port, of_board, plan.seconds),
         ]
+        for asked in (contest, of_board):  # their orders are loaded apart: until then a page says that it is warming up
+            while b"in order" in (await traffic.get(port, asked.path))[1]:
+                pass
         found = await interleave(arms, rounds=plan.rounds, meter=ground.meter(pid), tell=tell)
     return Findings(
         "P15",
@@ -94,7 +108,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         list(found.values()),
         [
             Figure(one.goal, tuple(arm.p95_ms), correct=not found[arm.name].faults)
-            for one, arm in zip((page, board), arms, strict=True)
+            for one, arm in zip((page, board, contest, of_board), arms, strict=True)
         ],
         notes=[f"{arm.name}: p50 {number(sorted(arm.p50_ms)[len(arm.p50_ms) // 2])} ms" for arm in arms],
     )
@@ -111,6 +125,38 @@ async def live_race(ground: Ground, feed: Feed) -> tuple[int, int]:
         while await races.tick(tx, now=starts_at + INTERVAL):
             pass
     return race.number, max(map(sub, feed.network.all_time_micro, before))
+
+
+async def live_contest(ground: Ground, entrants: int) -> CompetitionId:
+    """A contest in which everybody has a score, which he also has on a board."""
+    starts_at = clock.now() - timedelta(hours=1)
+    async with ground.database.begin(SYSTEM) as tx:
+        await partitions.ensure(tx, "competitions.receipts", starts_at)
+        await competitions.ensure_board(tx, new=NewBoard(CODE, "Read by many", "points", periods=("ALL",)))
+        new = NewCompetition(
+            product="custom",
+            title="Everybody climbs",
+            starts_at=starts_at,
+            ends_at=starts_at + timedelta(days=300),
+            prize_asset="USD",
+            guaranteed_pool=50_000,
+            prize_rule=races.by_place(TEN),
+        )
+        found = await competitions.create(tx, new=new, created_by=None, now=starts_at - timedelta(hours=1))
+        await competitions.publish(tx, competition_id=found, now=starts_at - timedelta(hours=1))
+        await competitions.start(tx, competition_id=found, now=starts_at)
+    for first in range(0, entrants, CROWD_STEP):
+        numbers = range(first, min(entrants, first + CROWD_STEP))
+        people = [Admission(found, "player", f"reader-{number}", None, f"reader{number}") for number in numbers]
+        async with ground.database.begin(SYSTEM, seconds_max=120) as tx:
+            crowd = await competitions.admit_many(tx, people, now=starts_at)
+            for where in ({"competition_id": found}, {"competition_id": None, "board": CODE}):
+                items = [
+                    Submission(entrant_id=who, delta=1 + who % 9_973, key="first", happened_at=starts_at, **where)
+                    for who in crowd
+                ]
+                await competitions.submit_many(tx, items, now=clock.now())
+    return found
 
 
 def _terms(feed: Feed, starts_at: datetime) -> NewRace:

@@ -36,6 +36,7 @@ RuleKind: TypeAlias = Literal["bps", "fixed", "proportional"]
 ItemKind: TypeAlias = Literal["code", "badge", "goods"]
 Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
+WayIn: TypeAlias = Literal["automatic", "closed", "out", "uninvited", "full", "open", "invited", "in"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
 Split: TypeAlias = Literal["occupants", "places"]
 
@@ -960,6 +961,26 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
+class PrizeReceipt:
+    """The prize of one place with its arithmetic, and where in the wallet of its winner it lies."""
+
+    rank: int
+    amount: int
+    status: str
+    claim_by: datetime | None
+    paid_at: datetime | None
+    first: int
+    last: int
+    head: str
+    exact: str
+    unit: int
+    tied: int
+    shared: int | None
+    transfer_id: UUID | None
+    wallet_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Entered:
     """An entrant with a score in a competition."""
 
@@ -1132,6 +1153,15 @@ class ScoreList:
     entrants: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceOfList:
+    """What a list is one of: a period of a board, or the one list of a competition."""
+
+    code: str
+    period_key: str
+    competition_id: CompetitionId | None
+
+
 class NewList(NamedTuple):
     """A list to be."""
 
@@ -1186,6 +1216,15 @@ class MyRank:
     gap_to_qualify: int
     as_of: datetime
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What somebody sees of himself: where he stands, and the rows around his own, which lie behind place `after`."""
+
+    rank: MyRank
+    around: Shown
+    after: int
 
 
 class Look(NamedTuple):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from palio import races
 from palio.affiliates.types import DEFAULT_PROGRAMME
 from palio.competitions.types import Cadence
-from palio.entry import purses, story
+from palio.entry import contests, purses, story
 from palio.infra import marks
 from palio.races.types import MICRO_PER_UNIT, NewRace, NewRaceSeries
 from palio.sim import Plant, plants
@@ -191,6 +191,7 @@ def turns(demo: marks.Demo, until: datetime) -> set[datetime]:
     start = began(demo)
     instants = {start, until, *_ticks(start, until, TURN)}
     instants |= {*story.script(first_race(demo), demo.created_at), *purses.script(start, demo.created_at)}
+    instants |= set(contests.script(demo.created_at))
     instants |= {at for span in spans(demo, until) for at in span.instants()}
     instants |= {plant.at + plant.lasts * half / 2 for plant in planted(demo) for half in range(3)}
     instants |= {*_ticks(until - DAY, until, HOUR), *_ticks(until - HOUR, until, QUARTER)}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from palio import affiliates, competitions, identity, ledger, races
 from palio.affiliates.types import DEFAULT_PROGRAMME, PLACEHOLDER_NAMES, FeedId, NewFeed, ProgrammeChange
-from palio.entry import calendar, cast, purses, story
+from palio.entry import calendar, cast, contests, purses, story
 from palio.entry.moving import Mover, moving
 from palio.entry.printing import plain
 from palio.entry.wiring import Say, Wiring
@@ -34,6 +34,7 @@ LOOK_SECONDS, STAFF_SECONDS = 2, 20
 FEED_S, FEED_S_MAX = 20, 900  # the feed is read every 20 s of real time, but at least as often as a real one
 STATES: tuple[approvals.State, ...] = ("open", "approved", "rejected", "withdrawn", "expired", "executed", "failed")
 ALL = 1_000
+DAY = timedelta(days=1)
 HIDDEN_TOO = ledger.Filter(with_hidden=True)
 REASON = "the demo"
 PROGRAMME = "Northwind"
@@ -151,6 +152,7 @@ async def _stand_in_for_staff(wired: Wiring) -> None:
         with suppress(Refusal):  # somebody else was quicker, or the database is away
             async with wired.database.begin_system("staff of the demo") as tx:
                 await story.release_overdue(tx, after=calendar.SETTLED_AFTER, now=clock.now())
+                await contests.live_on(tx, at=clock.now())
         tasks.heed_cancellation()
         await asyncio.sleep(STAFF_SECONDS)
 
@@ -297,6 +299,7 @@ class _Filler:
         self._wired, self._demo, self._mover, self._until = wired, demo, mover, until
         self._script = story.script(calendar.first_race(demo), demo.created_at)
         self._deeds = purses.script(calendar.began(demo), demo.created_at)
+        self._contests = contests.script(demo.created_at)
         self._turns = calendar.turns(demo, until)
         self._starts = calendar.first_starts(demo, until)
         self._feed: FeedId | None = None
@@ -321,7 +324,7 @@ class _Filler:
         await self._mover.work_off()
         async with self._wired.database.begin_system("an instant of the demo") as tx:
             await self._follow(tx, at)
-        for deed in self._deeds.get(at, ()):
+        for deed in (*self._deeds.get(at, ()), *self._contests.get(at, ())):
             await deed(self._wired.database, at)
         await self._mover.work_off()
 
@@ -346,6 +349,9 @@ class _Filler:
         await competitions.ensure_series(tx, now=at)
         await races.repair(tx, now=at)
         await races.tick(tx, now=at)
+        if at > self._until - DAY:  # the boards of its last day move, and say how
+            await contests.live_on(tx, at=at)
+            await competitions.take_snapshots(tx, now=at)
         await story.release_overdue(tx, after=calendar.SETTLED_AFTER, now=at)
         await affiliates.expire(tx, now=at)
         await approvals.expire(tx, now=at)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from palio import affiliates, identity, ledger, races
+from palio import affiliates, competitions, identity, ledger, races
 from palio.infra import db, logging
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -83,6 +83,9 @@ async def _mine(tx: Tx, ask: Asking) -> dict[str, object]:
         "wallet": await panel(tx, "wallet", lambda: _wallet(tx, user_id)),
         "friend_requests": await panel(tx, "friends", lambda: identity.friend_requests(tx, user_id=user_id)),
         "linking": await panel(tx, "links", lambda: _linking(tx, user_id)),
+        "invitations": await panel(
+            tx, "invitations", lambda: competitions.invitations(tx, user_id=user_id, now=ask.now)
+        ),
     }
 
 

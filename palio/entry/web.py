@@ -15,7 +15,7 @@ from palio.competitions import console as competitions_console
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status
 from palio.entry.topics import HIDDEN, TOPICS
-from palio.entry.wiring import BOARDS, ENTRY_CHECKS, Wiring
+from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
 from palio.infra import logging
@@ -43,7 +43,12 @@ log = logging.get("web")
 journal = logging.Journal("web", "request")
 TOLD_AFTER_S = 0.05
 
-CAUSES = {"competitions.prize": Template("/races/of/$competition")}  # where each kind of movement is explained
+COMPETITION = Template("/competitions/$competition")
+CAUSES = {  # where each kind of movement is explained
+    "competitions.prize": Template("/competitions/$competition/me/receipt"),
+    "competitions.entry_fee": COMPETITION,
+    "competitions.contribution": COMPETITION,
+}
 
 MODULES: tuple[Routes, ...] = (
     home.routes,
@@ -118,6 +123,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
+        "product_pages": PRODUCT_PAGES,
         "entry_checks": ENTRY_CHECKS,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,

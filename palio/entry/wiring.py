@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import palio
-from palio import affiliates, competitions, identity, ledger
+from palio import affiliates, competitions, identity, ledger, races
 from palio.admin import types as admin_types
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
@@ -57,7 +57,7 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck
+from palio.kernel.providers import BoardSource, EntryCheck, ProductPages
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -88,6 +88,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
+PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
 
 async def _linked(tx: Tx, user_ids: Sequence[UserId], asked: object, now: datetime) -> set[UserId]:

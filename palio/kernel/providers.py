@@ -108,6 +108,22 @@ class EntryCheck(Generic[Tx]):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnPage:
+    """Where a competition is shown by the module that runs it, with the last digit of its number there."""
+
+    path: str
+    digit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPages(Generic[Tx]):
+    """A product that shows its competitions on pages of its own: where those of its competitions that exist are."""
+
+    product: str
+    pages_many: Callable[[Tx, Sequence[UUID]], Awaitable[Mapping[UUID, OwnPage]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """How many things wait for somebody, and since when the oldest does."""
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Path, Query
 
+from palio.competitions.types import PrizeReceipt
 from palio.races.types import (
     MICRO_PER_UNIT,
     BoardRow,
@@ -22,7 +23,6 @@ from palio.races.types import (
     RaceLines,
     RaceView,
     Reading,
-    Won,
 )
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
@@ -319,7 +319,7 @@ class WonPartsAnswer:
     wallet_seq: int | None
 
     @classmethod
-    def of(cls, won: Won | None, asset: Asset) -> "WonPartsAnswer | None":
+    def of(cls, won: PrizeReceipt | None, asset: Asset) -> "WonPartsAnswer | None":
         if won is None:
             return None
         return cls(

@@ -12,6 +12,7 @@ from palio.competitions.types import (
     CompetitionId,
     EntrantId,
     Phase,
+    PrizeReceipt,
     PrizeRule,
     RewardStatus,
     SeriesCadence,
@@ -563,26 +564,6 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Won:
-    """The prize of one place with its arithmetic, and where in the wallet of its winner it lies."""
-
-    rank: int
-    amount: int
-    status: str
-    claim_by: datetime | None
-    paid_at: datetime | None
-    first: int
-    last: int
-    head: str
-    exact: str
-    unit: int
-    tied: int
-    shared: int | None
-    transfer_id: UUID | None
-    wallet_seq: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class OwnReceipt:
     """How somebody's total and place came about. `raw_micro` lies between the pictures, `adjusted_micro` is what staff
     added; together they are the score once the newest picture is counted.
@@ -596,7 +577,7 @@ class OwnReceipt:
     raw_micro: int | None
     adjusted_micro: int
     changes: tuple[Change, ...]
-    won: Won | None
+    won: PrizeReceipt | None
 
     @property
     def is_complete(self) -> bool:

@@ -6,10 +6,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a chart: `step` stays until the next value."""
+    """One line of a chart: `step` stays until the next value, `rank` too, and its best is on top."""
 
     name: str
-    kind: Literal["bar", "line", "step"]
+    kind: Literal["bar", "line", "step", "rank"]
     values: tuple[float, ...]
 
 

@@ -50,6 +50,13 @@ class Formats:
         """A whole number with its separators."""
         return _signed(n, sign) + format_decimal(abs(n), locale=self._locale)
 
+    def score(self, score: int, scale: int) -> str:
+        """A score of a board with its separators and so many decimals; below nothing with a minus."""
+        pattern = f"#,##0.{'0' * scale}".rstrip(".")
+        return _signed(score, sign=False) + format_decimal(
+            decimal(abs(score), scale), format=pattern, locale=self._locale
+        )
+
     def share(self, bps: int) -> str:
         """Basis points as percent: 1250 is `12.5%`."""
         return format_percent(decimal(bps, 4), format="#,##0.##%", locale=self._locale)

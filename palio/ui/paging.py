@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query, Request
 
 from palio.ui import tables
-from palio.ui.actor import Ask
+from palio.ui.actor import Ask, Asking
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
 from palio.ui.values import Whole
 
@@ -163,6 +163,12 @@ async def paging(
 
 
 Paged = Annotated[Paging, Depends(paging)]
+
+
+async def first_part(request: Request, ask: Asking, address: str) -> Paging:
+    """The first part of the list at another address, for a page that is drawn again because a form was refused."""
+    listing = Listing(address, "", "", str(ask.actor.user_id or ""))
+    return replace(await paging(request, ask), position=None, listing=listing)
 
 
 def listing_of(request: Request, caller: str) -> Listing:

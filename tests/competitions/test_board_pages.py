@@ -1,5 +1,6 @@
 """Pages of boards of everybody: by period, with oneself in sight, whom one looks for, and how one's rank went."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,7 +51,7 @@ async def test_a_board_shows_its_lines_tabs_and_other_boards(shown: Shown) -> No
     assert page.status_code == 200, page.text[:500]
     assert page.text.index("11,110.5") < page.text.index("7,407.0") < page.text.index("3,703.5")
     assert f'href="/boards/{CODE}?period=month"' in page.text
-    assert 'href="/boards/steps"' in page.text
+    assert 'href="/boards/steps?period=all"' in page.text
     assert f'data-topic="board:{CODE}:ALL"' in page.text
 
 
@@ -59,7 +60,8 @@ async def test_a_player_sees_himself_what_he_lacks_and_how_his_rank_went(shown: 
     chart = await shown.client.get(f"/boards/{CODE}/chart?period=week&entrant=999999999")
 
     assert page.status_code == 200, page.text[:500]
-    assert "3,703.5 to the next rank" in page.text
+    assert re.search(r">3,703.5</bdi>\s+to the next rank", page.text)
+    assert "Just above you" in page.text and "Just below you" not in page.text
     assert f'data-chart src="/boards/{CODE}/chart?' in page.text
     assert (chart.status_code, chart.json()["categories"]) == (200, [])
 

@@ -210,7 +210,9 @@ def test_races_of_three_rhythms_are_settled_and_paid_or_on_and_the_next_are_ther
     over = (*WEEKLY, *WEEKEND)
     assert [sum(row.prize for row in rows[number].values()) for number in over] == [50_000] * 3 + [20_000] * 2
     won = [row.prize for number in over for row in rows[number].values() if row.uid == rows[1][1].uid]
-    paid = [move[3] for move in wallets["chen"] if move[2] == "competitions.prize"]
+    prizes = [move for move in wallets["chen"] if move[2] == "competitions.prize"]
+    paid = [move[3] for move in prizes if move[0] == "USD"]
+    assert [move[3] for move in prizes if move[0] == "COIN"] == [750], "half of the second and third prize of a contest"
     assert len(won) == 5 and sum(paid) == sum(won)
     assert wallets["emil"] == []
     assert whole.said["ledger"] == whole.done.ledger_sum == 0, "the ledger sums to zero"

@@ -182,7 +182,7 @@ async def test_the_page_of_a_receipt_leads_to_the_arithmetic_of_a_prize(
 ) -> None:
     page = await client.get("/wallet/COIN/entries/4", headers=as_player(owner))
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
-    assert "Prize for place 3" in page.text and f'href="/races/of/{COMPETITION}"' in page.text
+    assert "Prize for place 3" in page.text and f'href="/competitions/{COMPETITION}/me/receipt"' in page.text
     assert (
         "How the amount came about" not in (await client.get("/wallet/COIN/entries/2", headers=as_player(owner))).text
     )

@@ -188,8 +188,9 @@ async def test_after_the_end_the_receipt_leads_from_the_prize_to_the_wallet_and_
     page = (await client.get(over.path("/me/receipt"), headers=winner)).text
     assert f'href="{line}"' in page and "$250.00" in page
     receipt = (await client.get(line, headers=winner)).text
-    assert f'href="/races/of/{made.competition_id}"' in receipt and "Prize for place 1" in receipt
-    back = await client.get(f"/races/of/{made.competition_id}", headers=winner)
+    cause = f"/competitions/{made.competition_id}/me/receipt"
+    assert f'href="{cause}"' in receipt and "Prize for place 1" in receipt
+    back = await client.get(cause, headers=winner)
     assert (back.status_code, back.headers["location"]) == (303, over.path("/me/receipt"))
 
 
@@ -204,8 +205,8 @@ async def test_nothing_of_somebody_else_is_shown(client: httpx2.AsyncClient, run
         assert (await client.get(address, headers=ACCEPT)).status_code == 401, address
     missing = await client.get("/api/v1/races/999999/me", headers=stranger)
     assert (missing.status_code, missing.json()["code"]) == (404, "races.no_such_race")
-    nowhere = await client.get(f"/races/of/{new_id()}", headers=stranger | ACCEPT)
-    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "races.no_such_race")
+    nowhere = await client.get(f"/competitions/{new_id()}/me/receipt", headers=stranger | ACCEPT)
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "competitions.no_such_competition")
 
 
 async def test_before_the_start_there_is_no_place_yet(client: httpx2.AsyncClient, database: Database) -> None:

@@ -10,9 +10,9 @@ from palio.entry.topics import TOPICS
 from palio.infra.realtime import Hub
 from palio.kernel.errors import NotFound
 from palio.races.schemas import Board, asset_of, beside
-from palio.races.web.embeds import Chosen
 from palio.races.web.sharing import card_of, frame_of
 from palio.ui import assets, cards, documents, pages, streams
+from palio.ui.embeds import Chosen
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp
 from palio.competitions.web import Scorer
 from palio.entry import recipients, web
 from palio.entry.topics import HIDDEN, TOPICS
-from palio.entry.wiring import BOARDS
+from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES
 from palio.infra.db import Database
 from palio.infra.ratelimit import Limiter
 from palio.infra.realtime import Hub
@@ -48,6 +48,8 @@ def product(
         ),
         "cursors": Cursors(bytes(32)),
         "boards": BOARDS,
+        "product_pages": PRODUCT_PAGES,
+        "entry_checks": ENTRY_CHECKS,
         "causes": web.CAUSES,
         "find_recipient": recipients.find,
         "race_views": Views(database),

@@ -83,3 +83,18 @@ def test_the_api_writes_money_and_times_in_one_way() -> None:
     assert Money.of(12_345, USD) == Money("USD", 12_345, "123.45")
     assert Money.of(-5, Asset("X", 8)).text == "-0.00000005"
     assert instant(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-03-20T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("score", "scale", "text"),
+    [
+        (1_234_567, 0, "1,234,567"),
+        (111_105, 1, "11,110.5"),
+        (-1_775, 2, "\N{MINUS SIGN}17.75"),
+        (0, 2, "0.00"),
+        (9_203_670_000, 6, "9,203.670000"),
+        (9_000_000_000_000_000, 0, "9,000,000,000,000,000"),
+    ],
+)
+def test_a_score_has_the_decimals_of_its_board(score: int, scale: int, text: str) -> None:
+    assert EN.score(score, scale) == text

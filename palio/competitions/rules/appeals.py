@@ -20,8 +20,14 @@ def check_opening(competition: Competition, earlier: Sequence[Appeal]) -> None:
     """Accept a doubt during the review, one at a time. Refuses with AppealsClosed, TooManyAppeals."""
     if competition.phase != "review":
         raise AppealsClosed(status=competition.status)
-    if len(earlier) >= APPEALS_MAX or any(appeal.state == "open" for appeal in earlier):
+    if not may_open(competition, earlier):
         raise TooManyAppeals(limit=APPEALS_MAX)
+
+
+def may_open(competition: Competition, earlier: Sequence[Appeal]) -> bool:
+    """Whether a page offers to doubt the result."""
+    is_waiting = any(appeal.state == "open" for appeal in earlier)
+    return competition.phase == "review" and len(earlier) < APPEALS_MAX and not is_waiting
 
 
 def check_deciding(competition: Competition, appeal: Appeal) -> None:

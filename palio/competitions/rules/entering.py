@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from palio.competitions.errors import EligibilityInvalid, Full, NotEligible, NotOpen
-from palio.competitions.types import Competition, NewCompetition, NewSeries, Participation
+from palio.competitions.types import Competition, NewCompetition, NewSeries, Participation, WayIn
 from palio.kernel.providers import EntryCheck
 
 COUNTRIES_MAX = 250
@@ -80,6 +80,28 @@ def check_joining(competition: Competition, known: Participation | None, now: da
         raise NotEligible(rule="disqualified")
     if competition.join_mode == "invite" and known is None:
         raise NotEligible(rule="invited")
+
+
+def way_in(competition: Competition, known: Participation | None, now: datetime, active: int) -> WayIn:
+    """What a page offers somebody, whatever else may be asked of him: `in` is whoever takes part."""
+    if known and known.state != "left":
+        return "in" if known.state == "active" else "out"
+    if competition.join_mode == "auto":
+        return "automatic"
+    is_running = competition.status == "upcoming" or (competition.status == "live" and now < competition.ends_at)
+    if not is_running or competition.paused_at:
+        return "closed"
+    if competition.join_mode == "invite" and known is None:
+        return "uninvited"
+    if competition.max_participants is not None and active >= competition.max_participants:
+        return "full"
+    return "invited" if competition.join_mode == "invite" else "open"
+
+
+def may_leave(competition: Competition, known: Participation | None, now: datetime) -> bool:
+    """Whether somebody who takes part can still go, with his fee."""
+    is_in = known is not None and known.state == "active"
+    return is_in and competition.status == "upcoming" and now < competition.starts_at
 
 
 def check_room(competition: Competition, active: int) -> None:

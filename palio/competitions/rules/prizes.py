@@ -17,7 +17,9 @@ from palio.competitions.types import (
     Item,
     ItemKind,
     Preview,
+    PrizeReceipt,
     PrizeRule,
+    Reward,
     RuleKind,
     Share,
     Split,
@@ -326,3 +328,26 @@ def preview_prizes(
         groups.append(min(size, entrants - place + 1))
     shares = allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule, scores=scores)
     return Preview(tuple(shares), pool - sum(share.amount for share in shares))
+
+
+def won(reward: Reward, *, wallet_seq: int | None) -> PrizeReceipt:
+    """A prize with its arithmetic as the allocation wrote it down."""
+    facts = reward.why
+    band = facts.get("band")
+    bounds = band if isinstance(band, dict) else {}
+    return PrizeReceipt(
+        rank=reward.rank,
+        amount=reward.amount,
+        status=reward.status,
+        claim_by=reward.claim_by,
+        paid_at=reward.paid_at,
+        first=int(bounds.get("from", reward.rank)),
+        last=int(bounds.get("to", reward.rank)),
+        head=str(facts.get("head", "")),
+        exact=str(facts.get("exact", "")),
+        unit=int(str(facts.get("unit", 0))),
+        tied=int(str(facts.get("tied", 1))),
+        shared=int(str(facts["shared"])) if "shared" in facts else None,
+        transfer_id=reward.transfer_id if wallet_seq else None,
+        wallet_seq=wallet_seq,
+    )

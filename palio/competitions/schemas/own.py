@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from palio.competitions.schemas.boards import NextAnswer, percentile
-from palio.competitions.types import MyRank, Receipt
+from palio.competitions.types import MyRank, RankPoint, Receipt
+from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paging
 from palio.ui.values import Instant, decimal
 
@@ -90,6 +91,13 @@ class ReceiptsAnswer:
         shown = found[: page.limit]
         following = page.behind(shown[-1].number) if len(found) > page.limit else None
         return cls(tuple(ReceiptAnswer.of(each, scale) for each in shown), following, None)
+
+
+def chart_of(points: Sequence[RankPoint]) -> Chart:
+    """Ranks over time, from left to right."""
+    told = list(reversed(points))
+    values = tuple(float(point.rank) for point in told)
+    return Chart(tuple(f"{point.at:%d.%m. %H:%M}" for point in told), (Series("", "rank", values),))
 
 
 _AT = datetime(2026, 3, 18, 14, 5, 9, tzinfo=UTC)

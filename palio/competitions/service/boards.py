@@ -18,6 +18,7 @@ from palio.competitions.types import (
     ListPeriod,
     Look,
     NewBoard,
+    PlaceOfList,
     RankPoint,
     ScoreBoard,
     ScoreList,
@@ -29,6 +30,7 @@ from palio.kernel.providers import BoardAsk, BoardHead, BoardLine, BoardPeriod, 
 
 BOARDS_MAX = 1_000
 HISTORY_MAX = 1_000
+COUNTRY_MAX = 100_000
 ENTRANT_DIGITS_MAX = 18
 
 
@@ -163,6 +165,63 @@ async def otherwise(tx: Tx, *, wish: Look, found: Sight, now: datetime) -> Board
     return await _final(tx, found, found.list, first, place + wish.limit - first, now) if place else None
 
 
+async def list_of(tx: Tx, *, ask: BoardAsk) -> ListId | None:
+    """The list of a board and a period, if anybody has a score on it."""
+    opened = await _opened(tx, ask)
+    return opened.list.id if opened and opened.list else None
+
+
+async def place_of_list(tx: Tx, *, list_id: ListId) -> PlaceOfList | None:
+    """What a list is one of; None where there is no such list."""
+    return await sql.find_place_of_list(tx, list_id)
+
+
+async def of_friends(tx: Tx, *, ask: BoardAsk, user_id: UserId, after: int, limit: int) -> BoardView | None:
+    """The lines of a user and his friends, with their places among everybody; None for a board that does not exist.
+
+    Refuses with Warming.
+    """
+    users = [user_id, *await identity.friends(tx, user_id=user_id)]
+    opened = await _opened(tx, ask)
+    entrants = await sql.list_of_users(tx, opened.list.id, users) if opened and opened.list else []
+    return await _narrowed(tx, ask, opened, entrants, after, limit)
+
+
+async def of_country(tx: Tx, *, ask: BoardAsk, country: str, after: int, limit: int) -> BoardView | None:
+    """The lines of those of a country, at most 100,000, with their places among everybody; None as above.
+
+    Refuses with Warming.
+    """
+    opened = await _opened(tx, ask)
+    entrants = await sql.list_of_country(tx, opened.list.id, country, COUNTRY_MAX) if opened and opened.list else []
+    return await _narrowed(tx, ask, opened, entrants, after, limit)
+
+
+async def _narrowed(
+    tx: Tx, ask: BoardAsk, opened: Sight | None, entrants: Sequence[EntrantId], after: int, limit: int
+) -> BoardView | None:
+    if opened is None:
+        return None
+    if opened.list is None:
+        return opened.view((), of=0, version=0, as_of=ask.now)
+    if opened.is_final:
+        rows = await sql.list_standings_of(tx, opened.list.id, entrants)
+        lines = await _standing_lines(tx, opened.list.id, rows[after : after + limit])
+        return opened.view(lines, of=len(rows), version=opened.list.id, as_of=opened.list.final_at or ask.now)
+    live = await rankings.live(tx, terms=opened.board.terms(opened.list.id))
+    places = sorted(live.ranking.places_many(list(entrants)).values())
+    lines = await _live_lines(tx, ask, opened.list.id, places[after : after + limit])
+    return opened.view(lines, of=len(places), version=live.version, as_of=ask.now)
+
+
+async def _live_lines(tx: Tx, ask: BoardAsk, list_id: ListId, places: Sequence[Place]) -> list[BoardLine]:
+    """Places of a live order with names, and how they moved."""
+    numbers = [EntrantId(place.entrant) for place in places]
+    earlier = await sql.list_earlier(tx, list_id, ask.now - reads.TREND_AGE, numbers)
+    names = await names_many(tx, set(numbers))
+    return _lines(places, names, {one.entrant_id: one.rank for one in earlier})
+
+
 async def _top(tx: Tx, ask: BoardAsk, after: int, limit: int) -> BoardView | None:
     return await look(tx, wish=Look(ask.code, ask.period, limit, after), now=ask.now)
 
@@ -187,10 +246,7 @@ async def _ranks_many(tx: Tx, ask: BoardAsk, entrants: Sequence[str]) -> Mapping
         lines = await _standing_lines(tx, opened.list.id, rows)
     else:
         live = await rankings.live(tx, terms=opened.board.terms(opened.list.id))
-        places = list(live.ranking.places_many(numbers).values())
-        earlier = await sql.list_earlier(tx, opened.list.id, ask.now - reads.TREND_AGE, numbers)
-        names = await names_many(tx, {place.entrant for place in places})
-        lines = _lines(places, names, {one.entrant_id: one.rank for one in earlier})
+        lines = await _live_lines(tx, ask, opened.list.id, list(live.ranking.places_many(numbers).values()))
     return {line.entrant: line for line in lines}
 
 

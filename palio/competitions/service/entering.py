@@ -25,6 +25,7 @@ from palio.kernel.ids import Actor, UserId
 from palio.kernel.providers import EntryCheck
 
 INVITED_MAX = 1_000
+INVITATIONS_MAX = 20
 
 
 async def join(
@@ -100,6 +101,25 @@ async def invite_many(
 async def participation(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> Participation | None:
     """Where a user stands with a competition; None for a stranger."""
     return await sql.find_participation(tx, competition_id, user_id)
+
+
+async def participations_many(
+    tx: Tx, competition_ids: Sequence[CompetitionId], *, user_id: UserId
+) -> dict[CompetitionId, Participation]:
+    """Where a user stands with at most 1,000 competitions; those he has nothing to do with are missing."""
+    return {each.competition_id: each for each in await sql.list_participations(tx, user_id, competition_ids)}
+
+
+async def invitations(tx: Tx, *, user_id: UserId, now: datetime) -> list[Competition]:
+    """What a user may join because staff have invited him, and has not yet: at most 20, those that end first first."""
+    found = await sql.list_invitations(tx, user_id, now, INVITATIONS_MAX)
+    headers = {each.id: each for each in await sql.list_competitions(tx, found)}
+    return [headers[each] for each in found]
+
+
+async def active(tx: Tx, *, competition_id: CompetitionId) -> int:
+    """How many take part, whether they have a score or not."""
+    return await sql.count_active(tx, competition_id)
 
 
 async def _open(tx: Tx, competition_id: CompetitionId) -> Competition:

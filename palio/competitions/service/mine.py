@@ -1,17 +1,33 @@
 """Where somebody stands in a competition: his own rank, who is around him, his friends, his receipts."""
 
 from datetime import datetime
+from uuid import UUID
 
-from palio import identity
+from palio import identity, ledger
 from palio.competitions import sql
 from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart
-from palio.competitions.rules import lifecycle
+from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service import reads, showing
-from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, MyRank, Receipt, Shown
+from palio.competitions.types import (
+    BoardRow,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    MyRank,
+    Own,
+    PrizeReceipt,
+    RankPoint,
+    Receipt,
+    Reward,
+    Shown,
+)
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.ledger.types import TransferId
 
 COUNTRY_MAX = 100_000
+BESIDE = 1  # how many stand on either side of somebody who looks for himself
+POINTS_MAX = 1_000
 
 
 async def my_rank(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> MyRank:
@@ -92,6 +108,61 @@ async def receipts(
     competition = await _public(tx, competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     return competition, await sql.list_own_receipts(tx, competition.list_id, [entrant_id], limit, before=before)
+
+
+async def find_own(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> Own | None:
+    """Where a user stands, and who is just above and below him; None for whoever has no score there.
+
+    Refuses with NoSuchCompetition, Warming.
+    """
+    try:
+        rank = await my_rank(tx, competition_id=competition_id, user_id=user_id, now=now)
+        near, after = await around(tx, competition_id=competition_id, user_id=user_id, radius=BESIDE, now=now)
+    except NotTakingPart:
+        return None
+    return Own(rank, near, after)
+
+
+async def rank_history(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, limit: int) -> list[RankPoint]:
+    """Where a user stood by the hour, the newest first, at most 1,000, as far as he was among the first hundred.
+
+    Refuses with NoSuchCompetition, NotTakingPart.
+    """
+    competition = await _public(tx, competition_id)
+    entrant_id = await _entrant_of(tx, competition, user_id)
+    return await sql.list_history(tx, competition.list_id, entrant_id, min(limit, POINTS_MAX))
+
+
+async def won(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> PrizeReceipt | None:
+    """The prize of a user, as `won_by`, once everybody may know it. Refuses with NoSuchCompetition, NotTakingPart."""
+    competition = await _public(tx, competition_id)
+    entrant_id = await _entrant_of(tx, competition, user_id)
+    if lifecycle.is_hidden(competition):
+        return None
+    return await won_by(tx, competition_id=competition_id, entrant_id=entrant_id, user_id=user_id)
+
+
+async def won_by(
+    tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, user_id: UserId
+) -> PrizeReceipt | None:
+    """The prize of an entrant with its arithmetic, and the line that it made in the wallet of this user.
+
+    None before the freeze, and for whoever won nothing.
+    """
+    reward = await sql.find_reward(tx, competition_id, entrant_id)
+    if reward is None:
+        return None
+    is_mine = reward.transfer_id is not None and reward.user_id == user_id
+    return prizes.won(reward, wallet_seq=await _line_of(tx, user_id, reward) if is_mine else None)
+
+
+async def _line_of(tx: Tx, user_id: UserId, reward: Reward) -> int | None:
+    """The line of his wallet that the prize made; None if another wallet has it."""
+    try:
+        receipts = await ledger.receipts_of(tx, owner_id=user_id, transfer_id=TransferId(UUID(str(reward.transfer_id))))
+    except ledger.NoSuchEntry:
+        return None
+    return receipts[0].line.seq
 
 
 async def _public(tx: Tx, competition_id: CompetitionId) -> Competition:

@@ -1,12 +1,12 @@
 """What others may know: headers, boards, standings, prize lists."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from palio.competitions import sql
-from palio.competitions.errors import NoSuchCompetition
+from palio.competitions.errors import NoSuchCompetition, Warming
 from palio.competitions.ranks import Place
 from palio.competitions.rules import lifecycle, trends
 from palio.competitions.service import pools, rankings
@@ -124,7 +124,9 @@ async def rows_of(
         rows = await sql.list_standings_of(tx, competition.list_id, entrant_ids)
         won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition_id, entrant_ids)}
         counts = await db.memory(tx, _Counts).of(tx, competition)
-        found = tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows[after : after + limit])
+        part = rows[after : after + limit]
+        ties = await _ties(tx, competition, part)
+        found = tuple(_row(standing, won.get(standing.entrant_id), ties) for standing in part)
         return Board(found, len(rows), counts.qualified, 0, is_provisional=False)
     with_pool = await _with_pool(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
@@ -193,8 +195,9 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> B
     rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
     won = {reward.entrant_id: reward for reward in rewards}
     left = await sql.find_undistributed(tx, competition.id)
+    ties = Counter(standing.rank for standing in rows) | await _ties(tx, competition, [*rows[:1], *rows[-1:]])
     return Board(
-        rows=tuple(_row(standing, won.get(standing.entrant_id)) for standing in rows),
+        rows=tuple(_row(standing, won.get(standing.entrant_id), ties) for standing in rows),
         entrants=counts.entrants,
         qualified=counts.qualified,
         undistributed=left.amount if left else 0,
@@ -202,10 +205,15 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> B
     )
 
 
-def _row(standing: Standing, reward: Reward | None) -> BoardRow:
-    if reward is None:
-        return BoardRow(standing, 0, None)
-    return BoardRow(standing, reward.amount, reward.status, items=reward.items)
+async def _ties(tx: Tx, competition: Competition, rows: Sequence[Standing]) -> Counter[int | None]:
+    """How many share the ranks of frozen rows, whether their rows are here or not."""
+    ranks = [standing.rank for standing in rows if standing.rank]
+    return Counter(await sql.count_ties(tx, competition.list_id, ranks) if ranks else {})
+
+
+def _row(standing: Standing, reward: Reward | None, ties: Mapping[int | None, int]) -> BoardRow:
+    row = BoardRow(standing, 0, None, ties=ties[standing.rank] if standing.rank else 1)
+    return replace(row, prize=reward.amount, reward_status=reward.status, items=reward.items) if reward else row
 
 
 async def standings(tx: Tx, *, competition_id: CompetitionId, limit: int) -> list[Standing]:
@@ -219,11 +227,6 @@ async def rewards(tx: Tx, *, competition_id: CompetitionId) -> list[Reward]:
     return await sql.list_rewards(tx, competition_id, REWARDS_MAX)
 
 
-async def reward_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> Reward | None:
-    """The prize of one entrant with its arithmetic; None before the freeze, or without one."""
-    return await sql.find_reward(tx, competition_id, entrant_id)
-
-
 async def scores(tx: Tx, *, competition_id: CompetitionId) -> list[Score]:
     """Every score of a competition, for the product that recomputes them. Refuses with NoSuchCompetition."""
     competition = await get(tx, competition_id=competition_id)
@@ -235,8 +238,16 @@ async def counts_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[
     counts = await sql.list_frozen_counts(tx, competition_ids)
     for competition in await sql.list_competitions(tx, [each for each in competition_ids if each not in counts]):
         has_scores = competition.status not in ("draft", "upcoming")
-        counts[competition.id] = len((await rankings.live(tx, terms=competition.terms)).ranking) if has_scores else 0
+        counts[competition.id] = await _count(tx, competition) if has_scores else 0
     return counts
+
+
+async def _count(tx: Tx, competition: Competition) -> int:
+    """How many are ranked; while the ranking is loaded the table says it."""
+    try:
+        return len((await rankings.live(tx, terms=competition.terms)).ranking)
+    except Warming:
+        return (await sql.count_scores(tx, competition.id)).entrants
 
 
 async def entered(

@@ -37,18 +37,19 @@ async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> Lines:
     found = await sql.list_newest(tx, wanted, Part(part.limit + 1, part.older_than, part.newer_than))
     has_more = len(found) > part.limit
     if part.newer_than is None:
-        return Lines(await _lines(tx, found[: part.limit], wanted), part.older_than is not None, has_more)
-    return Lines(await _lines(tx, found[-part.limit :], wanted), has_more, has_older=True)
+        return Lines(await lines_many(tx, found[: part.limit]), part.older_than is not None, has_more)
+    return Lines(await lines_many(tx, found[-part.limit :]), has_more, has_older=True)
 
 
-async def _lines(tx: Tx, found: list[Competition], wanted: Wanted) -> tuple[Line, ...]:
+async def lines_many(tx: Tx, found: Sequence[Competition]) -> tuple[Line, ...]:
+    """These competitions, at most 1,000, as a list shows them."""
     ids = [competition.id for competition in found]
     scales = {asset.code: asset.scale for asset in await ledger.assets(tx)}
     counts = await reads.counts_many(tx, ids)
     sums = await pools.pool_sums(tx, competition_ids=ids)
     archived = {each.competition_id: each for each in await sql.list_archived(tx, ids, PARTICIPANTS_MAX)}
     people = {EntrantId(int(str(row["entrant"]))) for each in archived.values() for row in each.participants}
-    names = await names_of(tx, people=await reads.entrants_many(tx, list(people))) if wanted.is_archived else {}
+    names = await names_of(tx, people=await reads.entrants_many(tx, list(people))) if people else {}
     return tuple(
         Line(
             *(each, scales[each.prize_asset], counts.get(each.id, 0), archived.get(each.id), names),
@@ -77,6 +78,14 @@ async def shown(
     limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
     board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
     return await _shown(tx, competition, board, now, is_staff=is_staff)
+
+
+async def outlined(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Shown:
+    """The same without its board, for as long as nobody's rank is known. Refuses with NoSuchCompetition."""
+    competition = await reads.get(tx, competition_id=competition_id)
+    if competition.status == "draft":
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return await _shown(tx, competition, Board((), 0, 0, 0, is_provisional=True), now)
 
 
 async def shown_of(

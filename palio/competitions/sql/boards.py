@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.competitions.types import BoardId, EntrantId, ListId, NewBoard, NewEntrant, NewList, ScoreBoard, ScoreList
+from palio.competitions.types import (
+    BoardId,
+    EntrantId,
+    ListId,
+    NewBoard,
+    NewEntrant,
+    NewList,
+    PlaceOfList,
+    ScoreBoard,
+    ScoreList,
+)
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -46,6 +56,18 @@ async def list_boards_of(tx: Tx, codes: Sequence[str]) -> list[ScoreBoard]:
 async def find_list(tx: Tx, board_id: BoardId, period_key: str) -> ScoreList | None:
     """The list of a period, if anybody has a score in it."""
     return await db.find(tx, ScoreList, LIST + "where l.board_id = %s and l.period_key = %s", board_id, period_key)
+
+
+async def find_place_of_list(tx: Tx, list_id: ListId) -> PlaceOfList | None:
+    """What a list is one of."""
+    return await db.find(
+        tx,
+        PlaceOfList,
+        """
+        select b.code, l.period_key, b.competition_id
+        from competitions.lists l join competitions.boards b on b.id = l.board_id where l.id = %s""",
+        list_id,
+    )
 
 
 async def lock_lists(tx: Tx, wanted: Sequence[tuple[BoardId, str]]) -> list[ScoreList]:

@@ -268,6 +268,35 @@ async def find_participation(tx: Tx, competition_id: CompetitionId, user_id: Use
     )
 
 
+async def list_participations(tx: Tx, user_id: UserId, competition_ids: Sequence[CompetitionId]) -> list[Participation]:
+    """Where a user stands with these competitions, as himself; those he has nothing to do with are missing."""
+    return await db.rows(
+        tx,
+        Participation,
+        """
+        select p.competition_id, p.entrant_id, p.state, p.joined_at, p.via, p.reason, p.fee_transfer_id
+        from competitions.entrants e join competitions.participants p on p.entrant_id = e.id
+        where e.kind = 'user' and e.ref = %s::text and p.competition_id = any(%s)""",
+        *(str(user_id), list(competition_ids)),
+    )
+
+
+async def list_invitations(tx: Tx, user_id: UserId, now: datetime, limit: int) -> list[CompetitionId]:
+    """What a user may join because he is invited, and has not, those that end first first."""
+    found: list[CompetitionId] = await db.column(
+        tx,
+        """
+        select c.id from competitions.entrants e
+        join competitions.participants p on p.entrant_id = e.id and p.state = 'left'
+        join competitions.competitions c on c.id = p.competition_id
+        where e.kind = 'user' and e.ref = %s::text and c.join_mode = 'invite' and c.paused_at is null
+          and c.status in ('upcoming', 'live') and c.ends_at > %s
+        order by c.ends_at, c.id limit %s""",
+        *(str(user_id), now, limit),
+    )
+    return found
+
+
 async def upsert_participation(
     tx: Tx, competition_id: CompetitionId, user_id: UserId, via: str, fee_transfer_id: UUID | None, now: datetime
 ) -> None:

@@ -1,6 +1,17 @@
 """How people and programs meet competitions: what is on, who stands where, scores, and what was won."""
 
-from palio.competitions.web import boards, competitions, entering, own, pages, scores
+from palio.competitions.web import (
+    boards,
+    competitions,
+    embeds,
+    entering,
+    joining,
+    listing,
+    own,
+    pages,
+    scores,
+    showing,
+)
 from palio.competitions.web.gathering import Scorer
 from palio.competitions.web.looking import Looks
 from palio.competitions.web.scores import short_ways
@@ -13,4 +24,5 @@ routes = Routes("competitions")
 routes.all = [
     *(*competitions.routes.all, *entering.routes.all, *own.routes.all),
     *(*boards.routes.all, *scores.routes.all, *pages.routes.all),
+    *(*listing.routes.all, *showing.routes.all, *joining.routes.all, *embeds.routes.all),
 ]

@@ -59,7 +59,7 @@ async def join_competition(competition_id: Id, request: Request, ask: Ask, tx: I
             competition_id=CompetitionId(competition_id),
             user_id=_player(ask),
             now=ask.now,
-            checks=_checks(request),
+            checks=checks_of(request),
         )
     )
 
@@ -114,6 +114,6 @@ def _player(ask: Asking) -> UserId:
     return ask.actor.user_id
 
 
-def _checks(request: Request) -> tuple[EntryCheck[Tx], ...]:
+def checks_of(request: Request) -> tuple[EntryCheck[Tx], ...]:
     checks: tuple[EntryCheck[Tx], ...] = request.app.state.entry_checks
     return checks

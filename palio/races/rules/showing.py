@@ -5,8 +5,8 @@ from itertools import groupby
 from uuid import UUID
 
 from palio.affiliates.types import Player, PlayerId, SnapshotView
-from palio.competitions.types import BoardRow, PrizeRule, Reward, Share, Standing
-from palio.races.types import Flag, Line, Picture, PrizePlaces, Won
+from palio.competitions.types import BoardRow, PrizeRule, Share, Standing
+from palio.races.types import Flag, Line, Picture, PrizePlaces
 
 DECIMALS_MIN, DECIMALS_MAX = 2, 6  # a cent, and a micro-unit
 
@@ -68,29 +68,6 @@ def flags(*, is_stale: bool, is_corrected: bool, is_held: bool, is_adjusted: boo
         ("adjusted", is_adjusted),
     ]
     return tuple(flag for flag, applies in marks if applies)
-
-
-def won(reward: Reward, *, wallet_seq: int | None) -> Won:
-    """A prize with its arithmetic as the allocation wrote it down."""
-    facts = reward.why
-    band = facts.get("band")
-    bounds = band if isinstance(band, dict) else {}
-    return Won(
-        rank=reward.rank,
-        amount=reward.amount,
-        status=reward.status,
-        claim_by=reward.claim_by,
-        paid_at=reward.paid_at,
-        first=int(bounds.get("from", reward.rank)),
-        last=int(bounds.get("to", reward.rank)),
-        head=str(facts.get("head", "")),
-        exact=str(facts.get("exact", "")),
-        unit=int(str(facts.get("unit", 0))),
-        tied=int(str(facts.get("tied", 1))),
-        shared=int(str(facts["shared"])) if "shared" in facts else None,
-        transfer_id=reward.transfer_id if wallet_seq else None,
-        wallet_seq=wallet_seq,
-    )
 
 
 def full_name(player: Player) -> str:

@@ -3,9 +3,9 @@
 from palio.races.service.deciding import adjust, decide_hold, exclude, reinstate
 from palio.races.service.desk import desk, foresee, holds, player_named, staff_board
 from palio.races.service.linking import leave_out, link
-from palio.races.service.listing import listed, recent
+from palio.races.service.listing import PAGES, listed, recent
 from palio.races.service.making import create_race, publish
-from palio.races.service.mine import find_mine, mine, mine_many, number_of, own_entrant, own_receipt
+from palio.races.service.mine import find_mine, mine, mine_many, own_entrant, own_receipt
 from palio.races.service.previewing import (
     preview_adjust,
     preview_cancel,
@@ -47,6 +47,7 @@ __all__ = [
     "CANCEL",
     "EXCLUDE",
     "FORCE_SETTLE",
+    "PAGES",
     "REBASE",
     "RELEASE",
     "adjust",
@@ -84,7 +85,6 @@ __all__ = [
     "listed",
     "mine",
     "mine_many",
-    "number_of",
     "on_snapshot_many",
     "open_of",
     "own_entrant",

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from uuid import UUID
 
 from palio import affiliates, competitions, ledger
 from palio.affiliates.types import ProgrammeId, ProgrammeStatus
 from palio.competitions.types import CompetitionId, EntrantId
 from palio.infra.db import Tx
+from palio.kernel.providers import OwnPage, ProductPages
 from palio.races import sql
 from palio.races.service import naming
 from palio.races.types import Listed, Outcome, Part, RaceLine, RaceLines, Wanted
@@ -30,6 +32,15 @@ async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> RaceLines:
     if part.newer_than is None:
         return RaceLines(tuple(await _lines(tx, found[: part.limit])), part.older_than is not None, has_more)
     return RaceLines(tuple(await _lines(tx, found[-part.limit :])), has_more, has_older=True)
+
+
+async def pages_many(tx: Tx, competition_ids: Sequence[UUID]) -> Mapping[UUID, OwnPage]:
+    """Where the races behind these competitions have their pages; of others it knows nothing."""
+    found = await sql.list_races(tx, [CompetitionId(each) for each in competition_ids])
+    return {race.competition_id: OwnPage(f"/races/{race.number}", race.number % 10) for race in found}
+
+
+PAGES: ProductPages[Tx] = ProductPages("race", pages_many)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
 
-from palio import affiliates, competitions, ledger
+from palio import affiliates, competitions
 from palio.affiliates.types import PlayerId, SnapshotView
-from palio.competitions.types import Competition, CompetitionId, EntrantId, Reward, Standing
+from palio.competitions.types import Competition, CompetitionId, EntrantId, Standing
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
-from palio.ledger.types import TransferId
 from palio.races import sql
-from palio.races.errors import NoSuchRace, NotEntered
+from palio.races.errors import NotEntered
 from palio.races.rules import showing, totals
 from palio.races.service import counting, listing, reading, running
-from palio.races.types import Change, Mine, OwnReceipt, Race, RaceLine, Reading, Won
+from palio.races.types import Change, Mine, OwnReceipt, Race, RaceLine, Reading
 
 CHANGES_MAX = 1_000
 LISTED_MAX = 24
@@ -64,14 +62,6 @@ async def mine_many(tx: Tx, *, user_id: UserId, limit: int, now: datetime) -> li
     return found
 
 
-async def number_of(tx: Tx, *, competition_id: UUID) -> int:
-    """The number of the race behind a competition. Refuses with NoSuchRace."""
-    races = await sql.list_races(tx, [CompetitionId(competition_id)])
-    if not races:
-        raise NoSuchRace(competition_id=str(competition_id))
-    return races[0].number
-
-
 async def own_receipt(tx: Tx, *, number: int, user_id: UserId, now: datetime) -> OwnReceipt:
     """How a user's total, place and prize in a race came about. Refuses with NoSuchRace, NotStarted, NotEntered."""
     race, competition, entrant_id = await _entered(tx, number, user_id)
@@ -99,7 +89,7 @@ async def own_receipt(tx: Tx, *, number: int, user_id: UserId, now: datetime) ->
         raw_micro=None if known is None or value is None else known - value,
         adjusted_micro=adjusted.get(entrant_id, 0),
         changes=tuple(changes),
-        won=await _won(tx, competition, entrant_id, user_id),
+        won=await competitions.won_by(tx, competition_id=competition.id, entrant_id=entrant_id, user_id=user_id),
     )
 
 
@@ -163,21 +153,3 @@ def _reading(
     known = found.get(player_id)
     shown = showing.picture(snapshot)
     return Reading(shown, known.all_time_micro, known.kind) if known else Reading(shown, None, "absent")
-
-
-async def _won(tx: Tx, competition: Competition, entrant_id: EntrantId, user_id: UserId) -> Won | None:
-    reward = await competitions.reward_of(tx, competition_id=competition.id, entrant_id=entrant_id)
-    if reward is None:
-        return None
-    is_mine = reward.transfer_id is not None and reward.user_id == user_id
-    seq = await _line_of(tx, user_id, reward) if is_mine else None
-    return showing.won(reward, wallet_seq=seq)
-
-
-async def _line_of(tx: Tx, user_id: UserId, reward: Reward) -> int | None:
-    """The line of his wallet that the prize made; None if another wallet has it."""
-    try:
-        receipts = await ledger.receipts_of(tx, owner_id=user_id, transfer_id=TransferId(UUID(str(reward.transfer_id))))
-    except ledger.NoSuchEntry:
-        return None
-    return receipts[0].line.seq

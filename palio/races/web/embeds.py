@@ -1,10 +1,9 @@
 """What shows a race elsewhere: frames, overlays for streaming software, the picture of a link, and how to get them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
@@ -13,43 +12,19 @@ from palio.races.web.sharing import card_of, frame_of
 from palio.races.web.views import Seen, Views, Wish
 from palio.ui import cards, pages
 from palio.ui.actor import Ask, Asking
+from palio.ui.embeds import ROWS_DEFAULT, Accent, Chosen, Lang, Rows, Theme
 from palio.ui.pages import Look
 from palio.ui.routes import Routes
-from palio.ui.values import Blank, Whole
+from palio.ui.values import Blank
 
-ROWS_DEFAULT, ROWS_OF_OVERLAY, ROWS_MAX = 10, 5, 50
 CARD_ROWS = 3
 routes = Routes("races")
-
-Theme = Literal["day", "night"]
-Accent = Literal["azure", "red", "green", "plum", "brown", "sable"]
-Rows = Annotated[Whole, Query(ge=1, le=ROWS_MAX)]
-Lang = Annotated[str, Query(max_length=20)]
-
-
-class Options(BaseModel):
-    """What the address of an embed may say; anything else is refused, so that no misspelt word is ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-    theme: Theme | None = None
-    accent: Accent | None = None
-    rows: Rows | None = None
-    lang: Lang | None = None
-    overlay: Literal["0", "1"] = "0"
-
-    def look(self) -> Look:
-        """How it looks."""
-        return Look(self.theme, self.accent, self.lang, self.overlay == "1")
-
-
-Chosen = Annotated[Options, Query()]
 
 
 @routes.page("/embed/races/{number:int}", access="public")
 async def embed_board(request: Request, number: Number, ask: Ask, views: Seen, options: Chosen) -> HTMLResponse:
     """The head of the board, in a frame or over a picture."""
-    rows = options.rows or (ROWS_OF_OVERLAY if options.overlay == "1" else ROWS_DEFAULT)
-    return await _embed(request, views, ask, number, options.look(), rows=rows)
+    return await _embed(request, views, ask, number, options.look(), rows=options.shown_rows)
 
 
 @routes.page("/embed/races/{number:int}/countdown", access="public")

@@ -1,10 +1,9 @@
 """What somebody sees of himself in a race: his place, how his total came about, and his prize."""
 
 from dataclasses import asdict
-from uuid import UUID
 
 from fastapi import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId
@@ -69,13 +68,6 @@ async def own_chart(number: Number, ask: Ask, tx: InTx) -> JSONResponse:
     entrant_id = await service.own_entrant(tx, number=number, user_id=_user(ask))
     changes, _ = await service.changes(tx, number=number, entrant_id=entrant_id, limit=POINTS_MAX)
     return JSONResponse(asdict(chart_of(changes, "")))
-
-
-@routes.page("/races/of/{competition_id:uuid}", access="owner")
-async def receipt_of(competition_id: UUID, tx: InTx) -> RedirectResponse:
-    """Where the receipt of a race is, for whoever knows its competition: a prize in a wallet does."""
-    number = await service.number_of(tx, competition_id=competition_id)
-    return RedirectResponse(f"/races/{number}/me/receipt", status_code=303)
 
 
 def _user(ask: Asking) -> UserId:
