@@ -15,6 +15,7 @@ from palio.infra.realtime import RESYNC, Hub
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.journeys.browser.conftest import serve
 
+RUNNERS_MAX = 24  # at the same moment: each has a connection, on a busy machine too
 SYSTEM = Actor("system", None, RequestId(new_id()))
 
 
@@ -64,7 +65,7 @@ class Stream:
 async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[House]:
     """The application over a hub that listens, for the length of the block."""
     hub = Hub(dsn)
-    database = Database(dsn, equipment=Equipment(tell=hub.tell))
+    database = Database(dsn, equipment=Equipment(tell=hub.tell), connections_max=RUNNERS_MAX)
     await database.pool.open(wait=True)
     async with listening_hub(hub, database), serve(make(hub)) as base:
         yield House(hub, database, base)
