@@ -353,7 +353,7 @@ async def test_the_pages_show_what_was_sent(console: Console, staff: httpx2.Asyn
         overview = await staff.get(PAGE)
 
     assert ["status 500" in each.text for each in every] == [True, True, False, False]
-    assert "webhook-signature: v1," in delivery.text and "status 500" in delivery.text
+    assert "webhook-signature: v1," in delivery.text and '<p class="font-semibold">500' in delivery.text
     assert len(chart["categories"]) == 24
     assert [sum(one["values"]) for one in chart["series"]] == [2, 1]
     assert "127.0.0.1" in overview.text and "race.completed" in overview.text
