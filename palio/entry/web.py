@@ -112,6 +112,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
         "entry_checks": ENTRY_CHECKS,
+        "prove": identity.prove_in_form,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,
