@@ -1,6 +1,6 @@
 """The calls of staff over competitions. Each leaves an audit row; what takes two people answers 202 and an approval."""
 
-from collections import Counter
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -63,6 +63,7 @@ from palio.competitions.errors import (
     OfProduct,
     Paused,
     Paying,
+    PoolShort,
     PrizeIncreasing,
     PrizeShape,
     PrizeSum,
@@ -70,6 +71,7 @@ from palio.competitions.errors import (
     SeriesExists,
     StartsInPast,
     TermsFrozen,
+    Warming,
     WindowInvalid,
     ZoneUnknown,
 )
@@ -85,6 +87,7 @@ from palio.competitions.schemas.competitions import (
 from palio.competitions.schemas.entering import ANSWERED_EXAMPLE, APPEALS_EXAMPLE, AppealAnswer, AppealsAnswer
 from palio.competitions.service import (
     appeals,
+    desk,
     entering,
     proposing,
     series,
@@ -119,7 +122,6 @@ from palio.ui.versions import Seen
 
 READ, EDIT, SETTLE = PERMISSION_READ.name, PERMISSION_EDIT.name, PERMISSION_SETTLE.name
 FUND, ADJUST, DISQUALIFY = PERMISSION_FUND.name, PERMISSION_ADJUST.name, PERMISSION_DISQUALIFY.name
-SIMULATED_MAX = 10_000  # places
 REPEATS = "the act leaves its row; what changes nothing leaves none"
 OF_RULES = (PrizeShape, PrizeSum, PrizeIncreasing)
 OF_ACTS = (NoSuchCompetition, OfProduct, ReasonMissing)
@@ -151,7 +153,7 @@ async def draft_competition(
     body: CompetitionBody, request: Request, ask: Ask, tx: InTx, response: Response
 ) -> DeskAnswer:
     """Draft a competition, which nobody sees before it is published."""
-    entering_rules.check_known(body.eligibility, _checks(request))
+    entering_rules.check_known(body.eligibility, checks_of(request))
     made = await steering.draft(tx, new=body.new(), actor=ask.actor, now=ask.now)
     response.headers["Location"] = f"/api/v1/console/competitions/{made}"
     return await _desk(tx, ask, made, response)
@@ -167,7 +169,8 @@ async def draft_competition(
 )
 async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
     """Work out what a rule pays; nothing is written."""
-    found = prizes.preview_prizes(
+    found = await asyncio.to_thread(
+        prizes.preview_prizes,
         prizes.read(body.prize_rule),
         pool=body.pool,
         entrants=body.entrants,
@@ -178,7 +181,7 @@ async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == body.prize_asset), None)
     if scale is None:
         raise ledger.UnknownAsset(asset=body.prize_asset)
-    return PreviewAnswer.of(found, Asset(body.prize_asset, scale))
+    return PreviewAnswer.of(found, Asset(body.prize_asset, scale), body)
 
 
 @routes.get("/console/competitions/series", access=READ, example=SERIES_EXAMPLE)
@@ -261,7 +264,7 @@ async def change_competition(
     ours = await _seen(tx, competition_id, seen)
     changes = body.changes()
     if body.eligibility:
-        entering_rules.check_known(body.eligibility, _checks(request))
+        entering_rules.check_known(body.eligibility, checks_of(request))
     await steering.update(tx, competition_id=ours, changes=changes, actor=ask.actor, now=ask.now)
     return await _desk(tx, ask, ours, response)
 
@@ -500,23 +503,21 @@ async def list_staff_standings(competition_id: Id, ask: Ask, tx: InTx, page: Pag
     f"{HERE}/simulate",
     access=READ,
     example=PREVIEW_EXAMPLE,
-    refuses=[NoSuchCompetition, *OF_RULES],
+    refuses=[NoSuchCompetition, *OF_RULES, PoolShort, Warming],
     idempotency="none",
     unaudited="it changes nothing",
 )
-async def simulate_prizes(competition_id: Id, body: SimulateBody, ask: Ask, tx: InTx) -> PreviewAnswer:
+async def simulate_prizes(competition_id: Id, body: SimulateBody, tx: InTx) -> PreviewAnswer:
     """Work out what the ranking as it is would be paid by other prizes; nothing is written."""
-    ours = CompetitionId(competition_id)
-    shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=SIMULATED_MAX, is_staff=True)
-    found = prizes.preview_prizes(
-        prizes.read(body.prize_rule or shown.competition.prize_rule),
-        pool=shown.pool if body.pool is None else body.pool,
-        entrants=min(shown.board.qualified, SIMULATED_MAX),
-        ties=Counter(row.standing.rank for row in shown.board.rows if row.standing.rank),
-        tie_rule=shown.competition.tie_rule,
-        empty_rule=body.empty_rule or shown.competition.empty_rule,
+    rule = None if body.prize_rule is None else prizes.read(body.prize_rule)
+    found = await desk.prize_list(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        trial=desk.Trial(rule, body.pool, body.empty_rule),
+        limit=body.limit,
+        after=body.after,
     )
-    return PreviewAnswer.of(found, Asset(shown.competition.prize_asset, shown.asset_scale))
+    return PreviewAnswer.of_list(found, body)
 
 
 async def _series(tx: Tx, series_id: SeriesId, response: Response) -> SeriesAnswer:
@@ -525,7 +526,8 @@ async def _series(tx: Tx, series_id: SeriesId, response: Response) -> SeriesAnsw
     return SeriesAnswer.of(found)
 
 
-def _checks(request: Request) -> tuple[EntryCheck[Tx], ...]:
+def checks_of(request: Request) -> tuple[EntryCheck[Tx], ...]:
+    """The rules of entering that other modules have registered."""
     checks: tuple[EntryCheck[Tx], ...] = request.app.state.entry_checks
     return checks
 
