@@ -1,13 +1,15 @@
 """Decisions of the console: what is worth an alarm, and how a change is told."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from palio.admin.types import Alarm, AlarmKind, Defect, FeedNow, JobsNow, LateNow, Severity, WebhookNow
 from palio.kernel.settings import Setting, WrongType, from_words, read, write
 
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 SILENT = timedelta(hours=3)
 CRITICAL_LAG_S, LAG_S = 60, 600
 UNTOLD = {"server.bundled"}  # true for as long as the house is a small one, and no news
@@ -117,6 +119,8 @@ def told(changes: Mapping[str, Sequence[object]]) -> list[tuple[str, str, str]]:
 def _text(value: object) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, str) and INSTANT.fullmatch(value):
+        return f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

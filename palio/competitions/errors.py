@@ -16,6 +16,12 @@ class PrizeShape(Invalid):
     code = "competitions.prize_shape"
 
 
+class AmountInvalid(Invalid):
+    """`amount` is no amount of `asset` with at most `places` decimals."""
+
+    code = "competitions.amount_invalid"
+
+
 class PrizeSum(Invalid):
     """The bands `bands` add up to `sum`, not to `expected`: change them until the whole pool is given away."""
 

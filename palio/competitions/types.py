@@ -1269,3 +1269,204 @@ class ProgramScore:
 PERMISSION_SCORE_SUBMIT = Permission(
     "competitions.score.submit", "Submit scores of competitions and boards by program.", roles=("races", "quests")
 )
+
+
+# What lies before staff
+
+
+class Bar(NamedTuple):
+    """A competition in a week of a calendar: from which column on (1 is Monday), and for how many days."""
+
+    competition: Competition
+    column: int
+    days: int
+    begins: bool
+    ends: bool
+
+
+class Week(NamedTuple):
+    """Seven days from Monday, and what runs on them."""
+
+    days: tuple[date, ...]
+    bars: tuple[Bar, ...]
+
+
+class Arrival(NamedTuple):
+    """A change of a score as it came in."""
+
+    entrant_id: EntrantId
+    kind: ScoreKind
+    delta: int
+    happened_at: datetime
+    created_at: datetime
+
+
+class Minute(NamedTuple):
+    """How many changes came in within a minute."""
+
+    at: datetime
+    changes: int
+
+
+class Oddity(NamedTuple):
+    """Something a person should look at: a change (`outsized`, `correction`, `adjust`), how many came from one entrant
+    within a minute (`burst`), or by how many seconds one was `late`.
+    """
+
+    kind: Literal["outsized", "burst", "correction", "adjust", "late"]
+    entrant_id: EntrantId
+    at: datetime
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The pulse of a board: changes by minute over an hour, how long after their event they came, and what is odd.
+
+    `is_whole` is false where so many came that the hour holds more than were looked at.
+    """
+
+    per_minute: tuple[Minute, ...]
+    in_hour: int
+    is_whole: bool
+    newest_at: datetime | None
+    lag_median_s: int | None
+    lag_high_s: int | None  # of the slowest twentieth
+    odd: tuple[Oddity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A contribution as staff see it, and what of it has left again."""
+
+    id: UUID
+    source: Source
+    amount: int
+    to_pool: int
+    to_treasury: int
+    taken_back: int
+    payer_id: UserId | None
+    from_address: str
+    ref: str | None
+    transfer_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What of a contribution has left again, as staff see it; the last transfer if it was taken back by itself, and
+    none where the whole was cancelled.
+    """
+
+    contribution_id: UUID
+    source: Source
+    amount: int
+    from_pool: int
+    from_treasury: int
+    to_address: str
+    payer_id: UserId | None
+    is_whole: bool
+    transfer_id: UUID | None
+    at: datetime | None
+
+
+class RewardSum(NamedTuple):
+    """How many prizes are in a state, and what they add up to."""
+
+    status: RewardStatus
+    prizes: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a settlement has come: who stands there, what is won, and where what nobody won goes."""
+
+    entrants: int
+    qualified: int
+    rewards: tuple[RewardSum, ...]
+    left: "Leftover | None"
+    appeals_open: int
+    needs_second: bool
+    pays_at: datetime | None
+
+    def of(self, *statuses: RewardStatus) -> RewardSum:
+        """The prizes in some of the states together, under the name of the first."""
+        found = [each for each in self.rewards if each.status in statuses]
+        return RewardSum(statuses[0], sum(each.prizes for each in found), sum(each.amount for each in found))
+
+
+StageName: TypeAlias = Literal["evidence", "standings", "allocation", "approved", "paid"]
+StageState: TypeAlias = Literal["done", "on", "ahead"]
+
+
+class Stage(NamedTuple):
+    """A part of a settlement, and how far it is."""
+
+    name: StageName
+    state: StageState
+
+
+class Owed(NamedTuple):
+    """What the house owes or will owe by competitions in one state, in units of an asset."""
+
+    asset: str
+    status: str
+    competitions: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Liability:
+    """What is promised in one asset: drafts and what series will announce within a month are not owed yet."""
+
+    asset: str
+    owed: tuple[Owed, ...]  # by state: upcoming, live, settling, unclaimed
+    drafts: Owed
+    series: Owed
+    house: int  # what the account holds from which pools are promised
+
+    @property
+    def total(self) -> int:
+        """What is owed now."""
+        return sum(each.amount for each in self.owed)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A prize in a list: what a place earns or would earn, why, and what became of it."""
+
+    standing: Standing
+    amount: int
+    why: Mapping[str, object]
+    reward: "Reward | None"
+
+
+@dataclass(frozen=True, slots=True)
+class PrizeList:
+    """A part of the prizes of a ranking. `paid` is how many places earn something, `undistributed` what nobody wins."""
+
+    competition: Competition
+    asset_scale: int
+    rows: tuple[Listed, ...]
+    names: Mapping[EntrantId, str]
+    pool: int
+    qualified: int
+    paid: int
+    undistributed: int
+    is_provisional: bool
+
+
+class Made(NamedTuple):
+    """A period of a series that has its competition."""
+
+    period_key: str
+    competition_id: CompetitionId
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A period of a series, and its competition if it has been made."""
+
+    period: Period
+    competition_id: CompetitionId | None

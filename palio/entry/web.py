@@ -125,6 +125,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "boards": BOARDS,
         "product_pages": PRODUCT_PAGES,
         "entry_checks": ENTRY_CHECKS,
+        "prove": identity.prove_in_form,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,

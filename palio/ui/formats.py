@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from gettext import NullTranslations
 
 from babel import Locale
-from babel.dates import format_skeleton, format_timedelta
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.numbers import format_decimal, format_percent, get_currency_symbol
 
 from palio.ui.values import Asset, decimal
@@ -93,6 +93,10 @@ class Formats:
     def short_day(self, on: date) -> str:
         """A date of a year that is known: `Mar 20`."""
         return format_skeleton("MMMd", on, locale=self._locale)
+
+    def weekday_name(self, on: date) -> str:
+        """The day of the week of a date, short: `Mon`."""
+        return format_date(on, "ccc", locale=self._locale)
 
     def month(self, n: int) -> str:
         """The name of a month, 1 to 12, standing alone."""

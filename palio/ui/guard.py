@@ -1,4 +1,4 @@
-"""What a form carries beside its fields: proof that a page of ours sent it, and a key of its own."""
+"""What a form carries beside its fields: proof that a page of ours sent it, a key of its own, and a code if asked."""
 
 import hashlib
 import hmac
@@ -13,6 +13,7 @@ from palio.ui.actor import ASKING, Asking
 from palio.ui.refusals import CsrfRejected, UnsupportedMedia
 
 CSRF, KEY = "csrf_token", "idempotency_key"  # hidden fields; the form's own model never sees them
+PROOF = "step_up_code"  # a field that a page shows where the last proof is too old
 MASK_BYTES = 32
 FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
@@ -62,8 +63,8 @@ class FormRequest(Request):
         if kind not in FORM_TYPES:
             raise UnsupportedMedia(media_type="application/x-www-form-urlencoded")
         whole = await self.form()
-        self.carried = {name: str(whole.get(name, "")) for name in (CSRF, KEY)}
-        self._form = FormData([(name, value) for name, value in whole.multi_items() if name not in {CSRF, KEY}])
+        self.carried = {name: str(whole.get(name, "")) for name in (CSRF, KEY, PROOF)}
+        self._form = FormData([(name, value) for name, value in whole.multi_items() if name not in self.carried])
 
     async def said(self) -> bytes:
         """Everything the form says, as bytes to compare: files by their digest."""

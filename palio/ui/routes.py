@@ -7,7 +7,7 @@ import hashlib
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
@@ -23,13 +23,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from palio.infra.db import Database, Tx
 from palio.infra.idempotency import Asked, InProgress, KeyReused
+from palio.kernel import clock
 from palio.kernel.errors import Forbidden, Invalid, Refusal, Required, Stale, TooMany, Unauthenticated, Unavailable
 from palio.ui import access as accesses
 from palio.ui import actor, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_BYTES_MAX, SAFE_METHODS
-from palio.ui.guard import CSRF, KEY, FormRequest, Guard
+from palio.ui.guard import CSRF, KEY, PROOF, FormRequest, Guard
 from palio.ui.limits import Limit
 from palio.ui.problems import Problem
 from palio.ui.refusals import (
@@ -232,6 +233,7 @@ class Filled:
 
 
 Again: TypeAlias = Callable[[Request, Asking, Tx, Filled], Awaitable[Response]]
+Prove: TypeAlias = Callable[[Request, Response, Asking, str], Awaitable[None]]  # judges a code, and sets the cookie
 
 
 class Offer(TypedDict, total=False):
@@ -272,29 +274,45 @@ class Form(Route):
     """What a form of a page is sent to. It comes from our own page and has its effect once, however often it is sent.
 
     What is refused is shown in the form again by `again`, in a transaction of its own; without it, as a problem.
+    With `asks_code` that is also so where the last proof is too old: the page shows a field for a code, and what was
+    typed is still there.
     """
 
     again: Again | None = None
+    asks_code: bool = False
 
     def get_route_handler(self) -> Handler:
         answer = self.audited(super().get_route_handler())
 
         async def guarded(request: Request) -> Response:
-            ask = await self.admit(request, is_counted=True)
+            ask, stale = await self._admit(request)
             form = FormRequest(request.scope, request.receive)
             await form.read()
             if ask.session_id:
                 guard: Guard = request.app.state.guard
                 guard.check(ask, form.carried[CSRF])
+            proof = Response()
             try:
+                if stale:
+                    ask = await _proven(form, proof, ask, stale)
                 response = await self._change(form, ask, answer)
             except (Refusal, RequestValidationError) as refused:
                 if self.again is None:
                     raise
                 response = await self._show_again(self.again, form, ask, problems.of(request, refused))
+            response.raw_headers += [each for each in proof.raw_headers if each[0] == b"set-cookie"]
             return _unkept(ask, response)
 
         return guarded
+
+    async def _admit(self, request: Request) -> tuple[Asking, StepUpRequired | None]:
+        """Who asks, and what is missing if it is only a fresh proof, for which the form has a field."""
+        try:
+            return await self.admit(request, is_counted=True), None
+        except StepUpRequired as stale:
+            if not self.asks_code:
+                raise
+            return await actor.asking(request), stale
 
     async def _change(self, form: FormRequest, ask: Asking, answer: Handler) -> Response:
         key = keys.read_key(form.carried[KEY] or None) if self.rules.idempotency != "none" else None
@@ -311,6 +329,16 @@ class Form(Route):
             response = await again(form, ask, tx, Filled(await form.typed(), problem))
         response.status_code = problem.status
         return response
+
+
+async def _proven(form: FormRequest, proof: Response, ask: Asking, stale: StepUpRequired) -> Asking:
+    """Who asks, once the code in his form was judged. Refuses as that does, and without a code with `stale`."""
+    if not (code := form.carried[PROOF].strip()):
+        raise stale
+    prove: Prove = form.app.state.prove
+    await prove(form, proof, ask, code)
+    fresh = form.scope[actor.ASKING] = replace(ask, step_up_at=clock.now())
+    return fresh
 
 
 class Routes:
@@ -462,6 +490,7 @@ class Routes:
         rate: Sequence[Limit] = (),
         idempotency: Idempotency = "optional",
         step_up: bool = False,
+        asks_code: bool = False,
         for_viewers: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
@@ -469,7 +498,8 @@ class Routes:
         """Declare what the form of a page is sent to (POST). The handler takes `Annotated[Model, Form()]`.
 
         The model has `extra="forbid"` and only the form's own fields: those that `{{ hidden_fields() }}` writes in the
-        template are taken aside. What is refused is shown by `again`. No token can send a form.
+        template are taken aside. What is refused is shown by `again`. No token can send a form. With `asks_code` (and
+        `step_up`) the page writes `{{ code_field() }}` where it is not `is_fresh`: the code comes with the act.
         """
         rules = self._rules(
             "POST",
@@ -485,7 +515,7 @@ class Routes:
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             route = Form(path, handler, methods=["POST"], response_class=HTMLResponse, include_in_schema=False)
-            route.again = again
+            route.again, route.asks_code = again, asks_code
             return self._add(route, rules, (), handler)
 
         return declare

@@ -1,5 +1,6 @@
 """The audit browser: by window and filter, in parts, as a table that no spreadsheet runs."""
 
+from palio.admin import rules
 from palio.infra import audit
 from palio.kernel import clock
 from tests.admin.house import Console
@@ -50,3 +51,12 @@ async def test_acts_are_listed_in_parts_and_as_a_table(console: Console) -> None
     assert len(table) == 6
     assert "'=cmd|' /C calc'!A0" in table[1]
     assert (page.status_code, page.text.count("till.price</a>"), "Noor Haddad" in page.text) == (200, 5, True)
+
+
+def test_times_of_a_change_are_told_as_times() -> None:
+    changes = {"ends_at": ["2026-12-09 00:00:00+00:00", "2026-12-20T01:30:00.250000+01:00"], "at": [None, "2026-12-09"]}
+
+    assert rules.told(changes) == [
+        ("ends_at", "2026-12-09 00:00:00 UTC", "2026-12-20 00:30:00 UTC"),
+        ("at", "nothing", "2026-12-09"),
+    ]

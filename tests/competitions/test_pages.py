@@ -7,13 +7,15 @@ import httpx2
 import pytest
 
 from palio import competitions
+from palio.competitions.console import forms
 from palio.competitions.console.pages import ACTS
-from palio.competitions.types import CompetitionId
+from palio.competitions.types import CompetitionId, RuleKind
 from palio.infra import embedded
 from palio.kernel import clock
 from palio.kernel.ids import new_id
+from palio.ui.values import Asset
 from tests.admin.house import Console, form_of, manned
-from tests.factories.competitions import HOUR, enter, live, score
+from tests.factories.competitions import HOUR, enter, live, new, score
 
 HERE = "/console/competitions"
 WHY = "ticket 4711"
@@ -83,15 +85,19 @@ async def test_every_act_has_a_page(staff: httpx2.AsyncClient, console: Console)
     here = f"{HERE}/{await running(console)}"
     for act in ACTS:
         page = await staff.get(f"{here}/{act}")
-        assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, True), act
+        can_be_done = act not in {"publish", "start", "resume", "freeze", "approve", "pay"}
+        assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, can_be_done), act
+        assert ("cannot be done" in page.text) != can_be_done, act
 
 
 async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, console: Console) -> None:
     competition_id = await running(console)
     here = f"{HERE}/{competition_id}"
+    late = form_of((await staff.get(f"{here}/pause")).text, f"{here}/pause")
     assert (await do(staff, here, "pause", reason=WHY)).status_code == 303
     assert "Rests" in (await staff.get(here)).text
-    twice = await do(staff, here, "pause", reason=WHY)
+    late |= {"version": form_of((await staff.get(f"{here}/resume")).text, f"{here}/resume")["version"]}
+    twice = await staff.post(f"{here}/pause", data={**late, "reason": WHY})
     assert (twice.status_code, WHY in twice.text) == (409, True)
     assert (await do(staff, here, "resume", reason=WHY)).status_code == 303
     later = clock.now() + timedelta(days=1)
@@ -137,3 +143,177 @@ async def test_the_settlement_goes_from_evidence_to_payment(staff: httpx2.AsyncC
     async with console.begin() as tx:
         rewards = await competitions.rewards(tx, competition_id=competition_id)
     assert (rewards[0].entrant_id, rewards[0].amount) == (last.entrant_id, 5_000)
+
+
+async def test_an_answer_that_is_too_short_stays_where_it_was_typed(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    competition_id = await running(console, review_h=24)
+    here = f"{HERE}/{competition_id}"
+    async with console.begin() as tx:
+        for _ in range(2):
+            await competitions.settle(tx, competition_id=competition_id, now=clock.now() + 5 * HOUR)
+        last = (await competitions.top(tx, competition_id=competition_id, limit=3)).rows[-1].standing
+        assert last.user_id
+        appeal = await competitions.open_appeal(
+            tx,
+            appeal_id=new_id(),
+            competition_id=competition_id,
+            user_id=last.user_id,
+            text="My last game is missing.",
+            now=clock.now(),
+        )
+    answer = f"{HERE}/appeals/{appeal.id}"
+    fields = form_of((await staff.get(here)).text, answer)
+    short = await staff.post(answer, data={**fields, "decision": "upheld", "answer": "yes!"})
+
+    assert (short.status_code, ">yes!</textarea>" in short.text, "My last game is missing." in short.text) == (
+        *(422, True),
+        True,
+    )
+    assert "at least 10" in short.text
+    async with console.begin() as tx:
+        assert await competitions.list_appeals(tx, states=["open"], competition_id=competition_id)
+
+
+async def test_a_stage_is_shown_for_each_step_of_a_settlement_with_the_digest_before_and_after(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    competition_id = await running(console, review_h=24)
+    here = f"{HERE}/{competition_id}"
+    async with console.begin() as tx:
+        for _ in range(2):
+            await competitions.settle(tx, competition_id=competition_id, now=clock.now() + 5 * HOUR)
+        entrant = (await competitions.top(tx, competition_id=competition_id, limit=3)).rows[-1].standing.entrant_id
+        before = ((await competitions.get_many(tx, [competition_id]))[competition_id].standings_hash or b"").hex()
+    reviewed = (await staff.get(here)).text
+    assert (await do(staff, here, "adjust", reason=WHY, entrant_id=str(entrant), delta="15")).status_code == 303
+    recounted = (await staff.get(here)).text
+    async with console.begin() as tx:
+        after = ((await competitions.get_many(tx, [competition_id]))[competition_id].standings_hash or b"").hex()
+    assert (await do(staff, here, "approve", reason=WHY)).status_code == 303
+    paying = (await staff.get(here)).text
+
+    assert "Nothing stands in the way" in reviewed and "3 prizes, <bdi" in reviewed
+    assert before != after and before[:12] in recounted and after in recounted and WHY in recounted
+    assert "about to be paid, <bdi" in paying and "Approved" in paying
+
+
+async def test_what_is_announced_is_changed_after_its_difference_was_seen(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    begin = clock.now() + timedelta(days=1)
+    async with console.begin() as tx:
+        competition_id = await competitions.create(tx, new=new(begin), created_by=None, now=clock.now())
+        await competitions.publish(tx, competition_id=competition_id, now=clock.now())
+    here = f"{HERE}/{competition_id}/edit"
+    page = (await staff.get(here)).text
+    hidden = form_of(page, f"{here}/meter")
+    fields = {"title": "Summer", "prizes": "60 40", "kind": "bps", "split": "places", "empty_rule": "keep"}
+    seen = await staff.post(f"{here}/meter", data={**hidden, **fields})
+    stale = await staff.post(here, data={**hidden, **fields, "version": "99"})
+    wrong = await staff.post(here, data={**hidden, **fields, "prizes": "60 30"})
+    done = await staff.post(here, data={**hidden, **fields})
+    async with console.begin() as tx:
+        found = (await competitions.get_many(tx, [competition_id]))[competition_id]
+
+    assert 'name="pool"' not in page and "lies in escrow" in page
+    assert ">50 30 20</del>" in seen.text and ">60 40</ins>" in seen.text and ">Spring</del>" in seen.text
+    assert (stale.status_code, wrong.status_code, done.status_code) == (412, 422, 303)
+    assert 'value="Summer"' in stale.text and ">60 30</textarea>" in wrong.text
+    assert (found.title, found.prize_rule["bands"], found.guaranteed_pool) == (
+        "Summer",
+        [{"from": 1, "to": 1, "value": 6_000}, {"from": 2, "to": 2, "value": 4_000}],
+        10_000,
+    )
+
+
+async def test_of_what_runs_only_texts_and_a_later_end_are_offered(staff: httpx2.AsyncClient, console: Console) -> None:
+    here = f"{HERE}/{await running(console)}/edit"
+    page = (await staff.get(here)).text
+    hidden = form_of(page, f"{here}/meter")
+    sent = await staff.post(here, data={**hidden, "title": "Sprint", "rules_text": "Be kind."})
+    frozen = await staff.post(here, data={**form_of((await staff.get(here)).text, f"{here}/meter"), "prizes": "60 40"})
+
+    assert ("Its terms are frozen" in page, 'name="prizes"' in page) == (True, False)
+    assert (sent.status_code, frozen.status_code) == (303, 409)
+    assert "Be kind." in (await staff.get(here)).text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "bands"),
+    [
+        ("50 30 20", "bps", [(1, 1, 5_000), (2, 2, 3_000), (3, 3, 2_000)]),
+        ("1:50, 2 - 5:40, 6-:10", "bps", [(1, 1, 5_000), (2, 5, 4_000), (6, None, 1_000)]),
+        ("50%; 2-3:50%", "bps", [(1, 1, 5_000), (2, 3, 5_000)]),
+        ("12.50 2-3:7", "fixed", [(1, 1, 1_250), (2, 3, 700)]),
+    ],
+)
+def test_a_line_of_prizes_is_read_and_written(text: str, kind: RuleKind, bands: list[tuple[int, int, int]]) -> None:
+    usd = Asset("USD", 2)
+    rule = forms.rule_of(forms.PrizesForm(prizes=text, kind=kind, split="occupants"), usd)
+
+    assert [(band.first, band.last, band.value) for band in rule.bands] == bands
+    assert forms.rule_of(forms.PrizesForm(prizes=forms.text_of(rule, usd), kind=kind, split="occupants"), usd) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["", "50 x", "2:50 3:50", "1-3:50 3:50", "-5", "50 5-4:50", "1e2", "50.001", "1-:50 3:50"]
+)
+def test_a_line_that_is_no_rule_is_refused(text: str) -> None:
+    with pytest.raises(competitions.PrizeShape):
+        forms.rule_of(forms.PrizesForm(prizes=text), Asset("USD", 2))
+
+
+async def test_a_series_is_made_rests_and_shows_what_comes(staff: httpx2.AsyncClient) -> None:
+    hidden = form_of((await staff.get(f"{HERE}/series/new")).text, f"{HERE}/series/new/meter")
+    fields = {"title": "Night sprint", "cadence": "daily", "pool": "50.00", "prizes": "60 40", "tz": "Europe/Berlin"}
+    code = f"night-{new_id().hex[-8:]}"
+    odd = await staff.post(f"{HERE}/series/new", data={**hidden, **fields, "code": "Night Sprint"})
+    nowhere = await staff.post(f"{HERE}/series/new", data={**hidden, **fields, "code": code, "tz": "Mars/Olympus"})
+    made = await staff.post(
+        f"{HERE}/series/new", data={**form_of(nowhere.text, f"{HERE}/series/new/meter"), **fields, "code": code}
+    )
+    assert (odd.status_code, nowhere.status_code, made.status_code) == (422, 422, 303), made.text
+    assert 'value="Night sprint"' in odd.text and "code" in odd.text
+    here = made.headers["location"]
+    page = (await staff.get(here)).text
+    again = form_of(page, f"{here}/meter")
+    changed = await staff.post(
+        here, data={**again, **{k: v for k, v in fields.items() if k not in ("cadence", "tz")}, "pool": "75.00"}
+    )
+    odd_field = await staff.post(here, data={**again, "title": "Late", "new": ""})
+    resting = (await staff.get(here)).text
+
+    assert page.count("not yet") == 5 and "Europe/Berlin" in page
+    assert (changed.status_code, odd_field.status_code) == (303, 422)
+    assert "It rests" in resting and 'value="75.00"' in resting
+    assert code in (await staff.get(f"{HERE}/series")).text
+
+
+async def test_a_month_shows_what_runs_and_what_is_owed(staff: httpx2.AsyncClient, console: Console) -> None:
+    competition_id = await running(console, title="In the calendar")
+    page = (await staff.get(f"{HERE}/calendar")).text
+    empty = (await staff.get(f"{HERE}/calendar?month=2031-02")).text
+    other = (await staff.get(f"{HERE}/calendar?product=steps")).text
+
+    assert page.count(f'href="{HERE}/{competition_id}"') >= 2  # in the weeks, and in the list of phones
+    assert "What the house owes" in page and 'aria-current="date"' in page
+    assert ("February 2031" in empty, "Nothing runs in this month" in empty) == (True, True)
+    assert "In the calendar" not in other
+    assert (await staff.get(f"{HERE}/calendar?month=2031-13")).status_code == 422
+
+
+async def test_prizes_pool_and_pulse_have_their_pages(staff: httpx2.AsyncClient, console: Console) -> None:
+    here = f"{HERE}/{await running(console)}"
+    now = (await staff.get(f"{here}/prizes")).text
+    tried = (await staff.get(f"{here}/prizes?prizes=1:60+2-3:40&pool=1000&kind=bps&split=places")).text
+    wrong = await staff.get(f"{here}/prizes?prizes=60+30")
+    pool, gone, pulse = [(await staff.get(f"{here}/{part}")).text for part in ("pool", "take-backs", "monitor")]
+    drawn = (await staff.get(f"{here}/monitor/chart")).json()
+
+    assert "What would be won now" in now and "$50.00" in now and "exactly" in now
+    assert "other prizes" in tried and "$600.00" in tried and "places 2 to 3" in tried
+    assert (wrong.status_code, ">60 30</textarea>" in wrong.text) == (422, True)
+    assert "the house" in pool and "$100.00" in pool and "Nothing went back" in gone
+    assert "late" in pulse and sum(drawn["series"][0]["values"]) == 3

@@ -7,8 +7,9 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from fastapi import Request, Response
 
-from palio import ledger
+from palio import identity, ledger
 from palio.infra import db, embedded, seals
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
@@ -16,6 +17,7 @@ from palio.ledger import AdjustmentLine, Hold, Post
 from palio.ledger.service import sealing
 from palio.ledger.sql import reconciling
 from palio.ledger.types import Finding
+from palio.ui.actor import Asking
 from tests.admin.house import Console, acts_of, form_of, manned
 from tests.factories.ledger import settled
 
@@ -191,6 +193,34 @@ async def test_what_was_typed_survives_a_refusal_and_an_effect_is_seen_first(con
     assert 'value="12.50"' in short.text and 'value="T-1"' in short.text
     assert done.headers["location"].startswith(f"{PAGE}/adjustments/")
     assert await balance(console, owner) == 1_250
+
+
+async def test_lines_outlive_the_proof_and_go_with_a_code(console: Console) -> None:
+    """Whoever typed for longer than his proof holds loses nothing: the form asks for a code, also after a wrong one."""
+    owner = await console.player()
+    desk = f"{PAGE}/adjust"
+    typed = {"player": str(owner), "asset": "USD", "amount": "12.50", "more": f"{owner}, USD, 1", "reason": WHY}
+    codes: list[str] = []
+
+    async def prove(_: Request, response: Response, ask: Asking, code: str) -> None:
+        codes.append(code)
+        if code != "123456":
+            raise identity.SecondFactorWrong
+        response.set_cookie("console", "renewed")
+
+    async with console.talk(console.staff(console.noor, step_up=False), prove=prove) as noor:
+        fields = form_of((await noor.get(desk)).text, desk)
+        stale = await noor.post(desk, data={**fields, **typed})
+        wrong = await noor.post(desk, data={**form_of(stale.text, desk), **typed, "step_up_code": "000000"})
+        before = await balance(console, owner)
+        done = await noor.post(desk, data={**form_of(wrong.text, desk), **typed, "step_up_code": "123456"})
+
+    for page in (stale, wrong):
+        assert all(word in page.text for word in ('value="12.50"', f"{owner}, USD, 1", WHY, 'name="step_up_code"'))
+        assert 'value="000000"' not in page.text
+    assert (stale.status_code, wrong.status_code, done.status_code) == (403, 401, 303)
+    assert (codes, done.cookies.get("console"), before) == (["000000", "123456"], "renewed", 0)
+    assert await balance(console, owner) == 1_350
 
 
 @pytest.mark.parametrize(

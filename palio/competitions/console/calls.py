@@ -1,6 +1,6 @@
 """The calls of staff over competitions. Each leaves an audit row; what takes two people answers 202 and an approval."""
 
-from collections import Counter
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -63,6 +63,7 @@ from palio.competitions.errors import (
     OfProduct,
     Paused,
     Paying,
+    PoolShort,
     PrizeIncreasing,
     PrizeShape,
     PrizeSum,
@@ -71,6 +72,7 @@ from palio.competitions.errors import (
     SeriesExists,
     StartsInPast,
     TermsFrozen,
+    Warming,
     WindowInvalid,
     ZoneUnknown,
 )
@@ -86,6 +88,7 @@ from palio.competitions.schemas.competitions import (
 from palio.competitions.schemas.entering import ANSWERED_EXAMPLE, APPEALS_EXAMPLE, AppealAnswer, AppealsAnswer
 from palio.competitions.service import (
     appeals,
+    desk,
     entering,
     proposing,
     series,
@@ -120,7 +123,6 @@ from palio.ui.versions import Seen
 
 READ, EDIT, SETTLE = PERMISSION_READ.name, PERMISSION_EDIT.name, PERMISSION_SETTLE.name
 FUND, ADJUST, DISQUALIFY = PERMISSION_FUND.name, PERMISSION_ADJUST.name, PERMISSION_DISQUALIFY.name
-SIMULATED_MAX = 10_000  # places
 REPEATS = "the act leaves its row; what changes nothing leaves none"
 OF_RULES = (PrizeShape, PrizeSum, PrizeIncreasing)
 OF_ACTS = (NoSuchCompetition, OfProduct, ReasonMissing)
@@ -152,7 +154,7 @@ async def draft_competition(
     body: CompetitionBody, request: Request, ask: Ask, tx: InTx, response: Response
 ) -> DeskAnswer:
     """Draft a competition, which nobody sees before it is published."""
-    entering_rules.check_known(body.eligibility, _checks(request))
+    entering_rules.check_known(body.eligibility, checks_of(request))
     made = await steering.draft(tx, new=body.new(), actor=ask.actor, now=ask.now)
     response.headers["Location"] = f"/api/v1/console/competitions/{made}"
     return await _desk(tx, ask, made, response)
@@ -168,7 +170,8 @@ async def draft_competition(
 )
 async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
     """Work out what a rule pays; nothing is written."""
-    found = prizes.preview_prizes(
+    found = await asyncio.to_thread(
+        prizes.preview_prizes,
         prizes.read(body.prize_rule),
         pool=body.pool,
         entrants=body.entrants,
@@ -180,7 +183,7 @@ async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == body.prize_asset), None)
     if scale is None:
         raise ledger.UnknownAsset(asset=body.prize_asset)
-    return PreviewAnswer.of(found, Asset(body.prize_asset, scale))
+    return PreviewAnswer.of(found, Asset(body.prize_asset, scale), body)
 
 
 @routes.get("/console/competitions/series", access=READ, example=SERIES_EXAMPLE)
@@ -198,7 +201,7 @@ async def list_series(tx: InTx) -> SeriesListAnswer:
 )
 async def create_series(body: SeriesBody, request: Request, ask: Ask, tx: InTx, response: Response) -> SeriesAnswer:
     """Make a series; its competitions are made ahead of time, by the clock."""
-    entering_rules.check_known(body.eligibility, _checks(request))
+    entering_rules.check_known(body.eligibility, checks_of(request))
     made = await series.create_series(tx, new=body.new(), actor=ask.actor, now=ask.now)
     return await _series(tx, made, response)
 
@@ -213,7 +216,7 @@ async def change_series(
     series_id: SeriesRef, body: SeriesPatch, seen: Seen, request: Request, ask: Ask, tx: InTx, response: Response
 ) -> SeriesAnswer:
     """Change what the next competitions of a series will be, or make no more of them."""
-    entering_rules.check_known(body.eligibility, _checks(request))
+    entering_rules.check_known(body.eligibility, checks_of(request))
     known = await series.get_series(tx, series_id=SeriesId(series_id))
     await series.change_series(
         tx, series_id=known.id, new=body.over(known), is_active=body.active, version=seen, actor=ask.actor
@@ -265,7 +268,7 @@ async def change_competition(
     ours = await _seen(tx, competition_id, seen)
     changes = body.changes()
     if body.eligibility:
-        entering_rules.check_known(body.eligibility, _checks(request))
+        entering_rules.check_known(body.eligibility, checks_of(request))
     await steering.update(tx, competition_id=ours, changes=changes, actor=ask.actor, now=ask.now)
     return await _desk(tx, ask, ours, response)
 
@@ -504,24 +507,21 @@ async def list_staff_standings(competition_id: Id, ask: Ask, tx: InTx, page: Pag
     f"{HERE}/simulate",
     access=READ,
     example=PREVIEW_EXAMPLE,
-    refuses=[NoSuchCompetition, *OF_RULES],
+    refuses=[NoSuchCompetition, *OF_RULES, PoolShort, Warming],
     idempotency="none",
     unaudited="it changes nothing",
 )
-async def simulate_prizes(competition_id: Id, body: SimulateBody, ask: Ask, tx: InTx) -> PreviewAnswer:
+async def simulate_prizes(competition_id: Id, body: SimulateBody, tx: InTx) -> PreviewAnswer:
     """Work out what the ranking as it is would be paid by other prizes; nothing is written."""
-    ours = CompetitionId(competition_id)
-    shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=SIMULATED_MAX, is_staff=True)
-    found = prizes.preview_prizes(
-        prizes.read(body.prize_rule or shown.competition.prize_rule),
-        pool=shown.pool if body.pool is None else body.pool,
-        entrants=min(shown.board.qualified, SIMULATED_MAX),
-        ties=Counter(row.standing.rank for row in shown.board.rows if row.standing.rank),
-        tie_rule=shown.competition.tie_rule,
-        empty_rule=body.empty_rule or shown.competition.empty_rule,
-        scores=[row.standing.score for row in shown.board.rows if row.standing.rank],
+    rule = None if body.prize_rule is None else prizes.read(body.prize_rule)
+    found = await desk.prize_list(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        trial=desk.Trial(rule, body.pool, body.empty_rule),
+        limit=body.limit,
+        after=body.after,
     )
-    return PreviewAnswer.of(found, Asset(shown.competition.prize_asset, shown.asset_scale))
+    return PreviewAnswer.of_list(found, body)
 
 
 async def _series(tx: Tx, series_id: SeriesId, response: Response) -> SeriesAnswer:
@@ -530,7 +530,8 @@ async def _series(tx: Tx, series_id: SeriesId, response: Response) -> SeriesAnsw
     return SeriesAnswer.of(found)
 
 
-def _checks(request: Request) -> tuple[EntryCheck[Tx], ...]:
+def checks_of(request: Request) -> tuple[EntryCheck[Tx], ...]:
+    """The rules of entering that other modules have registered."""
     checks: tuple[EntryCheck[Tx], ...] = request.app.state.entry_checks
     return checks
 

@@ -1,25 +1,49 @@
 """What the forms of competitions say, and how the editor reads a prize rule from one line of text."""
 
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from palio.competitions.errors import PrizeShape
+from palio.competitions.errors import AmountInvalid, EligibilityInvalid, PrizeShape
 from palio.competitions.rules import prizes
-from palio.competitions.types import BANDS_MAX, WHOLE_BPS, Band, NewCompetition, PrizeRule, Prizes
+from palio.competitions.service.desk import Trial
+from palio.competitions.types import (
+    BANDS_MAX,
+    WHOLE_BPS,
+    Band,
+    Competition,
+    EmptyRule,
+    NewCompetition,
+    NewSeries,
+    Preview,
+    PrizeRule,
+    RuleKind,
+    Series,
+    Split,
+)
 from palio.kernel.errors import Refusal
 from palio.ui.values import Asset, Blank, Moment, decimal
 
 DEFAULT_PRIZES = "50 30 20"
 ZONELESS = "%Y-%m-%dT%H:%M"
+SHOWN_MAX = 50  # places of a preview on a page
+ENTRANTS_MAX = 100_000
+PLACES = r"(?:(?P<first>[1-9]\d{0,6})(?P<open>-(?P<last>[1-9]\d{0,6})?)?:)?"
+WORD = re.compile(PLACES + r"(?P<value>\d{1,16}(?:\.\d{1,6})?)", re.ASCII)
+TIE = re.compile(r"([1-9]\d{0,5}):([1-9]\d{0,5})", re.ASCII)
 Text = Annotated[str, Field(max_length=20_000)]
 Why = Annotated[str, Field(min_length=5, max_length=500)]
 Amount = Annotated[str, Field(max_length=20)]
 Some = Annotated[int | None, Field(ge=1, le=1_000_000), Blank]
+Line = Annotated[str, Field(max_length=2_000)]
+Score = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
 
 
 class FormBody(BaseModel):
@@ -28,50 +52,164 @@ class FormBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class EditorForm(FormBody):
-    """A competition as the editor asks for it; `prizes` is a percentage for each place, amounts are in whole money."""
+class PrizesForm(FormBody):
+    """Prizes as they are typed: `prizes` is a percentage or an amount for each place, or for bands `2-5:40`."""
+
+    pool: Amount = "500.00"
+    kind: RuleKind = "bps"
+    split: Split = "places"
+    prizes: Line = DEFAULT_PRIZES
+    empty_rule: EmptyRule = "redistribute"
+    tie_rule: Literal["share", "earliest"] = "share"
+
+
+class TermsForm(PrizesForm):
+    """What a competition, and each of a series, has in common; amounts are in whole money."""
 
     title: Annotated[str, Field(max_length=200)] = ""
     product: Literal["custom", "quest", "steps", "game"] = "custom"
-    starts_at: Annotated[Moment | None, Blank] = None
-    ends_at: Annotated[Moment | None, Blank] = None
     asset: Annotated[str, Field(max_length=16)] = "USD"
-    pool: Amount = "500.00"
-    prizes: Annotated[str, Field(max_length=2_000)] = DEFAULT_PRIZES
-    empty_rule: Literal["redistribute", "keep"] = "redistribute"
-    tie_rule: Literal["share", "earliest"] = "share"
-    join_mode: Literal["auto", "open", "invite"] = "auto"
-    entry_fee: Amount = "0"
-    min_score: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
-    min_participants: Some = None
-    max_participants: Some = None
+    tz: Annotated[str, Field(max_length=64)] = "UTC"
+    score_scale: Annotated[int, Field(ge=0, le=6)] = 0
+    min_score: Score = 0
+    leftover_to: Literal["treasury", "house", "rollover"] = "treasury"
+    no_winner: Literal["treasury", "rollover", "refund"] = "treasury"
+    grace_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     review_h: Annotated[int, Field(ge=0, le=336)] = 24
     description: Text = ""
     rules_text: Text = ""
+    entrants: Annotated[int | None, Field(ge=0, le=ENTRANTS_MAX), Blank] = None
+    ties: Annotated[str, Field(max_length=500)] = ""
+
+
+class EditorForm(TermsForm):
+    """A competition as the editor asks for it."""
+
+    starts_at: Annotated[Moment | None, Blank] = None
+    ends_at: Annotated[Moment | None, Blank] = None
+    direction: Literal["desc", "asc"] = "desc"
+    allow_nonpositive: Literal["", "1"] = ""
+    join_mode: Literal["auto", "open", "invite"] = "auto"
+    entry_fee: Amount = "0"
+    treasury: Annotated[str, Field(max_length=8)] = ""
+    min_participants: Some = None
+    max_participants: Some = None
+    eligibility: Annotated[str, Field(max_length=4_000)] = ""
+    collect_s: Annotated[int | None, Field(ge=0, le=2_592_000), Blank] = None
+    results_visible: Literal["live", "after_end"] = "live"
 
     def new(self, asset: Asset) -> NewCompetition:
-        """The draft. Refuses with PrizeShape what cannot be read."""
+        """The draft. Refuses with PrizeShape, EligibilityInvalid what cannot be read."""
         if self.starts_at is None or self.ends_at is None:
             raise PrizeShape(where="starts_at", expected="a start and an end")
         return NewCompetition(
-            product=self.product,
-            title=self.title,
             starts_at=self.starts_at,
             ends_at=self.ends_at,
-            prize_asset=asset.code,
-            guaranteed_pool=units_of(self.pool, asset),
-            prize_rule=rule_of(self.prizes),
-            description=self.description,
-            rules_text=self.rules_text,
-            min_score=self.min_score,
-            tie_rule=self.tie_rule,
-            empty_rule=self.empty_rule,
+            direction=self.direction,
+            allow_nonpositive=bool(self.allow_nonpositive),
             join_mode=self.join_mode,
             entry_fee=units_of(self.entry_fee, asset),
+            treasury_bps=bps_of(self.treasury) if self.treasury.strip() else None,
             min_participants=self.min_participants,
             max_participants=self.max_participants,
-            review_h=self.review_h,
+            eligibility=eligibility_of(self.eligibility),
+            collect_s=self.collect_s,
+            results_visible=self.results_visible,
+            **common(self, asset),  # type: ignore[arg-type]  # each field has the type of its name
         )
+
+
+class EditForm(EditorForm):
+    """The same for what is there: only the fields that its state leaves open are sent."""
+
+    version: int = 0
+
+    def changes(self, asset: Asset, kept: PrizeRule) -> dict[str, object]:
+        """What is asked for, by the names of terms. Refuses with PrizeShape, EligibilityInvalid."""
+        sent = self.model_fields_set
+        new = self.new(asset)
+        named = {"pool": "guaranteed_pool", "asset": "prize_asset", "treasury": "treasury_bps"}
+        plain = {
+            *("title", "description", "rules_text", "starts_at", "ends_at", "tz", "min_score", "empty_rule"),
+            *("tie_rule", "leftover_to", "no_winner", "grace_s", "collect_s", "review_h", "results_visible"),
+            *("join_mode", "entry_fee", "min_participants", "max_participants", "eligibility"),
+        }
+        found = {name: getattr(new, name) for name in plain & sent}
+        found |= {to: getattr(new, to) for name, to in named.items() if name in sent}
+        if "prizes" in sent:
+            found["prize_rule"] = prizes.written(new.prize_rule)
+            found["allow_nonpositive"] = new.allow_nonpositive  # a box that is not ticked sends nothing
+            if is_written(kept, self, asset):
+                del found["prize_rule"]
+        return {name: value for name, value in found.items() if value is not None or name in CAN_BE_NONE}
+
+
+CAN_BE_NONE = ("min_participants", "max_participants")
+
+
+class SeriesForm(TermsForm):
+    """A series as its editor asks for it."""
+
+    code: Annotated[str, Field(max_length=40)] = ""
+    cadence: Literal["daily", "weekly", "weekend", "monthly"] = "weekly"
+    create_lead_h: Annotated[int, Field(ge=1, le=720)] = 24
+
+    def new(self, asset: Asset) -> NewSeries:
+        """The series. Refuses with PrizeShape what cannot be read."""
+        return NewSeries(
+            code=self.code,
+            cadence=self.cadence,
+            create_lead_h=self.create_lead_h,
+            **common(self, asset),  # type: ignore[arg-type]  # each field has the type of its name
+        )
+
+
+class NewSeriesForm(SeriesForm):
+    """The same when it is made: its code must be one."""
+
+    code: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{1,39}$")] = ""
+
+
+class SeriesEditForm(SeriesForm):
+    """The same for one that is there; its code, product, cadence and zone stay."""
+
+    version: int = 0
+    active: Literal["", "1"] = ""
+
+    def over(self, known: Series, asset: Asset) -> NewSeries:
+        """The series with what was typed; what the form does not ask for stays. Refuses with PrizeShape."""
+        kept = {each.name: getattr(known, each.name) for each in fields(NewSeries)}
+        typed = common(self, asset) | {"create_lead_h": self.create_lead_h}
+        rule = prizes.read(known.prize_rule)
+        if is_written(rule, self, asset):
+            typed["prize_rule"] = rule
+        return NewSeries(**kept | typed)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialQuery:
+    """Other prizes for a ranking as it is, as they stand in an address; what is left out is that of the competition."""
+
+    pool: str | None = None
+    prizes: str | None = None
+    kind: RuleKind = "bps"
+    split: Split = "places"
+    empty_rule: EmptyRule | None = None
+
+
+async def tried(
+    pool: Annotated[str | None, Query(max_length=20, description="Another pool, in whole money"), Blank] = None,
+    prizes: Annotated[
+        str | None,
+        Query(max_length=2_000, description="Other prizes as in the editor: 50 30 20, 1:50 2-5:50"),
+        Blank,
+    ] = None,
+    kind: RuleKind = "bps",
+    split: Split = "places",
+    empty_rule: Annotated[EmptyRule | None, Blank] = None,
+) -> TrialQuery:
+    """Read what is tried."""
+    return TrialQuery(pool, prizes, kind, split, empty_rule)
 
 
 class VersionForm(FormBody):
@@ -110,7 +248,7 @@ class EntrantForm(FormBody):
 class AdjustForm(EntrantForm):
     """So much more or less."""
 
-    delta: Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
+    delta: Score
 
 
 class AppealForm(FormBody):
@@ -121,35 +259,122 @@ class AppealForm(FormBody):
 
 
 AsEditor = Annotated[EditorForm, Query()]
+AsTrial = Annotated[TrialQuery, Depends(tried)]
+
+
+def common(form: TermsForm, asset: Asset) -> dict[str, object]:
+    """What competitions and series ask for alike. Refuses with PrizeShape."""
+    plain = (
+        *("title", "product", "tz", "score_scale", "min_score", "leftover_to", "no_winner", "grace_s", "review_h"),
+        *("description", "rules_text", "tie_rule", "empty_rule"),
+    )
+    return {
+        **{name: getattr(form, name) for name in plain},
+        "prize_asset": asset.code,
+        "guaranteed_pool": units_of(form.pool, asset),
+        "prize_rule": rule_of(form, asset),
+    }
 
 
 def units_of(text: str, asset: Asset) -> int:
-    """An amount as people write it, in units. Refuses with PrizeShape what is none, or finer than the asset."""
+    """An amount as people write it, in units. Refuses with AmountInvalid what is none, or finer than the asset."""
     try:
         units = Decimal(text.replace(",", "").strip() or "0").scaleb(asset.scale)
     except InvalidOperation:
         units = Decimal("NaN")
     if not units.is_finite() or units % 1 or units < 0:
-        raise PrizeShape(where=text, expected=f"an amount of {asset.code} with at most {asset.scale} decimals")
+        raise AmountInvalid(amount=text, asset=asset.code, places=asset.scale)
     return int(units)
 
 
-def rule_of(text: str) -> PrizeRule:
-    """The rule behind one line of percentages, one a place. Refuses with PrizeShape."""
-    words = text.replace(",", " ").replace(";", " ").split()
-    if not 0 < len(words) <= BANDS_MAX:
-        raise PrizeShape(where="prizes", expected=f"1 to {BANDS_MAX} numbers")
-    return PrizeRule("bps", "places", tuple(Band(n, n, _bps(word)) for n, word in enumerate(words, 1)))
-
-
-def _bps(word: str) -> int:
+def bps_of(text: str) -> int:
+    """A percentage as people write it, in hundredths of a percent. Refuses with PrizeShape."""
     try:
-        value = Decimal(word) * 100
+        value = Decimal(text.replace("%", "").strip()) * 100
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value % 1 or value <= 0:
+    if not value.is_finite() or value % 1 or not 0 <= value <= WHOLE_BPS:
+        raise PrizeShape(where=text, expected="a percentage from 0 to 100 with at most two decimals")
+    return int(value)
+
+
+def eligibility_of(text: str) -> Mapping[str, object]:
+    """Who may enter, as JSON. Refuses with EligibilityInvalid."""
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise EligibilityInvalid(rule="eligibility", expected='an object of JSON like {"countries": {"allow": ["NP"]}}')
+    return found
+
+
+def rule_of(form: PrizesForm, asset: Asset) -> PrizeRule:
+    """The rule behind one line: `50 30 20` a place each, `1:50 2-5:40 6-:10` by bands. Refuses with PrizeShape."""
+    return _rule(form.prizes, form.kind, form.split, asset)
+
+
+def _rule(text: str, kind: RuleKind, split: Split, asset: Asset) -> PrizeRule:
+    words = re.sub(r"\s*([:-])\s*", r"\1", text).replace(",", " ").replace(";", " ").replace("%", " ").split()
+    if not 0 < len(words) <= BANDS_MAX:
+        raise PrizeShape(where="prizes", expected=f"1 to {BANDS_MAX} numbers")
+    return prizes.read(prizes.written(PrizeRule(kind, split, tuple(_bands(words, kind, asset)))))
+
+
+def _bands(words: list[str], kind: RuleKind, asset: Asset) -> Iterator[Band]:
+    place = 1
+    for word in words:
+        found = WORD.fullmatch(word)
+        if found is None:
+            raise PrizeShape(where=word, expected="a number, or places before one like 2-5:40")
+        first = int(found["first"] or place)
+        last = int(found["last"]) if found["last"] else None if found["open"] else first
+        yield Band(first, last, units_of(found["value"], asset) if kind == "fixed" else _share(word, found["value"]))
+        place = (last or first) + 1
+
+
+def _share(word: str, text: str) -> int:
+    value = Decimal(text) * 100
+    if value % 1 or value <= 0:
         raise PrizeShape(where=word, expected="a percentage above 0 with at most two decimals")
     return int(value)
+
+
+def text_of(rule: PrizeRule, asset: Asset) -> str:
+    """The line behind which a rule stands: what `rule_of` reads back."""
+    scale = asset.scale if rule.kind == "fixed" else 2
+    return " ".join(_word(band, scale) for band in rule.bands)
+
+
+def is_written(rule: PrizeRule, form: PrizesForm, asset: Asset) -> bool:
+    """Is this rule what stands in the form, so that nobody has changed it?"""
+    return text_of(rule, asset) == form.prizes and (rule.kind, rule.split) == (form.kind, form.split)
+
+
+def _word(band: Band, scale: int) -> str:
+    value = format(decimal(band.value, scale).normalize(), "f")
+    if band.last == band.first:
+        return value
+    return f"{band.first}-{band.last or ''}:{value}"
+
+
+def trial_of(asked: TrialQuery, asset: Asset) -> Trial:
+    """What is tried. Refuses with PrizeShape."""
+    return Trial(
+        rule=_rule(asked.prizes, asked.kind, asked.split, asset) if asked.prizes else None,
+        pool=units_of(asked.pool, asset) if asked.pool else None,
+        empty_rule=asked.empty_rule,
+    )
+
+
+def ties_of(text: str) -> dict[int, int]:
+    """How many share which rank, like `2:3 9:2`. Refuses with PrizeShape."""
+    words = text.replace(",", " ").replace(";", " ").split()
+    found = {word: TIE.fullmatch(word) for word in words}
+    for word, match in found.items():
+        if match is None:
+            raise PrizeShape(where=word, expected="a rank and how many share it, like 2:3")
+    return {int(match[1]): int(match[2]) for match in found.values() if match}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +383,8 @@ class Meter:
 
     bps: int
     is_whole: bool
-    places: tuple[Prizes, ...]
+    preview: Preview
+    entrants: int
     pool: int
     problem: str
 
@@ -168,21 +394,105 @@ class Meter:
         return format(decimal(self.bps, 2), ".2f")
 
 
-def meter_of(form: EditorForm, asset: Asset) -> Meter:
-    """The meter over what was typed so far."""
+NOTHING = Preview((), 0)
+
+
+def meter_of(form: TermsForm, asset: Asset) -> Meter:
+    """The meter over what was typed so far, and the prizes of so many entrants: of every paid place, if none are named.
+
+    Fixed amounts are measured against the pool.
+    """
     try:
-        pool, rule = units_of(form.pool, asset), rule_of(form.prizes)
+        pool, rule, ties = units_of(form.pool, asset), rule_of(form, asset), ties_of(form.ties)
     except Refusal as refusal:
-        return Meter(0, is_whole=False, places=(), pool=0, problem=refusal.detail)
-    bps = sum(band.value for band in rule.bands)
+        return Meter(0, is_whole=False, preview=NOTHING, entrants=0, pool=0, problem=refusal.detail)
+    bps = _given(rule, pool)
+    entrants = prizes.places_of(rule) or rule.bands[-1].first if form.entrants is None else form.entrants
     try:
-        preview = prizes.preview_prizes(rule, pool=pool, entrants=len(rule.bands), empty_rule=form.empty_rule)
+        found = prizes.preview_prizes(
+            rule,
+            pool=pool,
+            entrants=min(entrants, ENTRANTS_MAX),
+            ties=ties,
+            tie_rule=form.tie_rule,
+            empty_rule=form.empty_rule,
+        )
     except Refusal as refusal:
-        return Meter(bps, is_whole=False, places=(), pool=pool, problem=refusal.detail)
-    places = tuple(Prizes(share.place, share.place, share.amount) for share in preview.shares)
-    return Meter(bps, is_whole=bps == WHOLE_BPS, places=places, pool=pool, problem="")
+        return Meter(bps, is_whole=False, preview=NOTHING, entrants=entrants, pool=pool, problem=refusal.detail)
+    return Meter(bps, is_whole=bps == WHOLE_BPS, preview=found, entrants=entrants, pool=pool, problem="")
+
+
+def _given(rule: PrizeRule, pool: int) -> int:
+    if rule.kind == "bps":
+        return sum(band.value for band in rule.bands)
+    promised = sum(band.value * ((band.last or band.first) - band.first + 1) for band in rule.bands)
+    return promised * WHOLE_BPS // pool if pool else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a pool comes to with so many who pay to enter, in units."""
+
+    entrants: int
+    fees_to_pool: int
+    fees_to_treasury: int
+    pool: int
+
+
+def forecast_of(form: EditorForm, asset: Asset, treasury_bps: int) -> list[Forecast]:
+    """What comes in with the fewest and the most who may enter, with as many as are previewed, and with ten times the
+    prizes; nothing without a fee.
+    """
+    try:
+        pool, fee = units_of(form.pool, asset), units_of(form.entry_fee, asset)
+        share = bps_of(form.treasury) if form.treasury.strip() else treasury_bps
+    except Refusal:
+        return []
+    if not fee:
+        return []
+    wanted = {form.min_participants or 1, form.entrants or 100, form.max_participants or 1_000}
+    to_treasury = fee * share // WHOLE_BPS
+    return [
+        Forecast(count, count * (fee - to_treasury), count * to_treasury, pool + count * (fee - to_treasury))
+        for count in sorted(wanted)
+    ]
 
 
 def typed(at: datetime | None) -> str:
     """A time as a field of a form holds it, in UTC."""
     return at.astimezone(UTC).strftime(ZONELESS) if at else ""
+
+
+def edited(competition: Competition, asset: Asset) -> EditForm:
+    """What the editor shows of a competition that is there."""
+    rule = prizes.read(competition.prize_rule)
+    return EditForm.model_construct(
+        **{name: getattr(competition, name) for name in EditForm.model_fields if hasattr(competition, name)}
+        | written(rule, competition.guaranteed_pool, competition.prize_asset, asset)
+        | {
+            "allow_nonpositive": "1" if competition.allow_nonpositive else "",
+            "entry_fee": format(decimal(competition.entry_fee, asset.scale), "f"),
+            "treasury": format(decimal(competition.treasury_bps, 2).normalize(), "f"),
+            "eligibility": json.dumps(dict(competition.eligibility)) if competition.eligibility else "",
+        }
+    )
+
+
+def edited_series(series: Series, asset: Asset) -> SeriesEditForm:
+    """What the editor shows of a series that is there."""
+    return SeriesEditForm.model_construct(
+        **{name: getattr(series, name) for name in SeriesEditForm.model_fields if hasattr(series, name)}
+        | written(prizes.read(series.prize_rule), series.guaranteed_pool, series.prize_asset, asset)
+        | {"active": "1" if series.active else ""}
+    )
+
+
+def written(rule: PrizeRule, pool: int, code: str, asset: Asset) -> dict[str, object]:
+    """A pool and a rule as they are typed."""
+    return {
+        "asset": code,
+        "pool": format(decimal(pool, asset.scale), "f"),
+        "kind": rule.kind,
+        "split": rule.split,
+        "prizes": text_of(rule, asset),
+    }

@@ -1,4 +1,4 @@
-"""Pages of staff over competitions: lists, the editor, and one competition from draft to payment."""
+"""Pages of staff over competitions: lists, and one competition from draft to payment."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from palio import ledger
+from palio import identity, ledger
 from palio.competitions.console.calls import (
     ADJUST,
     DISQUALIFY,
@@ -24,24 +24,22 @@ from palio.competitions.console.calls import (
 from palio.competitions.console.forms import (
     AdjustForm,
     AppealForm,
-    AsEditor,
-    EditorForm,
     EntrantForm,
     ExtendForm,
     FundForm,
     ReasonForm,
     VersionForm,
-    meter_of,
     typed,
     units_of,
 )
-from palio.competitions.rules import lifecycle
+from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import ends, part_of
-from palio.competitions.service import appeals, proposing, showing, staff, steering
-from palio.competitions.types import Competition, CompetitionId, EntrantId, Product, Shown, Status, Wanted
+from palio.competitions.service import appeals, desk, proposing, reads, showing, staff, steering
+from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, Product, Shown, Status, Wanted
+from palio.infra import audit
 from palio.infra.approvals import Approval
 from palio.infra.db import Tx
-from palio.kernel.ids import new_id
+from palio.kernel.ids import UserId, new_id
 from palio.ui import console
 from palio.ui.access import Access
 from palio.ui.actor import Ask, Asking, InTx
@@ -53,6 +51,9 @@ from palio.ui.values import Asset, Blank, decimal
 HERE = "/console/competitions"
 OF_ONE = f"{HERE}/{{competition_id:uuid}}"
 ROWS_MAX = 100
+OUT_MAX, HISTORY_MAX = 50, 20
+AUDIT = "admin.audit.read"
+SETTLED = ("settling", "completed", "archived")
 ACTS: Mapping[str, Access] = {
     "publish": EDIT,
     "start": EDIT,
@@ -96,62 +97,6 @@ async def staff_competitions_page(
     return await console.render(request, ask, tx, "competitions/console/competitions.html", values, present=HERE)
 
 
-@routes.page(f"{HERE}/new", access=EDIT)
-async def editor_page(request: Request, ask: Ask, tx: InTx, form: AsEditor) -> HTMLResponse:
-    """A competition to be drafted: what it pays is worked out while it is typed."""
-    return await _editor(request, ask, tx, form)
-
-
-async def _editor(
-    request: Request,
-    ask: Asking,
-    tx: Tx,
-    form: EditorForm,
-    problem: Problem | None = None,
-    times: Mapping[str, str] | None = None,
-) -> HTMLResponse:
-    assets = {asset.code: Asset(asset.code, asset.scale) for asset in await ledger.assets(tx)}
-    asset = assets.get(form.asset, Asset("USD", 2))
-    begin = form.starts_at or (ask.now + timedelta(days=1)).replace(minute=0)
-    meter = meter_of(form, asset)
-    values = {
-        "typed": form,
-        "starts_at": typed(begin),
-        "ends_at": typed(form.ends_at or begin + timedelta(days=7)),
-        **(times or {}),
-        "meter": meter,
-        "asset": asset,
-        "assets": sorted(assets),
-        "problem": problem,
-        "is_complete": bool(meter.is_whole and form.title.strip()),
-    }
-    status = problem.status if problem else 200
-    name = "competitions/console/new.html"
-    return await console.render(request, ask, tx, name, values, present=HERE, block="meter", status=status)
-
-
-async def _editor_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
-    """The editor with what was typed, and what is wrong."""
-    given = {name: value for name, value in filled.values.items() if name in EditorForm.model_fields}
-    times: dict[str, str] = {name: given.pop(name) for name in ("starts_at", "ends_at") if name in given}
-    form = EditorForm().model_copy(update=given)  # as texts, which is how the page shows them
-    return await _editor(request, ask, tx, form, filled.problem, times)
-
-
-@routes.form(f"{HERE}/new", access=EDIT, again=_editor_again)
-async def draft_by_form(ask: Ask, tx: InTx, form: Annotated[EditorForm, Form()]) -> RedirectResponse:
-    """Make the draft."""
-    asset = await _asset(tx, form.asset)
-    made = await steering.draft(tx, new=form.new(asset), actor=ask.actor, now=ask.now)
-    return RedirectResponse(f"{HERE}/{made}", 303)
-
-
-@routes.form(f"{HERE}/new/meter", access=EDIT, again=_editor_again, idempotency="none", unaudited="it changes nothing")
-async def work_out_prizes(request: Request, ask: Ask, tx: InTx, form: Annotated[EditorForm, Form()]) -> HTMLResponse:
-    """What it would pay as it is typed now; nothing is made."""
-    return await _editor(request, ask, tx, form)
-
-
 @routes.page(OF_ONE, access=READ)
 async def staff_competition_page(
     request: Request,
@@ -161,32 +106,71 @@ async def staff_competition_page(
     waiting: Annotated[str | None, Query(max_length=40)] = None,
 ) -> HTMLResponse:
     """A competition as it lies before staff: terms, pool, board, doubts, and how far its settlement has come."""
-    ours = CompetitionId(competition_id)
+    return await _overview(request, ask, tx, CompetitionId(competition_id), waiting)
+
+
+async def _overview(
+    request: Request,
+    ask: Asking,
+    tx: Tx,
+    ours: CompetitionId,
+    waiting: str | None = None,
+    filled: Filled | None = None,
+    blamed: UUID | None = None,
+) -> HTMLResponse:
+    """The page; with `filled` the answer to a doubt was refused, which stands there with what was typed."""
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=ROWS_MAX, is_staff=True)
+    competition = shown.competition
+    doubts = await appeals.list_appeals(tx, states=["open", "upheld", "rejected"], competition_id=ours)
+    out = await reads.entrants_many(tx, sorted(await reads.disqualified(tx, competition_id=ours))[:OUT_MAX])
+    history = await _history(tx, competition, ask)
     values = {
         "shown": shown,
-        "competition": shown.competition,
-        "asset": Asset(shown.competition.prize_asset, shown.asset_scale),
-        "appeals": await appeals.list_appeals(tx, states=["open", "upheld", "rejected"], competition_id=ours),
+        "competition": competition,
+        "part_name": "overview",
+        "asset": Asset(competition.prize_asset, shown.asset_scale),
+        "appeals": doubts,
         "scores": {row.standing.entrant_id: _score(row.standing.score, shown) for row in shown.board.rows},
-        "pays_at": _pays_at(shown.competition),
+        "least": _score(competition.least_score, shown),
+        "out": await showing.names_of(tx, people=out),
+        "stages": stages.stages(competition),
+        "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
+        "forced_from": lifecycle.overdue_at(competition) if competition.phase == "collecting" else None,
+        "history": history,
+        "people": await _people(tx, [*(row.actor_id for row in history), *(each.user_id for each in doubts)]),
         "waiting": waiting,
         "can_settle": SETTLE in ask.permissions,
-        "acts": [act for act in _acts(shown.competition) if ACTS[act] in ask.permissions],
+        "acts": [act for act in _acts(competition) if ACTS[act] in ask.permissions],
+        "can_edit": EDIT in ask.permissions and _is_open(competition),
+        "problem": filled.problem if filled else None,
+        "answer": filled.values.get("answer", "") if filled else "",
+        "blamed": blamed,
     }
     name = "competitions/console/competition.html"
-    return await console.render(request, ask, tx, name, values, present=HERE, block="competition")
+    status = filled.problem.status if filled else 200
+    return await console.render(request, ask, tx, name, values, present=HERE, block="competition", status=status)
+
+
+async def _history(tx: Tx, competition: Competition, ask: Asking) -> list[audit.Row]:
+    """The last acts of staff on it, for whoever may read the audit."""
+    if AUDIT not in ask.permissions:
+        return []
+    wanted = audit.Wanted(competition.created_at, ask.now + timedelta(minutes=1), entity_id=str(competition.id))
+    return await audit.search(tx, wanted=wanted, part=audit.Part(HISTORY_MAX))
+
+
+async def _people(tx: Tx, ids: Sequence[UserId | None]) -> Mapping[UserId, str]:
+    wanted = list({user_id for user_id in ids if user_id})
+    return await identity.names(tx, ids=wanted) if wanted else {}
+
+
+def _is_open(competition: Competition) -> bool:
+    """Can anything of it still be changed?"""
+    return competition.product not in lifecycle.STEERED and competition.status in ("draft", "upcoming", "live")
 
 
 def _score(score: int, shown: Shown) -> str:
     return format(decimal(score, shown.competition.score_scale), "f")
-
-
-def _pays_at(competition: Competition) -> object:
-    """When it pays by itself, if nothing is odd; None outside the review."""
-    if competition.phase != "review" or competition.frozen_at is None or competition.review_reasons:
-        return None
-    return competition.frozen_at + timedelta(hours=competition.review_h)
 
 
 def _acts(competition: Competition) -> Sequence[str]:
@@ -210,9 +194,15 @@ def _acts(competition: Competition) -> Sequence[str]:
 
 def _declare_act(act: str, access: Access) -> None:
     @routes.page(f"{OF_ONE}/{act}", access=access)
-    async def act_page(request: Request, competition_id: Id, ask: Ask, tx: InTx) -> HTMLResponse:
+    async def act_page(
+        request: Request,
+        competition_id: Id,
+        ask: Ask,
+        tx: InTx,
+        entrant_id: Annotated[str, Query(max_length=18)] = "",
+    ) -> HTMLResponse:
         """What it would do, and the form for it."""
-        return await _act(request, ask, tx, competition_id, act, {})
+        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id})
 
 
 for _name, _access in ACTS.items():
@@ -229,19 +219,37 @@ async def _act(
     problem: Problem | None = None,
 ) -> HTMLResponse:
     ours = CompetitionId(competition_id)
-    shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=ROWS_MAX, is_staff=True)
+    shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
+    competition = shown.competition
+    is_open = act in _acts(competition)
+    rows = await _rows_of(tx, ours, given.get("entrant_id", ""))
     values = {
         "shown": shown,
-        "competition": shown.competition,
-        "asset": Asset(shown.competition.prize_asset, shown.asset_scale),
+        "competition": competition,
+        "asset": Asset(competition.prize_asset, shown.asset_scale),
         "act": act,
+        "is_open": is_open,
         "typed": given,
         "problem": problem,
-        "ends_at": given.get("ends_at") or typed(shown.competition.ends_at),
+        "wrong": {each.pointer.lstrip("/"): each.detail for each in problem.errors} if problem else {},
+        "ends_at": given.get("ends_at") or typed(competition.ends_at),
+        "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
+        "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
+        "entrant": rows[0] if rows else None,
+        "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
+        "score": lambda value: _score(value, shown),
     }
     status = problem.status if problem else 200
     name = "competitions/console/act.html"
     return await console.render(request, ask, tx, name, values, present=HERE, status=status)
+
+
+async def _rows_of(tx: Tx, competition_id: CompetitionId, number: str) -> Sequence[BoardRow]:
+    """The row of the entrant who was named by his number, if he stands on the board."""
+    if not (number.isascii() and number.isdigit()):
+        return ()
+    entrant_ids = [EntrantId(int(number))]
+    return (await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=1)).rows
 
 
 async def _act_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -331,7 +339,7 @@ async def end_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[Re
     return _done(ours)
 
 
-@routes.form(f"{OF_ONE}/fund", access=FUND, again=_act_again, idempotency="required", step_up=True)
+@routes.form(f"{OF_ONE}/fund", access=FUND, again=_act_again, idempotency="required", step_up=True, asks_code=True)
 async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[FundForm, Form()]) -> RedirectResponse:
     """Put money into the pool."""
     ours = await _ours(tx, competition_id)
@@ -447,7 +455,13 @@ async def cancel_by_form(
     return _done(ours, waiting)
 
 
-@routes.form(f"{HERE}/appeals/{{appeal_id:uuid}}", access=SETTLE)
+async def _appeal_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    """The page of the competition with the answer as it was typed."""
+    appeal = await appeals.get_appeal(tx, appeal_id=request.path_params["appeal_id"])
+    return await _overview(request, ask, tx, appeal.competition_id, filled=filled, blamed=appeal.id)
+
+
+@routes.form(f"{HERE}/appeals/{{appeal_id:uuid}}", access=SETTLE, again=_appeal_again)
 async def answer_by_form(
     appeal_id: AppealRef, ask: Ask, tx: InTx, form: Annotated[AppealForm, Form()]
 ) -> RedirectResponse:

@@ -19,6 +19,7 @@ from palio.competitions.types import (
     NewSeries,
     NoWinner,
     Preview,
+    PrizeList,
     ResultsVisible,
     Series,
     SeriesCadence,
@@ -196,12 +197,19 @@ class AppealBody(Body):
     answer: Annotated[str, Field(min_length=10, max_length=2_000)]
 
 
-class PreviewBody(Body):
+class PartBody(Body):
+    """Which of the places are wanted: what follows a place, so many at most."""
+
+    after: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
+    limit: Annotated[StrictInt, Field(ge=1, le=200)] = 200
+
+
+class PreviewBody(PartBody):
     """A rule of prizes, a pool, how many qualify, and how many share which rank."""
 
     prize_rule: Rule
     pool: Amount
-    entrants: Annotated[StrictInt, Field(ge=0, le=10_000)]
+    entrants: Annotated[StrictInt, Field(ge=0, le=100_000)]
     ties: Annotated[
         dict[Annotated[str, Field(pattern="^[1-9][0-9]{0,5}$")], Count],
         Field(max_length=1_000, description="How many share a rank, by rank"),
@@ -215,7 +223,7 @@ class PreviewBody(Body):
     ] = []
 
 
-class SimulateBody(Body):
+class SimulateBody(PartBody):
     """Other prizes for the ranking as it is; what is left out is that of the competition."""
 
     prize_rule: Rule = None
@@ -348,23 +356,50 @@ class PlaceAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PreviewAnswer:
-    """What a rule would pay, and what nobody would win."""
+    """What a rule would pay: some of the places, how many are paid in all, and what nobody would win.
+
+    `next_after` is the place behind which it goes on.
+    """
 
     places: tuple[PlaceAnswer, ...]
+    paid_places: int
+    next_after: int | None
     undistributed: Money
 
     @classmethod
-    def of(cls, preview: Preview, asset: Asset) -> "PreviewAnswer":
+    def of(cls, preview: Preview, asset: Asset, part: PartBody) -> "PreviewAnswer":
+        shares = preview.shares[part.after : part.after + part.limit]
         return cls(
             tuple(
                 PlaceAnswer(
                     *(share.place, share.rank, Money.of(share.amount, asset)),
                     *(share.why.head, share.why.exact, share.why.tied),
                 )
-                for share in preview.shares
+                for share in shares
             ),
+            *_span(len(preview.shares), part),
             Money.of(preview.undistributed, asset),
         )
+
+    @classmethod
+    def of_list(cls, found: PrizeList, part: PartBody) -> "PreviewAnswer":
+        asset = Asset(found.competition.prize_asset, found.asset_scale)
+        return cls(
+            tuple(
+                PlaceAnswer(
+                    *(row.standing.place, row.standing.rank or row.standing.place, Money.of(row.amount, asset)),
+                    *(str(row.why["head"]), str(row.why["exact"]), int(str(row.why.get("tied", 1)))),
+                )
+                for row in found.rows
+            ),
+            *_span(found.paid, part),
+            Money.of(found.undistributed, asset),
+        )
+
+
+def _span(paid: int, part: PartBody) -> tuple[int, int | None]:
+    last = part.after + part.limit
+    return paid, last if last < paid else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +474,7 @@ ID = UUID("019cffd0-4c00-7000-8000-0000000000c1")
 ACT_EXAMPLE = ActAnswer("done", ID)
 DESK_EXAMPLE = DeskAnswer.of(SHOWN, 0)
 PREVIEW_EXAMPLE = PreviewAnswer(
-    (PlaceAnswer(1, 1, Money("USD", 10_000, "100.00"), "10000", "10000", 1),), Money("USD", 0, "0.00")
+    (PlaceAnswer(1, 1, Money("USD", 10_000, "100.00"), "10000", "10000", 1),), 1, None, Money("USD", 0, "0.00")
 )
 FUNDED_EXAMPLE = FundedAnswer(ID, 50_000, UUID("019cffd0-4c00-7000-8000-0000000000f1"))
 INVITED_EXAMPLE = InvitedAnswer(12)

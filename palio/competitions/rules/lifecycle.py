@@ -125,6 +125,11 @@ def may_pay(competition: Competition, *, now: datetime, approval_above: int, ope
     return reviewed and not needs_approval(competition, approval_above)
 
 
+def pays_at(competition: Competition) -> datetime | None:
+    """When the review is over; None before the freeze."""
+    return competition.frozen_at and competition.frozen_at + timedelta(hours=competition.review_h)
+
+
 def needs_approval(competition: Competition, above: int) -> bool:
     """Whether a second person must release the payment: the limit is in units of USD, and nothing is converted."""
     return competition.prize_asset == "USD" and (competition.pool_final or 0) > above

@@ -323,9 +323,11 @@ def preview_prizes(
     """
     check(rule, pool)
     groups: list[int] = []
-    while (place := sum(groups) + 1) <= entrants:
+    place = 1
+    while place <= entrants:
         size = (ties or {}).get(place, 1) if tie_rule == "share" else 1
         groups.append(min(size, entrants - place + 1))
+        place += groups[-1]
     shares = allocate(rule, pool=pool, groups=groups, empty_rule=empty_rule, scores=scores)
     return Preview(tuple(shares), pool - sum(share.amount for share in shares))
 

@@ -55,11 +55,12 @@ def template(new: NewSeries) -> dict[str, object]:
 def due(series: Series, now: datetime) -> list[Period]:
     """The periods whose competition must exist: what is on, and what begins within the lead of the series."""
     latest = now + timedelta(hours=series.create_lead_h)
-    ahead = islice(_periods(series, now), AHEAD)
+    ahead = islice(periods_of(series, now), AHEAD)
     return [period for period in ahead if period.starts_at <= latest]
 
 
-def _periods(series: Series, now: datetime) -> Iterator[Period]:
+def periods_of(series: Series, now: datetime) -> Iterator[Period]:
+    """The period of a series that is on, or comes next, and those that follow it."""
     if series.cadence == "custom":
         return recurrence.periods(series.rrule or "", series.tz, now)
     return periods.periods(series.cadence, series.tz, now)

@@ -81,6 +81,14 @@ async def decide_appeal(
     return await sql.find_appeal(tx, appeal_id) or appeal
 
 
+async def get_appeal(tx: Tx, *, appeal_id: UUID) -> Appeal:
+    """One doubt. Refuses with NoSuchAppeal."""
+    found = await sql.find_appeal(tx, appeal_id)
+    if found is None:
+        raise NoSuchAppeal
+    return found
+
+
 async def appeals_of(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> list[Appeal]:
     """What a user doubted in a competition, the newest first, with the answers."""
     return await sql.list_appeals_of(tx, competition_id, user_id, APPEALS_MAX)

@@ -172,6 +172,12 @@ def _standing(place: Place, entrant: Entrant, qualified: int) -> Standing:
     )
 
 
+async def rows_at(tx: Tx, *, places: Sequence[Place], qualified: int) -> list[Standing]:
+    """Who stands at places of a live ranking of which so many qualify."""
+    known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
+    return [_standing(place, known[EntrantId(place.entrant)], qualified) for place in places]
+
+
 class _Counts:
     """How many stand in frozen rankings, by the digest of the ranking: it cannot change without it."""
 

@@ -14,6 +14,7 @@ from palio.competitions.types import (
     ListId,
     NewCompetition,
     Part,
+    Product,
     Wanted,
 )
 from palio.infra import db
@@ -139,6 +140,20 @@ async def list_newest(tx: Tx, wanted: Wanted, part: Part) -> list[Competition]:
         tx, Competition, WANTED + "and c.id > %s order by c.id limit %s", *narrowed, part.newer_than, part.limit
     )
     return found[::-1]
+
+
+async def list_running(
+    tx: Tx, since: datetime, until: datetime, product: Product | None, limit: int
+) -> list[Competition]:
+    """Competitions that run within a span, drafts too, without those that were cancelled; the first to begin first."""
+    return await db.rows(
+        tx,
+        Competition,
+        HEADER
+        + """where c.starts_at < %s and c.ends_at > %s and c.status <> 'cancelled'
+          and (%s::text is null or c.product = %s) order by c.starts_at, c.id limit %s""",
+        *(until, since, product, product, limit),
+    )
 
 
 async def list_archived(tx: Tx, competition_ids: Sequence[CompetitionId], participants_max: int) -> list[Archived]:

@@ -168,6 +168,11 @@ async def prove(request: Request, response: Response, visitor: Visitor, house: H
         keep_session(request, response, cookie, is_console=is_of_console(request))
 
 
+async def prove_in_form(request: Request, response: Response, ask: Asking, code: str) -> None:
+    """The same for the code that came with the form of a dangerous act."""
+    await prove(request, response, await visitor_of(request), await house_of(request), ask, code)
+
+
 async def leave(request: Request, response: Response, house: House, ask: Asking) -> None:
     """End the session of whoever asks, and have the browser forget it; without one nothing happens."""
     if ask.actor.user_id and ask.session_id:

@@ -265,7 +265,7 @@ async def _status_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
     return await _status(request, ask, tx, request.path_params["number"], filled.values, filled.problem)
 
 
-@routes.form(ACCOUNTS + "/{number:int}/status", access=FREEZE, step_up=True, again=_status_again)
+@routes.form(ACCOUNTS + "/{number:int}/status", access=FREEZE, step_up=True, asks_code=True, again=_status_again)
 async def set_status_by_form(
     number: AccountNumber, ask: Ask, tx: InTx, form: Annotated[StatusForm, Form()]
 ) -> RedirectResponse:
@@ -397,7 +397,9 @@ async def _reversal_again(request: Request, ask: Asking, tx: Tx, filled: Filled)
     return await _reversal(request, ask, tx, request.path_params["transfer_id"], filled.values, filled.problem)
 
 
-@routes.form(TRANSFERS + "/{transfer_id:uuid}/reverse", access=REVERSE, step_up=True, again=_reversal_again)
+@routes.form(
+    TRANSFERS + "/{transfer_id:uuid}/reverse", access=REVERSE, step_up=True, asks_code=True, again=_reversal_again
+)
 async def reverse_by_form(
     transfer_id: UUID, ask: Ask, tx: InTx, form: Annotated[ReverseForm, Form()]
 ) -> RedirectResponse:
@@ -468,7 +470,7 @@ async def foresee_by_form(request: Request, ask: Ask, tx: InTx, form: Annotated[
     return await _desk(request, ask, tx, form.model_dump())
 
 
-@routes.form(ADJUST, access=MAY_ADJUST, step_up=True, again=_desk_again)
+@routes.form(ADJUST, access=MAY_ADJUST, step_up=True, asks_code=True, again=_desk_again)
 async def adjust_by_form(request: Request, ask: Ask, tx: InTx, form: Annotated[AdjustForm, Form()]) -> RedirectResponse:
     """Correct wallets whose effect was seen: at once, or when somebody else has agreed."""
     lines: list[AdjustmentLine] = await lines_of(request, tx, form)
@@ -552,7 +554,9 @@ async def _adjustment_again(request: Request, ask: Asking, tx: Tx, filled: Fille
     return await _adjustment(request, ask, tx, request.path_params["adjustment_id"], filled.values, filled.problem)
 
 
-@routes.form(ADJUSTMENTS + "/{adjustment_id:uuid}/decide", access=DECIDE, step_up=True, again=_adjustment_again)
+@routes.form(
+    ADJUSTMENTS + "/{adjustment_id:uuid}/decide", access=DECIDE, step_up=True, asks_code=True, again=_adjustment_again
+)
 async def decide_by_form(
     request: Request, adjustment_id: UUID, ask: Ask, tx: InTx, form: Annotated[DecideForm, Form()]
 ) -> RedirectResponse:
@@ -622,7 +626,7 @@ async def _hold_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> 
     return await _hold(request, ask, tx, request.path_params["hold_id"], filled.values, filled.problem)
 
 
-@routes.form(HOLDS + "/{hold_id:uuid}/void", access=FREEZE, step_up=True, again=_hold_again)
+@routes.form(HOLDS + "/{hold_id:uuid}/void", access=FREEZE, step_up=True, asks_code=True, again=_hold_again)
 async def void_by_form(hold_id: UUID, ask: Ask, tx: InTx, form: Annotated[ReasonForm, Form()]) -> RedirectResponse:
     """Let a hold go."""
     await desk.void_by_staff(tx, hold_id=hold_id, reason=form.reason, actor_id=ask.actor.user_id, now=ask.now)
@@ -689,7 +693,7 @@ async def foresee_asset_by_form(
     return await _asset_form(request, ask, tx, asset, form.model_dump())
 
 
-@routes.form(ASSETS + "/{asset}", access=EDIT, step_up=True, again=_asset_again)
+@routes.form(ASSETS + "/{asset}", access=EDIT, step_up=True, asks_code=True, again=_asset_again)
 async def change_asset_by_form(
     asset: AssetCode, ask: Ask, tx: InTx, form: Annotated[AssetForm, Form()]
 ) -> RedirectResponse:

@@ -1,0 +1,245 @@
+"""What staff look at before they decide: calendars, prizes with their arithmetic, money in and out, and the pulse."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice, takewhile
+from uuid import UUID
+
+from palio import ledger
+from palio.competitions import sql
+from palio.competitions.rules import calendar, lifecycle, prizes, watching
+from palio.competitions.rules import series as series_rules
+from palio.competitions.service import pools, rankings, reads, showing
+from palio.competitions.types import (
+    PAY_APPROVAL_ABOVE,
+    Competition,
+    CompetitionId,
+    EmptyRule,
+    Gone,
+    Liability,
+    Listed,
+    Owed,
+    PrizeList,
+    PrizeRule,
+    Product,
+    Progress,
+    Put,
+    Series,
+    Share,
+    Standing,
+    Upcoming,
+    Watched,
+    Week,
+)
+from palio.infra import settings
+from palio.infra.db import Tx
+
+CALENDAR_MAX = 300  # competitions in a month
+ARRIVALS_MAX = 5_000
+SERIES_MAX = 1_000
+AHEAD = timedelta(days=30)
+PERIODS_AHEAD = 5
+FUNDING = "house:prizes"
+OPEN = ("upcoming", "live", "settling", "unclaimed")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Other prizes for a ranking as it is; None: those of the competition."""
+
+    rule: PrizeRule | None = None
+    pool: int | None = None
+    empty_rule: EmptyRule | None = None
+
+    @property
+    def is_other(self) -> bool:
+        """Is anything tried at all?"""
+        return not (self.rule is None and self.pool is None and self.empty_rule is None)
+
+
+async def month(tx: Tx, *, first: date, product: Product | None) -> tuple[list[Week], bool]:
+    """The weeks of a month with what runs in them, and whether there is more than the 300 that begin first."""
+    since, until = calendar.bounds(first)
+    found = await sql.list_running(tx, since, until, product, CALENDAR_MAX + 1)
+    return calendar.weeks_of(first, found[:CALENDAR_MAX]), len(found) > CALENDAR_MAX
+
+
+async def running(tx: Tx, *, since: datetime, until: datetime, product: Product | None) -> list[Competition]:
+    """What runs within a span, without what was cancelled, the first to begin first; at most 300."""
+    return await sql.list_running(tx, since, until, product, CALENDAR_MAX)
+
+
+async def contributions(
+    tx: Tx, *, competition_id: CompetitionId, limit: int, older: UUID | None = None, newer: UUID | None = None
+) -> list[Put]:
+    """What came into a pool, the newest first, behind or in front of one."""
+    return await sql.list_put(tx, competition_id, limit, older=older, newer=newer)
+
+
+async def take_backs(
+    tx: Tx, *, competition_id: CompetitionId, limit: int, older: UUID | None = None, newer: UUID | None = None
+) -> list[Gone]:
+    """What left a pool again before prizes did, by contribution, the newest first, behind or in front of one."""
+    return await sql.list_gone(tx, competition_id, limit, older=older, newer=newer)
+
+
+async def watched(tx: Tx, *, competition: Competition, now: datetime) -> Watched:
+    """How scores come in: the newest 5,000 changes, or those there are."""
+    found = await sql.list_arrivals(tx, competition.list_id, ARRIVALS_MAX)
+    return watching.watch(found, now, is_whole=len(found) < ARRIVALS_MAX)
+
+
+async def progress(tx: Tx, *, competition: Competition) -> Progress:
+    """How far its settlement has come. Before the freeze nothing is won."""
+    board = await reads.top(tx, competition_id=competition.id, limit=0)
+    doubts = await sql.count_open_appeals(tx, competition.id)
+    above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
+    needs_second = lifecycle.needs_approval(competition, above)
+    is_held = competition.frozen_at is None or competition.review_reasons or doubts or needs_second
+    is_waiting = competition.phase == "review" and not is_held
+    return Progress(
+        entrants=board.entrants,
+        qualified=board.qualified,
+        rewards=tuple(await sql.sum_rewards(tx, competition.id)),
+        left=await sql.find_undistributed(tx, competition.id),
+        appeals_open=doubts,
+        needs_second=needs_second,
+        pays_at=lifecycle.pays_at(competition) if is_waiting else None,
+    )
+
+
+async def liabilities(tx: Tx, *, now: datetime) -> list[Liability]:
+    """What the house owes by competitions, and will owe within a month by its series, of each asset that has any."""
+    owed = await sql.sum_owed(tx)
+    ahead = _ahead(await sql.list_all_series(tx, SERIES_MAX), now)
+    known = {(each.asset, each.status): each for each in owed}
+    return [
+        Liability(
+            asset=asset,
+            owed=tuple(known.get((asset, status), Owed(asset, status, 0, 0)) for status in OPEN),
+            drafts=known.get((asset, "draft"), Owed(asset, "draft", 0, 0)),
+            series=ahead.get(asset, Owed(asset, "series", 0, 0)),
+            house=await ledger.balance(tx, address=FUNDING, asset=asset),
+        )
+        for asset in sorted({each.asset for each in owed} | set(ahead))
+    ]
+
+
+def _ahead(found: Sequence[Series], now: datetime) -> Mapping[str, Owed]:
+    """What series will promise in periods that begin within a month, by asset."""
+    sums: dict[str, Owed] = {}
+    for series in found:
+        if not series.active:
+            continue
+        begun = takewhile(lambda each: each.starts_at < now + AHEAD, series_rules.periods_of(series, now))
+        count = sum(1 for period in begun if period.starts_at > now)
+        before = sums.get(series.prize_asset, Owed(series.prize_asset, "series", 0, 0))
+        amount = before.amount + count * series.guaranteed_pool
+        sums[series.prize_asset] = Owed(series.prize_asset, "series", before.competitions + count, amount)
+    return sums
+
+
+async def upcoming(tx: Tx, *, series: Series, now: datetime) -> list[Upcoming]:
+    """The period of a series that is on and the next ones, five in all, with what has been made of them."""
+    found = list(islice(series_rules.periods_of(series, now), PERIODS_AHEAD))
+    made = {one.period_key: one.competition_id for one in await sql.list_made(tx, series.id, [p.key for p in found])}
+    return [Upcoming(period, made.get(period.key)) for period in found]
+
+
+async def prize_list(tx: Tx, *, competition_id: CompetitionId, trial: Trial, limit: int, after: int = 0) -> PrizeList:
+    """The prizes of the ranking behind a place, each with its arithmetic: those that were won, or that would be won now
+    or with other prizes. Nothing is written.
+
+    Refuses with NoSuchCompetition, PrizeShape, PrizeSum, PrizeIncreasing, PoolShort, Warming.
+    """
+    competition = await reads.get(tx, competition_id=competition_id)
+    if competition.standings_hash and not trial.is_other:
+        return await _won(tx, competition, limit, after)
+    sums = (await pools.pool_sums(tx, competition_ids=[competition_id]))[competition_id]
+    pool = lifecycle.pool_of(competition, sums.pool) if trial.pool is None else trial.pool
+    rule = trial.rule or prizes.read(competition.prize_rule)
+    if trial.is_other:
+        prizes.check(rule, pool)
+    ranked = await _ranked(tx, competition, rule, limit, after)
+    shares: Sequence[Share] = await asyncio.to_thread(
+        prizes.provisional,
+        rule,
+        pool=pool,
+        groups=ranked.groups,
+        qualified=ranked.qualified,
+        empty_rule=trial.empty_rule or competition.empty_rule,
+        scores=ranked.scores,
+    )
+    part = [
+        Listed(ranked.standings[share.place], share.amount, json.loads(prizes.explained(share.why)), None)
+        for share in shares[after : after + limit]
+    ]
+    left = pool - sum(share.amount for share in shares)
+    return await _listed(tx, competition, part, pool, ranked.qualified, len(shares), left, is_provisional=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """The groups of equal rank that can win with their scores, how many qualify, and who stands behind a place."""
+
+    groups: Sequence[int]
+    scores: Sequence[int]
+    qualified: int
+    standings: Mapping[int, Standing]
+
+
+async def _ranked(tx: Tx, competition: Competition, rule: PrizeRule, limit: int, after: int) -> _Ranked:
+    """A ranking, all of one moment."""
+    if competition.standings_hash:
+        winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
+        found = await sql.list_standings(tx, competition.list_id, limit, after=after)
+        qualified = (await sql.count_standings(tx, competition.list_id)).qualified
+        standings = {each.place: each for each in found}
+        return _Ranked(prizes.groups_of(winners.ranks), winners.scores, qualified, standings)
+    ranking = (await rankings.live(tx, terms=competition.terms)).ranking
+    qualified = ranking.qualified
+    first = ranking.page(0, min(prizes.places_of(rule) or qualified, qualified))
+    groups = [place.ties for place in first if place.place == place.rank]
+    board = await reads.rows_at(tx, places=ranking.page(after, limit), qualified=qualified)
+    return _Ranked(groups, [place.score for place in first], qualified, {each.place: each for each in board})
+
+
+async def _won(tx: Tx, competition: Competition, limit: int, after: int) -> PrizeList:
+    rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
+    standings = await sql.list_standings(tx, competition.list_id, limit, after=after)
+    known = {each.entrant_id: each for each in standings}
+    part = [Listed(known[each.entrant_id], each.amount, each.why, each) for each in rewards]
+    paid = sum(each.prizes for each in await sql.sum_rewards(tx, competition.id))
+    left = await sql.find_undistributed(tx, competition.id)
+    counts = await sql.count_standings(tx, competition.list_id)
+    pool = competition.pool_final or 0
+    return await _listed(
+        tx, competition, part, pool, counts.qualified, paid, left.amount if left else 0, is_provisional=False
+    )
+
+
+async def _listed(
+    tx: Tx,
+    competition: Competition,
+    part: Sequence[Listed],
+    pool: int,
+    qualified: int,
+    paid: int,
+    left: int,
+    *,
+    is_provisional: bool,
+) -> PrizeList:
+    return PrizeList(
+        competition=competition,
+        asset_scale=next(each.scale for each in await ledger.assets(tx) if each.code == competition.prize_asset),
+        rows=tuple(part),
+        names=await showing.names_of(tx, people={each.standing.entrant_id: each.standing for each in part}),
+        pool=pool,
+        qualified=qualified,
+        paid=paid,
+        undistributed=left,
+        is_provisional=is_provisional,
+    )

@@ -1,0 +1,117 @@
+"""What staff look at: calendars, lists of money, and sums."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from palio.competitions.sql.headers import ID_MAX
+from palio.competitions.types import (
+    Arrival,
+    CompetitionId,
+    Gone,
+    ListId,
+    Made,
+    Owed,
+    Put,
+    RewardSum,
+    SeriesId,
+)
+from palio.infra import db
+from palio.infra.db import Tx
+
+PUT = """
+    select id, source, amount, to_pool, to_treasury, taken_back, payer_id, from_address, ref, transfer_id, at
+    from competitions.contributions where competition_id = %s """
+GONE = """
+    select c.id as contribution_id, c.source, c.taken_back as amount,
+      c.taken_back - div(c.taken_back::numeric * c.treasury_bps, 10000)::bigint as from_pool,
+      div(c.taken_back::numeric * c.treasury_bps, 10000)::bigint as from_treasury,
+      coalesce(t.to_address, 'user:' || c.payer_id || ':main', c.from_address) as to_address, c.payer_id,
+      c.taken_back = c.amount as is_whole, t.transfer_id, t.at
+    from competitions.contributions c
+    left join lateral (
+      select b.to_address, b.transfer_id, b.at from competitions.take_backs b
+      where b.contribution_id = c.id order by b.at desc limit 1) t on true
+    where c.competition_id = %s and c.taken_back > 0 """
+
+
+async def list_put(
+    tx: Tx, competition_id: CompetitionId, limit: int, *, older: UUID | None, newer: UUID | None
+) -> list[Put]:
+    """Contributions, the newest first; of those in front of one, the nearest to it."""
+    if newer is None:
+        return await db.rows(
+            tx, Put, PUT + "and id < %s order by id desc limit %s", competition_id, older or ID_MAX, limit
+        )
+    found = await db.rows(tx, Put, PUT + "and id > %s order by id limit %s", competition_id, newer, limit)
+    return found[::-1]
+
+
+async def list_gone(
+    tx: Tx, competition_id: CompetitionId, limit: int, *, older: UUID | None, newer: UUID | None
+) -> list[Gone]:
+    """Contributions of which something has left again, the newest first; of those in front of one, the nearest to it.
+
+    What a cancellation gave back has no row of its own: its transfer is named by its key.
+    """
+    if newer is None:
+        return await db.rows(
+            tx, Gone, GONE + "and c.id < %s order by c.id desc limit %s", competition_id, older or ID_MAX, limit
+        )
+    found = await db.rows(tx, Gone, GONE + "and c.id > %s order by c.id limit %s", competition_id, newer, limit)
+    return found[::-1]
+
+
+async def list_arrivals(tx: Tx, list_id: ListId, limit: int) -> list[Arrival]:
+    """The changes of scores that came in last, the newest first."""
+    return await db.rows(
+        tx,
+        Arrival,
+        """
+        select entrant_id, kind, delta, happened_at, created_at from competitions.receipts
+        where list_id = %s and kind in ('score', 'correction', 'adjust') order by tx_id desc limit %s""",
+        *(list_id, limit),
+    )
+
+
+async def sum_rewards(tx: Tx, competition_id: CompetitionId) -> list[RewardSum]:
+    """How many prizes are in which state."""
+    return await db.rows(
+        tx,
+        RewardSum,
+        """
+        select status, count(*)::int as prizes, sum(amount)::bigint as amount
+        from competitions.rewards where competition_id = %s group by status order by status""",
+        competition_id,
+    )
+
+
+async def sum_owed(tx: Tx) -> list[Owed]:
+    """What is promised by competitions that are not over, and what waits for winners, by asset and state."""
+    return await db.rows(
+        tx,
+        Owed,
+        """
+        select c.prize_asset as asset, c.status, count(*)::int as competitions,
+          coalesce(sum(case when c.status = 'draft' then c.guaranteed_pool else p.to_pool end), 0)::bigint as amount
+        from competitions.competitions c
+        left join lateral (
+          select sum(s.to_pool) as to_pool from competitions.pool_sums(array[c.id]) s) p on c.status <> 'draft'
+        where c.status in ('draft', 'upcoming', 'live', 'settling') group by c.prize_asset, c.status
+        union all
+        select r.asset, 'unclaimed', count(distinct r.competition_id)::int, sum(r.amount)::bigint
+        from competitions.rewards r
+        join competitions.competitions c on c.id = r.competition_id and c.status in ('completed', 'archived')
+        where r.status = 'unclaimed' group by r.asset""",
+    )
+
+
+async def list_made(tx: Tx, series_id: SeriesId, keys: Sequence[str]) -> list[Made]:
+    """Which of the periods of a series have their competition."""
+    return await db.rows(
+        tx,
+        Made,
+        """
+        select period_key, id as competition_id from competitions.competitions
+        where series_id = %s and period_key = any(%s)""",
+        *(series_id, list(keys)),
+    )
