@@ -27,6 +27,11 @@ PUBLIC: tuple[PublicType, ...] = (
     PublicType("competition.published", "A competition is announced.", competitions.CompetitionPublished(*OF_RACES)),
     PublicType("competition.went_live", "A competition has begun.", competitions.CompetitionWentLive(*OF_RACES)),
     PublicType(
+        "competition.ending_soon",
+        "A competition ends in a day, or in an hour.",
+        competitions.CompetitionEndingSoon(*OF_RACES, hours=24),
+    ),
+    PublicType(
         "competition.frozen",
         "A competition is over, and nothing counts any more.",
         competitions.CompetitionFrozen(*OF_RACES),

@@ -304,7 +304,7 @@ class SettlementAnswer:
     status: str
     phase: str | None
     frozen_at: Instant | None
-    standings_hash: str | None
+    standings_sha256: str | None
     entrants: int
     qualified: int
     pool: Money
@@ -324,7 +324,7 @@ class SettlementAnswer:
             status=competition.status,
             phase=competition.phase,
             frozen_at=competition.frozen_at,
-            standings_hash=digest.hex() if digest else None,
+            standings_sha256=digest.hex() if digest else None,
             entrants=found.entrants,
             qualified=found.qualified,
             pool=Money.of(competition.pool_final or 0, asset),
@@ -509,7 +509,7 @@ SETTLEMENT_EXAMPLE = SettlementAnswer(
     status="settling",
     phase="review",
     frozen_at=_march(23, 1),
-    standings_hash="0" * 64,
+    standings_sha256="0" * 64,
     entrants=127,
     qualified=88,
     pool=Money("USD", 50_000, "500.00"),

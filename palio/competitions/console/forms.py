@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from palio.competitions.errors import AmountInvalid, EligibilityInvalid, PrizeShape
-from palio.competitions.rules import prizes
+from palio.competitions.rules import prizes, recurrence
 from palio.competitions.service.desk import Trial
 from palio.competitions.types import (
     BANDS_MAX,
@@ -137,7 +137,7 @@ class EditForm(EditorForm):
         found = {name: getattr(new, name) for name in plain & sent}
         found |= {to: getattr(new, to) for name, to in named.items() if name in sent}
         if "prizes" in sent:
-            found["prize_rule"] = prizes.written(new.prize_rule)
+            found["prize_rule"] = prizes.written(replace(new.prize_rule, items=kept.items))
             found["allow_nonpositive"] = new.allow_nonpositive  # a box that is not ticked sends nothing
             if is_written(kept, self, asset):
                 del found["prize_rule"]
@@ -151,7 +151,8 @@ class SeriesForm(TermsForm):
     """A series as its editor asks for it."""
 
     code: Annotated[str, Field(max_length=40)] = ""
-    cadence: Literal["daily", "weekly", "weekend", "monthly"] = "weekly"
+    cadence: Literal["daily", "weekly", "weekend", "monthly", "custom"] = "weekly"
+    rrule: Annotated[str, Field(max_length=recurrence.TEXT_CHARS_MAX)] = ""
     create_lead_h: Annotated[int, Field(ge=1, le=720)] = 24
 
     def new(self, asset: Asset) -> NewSeries:
@@ -159,6 +160,7 @@ class SeriesForm(TermsForm):
         return NewSeries(
             code=self.code,
             cadence=self.cadence,
+            rrule=self.rrule.replace("\r", "").strip() or None,
             create_lead_h=self.create_lead_h,
             **common(self, asset),  # type: ignore[arg-type]  # each field has the type of its name
         )
@@ -181,9 +183,8 @@ class SeriesEditForm(SeriesForm):
         kept = {each.name: getattr(known, each.name) for each in fields(NewSeries)}
         typed = common(self, asset) | {"create_lead_h": self.create_lead_h}
         rule = prizes.read(known.prize_rule)
-        if is_written(rule, self, asset):
-            typed["prize_rule"] = rule
-        return NewSeries(**kept | typed)
+        read = rule if is_written(rule, self, asset) else replace(rule_of(self, asset), items=rule.items)
+        return NewSeries(**kept | typed | {"prize_rule": read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +401,7 @@ NOTHING = Preview((), 0)
 def meter_of(form: TermsForm, asset: Asset) -> Meter:
     """The meter over what was typed so far, and the prizes of so many entrants: of every paid place, if none are named.
 
-    Fixed amounts are measured against the pool.
+    Fixed amounts are measured against the pool; shares by scores are those of people who all have the same.
     """
     try:
         pool, rule, ties = units_of(form.pool, asset), rule_of(form, asset), ties_of(form.ties)
@@ -416,6 +417,7 @@ def meter_of(form: TermsForm, asset: Asset) -> Meter:
             ties=ties,
             tie_rule=form.tie_rule,
             empty_rule=form.empty_rule,
+            scores=[1] * min(entrants, ENTRANTS_MAX) if rule.kind == "proportional" else (),
         )
     except Refusal as refusal:
         return Meter(bps, is_whole=False, preview=NOTHING, entrants=entrants, pool=pool, problem=refusal.detail)
@@ -423,7 +425,7 @@ def meter_of(form: TermsForm, asset: Asset) -> Meter:
 
 
 def _given(rule: PrizeRule, pool: int) -> int:
-    if rule.kind == "bps":
+    if rule.kind != "fixed":
         return sum(band.value for band in rule.bands)
     promised = sum(band.value * ((band.last or band.first) - band.first + 1) for band in rule.bands)
     return promised * WHOLE_BPS // pool if pool else 0
