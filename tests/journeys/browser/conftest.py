@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +14,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from starlette.types import ASGIApp
 
 from palio.entry.server import PROTOCOLS
+from tests.conftest import CHROMIUM
 
-CHROMIUM = os.environ.get("PALIO_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844), "small": (320, 640)}
 # what is wider than the box that hides the rest of it; what only screen readers get is skipped, and text that is typed
 CUT = """() => [...document.querySelectorAll("body *")].filter((e) => e.scrollWidth > e.clientWidth + 1
