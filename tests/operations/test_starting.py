@@ -73,7 +73,7 @@ def test_an_upgrade_nobody_asked_for_is_answered_at_our_edge(begun: Begun) -> No
     upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
 
     answer = httpx2.get(
-        f"{begun.process.url}/api/v1/stream/ws", headers={**upgrade, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        f"{begun.process.url}/api/v1/socket", headers={**upgrade, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
     )
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -35,9 +35,10 @@ CODE_EVERY = timedelta(seconds=30)
 TABLES = """select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and not c.relispartition and n.nspname = any (%s) order by 1, 2"""
 SCHEMAS = ["affiliates", "competitions", "identity", "infra", "jobs", "ledger", "races"]
-TRACES = {  # what merely asking leaves behind: who is there, how often he asked, what he failed at
+TRACES = {  # what merely asking leaves behind: who is there, how often he asked, what he failed at, what was shown
     *("identity.login_events", "identity.ip_addresses", "infra.clock", "infra.clusters", "infra.instances"),
     *("infra.job_runs", "infra.rate_buckets", "infra.schedules", "jobs.procrastinate_workers"),
+    *("infra.stream_marks", "infra.stream_states"),
 }
 TOUCHED = ["last_seen_at", "idle_expires_at"]
 

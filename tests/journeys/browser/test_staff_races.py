@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 SCREENS = [("desktop", "day"), ("phone", "night"), ("small", "day"), ("desktop", "night")]
 PERMISSIONS = (
     "races.race.read races.race.edit races.race.money races.race.backdate "
-    "affiliates.read affiliates.feeds.edit affiliates.snapshots.decide"
+    "admin.home.read affiliates.read affiliates.feeds.edit affiliates.snapshots.decide"
 )
 
 
