@@ -192,7 +192,7 @@ async def test_a_commit_wakes_the_worker_at_once(dsn):
         running(hub.run()),
         running(Queue(dsn, database, routes, pace=slow).work()),
     ):
-        await until(lambda: _is(database, 2, listening))
+        await until(lambda: _is(database, 3, listening))
         async with database.begin_system("a test") as tx:
             await outbox.send(tx, Rang(new_id()))
         await ledger.until(1)

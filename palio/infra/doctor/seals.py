@@ -47,6 +47,6 @@ async def seals_keep_up(tx: Tx, chains: Sequence[Chain], now: datetime) -> list[
             found.append(AHEAD.found(chain=chain.name, n=ahead))
         elif await seals.is_late(tx, chain=chain, now=now):
             found.append(LATE.found(chain=chain.name, job=JOBS.get(chain.name, f"{chain.name}.seal")))
-    behind = await seals.behind(tx.equipment, now=now)
+    behind = await seals.behind(tx.equipment, now=now) if chains else []
     found += [UNTOLD.found(name=one.name, since=f"{one.since:%Y-%m-%d %H:%M} UTC") for one in behind]
     return found
