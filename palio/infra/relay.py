@@ -211,8 +211,9 @@ async def _keep_passing_on(database: Database, hub: Hub) -> None:
 
 
 def _highest(news: Sequence[Frame]) -> int:
-    """The highest number that notices name; 0 where somebody has to look, because a notice may be missing."""
-    return 0 if RESYNC in news else max([json.loads(frame.data)["to"] for frame in news], default=0)
+    """The highest number that notices name; 0 where somebody has to look: one may be missing, or names none."""
+    named = [json.loads(frame.data).get("to", 0) for frame in news if frame is not RESYNC]
+    return 0 if RESYNC in news or 0 in named else max(named, default=0)
 
 
 async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0) -> int:

@@ -18,6 +18,7 @@ SCHEMAS = "#/components/schemas/{model}"
 EXAMPLE_ID, EXAMPLE_AT = "412", "2026-03-18T14:05:09.123456Z"
 WORDS = {
     "id": "A UUID in small letters",
+    "number": "The number of a list",
     "code": "The code of a board, or of a programme",
     "period": "The kind of period: D, W, WE, M or ALL",
 }
@@ -67,11 +68,11 @@ def name_of(topic: Topic) -> str:
 
 def event_of(kind: LiveType, topic: Topic) -> Part:
     """An example of an event, as it goes over the line."""
-    filled = re.sub(r"\{(\w+)\}", lambda name: {"code": "daily", "period": "D"}.get(name[1], _EXAMPLE), topic.address)
+    filled = re.sub(r"\{(\w+)\}", lambda name: _EXAMPLES[name[1]], topic.address)
     return {"id": EXAMPLE_ID, "topic": filled, "type": kind.name, "at": EXAMPLE_AT, "data": dict(kind.example)}
 
 
-_EXAMPLE = "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"
+_EXAMPLES = {"id": "0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44", "number": "7", "code": "daily", "period": "D"}
 
 
 def _channel(topic: Topic) -> Part:

@@ -124,5 +124,5 @@ def _conserved(asset: Asset, parts: dict[str, PlacePart], origins: Sequence[OfOr
         wallets=wallets,
         held=sum(int(part.held) for part in parts.values()),
         owed=-debts,
-        origins=[one for one in origins if one.asset == asset.code],
+        origins=tuple(one for one in origins if one.asset == asset.code),
     )
