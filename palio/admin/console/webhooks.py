@@ -46,7 +46,7 @@ async def _show(
     problem: Problem | None = None,
     block: str | None = None,
 ) -> HTMLResponse:
-    wrong = {one.pointer.removeprefix("/"): one.detail for one in problem.errors} if problem else {}
+    wrong = {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {}
     around = {"may_manage": MANAGE in ask.permissions, "problem": problem, "wrong": wrong}
     status = problem.status if problem else 200
     template = f"admin/{name}.html"
