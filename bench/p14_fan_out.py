@@ -87,7 +87,7 @@ async def speaking(ground: Ground) -> AsyncIterator[None]:
 
 async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Findings:
     """One topic each is the page of a race; with ten the same wake-up carries more."""
-    listeners = plan.size_of(LISTENERS)
+    listeners = min(LISTENERS, plan.size_of(LISTENERS))  # a size counts players: more of them make nobody listen more
     async with serving(ground) as (port, pid), speaking(ground):
         arms = [FanOut(ground, port, listeners, topics) for topics in (1, 10)]
         found = await interleave(arms, rounds=plan.rounds, meter=ground.meter(pid), tell=tell)

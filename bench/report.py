@@ -77,7 +77,8 @@ def figure_line(figure: Figure) -> str:
     """Value, range, goal and floor side by side."""
     goal, sign = figure.goal, "≤" if figure.goal.less_is_better else "≥"
     promise = f"goal {sign} {number(goal.target)}, floor {sign} {number(goal.floor)}"
-    return f"{number(figure.value)} {goal.unit}  ({span(figure.rounds)})  {promise}: {VERDICTS[figure.verdict]}"
+    value = f"{goal.name} {number(figure.value)} {goal.unit}  ({span(figure.rounds)})"
+    return f"{value}  {promise}: {VERDICTS[figure.verdict]}"
 
 
 def arms_table(series: Sequence[Series]) -> list[str]:

@@ -96,15 +96,16 @@ def chosen(names: Sequence[str]) -> dict[str, Measure]:
     return {name: known[name] for name in wanted or GOALS if once[known[name]] == name}
 
 
-async def run(benches: Mapping[str, Measure], plan: Plan, tell: Tell) -> list[Findings]:
-    """Run the benches one after another on one server. Raises CannotMeasureError where figures would not count."""
+async def run(benches: Mapping[str, Measure], plan: Plan, tell: Tell, keep: Callable[[Findings], None]) -> None:
+    """Run the benches one after another on one server; each is kept as it ends, so that a later failure loses nothing.
+
+    Raises CannotMeasureError where figures would not count.
+    """
     require_proc()
-    found = []
     async with standing() as ground:
         for name, measure in benches.items():
             tell(f"{name} begins")
-            found.append(await measure(ground, plan, tell))
-    return found
+            keep(await measure(ground, plan, tell))
 
 
 def exit_status(found: Sequence[Findings]) -> int:

@@ -42,8 +42,8 @@ def test_the_text_puts_ratios_first_and_goal_and_floor_side_by_side() -> None:
     assert as_text([findings(faults=["a row was lost"], correct=False)]).splitlines() == [
         "P10  Snapshot of 100,000 players",
         "  rows ÷ LOAD: 0.03  (0.02-0.04 in 2)",
-        "  0.25 s CPU  (0.2-0.3 in 2)  goal ≤ 0.2, floor ≤ 0.5: WRONG RESULT: does not count",
-        "  13 ms CPU, body unchanged  (12-14 in 2)  goal ≤ 20, floor ≤ 50: WRONG RESULT: does not count",
+        "  P10 0.25 s CPU  (0.2-0.3 in 2)  goal ≤ 0.2, floor ≤ 0.5: WRONG RESULT: does not count",
+        "  P10 13 ms CPU, body unchanged  (12-14 in 2)  goal ≤ 20, floor ≤ 50: WRONG RESULT: does not count",
         "  arm      a second     range               wall s  server CPU  database CPU  server cores  database cores",
         "  changed  15,000 rows  10,000-20,000 in 2  0.375   0.1         0.15          0.30          0.40",
         "  a note",

@@ -1,5 +1,7 @@
 """Choosing benches, and the exit status of a run."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from bench import suite
 from bench.figures import Figure, Goal
 from bench.report import Findings
-from bench.rounds import Series
+from bench.rounds import Plan, Series
 
 SECONDS = Goal("P10", "s CPU", target=0.2, floor=0.5, less_is_better=True)
 
@@ -49,3 +51,24 @@ def test_names_choose_benches_in_any_case_and_none_means_every_goal() -> None:
     assert [*suite.chosen(["p3", "P2"])] == ["P3"], "goals that are measured together are measured once"
     with pytest.raises(suite.NoSuchBenchError, match="no bench is called P99; there are "):
         suite.chosen(["P99"])
+
+
+async def test_what_was_measured_is_kept_when_a_later_bench_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def standing() -> AsyncIterator[None]:
+        yield
+
+    async def measure(ground: object, plan: Plan, tell: suite.Tell) -> Findings:
+        del ground, plan, tell
+        return findings(0.4)
+
+    async def fail(ground: object, plan: Plan, tell: suite.Tell) -> Findings:
+        raise TimeoutError
+
+    monkeypatch.setattr(suite, "standing", standing)
+    kept: list[Findings] = []
+
+    with pytest.raises(TimeoutError):
+        await suite.run({"P10": measure, "P14": fail}, Plan(), print, kept.append)
+
+    assert [one.figures[0].value for one in kept] == [0.4]

@@ -51,17 +51,23 @@ def bench(
     logging.configure(level=levels.WARNING)
     up.settle_memory()
     plan, before = Plan(seconds, rounds, size), suite.circumstances()
+    found: list[report.Findings] = []
+
+    def keep(findings: report.Findings) -> None:
+        found.append(findings)
+        for line in report.as_json([findings]) if as_json else [report.as_text([findings]), ""]:
+            typer.echo(line)
+
     try:
         benches = suite.chosen(names or [])
         with terminal.refusing(json=as_json), asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            found = loop.run(suite.run(benches, plan, terminal.say))
+            loop.run(suite.run(benches, plan, terminal.say, keep))
     except suite.NoSuchBenchError as unknown:
         raise Misuse("bench_unknown", str(unknown)) from None
     except CannotMeasureError as reason:
         terminal.say(str(reason))
         raise typer.Exit(os.EX_UNAVAILABLE) from None
-    if record:
-        suite.record(found, before)
-    for line in report.as_json(found) if as_json else [report.as_text(found)]:
-        typer.echo(line)
+    finally:
+        if record and found:
+            suite.record(found, before)
     raise typer.Exit(suite.exit_status(found))
