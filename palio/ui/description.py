@@ -12,6 +12,26 @@ from palio.ui.problems import Problem
 from palio.ui.routes import Routes
 
 SCHEMAS = "#/components/schemas/{model}"
+KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+SECURITY_SCHEMES = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-palio_session",
+        "description": "A browser that is signed in. What it changes must come from a page of ours (`Sec-Fetch-Site`).",
+    },
+    "console": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-palio_console",
+        "description": "A browser of staff, signed in to the console with a second factor.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API token or the access token of an app; `X-API-Token` takes an API token too.",
+    },
+}
 
 
 def describe(modules: Sequence[Routes]) -> bytes:
@@ -29,7 +49,9 @@ def describe(modules: Sequence[Routes]) -> bytes:
         document["paths"][path][method]["responses"][status]["content"][media_type] |= content
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")
-    document.setdefault("components", {}).setdefault("schemas", {}).update(parts | {"Problem": problem})
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(parts | {"Problem": problem})
+    components["securitySchemes"] = SECURITY_SCHEMES
     return json.dumps(_of_version_3_1(document), ensure_ascii=False, sort_keys=True).encode()
 
 
@@ -42,7 +64,15 @@ def _examples(modules: Sequence[Routes]) -> Iterator[tuple[tuple[str, str], str,
 
 
 def _of_version_3_1(part: object) -> object:
-    """The document without `itemSchema`, a keyword of OpenAPI 3.2 that the framework writes for streams."""
+    """The document in the keywords of its version.
+
+    Without `itemSchema`, which is of OpenAPI 3.2 and the framework writes for streams; limits of numbers that are read
+    from text, which the framework leaves in its own words, are named as JSON Schema has them.
+    """
     if isinstance(part, dict):
-        return {name: _of_version_3_1(value) for name, value in part.items() if name != "itemSchema"}
+        return {
+            KEYWORDS.get(name, name) if isinstance(value, int | float) else name: _of_version_3_1(value)
+            for name, value in part.items()
+            if name != "itemSchema"
+        }
     return [_of_version_3_1(value) for value in part] if isinstance(part, list) else part

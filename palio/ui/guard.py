@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from palio.kernel.errors import Malformed
 from palio.kernel.ids import new_id
 from palio.ui.actor import ASKING, Asking
 from palio.ui.refusals import CsrfRejected, UnsupportedMedia
+from palio.ui.strict import CONTROL
 
 CSRF, KEY = "csrf_token", "idempotency_key"  # hidden fields; the form's own model never sees them
 PROOF = "step_up_code"  # a field that a page shows where the last proof is too old
@@ -58,11 +60,13 @@ class FormRequest(Request):
     carried: dict[str, str]
 
     async def read(self) -> None:
-        """Read the form once, and take aside what is not its own. Refuses with UnsupportedMedia."""
+        """Read the form once, and take aside what is not its own. Refuses with UnsupportedMedia and Malformed."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in FORM_TYPES:
             raise UnsupportedMedia(media_type="application/x-www-form-urlencoded")
         whole = await self.form()
+        if any(isinstance(text, str) and CONTROL.search(text) for item in whole.multi_items() for text in item):
+            raise Malformed(what="form")
         self.carried = {name: str(whole.get(name, "")) for name in (CSRF, KEY, PROOF)}
         self._form = FormData([(name, value) for name, value in whole.multi_items() if name not in self.carried])
 

@@ -24,7 +24,18 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from palio.infra.db import Database, Tx
 from palio.infra.idempotency import Asked, InProgress, KeyReused
 from palio.kernel import clock
-from palio.kernel.errors import Forbidden, Invalid, Refusal, Required, Stale, TooMany, Unauthenticated, Unavailable
+from palio.kernel.errors import (
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    Refusal,
+    Required,
+    Stale,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from palio.ui import access as accesses
 from palio.ui import actor, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
@@ -61,7 +72,7 @@ Answer = TypeVar("Answer")
 Handler: TypeAlias = Callable[[Request], Coroutine[None, None, Response]]
 
 OF_EVERY_CALL: tuple[type[Refusal], ...] = (
-    *(NotAcceptable, UnknownParameter, Invalid, InternalError, Unavailable, TooMany, TokenInUrl),
+    *(NotAcceptable, Malformed, UnknownParameter, Invalid, InternalError, Unavailable, TooMany, TokenInUrl),
 )
 OF_EVERY_LIST: tuple[type[Refusal], ...] = (CursorInvalid, CursorMismatch, CursorExpired)
 OF_EVERY_WRITE: tuple[type[Refusal], ...] = (CsrfRejected, ImpersonationReadOnly)
@@ -69,6 +80,7 @@ OF_EVERY_BODY: tuple[type[Refusal], ...] = (MalformedJson, UnknownField, Unsuppo
 OF_EVERY_KEY: tuple[type[Refusal], ...] = (IdempotencyKeyInvalid, KeyReused, InProgress)
 OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+NO_CONTROL = "The text holds a control character; leave it out."
 NO_CONTENT: dict[str, object] = {"description": "It is done; there is nothing to say", "content": {}}
 
 
@@ -196,9 +208,12 @@ class Call(Route):
             if odd := _odd_parameters(request, known):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
+            strict_request = strict.StrictRequest(request.scope, request.receive)
             if takes_json:
                 strict.require_json(request)
-            strict_request = strict.StrictRequest(request.scope, request.receive)
+                if unwritable := list(strict.control_characters(await strict_request.json())):
+                    places = [problems.place_of(path, "control_character", NO_CONTROL) for path in unwritable]
+                    return problems.respond(request, problems.describe(request, Invalid(), places))
             if request.method not in SAFE_METHODS:
                 return _told(request, ask, await self._change(strict_request, ask, answer))
             response = await answer(strict_request)
@@ -370,7 +385,7 @@ class Routes:
         rules = self._rules("GET", access, scope, rate=rate)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            every = (*refuses, *(OF_EVERY_LIST if row else ()), *_of_access(rules.terms), *OF_EVERY_CALL)
+            every = (*refuses, *(OF_EVERY_LIST if row else ()), *_of_access(rules.terms), *_of_every_call(path))
             if row:
                 self._add(self._table(path, handler, row), rules, every, handler)
             route = Call(
@@ -601,10 +616,15 @@ def _of_access(terms: Terms) -> tuple[type[Refusal], ...]:
     return tuple(found)
 
 
+def _of_every_call(path: str) -> tuple[type[Refusal], ...]:
+    """A path parameter of the wrong shape leads nowhere."""
+    return (*OF_EVERY_CALL, NotFound) if "{" in path else OF_EVERY_CALL
+
+
 def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
     return (
         *_of_access(rules.terms),
-        *OF_EVERY_CALL,
+        *_of_every_call(route.path),
         *OF_EVERY_WRITE,
         *(OF_EVERY_BODY if route.body_field is not None else ()),
         *(OF_EVERY_KEY if rules.idempotency != "none" and not rules.keeps_keys else ()),
@@ -626,6 +646,7 @@ def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict
     key = KEY_PARAMETER | {"required": rules.idempotency == "required"}
     return {
         **({"parameters": [key]} if rules.idempotency != "none" else {}),
+        "security": _proofs_of(rules.terms),
         "x-access": rules.terms.access,
         "x-scope": rules.terms.scope,
         "x-rate": ["calls", *(limit.name for limit in rules.limits)],
@@ -634,6 +655,18 @@ def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict
         "x-mcp": "none",
         "x-problems": sorted({kind.code for kind in refuses}),
     }
+
+
+def _proofs_of(terms: Terms) -> list[dict[str, list[str]]]:
+    """With which of the schemes of the description a caller may come; an empty one is nobody in particular."""
+    is_for_players = terms.access in {"public", *accesses.OF_PLAYERS}
+    cookie = "session" if is_for_players else "console"
+    scopes = [] if terms.scope == NO_SCOPE else [terms.scope]
+    return [
+        *([{}] if terms.access == "public" else []),
+        {cookie: []},
+        *([] if terms.scope == NO_TOKEN else [{"bearer": scopes}]),
+    ]
 
 
 def _example(example: object, response_class: type[Response]) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """Strict reading: JSON that means one thing only, and addresses without parameters nobody asked for."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn, TypeAlias
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from palio.ui.refusals import MalformedJson, UnsupportedMedia
 
 DEPTH_MAX = 32
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # lines and tabs are writing
 JSON_TYPE = "application/json"
 
 Json: TypeAlias = "str | int | float | list[Json] | dict[str, Json] | None"
@@ -44,6 +46,20 @@ def parse(body: bytes) -> Json:
         raise MalformedJson(reason="it is nested too deeply") from None
     _check(value)
     return value
+
+
+def control_characters(value: Json, path: Sequence[str | int] = ()) -> Iterator[Sequence[str | int]]:
+    """Where texts of a body hold control characters: no text needs them, and no database holds all of them."""
+    if isinstance(value, str):
+        if not value.isprintable() and CONTROL.search(value):
+            yield path
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from control_characters(name, path)
+            yield from control_characters(part, (*path, name))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from control_characters(part, (*path, number))
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

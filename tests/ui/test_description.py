@@ -2,13 +2,26 @@
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import httpx2
+import jsonschema_rs
 import pytest
 
+from palio.entry import web
+from palio.ui import description
 from tests.ui.conftest import talk_to
 from tests.ui.preview import app
 from tests.ui.shop import shop
+
+WORDS = {  # of JSON Schema 2020-12, and `discriminator` of OpenAPI
+    *("$ref", "type", "enum", "const", "format", "title", "description", "default", "examples", "discriminator"),
+    *("anyOf", "oneOf", "allOf", "not", "properties", "patternProperties", "additionalProperties", "propertyNames"),
+    *("required", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern"),
+    *("writeOnly", "readOnly", "deprecated", "contentMediaType", "contentEncoding"),
+}
 
 
 @pytest.fixture
@@ -60,3 +73,47 @@ async def test_the_viewer_is_ours(client: httpx2.AsyncClient) -> None:
 
     assert 'data-document="/api/v1/openapi.json"' in page
     assert re.findall(r'(?:src|href)="(?!/)', page) == ['href="']
+
+
+async def test_a_call_says_how_to_prove_who_one_is(document) -> None:
+    schemes = document["components"]["securitySchemes"]
+    paths = document["paths"]
+
+    assert paths["/api/v1/items"]["get"]["security"] == [{}, {"session": []}, {"bearer": []}]
+    named = {name for path in paths.values() for call in path.values() for way in call["security"] for name in way}
+    assert named <= schemes.keys()
+
+
+def schemas_of(part: object) -> Iterator[dict[str, Any]]:
+    """Every schema of the document: those that have a name, those of parameters, of bodies and of answers."""
+    if isinstance(part, list):
+        for one in part:
+            yield from schemas_of(one)
+    elif isinstance(part, dict):
+        if isinstance(part.get("schema"), dict):
+            yield part["schema"]
+        for name, one in part.items():
+            if name not in {"schema", "schemas", "example", "examples"}:
+                yield from schemas_of(one)
+
+
+def parts_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema and all those in it."""
+    yield schema
+    inner = [schema.get(name) for name in ("items", "additionalProperties", "propertyNames", "not")]
+    inner += [one for name in ("anyOf", "oneOf", "allOf", "prefixItems") for one in schema.get(name, [])]
+    inner += [one for name in ("properties", "patternProperties") for one in schema.get(name, {}).values()]
+    for one in inner:
+        if isinstance(one, dict):
+            yield from parts_of(one)
+
+
+def test_every_schema_of_the_product_is_written_in_the_words_of_its_dialect() -> None:
+    """A word that it does not know is no mistake to a reader: what it was to say is lost."""
+    document = json.loads(description.describe(web.MODULES))
+    whole = [*document["components"]["schemas"].values(), *schemas_of(document["paths"])]
+
+    for schema in whole:
+        jsonschema_rs.meta.validate(schema)
+    words = {word for schema in whole for part in parts_of(schema) for word in part}
+    assert words <= WORDS

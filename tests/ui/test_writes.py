@@ -126,6 +126,17 @@ async def test_a_key_is_visible_ascii(client, sold, key) -> None:
     assert good or answer.json()["code"] == "idempotency_key_invalid"
 
 
+async def test_control_characters_of_a_body_are_shown_and_nothing_happens(client, sold) -> None:
+    """No database holds all of them; lines and tabs are writing. A name that holds one is shown by what it is in."""
+    body = {"amount": 5, "note": "a\0", "what": ["a\tb\r\n", "\x85"], "in\x1b": 1}
+    answer = await client.post("/api/v1/sales", json=body, headers=keyed("k1"))
+
+    assert (answer.status_code, answer.json()["code"], sold()) == (422, "validation_failed", 0)
+    assert {(one["pointer"], one["code"]) for one in answer.json()["errors"]} == {
+        (pointer, "control_character") for pointer in ("/note", "/what/1", "")
+    }
+
+
 async def test_money_needs_a_key(client, sold) -> None:
     answer = await client.post("/api/v1/money", json={"amount": 5}, headers=PLAYER)
 
@@ -254,6 +265,13 @@ async def test_a_form_without_our_token_changes_nothing(client, sold, token) -> 
     answer = await submit(client, {"amount": "5", **hidden, "csrf_token": token})
 
     assert (answer.status_code, answer.json()["code"], sold()) == (403, "csrf_rejected", 0)
+
+
+@pytest.mark.parametrize("fields", [{"amount": "5\0"}, {"amount": "5", "a\x1b": ""}])
+async def test_a_form_holds_no_control_characters(client, sold, fields) -> None:
+    answer = await submit(client, {**fields, **await drawn(client)})
+
+    assert (answer.status_code, answer.json()["code"], sold()) == (400, "malformed_request", 0)
 
 
 async def test_a_token_of_another_session_is_none(client, sold) -> None:

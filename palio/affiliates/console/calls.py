@@ -50,6 +50,7 @@ from palio.affiliates.console.schemas import (
     TrialAnswer,
     UploadBody,
     VerdictAnswer,
+    Version,
 )
 from palio.affiliates.errors import (
     AlreadyDecided,
@@ -267,7 +268,7 @@ async def map_feed(feed_id: UUID, body: MappingBody, tx: InTx) -> MappedAnswer:
     refuses=[NoSuchFeed, NoSuchMapping, BadMapping],
     status=201,
 )
-async def revert_mapping(feed_id: UUID, version: int, body: ReasonBody, tx: InTx) -> MappedAnswer:
+async def revert_mapping(feed_id: UUID, version: Version, body: ReasonBody, tx: InTx) -> MappedAnswer:
     """Have a feed read as it was at a version: a new version with the old content."""
     made = await service.revert_mapping(tx, feed_id=FeedId(feed_id), version=version, reason=body.reason)
     return MappedAnswer(made)

@@ -22,6 +22,7 @@ from palio.affiliates.console.forms import (
     text_of,
     wrong_of,
 )
+from palio.affiliates.console.schemas import Version
 from palio.affiliates.errors import BadMapping, NoSuchMapping
 from palio.affiliates.types import CycleMark, CycleRow, FeedCard, FeedId, Trial, UsersPoint
 from palio.infra.db import Database, Tx
@@ -299,7 +300,7 @@ async def map_by_form(feed_id: UUID, ask: Ask, tx: InTx, form: Annotated[Mapping
 
 @routes.form(f"{HERE}/{{feed_id:uuid}}/mapping/{{version:int}}", access=FEEDS, again=_mapping_again)
 async def revert_by_form(
-    feed_id: UUID, version: int, ask: Ask, tx: InTx, form: Annotated[VersionForm, Form()]
+    feed_id: UUID, version: Version, ask: Ask, tx: InTx, form: Annotated[VersionForm, Form()]
 ) -> RedirectResponse:
     """Have it read as it was at a version, if no other mapping holds by now."""
     await service.revert_mapping(tx, feed_id=FeedId(feed_id), version=version, reason=form.reason, seen=form.version)
