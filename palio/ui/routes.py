@@ -375,8 +375,11 @@ class Routes:
         rate: Sequence[Limit] = (),
         tier: str = "core",
         response_class: type[Response] = JSONResponse,
+        file: str = "",
     ) -> Declare:
         """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
+
+        `file` is the media type of what it answers where a file was asked for.
 
         A list (an example with `items`) can also be had as a table: by `Accept`, and for links as `<path>.csv`.
         Tokens need the scope `<module>:read` for what is not public, unless `scope` names another.
@@ -396,7 +399,7 @@ class Routes:
                 tags=[self.module],
                 summary=(handler.__doc__ or "").strip().splitlines()[0],
                 response_class=response_class,
-                responses={200: _example(example, response_class), **_documented(every)},
+                responses={200: _example(example, response_class, file), **_documented(every)},
                 openapi_extra=_declared(rules, tier, every),
             )
             route.row = row
@@ -669,9 +672,11 @@ def _proofs_of(terms: Terms) -> list[dict[str, list[str]]]:
     ]
 
 
-def _example(example: object, response_class: type[Response]) -> dict[str, object]:
+def _example(example: object, response_class: type[Response], file: str = "") -> dict[str, object]:
     media_type = response_class.media_type or strict.JSON_TYPE
-    content = {media_type: {"example": _plain(example)}}
+    content: dict[str, object] = {media_type: {"example": _plain(example)}}
+    if file:
+        content[file] = {"schema": {"type": "string"}}
     if row := _first_row(example):
         content[tables.MEDIA_TYPE] = {"example": tables.write([row], columns=list(tables.cells(row)))}
     return {"content": content}

@@ -108,6 +108,7 @@ async def get_balance(asset: AssetCode, ask: Ask, tx: InTx, at: At = None) -> Ba
     refuses=[UnknownAsset, Archived, StatementTooLong],
     rate=[READS],
     tier="expected",
+    file=tables.MEDIA_TYPE,
 )
 async def get_statement(
     request: Request,
