@@ -5,6 +5,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -96,13 +97,20 @@ def chosen(names: Sequence[str]) -> dict[str, Measure]:
     return {name: known[name] for name in wanted or GOALS if once[known[name]] == name}
 
 
-async def run(benches: Mapping[str, Measure], plan: Plan, tell: Tell, keep: Callable[[Findings], None]) -> None:
+async def run(
+    benches: Mapping[str, Measure],
+    plan: Plan,
+    tell: Tell,
+    keep: Callable[[Findings], None],
+    *,
+    stand: Callable[[], AbstractAsyncContextManager[Ground]] = standing,
+) -> None:
     """Run the benches one after another on one server; each is kept as it ends, so that a later failure loses nothing.
 
     Raises CannotMeasureError where figures would not count.
     """
     require_proc()
-    async with standing() as ground:
+    async with stand() as ground:
         for name, measure in benches.items():
             tell(f"{name} begins")
             keep(await measure(ground, plan, tell))

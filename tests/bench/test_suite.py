@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,10 +54,10 @@ def test_names_choose_benches_in_any_case_and_none_means_every_goal() -> None:
         suite.chosen(["P99"])
 
 
-async def test_what_was_measured_is_kept_when_a_later_bench_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_measured_is_kept_when_a_later_bench_fails() -> None:
     @asynccontextmanager
-    async def standing() -> AsyncIterator[None]:
-        yield
+    async def nowhere() -> AsyncIterator[Any]:
+        yield None
 
     async def measure(ground: object, plan: Plan, tell: suite.Tell) -> Findings:
         del ground, plan, tell
@@ -65,10 +66,9 @@ async def test_what_was_measured_is_kept_when_a_later_bench_fails(monkeypatch: p
     async def fail(ground: object, plan: Plan, tell: suite.Tell) -> Findings:
         raise TimeoutError
 
-    monkeypatch.setattr(suite, "standing", standing)
     kept: list[Findings] = []
 
     with pytest.raises(TimeoutError):
-        await suite.run({"P10": measure, "P14": fail}, Plan(), print, kept.append)
+        await suite.run({"P10": measure, "P14": fail}, Plan(), print, kept.append, stand=nowhere)
 
     assert [one.figures[0].value for one in kept] == [0.4]

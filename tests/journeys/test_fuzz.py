@@ -24,12 +24,16 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.core.parameters import ParameterLocation
+from starlette.types import ASGIApp
 
+from palio.competitions.web import Scorer
 from palio.entry import demo, web, wiring
 from palio.infra import embedded, keyring, marks, settings
 from palio.infra.db import Database
 from palio.kernel.ids import UserId
+from palio.ledger.web import Teller
 from palio.ui import description, problems
+from palio.ui.site import assemble
 from tests.entry.test_demo import MARKS
 from tests.journeys import product
 from tests.ui import people
@@ -79,19 +83,24 @@ async def world(
 ) -> AsyncIterator[World]:
     data, name = tmp_path_factory.mktemp("fuzz"), f"palio_fuzz_{worker_id}"
     keyring.load_or_make(data / "keyring.json")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(web.identity, "Reception", lambda doorman: people.identify)
-        patch.setattr(web, "Limiter", lambda database, key: None)
-        async with product.opened(cluster, name, data, keyring_file=data / "keyring.json") as wired:
-            await _fill(wired)
-            with psycopg.connect(cluster.dsn("postgres", name), autocommit=True) as everything:
-                known = {name: [str(row[0]) for row in everything.execute(find)] for name, find in FINDS.items()}
-                [[player]] = everything.execute("select id from identity.users where username = 'chen'").fetchall()
-                [[staff]] = everything.execute("select user_id from identity.role_grants limit 1").fetchall()
-            async with talk_to(web.make(wired)) as client:
-                yield World(client, UserId(player), UserId(staff), known)
+    async with product.opened(cluster, name, data, keyring_file=data / "keyring.json") as wired:
+        await _fill(wired)
+        with psycopg.connect(cluster.dsn("postgres", name), autocommit=True) as everything:
+            known = {name: [str(row[0]) for row in everything.execute(find)] for name, find in FINDS.items()}
+            [[player]] = everything.execute("select id from identity.users where username = 'chen'").fetchall()
+            [[staff]] = everything.execute("select user_id from identity.role_grants limit 1").fetchall()
+        async with talk_to(_application(wired)) as client:
+            yield World(client, UserId(player), UserId(staff), known)
     async with database.begin_system("no demo") as tx:
         await settings.snapshot.load(tx)
+
+
+def _application(wired: wiring.Wiring) -> ASGIApp:
+    """The product, but that a header says who asks, and that nobody counts how often."""
+    state = web.parts(wired) | {"teller": Teller(wired.database), "scorer": Scorer(wired.database)}
+    return assemble(
+        web.MODULES, state=state, served=lambda served: None, identify=people.identify, key=web.key_for(wired, "forms")
+    )
 
 
 async def _fill(wired: wiring.Wiring) -> None:
