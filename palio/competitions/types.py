@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
+from palio.kernel.providers import After, RowKey
 from palio.kernel.settings import Setting
 
 SeriesId = NewType("SeriesId", UUID)
@@ -716,6 +717,9 @@ class Score:
     score: int
 
 
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One entrant in ranking order, live or frozen; `rank` is None below the line."""
@@ -730,6 +734,11 @@ class Standing:
     score: int
     subscore: int
     reached_at: datetime
+
+    @property
+    def key(self) -> RowKey:
+        """What orders it."""
+        return self.score, self.subscore, (self.reached_at - EPOCH) // MICROSECOND, self.entrant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -916,7 +925,8 @@ class Counts:
 class BoardRow:
     """One line of a board with its prize in units of the asset: what it would be paid now, or what it won.
 
-    `ties` is how many share its rank, `trend` by how many ranks it rose within the hour (None: not known).
+    `ties` is how many share its rank, `trend` by how many ranks it rose within the hour (None: not known), `among` its
+    rank in a part of the board, as of friends.
     """
 
     standing: Standing
@@ -925,13 +935,15 @@ class BoardRow:
     ties: int = 1
     trend: int | None = None
     items: Sequence[Mapping[str, object]] = ()
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now.
 
-    Of two versions of a live ranking the larger is the later one.
+    Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
+    `above` the score in the last of them.
     """
 
     rows: tuple[BoardRow, ...]
@@ -940,6 +952,13 @@ class Board:
     undistributed: int
     is_provisional: bool
     version: int = 0
+    after: int = 0
+    above: int | None = None
+
+    @property
+    def keys(self) -> list[RowKey]:
+        """What orders its rows."""
+        return [row.standing.key for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1204,6 +1223,21 @@ class Receipt:
     total: int
 
 
+class Ahead(NamedTuple):
+    """The next better rank, and the score of the last who has it: whom to catch up with."""
+
+    rank: int
+    score: int
+
+
+class Nearby(NamedTuple):
+    """A row of a board with those around it, and what is ahead of it: None for who is first."""
+
+    board: "Board"
+    row: "BoardRow"
+    ahead: Ahead | None
+
+
 @dataclass(frozen=True, slots=True)
 class MyRank:
     """Where somebody stands among how many, and how much he lacks to the next rank."""
@@ -1220,11 +1254,10 @@ class MyRank:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What somebody sees of himself: where he stands, and the rows around his own, which lie behind place `after`."""
+    """What somebody sees of himself: where he stands, and the rows around his own."""
 
     rank: MyRank
     around: Shown
-    after: int
 
 
 class Look(NamedTuple):
@@ -1233,7 +1266,7 @@ class Look(NamedTuple):
     code: str
     period: str
     limit: int
-    after: int = 0
+    after: After = 0
     entrant: str | None = None
 
 

@@ -153,6 +153,7 @@ from palio.competitions.sql.series import (
     update_series,
 )
 from palio.competitions.sql.standings import (
+    count_passed,
     count_standings,
     count_ties,
     find_leader,
@@ -181,6 +182,7 @@ __all__ = [
     "count_active",
     "count_fees",
     "count_open_appeals",
+    "count_passed",
     "count_scores",
     "count_standings",
     "count_ties",

@@ -83,7 +83,7 @@ async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> Competition
 )
 async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, narrow: Narrow = None) -> RankingAnswer:
     """List the board by place: who stands where, and what the place pays now; or only some of it."""
-    after, limit = page.span()
+    after, limit = page.cut(), page.limit
     where = CompetitionId(competition_id)
     if narrow is None:
         shown = await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
@@ -94,7 +94,7 @@ async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, na
     else:
         country = narrow.removeprefix(OF_COUNTRY)
         shown = await mine.of_country(tx, competition_id=where, country=country, now=ask.now, limit=limit, after=after)
-    return RankingAnswer.of_shown(shown, after, page)
+    return RankingAnswer.of_shown(shown, page)
 
 
 @routes.get(
@@ -105,8 +105,7 @@ async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, na
 )
 async def list_rewards(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> RewardsAnswer:
     """List who won what, and whether it is paid."""
-    after, limit = page.span()
     shown = await showing.results(
-        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=limit, after=after
+        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=page.limit, after=page.cut()
     )
-    return RewardsAnswer.of(shown, after, page)
+    return RewardsAnswer.of(shown, page)

@@ -54,7 +54,7 @@ async def _competition(request: Request, tx: Tx, ask: Asking, ours: CompetitionI
     values = {
         "competition": competition,
         "shown": CompetitionAnswer.of(shown),
-        "ranking": RankingAnswer.of_shown(shown, 0, None),
+        "ranking": RankingAnswer.of_shown(shown, None),
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "digit": competition.id.int % addresses.TEN,
         "is_warming": is_warming,

@@ -62,16 +62,15 @@ async def show(
     user_id = ask.actor.user_id if ask.actor.kind in PLAYERS else None
     query = urlencode({name: value for name, value in (("country", country), ("only", only)) if value})
     page = replace(page, limit=ROWS_MAX)
-    after, limit = page.span()
     is_warming = False
     try:
-        shown = await _board(tx, ask, competition_id, only=only, country=country, after=after, limit=limit)
+        shown = await _board(tx, ask, competition_id, page, only=only, country=country)
         own = await mine.find_own(tx, competition_id=competition_id, user_id=user_id, now=ask.now) if user_id else None
     except Warming:
         is_warming, own = True, None
         shown = await showing.outlined(tx, competition_id=competition_id, now=ask.now)
     known = await entering.participation(tx, competition_id=competition_id, user_id=user_id) if user_id else None
-    ranking = RankingAnswer.of_shown(shown, after, page)
+    ranking, after = RankingAnswer.of_shown(shown, page), shown.board.after
     is_narrowed = bool(only or country)
     first = 0 if after or is_narrowed or len(ranking.items) < PODIUM_PLACES else PODIUM_PLACES
     if any(line.rank is None for line in ranking.items[:first]):
@@ -99,8 +98,9 @@ async def show(
 
 
 async def _board(
-    tx: Tx, ask: Asking, where: CompetitionId, *, only: str | None, country: str | None, after: int, limit: int
+    tx: Tx, ask: Asking, where: CompetitionId, page: Paging, *, only: str | None, country: str | None
 ) -> Shown:
+    after, limit = page.cut(), page.limit
     if only:
         return await mine.of_friends(
             tx, competition_id=where, user_id=user_of(ask), now=ask.now, limit=limit, after=after
@@ -126,7 +126,7 @@ def _of_own(own: Own | None) -> dict[str, object]:
     """My rank, and who is just above and below; of prizes only what everybody may know yet."""
     if own is None:
         return {"own": None, "beside": (), "own_id": None, "reward_status": ""}
-    near = RankingAnswer.of_shown(own.around, own.after, None)
+    near = RankingAnswer.of_shown(own.around, None)
     own_id = own.rank.row.standing.entrant_id
     [row] = [row for row in own.around.board.rows if row.standing.entrant_id == own_id]
     return {

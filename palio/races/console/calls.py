@@ -179,10 +179,9 @@ async def get_race_desk(number: Number, ask: Ask, tx: InTx, response: Response) 
 )
 async def list_staff_standings(number: Number, ask: Ask, tx: InTx, page: Paged) -> StaffBoardAnswer:
     """List the board with uids and full names."""
-    after, limit = page.span()
-    rows, of = await service.staff_board(tx, number=number, now=ask.now, after=after, limit=limit)
+    rows, board = await service.staff_board(tx, number=number, now=ask.now, after=page.cut(), limit=page.limit)
     race = await service.view(tx, number=number, now=ask.now, rows_max=0)
-    return StaffBoardAnswer.of(rows, of, asset_of(race), page)
+    return StaffBoardAnswer.of(rows, board, asset_of(race), page)
 
 
 @routes.get("/console/races/{number:int}/holds", access=READ, example=HOLDS_EXAMPLE, refuses=[NoSuchRace])
