@@ -457,6 +457,20 @@ class Submission:
     day: date | None = None
 
 
+class Entry(NamedTuple):
+    """As whom somebody takes part."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+
+
+class Fees(NamedTuple):
+    """How often somebody has paid to take part."""
+
+    competition_id: CompetitionId
+    paid: int
+
+
 @dataclass(frozen=True, slots=True)
 class StateChange:
     """Take an entrant out of the ranking or let him back in; his score stays."""

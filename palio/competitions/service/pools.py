@@ -96,11 +96,18 @@ async def take_back(tx: Tx, *, item: TakeBack, now: datetime) -> TakenBack:
     """Let a part leave again. Refuses with ContributionRefused, whose reason is a code of `take_back_many`, and as
     `ledger.post` does.
     """
-    [outcome] = await take_back_many(tx, [item], now=now)
-    if isinstance(outcome, Refused):
-        refusal = _refusal(outcome)
-        raise refusal
-    return outcome
+    [taken] = await take_all_back(tx, items=[item], now=now)
+    return taken
+
+
+async def take_all_back(tx: Tx, *, items: Sequence[TakeBack], now: datetime) -> list[TakenBack]:
+    """The same for all of some or none. Refuses as `take_back` does."""
+    outcomes = await take_back_many(tx, items, now=now)
+    for outcome in outcomes:
+        if isinstance(outcome, Refused):
+            refusal = _refusal(outcome)
+            raise refusal
+    return [outcome for outcome in outcomes if isinstance(outcome, TakenBack)]
 
 
 def _refusal(outcome: Refused) -> Refusal:
