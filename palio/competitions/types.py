@@ -957,7 +957,7 @@ class Board:
     """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now.
 
     Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
-    `above` the score in the last of them.
+    `above` the score in the last of them; `sums` are those that its prizes are worked out of.
     """
 
     rows: tuple[BoardRow, ...]
@@ -968,6 +968,7 @@ class Board:
     version: int = 0
     after: int = 0
     above: int | None = None
+    sums: PoolSums | None = None
 
     @property
     def keys(self) -> list[RowKey]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from palio import identity, ledger
 from palio.competitions import sql
-from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart
+from palio.competitions.errors import BoardHidden, NotTakingPart
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service import reads, showing
 from palio.competitions.types import (
@@ -62,19 +62,17 @@ async def around(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radi
 
 
 async def of_country(
-    tx: Tx, *, competition_id: CompetitionId, country: str, now: datetime, limit: int, after: After
+    tx: Tx, *, competition: Competition, country: str, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of those of a country, at most 100,000, by place. Refuses with NoSuchCompetition, Warming."""
-    competition = await _public(tx, competition_id)
+    """The rows of those of a country, at most 100,000, by place. Refuses with Warming."""
     entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
     return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
 
 
 async def of_friends(
-    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime, limit: int, after: After
+    tx: Tx, *, competition: Competition, user_id: UserId, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of a user and his friends, by their place among everybody. Refuses with NoSuchCompetition, Warming."""
-    competition = await _public(tx, competition_id)
+    """The rows of a user and his friends, by place. Refuses with Warming."""
     users = [user_id, *await identity.friends(tx, user_id=user_id)]
     entrants = await sql.list_of_users(tx, competition.list_id, users)
     return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
@@ -87,18 +85,19 @@ async def receipts(
 
     Refuses with NoSuchCompetition, NotTakingPart.
     """
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     return competition, await sql.list_own_receipts(tx, competition.list_id, [entrant_id], limit, before=before)
 
 
-async def find_own(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> Own | None:
-    """Where a user stands, and who is just above and below him; None for whoever has no score there.
+async def find_own(tx: Tx, *, competition: Competition, user_id: UserId, now: datetime) -> Own | None:
+    """Where a user stands, and who is just above and below him; None for whoever has no score there, and in the dark.
 
-    Refuses with NoSuchCompetition, Warming.
+    Refuses with Warming.
     """
+    if lifecycle.is_dark(competition, now):
+        return None
     try:
-        competition = await _lit(tx, competition_id, now)
         found = await _nearby(tx, competition, user_id, BESIDE, now)
     except NotTakingPart:
         return None
@@ -111,14 +110,14 @@ async def rank_history(tx: Tx, *, competition_id: CompetitionId, user_id: UserId
 
     Refuses with NoSuchCompetition, NotTakingPart.
     """
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     return await sql.list_history(tx, competition.list_id, entrant_id, min(limit, POINTS_MAX))
 
 
 async def won(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> PrizeReceipt | None:
     """The prize of a user, as `won_by`, once everybody may know it. Refuses with NoSuchCompetition, NotTakingPart."""
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     if lifecycle.is_hidden(competition):
         return None
@@ -148,15 +147,8 @@ async def _line_of(tx: Tx, user_id: UserId, reward: Reward) -> int | None:
     return receipts[0].line.seq
 
 
-async def _public(tx: Tx, competition_id: CompetitionId) -> Competition:
-    competition = await reads.get(tx, competition_id=competition_id)
-    if competition.status == "draft":
-        raise NoSuchCompetition(competition_id=str(competition_id))
-    return competition
-
-
 async def _lit(tx: Tx, competition_id: CompetitionId, now: datetime) -> Competition:
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     if lifecycle.is_dark(competition, now):
         raise BoardHidden(blackout_s=competition.blackout_s)
     return competition

@@ -24,6 +24,7 @@ from palio.competitions.types import (
     EntrantId,
     EntrantKind,
     Nearby,
+    PoolSums,
     Reward,
     Score,
     Standing,
@@ -51,6 +52,14 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
     if not found:
         raise NoSuchCompetition(competition_id=str(competition_id))
     return found[competition_id]
+
+
+async def public(tx: Tx, *, competition_id: CompetitionId) -> Competition:
+    """The same of what everybody may see. Refuses with NoSuchCompetition, of a draft too."""
+    found = await get(tx, competition_id=competition_id)
+    if found.status == "draft":
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return found
 
 
 async def next_bound(tx: Tx, *, after: datetime) -> datetime | None:
@@ -114,18 +123,17 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
 
 
 async def _live(tx: Tx, competition: Competition, limit: int, after: After) -> Board:
-    with_pool = await _with_pool(tx, competition)
+    sums = await _sums(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
     passed, limit = live.ranking.span(after, limit)
     above = live.ranking.page(passed - 1, 1) if passed and limit else []
-    board = await _board(tx, with_pool, live, live.ranking.page(passed, limit))
+    board = await _board(tx, competition, sums, live, live.ranking.page(passed, limit))
     return replace(board, after=passed, above=above[0].score if above else None)
 
 
-async def _with_pool(tx: Tx, competition: Competition) -> Competition:
-    """The header, promising what is in the pool."""
-    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
-    return replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
+async def _sums(tx: Tx, competition: Competition) -> PoolSums:
+    """What is in the pool."""
+    return (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
 
 
 async def rows_of(
@@ -146,12 +154,12 @@ async def rows_of(
             [row.rank for row in rows if row.rank],
         )
         return Board(found, len(rows), counts.qualified, 0, is_provisional=False, after=first)
-    with_pool = await _with_pool(tx, competition)
+    sums = await _sums(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
     places = sorted(live.ranking.places_many(list(entrant_ids)).values())
     first, limit = among(live.ranking, places, after, limit)
     ranks = [place.rank for place in places]
-    board = await _board(tx, with_pool, live, places[first : first + limit])
+    board = await _board(tx, competition, sums, live, places[first : first + limit])
     return replace(board, rows=_numbered(board.rows, ranks), entrants=len(places), after=first)
 
 
@@ -162,9 +170,11 @@ def _numbered(rows: Sequence[BoardRow], ranks: Sequence[int]) -> tuple[BoardRow,
     )
 
 
-async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: Sequence[Place]) -> Board:
+async def _board(
+    tx: Tx, competition: Competition, sums: PoolSums, live: rankings.Live, places: Sequence[Place]
+) -> Board:
     # no waiting from the caller's look to here: the ranking belongs to this moment
-    prizes_now = live.prizes(competition)
+    prizes_now = live.prizes(replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool)))
     entrants, qualified, version = len(live.ranking), live.ranking.qualified, live.version
     known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
     return Board(
@@ -182,6 +192,7 @@ async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: 
         undistributed=prizes_now.undistributed,
         is_provisional=True,
         version=version,
+        sums=sums,
     )
 
 
@@ -253,7 +264,7 @@ async def nearby(
     """
     if competition.standings_hash:
         return await _nearby_frozen(tx, competition, entrant_id, radius)
-    with_pool = await _with_pool(tx, competition)
+    sums = await _sums(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
     mine = live.ranking.place_of(entrant_id)
     if mine is None:
@@ -261,7 +272,7 @@ async def nearby(
     first = max(0, mine.place - 1 - radius)
     better = live.ranking.page(mine.rank - 2, 1) if mine.rank > 1 else []
     ahead = Ahead(better[0].rank, better[0].score) if better and better[0].place <= live.ranking.qualified else None
-    board = await _board(tx, with_pool, live, live.ranking.page(first, mine.place + radius - first))
+    board = await _board(tx, competition, sums, live, live.ranking.page(first, mine.place + radius - first))
     board = await _with_trends(tx, competition, replace(board, after=first), now)
     return Nearby(board, board.rows[mine.place - 1 - first], ahead)
 

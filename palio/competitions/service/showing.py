@@ -76,16 +76,20 @@ async def shown(
     competition = await reads.get(tx, competition_id=competition_id)
     if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
+    return await part_of(tx, competition=competition, now=now, limit=limit, after=after, is_staff=is_staff)
+
+
+async def part_of(
+    tx: Tx, *, competition: Competition, now: datetime, limit: int, after: After = 0, is_staff: bool = False
+) -> Shown:
+    """The same for whoever has read the header, and may see it."""
     limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
     board = await reads.board_of(tx, competition=competition, limit=limit, after=after, now=now)
     return await with_board(tx, competition=competition, board=board, now=now, is_staff=is_staff)
 
 
-async def outlined(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Shown:
-    """The same without its board, for as long as nobody's rank is known. Refuses with NoSuchCompetition."""
-    competition = await reads.get(tx, competition_id=competition_id)
-    if competition.status == "draft":
-        raise NoSuchCompetition(competition_id=str(competition_id))
+async def outlined(tx: Tx, *, competition: Competition, now: datetime) -> Shown:
+    """The same without its board, for as long as nobody's rank is known."""
     return await with_board(tx, competition=competition, board=Board((), 0, 0, 0, is_provisional=True), now=now)
 
 
@@ -100,7 +104,7 @@ async def shown_of(
 
 async def with_board(tx: Tx, *, competition: Competition, board: Board, now: datetime, is_staff: bool = False) -> Shown:
     """The same with rows that have been read."""
-    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
+    sums = board.sums or (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
     pool, rule = lifecycle.pool_of(competition, sums.pool), prizes.read(competition.prize_rule)
     return Shown(
         competition=competition,
