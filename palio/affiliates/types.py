@@ -9,6 +9,7 @@ from uuid import UUID
 
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
+from palio.kernel.providers import RowKey
 from palio.kernel.settings import Setting
 
 ProgrammeId = NewType("ProgrammeId", UUID)
@@ -466,7 +467,8 @@ class Wanted:
 class BoardRow:
     """One line of a board; `ties` is how many share the rank. Growth is of whole periods only.
 
-    Who has wagered nothing has no place.
+    Who has wagered nothing has no place. `key` is what orders it; `lead` is that of a row a few places above, behind
+    which to go on for whoever looks for this one, where there is such a row. `among` is its rank among some players.
     """
 
     place: int | None
@@ -477,6 +479,9 @@ class BoardRow:
     wagered_micro: Micro
     growth_bps: int | None
     share_bps: int
+    key: RowKey = ()
+    lead: RowKey | None = None
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,6 +345,12 @@ class BoardDiffers(Conflict):
     code = "competitions.board_differs"
 
 
+class NotNarrowed(Invalid):
+    """Of the board `code` it is not known which lines are those of friends, or of a country."""
+
+    code = "competitions.not_narrowed"
+
+
 class Warming(Unavailable):
     """The order of this list is being loaded. Ask again in a second."""
 

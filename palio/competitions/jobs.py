@@ -9,8 +9,10 @@ from palio.competitions.messages import (
     CloseLists,
     EnsureSeries,
     ExpireRewards,
+    PoolChanged,
     ReturnContributions,
     TakeSnapshots,
+    TellPool,
     TickCompetitions,
     WatchRanks,
 )
@@ -84,6 +86,12 @@ async def return_contributions(tx: Tx, job: ReturnContributions) -> None:
     competition = await lifecycle.lock(tx, competition_id=CompetitionId(job.competition))
     if competition.status == "cancelled":
         await refunds.give_back(tx, competition=competition, now=clock.now())
+
+
+@handles(TellPool)
+async def tell_pool(tx: Tx, job: TellPool) -> None:
+    """Say that a pool has changed."""
+    await outbox.send(tx, PoolChanged(job.competition))
 
 
 @handles(identity.PlayerExcluded)

@@ -107,6 +107,13 @@ class AppealDecided(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TellPool(Job):
+    """Tell others that a pool has changed; what changes it meanwhile is told with it."""
+
+    competition: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class TakeSnapshots(Job):
     """Keep the first of each live list, to compare with."""
 

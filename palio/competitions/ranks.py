@@ -5,6 +5,7 @@ base that no longer count, and entrants who count instead. A reader takes one re
 change makes a new delta and, when that has grown, a new base.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from palio.competitions.types import Direction, TieRule
+from palio.kernel.providers import After, RowKey
 
 Whole: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = Sequence[int] | Whole
@@ -32,6 +34,11 @@ class Place(NamedTuple):
     ties: int
     subscore: int = 0
     reached_at_us: int = 0
+
+    @property
+    def key(self) -> RowKey:
+        """What orders it."""
+        return self.score, self.subscore, self.reached_at_us, self.entrant
 
 
 _as_place = partial(tuple.__new__, Place)  # of a whole row, which is half the price of naming its parts
@@ -276,6 +283,18 @@ class RankIndex:
         """Take the delta into the base; nobody may change the order meanwhile, but everybody can read it."""
         self._state = self._state.merged()
 
+    def count(self, key: RowKey, *, or_equal: bool) -> int:
+        """How many come before this key, or come not after it, whether somebody has it or not."""
+        score, subscore, reached_at_us, entrant = key
+        wanted = self._columns([entrant], [score], [reached_at_us], [subscore] if self._has_subscore else None)
+        return int(self._state.before(wanted, or_equal=or_equal)[0])
+
+    def span(self, after: After, limit: int) -> tuple[int, int]:
+        """Behind which place a part lies now, and how many places it has at most."""
+        if isinstance(after, int):
+            return after, limit
+        return after.span(self.count(after.key, or_equal=not after.is_back), limit)
+
     def page(self, after: int, limit: int) -> list[Place]:
         """At most `limit` places from `after + 1` on."""
         state = self._state
@@ -327,6 +346,14 @@ class RankIndex:
         subscores = columns[1] if self._has_subscore else np.zeros_like(places)
         found = (places + 1, ranks, entrants, scores, ties, subscores, columns[-2])
         return list(map(_as_place, zip(*(column.tolist() for column in found), strict=True)))
+
+
+def among(order: "RankIndex | Ranking", places: Sequence[Place], after: After, limit: int) -> tuple[int, int]:
+    """Behind how many of some places in their order a part of these lies, and how many of them it has at most."""
+    if isinstance(after, int):
+        return after, limit
+    passed = order.count(after.key, or_equal=not after.is_back)
+    return after.span(bisect_right(places, passed, key=lambda place: place.place), limit)
 
 
 class Ranking:
@@ -394,6 +421,18 @@ class Ranking:
         """Take what has changed into both orders; nobody may change them meanwhile, but everybody can read them."""
         self._above.merge()
         self._below.merge()
+
+    def span(self, after: After, limit: int) -> tuple[int, int]:
+        """Behind which place a part lies now, and how many places it has at most."""
+        if isinstance(after, int):
+            return after, limit
+        return after.span(self.count(after.key, or_equal=not after.is_back), limit)
+
+    def count(self, key: RowKey, *, or_equal: bool) -> int:
+        """How many come before this key, or come not after it, whether somebody has it or not."""
+        if key[0] >= self._least:
+            return self._above.count(key, or_equal=or_equal)
+        return self.qualified + self._below.count(key, or_equal=or_equal)
 
     def page(self, after: int, limit: int) -> list[Place]:
         """At most `limit` places from `after + 1` on."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
+from palio.kernel.providers import After, RowKey
 from palio.kernel.settings import Setting
 
 SeriesId = NewType("SeriesId", UUID)
@@ -147,6 +148,42 @@ ARCHIVE_AFTER_DAYS = Setting(
     low=1,
     high=3_650,
 )
+RACE_GRACE_S = Setting(
+    "competitions.race_grace_s",
+    "int",
+    900,
+    "How long after the end of a race late scores are taken, where its terms do not say",
+    unit="s",
+    low=0,
+    high=86_400,
+)
+GRACE_S = Setting(
+    "competitions.grace_s",
+    "int",
+    0,
+    "How long after the end of other competitions late scores are taken, where their terms do not say",
+    unit="s",
+    low=0,
+    high=86_400,
+)
+RACE_REVIEW_H = Setting(
+    "competitions.race_review_h",
+    "int",
+    24,
+    "How long the result of a race is reviewed before it is paid, where its terms do not say; 0 pays at once",
+    unit="h",
+    low=0,
+    high=336,
+)
+REVIEW_H = Setting(
+    "competitions.review_h",
+    "int",
+    0,
+    "How long results of other competitions are reviewed before they are paid, where their terms do not say",
+    unit="h",
+    low=0,
+    high=336,
+)
 UNCLAIMED_DAYS = Setting(
     "competitions.unclaimed_d",
     "int",
@@ -237,8 +274,8 @@ class NewCompetition:
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: int = 0
-    review_h: int = 0
+    grace_s: int | None = None  # None: the setting of the product
+    review_h: int | None = None
     rank_events: bool = True
     results_visible: ResultsVisible = "live"
     series_id: SeriesId | None = None
@@ -282,8 +319,8 @@ class NewSeries:
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: int = 0
-    review_h: int = 0
+    grace_s: int | None = None  # None: the setting of the product
+    review_h: int | None = None
     create_lead_h: int = 24
     rrule: str | None = None  # of a custom one
     op: Op = "add"
@@ -325,8 +362,8 @@ class Series:
     empty_rule: EmptyRule
     leftover_to: LeftoverTo
     no_winner: NoWinner
-    grace_s: int
-    review_h: int
+    grace_s: int | None
+    review_h: int | None
     op: Op
     direction: Direction
     has_subscore: bool
@@ -454,6 +491,27 @@ class Submission:
     version: int | None = None
     board: str | None = None
     day: date | None = None
+
+
+class Waits(NamedTuple):
+    """How long a result waits for late scores, and then for its review."""
+
+    grace_s: int
+    review_h: int
+
+
+class Entry(NamedTuple):
+    """As whom somebody takes part."""
+
+    competition_id: CompetitionId
+    entrant_id: EntrantId
+
+
+class Fees(NamedTuple):
+    """How often somebody has paid to take part."""
+
+    competition_id: CompetitionId
+    paid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -716,6 +774,9 @@ class Score:
     score: int
 
 
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One entrant in ranking order, live or frozen; `rank` is None below the line."""
@@ -730,6 +791,11 @@ class Standing:
     score: int
     subscore: int
     reached_at: datetime
+
+    @property
+    def key(self) -> RowKey:
+        """What orders it."""
+        return self.score, self.subscore, (self.reached_at - EPOCH) // MICROSECOND, self.entrant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -916,7 +982,8 @@ class Counts:
 class BoardRow:
     """One line of a board with its prize in units of the asset: what it would be paid now, or what it won.
 
-    `ties` is how many share its rank, `trend` by how many ranks it rose within the hour (None: not known).
+    `ties` is how many share its rank, `trend` by how many ranks it rose within the hour (None: not known), `among` its
+    rank in a part of the board, as of friends.
     """
 
     standing: Standing
@@ -925,13 +992,15 @@ class BoardRow:
     ties: int = 1
     trend: int | None = None
     items: Sequence[Mapping[str, object]] = ()
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now.
 
-    Of two versions of a live ranking the larger is the later one.
+    Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
+    `above` the score in the last of them; `sums` are those that its prizes are worked out of.
     """
 
     rows: tuple[BoardRow, ...]
@@ -940,6 +1009,14 @@ class Board:
     undistributed: int
     is_provisional: bool
     version: int = 0
+    after: int = 0
+    above: int | None = None
+    sums: PoolSums | None = None
+
+    @property
+    def keys(self) -> list[RowKey]:
+        """What orders its rows."""
+        return [row.standing.key for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1204,6 +1281,21 @@ class Receipt:
     total: int
 
 
+class Ahead(NamedTuple):
+    """The next better rank, and the score of the last who has it: whom to catch up with."""
+
+    rank: int
+    score: int
+
+
+class Nearby(NamedTuple):
+    """A row of a board with those around it, and what is ahead of it: None for who is first."""
+
+    board: "Board"
+    row: "BoardRow"
+    ahead: Ahead | None
+
+
 @dataclass(frozen=True, slots=True)
 class MyRank:
     """Where somebody stands among how many, and how much he lacks to the next rank."""
@@ -1220,11 +1312,10 @@ class MyRank:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What somebody sees of himself: where he stands, and the rows around his own, which lie behind place `after`."""
+    """What somebody sees of himself: where he stands, and the rows around his own."""
 
     rank: MyRank
     around: Shown
-    after: int
 
 
 class Look(NamedTuple):
@@ -1233,7 +1324,7 @@ class Look(NamedTuple):
     code: str
     period: str
     limit: int
-    after: int = 0
+    after: After = 0
     entrant: str | None = None
 
 

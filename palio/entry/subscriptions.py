@@ -62,6 +62,7 @@ SUBSCRIPTIONS: Routes = {
     competitions.TickCompetitions: (competition_jobs.tick,),
     competitions.AdvanceCompetition: (competition_jobs.advance,),
     competitions.ReturnContributions: (competition_jobs.return_contributions,),
+    competitions.TellPool: (competition_jobs.tell_pool,),
     competitions.ArchiveCompetitions: (competition_jobs.archive,),
     competitions.CloseLists: (competition_jobs.close_lists,),
     affiliates.AccountLinked: (race_jobs.claim,),

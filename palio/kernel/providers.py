@@ -3,13 +3,36 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from palio.kernel.ids import UserId
 
 Tx = TypeVar("Tx")
 
+RowKey: TypeAlias = tuple[int, ...]  # what orders the lines of a board: score, subscore, time reached in µs, entrant
+ROW_KEY_PARTS = 4
+
+
+class Spot(NamedTuple):
+    """How far somebody has read a board whose lines move: behind a line, or, going back, in front of one.
+
+    The line is named by what ordered it then. Whoever moves meanwhile may be met twice or not at all, but everybody
+    who stays stands on the same side of it, whatever his place is by now.
+    """
+
+    key: RowKey
+    is_back: bool = False
+
+    def span(self, passed: int, limit: int) -> tuple[int, int]:
+        """Behind which place to go on, and how many lines to take, when so many lines are on the near side of it."""
+        if not self.is_back:
+            return passed, limit
+        taken = min(limit, passed)
+        return passed - taken, taken
+
+
+After: TypeAlias = int | Spot  # behind a place, or where somebody has come to
 PERIOD_WORDS = ("today", "week", "weekend", "month", "all")  # beside the keys: D:2026-03-18, W:2026-W12, …
 
 
@@ -39,7 +62,8 @@ class BoardPeriod:
 class BoardLine:
     """One line: strict place, shown rank, how many share it; `trend` is by how many ranks it rose within the hour.
 
-    `entrant` names who stands there, for `around` and `ranks_many`; `name` is what everybody may read.
+    `entrant` names who stands there, for `around` and `ranks_many`; `name` is what everybody may read; `key` is what
+    orders it, unknown while the order is. `among` is its rank in a part of the board, as of friends.
     """
 
     place: int
@@ -49,12 +73,15 @@ class BoardLine:
     score: int
     ties: int = 1
     trend: int | None = None
+    key: RowKey = ()
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
     """Lines of a board as of an instant; `of` is how many stand on it, `version` changes with every change of a line.
 
+    `after` is how many of those come before its lines.
     While the order is not known (`is_warming`) there are no lines, rather than wrong ones.
     """
 
@@ -66,6 +93,7 @@ class BoardView:
     as_of: datetime | None
     is_stale: bool
     is_warming: bool = False
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +110,18 @@ class BoardSource(Generic[Tx]):
     """Boards that a module orders itself: all whose code begins with `prefix`, served like those of `competitions`.
 
     Every read but `heads` answers None for a board or a period that does not exist, `around` and `my_rank` also for
-    somebody who does not stand there; `ranks_many` leaves them out.
+    somebody who does not stand there; `ranks_many` leaves them out. A module that does not know which of its lines are
+    those of some users, or of a country, leaves that read away.
     """
 
     prefix: str
     heads: Callable[[Tx], Awaitable[Sequence[BoardHead]]]
-    top: Callable[[Tx, BoardAsk, int, int], Awaitable[BoardView | None]]  # behind which place, how many lines
+    top: Callable[[Tx, BoardAsk, After, int], Awaitable[BoardView | None]]  # behind what, how many lines
     around: Callable[[Tx, BoardAsk, str, int], Awaitable[BoardView | None]]  # an entrant, lines on either side of him
     my_rank: Callable[[Tx, BoardAsk, UUID], Awaitable[BoardLine | None]]  # of a user
     ranks_many: Callable[[Tx, BoardAsk, Sequence[str]], Awaitable[Mapping[str, BoardLine] | None]]
+    of_users: Callable[[Tx, BoardAsk, Sequence[UserId], After, int], Awaitable[BoardView | None]] | None = None
+    of_country: Callable[[Tx, BoardAsk, str, After, int], Awaitable[BoardView | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class StandingsAnswer:
 
 def beside(race: RaceView, page: Paging) -> tuple[str | None, str | None]:
     """The cursors `(next, prev)` beside the rows of a board."""
-    return page.around(race.after + 1, race.after + len(race.rows), of=race.entrants)
+    return page.beside([row.key for row in race.rows], after=race.after, of=race.entrants)
 
 
 def _standing(row: BoardRow, gap: int | None, asset: Asset, *, is_mine: bool = False) -> StandingAnswer:

@@ -21,6 +21,7 @@ from palio.competitions.types import (
 )
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
+from palio.kernel.providers import RowKey
 from palio.kernel.settings import Setting
 
 StartState: TypeAlias = Literal["waiting", "exact", "late", "chained", "staff"]
@@ -349,7 +350,7 @@ class BoardRow:
     """One line of the standings as everybody sees it; `prize` is what it would pay now, or pays when frozen.
 
     `trend` is how many ranks it has risen within the last hour, negative when it fell, None when it was not there.
-    `decimals` of the total tell it from its neighbours' where those are others.
+    `decimals` of the total tell it from its neighbours' where those are others; `key` is what orders it.
     """
 
     place: int
@@ -364,6 +365,7 @@ class BoardRow:
     claim_by: datetime | None = None
     trend: int | None = None
     decimals: int = 2
+    key: RowKey = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
+from palio.kernel.providers import ROW_KEY_PARTS, After, RowKey, Spot
 from palio.ui import tables
 from palio.ui.actor import Ask, Asking
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
@@ -147,6 +148,24 @@ class Paging:
     def around(self, first: int, last: int, *, of: int) -> tuple[str | None, str | None]:
         """The cursors `(next, prev)` beside the rows numbered `first` to `last` of so many."""
         return self.behind(last) if last < of else None, self.before(first) if first > 1 else None
+
+    def cut(self) -> After:
+        """For a list whose rows change places: behind or in front of which of them the page lies.
+
+        Refuses with CursorInvalid.
+        """
+        if self.position is None:
+            return 0
+        if len(self.position.key) != ROW_KEY_PARTS:
+            raise CursorInvalid
+        return Spot(tuple(map(int, self.position.key)), self.position.is_back)
+
+    def beside(self, keys: Sequence[RowKey], *, after: int, of: int) -> tuple[str | None, str | None]:
+        """The cursors `(next, prev)` beside rows with these keys, when so many of all come before them."""
+        if not keys:
+            return None, None
+        following = self.behind(*keys[-1]) if after + len(keys) < of else None
+        return following, self.before(*keys[0]) if after else None
 
 
 async def paging(

@@ -11,8 +11,8 @@ from palio.affiliates.service.orders import Orders, current_order
 from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.infra.storage import Storage
-from palio.kernel.ids import new_id
-from palio.kernel.providers import BoardAsk
+from palio.kernel.ids import UserId, new_id
+from palio.kernel.providers import After, BoardAsk, Spot
 from tests.affiliates.conftest import Send
 from tests.conftest import SYSTEM
 from tests.factories.affiliates import QUARTER, T1, T2, Crowd, body, fixture, ingest, row
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 
 async def board(
-    tx: Tx, programme: types.Programme, key: str = "ALL", *, after: int = 0, limit: int = 200
+    tx: Tx, programme: types.Programme, key: str = "ALL", *, after: After = 0, limit: int = 200
 ) -> types.BoardView:
     wanted = types.Wanted(programme.code, key=key)
     return await affiliates.leaderboard(tx, wanted=wanted, now=NOON + 40 * DAY, after=after, limit=limit)
@@ -342,3 +342,43 @@ async def test_a_board_is_served_like_those_of_other_modules(tx: Tx, programme: 
         assert await source.top(tx, BoardAsk(code, period, NOON), 0, 1) is None
     assert await source.my_rank(tx, ask, new_id()) is None
     assert await source.around(tx, ask, str(new_id()), 1) is None
+
+
+async def test_a_board_is_read_to_its_end_while_others_overtake(tx: Tx, programme: types.Programme, send: Send) -> None:
+    """Between two pages the last becomes the first; by number the reader would meet somebody again."""
+    await send(body(*(row(f"u{n}", n, name=f"player {n}") for n in range(1, 7))))
+    first = await board(tx, programme, limit=3)
+    await send(body(*(row(f"u{n}", 60 if n == 1 else n, name=f"player {n}") for n in range(1, 7))), T2)
+    rest = await board(tx, programme, after=Spot(first.rows[-1].key))
+    back = await board(tx, programme, after=Spot(rest.rows[0].key, is_back=True), limit=2)
+
+    assert [one.wagered_micro // MICRO for one in (*first.rows, *rest.rows)] == [6, 5, 4, 3, 2]
+    assert (rest.after, rest.of) == (4, 6)
+    assert [one.wagered_micro // MICRO for one in back.rows] == [5, 4]
+
+
+async def test_friends_are_found_by_their_links_and_ranked_among_themselves(
+    tx: Tx, programme: types.Programme, send: Send
+) -> None:
+    await send(body(*(row(f"u{n}", n // 2, name=f"player {n}") for n in range(2, 10))))
+    users = [UserId(new_id()) for _ in range(4)]
+    for uid, user_id in zip(("u9", "u5", "u4"), users, strict=False):
+        await db.run(
+            tx,
+            """
+            insert into affiliates.links (id, programme_id, player_id, user_id, state, proof, linked_at)
+            select %s, programme_id, id, %s, 'active', 'staff', '2025-03-26T00:00:00Z'
+            from affiliates.players where programme_id = %s and uid = %s""",
+            *(new_id(), user_id, programme.id, uid),
+        )
+    source, ask = affiliates.WAGER_BOARDS, BoardAsk(f"wager:{programme.code}", "all", NOON)
+    assert source.of_users
+
+    view = await source.of_users(tx, ask, users, 0, 2)
+    rest = await source.of_users(tx, ask, users, Spot(view.lines[-1].key), 2) if view else None
+    nobody = await source.of_users(tx, ask, users[3:], 0, 2)
+
+    assert view and rest and nobody
+    assert [(one.rank, one.among, one.ties) for one in (*view.lines, *rest.lines)] == [(1, 1, 2), (5, 2, 2), (5, 2, 2)]
+    assert [(one.of, one.after) for one in (view, rest, nobody)] == [(3, 0), (3, 2), (0, 0)]
+    assert await source.of_users(tx, BoardAsk(ask.code, "weekend", NOON), users, 0, 2) is None

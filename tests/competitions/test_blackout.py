@@ -52,8 +52,9 @@ async def test_from_its_blackout_to_its_completion_only_staff_see_the_board(tx: 
             more = {"radius": 3} if ask is mine.around else {}
             with pytest.raises(competitions.BoardHidden):
                 await ask(tx, competition_id=competition_id, user_id=leader, now=now, **more)  # type: ignore[operator]
-        friends = await mine.of_friends(tx, competition_id=competition_id, user_id=leader, now=now, limit=5, after=0)
-        country = await mine.of_country(tx, competition_id=competition_id, country="NP", now=now, limit=5, after=0)
+        header = await competitions.get(tx, competition_id=competition_id)
+        friends = await mine.of_friends(tx, competition=header, user_id=leader, now=now, limit=5, after=0)
+        country = await mine.of_country(tx, competition=header, country="NP", now=now, limit=5, after=0)
         assert (friends.board.rows, country.board.rows, friends.is_dark) == ((), (), True)
         with pytest.raises(errors.ResultsHidden):
             await showing.results(tx, competition_id=competition_id, now=now, limit=10)
@@ -113,8 +114,14 @@ async def test_over_http_a_hidden_board_says_so_and_has_no_lines(database: Datab
         terms = (await client.get(path)).json()
         standings = (await client.get(f"{path}/standings?limit=1")).json()
         own = await client.get(f"{path}/standings/me", headers=caller("player", leader))
+        shown = [
+            await client.get(f"/competitions/{competition_id}{rest}", headers=caller("player", leader))
+            for rest in ("", "/me/receipt")
+        ]
         rewards = await client.get(f"{path}/rewards")
     assert (terms["hidden"], terms["blackout_s"], terms["entrants"]) == (True, 3_600, 3)
     assert (standings["hidden"], standings["items"], standings["of"], standings["next"]) == (True, [], 3, None)
+    assert [page.status_code for page in shown] == [200, 200]
+    assert "The board is hidden" in shown[0].text and "Nobody has a score yet" not in shown[0].text
     assert (own.status_code, own.json()["code"]) == (409, "competitions.board_hidden")
     assert (rewards.status_code, rewards.json()["code"]) == (404, "competitions.results_hidden")

@@ -10,7 +10,16 @@ import pytest
 
 from palio.competitions import web
 from palio.infra.db import Database, Tx
-from palio.kernel.providers import BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
+from palio.kernel.providers import (
+    After,
+    BoardAsk,
+    BoardHead,
+    BoardLine,
+    BoardPeriod,
+    BoardSource,
+    BoardView,
+    Spot,
+)
 from palio.ui.files import Files
 from palio.ui.languages import Languages
 from palio.ui.pages import DIST, Pages
@@ -21,7 +30,11 @@ from tests.ui.conftest import talk_to
 HEAD = BoardHead("apples:green", "Green apples", "apples", 2, "kg", ("week", "all"))
 AS_OF = datetime(2026, 3, 18, 14, 5, tzinfo=UTC)
 LINES = tuple(
-    BoardLine(place, place, f"picker-{place}", f"Picker {place}", 5_000 - place, trend=1 if place == 1 else None)
+    BoardLine(
+        *(place, place, f"picker-{place}", f"Picker {place}", 5_000 - place),
+        trend=1 if place == 1 else None,
+        key=(5_000 - place, 0, 0, place),
+    )
     for place in range(1, 8)
 )
 VIEW = BoardView(HEAD, BoardPeriod("ALL", None, None, False), LINES, len(LINES), 7, AS_OF, False)
@@ -35,8 +48,11 @@ def found(ask: BoardAsk, lines: Sequence[BoardLine]) -> BoardView | None:
     return replace(VIEW, lines=tuple(lines)) if (ask.code, ask.period) == ("apples:green", "all") else None
 
 
-async def top(tx: Tx, ask: BoardAsk, after: int, limit: int) -> BoardView | None:
-    return found(ask, LINES[after : after + limit])
+async def top(tx: Tx, ask: BoardAsk, after: After, limit: int) -> BoardView | None:
+    if isinstance(after, Spot):
+        after, limit = after.span(after.key[-1] - int(after.is_back), limit)
+    view = found(ask, LINES[after : after + limit])
+    return replace(view, after=after) if view else None
 
 
 async def around(tx: Tx, ask: BoardAsk, entrant: str, radius: int) -> BoardView | None:
@@ -94,6 +110,7 @@ async def test_a_board_is_read_page_by_page_and_back(client: httpx2.AsyncClient)
         "display": "49.99",
         "ties": 1,
         "trend": 1,
+        "among": None,
     }
     assert (first["of"], first["version"], first["as_of"]) == (7, 7, "2026-03-18T14:05:00.000000Z")
     assert (first["period"], first["final"], first["stale"], first["warming"]) == ("ALL", False, False, False)
@@ -112,8 +129,8 @@ async def test_a_board_is_a_table_too(client: httpx2.AsyncClient) -> None:
 
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.text.splitlines()[:2] == [
-        "rank,place,entrant,name,score,display,ties,trend",
-        "1,1,picker-1,Picker 1,4999,49.99,1,1",
+        "rank,place,entrant,name,score,display,ties,trend,among",
+        "1,1,picker-1,Picker 1,4999,49.99,1,1,",
     ]
 
 

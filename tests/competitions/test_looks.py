@@ -152,7 +152,9 @@ async def test_both_ways_answer_alike(
     address = f"/api/v1/boards/{code}/{path.replace('{2}', str(crowd[2]))}"
 
     short = await client.get(address)
-    ordinary = await client.get(address, headers=SOMEBODY)
+    ordinary = await client.get(
+        address, headers={**SOMEBODY, "accept-encoding": "identity"}
+    )  # the short way packs nothing
 
     assert (short.status_code, house.ordinary) == (200, 1), short.text
     assert list(json.loads(short.text)) == list(json.loads(ordinary.text))
@@ -163,6 +165,7 @@ async def test_both_ways_answer_alike(
     ]
     if "around" in path:
         told[1].pop("etag")  # the ordinary way has one of its bytes
+    told[1]["vary"] = told[1]["vary"].removesuffix(", Accept-Encoding")
     assert told[0] == told[1]
     assert [one.route for one in house.served] == [house.served[0].route] * 2
 

@@ -193,7 +193,8 @@ async def test_of_a_board_only_friends_or_those_of_a_country_can_be_seen(visit: 
     stranger = await visit.get(f"{path_of(competition_id)}?only=friends")
 
     assert "1 anna" in friends and "bert" not in friends.partition("Standings")[2].partition("Prizes")[0]
-    assert "Places are those among everybody. " in friends and "2 players stand here." in friends
+    assert "2 cleo you place 3 of all" in friends
+    assert "Places are those among you and your friends. " in friends and "2 players stand here." in friends
     assert "Nobody from there stands here" in nobody
     assert stranger.status_code == 401
 

@@ -1,5 +1,7 @@
 """What goes into pools and out of them: split to the unit, once each, and nobody's single payment seen by others."""
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palio import competitions, ledger
+from palio.competitions.messages import PoolChanged, TellPool
 from palio.competitions.rules import pools as rules
 from palio.competitions.types import (
     CompetitionId,
@@ -18,6 +21,7 @@ from palio.competitions.types import (
     TakeBack,
     TakenBack,
 )
+from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.kernel.errors import TooLarge
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -197,3 +201,28 @@ async def test_everybody_sees_the_pool_and_only_his_own_payments(database: Datab
             ]
             seen[who] = (sums.pool, own, await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD"))
     assert seen == {payer: (10_081, [1, 1], 0), stranger: (10_081, [0, 0], 0)}
+
+
+async def test_others_are_told_of_a_pool_once_a_second_and_of_its_last_change(tx: Tx, noon: datetime) -> None:
+    """Whichever process pays in; nothing is told of what was taken back, and without a listener nothing waits."""
+    competition_id = await live(tx, noon)
+    [user] = await players(tx, 1, noon, each=100)
+    waiting = """select scheduled_at = now() + interval '1 second' from jobs.procrastinate_jobs
+        where status = 'todo' and task_name like %s and args -> 'message' ->> 'competition' = %s"""
+    names = ("%tell_pool", str(competition_id))
+    await competitions.contribute_many(tx, [paid_in(competition_id, user, 10)], now=noon)
+    assert await db.column(tx, waiting, *names) == []
+
+    before, tell = tx.equipment, tx.equipment.addresses[TellPool]
+    tx.equipment = replace(before, addresses={**before.addresses, PoolChanged: tell})
+    try:
+        with suppress(ZeroDivisionError):
+            async with tx.transaction():
+                await competitions.contribute_many(tx, [paid_in(competition_id, user, 10)], now=noon)
+                raise ZeroDivisionError
+        assert await db.column(tx, waiting, *names) == []
+        for _ in range(3):
+            await competitions.contribute_many(tx, [paid_in(competition_id, user, 10)], now=noon)
+        assert await db.column(tx, waiting, *names) == [True]
+    finally:
+        tx.equipment = before

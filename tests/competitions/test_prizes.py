@@ -393,3 +393,42 @@ def test_an_item_that_cannot_be_read_is_refused(changes: dict[str, object]) -> N
         prizes.read(prizes.written(THREE) | {"items": [BADGE | changes]})
     with pytest.raises(errors.PrizeShape):
         prizes.read(prizes.written(THREE) | {"items": [BADGE] * 51})
+
+
+@st.composite
+def fixed_rules(draw: st.DrawFn) -> tuple[PrizeRule, int]:
+    """Any publishable list of fixed prizes, with a pool that was added to."""
+    values = sorted(draw(st.lists(st.integers(1, 10**6), min_size=1, max_size=8)), reverse=True)
+    sizes = draw(st.lists(st.integers(1, 4), min_size=len(values), max_size=len(values)))
+    bands, first = [], 1
+    for value, size in zip(values, sizes, strict=True):
+        bands.append((first, first + size - 1, value))
+        first += size
+    promised = sum(value * size for value, size in zip(values, sizes, strict=True))
+    return rule("places", *bands, kind="fixed"), promised + draw(st.integers(0, 10**6))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.one_of(fixed_rules(), st.tuples(bps_rules(), st.integers(1, 10**9))),
+    st.lists(st.integers(1, 9), max_size=30),
+    st.sampled_from(["keep", "redistribute"]),
+)
+def test_prizes_and_what_nobody_wins_are_the_pool(
+    terms: tuple[PrizeRule, int], groups: list[int], empty: EmptyRule
+) -> None:
+    """Of every kind of rule: exactly, never rising, and people of one rank at most a unit apart."""
+    of, pool = terms
+    ties = {sum(groups[:n]) + 1: size for n, size in enumerate(groups)}
+    shares = prizes.allocate(of, pool=pool, groups=groups, empty_rule=empty)
+    amounts = [share.amount for share in shares]
+    left = pool - sum(amounts)
+
+    assert left >= 0
+    if of.kind != "fixed" or pool == sum(band.value * (band.last - band.first + 1) for band in of.bands if band.last):
+        told = prizes.preview_prizes(of, pool=pool, entrants=sum(groups), ties=ties, empty_rule=empty)
+        assert ([share.amount for share in told.shares], told.undistributed) == (amounts, left)
+    assert amounts == sorted(amounts, reverse=True)
+    for rank in {share.rank for share in shares}:
+        tied = [share.amount for share in shares if share.rank == rank]
+        assert max(tied) - min(tied) <= 1

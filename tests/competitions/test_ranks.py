@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palio.competitions import Place, RankIndex
+from palio.competitions.ranks import Ranking
 from palio.competitions.types import Direction, TieRule
+from palio.kernel.providers import After, Spot
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,57 @@ def test_every_answer_equals_that_of_a_sorted_list(
             assert index.around(place.entrant, 2) == expected[max(0, place.place - 3) : place.place + 2]
         assert index.rank_of(99) is None
         assert index.around(99, 2) == []
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+@given(
+    data=st.data(),
+    direction=st.sampled_from(["desc", "asc"]),
+    has_subscore=st.booleans(),
+    least=st.sampled_from([-9, 0, 2]),
+)
+@settings(max_examples=80, deadline=None)
+def test_who_stays_is_met_once_by_a_reader_whom_others_pass(
+    data: st.DataObject, direction: Direction, has_subscore: bool, least: int, is_back: bool
+) -> None:
+    """Movers change, leave and come between any two pages, whichever way one reads; half of all stay as they are."""
+    one = few if has_subscore else few.map(lambda change: replace(change, subscore=0))
+    first = data.draw(st.lists(one, min_size=1, max_size=12, unique_by=lambda change: change.entrant))
+    subscores = [change.subscore for change in first] if has_subscore else None
+    ranking = Ranking.load(*columns(first), subscores, least=least, direction=direction)
+    after: After = Spot(ranking.page(len(ranking) - 1, 1)[0].key, is_back=True) if is_back else 0
+    met: list[int] = [ranking.page(len(ranking) - 1, 1)[0].entrant] if is_back else []
+    for _ in range(200):
+        passed, limit = ranking.span(after, data.draw(st.integers(1, 4)))
+        page = ranking.page(passed, limit)
+        met += [place.entrant for place in (reversed(page) if is_back else page)]
+        if not page or (passed == 0 if is_back else passed + len(page) >= len(ranking)):
+            break
+        after = Spot(page[0].key, is_back=True) if is_back else Spot(page[-1].key)
+        movers = data.draw(st.lists(one.filter(lambda change: change.entrant % 2), max_size=4))
+        moved = list({change.entrant: change for change in movers}.values())
+        present = [int(change.is_present) for change in moved]
+        ranking.apply(*columns(moved), [change.subscore for change in moved] if has_subscore else None, present)
+        if data.draw(st.booleans()):
+            ranking.merge()
+
+    stayed = [place.entrant for place in ranking.page(0, 100) if place.entrant % 2 == 0]
+    assert [entrant for entrant in met if entrant % 2 == 0] == (stayed[::-1] if is_back else stayed)
+
+
+def test_who_counts_places_meets_somebody_twice_or_never() -> None:
+    """What a place means changes with every move in front of it; a row stays what it is."""
+    ranking = Ranking.load([1, 2, 3, 4], [40, 30, 20, 10], [0] * 4, None, least=1)
+    last = ranking.page(0, 2)[-1]
+    ranking.apply([4], [50], [1], None, [1])
+
+    assert [place.entrant for place in ranking.page(2, 2)] == [2, 3]  # 2 was on the first page
+    assert [place.entrant for place in ranking.page(*ranking.span(Spot(last.key), 2))] == [3]
+
+    ranking.apply([4, 1], [50, 0], [1, 0], None, [1, 0])
+
+    assert [place.entrant for place in ranking.page(2, 2)] == [3]
+    assert ranking.span(Spot(last.key, is_back=True), 1) == (0, 1)
 
 
 def test_ties_share_a_rank_or_stand_by_the_time() -> None:

@@ -1,15 +1,18 @@
 """Competitions over HTTP: lists, terms, standings, prizes, the archive, and what is nobody's business."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+import psycopg
 import pytest
 
 from palio import competitions
-from palio.competitions.types import CompetitionId, StateChange
+from palio.competitions.types import CompetitionId, EntrantId, NewBoard, NewEntrant, StateChange, Submission
 from palio.infra import embedded
+from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.ids import new_id
 from tests.factories.competitions import HOUR, enter, live, new, score, settle
@@ -105,6 +108,51 @@ async def test_live_standings_have_arrows_and_a_line(served: Served) -> None:
     assert [row["prize"]["amount"] for row in answer["items"]] == [5_000, 3_000, 2_000, 0]
     assert {row["name"] for row in answer["items"]} == {"pla***"}
     assert (answer["of"], answer["stale"], answer["provisional"]) == (4, False, True)
+
+
+async def test_ranks_stay_right_when_the_listener_is_lost(
+    served: Served, cluster: embedded.Cluster, worker_id: str
+) -> None:
+    """Whoever reads asks the database what has changed, and needs no notice of it."""
+    name = f"palio_competitions_{worker_id}"
+    other = Database(cluster.dsn("palio_app", name))
+    await other.pool.open(wait=True)
+    try:
+        async with other.begin(SYSTEM) as tx:
+            on = await live(tx, NOON, ends_at=clock.now() + timedelta(days=9))
+            crowd = await enter(tx, on, 3, NOON, linked=False)
+            await score(tx, on, crowd, [30, 20, 10], NOON)
+            board = NewBoard("test.ears", "Ears", "points", periods=("ALL",))
+            await competitions.ensure_board(tx, new=board)
+            [who] = await competitions.enter_many(tx, [NewEntrant("player", str(new_id()), None, "One")])
+            await competitions.submit_many(tx, [Submission(None, who, 5, "a", NOON, board=board.code)], now=NOON)
+        addresses = (f"/competitions/{on}/standings", f"/boards/{board.code}/all")
+        before = [await served.read(address) for address in addresses]
+        with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
+            lost = admin.execute(
+                """select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = %s and query like 'listen %%'""",
+                [name],
+            ).fetchall()
+        async with other.begin(SYSTEM) as tx:
+            await score_again(tx, on, crowd[2], 100)
+            await competitions.submit_many(tx, [Submission(None, who, 6, "b", NOON, board=board.code)], now=NOON)
+        standings = await served.read(addresses[0])
+        told = [(await served.read(addresses[1]))["items"][0]["score"]]
+        while told[-1] != 11 and len(told) < 40:  # a first page is told for a quarter of a second
+            await asyncio.sleep(0.05)
+            told.append((await served.read(addresses[1]))["items"][0]["score"])
+    finally:
+        await other.pool.close()
+
+    assert lost == [(True,)]
+    assert told[-1] == 11
+    assert [row["score"] for row in before[0]["items"]] == [30, 20, 10] and before[1]["items"][0]["score"] == 5
+    assert [(row["rank"], row["score"]) for row in standings["items"]] == [(1, 110), (2, 30), (3, 20)]
+
+
+async def score_again(tx: Tx, competition_id: CompetitionId, entrant: EntrantId, delta: int) -> None:
+    await competitions.submit_many(tx, [Submission(competition_id, entrant, delta, "again", NOON)], now=NOON + HOUR)
 
 
 async def test_frozen_standings_are_read_page_by_page(served: Served) -> None:

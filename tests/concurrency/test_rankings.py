@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from random import Random
 
 import pytest
 
 from palio import competitions
-from palio.competitions.types import CompetitionId, EntrantId, StateChange, Submission
-from palio.infra import db
+from palio.competitions.service import reads
+from palio.competitions.types import Admission, CompetitionId, EntrantId, StateChange, Submission
+from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.competitions import HOUR, enter, live, score
@@ -141,3 +144,118 @@ async def test_a_reader_without_rights_to_receipts_sees_every_change(
         async with database.begin(SYSTEM) as tx:
             await add(tx, competition_id, entrants[0], 100 if total == 101 else 1, noon)
         assert await top_score(database, competition_id) == total
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it: entrants, changes by each of four writers, and how many answers are compared meanwhile."""
+
+    entrants: int
+    changes: int
+    answers: int
+    open_s: float
+
+
+SIZES = [
+    Size(1_500, 250, 20, 0.3),
+    pytest.param(Size(100_000, 5_000, 200, 3), marks=pytest.mark.nightly),
+]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size.entrants))
+async def test_two_processes_agree_with_the_table_about_very_many_while_four_write(
+    database: Database, cluster: embedded.Cluster, database_name: str, noon: datetime, size: Size
+) -> None:
+    """Ties, outs and ins, commits that come late, one that is open for long; at the end every rank is compared."""
+    other = Database(cluster.dsn("palio_app", database_name), equipment=database.equipment)
+    await other.pool.open(wait=True)
+    competition_id, entrants = await many(database, size.entrants, noon)
+    chance = Random(14)  # noqa: S311 - scores, no secrets
+
+    async def write(process: Database) -> None:
+        left = size.changes
+        while left > 0:
+            batch = min(left, chance.randrange(1, 20))
+            left -= batch
+            async with process.begin(SYSTEM) as tx:
+                await change(tx, competition_id, chance, entrants, batch, noon)
+                await asyncio.sleep(chance.random() / 100)
+
+    async def keep_open() -> None:
+        async with database.begin(SYSTEM) as tx:
+            await add(tx, competition_id, entrants[-1], 5_000, noon)
+            await asyncio.sleep(size.open_s)
+
+    async def ask(process: Database) -> None:
+        async with process.begin(NOBODY) as tx:
+            await tx.execute("set transaction isolation level repeatable read")
+            entrant = chance.choice(entrants)
+            header = await competitions.get(tx, competition_id=competition_id)
+            told = await reads.nearby(tx, competition=header, entrant_id=entrant, radius=0, now=noon)
+            rank = await db.value(tx, RANK, header.list_id, entrant)
+            assert (told.row.standing.rank or 0) == rank if told else rank is None
+
+    async def compare(process: Database) -> None:
+        async with process.begin(NOBODY) as tx:
+            await tx.execute("set transaction isolation level repeatable read")
+            answer = await shown(tx, competition_id, 0, size.entrants)
+            assert answer == await sorted_anew(tx, competition_id, 0, size.entrants)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            writers = [group.create_task(write(process)) for process in (database, other, database, other)]
+            writers.append(group.create_task(keep_open()))
+            for number in count():
+                if number >= size.answers and all(writer.done() for writer in writers):
+                    break
+                await ask((database, other)[number % 2])
+        await compare(database)
+        await compare(other)
+        async with other.begin(NOBODY) as tx:
+            late = await competitions.top(tx, competition_id=competition_id, limit=1)
+            assert late.rows[0].standing.score > 5_000
+    finally:
+        await other.pool.close()
+
+
+RANK = """
+    select case when s.score < 1 then 0 else 1 + (
+      select count(*) from competitions.scores b
+      where b.list_id = s.list_id and b.state = 'ranked' and b.score > s.score) end::int
+    from competitions.scores s where s.list_id = %s and s.entrant_id = %s and s.state = 'ranked'"""
+
+
+async def many(database: Database, people: int, noon: datetime) -> tuple[CompetitionId, list[EntrantId]]:
+    """So many people with few different scores."""
+    async with database.begin(SYSTEM) as tx:
+        competition_id = await live(tx, noon)
+    entrants: list[EntrantId] = []
+    for first in range(0, people, 10_000):
+        part = range(first, min(first + 10_000, people))
+        async with database.begin(SYSTEM) as tx:
+            new = [Admission(competition_id, "player", str(new_id()), None, "pla***") for _ in part]
+            found = await competitions.admit_many(tx, new, now=noon)
+            items = [
+                Submission(competition_id, who, 1 + n % 1_000, "first", noon + timedelta(milliseconds=n))
+                for n, who in zip(part, found, strict=True)
+            ]
+            await competitions.submit_many(tx, items, now=noon + HOUR)
+        entrants += found
+    return competition_id, entrants
+
+
+async def change(
+    tx: Tx, competition_id: CompetitionId, chance: Random, entrants: list[EntrantId], people: int, noon: datetime
+) -> None:
+    """Scores of so many, up and down, and now and then somebody out or in again."""
+    crowd = sorted(chance.sample(entrants, people))
+    at = noon + timedelta(seconds=chance.randrange(3_000))
+    if chance.random() < 0.2:
+        changes = [
+            StateChange(competition_id, who, chance.choice(["out", "in"]), str(new_id()), at, "because")  # type: ignore[arg-type]
+            for who in crowd
+        ]
+        await competitions.set_state_many(tx, changes, now=at)
+        return
+    items = [Submission(competition_id, who, chance.randrange(-40, 90), str(new_id()), at) for who in crowd]
+    await competitions.submit_many(tx, items, now=at + HOUR)

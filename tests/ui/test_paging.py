@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from palio.infra.keyring import Keyring
+from palio.kernel.providers import Spot
 from palio.ui import tables
 from palio.ui.paging import Cursors, Listing, Paged, Paging, Position
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
@@ -232,3 +233,16 @@ async def test_the_description_tells_of_tables_and_cursors(client: httpx2.AsyncC
     assert {"cursor_invalid", "cursor_mismatch", "cursor_expired"} <= set(call["x-problems"])
     assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last"}
     assert "/api/v1/numbers.csv" not in document["paths"]
+
+
+def test_a_list_whose_rows_move_goes_on_from_a_row() -> None:
+    key, other = (90, 0, 17, 5), (80, 0, 18, 6)
+    begun, gone_on = paging(), replace(paging(), position=Position(key, is_back=True))
+
+    assert (begun.cut(), gone_on.cut()) == (0, Spot(key, is_back=True))
+    assert begun.beside([], after=3, of=9) == (None, None)
+    following, preceding = begun.beside([key, other], after=3, of=6)
+    assert (read(following), read(preceding)) == (Position(other), Position(key, is_back=True))
+    assert begun.beside([key, other], after=0, of=2) == (None, None)
+    with pytest.raises(CursorInvalid):
+        paging(50).cut()

@@ -121,7 +121,7 @@ class BoardAnswer:
 
 def beside(board: BoardView, page: Paging) -> tuple[str | None, str | None]:
     """The cursors `(next, prev)` beside the rows of a board."""
-    return page.around(board.after + 1, board.after + len(board.rows), of=board.of)
+    return page.beside([row.key for row in board.rows], after=board.after, of=board.of)
 
 
 @dataclass(frozen=True, slots=True)

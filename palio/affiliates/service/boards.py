@@ -1,5 +1,6 @@
 """Boards of a programme: who wagered how much in a day, week, month, or ever."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -26,9 +27,11 @@ from palio.affiliates.types import (
 from palio.competitions import RankIndex
 from palio.infra import settings
 from palio.infra.db import Tx
+from palio.kernel.providers import After
 
 PROGRAMMES_MAX = 1_000
 FOUND_MAX = 20
+LEAD = 3  # how many are shown above whoever was found
 LAST_CHARACTER = chr(0x10FFFF)
 
 
@@ -38,17 +41,17 @@ async def programmes(tx: Tx) -> list[ProgrammeStatus]:
     return [await sql.get_status(tx, head.id, settings.value(STALE_AFTER_S)) for head in heads]
 
 
-async def leaderboard(tx: Tx, *, wanted: Wanted, now: datetime, after: int = 0, limit: int = 100) -> BoardView:
-    """At most `limit` rows of a board behind a place. A deployment without a programme has an empty one.
+async def leaderboard(tx: Tx, *, wanted: Wanted, now: datetime, after: After = 0, limit: int = 100) -> BoardView:
+    """At most `limit` rows of a board, behind a place or beside a row. A deployment without a programme has none.
 
     Refuses with NoSuchProgramme, BadPeriodKey, NoSuchPeriod.
     """
     view, index = await _opened(tx, wanted, now)
     if view.programme is None or index is None:
-        return replace(view, after=after)
-    places = index.page(after, limit)
-    rows = await _rows(tx, view, places)
-    return replace(view, rows=tuple(rows), after=after)
+        return view
+    passed, limit = index.span(after, limit)
+    rows = await _rows(tx, view, index.page(passed, limit))
+    return replace(view, rows=tuple(rows), after=passed)
 
 
 async def around(tx: Tx, *, wanted: Wanted, player_id: PlayerId, radius: int, now: datetime) -> BoardView | None:
@@ -72,6 +75,22 @@ async def standings_of(tx: Tx, *, wanted: Wanted, player_ids: Sequence[PlayerId]
     return replace(view, rows=tuple(await _rows(tx, view, places)))
 
 
+async def of_players(
+    tx: Tx, *, wanted: Wanted, player_ids: Sequence[PlayerId], now: datetime, after: After, limit: int
+) -> BoardView:
+    """A part of the board that has only these players, with their ranks among each other. Refuses as `leaderboard`."""
+    view, index = await _opened(tx, wanted, now)
+    numbers = await _numbers(tx, view, player_ids)
+    if index is None or not numbers:
+        return replace(view, of=0)
+    places = sorted(index.places_many(numbers).values())
+    first, limit = competitions.among(index, places, after, limit)
+    ranks = [place.rank for place in places]
+    rows = await _rows(tx, view, places[first : first + limit])
+    numbered = tuple(replace(row, among=bisect_left(ranks, row.rank or 0) + 1) for row in rows)
+    return replace(view, rows=numbered, of=len(places), after=first)
+
+
 async def _numbers(tx: Tx, view: BoardView, player_ids: Sequence[PlayerId]) -> list[int]:
     """The numbers of those who belong to the programme."""
     if view.programme is None or not player_ids:
@@ -93,9 +112,23 @@ async def find_players(tx: Tx, *, wanted: Wanted, text: str, now: datetime) -> B
     named = await sql.list_named(tx, view.programme.id, key, key + LAST_CHARACTER, limit=10 * FOUND_MAX)
     names, users = await names_of(tx, players=named), await users_of(tx, players=named)
     found = [player for player in named if _may_find(player, names[player.id], key, is_linked=player.id in users)]
-    places = index.places_many([player.no for player in found]) if index else {}
-    rows = [_row(view, player, places.get(player.no), names[player.id]) for player in found[:FOUND_MAX]]
+    shown = found[:FOUND_MAX]
+    near = index.around_many([player.no for player in shown], LEAD + 1) if index else [[] for _ in shown]
+    rows = [
+        _led(_row(view, player, _own(places, player), names[player.id]), places)
+        for player, places in zip(shown, near, strict=True)
+    ]
     return replace(view, rows=tuple(rows))
+
+
+def _own(places: Sequence[competitions.Place], player: BoardPlayer) -> competitions.Place | None:
+    return next((place for place in places if place.entrant == player.no), None)
+
+
+def _led(row: BoardRow, places: Sequence[competitions.Place]) -> BoardRow:
+    """The row with what stands so many places above it that a few of them are seen with it."""
+    is_far_down = row.place is not None and row.place > LEAD + 1
+    return replace(row, lead=places[0].key) if is_far_down else row
 
 
 def _may_find(player: BoardPlayer, shown: str, key: str, *, is_linked: bool) -> bool:
@@ -189,4 +222,5 @@ def _row(view: BoardView, player: BoardPlayer, place: competitions.Place | None,
         wagered_micro=score,
         growth_bps=player.growth_bps,
         share_bps=rules.share_bps(score, view.total_micro) if share is None else share,
+        key=place.key if place else (),
     )

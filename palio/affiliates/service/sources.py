@@ -10,7 +10,7 @@ from palio.affiliates.types import BoardRow, PeriodKind, PlayerId, ProgrammeStat
 from palio.affiliates.types import BoardView as Board
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.kernel.providers import BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
+from palio.kernel.providers import After, BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
 
 PREFIX = "wager:"
 SCALE = 6
@@ -26,7 +26,7 @@ def _head(programme: ProgrammeStatus) -> BoardHead:
     return BoardHead(PREFIX + programme.code, programme.name, "wagered", SCALE, programme.currency, tuple(WORDS))
 
 
-async def _read(tx: Tx, ask: BoardAsk, after: int, limit: int) -> Board | None:
+async def _read(tx: Tx, ask: BoardAsk, after: After, limit: int) -> Board | None:
     """The board that is asked for, or None if there is none of that code or period."""
     wanted = _wanted(ask)
     if wanted is None:
@@ -59,14 +59,19 @@ def _view(board: Board) -> BoardView | None:
         as_of=board.as_of,
         is_stale=board.is_stale,
         is_warming=board.is_warming,
+        after=board.after,
     )
 
 
 def _line(row: BoardRow) -> BoardLine:
-    return BoardLine(row.place or 0, row.rank or 0, str(row.player_id), row.name, row.wagered_micro, row.ties)
+    return BoardLine(
+        *(row.place or 0, row.rank or 0, str(row.player_id), row.name, row.wagered_micro, row.ties),
+        key=row.key,
+        among=row.among,
+    )
 
 
-async def _top(tx: Tx, ask: BoardAsk, after: int, limit: int) -> BoardView | None:
+async def _top(tx: Tx, ask: BoardAsk, after: After, limit: int) -> BoardView | None:
     board = await _read(tx, ask, after, limit)
     return _view(board) if board else None
 
@@ -103,6 +108,18 @@ async def _ranks(tx: Tx, ask: BoardAsk, player_ids: Sequence[PlayerId]) -> Mappi
     return {str(row.player_id): _line(row) for row in board.rows}
 
 
+async def _of_users(tx: Tx, ask: BoardAsk, user_ids: Sequence[UserId], after: After, limit: int) -> BoardView | None:
+    wanted, links = _wanted(ask), await sql.list_links(tx, [], user_ids)
+    if wanted is None:
+        return None
+    players = [link.player_id for link in links]
+    try:
+        board = await boards.of_players(tx, wanted=wanted, player_ids=players, now=ask.now, after=after, limit=limit)
+    except (NoSuchProgramme, NoSuchPeriod, BadPeriodKey):
+        return None
+    return _view(board)
+
+
 def _player_of(entrant: str) -> PlayerId | None:
     try:
         return PlayerId(UUID(entrant))
@@ -110,4 +127,4 @@ def _player_of(entrant: str) -> PlayerId | None:
         return None
 
 
-WAGER_BOARDS: BoardSource[Tx] = BoardSource(PREFIX, heads, _top, _around, _my_rank, _ranks_many)
+WAGER_BOARDS: BoardSource[Tx] = BoardSource(PREFIX, heads, _top, _around, _my_rank, _ranks_many, _of_users)

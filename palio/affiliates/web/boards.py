@@ -23,12 +23,11 @@ from palio.affiliates.schemas.boards import (
 from palio.affiliates.types import Period, PeriodKind, Wanted
 from palio.ui import pages
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Paged
 from palio.ui.routes import Routes
 from palio.ui.values import Blank
 
 ROWS_MAX = 100
-LINES_ABOVE = 3  # of whoever was found
 routes = Routes("affiliates")
 
 Code = Annotated[str | None, Query(max_length=64, description="Code of a programme; the default one without it")]
@@ -54,9 +53,8 @@ async def list_leaderboard(
     ask: Ask, tx: InTx, page: Paged, programme: Code = None, period: Kind = "ALL", key: Key = None
 ) -> BoardAnswer:
     """List who wagered how much in a period, by place."""
-    after, limit = page.span()
     wanted = Wanted(programme, period, key)
-    board = await service.leaderboard(tx, wanted=wanted, now=ask.now, after=after, limit=limit)
+    board = await service.leaderboard(tx, wanted=wanted, now=ask.now, after=page.cut(), limit=page.limit)
     return BoardAnswer.of_view(board, page)
 
 
@@ -97,9 +95,8 @@ async def leaderboard_page(
     """Who wagered most: by day, week, month, and ever."""
     query = _query(programme, period, key)
     page = replace(page, limit=ROWS_MAX, listing=replace(page.listing, filters=query))
-    after, limit = page.span()
     wanted = Wanted(programme, period, key)
-    board = await service.leaderboard(tx, wanted=wanted, now=ask.now, after=after, limit=limit)
+    board = await service.leaderboard(tx, wanted=wanted, now=ask.now, after=page.cut(), limit=page.limit)
     below, above = beside(board, page)
     found = None
     if name and len(name.strip()) >= NAME_MIN:
@@ -110,7 +107,7 @@ async def leaderboard_page(
         "above": above,
         "below": below,
         "name": name or "",
-        "found": [(row, _cursor(page, row.place)) for row in found.rows] if found else None,
+        "found": [(row, page.behind(*row.lead) if row.lead else None) for row in found.rows] if found else None,
         "programmes": await service.programmes(tx),
         "query": query,
         "keyed": key is not None,
@@ -125,11 +122,6 @@ def _query(programme: str | None, period: PeriodKind, key: str | None) -> str:
     """What narrows the list, as it stands in the address of each part of it: whom one looks for does not."""
     named = {"key": key, "period": None if key else period, "programme": programme}
     return urlencode({name: value for name, value in named.items() if value})
-
-
-def _cursor(page: Paging, place: int | None) -> str | None:
-    """Where the board goes on a few lines above a place."""
-    return page.behind(max(0, place - 1 - LINES_ABOVE)) if place else None
 
 
 def _later(period: Period, now: datetime) -> Period | None:

@@ -496,11 +496,9 @@ async def list_appeals(competition_id: Id, tx: InTx) -> AppealsAnswer:
 @routes.get(f"{HERE}/standings", access=READ, example=STANDINGS_EXAMPLE, refuses=[NoSuchCompetition])
 async def list_staff_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> RankingAnswer:
     """List the board by place with its prizes, before they are shown to players too."""
-    after, limit = page.span()
-    shown = await showing.shown(
-        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=limit, after=after, is_staff=True
-    )
-    return RankingAnswer.of_shown(shown, after, page)
+    ours, after = CompetitionId(competition_id), page.cut()
+    shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=page.limit, after=after, is_staff=True)
+    return RankingAnswer.of_shown(shown, page)
 
 
 @routes.post(

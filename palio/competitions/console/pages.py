@@ -222,7 +222,7 @@ async def _act(
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
     competition = shown.competition
     is_open = act in _acts(competition)
-    rows = await _rows_of(tx, ours, given.get("entrant_id", ""))
+    rows = await _rows_of(tx, competition, given.get("entrant_id", ""))
     values = {
         "shown": shown,
         "competition": competition,
@@ -244,12 +244,12 @@ async def _act(
     return await console.render(request, ask, tx, name, values, present=HERE, status=status)
 
 
-async def _rows_of(tx: Tx, competition_id: CompetitionId, number: str) -> Sequence[BoardRow]:
+async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:
     """The row of the entrant who was named by his number, if he stands on the board."""
     if not (number.isascii() and number.isdigit()):
         return ()
     entrant_ids = [EntrantId(int(number))]
-    return (await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=1)).rows
+    return (await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=1)).rows
 
 
 async def _act_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -10,6 +10,7 @@ from palio.competitions.ranks import Place
 from palio.competitions.rules import trends
 from palio.competitions.types import EntrantId, RankPoint
 from palio.kernel.providers import BoardHead, BoardLine, BoardPeriod, BoardView
+from palio.ui.paging import Paging
 from palio.ui.values import Instant, decimal
 
 
@@ -44,7 +45,10 @@ class BoardsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BoardLineAnswer:
-    """One line: `display` is the score as text, `ties` how many share the rank, `trend` how far it rose in an hour."""
+    """One line: `display` is the score as text, `ties` how many share the rank, `trend` how far it rose in an hour.
+
+    `among` is its rank in the part of the board that was asked for, as of friends.
+    """
 
     rank: int
     place: int
@@ -54,6 +58,7 @@ class BoardLineAnswer:
     display: str
     ties: int
     trend: int | None
+    among: int | None
 
     @classmethod
     def of(cls, line: BoardLine, scale: int) -> "BoardLineAnswer":
@@ -66,6 +71,7 @@ class BoardLineAnswer:
             display=format(decimal(line.score, scale), "f"),
             ties=line.ties,
             trend=line.trend,
+            among=line.among,
         )
 
 
@@ -80,6 +86,7 @@ class LineWritten(msgspec.Struct, gc=False):
     display: str
     ties: int
     trend: int | None
+    among: None = None
 
     @classmethod
     def of_many(
@@ -138,6 +145,12 @@ class BoardAnswer:
             stale=view.is_stale,
             warming=view.is_warming,
         )
+
+
+def beside(view: BoardView, page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside the lines of a board; while its order is not known nothing goes on."""
+    keys = [] if view.is_warming else [line.key for line in view.lines]
+    return page.beside(keys, after=view.after, of=view.of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,10 @@ class CompetitionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RankedAnswer:
-    """One line; without a rank it is below the line. `prize` is what it would be paid now, or what it won."""
+    """One line; without a rank it is below the line. `prize` is what it would be paid now, or what it won.
+
+    `among` is its rank in the part of the board that was asked for, as of friends.
+    """
 
     rank: int | None
     place: int
@@ -274,6 +277,7 @@ class RankedAnswer:
     prize: Money
     ties: int
     trend: int | None
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +295,7 @@ class RankingAnswer:
     hidden: bool
 
     @classmethod
-    def of_shown(cls, shown: Shown, after: int, page: Paging | None) -> "RankingAnswer":
+    def of_shown(cls, shown: Shown, page: Paging | None) -> "RankingAnswer":
         scale, asset = shown.competition.score_scale, _asset(shown.competition, shown.asset_scale)
         return cls(
             items=tuple(
@@ -305,10 +309,11 @@ class RankingAnswer:
                     prize=Money.of(row.prize, asset),
                     ties=row.ties,
                     trend=row.trend,
+                    among=row.among,
                 )
                 for row in shown.board.rows
             ),
-            **_beside(shown, after, page),
+            **_beside(shown, page),
             of=shown.board.entrants,
             as_of=shown.as_of,
             version=shown.board.version or shown.competition.version,
@@ -340,7 +345,7 @@ class RewardsAnswer:
     prev: str | None
 
     @classmethod
-    def of(cls, shown: Shown, after: int, page: Paging) -> "RewardsAnswer":
+    def of(cls, shown: Shown, page: Paging) -> "RewardsAnswer":
         asset = _asset(shown.competition, shown.asset_scale)
         won = tuple(
             RewardAnswer(
@@ -355,8 +360,8 @@ class RewardsAnswer:
             for row in shown.board.rows
             if row.reward_status
         )
-        beside = _beside(shown, after, page)
-        return cls(won, beside["next"] if _has_more_prizes(shown, after) else None, beside["prev"])
+        beside = _beside(shown, page)
+        return cls(won, beside["next"] if _has_more_prizes(shown) else None, beside["prev"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,18 +443,18 @@ def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
     return older, page.before(str(newest)) if found.has_newer else None
 
 
-def _beside(shown: Shown, after: int, page: Paging | None) -> dict[str, str | None]:
+def _beside(shown: Shown, page: Paging | None) -> dict[str, str | None]:
     if page is None or shown.is_dark:
         return {"next": None, "prev": None}
-    last = after + len(shown.board.rows)
-    following, preceding = page.around(after + 1, last, of=shown.board.entrants)
+    board = shown.board
+    following, preceding = page.beside(board.keys, after=board.after, of=board.entrants)
     return {"next": following, "prev": preceding}
 
 
-def _has_more_prizes(shown: Shown, after: int) -> bool:
+def _has_more_prizes(shown: Shown) -> bool:
     """Whether somebody behind these rows can have won something."""
-    last = prizes.places_of(shown.rule)
-    is_before_last = shown.rule.items and (last is None or after + len(shown.board.rows) < last)  # some may win nothing
+    last, passed = prizes.places_of(shown.rule), shown.board.after + len(shown.board.rows)
+    is_before_last = shown.rule.items and (last is None or passed < last)  # some may win nothing
     return bool(is_before_last) or all(row.reward_status for row in shown.board.rows)
 
 

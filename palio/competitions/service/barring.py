@@ -6,8 +6,7 @@ from palio import identity
 from palio.competitions import sql
 from palio.competitions.rules import lifecycle
 from palio.competitions.service import entering, scores
-from palio.competitions.service.lifecycle import lock
-from palio.competitions.types import CompetitionId, StateChange
+from palio.competitions.types import StateChange
 from palio.infra.db import Tx
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId, new_id
@@ -26,22 +25,16 @@ async def leave_out(tx: Tx, *, user_id: UserId, now: datetime) -> int:
     [verdict] = await identity.require_play_many(tx, [(user_id, "compete")], now=now)
     if not isinstance(verdict, Forbidden):
         return 0
-    left = 0
-    for competition_id in await sql.list_entered_running(tx, user_id, lifecycle.STEERED):
-        competition = await lock(tx, competition_id=competition_id)
-        if competition.status == "upcoming" and now < competition.starts_at:
-            left += await _leave(tx, competition_id, user_id, now)
-            continue
-        at = lifecycle.decided_at(competition, now)
-        found = await sql.list_entries_in(tx, competition_id, user_id)
-        changes = [StateChange(competition_id, each, "out", f"barred:{new_id()}", at, WHY) for each in found]
-        left += bool(await scores.set_state_many(tx, changes, now=now)) if changes else 0
-    return left
-
-
-async def _leave(tx: Tx, competition_id: CompetitionId, user_id: UserId, now: datetime) -> bool:
-    known = await entering.participation(tx, competition_id=competition_id, user_id=user_id)
-    if known is None or known.state != "active":
-        return False
-    await entering.leave(tx, competition_id=competition_id, user_id=user_id, now=now)
-    return True
+    found = await sql.list_entered_running(tx, user_id, lifecycle.STEERED)
+    await sql.lock_gates(tx, found)
+    headers = await sql.list_competitions(tx, found)
+    ahead = [each for each in headers if each.status == "upcoming"]  # it cannot begin while we hold it
+    left = await entering.leave_many(tx, ahead, user_id=user_id, now=now)
+    running = {each.id: each for each in headers if each not in ahead}
+    entries = await sql.list_entries_in(tx, list(running), user_id)
+    decided = [lifecycle.decided_at(running[entry.competition_id], now) for entry in entries]
+    changes = [
+        StateChange(*entry, "out", f"barred:{new_id()}", at, WHY) for entry, at in zip(entries, decided, strict=True)
+    ]
+    await scores.set_state_many(tx, changes, now=now)
+    return left + len({change.competition_id for change in changes})

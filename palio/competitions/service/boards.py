@@ -1,5 +1,6 @@
 """Boards of everybody: declared by modules, read by period, live from memory and final from their standings."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,12 +8,14 @@ from uuid import UUID
 
 from palio import identity
 from palio.competitions import sql
-from palio.competitions.errors import BoardDiffers, NoSuchBoard, Warming
-from palio.competitions.ranks import Place
+from palio.competitions.errors import BoardDiffers, NoSuchBoard, NotNarrowed, Warming
+from palio.competitions.ranks import Place, among
 from palio.competitions.rules import periods, trends
-from palio.competitions.service import rankings, reads, showing
+from palio.competitions.service import rankings, reads, showing, spots
 from palio.competitions.service.known import boards_many
 from palio.competitions.types import (
+    EPOCH,
+    MICROSECOND,
     EntrantId,
     ListId,
     ListPeriod,
@@ -26,7 +29,7 @@ from palio.competitions.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
-from palio.kernel.providers import BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
+from palio.kernel.providers import After, BoardAsk, BoardHead, BoardLine, BoardPeriod, BoardSource, BoardView
 
 BOARDS_MAX = 1_000
 HISTORY_MAX = 1_000
@@ -65,8 +68,10 @@ class Sight:
     order: rankings.Live | None = None
     earlier: Mapping[int, int] = field(default_factory=dict)
 
-    def view(self, lines: Sequence[BoardLine], *, of: int, version: int, as_of: datetime | None) -> BoardView:
-        """Lines of it."""
+    def view(
+        self, lines: Sequence[BoardLine], *, of: int, version: int, as_of: datetime | None, after: int = 0
+    ) -> BoardView:
+        """Lines of it, behind so many of `of`."""
         return BoardView(
             head=_head(self.board),
             period=BoardPeriod(self.period.key, self.period.starts_at, self.period.ends_at, self.is_final),
@@ -75,6 +80,7 @@ class Sight:
             version=version,
             as_of=as_of,
             is_stale=False,
+            after=after,
         )
 
     @property
@@ -93,7 +99,7 @@ class Sight:
         """The places that each of these wants to see, all as of one moment; none around who is not there."""
         ranking = self.live.ranking
         found: list[Sequence[Place]] = [
-            () if wish.entrant is not None else ranking.page(wish.after, wish.limit) for wish in wishes
+            () if wish.entrant is not None else ranking.page(*ranking.span(wish.after, wish.limit)) for wish in wishes
         ]
         people = [(n, wish.limit, _number(wish.entrant)) for n, wish in enumerate(wishes) if wish.entrant is not None]
         for radius in {radius for _, radius, _ in people}:
@@ -144,11 +150,13 @@ async def look(tx: Tx, *, wish: Look, now: datetime) -> BoardView | None:
     found = await sight(tx, ask=BoardAsk(wish.code, wish.period, now))
     if found is None or found.order is None:
         return await otherwise(tx, wish=wish, found=found, now=now) if found else None
-    [places], of, version = found.places_many([wish]), len(found.order.ranking), found.order.version
+    ranking, version = found.order.ranking, found.order.version  # no waiting from here to the last of the figures
+    [places], of = found.places_many([wish]), len(ranking)
+    after = places[0].place - 1 if places else ranking.span(wish.after, wish.limit)[0]
     if wish.entrant is not None and not places:
         return None
     names = await names_many(tx, {place.entrant for place in places})
-    return found.view(_lines(places, names, found.earlier), of=of, version=version, as_of=now)
+    return found.view(_lines(places, names, found.earlier), of=of, version=version, as_of=now, after=after)
 
 
 async def otherwise(tx: Tx, *, wish: Look, found: Sight, now: datetime) -> BoardView | None:
@@ -176,42 +184,64 @@ async def place_of_list(tx: Tx, *, list_id: ListId) -> PlaceOfList | None:
     return await sql.find_place_of_list(tx, list_id)
 
 
-async def of_friends(tx: Tx, *, ask: BoardAsk, user_id: UserId, after: int, limit: int) -> BoardView | None:
-    """The lines of a user and his friends, with their places among everybody; None for a board that does not exist.
-
-    Refuses with Warming.
-    """
+async def of_friends(
+    tx: Tx, *, source: BoardSource[Tx], ask: BoardAsk, user_id: UserId, after: After, limit: int
+) -> BoardView | None:
+    """The lines of a user and his friends; None for a board that does not exist. Refuses with Warming, NotNarrowed."""
+    if source.of_users is None:
+        raise NotNarrowed(code=ask.code)
     users = [user_id, *await identity.friends(tx, user_id=user_id)]
+    return await source.of_users(tx, ask, users, after, limit)
+
+
+async def of_country(
+    tx: Tx, *, source: BoardSource[Tx], ask: BoardAsk, country: str, after: After, limit: int
+) -> BoardView | None:
+    """The lines of those of a country; None for a board that does not exist. Refuses with Warming, NotNarrowed."""
+    if source.of_country is None:
+        raise NotNarrowed(code=ask.code)
+    return await source.of_country(tx, ask, country, after, limit)
+
+
+async def _of_users(tx: Tx, ask: BoardAsk, user_ids: Sequence[UserId], after: After, limit: int) -> BoardView | None:
     opened = await _opened(tx, ask)
-    entrants = await sql.list_of_users(tx, opened.list.id, users) if opened and opened.list else []
+    entrants = await sql.list_of_users(tx, opened.list.id, user_ids) if opened and opened.list else []
     return await _narrowed(tx, ask, opened, entrants, after, limit)
 
 
-async def of_country(tx: Tx, *, ask: BoardAsk, country: str, after: int, limit: int) -> BoardView | None:
-    """The lines of those of a country, at most 100,000, with their places among everybody; None as above.
-
-    Refuses with Warming.
-    """
+async def _of_country(tx: Tx, ask: BoardAsk, country: str, after: After, limit: int) -> BoardView | None:
     opened = await _opened(tx, ask)
     entrants = await sql.list_of_country(tx, opened.list.id, country, COUNTRY_MAX) if opened and opened.list else []
     return await _narrowed(tx, ask, opened, entrants, after, limit)
 
 
 async def _narrowed(
-    tx: Tx, ask: BoardAsk, opened: Sight | None, entrants: Sequence[EntrantId], after: int, limit: int
+    tx: Tx, ask: BoardAsk, opened: Sight | None, entrants: Sequence[EntrantId], after: After, limit: int
 ) -> BoardView | None:
     if opened is None:
         return None
     if opened.list is None:
         return opened.view((), of=0, version=0, as_of=ask.now)
+    terms = opened.board.terms(opened.list.id)
     if opened.is_final:
         rows = await sql.list_standings_of(tx, opened.list.id, entrants)
-        lines = await _standing_lines(tx, opened.list.id, rows[after : after + limit])
-        return opened.view(lines, of=len(rows), version=opened.list.id, as_of=opened.list.final_at or ask.now)
-    live = await rankings.live(tx, terms=opened.board.terms(opened.list.id))
-    places = sorted(live.ranking.places_many(list(entrants)).values())
-    lines = await _live_lines(tx, ask, opened.list.id, places[after : after + limit])
-    return opened.view(lines, of=len(places), version=live.version, as_of=ask.now)
+        first, limit = await spots.frozen_among(
+            tx, terms=terms, places=[row.place for row in rows], after=after, limit=limit
+        )
+        lines = await _standing_lines(tx, opened.list.id, rows[first : first + limit])
+        lines, as_of = _numbered(lines, [row.rank for row in rows if row.rank]), opened.list.final_at or ask.now
+        return opened.view(lines, of=len(rows), version=opened.list.id, as_of=as_of, after=first)
+    live = await rankings.live(tx, terms=terms)
+    places, version = sorted(live.ranking.places_many(list(entrants)).values()), live.version
+    first, limit = among(live.ranking, places, after, limit)
+    lines = await _live_lines(tx, ask, opened.list.id, places[first : first + limit])
+    lines = _numbered(lines, [place.rank for place in places])
+    return opened.view(lines, of=len(places), version=version, as_of=ask.now, after=first)
+
+
+def _numbered(lines: Sequence[BoardLine], ranks: Sequence[int]) -> list[BoardLine]:
+    """Lines with the ranks that they have among all who have these."""
+    return [replace(line, among=bisect_left(ranks, line.rank) + 1) for line in lines]
 
 
 async def _live_lines(tx: Tx, ask: BoardAsk, list_id: ListId, places: Sequence[Place]) -> list[BoardLine]:
@@ -222,7 +252,7 @@ async def _live_lines(tx: Tx, ask: BoardAsk, list_id: ListId, places: Sequence[P
     return _lines(places, names, {one.entrant_id: one.rank for one in earlier})
 
 
-async def _top(tx: Tx, ask: BoardAsk, after: int, limit: int) -> BoardView | None:
+async def _top(tx: Tx, ask: BoardAsk, after: After, limit: int) -> BoardView | None:
     return await look(tx, wish=Look(ask.code, ask.period, limit, after), now=ask.now)
 
 
@@ -263,15 +293,21 @@ async def history(tx: Tx, *, ask: BoardAsk, entrant: str, limit: int) -> list[Ra
     return await sql.list_history(tx, opened.list.id, entrant_id, min(limit, HISTORY_MAX))
 
 
-async def _final(tx: Tx, opened: Sight, found: ScoreList, after: int, limit: int, now: datetime) -> BoardView:
+async def _final(tx: Tx, opened: Sight, found: ScoreList, after: After, limit: int, now: datetime) -> BoardView:
     rankings.forget(tx, list_id=found.id)
-    rows = await sql.list_standings(tx, found.id, limit, after=after)
-    lines = await _standing_lines(tx, found.id, rows)
-    return opened.view(lines, of=found.entrants or 0, version=found.id, as_of=found.final_at or now)
+    first, limit = await spots.frozen(tx, terms=opened.board.terms(found.id), after=after, limit=limit)
+    rows = await sql.list_standings(tx, found.id, limit, after=first)
+    lines, as_of = await _standing_lines(tx, found.id, rows), found.final_at or now
+    return opened.view(lines, of=found.entrants or 0, version=found.id, as_of=as_of, after=first)
 
 
 async def _remembered(tx: Tx, opened: Sight, found: ScoreList, wish: Look) -> BoardView:
-    """What the last picture of a list says, while its order is loaded; around somebody nothing is known."""
+    """What the last picture of a list says, while its order is loaded; around somebody nothing is known.
+
+    Refuses whoever goes on from a row with Warming: where that stands by now is not known.
+    """
+    if not isinstance(wish.after, int):
+        raise Warming(retry_after_s=1)
     snapshot = await sql.find_snapshot(tx, found.id) if wish.entrant is None else None
     top = snapshot.top if snapshot else ()
     places = [
@@ -279,7 +315,8 @@ async def _remembered(tx: Tx, opened: Sight, found: ScoreList, wish: Look) -> Bo
         for number, each in enumerate(top[wish.after : wish.after + wish.limit], wish.after + 1)
     ]
     lines = _lines(places, await names_many(tx, {place.entrant for place in places}), {})
-    view = opened.view(lines, of=len(top), version=0, as_of=snapshot.taken_at if snapshot else None)
+    as_of = snapshot.taken_at if snapshot else None
+    view = opened.view(lines, of=len(top), version=0, as_of=as_of, after=wish.after)
     return replace(view, is_stale=True, is_warming=True)
 
 
@@ -321,6 +358,7 @@ def _lines(places: Sequence[Place], names: Mapping[EntrantId, str], earlier: Map
             score=place.score,
             ties=place.ties,
             trend=trends.rose_by(place.rank, earlier.get(place.entrant)),
+            key=place.key,
         )
         for place in places
     ]
@@ -329,7 +367,10 @@ def _lines(places: Sequence[Place], names: Mapping[EntrantId, str], earlier: Map
 async def _standing_lines(tx: Tx, list_id: ListId, rows: Sequence[Standing]) -> list[BoardLine]:
     ties = await sql.count_ties(tx, list_id, [row.rank for row in rows if row.rank]) if rows else {}
     places = [
-        Place(row.place, row.rank or row.place, row.entrant_id, row.score, ties.get(row.rank or row.place, 1))
+        Place(
+            *(row.place, row.rank or row.place, row.entrant_id, row.score, ties.get(row.rank or row.place, 1)),
+            *(row.subscore, (row.reached_at - EPOCH) // MICROSECOND),
+        )
         for row in rows
     ]
     return _lines(places, await names_many(tx, {place.entrant for place in places}), {})
@@ -340,4 +381,4 @@ def _number(entrant: str) -> EntrantId | None:
     return EntrantId(int(entrant)) if is_number else None
 
 
-EVERYBODY: BoardSource[Tx] = BoardSource("", heads, _top, _around, _my_rank, _ranks_many)
+EVERYBODY: BoardSource[Tx] = BoardSource("", heads, _top, _around, _my_rank, _ranks_many, _of_users, _of_country)

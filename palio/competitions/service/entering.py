@@ -1,6 +1,6 @@
 """Players who join and leave, with their fee."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from palio import identity
@@ -67,11 +67,37 @@ async def leave(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: 
     if known.state == "left":
         return known
     rules.check_leaving(competition, now)
-    if known.fee_transfer_id:
-        await _give_back(tx, competition, user_id, now)
-    await sql.update_left(tx, competition_id, known.entrant_id)
-    telling.changed(tx, competition_ids=[competition_id])
+    await _leave_many(tx, {competition_id: competition}, [known], user_id, now)
     return await _found(tx, competition_id, user_id)
+
+
+async def leave_many(tx: Tx, found: Sequence[Competition], *, user_id: UserId, now: datetime) -> int:
+    """Take a user out of what has not begun and is held by the caller; answers in how many of them he had joined.
+
+    Each fee goes back to his wallet. Refuses as `leave` does where the ledger takes none.
+    """
+    if not found:
+        return 0
+    await _hold(tx, found[0].id, user_id)
+    headers = {each.id: each for each in found}
+    known = [each for each in await sql.list_participations(tx, user_id, list(headers)) if each.state == "active"]
+    if known:
+        await _leave_many(tx, headers, known, user_id, now)
+    return len(known)
+
+
+async def _leave_many(
+    tx: Tx,
+    headers: Mapping[CompetitionId, Competition],
+    known: Sequence[Participation],
+    user_id: UserId,
+    now: datetime,
+) -> None:
+    """Every participation is the user's own, and active."""
+    await _give_back(tx, [headers[each.competition_id] for each in known if each.fee_transfer_id], user_id, now)
+    left = [each.competition_id for each in known]
+    await sql.update_left_many(tx, left, known[0].entrant_id)
+    telling.changed(tx, competition_ids=left)
 
 
 async def invite_many(
@@ -164,17 +190,22 @@ async def _pay(tx: Tx, competition: Competition, user_id: UserId, now: datetime)
     """Take the fee from the wallet. Each time somebody joins anew it is another fee, of another number."""
     if not competition.entry_fee:
         return None
-    number = await sql.count_fees(tx, competition.id, user_id) + 1
+    number = (await sql.count_fees_many(tx, [competition.id], user_id))[competition.id] + 1
     key = _fee_key(competition.id, user_id, number)
     item = Contribution(competition.id, "entry_fee", competition.entry_fee, f"user:{user_id}:main", key, user_id)
     return await pools.contribute(tx, item=item, now=now)
 
 
-async def _give_back(tx: Tx, competition: Competition, user_id: UserId, now: datetime) -> None:
-    number = await sql.count_fees(tx, competition.id, user_id)
-    key = _fee_key(competition.id, user_id, number)
-    part = TakeBack(key, competition.entry_fee, f"user:{user_id}:main", f"leave:{key}")
-    await pools.take_back(tx, item=part, now=now)
+async def _give_back(tx: Tx, found: Sequence[Competition], user_id: UserId, now: datetime) -> None:
+    """The last fee of each."""
+    if not found:
+        return
+    paid = await sql.count_fees_many(tx, [each.id for each in found], user_id)
+    keys = {each.id: _fee_key(each.id, user_id, paid[each.id]) for each in found}
+    parts = [
+        TakeBack(keys[each.id], each.entry_fee, f"user:{user_id}:main", f"leave:{keys[each.id]}") for each in found
+    ]
+    await pools.take_all_back(tx, items=parts, now=now)
 
 
 def _fee_key(competition_id: CompetitionId, user_id: UserId, number: int) -> str:

@@ -5,15 +5,15 @@ from uuid import UUID
 
 from palio import identity, ledger
 from palio.competitions import sql
-from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart
+from palio.competitions.errors import BoardHidden, NotTakingPart
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service import reads, showing
 from palio.competitions.types import (
-    BoardRow,
     Competition,
     CompetitionId,
     EntrantId,
     MyRank,
+    Nearby,
     Own,
     PrizeReceipt,
     RankPoint,
@@ -23,6 +23,7 @@ from palio.competitions.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.providers import After
 from palio.ledger.types import TransferId
 
 COUNTRY_MAX = 100_000
@@ -36,66 +37,45 @@ async def my_rank(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now
     Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming.
     """
     competition = await _lit(tx, competition_id, now)
-    place = await _place_of(tx, competition, user_id)
-    board = await reads.top(tx, competition_id=competition_id, limit=1, after=place - 1, now=now)
-    row = board.rows[0]
-    above = await _next_above(tx, competition, row, now)
+    return _rank(competition, await _nearby(tx, competition, user_id, 0, now), now)
+
+
+def _rank(competition: Competition, found: Nearby, now: datetime) -> MyRank:
+    board, row, ahead = found
     return MyRank(
         row=row,
         of=board.entrants,
         qualified=board.qualified,
-        next_rank=above.standing.rank if above else None,
-        gap=abs(above.standing.score - row.standing.score) if above else None,
+        next_rank=ahead.rank if ahead else None,
+        gap=abs(ahead.score - row.standing.score) if ahead else None,
         gap_to_qualify=max(0, competition.least_score - row.standing.score),
         as_of=competition.frozen_at or now,
         version=board.version or competition.version,
     )
 
 
-async def _next_above(tx: Tx, competition: Competition, row: BoardRow, now: datetime) -> BoardRow | None:
-    """The last of those who have the next better rank: whom to catch up with."""
-    better = (row.standing.rank or row.standing.place) - 1
-    if better < 1:
-        return None
-    board = await reads.top(tx, competition_id=competition.id, limit=1, after=better - 1, now=now)
-    return board.rows[0] if board.rows else None
-
-
-async def around(
-    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radius: int, now: datetime
-) -> tuple[Shown, int]:
-    """The rows around a user, and the place behind which they begin.
-
-    Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming.
-    """
+async def around(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radius: int, now: datetime) -> Shown:
+    """The rows around a user. Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming."""
     competition = await _lit(tx, competition_id, now)
-    place = await _place_of(tx, competition, user_id)
-    after = max(0, place - 1 - radius)
-    limit = place + radius - after
-    return await showing.shown(tx, competition_id=competition_id, now=now, limit=limit, after=after), after
+    found = await _nearby(tx, competition, user_id, radius, now)
+    return await showing.with_board(tx, competition=competition, board=found.board, now=now)
 
 
 async def of_country(
-    tx: Tx, *, competition_id: CompetitionId, country: str, now: datetime, limit: int, after: int
+    tx: Tx, *, competition: Competition, country: str, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of those of a country, at most 100,000, by place. Refuses with NoSuchCompetition, Warming."""
-    competition = await _public(tx, competition_id)
+    """The rows of those of a country, at most 100,000, by place. Refuses with Warming."""
     entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
-    return await showing.shown_of(
-        tx, competition_id=competition_id, entrant_ids=entrants, now=now, limit=limit, after=after
-    )
+    return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
 
 
 async def of_friends(
-    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime, limit: int, after: int
+    tx: Tx, *, competition: Competition, user_id: UserId, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of a user and his friends, by their place among everybody. Refuses with NoSuchCompetition, Warming."""
-    competition = await _public(tx, competition_id)
+    """The rows of a user and his friends, by place. Refuses with Warming."""
     users = [user_id, *await identity.friends(tx, user_id=user_id)]
     entrants = await sql.list_of_users(tx, competition.list_id, users)
-    return await showing.shown_of(
-        tx, competition_id=competition_id, entrant_ids=entrants, now=now, limit=limit, after=after
-    )
+    return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
 
 
 async def receipts(
@@ -105,22 +85,24 @@ async def receipts(
 
     Refuses with NoSuchCompetition, NotTakingPart.
     """
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     return competition, await sql.list_own_receipts(tx, competition.list_id, [entrant_id], limit, before=before)
 
 
-async def find_own(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, now: datetime) -> Own | None:
-    """Where a user stands, and who is just above and below him; None for whoever has no score there.
+async def find_own(tx: Tx, *, competition: Competition, user_id: UserId, now: datetime) -> Own | None:
+    """Where a user stands, and who is just above and below him; None for whoever has no score there, and in the dark.
 
-    Refuses with NoSuchCompetition, Warming.
+    Refuses with Warming.
     """
+    if lifecycle.is_dark(competition, now):
+        return None
     try:
-        rank = await my_rank(tx, competition_id=competition_id, user_id=user_id, now=now)
-        near, after = await around(tx, competition_id=competition_id, user_id=user_id, radius=BESIDE, now=now)
+        found = await _nearby(tx, competition, user_id, BESIDE, now)
     except NotTakingPart:
         return None
-    return Own(rank, near, after)
+    near = await showing.with_board(tx, competition=competition, board=found.board, now=now)
+    return Own(_rank(competition, found, now), near)
 
 
 async def rank_history(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, limit: int) -> list[RankPoint]:
@@ -128,14 +110,14 @@ async def rank_history(tx: Tx, *, competition_id: CompetitionId, user_id: UserId
 
     Refuses with NoSuchCompetition, NotTakingPart.
     """
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     return await sql.list_history(tx, competition.list_id, entrant_id, min(limit, POINTS_MAX))
 
 
 async def won(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> PrizeReceipt | None:
     """The prize of a user, as `won_by`, once everybody may know it. Refuses with NoSuchCompetition, NotTakingPart."""
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
     if lifecycle.is_hidden(competition):
         return None
@@ -165,26 +147,19 @@ async def _line_of(tx: Tx, user_id: UserId, reward: Reward) -> int | None:
     return receipts[0].line.seq
 
 
-async def _public(tx: Tx, competition_id: CompetitionId) -> Competition:
-    competition = await reads.get(tx, competition_id=competition_id)
-    if competition.status == "draft":
-        raise NoSuchCompetition(competition_id=str(competition_id))
-    return competition
-
-
 async def _lit(tx: Tx, competition_id: CompetitionId, now: datetime) -> Competition:
-    competition = await _public(tx, competition_id)
+    competition = await reads.public(tx, competition_id=competition_id)
     if lifecycle.is_dark(competition, now):
         raise BoardHidden(blackout_s=competition.blackout_s)
     return competition
 
 
-async def _place_of(tx: Tx, competition: Competition, user_id: UserId) -> int:
+async def _nearby(tx: Tx, competition: Competition, user_id: UserId, radius: int, now: datetime) -> Nearby:
     entrant_id = await _entrant_of(tx, competition, user_id)
-    place = await reads.place_of(tx, competition_id=competition.id, entrant_id=entrant_id)
-    if place is None:
+    found = await reads.nearby(tx, competition=competition, entrant_id=entrant_id, radius=radius, now=now)
+    if found is None:
         raise NotTakingPart(competition_id=str(competition.id))
-    return place
+    return found
 
 
 async def _entrant_of(tx: Tx, competition: Competition, user_id: UserId) -> EntrantId:

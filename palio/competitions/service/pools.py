@@ -1,6 +1,6 @@
 """What goes into pools and comes out again before the end, exact to the unit, each once."""
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import ContributionRefused
-from palio.competitions.messages import PoolChanged
+from palio.competitions.messages import PoolChanged, TellPool
 from palio.competitions.rules import pools as rules
 from palio.competitions.service import telling
 from palio.competitions.types import (
@@ -24,7 +24,7 @@ from palio.competitions.types import (
     TakeBack,
     TakenBack,
 )
-from palio.infra import db, outbox
+from palio.infra import outbox
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal, TooLarge
 from palio.kernel.ids import new_id
@@ -32,7 +32,6 @@ from palio.kernel.ids import new_id
 ITEMS_MAX = 10_000
 SUMS_MAX = 1_000
 TOLD_EVERY = timedelta(seconds=1)
-TOLD_MAX = 10_000  # competitions whose last notice a process remembers
 
 ContributionOutcome: TypeAlias = Contributed | Refused
 TakeBackOutcome: TypeAlias = TakenBack | Refused
@@ -65,7 +64,7 @@ async def contribute_many(tx: Tx, items: Sequence[Contribution], *, now: datetim
     if made:
         await sql.insert_contributions(tx, made, now)
         more = [kept.competition_id for kept in made if kept.key != rules.promised_key(kept.competition_id)]
-        await _tell(tx, set(more), now)
+        await _tell(tx, set(more))
     return [outcome or posted[number] for number, outcome in enumerate(judged)]
 
 
@@ -97,11 +96,18 @@ async def take_back(tx: Tx, *, item: TakeBack, now: datetime) -> TakenBack:
     """Let a part leave again. Refuses with ContributionRefused, whose reason is a code of `take_back_many`, and as
     `ledger.post` does.
     """
-    [outcome] = await take_back_many(tx, [item], now=now)
-    if isinstance(outcome, Refused):
-        refusal = _refusal(outcome)
-        raise refusal
-    return outcome
+    [taken] = await take_all_back(tx, items=[item], now=now)
+    return taken
+
+
+async def take_all_back(tx: Tx, *, items: Sequence[TakeBack], now: datetime) -> list[TakenBack]:
+    """The same for all of some or none. Refuses as `take_back` does."""
+    outcomes = await take_back_many(tx, items, now=now)
+    for outcome in outcomes:
+        if isinstance(outcome, Refused):
+            refusal = _refusal(outcome)
+            raise refusal
+    return [outcome for outcome in outcomes if isinstance(outcome, TakenBack)]
 
 
 def _refusal(outcome: Refused) -> Refusal:
@@ -158,7 +164,7 @@ async def _leave(tx: Tx, leaving: Mapping[int, tuple[Kept, TakeBack]], now: date
     if left:
         await sql.insert_take_backs(tx, [(taken, kept.payer_id) for taken, kept in left], now)
         await sql.update_taken_back(tx, [(kept.id, taken.amount) for taken, kept in left])
-        await _tell(tx, {kept.competition_id for _, kept in left}, now)
+        await _tell(tx, {kept.competition_id for _, kept in left})
     return outcomes
 
 
@@ -197,31 +203,10 @@ async def _gates(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[Compe
     return {gate.id: gate for gate in await sql.lock_gates(tx, sorted(set(competition_ids)))}
 
 
-class _Told:
-    """When a process last told others of a pool."""
-
-    def __init__(self) -> None:
-        self._at: OrderedDict[CompetitionId, datetime] = OrderedDict()
-
-    def is_due(self, competition_id: CompetitionId, now: datetime) -> bool:
-        """Whether a second has passed, and then it is told now."""
-        last = self._at.get(competition_id)
-        if last is not None and now - last < TOLD_EVERY:
-            return False
-        self._at[competition_id] = now
-        self._at.move_to_end(competition_id)
-        if len(self._at) > TOLD_MAX:
-            self._at.popitem(last=False)
-        return True
-
-
-async def _tell(tx: Tx, competition_ids: Iterable[CompetitionId], now: datetime) -> None:
-    """Pages are told of every change, other modules once a second at most."""
+async def _tell(tx: Tx, competition_ids: Iterable[CompetitionId]) -> None:
+    """Pages are told of every change, other modules once a second at most, and of the last one too."""
     changed = sorted(competition_ids)
     telling.changed(tx, competition_ids=changed)
-    told = db.memory(tx, _Told)
-    due = [competition_id for competition_id in changed if told.is_due(competition_id, now)]
-    if not due or not await outbox.is_wanted(tx, PoolChanged):
-        return
-    for competition_id in due:
-        await outbox.send(tx, PoolChanged(competition_id), key=str(competition_id))
+    if await outbox.is_wanted(tx, PoolChanged):
+        for competition_id in changed:
+            await outbox.send(tx, TellPool(competition_id), key=str(competition_id), after=TOLD_EVERY)

@@ -1,16 +1,20 @@
 """What others may know: headers, boards, standings, prize lists."""
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, Warming
-from palio.competitions.ranks import Place
+from palio.competitions.ranks import Place, among
 from palio.competitions.rules import lifecycle, trends
-from palio.competitions.service import pools, rankings
+from palio.competitions.service import pools, rankings, spots
 from palio.competitions.types import (
+    EPOCH,
+    MICROSECOND,
+    Ahead,
     Board,
     BoardRow,
     Competition,
@@ -19,6 +23,8 @@ from palio.competitions.types import (
     Entrant,
     EntrantId,
     EntrantKind,
+    Nearby,
+    PoolSums,
     Reward,
     Score,
     Standing,
@@ -27,12 +33,12 @@ from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId
+from palio.kernel.providers import After
 
 ROWS_MAX = 100_000
 REWARDS_MAX = 100_000
 COUNTS_MAX = 10_000
 TREND_AGE = timedelta(minutes=55)
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 async def get_many(tx: Tx, competition_ids: Sequence[CompetitionId]) -> dict[CompetitionId, Competition]:
@@ -48,20 +54,36 @@ async def get(tx: Tx, *, competition_id: CompetitionId) -> Competition:
     return found[competition_id]
 
 
+async def public(tx: Tx, *, competition_id: CompetitionId) -> Competition:
+    """The same of what everybody may see. Refuses with NoSuchCompetition, of a draft too."""
+    found = await get(tx, competition_id=competition_id)
+    if found.status == "draft":
+        raise NoSuchCompetition(competition_id=str(competition_id))
+    return found
+
+
 async def next_bound(tx: Tx, *, after: datetime) -> datetime | None:
     """The first instant after another at which a competition that is not over begins or ends; None if there is none."""
     return await sql.find_next_bound(tx, after)
 
 
 async def top(
-    tx: Tx, *, competition_id: CompetitionId, limit: int, after: int = 0, now: datetime | None = None
+    tx: Tx, *, competition_id: CompetitionId, limit: int, after: After = 0, now: datetime | None = None
 ) -> Board:
-    """The rows of the ranking behind a place, at most 100,000, each with its prize: provisional until the freeze.
+    """The rows of the ranking behind a place or a row, or in front of a row, at most 100,000, each with its prize:
+    provisional until the freeze.
 
     Ranks are those of the whole ranking, wherever it is cut. Of the first hundred of a live ranking it says how they
     moved in the hour before `now` (this instant, if not given). Refuses with NoSuchCompetition.
     """
     competition = await get(tx, competition_id=competition_id)
+    return await board_of(tx, competition=competition, limit=limit, after=after, now=now)
+
+
+async def board_of(
+    tx: Tx, *, competition: Competition, limit: int, after: After = 0, now: datetime | None = None
+) -> Board:
+    """The same for whoever has read the header."""
     limit = min(limit, ROWS_MAX)
     if competition.standings_hash:
         return await _frozen(tx, competition, limit, after)
@@ -100,43 +122,59 @@ async def leader(tx: Tx, *, competition_id: CompetitionId) -> EntrantId | None:
     return await sql.find_leader(tx, competition_id)
 
 
-async def _live(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
-    with_pool = await _with_pool(tx, competition)
+async def _live(tx: Tx, competition: Competition, limit: int, after: After) -> Board:
+    sums = await _sums(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
-    return await _board(tx, with_pool, live, live.ranking.page(after, limit))
+    passed, limit = live.ranking.span(after, limit)
+    above = live.ranking.page(passed - 1, 1) if passed and limit else []
+    board = await _board(tx, competition, sums, live, live.ranking.page(passed, limit))
+    return replace(board, after=passed, above=above[0].score if above else None)
 
 
-async def _with_pool(tx: Tx, competition: Competition) -> Competition:
-    """The header, promising what is in the pool."""
-    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
-    return replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool))
+async def _sums(tx: Tx, competition: Competition) -> PoolSums:
+    """What is in the pool."""
+    return (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
 
 
 async def rows_of(
-    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId], limit: int, after: int = 0
+    tx: Tx, *, competition: Competition, entrant_ids: Sequence[EntrantId], limit: int, after: After = 0
 ) -> Board:
-    """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there.
-
-    Refuses with NoSuchCompetition.
-    """
-    competition = await get(tx, competition_id=competition_id)
+    """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there."""
     if competition.standings_hash:
         rows = await sql.list_standings_of(tx, competition.list_id, entrant_ids)
-        won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition_id, entrant_ids)}
+        won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition.id, entrant_ids)}
         counts = await db.memory(tx, _Counts).of(tx, competition)
-        part = rows[after : after + limit]
+        first, limit = await spots.frozen_among(
+            tx, terms=competition.terms, places=[row.place for row in rows], after=after, limit=limit
+        )
+        part = rows[first : first + limit]
         ties = await _ties(tx, competition, part)
-        found = tuple(_row(standing, won.get(standing.entrant_id), ties) for standing in part)
-        return Board(found, len(rows), counts.qualified, 0, is_provisional=False)
-    with_pool = await _with_pool(tx, competition)
+        found = _numbered(
+            [_row(standing, won.get(standing.entrant_id), ties) for standing in part],
+            [row.rank for row in rows if row.rank],
+        )
+        return Board(found, len(rows), counts.qualified, 0, is_provisional=False, after=first)
+    sums = await _sums(tx, competition)
     live = await rankings.live(tx, terms=competition.terms)
     places = sorted(live.ranking.places_many(list(entrant_ids)).values())
-    return replace(await _board(tx, with_pool, live, places[after : after + limit]), entrants=len(places))
+    first, limit = among(live.ranking, places, after, limit)
+    ranks = [place.rank for place in places]
+    board = await _board(tx, competition, sums, live, places[first : first + limit])
+    return replace(board, rows=_numbered(board.rows, ranks), entrants=len(places), after=first)
 
 
-async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: Sequence[Place]) -> Board:
+def _numbered(rows: Sequence[BoardRow], ranks: Sequence[int]) -> tuple[BoardRow, ...]:
+    """Rows with the ranks that they have among all who have these; below the line nobody has one."""
+    return tuple(
+        replace(row, among=bisect_left(ranks, row.standing.rank) + 1) if row.standing.rank else row for row in rows
+    )
+
+
+async def _board(
+    tx: Tx, competition: Competition, sums: PoolSums, live: rankings.Live, places: Sequence[Place]
+) -> Board:
     # no waiting from the caller's look to here: the ranking belongs to this moment
-    prizes_now = live.prizes(competition)
+    prizes_now = live.prizes(replace(competition, guaranteed_pool=lifecycle.pool_of(competition, sums.pool)))
     entrants, qualified, version = len(live.ranking), live.ranking.qualified, live.version
     known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
     return Board(
@@ -154,6 +192,7 @@ async def _board(tx: Tx, competition: Competition, live: rankings.Live, places: 
         undistributed=prizes_now.undistributed,
         is_provisional=True,
         version=version,
+        sums=sums,
     )
 
 
@@ -194,11 +233,14 @@ class _Counts:
         return self._known[digest]
 
 
-async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> Board:
+async def _frozen(tx: Tx, competition: Competition, limit: int, after: After) -> Board:
     rankings.forget(tx, list_id=competition.list_id)
-    rows = await sql.list_standings(tx, competition.list_id, limit, after=after)
+    passed, limit = await spots.frozen(tx, terms=competition.terms, after=after, limit=limit)
+    lead = 1 if passed and limit else 0
+    found = await sql.list_standings(tx, competition.list_id, limit + lead, after=passed - lead)
+    rows = found[lead:]
     counts = await db.memory(tx, _Counts).of(tx, competition)
-    rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
+    rewards = await sql.list_rewards(tx, competition.id, limit, after=passed)
     won = {reward.entrant_id: reward for reward in rewards}
     left = await sql.find_undistributed(tx, competition.id)
     ties = Counter(standing.rank for standing in rows) | await _ties(tx, competition, [*rows[:1], *rows[-1:]])
@@ -208,7 +250,44 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: int) -> B
         qualified=counts.qualified,
         undistributed=left.amount if left else 0,
         is_provisional=False,
+        after=passed,
+        above=found[0].score if found and lead else None,
     )
+
+
+async def nearby(
+    tx: Tx, *, competition: Competition, entrant_id: EntrantId, radius: int, now: datetime
+) -> Nearby | None:
+    """Where an entrant stands, who stands around him, and who has the next better rank, all as of one moment.
+
+    None for whoever does not stand there.
+    """
+    if competition.standings_hash:
+        return await _nearby_frozen(tx, competition, entrant_id, radius)
+    sums = await _sums(tx, competition)
+    live = await rankings.live(tx, terms=competition.terms)
+    mine = live.ranking.place_of(entrant_id)
+    if mine is None:
+        return None
+    first = max(0, mine.place - 1 - radius)
+    better = live.ranking.page(mine.rank - 2, 1) if mine.rank > 1 else []
+    ahead = Ahead(better[0].rank, better[0].score) if better and better[0].place <= live.ranking.qualified else None
+    board = await _board(tx, competition, sums, live, live.ranking.page(first, mine.place + radius - first))
+    board = await _with_trends(tx, competition, replace(board, after=first), now)
+    return Nearby(board, board.rows[mine.place - 1 - first], ahead)
+
+
+async def _nearby_frozen(tx: Tx, competition: Competition, entrant_id: EntrantId, radius: int) -> Nearby | None:
+    place = await sql.find_place(tx, competition.list_id, entrant_id)
+    if place is None:
+        return None
+    first = max(0, place - 1 - radius)
+    board = await _frozen(tx, competition, place + radius - first, first)
+    row = board.rows[place - 1 - first]
+    rank = row.standing.rank or place
+    better = await sql.list_standings(tx, competition.list_id, 1, after=rank - 2) if rank > 1 else []
+    ahead = Ahead(better[0].rank, better[0].score) if better and better[0].rank else None
+    return Nearby(board, row, ahead)
 
 
 async def _ties(tx: Tx, competition: Competition, rows: Sequence[Standing]) -> Counter[int | None]:

@@ -26,6 +26,7 @@ from palio.competitions.types import (
     Wanted,
 )
 from palio.infra.db import Tx
+from palio.kernel.providers import After
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
 PLACES_MAX = 1_000
@@ -65,41 +66,45 @@ async def shown(
     competition_id: CompetitionId,
     now: datetime,
     limit: int = 0,
-    after: int = 0,
+    after: After = 0,
     is_staff: bool = False,
 ) -> Shown:
-    """A competition with the rows of its board behind a place. Staff also see drafts, hidden boards and results.
+    """A competition with a part of the rows of its board. Staff also see drafts, hidden boards and results.
 
     Refuses with NoSuchCompetition.
     """
     competition = await reads.get(tx, competition_id=competition_id)
     if competition.status == "draft" and not is_staff:
         raise NoSuchCompetition(competition_id=str(competition_id))
+    return await part_of(tx, competition=competition, now=now, limit=limit, after=after, is_staff=is_staff)
+
+
+async def part_of(
+    tx: Tx, *, competition: Competition, now: datetime, limit: int, after: After = 0, is_staff: bool = False
+) -> Shown:
+    """The same for whoever has read the header, and may see it."""
     limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
-    board = await reads.top(tx, competition_id=competition_id, limit=limit, after=after, now=now)
-    return await _shown(tx, competition, board, now, is_staff=is_staff)
+    board = await reads.board_of(tx, competition=competition, limit=limit, after=after, now=now)
+    return await with_board(tx, competition=competition, board=board, now=now, is_staff=is_staff)
 
 
-async def outlined(tx: Tx, *, competition_id: CompetitionId, now: datetime) -> Shown:
-    """The same without its board, for as long as nobody's rank is known. Refuses with NoSuchCompetition."""
-    competition = await reads.get(tx, competition_id=competition_id)
-    if competition.status == "draft":
-        raise NoSuchCompetition(competition_id=str(competition_id))
-    return await _shown(tx, competition, Board((), 0, 0, 0, is_provisional=True), now)
+async def outlined(tx: Tx, *, competition: Competition, now: datetime) -> Shown:
+    """The same without its board, for as long as nobody's rank is known."""
+    return await with_board(tx, competition=competition, board=Board((), 0, 0, 0, is_provisional=True), now=now)
 
 
 async def shown_of(
-    tx: Tx, *, competition_id: CompetitionId, entrant_ids: Sequence[EntrantId], now: datetime, limit: int, after: int
+    tx: Tx, *, competition: Competition, entrant_ids: Sequence[EntrantId], now: datetime, limit: int, after: After
 ) -> Shown:
-    """The same with the rows of some entrants only, by their place. Refuses with NoSuchCompetition."""
-    competition = await reads.get(tx, competition_id=competition_id)
+    """The same with the rows of some entrants only, by their place."""
     limit = 0 if lifecycle.is_dark(competition, now) else limit
-    board = await reads.rows_of(tx, competition_id=competition_id, entrant_ids=entrant_ids, limit=limit, after=after)
-    return await _shown(tx, competition, board, now)
+    board = await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=limit, after=after)
+    return await with_board(tx, competition=competition, board=board, now=now)
 
 
-async def _shown(tx: Tx, competition: Competition, board: Board, now: datetime, *, is_staff: bool = False) -> Shown:
-    sums = (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
+async def with_board(tx: Tx, *, competition: Competition, board: Board, now: datetime, is_staff: bool = False) -> Shown:
+    """The same with rows that have been read."""
+    sums = board.sums or (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
     pool, rule = lifecycle.pool_of(competition, sums.pool), prizes.read(competition.prize_rule)
     return Shown(
         competition=competition,
@@ -124,7 +129,7 @@ def _veiled(board: Board) -> Board:
     )
 
 
-async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: int = 0) -> Shown:
+async def results(tx: Tx, *, competition_id: CompetitionId, now: datetime, limit: int, after: After = 0) -> Shown:
     """The same for whoever asks what was won. Refuses with NoSuchCompetition, ResultsHidden."""
     found = await shown(tx, competition_id=competition_id, now=now, limit=limit, after=after)
     if lifecycle.is_hidden(found.competition) or found.is_dark:

@@ -55,7 +55,7 @@ from palio.competitions.sql.entrants import (
     lock_running_of,
     update_countries,
     update_entrants,
-    update_left,
+    update_left_many,
     update_participant,
     update_users,
     upsert_participation,
@@ -88,7 +88,7 @@ from palio.competitions.sql.headers import (
     update_terms,
 )
 from palio.competitions.sql.pools import (
-    count_fees,
+    count_fees_many,
     insert_contributions,
     insert_take_backs,
     list_contributions,
@@ -153,6 +153,7 @@ from palio.competitions.sql.series import (
     update_series,
 )
 from palio.competitions.sql.standings import (
+    count_passed,
     count_standings,
     count_ties,
     find_leader,
@@ -179,8 +180,9 @@ from palio.competitions.sql.trends import (
 
 __all__ = [
     "count_active",
-    "count_fees",
+    "count_fees_many",
     "count_open_appeals",
+    "count_passed",
     "count_scores",
     "count_standings",
     "count_ties",
@@ -317,7 +319,7 @@ __all__ = [
     "update_entrants",
     "update_expired",
     "update_frozen",
-    "update_left",
+    "update_left_many",
     "update_list_final",
     "update_participant",
     "update_paused",

@@ -10,6 +10,7 @@ from palio.competitions.types import (
     CompetitionId,
     Entrant,
     EntrantId,
+    Entry,
     Linked,
     Participant,
     Participation,
@@ -65,19 +66,21 @@ async def list_entered_running(tx: Tx, user_id: UserId, steered: Sequence[str]) 
     return found
 
 
-async def list_entries_in(tx: Tx, competition_id: CompetitionId, user_id: UserId) -> list[EntrantId]:
-    """As whom a user takes part in a competition and is not out of its ranking."""
-    found: list[EntrantId] = await db.column(
+async def list_entries_in(tx: Tx, competition_ids: Sequence[CompetitionId], user_id: UserId) -> list[Entry]:
+    """As whom a user takes part in those of these that take scores, and is not out of the ranking."""
+    return await db.rows(
         tx,
+        Entry,
         """
-        select p.entrant_id from competitions.entrants e
+        select c.id as competition_id, p.entrant_id from competitions.entrants e
         join competitions.participants p on p.entrant_id = e.id and p.state = 'active'
         join competitions.competitions c on c.id = p.competition_id
         left join competitions.scores s on s.list_id = c.list_id and s.entrant_id = e.id
-        where e.user_id = %s and c.id = %s and s.state is distinct from 'out' order by p.entrant_id""",
-        *(user_id, competition_id),
+        where e.user_id = %s and c.id = any(%s) and s.state is distinct from 'out'
+          and (c.status = 'live' or c.phase = 'collecting')
+        order by c.id, p.entrant_id""",
+        *(user_id, list(competition_ids)),
     )
-    return found
 
 
 async def is_out(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> bool:
@@ -325,14 +328,14 @@ async def insert_invitations(tx: Tx, competition_id: CompetitionId, user_ids: Se
     )
 
 
-async def update_left(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> None:
-    """Somebody has gone before the start, and owns no fee any more."""
+async def update_left_many(tx: Tx, competition_ids: Sequence[CompetitionId], entrant_id: EntrantId) -> None:
+    """Somebody has gone before the start of these, and owns no fee any more."""
     await db.run(
         tx,
         """
         update competitions.participants set state = 'left', fee_transfer_id = null
-        where competition_id = %s and entrant_id = %s""",
-        *(competition_id, entrant_id),
+        where competition_id = any(%s) and entrant_id = %s""",
+        *(list(competition_ids), entrant_id),
     )
 
 

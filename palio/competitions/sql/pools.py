@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from palio.competitions.sql.columns import uuids
-from palio.competitions.types import CompetitionId, Kept, SumOfSource, TakenBack
+from palio.competitions.types import CompetitionId, Fees, Kept, SumOfSource, TakenBack
 from palio.infra import db
 from palio.infra.arrays import Int8s, Texts
 from palio.infra.db import Tx
@@ -128,14 +128,18 @@ async def list_pool_sums(tx: Tx, competition_ids: Sequence[CompetitionId]) -> li
     )
 
 
-async def count_fees(tx: Tx, competition_id: CompetitionId, payer_id: UserId) -> int:
-    """How often a user has paid to take part."""
-    return int(
-        await db.value(
-            tx,
-            """
-            select count(*) from competitions.contributions
-            where competition_id = %s and payer_id = %s and source = 'entry_fee'""",
-            *(competition_id, payer_id),
-        )
+async def count_fees_many(
+    tx: Tx, competition_ids: Sequence[CompetitionId], payer_id: UserId
+) -> dict[CompetitionId, int]:
+    """How often a user has paid to take part in each of these."""
+    found = await db.rows(
+        tx,
+        Fees,
+        """
+        select u.id as competition_id, count(c.id)::int as paid
+        from unnest(%s::uuid[]) u(id) left join competitions.contributions c
+          on c.competition_id = u.id and c.payer_id = %s and c.source = 'entry_fee'
+        group by u.id""",
+        *(list(competition_ids), payer_id),
     )
+    return {each.competition_id: each.paid for each in found}

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from palio.competitions.types import (
+    EPOCH,
+    MICROSECOND,
     CompetitionId,
     Counts,
     EntrantId,
     ListId,
+    RankTerms,
     Standing,
     Ties,
     Winners,
 )
 from palio.infra import arrays, db
 from palio.infra.db import Tx
+from palio.kernel.providers import Spot
 
 
 async def find_leader(tx: Tx, competition_id: CompetitionId) -> EntrantId | None:
@@ -40,6 +44,29 @@ async def find_place(tx: Tx, list_id: ListId, entrant_id: EntrantId) -> int | No
         tx,
         "select place from competitions.standings where list_id = %s and entrant_id = %s",
         *(list_id, entrant_id),
+    )
+    return found
+
+
+async def count_passed(tx: Tx, terms: RankTerms, spot: Spot) -> int:
+    """How many places of a frozen ranking are on the near side of a spot.
+
+    Its row is looked up; only where it has changed since it was read they are counted.
+    """
+    score, subscore, reached_at_us, entrant = spot.key
+    reached_at = EPOCH + reached_at_us * MICROSECOND
+    sign = 1 if terms.direction == "asc" else -1
+    found: int = await db.value(
+        tx,
+        """
+        select coalesce(
+          (select s.place - case when %s then 1 else 0 end from competitions.standings s
+            where s.list_id = %s and s.entrant_id = %s and s.score = %s and s.subscore = %s and s.reached_at = %s),
+          (select count(*)::int from competitions.standings s
+            where s.list_id = %s and (not s.qualified, s.score * %s::int, s.subscore, s.reached_at, s.entrant_id)
+              < (%s, %s::bigint, %s::bigint, %s::timestamptz, %s::bigint)))""",
+        *(spot.is_back, terms.list_id, entrant, score, subscore, reached_at),
+        *(terms.list_id, sign, score < terms.least_score, score * sign, subscore, reached_at, entrant),
     )
     return found
 

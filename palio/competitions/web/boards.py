@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 from fastapi import Path, Query, Request, Response
 
-from palio.competitions.errors import NoSuchBoard, NotOnBoard
+from palio.competitions.errors import NoSuchBoard, NotNarrowed, NotOnBoard, Warming
 from palio.competitions.schemas.boards import (
     AROUND_EXAMPLE,
     BOARD_EXAMPLE,
@@ -16,13 +16,17 @@ from palio.competitions.schemas.boards import (
     BoardsAnswer,
     HistoryAnswer,
     MyLineAnswer,
+    beside,
 )
-from palio.competitions.service.boards import history
+from palio.competitions.service.boards import history, of_country, of_friends
+from palio.competitions.web.competitions import FRIENDS, OF_COUNTRY, Narrow
 from palio.competitions.web.looking import tag_of
+from palio.competitions.web.own import user_of
 from palio.infra.db import Tx
-from palio.kernel.providers import BoardAsk, BoardSource
-from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged
+from palio.kernel.errors import Unauthenticated
+from palio.kernel.providers import BoardAsk, BoardSource, BoardView
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged, Paging
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
@@ -51,18 +55,42 @@ async def list_boards(request: Request, tx: InTx) -> BoardsAnswer:
     return BoardsAnswer.of([head for source in _sources(request) for head in await source.heads(tx)])
 
 
-@routes.get("/boards/{code}/{period}", access="public", example=BOARD_EXAMPLE, refuses=[NoSuchBoard])
+@routes.get(
+    "/boards/{code}/{period}",
+    access="public",
+    example=BOARD_EXAMPLE,
+    refuses=[NoSuchBoard, NotNarrowed, Unauthenticated, Warming],
+)
 async def get_board(
-    request: Request, response: Response, code: Code, period: PeriodName, ask: Ask, tx: InTx, page: Paged
+    request: Request,
+    response: Response,
+    code: Code,
+    period: PeriodName,
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    narrow: Narrow = None,
 ) -> BoardAnswer:
-    """Read the lines of a board by place."""
-    after, limit = page.span()
+    """Read the lines of a board by place, or only some of them with their ranks `among` each other as well."""
+    asked = BoardAsk(code, period, ask.now)
     for source in _sources_of(request, code):
-        if view := await source.top(tx, BoardAsk(code, period, ask.now), after, limit):
+        if view := await _read(tx, source, ask, asked, page, narrow):
             if tag := tag_of(view):
                 response.headers["ETag"] = tag
-            return BoardAnswer.of_view(view, *page.around(after + 1, after + len(view.lines), of=view.of))
+            return BoardAnswer.of_view(view, *beside(view, page))
     raise NoSuchBoard(code=code, period=period)
+
+
+async def _read(
+    tx: Tx, source: BoardSource[Tx], ask: Asking, asked: BoardAsk, page: Paging, narrow: str | None
+) -> BoardView | None:
+    after, limit = page.cut(), page.limit
+    if narrow is None:
+        return await source.top(tx, asked, after, limit)
+    if narrow == FRIENDS:
+        return await of_friends(tx, source=source, ask=asked, user_id=user_of(ask), after=after, limit=limit)
+    country = narrow.removeprefix(OF_COUNTRY)
+    return await of_country(tx, source=source, ask=asked, country=country, after=after, limit=limit)
 
 
 @routes.get(

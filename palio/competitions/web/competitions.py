@@ -19,7 +19,7 @@ from palio.competitions.schemas.competitions import (
     RewardsAnswer,
     part_of,
 )
-from palio.competitions.service import entering, mine, showing
+from palio.competitions.service import entering, mine, reads, showing
 from palio.competitions.types import CompetitionId, Product, Wanted
 from palio.competitions.web.own import user_of
 from palio.ui.actor import Ask, InTx
@@ -83,18 +83,16 @@ async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> Competition
 )
 async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, narrow: Narrow = None) -> RankingAnswer:
     """List the board by place: who stands where, and what the place pays now; or only some of it."""
-    after, limit = page.span()
-    where = CompetitionId(competition_id)
+    after, limit = page.cut(), page.limit
+    ours = await reads.public(tx, competition_id=CompetitionId(competition_id))
     if narrow is None:
-        shown = await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
+        shown = await showing.part_of(tx, competition=ours, now=ask.now, limit=limit, after=after)
     elif narrow == FRIENDS:
-        shown = await mine.of_friends(
-            tx, competition_id=where, user_id=user_of(ask), now=ask.now, limit=limit, after=after
-        )
+        shown = await mine.of_friends(tx, competition=ours, user_id=user_of(ask), now=ask.now, limit=limit, after=after)
     else:
         country = narrow.removeprefix(OF_COUNTRY)
-        shown = await mine.of_country(tx, competition_id=where, country=country, now=ask.now, limit=limit, after=after)
-    return RankingAnswer.of_shown(shown, after, page)
+        shown = await mine.of_country(tx, competition=ours, country=country, now=ask.now, limit=limit, after=after)
+    return RankingAnswer.of_shown(shown, page)
 
 
 @routes.get(
@@ -105,8 +103,7 @@ async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, na
 )
 async def list_rewards(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> RewardsAnswer:
     """List who won what, and whether it is paid."""
-    after, limit = page.span()
     shown = await showing.results(
-        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=limit, after=after
+        tx, competition_id=CompetitionId(competition_id), now=ask.now, limit=page.limit, after=page.cut()
     )
-    return RewardsAnswer.of(shown, after, page)
+    return RewardsAnswer.of(shown, page)

@@ -10,7 +10,7 @@ from palio.competitions.schemas.boards import BoardAnswer
 from palio.competitions.schemas.competitions import CompetitionAnswer, RankingAnswer
 from palio.competitions.service import reads, showing
 from palio.competitions.service.boards import EVERYBODY, place_of_list
-from palio.competitions.types import CompetitionId, ListId
+from palio.competitions.types import Competition, ListId
 from palio.competitions.web import addresses
 from palio.infra.db import Tx
 from palio.kernel.errors import NotFound
@@ -40,21 +40,22 @@ async def embed_list(request: Request, list_id: ListNumber, ask: Ask, tx: InTx, 
     if path := await addresses.elsewhere(request, tx, found):
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"/embed{path}{query}", status_code=303)
-    return await _competition(request, tx, ask, found.id, options)
+    return await _competition(request, tx, ask, found, options)
 
 
-async def _competition(request: Request, tx: Tx, ask: Asking, ours: CompetitionId, options: Options) -> HTMLResponse:
+async def _competition(
+    request: Request, tx: Tx, ask: Asking, competition: Competition, options: Options
+) -> HTMLResponse:
     is_warming = False
     try:
-        shown = await showing.shown(tx, competition_id=ours, now=ask.now, limit=options.shown_rows)
+        shown = await showing.part_of(tx, competition=competition, now=ask.now, limit=options.shown_rows)
     except Warming:
         is_warming = True
-        shown = await showing.outlined(tx, competition_id=ours, now=ask.now)
-    competition = shown.competition
+        shown = await showing.outlined(tx, competition=competition, now=ask.now)
     values = {
         "competition": competition,
         "shown": CompetitionAnswer.of(shown),
-        "ranking": RankingAnswer.of_shown(shown, 0, None),
+        "ranking": RankingAnswer.of_shown(shown, None),
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "digit": competition.id.int % addresses.TEN,
         "is_warming": is_warming,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.competitions.rules.appeals import TEXT_MAX
-from palio.competitions.service import appeals, entering
+from palio.competitions.service import appeals, entering, reads
 from palio.competitions.types import CompetitionId
 from palio.competitions.web.competitions import Id
 from palio.competitions.web.entering import JOINS, checks_of
@@ -35,13 +35,15 @@ class AppealForm(BaseModel):
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> HTMLResponse:
     ours = _asked_for(request)
     page = await first_part(request, ask, f"/competitions/{ours}")
-    return await show(request, ask, tx, ours, page=page, filled=filled)
+    competition = await reads.public(tx, competition_id=ours)
+    return await show(request, ask, tx, competition, page=page, filled=filled)
 
 
 async def _receipt_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> HTMLResponse:
     ours = _asked_for(request)
     page = await first_part(request, ask, f"/competitions/{ours}/me/receipt")
-    return await show_receipt(request, ask, tx, ours, page=page, filled=filled)
+    competition = await reads.public(tx, competition_id=ours)
+    return await show_receipt(request, ask, tx, competition, page=page, filled=filled)
 
 
 @routes.form("/competitions/{competition_id:uuid}/join", access="owner", again=_again, rate=[JOINS])

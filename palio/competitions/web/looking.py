@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from palio.competitions.errors import NoSuchBoard, NotOnBoard
 from palio.competitions.ranks import Place
-from palio.competitions.schemas.boards import BoardAnswer, LineWritten, write_lines
+from palio.competitions.schemas.boards import BoardAnswer, LineWritten, beside, write_lines
 from palio.competitions.service import boards
 from palio.competitions.service.boards import Sight
 from palio.competitions.types import RANK_REFRESH_MS, RANK_STALE_AFTER_S, EntrantId, Look
@@ -160,7 +160,8 @@ class Looks:
         lines = write_lines(LineWritten.of_many(places, names, sight.earlier, sight.board.score_scale))
         if look.entrant is not None:
             return Told(ITEMS + lines + rest)
-        return Told(ITEMS + lines + _rest(view, *self._beside(look, view, len(places))), tag_of(view))
+        following = self._paging(look).behind(*places[-1].key) if len(places) < view.of else None
+        return Told(ITEMS + lines + _rest(view, following, None), tag_of(view))
 
     async def _tell_otherwise(self, asked: Sequence[_Asked]) -> list[Told | None]:
         """What these see of lists that are empty, final, or being loaded."""
@@ -170,16 +171,15 @@ class Looks:
         told: list[Told | None] = []
         for (look, _, is_stale), seen in zip(asked, views, strict=True):
             view = replace(seen, is_stale=seen.is_stale or is_stale) if seen else None
-            beside = self._beside(look, view, len(view.lines)) if view and look.entrant is None else (None, None)
+            ends = beside(view, self._paging(look)) if view and look.entrant is None else (None, None)
             tag = tag_of(view) if view and look.entrant is None else ""
-            told.append(Told(SHAPE.dump_json(BoardAnswer.of_view(view, *beside)), tag) if view else None)
+            told.append(Told(SHAPE.dump_json(BoardAnswer.of_view(view, *ends)), tag) if view else None)
         return told
 
-    def _beside(self, look: Look, view: BoardView, lines: int) -> tuple[str | None, str | None]:
-        """The cursors beside a part of a board."""
+    def _paging(self, look: Look) -> Paging:
+        """How the first part of a board goes on."""
         listing = Listing(f"/api/v1/boards/{look.code}/{look.period}", "", "", "")
-        paging = Paging(look.limit, None, listing, self._cursors, clock.now())
-        return paging.around(look.after + 1, look.after + lines, of=view.of)
+        return Paging(look.limit, None, listing, self._cursors, clock.now())
 
     def _begin(self) -> AbstractAsyncContextManager[Tx]:
         return self._database.begin(Actor("none", None, RequestId(new_id())))

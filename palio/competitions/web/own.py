@@ -45,10 +45,10 @@ async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswe
 )
 async def list_standings_around(competition_id: Id, ask: Ask, tx: InTx, radius: Radius = 5) -> RankingAnswer:
     """List the lines around you."""
-    shown, after = await mine.around(
+    shown = await mine.around(
         tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), radius=radius, now=ask.now
     )
-    return RankingAnswer.of_shown(shown, after, None)
+    return RankingAnswer.of_shown(shown, None)
 
 
 @routes.get(

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from palio import identity
 from palio.competitions.rules import periods
-from palio.competitions.schemas.boards import percentile
+from palio.competitions.schemas.boards import beside, percentile
 from palio.competitions.schemas.own import chart_of
 from palio.competitions.service.boards import EVERYBODY, history, list_of, of_country, of_friends
 from palio.competitions.service.known import boards_many
@@ -17,7 +17,7 @@ from palio.competitions.types import ListPeriod, PeriodKind
 from palio.competitions.web.own import user_of
 from palio.infra.db import Tx
 from palio.kernel.errors import NotFound
-from palio.kernel.providers import BoardAsk, BoardLine, BoardView
+from palio.kernel.providers import After, BoardAsk, BoardLine, BoardView
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged, Paging
@@ -89,7 +89,7 @@ async def _show(
     given = {"country": wanted.country, "only": wanted.only, "period": period}
     query = urlencode({name: value for name, value in given.items() if value})
     page = replace(page, limit=ROWS_MAX, listing=replace(page.listing, filters=query))
-    after, limit = page.span()
+    after, limit = page.cut(), page.limit
     heads = await EVERYBODY.heads(tx)
     view = await EVERYBODY.top(tx, asked, after, limit)
     if view is None and heads:
@@ -97,8 +97,9 @@ async def _show(
     if view and not view.is_warming:
         view = await _narrowed(tx, ask, asked, wanted, after, limit) or view
     own, found = await _known(tx, ask, asked, wanted, view)
-    following, preceding = page.around(after + 1, after + len(view.lines), of=view.of) if view else (None, None)
-    is_whole = not after and not wanted.only and not wanted.country
+    following, preceding = beside(view, page) if view else (None, None)
+    passed = view.after if view else 0
+    is_whole = not passed and not wanted.only and not wanted.country
     has_podium = view is not None and is_whole and len(view.lines) >= PODIUM_PLACES and not view.is_warming
     first = PODIUM_PLACES if has_podium else 0
     values = {
@@ -110,7 +111,7 @@ async def _show(
         "period": period,
         "query": query,
         "kept": {"period": period},
-        "after": after,
+        "after": passed,
         "below": following,
         "above": preceding,
         "own": own,
@@ -119,10 +120,18 @@ async def _show(
         "is_player": _is_player(ask),
         "name": wanted.name or "",
         "found": found,
-        "found_cursor": _plain(page, period).behind(max(0, found.place - 1 - LINES_ABOVE)) if found else None,
+        "found_cursor": await _lead(tx, asked, found, _plain(page, period)) if found else None,
         **(await _beside(tx, asked, view, own) if view else {}),
     }
     return pages.render(request, "competitions/board.html", values, block="board")
+
+
+async def _lead(tx: Tx, asked: BoardAsk, found: BoardLine, page: Paging) -> str | None:
+    """Where the board goes on a few lines above somebody; None where it begins there."""
+    near = await EVERYBODY.around(tx, asked, found.entrant, LINES_ABOVE + 1)
+    lines = near.lines if near else ()
+    place = next((line.place for line in lines if line.entrant == found.entrant), 0)
+    return page.behind(*lines[0].key) if place - LINES_ABOVE > 1 else None
 
 
 def _plain(page: Paging, period: str) -> Paging:
@@ -130,12 +139,12 @@ def _plain(page: Paging, period: str) -> Paging:
     return replace(page, listing=replace(page.listing, filters=urlencode({"period": period})))
 
 
-async def _narrowed(tx: Tx, ask: Asking, asked: BoardAsk, wanted: Seen, after: int, limit: int) -> BoardView | None:
+async def _narrowed(tx: Tx, ask: Asking, asked: BoardAsk, wanted: Seen, after: After, limit: int) -> BoardView | None:
     """Friends or those of a country, if that is asked. Refuses with Unauthenticated, Warming."""
     if wanted.only:
-        return await of_friends(tx, ask=asked, user_id=user_of(ask), after=after, limit=limit)
+        return await of_friends(tx, source=EVERYBODY, ask=asked, user_id=user_of(ask), after=after, limit=limit)
     if wanted.country:
-        return await of_country(tx, ask=asked, country=wanted.country, after=after, limit=limit)
+        return await of_country(tx, source=EVERYBODY, ask=asked, country=wanted.country, after=after, limit=limit)
     return None
 
 

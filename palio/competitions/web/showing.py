@@ -8,7 +8,7 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from palio import ledger
-from palio.competitions.errors import NoSuchCompetition, Warming
+from palio.competitions.errors import Warming
 from palio.competitions.rules import appeals as appealing
 from palio.competitions.rules import entering as ways
 from palio.competitions.schemas.competitions import CompetitionAnswer, RankingAnswer
@@ -41,8 +41,8 @@ async def competition_page(
     request: Request, competition_id: Id, ask: Ask, tx: InTx, page: Paged, only: Only = None, country: Country = None
 ) -> Response:
     """How it stands, what it pays, and who may join."""
-    ours = CompetitionId(competition_id)
-    if path := await addresses.elsewhere(request, tx, await public(tx, ours)):
+    ours = await reads.public(tx, competition_id=CompetitionId(competition_id))
+    if path := await addresses.elsewhere(request, tx, ours):
         return RedirectResponse(path, status_code=303)
     return await show(request, ask, tx, ours, page=page, only=only, country=country)
 
@@ -51,34 +51,33 @@ async def show(
     request: Request,
     ask: Asking,
     tx: Tx,
-    competition_id: CompetitionId,
+    competition: Competition,
     *,
     page: Paging,
     only: str | None = None,
     country: str | None = None,
     filled: Filled | None = None,
 ) -> HTMLResponse:
-    """The page, also after something was refused. Refuses with NoSuchCompetition, Unauthenticated."""
+    """The page, also after something was refused. Refuses with Unauthenticated."""
     user_id = ask.actor.user_id if ask.actor.kind in PLAYERS else None
     query = urlencode({name: value for name, value in (("country", country), ("only", only)) if value})
     page = replace(page, limit=ROWS_MAX)
-    after, limit = page.span()
     is_warming = False
     try:
-        shown = await _board(tx, ask, competition_id, only=only, country=country, after=after, limit=limit)
-        own = await mine.find_own(tx, competition_id=competition_id, user_id=user_id, now=ask.now) if user_id else None
+        shown = await _board(tx, ask, competition, page, only=only, country=country)
+        own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now) if user_id else None
     except Warming:
         is_warming, own = True, None
-        shown = await showing.outlined(tx, competition_id=competition_id, now=ask.now)
-    known = await entering.participation(tx, competition_id=competition_id, user_id=user_id) if user_id else None
-    ranking = RankingAnswer.of_shown(shown, after, page)
+        shown = await showing.outlined(tx, competition=competition, now=ask.now)
+    known = await entering.participation(tx, competition_id=competition.id, user_id=user_id) if user_id else None
+    ranking, after = RankingAnswer.of_shown(shown, page), shown.board.after
     is_narrowed = bool(only or country)
     first = 0 if after or is_narrowed or len(ranking.items) < PODIUM_PLACES else PODIUM_PLACES
     if any(line.rank is None for line in ranking.items[:first]):
         first = 0
     values = {
         **_of_everybody(shown),
-        **await _of_way_in(tx, ask, shown.competition, known, user_id),
+        **await _of_way_in(tx, ask, competition, known, user_id),
         **_of_own(own),
         "shown": CompetitionAnswer.of(shown, known),
         "ranking": ranking,
@@ -99,17 +98,16 @@ async def show(
 
 
 async def _board(
-    tx: Tx, ask: Asking, where: CompetitionId, *, only: str | None, country: str | None, after: int, limit: int
+    tx: Tx, ask: Asking, ours: Competition, page: Paging, *, only: str | None, country: str | None
 ) -> Shown:
+    after, limit = page.cut(), page.limit
     if only:
-        return await mine.of_friends(
-            tx, competition_id=where, user_id=user_of(ask), now=ask.now, limit=limit, after=after
-        )
+        return await mine.of_friends(tx, competition=ours, user_id=user_of(ask), now=ask.now, limit=limit, after=after)
     if country:
         return await mine.of_country(
-            tx, competition_id=where, country=country.upper(), now=ask.now, limit=limit, after=after
+            tx, competition=ours, country=country.upper(), now=ask.now, limit=limit, after=after
         )
-    return await showing.shown(tx, competition_id=where, now=ask.now, limit=limit, after=after)
+    return await showing.part_of(tx, competition=ours, now=ask.now, limit=limit, after=after)
 
 
 def _of_everybody(shown: Shown) -> dict[str, object]:
@@ -126,7 +124,7 @@ def _of_own(own: Own | None) -> dict[str, object]:
     """My rank, and who is just above and below; of prizes only what everybody may know yet."""
     if own is None:
         return {"own": None, "beside": (), "own_id": None, "reward_status": ""}
-    near = RankingAnswer.of_shown(own.around, own.after, None)
+    near = RankingAnswer.of_shown(own.around, None)
     own_id = own.rank.row.standing.entrant_id
     [row] = [row for row in own.around.board.rows if row.standing.entrant_id == own_id]
     return {
@@ -156,24 +154,22 @@ async def _of_way_in(
 @routes.page("/competitions/{competition_id:uuid}/me/receipt", access="owner")
 async def receipt_page(request: Request, competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> Response:
     """How one's score, place and prize came about, and where to doubt it."""
-    ours = CompetitionId(competition_id)
-    if path := await addresses.elsewhere(request, tx, await public(tx, ours)):
+    ours = await reads.public(tx, competition_id=CompetitionId(competition_id))
+    if path := await addresses.elsewhere(request, tx, ours):
         return RedirectResponse(f"{path}/me/receipt", status_code=303)
     return await show_receipt(request, ask, tx, ours, page=page)
 
 
 async def show_receipt(
-    request: Request, ask: Asking, tx: Tx, ours: CompetitionId, *, page: Paging, filled: Filled | None = None
+    request: Request, ask: Asking, tx: Tx, competition: Competition, *, page: Paging, filled: Filled | None = None
 ) -> HTMLResponse:
-    """That page, also after something was refused. Refuses with NoSuchCompetition, NotTakingPart, Unauthenticated."""
-    user_id = user_of(ask)
+    """That page, also after something was refused. Refuses with NotTakingPart, Unauthenticated."""
+    user_id, ours = user_of(ask), competition.id
     before = int(page.position.key[0]) if page.position else NUMBER_MAX
-    competition, found = await mine.receipts(
-        tx, competition_id=ours, user_id=user_id, limit=page.limit + 1, before=before
-    )
-    shown = await showing.outlined(tx, competition_id=ours, now=ask.now)
+    _, found = await mine.receipts(tx, competition_id=ours, user_id=user_id, limit=page.limit + 1, before=before)
+    shown = await showing.outlined(tx, competition=competition, now=ask.now)
     try:
-        own = await mine.find_own(tx, competition_id=ours, user_id=user_id, now=ask.now)
+        own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now)
     except Warming:
         own = None
     doubts = await appeals.appeals_of(tx, competition_id=ours, user_id=user_id)
@@ -208,11 +204,3 @@ async def rank_chart(competition_id: Id, ask: Ask, tx: InTx) -> JSONResponse:
 def _address(request: Request, page: Paging, filled: Filled | None) -> str:
     """Where the page is had again: not where its form was sent to."""
     return page.listing.address if filled else f"{request.url.path}?{request.url.query}".rstrip("?")
-
-
-async def public(tx: Tx, competition_id: CompetitionId) -> Competition:
-    """The header, of a draft none. Refuses with NoSuchCompetition."""
-    found = await reads.get(tx, competition_id=competition_id)
-    if found.status == "draft":
-        raise NoSuchCompetition(competition_id=str(competition_id))
-    return found

@@ -89,7 +89,9 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
 def _read(path: Path) -> "NewRace":
     from palio import competitions, races
 
-    return races.read_spec(_json(path), read_rule=competitions.read_prize_rule)
+    return races.read_spec(
+        _json(path), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race")
+    )
 
 
 def _json(path: Path) -> object:
@@ -290,7 +292,9 @@ def create_series(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_
 
     async def work(place: terminal.Place) -> list[races.SeriesLine]:
         now = at or clock.now()
-        new = races.read_series(_json(spec), read_rule=competitions.read_prize_rule, now=now)
+        new = races.read_series(
+            _json(spec), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"), now=now
+        )
         async with operators.acting(place.database, dry_run=dry_run) as tx:
             await races.create_series(tx, new=new, actor=operators.actor(), now=now)
             return [line for line in await races.list_series(tx) if line.code == new.code]

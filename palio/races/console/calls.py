@@ -119,7 +119,7 @@ async def list_all_races(
 )
 async def create_race(body: RaceBody, ask: Ask, tx: InTx, response: Response) -> DeskAnswer:
     """Make a race and announce it, its pool in escrow; or make a draft, which nobody sees."""
-    new = terms.read(body.spec(), read_rule=competitions.read_prize_rule)
+    new = terms.read(body.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"))
     require_backdating(ask, new)
     made = await service.create_race(tx, new=new, actor=ask.actor, now=ask.now, is_draft=body.draft)
     response.headers["Location"] = f"/api/v1/console/races/{made.number}"
@@ -141,7 +141,9 @@ async def list_series(tx: InTx) -> SeriesListAnswer:
 )
 async def create_series(body: SeriesBody, ask: Ask, tx: InTx) -> SeriesAnswer:
     """Make a series, and the races of it that are due."""
-    new = terms.read_series(body.spec(), read_rule=competitions.read_prize_rule, now=ask.now)
+    new = terms.read_series(
+        body.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"), now=ask.now
+    )
     await service.create_series(tx, new=new, actor=ask.actor, now=ask.now)
     (made,) = [line for line in await service.list_series(tx) if line.code == new.code]
     return SeriesAnswer.of(made)
@@ -159,7 +161,7 @@ async def rehearse_race(body: RehearseBody, tx: InTx) -> RehearsalAnswer:
     """Work out how a race between stored snapshots would have ended; nothing is written."""
     spec = body.spec()
     spec.pop("chained", None)
-    new = terms.read(spec, read_rule=competitions.read_prize_rule)
+    new = terms.read(spec, read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"))
     found = await service.rehearse(tx, new=new, chained=body.chained)
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == new.pool_asset), 0)
     return RehearsalAnswer.of(found, Asset(new.pool_asset, scale))
@@ -179,10 +181,9 @@ async def get_race_desk(number: Number, ask: Ask, tx: InTx, response: Response) 
 )
 async def list_staff_standings(number: Number, ask: Ask, tx: InTx, page: Paged) -> StaffBoardAnswer:
     """List the board with uids and full names."""
-    after, limit = page.span()
-    rows, of = await service.staff_board(tx, number=number, now=ask.now, after=after, limit=limit)
+    rows, board = await service.staff_board(tx, number=number, now=ask.now, after=page.cut(), limit=page.limit)
     race = await service.view(tx, number=number, now=ask.now, rows_max=0)
-    return StaffBoardAnswer.of(rows, of, asset_of(race), page)
+    return StaffBoardAnswer.of(rows, board, asset_of(race), page)
 
 
 @routes.get("/console/races/{number:int}/holds", access=READ, example=HOLDS_EXAMPLE, refuses=[NoSuchRace])

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from palio.competitions.types import Board
 from palio.infra.approvals import Approval
 from palio.races.schemas import LINE, RACE_EXAMPLE, LineAnswer, PictureAnswer, RaceAnswer, ends
 from palio.races.types import (
@@ -224,10 +225,9 @@ class StaffBoardAnswer:
     prev: str | None
 
     @classmethod
-    def of(cls, rows: Sequence[StaffRow], of: int, asset: Asset, page: Paging) -> "StaffBoardAnswer":
-        after, _ = page.span()
+    def of(cls, rows: Sequence[StaffRow], board: Board, asset: Asset, page: Paging) -> "StaffBoardAnswer":
         lines = tuple(StaffRowAnswer.of(row, asset) for row in rows)
-        return cls(lines, *page.around(after + 1, after + len(rows), of=of))
+        return cls(lines, *page.beside(board.keys, after=board.after, of=board.entrants))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from palio import affiliates, competitions, ledger
 from palio.affiliates.types import Player, PlayerId
-from palio.competitions.types import PAY_APPROVAL_ABOVE, BoardRow, Competition
+from palio.competitions.types import PAY_APPROVAL_ABOVE, Board, BoardRow, Competition
 from palio.infra import settings
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor
+from palio.kernel.providers import After
 from palio.races import sql
 from palio.races.errors import OwnAccount, PlayerUnknown
 from palio.races.rules import foreseeing, pictures, showing
@@ -50,12 +51,12 @@ async def desk(tx: Tx, *, number: int, actor: Actor, now: datetime, rows_max: in
 
 
 async def staff_board(
-    tx: Tx, *, number: int, now: datetime, after: int = 0, limit: int = ROWS_MAX
-) -> tuple[list[StaffRow], int]:
-    """The board behind a place as staff see it, and how many stand on it. Refuses with NoSuchRace, NotStarted."""
+    tx: Tx, *, number: int, now: datetime, after: After = 0, limit: int = ROWS_MAX
+) -> tuple[list[StaffRow], Board]:
+    """A part of the board as staff see it, and as everybody does. Refuses with NoSuchRace, NotStarted."""
     race, competition = await reading.find_started(tx, number=number)
     found = await competitions.top(tx, competition_id=competition.id, limit=limit, after=after, now=now)
-    return list(await _rows(tx, race, found.rows)), found.entrants
+    return list(await _rows(tx, race, found.rows)), found
 
 
 async def holds(tx: Tx, *, number: int, now: datetime) -> list[HeldPlayer]:

@@ -1,7 +1,6 @@
 """What is seen of races. Reading never writes; only jobs and staff move a race."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from palio import affiliates, competitions, ledger
@@ -9,6 +8,7 @@ from palio.affiliates.types import Player, PlayerId, SnapshotId
 from palio.competitions.types import Board, Competition, EntrantId
 from palio.competitions.types import BoardRow as Ranked
 from palio.infra.db import Tx
+from palio.kernel.providers import After
 from palio.races import sql
 from palio.races.errors import NoSuchEntrant, NoSuchRace, NotStarted
 from palio.races.rules import pictures, showing
@@ -22,9 +22,9 @@ AHEAD = ("draft", "upcoming")
 
 
 async def view(
-    tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0, has_drafts: bool = False
+    tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: After = 0, has_drafts: bool = False
 ) -> RaceView:
-    """A race as everybody may see it, with the rows of its board behind a place; drafts are for staff.
+    """A race as everybody may see it, with a part of the rows of its board; drafts are for staff.
 
     Refuses with NoSuchRace.
     """
@@ -33,7 +33,8 @@ async def view(
         raise NoSuchRace(number=number)
     programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
     shown = await _pictures(tx, race)
-    board, above_micro = await _board(tx, competition, after, rows_max, now)
+    limit = min(rows_max, ROWS_MAX)
+    board = await competitions.top(tx, competition_id=competition.id, limit=limit, after=after, now=now)
     rule = competitions.read_prize_rule(competition.prize_rule)
     ahead = competitions.preview_prizes(
         rule, pool=competition.guaranteed_pool, entrants=showing.places_of(rule), empty_rule=competition.empty_rule
@@ -81,12 +82,12 @@ async def view(
         review_h=competition.review_h,
         cancel_reason=competition.cancel_reason,
         linked_only=race.linked_only,
-        after=after,
-        above_micro=above_micro,
+        after=board.after,
+        above_micro=board.above,
     )
 
 
-async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: int = 0) -> RaceView:
+async def standings(tx: Tx, *, number: int, now: datetime, rows_max: int = 100, after: After = 0) -> RaceView:
     """The same once there are standings. Refuses with NoSuchRace, NotStarted."""
     race = await view(tx, number=number, now=now, rows_max=rows_max, after=after)
     if race.status in AHEAD:
@@ -144,18 +145,6 @@ async def _pictures(tx: Tx, race: Race) -> dict[SnapshotId, Picture]:
     return {snapshot.id: showing.picture(snapshot) for snapshot in snapshots}
 
 
-async def _board(
-    tx: Tx, competition: Competition, after: int, rows_max: int, now: datetime
-) -> tuple[Board, int | None]:
-    """The rows behind a place, and the total in the line above them."""
-    limit = min(rows_max, ROWS_MAX)
-    if not after:
-        return await competitions.top(tx, competition_id=competition.id, limit=limit, now=now), None
-    board = await competitions.top(tx, competition_id=competition.id, limit=limit + 1, after=after - 1, now=now)
-    above = board.rows[0].standing.score if board.rows else None
-    return replace(board, rows=board.rows[1:]), above
-
-
 async def rows_of(tx: Tx, *, race: Race, competition: Competition, board: Board) -> tuple[BoardRow, ...]:
     """The lines of a board as everybody sees them."""
     if not board.rows:
@@ -180,6 +169,7 @@ async def rows_of(tx: Tx, *, race: Race, competition: Competition, board: Board)
             claim_by=waiting.get(row.standing.entrant_id),
             trend=row.trend,
             decimals=decimals,
+            key=row.standing.key,
         )
         for row, total, decimals in zip(board.rows, totals, showing.decimals_of(totals), strict=True)
     )

@@ -94,22 +94,21 @@ async def list_standings(
 
     With `around=me` the part in whose middle the line of whoever asks stands.
     """
-    after, limit = page.span()
+    after = page.cut()
     if around and ask.actor.kind not in PLAYERS:
         raise Unauthenticated
     if around and own is None:
         raise NotEntered(number=number)
     if around and own and page.position is None:
-        after = max(0, own.row.place - 1 - limit // 2)
-    race = await views.see(Wish(number, limit, after, begun=True))
+        after = max(0, own.row.place - 1 - page.limit // 2)
+    race = await views.see(Wish(number, page.limit, after, begun=True))
     return StandingsAnswer.of(race, page, own)
 
 
 @routes.get("/races/{number:int}/prizes", access="public", example=PRIZES_EXAMPLE, refuses=[NoSuchRace, NotStarted])
 async def list_prizes(number: Number, views: Seen, page: Paged) -> PrizesAnswer:
     """List who won what, and whether it is paid."""
-    after, limit = page.span()
-    race = await views.see(Wish(number, limit, after, begun=True))
+    race = await views.see(Wish(number, page.limit, page.cut(), begun=True))
     return PrizesAnswer.of(race, page)
 
 

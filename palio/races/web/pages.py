@@ -39,8 +39,7 @@ routes = Routes("races")
 async def race_page(request: Request, number: Number, ask: Ask, views: Seen, own: Own, page: Paged) -> HTMLResponse:
     """The race: how it stands, what it pays, what it is counted from."""
     page = replace(page, limit=ROWS_MAX)
-    after, limit = page.span()
-    race = await views.see(Wish(number, limit, after))
+    race = await views.see(Wish(number, page.limit, page.cut()))
     older, newer = beside(race, page)
     values = {"race": race, "board": Board.of(race), "asset": asset_of(race), "now": ask.now, "mine": own}
     return pages.render(request, "races/race.html", {**values, "newer": newer, "older": older}, block="race")

@@ -9,6 +9,7 @@ from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.batches import Sharer
 from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.providers import After
 from palio.races import service
 from palio.races.schemas import Number
 from palio.races.types import Mine, RaceView
@@ -19,11 +20,11 @@ PLAYERS = ("player", "viewer")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A race, and the part of its board behind a place; with `begun` it is refused before the start."""
+    """A race, and a part of its board; with `begun` it is refused before the start."""
 
     number: int
     rows_max: int
-    after: int = 0
+    after: After = 0
     begun: bool = False
 
 
