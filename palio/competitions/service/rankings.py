@@ -171,17 +171,12 @@ async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) 
         for held in known.values():  # by number, so that nobody waits in a circle
             await turns.enter_async_context(held.turn)
         for terms, order in (await _renewed_many(tx, rankings, known)).items():
-            found[terms.list_id] = _ranks_in(order.ranking, asked[terms])
+            found[terms.list_id] = order.ranking.ranks_of(asked[terms])
     for terms in asked:
         if terms.list_id not in found:
             with suppress(Warming):
-                found[terms.list_id] = _ranks_in((await live(tx, terms=terms)).ranking, asked[terms])
+                found[terms.list_id] = (await live(tx, terms=terms)).ranking.ranks_of(asked[terms])
     return found
-
-
-def _ranks_in(ranking: Ranking, entrant_ids: Sequence[EntrantId]) -> dict[int, int]:
-    places = ranking.places_many(entrant_ids).values()
-    return {place.entrant: place.rank for place in places if place.place <= ranking.qualified}
 
 
 async def _renewed_many(tx: Tx, rankings: Rankings, known: Mapping[RankTerms, _Held]) -> dict[RankTerms, Live]:
