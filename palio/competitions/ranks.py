@@ -21,6 +21,7 @@ Whole: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = Sequence[int] | Whole
 DELTA_MIN = 10_000
 DELTA_PART = 100  # or this part of the base, where that is more
+FEW = 64  # keys that are looked for one by one where many are tied
 NOTHING = np.empty(0, np.int64)
 
 
@@ -78,12 +79,41 @@ class _Keys:
             return self.columns[0].searchsorted(wanted[0], "right" if or_equal else "left")
         low = self.columns[0].searchsorted(wanted[0], "left")
         high = self.columns[0].searchsorted(wanted[0], "right")
+        if len(low) <= FEW:
+            for number in np.flatnonzero(low < high).tolist():
+                low[number] = self._before_among(low[number], high[number], wanted, number, or_equal=or_equal)
+            return low
         while (is_open := low < high).any():
             middle = (low + high) // 2
             comes_before = self._comes_before(np.minimum(middle, len(self) - 1), wanted, or_equal=or_equal)
             low = np.where(is_open & comes_before, middle + 1, low)
             high = np.where(is_open & ~comes_before, middle, high)
         return low
+
+    def without(self, is_gone: npt.NDArray[np.bool_]) -> "_Keys":
+        """The others. Nothing is sorted anew, neither places nor numbers."""
+        is_kept = ~is_gone
+        kept = self.by_entrant[is_kept[self.by_entrant]]
+        before = np.cumsum(is_kept) - 1  # how many of those who stay come before each of them
+        return _Keys(tuple([column[is_kept] for column in self.columns]), before[kept])
+
+    def joined(self, at: Whole, others: "_Keys") -> "_Keys":
+        """These with others, of whom each comes before the position `at`. Nothing is sorted anew."""
+        columns = _woven(at, self.columns, others.columns)
+        shifts = np.cumsum(np.bincount(at, minlength=len(self) + 1))  # by how many others each of ours moves on
+        numbers = others.columns[-1][others.by_entrant]
+        among = self.columns[-1].searchsorted(numbers, sorter=self.by_entrant)
+        ours, theirs = self.by_entrant + shifts[self.by_entrant], (at + np.arange(len(at)))[others.by_entrant]
+        return _Keys(tuple(columns), _woven(among, [ours], [theirs])[0])
+
+    def _before_among(self, low: int, high: int, wanted: Sequence[Whole], number: int, *, or_equal: bool) -> int:
+        """The same for one of the wanted, among those that equal it in the first column."""
+        for column, values in zip(self.columns[1 : len(wanted)], wanted[1:], strict=True):
+            here, value = column[low:high], values[number]
+            low, high = low + int(here.searchsorted(value, "left")), low + int(here.searchsorted(value, "right"))
+            if low == high:
+                return low
+        return high if or_equal else low
 
     def _comes_before(self, positions: Whole, wanted: Sequence[Whole], *, or_equal: bool) -> npt.NDArray[np.bool_]:
         found = np.full(len(positions), or_equal)
@@ -108,16 +138,23 @@ def _in_order(columns: Sequence[Whole]) -> list[Whole]:
 class _State:
     """One instant of the order. Never changed: a reader that holds it sees one truth."""
 
-    __slots__ = ("added", "added_at", "added_places", "base", "removed", "removed_kept", "size")
+    __slots__ = ("_added_places", "added", "added_at", "base", "removed", "removed_kept", "size")
 
-    def __init__(self, base: _Keys, removed: Whole, added: _Keys) -> None:
+    def __init__(self, base: _Keys, removed: Whole, added: _Keys, added_at: Whole) -> None:
         self.base = base
         self.removed = removed  # positions of the base that do not count, in order
         self.added = added
         self.removed_kept = removed - np.arange(len(removed))  # how many of the base count before each of them
-        self.added_at = base.before(added.columns)  # the position of the base that each comes before
-        self.added_places = self.kept_before(self.added_at) + np.arange(len(added))
+        self.added_at = added_at  # the position of the base that each comes before
+        self._added_places: Whole | None = None
         self.size = len(base) - len(removed) + len(added)
+
+    @property
+    def added_places(self) -> Whole:
+        """The place of each of those who are added; worked out when somebody wants to see places."""
+        if self._added_places is None:
+            self._added_places = self.kept_before(self.added_at) + np.arange(len(self.added))
+        return self._added_places
 
     def kept_before(self, positions: Whole) -> Whole:
         """How many of the base before these positions count."""
@@ -165,31 +202,34 @@ class _State:
                 for ours, theirs in zip(self.base.columns, columns, strict=True)
             ]
         )
-        back = position[is_same]  # they stand where the base has them
-        removed = np.setdiff1d(np.union1d(self.removed, position[is_known]), back, assume_unique=True)
+        removed = _with(_without(self.removed, position[is_same]), position[is_known & ~is_same])
         index, is_added = self.added.where(entrants)
-        rest = [np.delete(column, index[is_added]) for column in self.added.columns]
-        fresh = _in_order([column[present & ~is_same] for column in columns])
-        return _State(self.base, removed, _Keys.of(_merged(rest, fresh)))
+        is_gone = np.zeros(len(self.added), np.bool_)
+        is_gone[index[is_added]] = True
+        rest = self.added.without(is_gone)
+        fresh = _Keys.of(_in_order([column[present & ~is_same] for column in columns]))
+        at = rest.before(fresh.columns)
+        [added_at] = _woven(at, [self.added_at[~is_gone]], [self.base.before(fresh.columns)])
+        return _State(self.base, removed, rest.joined(at, fresh), added_at)
+
+    def keys_of(self, entrants: Whole) -> list[Whole]:
+        """The columns of those of these who are here."""
+        position, is_known = self.base.where(entrants)
+        index, is_added = self.added.where(entrants)
+        is_kept = is_known & ~_holds(self.removed, position)
+        columns = []
+        for of_base, of_added in zip(self.base.columns, self.added.columns, strict=True):
+            column = of_base[position] if len(of_base) else np.zeros(len(entrants), np.int64)
+            column[is_added] = of_added[index[is_added]]
+            columns.append(column[is_added | is_kept])
+        return columns
 
     def merged(self) -> "_State":
-        """The same order without a delta. Nothing is sorted anew, neither places nor numbers."""
-        base, added = self.base, self.added
-        is_kept = np.ones(len(base), np.bool_)
-        is_kept[self.removed] = False
+        """The same order without a delta."""
+        is_gone = np.zeros(len(self.base), np.bool_)
+        is_gone[self.removed] = True
         at = self.kept_before(self.added_at)
-        columns = [
-            np.insert(of_base[is_kept], at, of_added)
-            for of_base, of_added in zip(base.columns, added.columns, strict=True)
-        ]
-        kept = base.by_entrant[is_kept[base.by_entrant]]
-        before = np.cumsum(is_kept) - 1  # how many of the base count before each of them
-        before += np.cumsum(np.bincount(at, minlength=len(base) + 1))[before]  # and of those who are added
-        others = added.by_entrant
-        where = base.columns[-1][kept].searchsorted(added.columns[-1][others])
-        by_entrant = np.insert(before[kept], where, (at + np.arange(len(added)))[others])
-        nobody = _Keys((NOTHING,) * len(columns), NOTHING)
-        return _State(_Keys(tuple(columns), by_entrant), NOTHING, nobody)
+        return _settled(self.base.without(is_gone).joined(at, self.added))
 
     @property
     def delta(self) -> int:
@@ -197,15 +237,40 @@ class _State:
         return len(self.removed) + len(self.added)
 
 
-def _merged(columns: Sequence[Whole], others: Sequence[Whole]) -> list[Whole]:
-    at = _Keys(tuple(columns), NOTHING).before(others)
-    return [np.insert(column, at, other) for column, other in zip(columns, others, strict=True)]
+def _woven(at: Whole, columns: Sequence[Whole], others: Sequence[Whole]) -> list[Whole]:
+    """Columns with what is inserted, each before its position."""
+    places = at + np.arange(len(at))
+    is_ours = np.ones(len(columns[0]) + len(at), np.bool_)
+    is_ours[places] = False
+    found = []
+    for column, other in zip(columns, others, strict=True):
+        woven = np.empty(len(is_ours), np.int64)
+        woven[places], woven[is_ours] = other, column
+        found.append(woven)
+    return found
 
 
-def _settled(columns: Sequence[Whole]) -> _State:
-    """An order without a delta, of columns that are in order."""
-    nobody = _Keys((NOTHING,) * len(columns), NOTHING)
-    return _State(_Keys.of(columns), NOTHING, nobody)
+def _holds(ordered: Whole, values: Whole) -> npt.NDArray[np.bool_]:
+    """Which of these values stand in a column that is in order."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(ordered.searchsorted(values), len(ordered) - 1)] == values
+    return found
+
+
+def _without(ordered: Whole, values: Whole) -> Whole:
+    return np.delete(ordered, ordered.searchsorted(values[_holds(ordered, values)]))
+
+
+def _with(ordered: Whole, values: Whole) -> Whole:
+    new = np.sort(values[~_holds(ordered, values)])
+    return _woven(ordered.searchsorted(new), [ordered], [new])[0]
+
+
+def _settled(base: _Keys) -> _State:
+    """An order without a delta."""
+    nobody = _Keys((NOTHING,) * len(base.columns), NOTHING)
+    return _State(base, NOTHING, nobody, NOTHING)
 
 
 class RankIndex:
@@ -229,7 +294,7 @@ class RankIndex:
         self._has_shared_ranks = ties == "share"
         self._has_subscore = has_subscore
         self._delta_min = delta_min
-        self._state = _settled((NOTHING,) * (4 if has_subscore else 3))
+        self._state = _settled(_Keys((NOTHING,) * (4 if has_subscore else 3), NOTHING))
 
     @classmethod
     def load(
@@ -245,7 +310,7 @@ class RankIndex:
     ) -> "RankIndex":
         """The order of these entrants, each named once."""
         index = cls(direction=direction, ties=ties, has_subscore=subscores is not None, delta_min=delta_min)
-        index._state = _settled(_in_order(index._columns(entrants, scores, reached_at_us, subscores)))
+        index._state = _settled(_Keys.of(_in_order(index._columns(entrants, scores, reached_at_us, subscores))))
         return index
 
     def __len__(self) -> int:
@@ -324,6 +389,13 @@ class RankIndex:
         state = self._state
         places, is_here = state.places_of(np.asarray(entrants, np.int64))
         return {place.entrant: place for place in self._read(state, places[is_here])}
+
+    def ranks_of(self, entrants: Numbers) -> dict[int, int]:
+        """The rank of each of these; those who are not here are missing. Cheaper than where they stand."""
+        state = self._state
+        columns = state.keys_of(np.asarray(entrants, np.int64))
+        better = state.before(columns[:-2] if self._has_shared_ranks else columns, or_equal=False)
+        return dict(zip(columns[-1].tolist(), (better + 1).tolist(), strict=True))
 
     def _columns(
         self, entrants: Numbers, scores: Numbers, reached_at_us: Numbers, subscores: Numbers | None
@@ -450,6 +522,10 @@ class Ranking:
             else []
             for entrant in np.asarray(entrants, np.int64).tolist()
         ]
+
+    def ranks_of(self, entrants: Numbers) -> dict[int, int]:
+        """The rank of each of these who has one."""
+        return self._above.ranks_of(entrants)
 
     def place_of(self, entrant: int) -> Place | None:
         """Where somebody stands; None for who is not here."""

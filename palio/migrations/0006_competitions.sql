@@ -368,6 +368,81 @@ $$;
 revoke all on function competitions.newest_change from public;
 grant execute on function competitions.newest_change to palio_app;
 
+-- The same of many lists at once, each since a horizon of its own, with the present scores: one statement is one moment. A
+-- row per list; of more than `p_limit` entrants only so many. A plan of its own reads no list whole to find a few of it.
+create function competitions.changes(p_lists bigint[], p_since bigint[], p_limit bigint)
+returns table (list_id bigint, horizon bigint, version bigint, is_mine boolean, entrants bigint[], scores bigint[],
+  reached timestamptz[], subscores bigint[], ranked bigint[]) language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+  return query
+    select u.l, infra.tx_horizon(), (select coalesce(max(r.tx_id), 0) from competitions.receipts r where r.list_id = u.l),
+      exists (select from competitions.receipts r where r.list_id = u.l
+        and r.tx_id = pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset()), c.*
+    from (select unnest(p_lists) as l, unnest(p_since) as h) u cross join lateral (
+      select coalesce(array_agg(s.entrant_id), '{}'), coalesce(array_agg(s.score), '{}'),
+        coalesce(array_agg(s.reached_at), '{}'), coalesce(array_agg(s.subscore), '{}'),
+        coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')
+      from (select distinct r.entrant_id from (
+          select r.entrant_id from competitions.receipts r where r.list_id = u.l and r.tx_id >= u.h offset 0) r
+        limit p_limit) e cross join lateral (
+        select s.* from competitions.scores s where s.list_id = u.l and s.entrant_id = e.entrant_id offset 0) s) c;
+end $$;
+revoke all on function competitions.changes from public;
+grant execute on function competitions.changes to palio_app;
+
+-- Changes of scores on boards that add, in one statement: every list is open, everybody has been met before, no key was
+-- used for that instant. `i_` are the changes, `r_` the receipts they become: which change (from 1) on which of `p_lists`,
+-- which come in order. Answers the entrants of the changes, and every score that moved; no row, and nothing done, if
+-- anything is not as described: then the ordinary statements find out what. Locks as they do: lists, then receipts, then
+-- scores, each by number. p_alone is for a statement that is a transaction of its own, on behalf of the system.
+create function competitions.submit_plain(i_kinds text[], i_refs text[], i_keys text[], i_at timestamptz[], i_ways text[],
+  i_deltas bigint[], i_subs bigint[], i_facts jsonb[], p_lists bigint[], r_items bigint[], r_lists bigint[],
+  p_now timestamptz, p_alone boolean)
+returns table (numbers bigint[], lists bigint[], entrants bigint[], scores bigint[]) language plpgsql
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
+declare tx bigint; owners uuid[];
+begin
+  if p_alone then
+    if infra.actor_kind() <> 'none' then
+      raise exception 'a transaction has begun, on somebody''s behalf' using errcode = '25001';
+    end if;
+    perform set_config('palio.kind', 'system', true), set_config('lock_timeout', '2s', true);
+  end if;
+  perform pg_advisory_xact_lock_shared(hashtextextended('competitions.list|' || u.l, 0)) from (select unnest(p_lists) as l) u;
+  if (select count(*) from competitions.lists l where l.id = any (p_lists) and l.state = 'live') < cardinality(p_lists) then
+    return;
+  end if;
+  select array_agg(e.id order by u.n), array_agg(case e.kind when 'user' then e.user_id end order by u.n)
+    into numbers, owners
+    from (select unnest(i_kinds) as k, unnest(i_refs) as r, generate_series(1, cardinality(i_refs)) as n) u
+    join competitions.entrants e on e.kind = u.k and e.ref = u.r;
+  if cardinality(numbers) is distinct from cardinality(i_refs) then return; end if;
+  tx := infra.tx_id();
+  begin
+    insert into competitions.receipts
+      (list_id, entrant_id, key, happened_at, kind, delta, sub_delta, facts, owner_id, tx_id, created_at)
+      select u.l, numbers[u.i], i_keys[u.i], i_at[u.i], i_ways[u.i], i_deltas[u.i], i_subs[u.i], i_facts[u.i],
+        owners[u.i], tx, p_now
+      from (select unnest(r_items) as i, unnest(r_lists) as l) u order by 1, 2, 3;
+  exception when unique_violation then return;
+  end;
+  with counted as (
+    insert into competitions.scores as s
+      (list_id, entrant_id, score, subscore, reached_at, submissions, version, updated_at)
+      select u.l, numbers[u.i], sum(i_deltas[u.i])::bigint, sum(i_subs[u.i])::bigint,
+        coalesce(max(i_at[u.i]) filter (where i_deltas[u.i] > 0), 'epoch'), count(*), 1, p_now
+      from (select unnest(r_items) as i, unnest(r_lists) as l) u group by 1, 2 order by 1, 2
+      on conflict (list_id, entrant_id) do update set score = s.score + excluded.score,
+        subscore = s.subscore + excluded.subscore, reached_at = greatest(s.reached_at, excluded.reached_at),
+        version = s.version + 1, submissions = s.submissions + excluded.submissions, updated_at = excluded.updated_at
+      returning s.list_id, s.entrant_id, s.score)
+  select array_agg(c.list_id), array_agg(c.entrant_id), array_agg(c.score) into lists, entrants, scores from counted c;
+  return next;
+end $$;
+
 -- An entrant's doubt about a frozen ranking, answered before anything is paid.
 create table competitions.appeals (
   id uuid primary key,

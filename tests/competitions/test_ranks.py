@@ -92,6 +92,7 @@ def test_every_answer_equals_that_of_a_sorted_list(
         after, limit = data.draw(st.integers(0, 14)), data.draw(st.integers(0, 14))
         assert index.page(after, limit) == expected[after : after + limit]
         assert index.places_many(range(14)) == {place.entrant: place for place in expected}
+        assert index.ranks_of(range(14)) == {place.entrant: place.rank for place in expected}
         for place in expected:
             assert index.rank_of(place.entrant) == place
             assert index.around(place.entrant, 2) == expected[max(0, place.place - 3) : place.place + 2]
@@ -148,6 +149,22 @@ def test_who_counts_places_meets_somebody_twice_or_never() -> None:
 
     assert [place.entrant for place in ranking.page(2, 2)] == [3]
     assert ranking.span(Spot(last.key, is_back=True), 1) == (0, 1)
+@pytest.mark.parametrize("ties", ["share", "earliest"])
+def test_large_changes_are_ordered_as_small_ones(ties: TieRule) -> None:
+    """Hundreds of four hundred change at once, most of them tied, beside changes of a few, with a delta that grows."""
+    chance, plain, index = Random(4), Plain("desc", ties), RankIndex(ties=ties, has_subscore=True)  # noqa: S311 - scores
+    for size in (300, 5, 150, 70, 1, 250, 20) * 2:
+        changes = [
+            Change(who, chance.randrange(6), chance.randrange(3), chance.randrange(2), chance.random() < 0.8)
+            for who in chance.sample(range(400), size)
+        ]
+        plain.apply(changes)
+        changed(index, changes, has_subscore=True)
+        expected = plain.places()
+        assert index.page(0, 500) == expected
+        assert index.ranks_of(range(400)) == {place.entrant: place.rank for place in expected}
+    index.merge()
+    assert index.page(0, 500) == plain.places()
 
 
 def test_ties_share_a_rank_or_stand_by_the_time() -> None:

@@ -8,12 +8,14 @@ from random import Random
 import pytest
 
 from palio import competitions
-from palio.competitions.service import rankings
+from palio.competitions.service import programs, rankings
 from palio.competitions.service.rankings import Rankings
-from palio.competitions.types import Counted, EntrantId, NewBoard, NewEntrant, RankTerms, Submission
+from palio.competitions.types import Counted, EntrantId, NewBoard, NewEntrant, ProgramScore, RankTerms, Submission
+from palio.competitions.web.gathering import Scorer
 from palio.competitions.web.warming import Warmer
 from palio.infra import db, embedded
 from palio.infra.db import Database
+from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.providers import BoardAsk
 
@@ -216,7 +218,7 @@ async def test_who_comes_while_a_list_is_loaded_is_told_that_it_is_warming(datab
     try:
         async with warm.begin(NOBODY) as tx:
             view = await competitions.EVERYBODY.top(tx, ask, 0, 10)
-            ranks = await rankings.ranks_many(tx, terms=await terms_of(database), entrant_ids=[anna, bert])
+            ranks = await rankings.ranks_many(tx, asked={await terms_of(database): [anna, bert]})
         assert view is not None
         assert (view.is_warming, view.is_stale, ranks) == (True, True, {})
         assert [(line.rank, line.score) for line in view.lines] == [(1, 5), (2, 3)]
@@ -271,3 +273,107 @@ async def test_a_ranking_that_differs_from_the_table_is_found_and_loaded_anew(da
 
     assert set(wrong) <= set(crowd)
     assert (wrong != [], again) == (True, [])
+
+
+async def two_processes(database: Database, cluster: embedded.Cluster, name: str) -> tuple[Scorer, Scorer, Database]:
+    """Those who carry out what programs submit, in this process and another one."""
+    other = Database(cluster.dsn("palio_app", name), equipment=database.equipment)
+    await other.pool.open(wait=True)
+    return Scorer(database), Scorer(other), other
+
+
+def named(ref: str, delta: int, key: str, code: str, at: datetime) -> ProgramScore:
+    return ProgramScore("player", ref, Submission(None, EntrantId(0), delta, key, at, board=code))
+
+
+async def test_a_key_that_two_processes_send_at_once_counts_once_and_a_naive_look_counts_it_twice(
+    database: Database, cluster: embedded.Cluster, database_name: str
+) -> None:
+    """Each of two hundred comes to both at the same moment; the control looks for the key before it writes."""
+    at = clock.now().replace(microsecond=0)
+    refs, code = [f"{new_id()}" for _ in range(9)], f"test.{new_id().hex[-12:]}"
+    async with database.begin(SYSTEM) as tx:
+        await competitions.enter_many(tx, [NewEntrant("player", ref, None, ref) for ref in refs])
+        await competitions.ensure_board(tx, new=NewBoard(code, "Twice", "points", periods=("D", "ALL")))
+    here, there, other = await two_processes(database, cluster, database_name)
+    try:
+        for scorer in (here, there):
+            await scorer.submit([named(refs[0], 1, "first", code, at)])
+        items = [named(refs[n % 9], n % 5, f"k{n}", code, at) for n in range(200)]
+        told = await asyncio.gather(*(scorer.submit([item]) for item in items for scorer in (here, there)))
+    finally:
+        await other.pool.close()
+    outcomes = [one.outcome for [one] in told]
+    list_id = await list_of(database, code, "ALL")
+    async with database.begin(SYSTEM) as tx:
+        total = await db.value(tx, "select sum(score)::bigint from competitions.scores where list_id = %s", list_id)
+        receipts = await db.value(tx, "select count(*) from competitions.receipts where list_id = %s", list_id)
+    assert all(isinstance(outcome, Counted) for outcome in outcomes)
+    assert [outcome.replayed for outcome in outcomes if isinstance(outcome, Counted)].count(False) == 200
+    assert (total, receipts) == (1 + sum(n % 5 for n in range(200)), 201)
+
+    both_have_looked = asyncio.Barrier(2)
+
+    async def naively() -> None:
+        async with database.begin(SYSTEM) as tx:
+            entrant = await db.value(tx, "select id from competitions.entrants where ref = %s", refs[0])
+            seen = "select exists (select from competitions.receipts where list_id = %s and key = 'naive')"
+            assert not await db.value(tx, seen, list_id)
+            await both_have_looked.wait()
+            change = "update competitions.scores set score = score + 100 where list_id = %s and entrant_id = %s"
+            await tx.execute(change, (list_id, entrant))
+
+    await asyncio.gather(naively(), naively())
+    async with database.begin(SYSTEM) as tx:
+        again = await db.value(tx, "select sum(score)::bigint from competitions.scores where list_id = %s", list_id)
+    assert again == total + 200
+
+
+async def test_plain_scores_that_race_the_end_of_a_list_are_in_its_standings_and_naive_ones_are_not(
+    database: Database,
+) -> None:
+    """Whoever counts holds the list until he has committed; the control reads its state, and writes a moment later."""
+    crowd = [f"{new_id()}" for _ in range(20)]
+    day, end, before = date(2026, 3, 4), END - timedelta(days=14), END - timedelta(days=14, seconds=1)
+    at = before - timedelta(days=3)
+    async with database.begin(SYSTEM) as tx:
+        await competitions.enter_many(tx, [NewEntrant("player", ref, None, ref) for ref in crowd])
+        await programs.submit_many(tx, [named(crowd[0], 1, "first", "steps", at)], now=before)
+    list_id = await list_of(database, "steps", f"D:{day}")
+
+    async def submit(number: int) -> bool:
+        async with database.alone("a test") as tx:
+            item = named(crowd[number % 20], 1, f"k{number}", "steps", at)
+            [outcome] = await programs.submit_alone_many(tx, [item], now=before)
+        return outcome is not None
+
+    async def close() -> None:
+        await asyncio.sleep(0.02)
+        async with database.begin(SYSTEM) as tx:
+            while await competitions.close_list(tx, now=end):
+                pass
+
+    at_once = asyncio.Semaphore(8)
+
+    async def in_turn(number: int) -> bool:
+        async with at_once:
+            return await submit(number)
+
+    *counted, _ = await asyncio.gather(*(in_turn(n) for n in range(200)), close())
+    frozen = "select sum(score)::bigint from competitions.standings where list_id = %s"
+    scores = "select sum(score)::bigint from competitions.scores where list_id = %s"
+    async with database.begin(SYSTEM) as tx:
+        assert await db.value(tx, "select state from competitions.lists where id = %s", list_id) == "final"
+        assert await db.value(tx, frozen, list_id) == await db.value(tx, scores, list_id) == 1 + sum(counted) > 1
+
+    async with database.begin(SYSTEM) as tx:
+        await programs.submit_many(tx, [named(crowd[0], 1, "next", "steps", at + timedelta(days=1))], now=before)
+    list_id = await list_of(database, "steps", f"D:{day + timedelta(days=1)}")
+    async with database.begin(SYSTEM) as naive:
+        assert await db.value(naive, "select state from competitions.lists where id = %s", list_id) == "live"
+        async with database.begin(SYSTEM) as tx:
+            while await competitions.close_list(tx, now=end + timedelta(days=1)):
+                pass
+        await naive.execute("update competitions.scores set score = score + 1 where list_id = %s", [list_id])
+    async with database.begin(SYSTEM) as tx:
+        assert await db.value(tx, frozen, list_id) < await db.value(tx, scores, list_id)

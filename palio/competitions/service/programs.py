@@ -1,5 +1,6 @@
 """Scores that programs send for people and teams, whom they name as we first met them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -7,8 +8,11 @@ from uuid import UUID
 
 from palio import identity
 from palio.competitions import sql
-from palio.competitions.rules import lifecycle
-from palio.competitions.service import known, rankings, reads, scores
+from palio.competitions.rules import lifecycle, periods, plain
+from palio.competitions.rules.plain import Plain
+from palio.competitions.service import known, rankings, reads, scores, telling
+from palio.competitions.service.known import KnownBoards, KnownLists
+from palio.competitions.sql import plain as plain_sql
 from palio.competitions.types import (
     Counted,
     EntrantId,
@@ -18,8 +22,10 @@ from palio.competitions.types import (
     ProgramScore,
     RankTerms,
     Refused,
+    ScoreBoard,
     Submission,
 )
+from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
@@ -42,6 +48,29 @@ async def submit_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: d
     return [one if isinstance(one, Refused) else next(done) for one in numbered]
 
 
+async def submit_alone_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: datetime) -> list[Outcome | None]:
+    """Count the plain ones in one statement that is a transaction by itself, on a connection without one.
+
+    None, and nothing is done, for those that `submit_many` has to look at: all of them, if anything is in the way.
+    """
+    outcomes: list[Outcome | None] = [None] * len(items)
+    boards, lists = db.memory(tx, KnownBoards).by_code, db.memory(tx, KnownLists).by_key
+    batch = plain.read(items[: scores.ITEMS_MAX], boards, lists, now)
+    added = await plain_sql.submit_plain(tx, batch, now, is_alone=True) if batch.places else None
+    if added is None:
+        return outcomes
+    for place, counted in batch.counted(added.entrants, added.scores).items():
+        outcomes[place] = counted
+    _tell(tx, batch)
+    return outcomes
+
+
+def _tell(tx: Tx, batch: Plain) -> None:
+    kinds = [(aim.board.code, periods.kind_of(span.key)) for aim in batch.aims for span in aim.open]
+    telling.ranked(tx, changes=Counter(kinds))
+    telling.listed(tx, changes=Counter([list_id for lists in batch.lists for list_id in lists]))
+
+
 async def ranks_many(
     tx: Tx, done: Sequence[tuple[ProgramScore | Refused, Outcome]], *, now: datetime
 ) -> list[Mapping[ListId, int]]:
@@ -49,26 +78,53 @@ async def ranks_many(
 
     Of a board that is hidden nothing is known.
     """
-    counted = [
+    counted = _counted(done)
+    return await _ranked(tx, done, counted, await _terms(tx, counted, now))
+
+
+async def ranks_alone_many(
+    tx: Tx, done: Sequence[tuple[ProgramScore | Refused, Outcome]]
+) -> list[Mapping[ListId, int]] | None:
+    """The same in one statement, on a connection without a transaction.
+
+    None, and nothing is read, where this process does not know every board and ranking by now: then `ranks_many` does.
+    """
+    boards, orders = db.memory(tx, KnownBoards).by_code, db.memory(tx, rankings.Rankings)
+    counted = _counted(done)
+    if any(item.score.competition_id or item.score.board not in boards for item, _ in counted):
+        return None
+    terms = _terms_of(boards, counted)
+    return await _ranked(tx, done, counted, terms) if all(map(orders.knows, terms.values())) else None
+
+
+def _counted(done: Sequence[tuple[ProgramScore | Refused, Outcome]]) -> list[tuple[ProgramScore, Counted]]:
+    return [
         (item, outcome) for item, outcome in done if isinstance(item, ProgramScore) and isinstance(outcome, Counted)
     ]
-    terms = await _terms(tx, counted, now)
+
+
+async def _ranked(
+    tx: Tx,
+    done: Sequence[tuple[ProgramScore | Refused, Outcome]],
+    counted: Sequence[tuple[ProgramScore, Counted]],
+    terms: Mapping[ListId, RankTerms],
+) -> list[Mapping[ListId, int]]:
     wanted: dict[ListId, dict[EntrantId, None]] = {}
     for _, outcome in counted:
         for each in outcome.lists:
             wanted.setdefault(each.list_id, {})[each.entrant_id] = None
-    ranks = {
-        list_id: await rankings.ranks_many(tx, terms=terms[list_id], entrant_ids=list(entrant_ids))
-        for list_id, entrant_ids in wanted.items()
-        if list_id in terms
-    }
+    asked = {terms[list_id]: list(entrants) for list_id, entrants in wanted.items() if list_id in terms}
+    ranks = await rankings.ranks_many(tx, asked=asked)
     return [_ranks_of(outcome, ranks) for _, outcome in done]
 
 
 def _ranks_of(outcome: Outcome, ranks: Mapping[ListId, Mapping[int, int]]) -> Mapping[ListId, int]:
-    lists = outcome.lists if isinstance(outcome, Counted) else ()
-    found = {each.list_id: ranks.get(each.list_id, {}).get(each.entrant_id) for each in lists}
-    return {list_id: rank for list_id, rank in found.items() if rank is not None}
+    found: dict[ListId, int] = {}
+    for each in outcome.lists if isinstance(outcome, Counted) else ():
+        rank = ranks[each.list_id].get(each.entrant_id) if each.list_id in ranks else None
+        if rank is not None:
+            found[each.list_id] = rank
+    return found
 
 
 async def _terms(tx: Tx, counted: Sequence[tuple[ProgramScore, Counted]], now: datetime) -> dict[ListId, RankTerms]:
@@ -78,11 +134,19 @@ async def _terms(tx: Tx, counted: Sequence[tuple[ProgramScore, Counted]], now: d
     ids = {item.score.competition_id for item, _ in counted if item.score.competition_id}
     competitions = await reads.get_many(tx, list(ids)) if ids else {}
     seen = [each for each in competitions.values() if not each.standings_hash and not lifecycle.is_dark(each, now)]
-    found = {each.list_id: each.terms for each in seen}
+    return {each.list_id: each.terms for each in seen} | _terms_of(boards, counted)
+
+
+def _terms_of(
+    boards: Mapping[str, ScoreBoard], counted: Sequence[tuple[ProgramScore, Counted]]
+) -> dict[ListId, RankTerms]:
+    """How lists of these boards are ranked."""
+    found: dict[ListId, RankTerms] = {}
     for item, outcome in counted:
         board = boards.get(item.score.board or "") if not item.score.competition_id else None
         for each in outcome.lists if board else ():
-            found[each.list_id] = board.terms(each.list_id)  # type: ignore[union-attr]  # there is one, or no list
+            if each.list_id not in found:
+                found[each.list_id] = board.terms(each.list_id)  # type: ignore[union-attr]  # there is one, or no list
     return found
 
 

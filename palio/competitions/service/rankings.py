@@ -11,6 +11,7 @@ sorts the table.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -107,6 +108,11 @@ class Rankings:
         self._held.move_to_end(list_id)
         return held
 
+    def knows(self, terms: RankTerms) -> bool:
+        """Whether a list is here, ranked like that."""
+        held = self._held.get(terms.list_id)
+        return held is not None and held.live is not None and held.live.terms == terms
+
     def forget(self, list_id: ListId) -> None:
         """Leave a list that does not change any more."""
         self._held.pop(list_id, None)
@@ -126,9 +132,7 @@ async def live(tx: Tx, *, terms: RankTerms) -> Live:
     because a process is warming up. Refuses everybody else with Warming while a long list is loaded apart.
     """
     rankings = db.memory(tx, Rankings)
-    held = rankings.of(terms.list_id)
-    is_known = held.live is not None and held.live.terms == terms
-    if rankings.apart and not is_known and not await sql.has_written(tx):
+    if rankings.apart and not rankings.knows(terms) and not await sql.has_written(tx):
         await _wait_for(rankings.apart(terms), rankings.patience_s)
     return await load(tx, terms=terms)
 
@@ -155,14 +159,42 @@ async def load(tx: Tx, *, terms: RankTerms) -> Live:
     return held.live
 
 
-async def ranks_many(tx: Tx, *, terms: RankTerms, entrant_ids: Sequence[EntrantId]) -> dict[int, int]:
-    """The shown ranks of those who have one; of a list that is being loaded none."""
-    try:
-        ranking = (await live(tx, terms=terms)).ranking
-    except Warming:
-        return {}
-    found = ranking.places_many(list(entrant_ids)).values()
-    return {place.entrant: place.rank for place in found if place.place <= ranking.qualified}
+async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) -> dict[ListId, Mapping[int, int]]:
+    """The shown ranks of those who have one, by list; of a list that is being loaded none.
+
+    Lists that are known are brought up to date in one statement, and so of one moment.
+    """
+    rankings = db.memory(tx, Rankings)
+    known = {terms: rankings.of(terms.list_id) for terms in sorted(asked) if rankings.knows(terms)}
+    found: dict[ListId, Mapping[int, int]] = {}
+    async with AsyncExitStack() as turns:
+        for held in known.values():  # by number, so that nobody waits in a circle
+            await turns.enter_async_context(held.turn)
+        for terms, order in (await _renewed_many(tx, rankings, known)).items():
+            found[terms.list_id] = order.ranking.ranks_of(asked[terms])
+    for terms in asked:
+        if terms.list_id not in found:
+            with suppress(Warming):
+                found[terms.list_id] = (await live(tx, terms=terms)).ranking.ranks_of(asked[terms])
+    return found
+
+
+async def _renewed_many(tx: Tx, rankings: Rankings, known: Mapping[RankTerms, _Held]) -> dict[RankTerms, Live]:
+    """Those of these that are still there, as of this moment; their turns are ours. Who needs more is left out."""
+    lives = {terms: held.live for terms, held in known.items() if held.live and held.live.terms == terms}
+    as_of = clock.now()
+    since = {terms.list_id: each.horizon for terms, each in lives.items()}
+    found = await sql.get_changed_many(tx, since, CHANGED_MAX) if since else {}
+    renewed: dict[RankTerms, Live] = {}
+    for terms, each in lives.items():
+        changed = found[terms.list_id]
+        if changed.is_private or len(changed.entrants) >= CHANGED_MAX:
+            continue
+        _look_after(rankings, known[terms], terms)
+        renewed[terms] = _renewed(each, changed, as_of)
+        if each.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
+            await asyncio.to_thread(each.ranking.merge)
+    return renewed
 
 
 async def check(tx: Tx, *, terms: RankTerms, chance: Chance) -> list[int]:

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from palio.competitions import sql
 from palio.competitions.rules import lifecycle, periods, submitting
 from palio.competitions.rules.submitting import Aim, Placed
 from palio.competitions.service import countries, telling
-from palio.competitions.service.known import boards_many
+from palio.competitions.service.known import KnownLists, boards_many
 from palio.competitions.types import (
     Admission,
     CompetitionId,
@@ -30,6 +31,7 @@ from palio.competitions.types import (
     StateChange,
     Submission,
 )
+from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.errors import TooLarge
 
@@ -159,6 +161,7 @@ async def _lists(tx: Tx, aims: Sequence[Aim]) -> dict[int, dict[str, ScoreList]]
         missing = [NewList(board.id, span) for key, (board, span) in wanted.items() if key not in present]
         await sql.insert_lists(tx, missing)
         found = await sql.lock_lists(tx, list(wanted))
+    db.after_commit(tx, partial(db.memory(tx, KnownLists).learn, found))
     by_board: dict[int, dict[str, ScoreList]] = {}
     for each in found:
         by_board.setdefault(each.board_id, {})[each.period_key] = each

@@ -123,6 +123,7 @@ from palio.competitions.sql.rewards import (
 from palio.competitions.sql.scores import (
     count_scores,
     get_changed,
+    get_changed_many,
     get_ranked,
     get_sampled,
     has_receipt,
@@ -205,6 +206,7 @@ __all__ = [
     "find_successor",
     "find_undistributed",
     "get_changed",
+    "get_changed_many",
     "get_ranked",
     "get_sampled",
     "has_entries",

@@ -1,6 +1,6 @@
 """Receipts and the scores they add up to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -261,18 +261,19 @@ async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
 
 async def get_changed(tx: Tx, list_id: ListId, since: int, limit: int) -> Changed:
     """The present scores of those that changed since a horizon; of more than `limit` changes only so many."""
-    [found] = await arrays.wholes(
+    return (await get_changed_many(tx, {list_id: since}, limit))[list_id]
+
+
+async def get_changed_many(tx: Tx, since: Mapping[ListId, int], limit: int) -> dict[ListId, Changed]:
+    """The same of many lists, each since a horizon of its own, all of one moment."""
+    found = await arrays.wholes(
         tx,
         """
-        select infra.tx_horizon(), n.tx_id, n.is_mine, s.* from competitions.newest_change(%s) n, (
-          select coalesce(array_agg(s.entrant_id), '{}'), coalesce(array_agg(s.score), '{}'),
-            coalesce(array_agg(s.reached_at), '{}'),
-            coalesce(array_agg(s.subscore), '{}'), coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')
-          from (select entrant_id from competitions.changed_since(%s, %s) limit %s) c
-          join competitions.scores s on s.list_id = %s and s.entrant_id = c.entrant_id) s""",
-        *(list_id, list_id, since, limit, list_id),
+        select list_id, horizon, version, is_mine, entrants, scores, reached, subscores, ranked
+        from competitions.changes(%s, %s, %s)""",
+        *(Int8s.of(list(since)), Int8s.of(list(since.values())), limit),
     )
-    return Changed(*found)
+    return {list_id: Changed(*changed) for list_id, *changed in found}
 
 
 async def get_sampled(
