@@ -37,6 +37,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
+    identity.KeepNoLonger: (identity_jobs.keep_no_longer,),
     identity.PlayerExcluded: (race_jobs.leave_out, competition_jobs.leave_out),
     identity.ProfileChanged: (competition_jobs.renew_country,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),

@@ -16,7 +16,7 @@ Forbidden
 ├── SelfGrant
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
-├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
+├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion
 └── NotAsked
 Conflict
@@ -162,6 +162,12 @@ class NoSuchSession(NotFound):
     """There is no such session, or it has ended."""
 
     code = "identity.no_such_session"
+
+
+class NoSuchDevice(NotFound):
+    """You have signed in on no such device, or have forgotten it already."""
+
+    code = "identity.no_such_device"
 
 
 class NoSuchToken(NotFound):

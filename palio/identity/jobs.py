@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from palio.identity import letters, personal, service, sql
-from palio.identity.messages import Purge, SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import KeepNoLonger, Purge, SendLetter, WriteToWhoeverAsked
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose
 from palio.infra import settings
 from palio.infra.db import Database, Tx
@@ -15,9 +15,11 @@ from palio.kernel.messages import Envelope, handles
 from palio.kernel.schedules import Schedule
 
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
-PENDING_AT_ONCE = 1_000
+ATTEMPT_AGE = timedelta(days=425)  # fourteen months
+PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_verification": "email_verification",
     "password_reset": "password_reset",
@@ -66,13 +68,21 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
 
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
-    """Remove dead links, ended sessions and people who never proved a contact; forget addresses after their time."""
+    """Remove dead links, names that are free again and people who never proved a contact."""
     now = clock.now()
     stale = await sql.contacts.list_stale_pending(tx, now=now, age=PENDING_AGE, limit=PENDING_AT_ONCE)
     await sql.contacts.delete_users(tx, stale)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
+
+
+@handles(KeepNoLonger, queue="bulk")
+async def keep_no_longer(tx: Tx, job: KeepNoLonger) -> None:
+    """Forget addresses and programs after their time; remove ended sessions and attempts of more than a year ago."""
+    now = clock.now()
     await sql.sessions.delete_old(tx, before=now - ENDED_SESSION_AGE)
+    await sql.attempts.delete_old(tx, before=now - ATTEMPT_AGE, limit=ATTEMPTS_AT_ONCE)
     before = now - timedelta(days=settings.value(IP_RETENTION_DAYS))
     await sql.attempts.update_forgotten(tx, before=before)
     await sql.contacts.update_forgotten(tx, before=before)
+    await sql.sessions.update_forgotten(tx, before=before)

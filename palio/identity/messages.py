@@ -144,4 +144,9 @@ class WriteToWhoeverAsked(Job):
 
 @dataclass(frozen=True, slots=True)
 class Purge(Job):
-    """Remove what has served its time: dead links, ended sessions, pending users, old addresses."""
+    """Remove what has served its time: dead links, pending users, names that were held."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepNoLonger(Job):
+    """Forget what is kept for a while only: addresses and programs, ended sessions, old attempts to sign in."""

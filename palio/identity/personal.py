@@ -81,7 +81,7 @@ def account_index(tx: Tx, identifier: str) -> bytes:
 
 
 def network_of(tx: Tx, ip: str) -> Network:
-    """What an address and its network are found by; what is no address is a network of its own."""
+    """What an address and its network are found by, and where it is; what is no address is a network of its own."""
     try:
         found = ipaddress.ip_address(ip)
         bits = NETWORK_BITS[found.version]
@@ -89,7 +89,9 @@ def network_of(tx: Tx, ip: str) -> Network:
     except ValueError:
         text, net = ip, ip
     ring = keyring_of(tx)
-    return Network(ring.blind_index("identity.ip", text).digest, ring.blind_index("identity.net", net).digest)
+    spot = tx.equipment.geo.spot_of(text)
+    by_ip, by_net = ring.blind_index("identity.ip", text), ring.blind_index("identity.net", net)
+    return Network(by_ip.digest, by_net.digest, spot.country, spot.city)
 
 
 def place_of_email(row_id: UUID, user_id: UserId) -> Place:

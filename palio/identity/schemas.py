@@ -13,15 +13,18 @@ from palio.identity.types import (
     Application,
     AuthMethod,
     BoardName,
+    Device,
     Enrolment,
     ExclusionKind,
     ExclusionLength,
     FriendState,
     LogIn,
     Me,
+    NetworkKind,
     NewApiToken,
     Outcome,
     PlayActivity,
+    SeenAddress,
     Session,
     SessionKind,
     SignedIn,
@@ -90,6 +93,7 @@ class SecondFactor(Body):
 
     ticket: Line
     code: Line
+    trust_device: bool = False
 
 
 class Proof(Body):
@@ -438,6 +442,8 @@ class SessionAnswer:
     device: str
     method: AuthMethod
     ip: str | None
+    country: str | None
+    city: str | None
     created_at: Instant
     last_seen_at: Instant
     expires_at: Instant
@@ -451,6 +457,8 @@ class SessionAnswer:
             one.device,
             one.method,
             one.ip,
+            one.country,
+            one.city,
             one.created_at,
             one.last_seen_at,
             one.expires_at,
@@ -468,11 +476,90 @@ class LogInAnswer:
     method: AuthMethod
     device: str
     ip: str | None
+    country: str | None
+    city: str | None
     is_known_device: bool
 
     @classmethod
     def of(cls, one: LogIn) -> "LogInAnswer":
-        return cls(one.id, one.at, one.outcome, one.method, one.device, one.ip, one.is_known_device)
+        return cls(
+            one.id,
+            one.at,
+            one.outcome,
+            one.method,
+            one.device,
+            one.ip,
+            one.country,
+            one.city,
+            one.is_known_device,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnswer:
+    """A device you have signed in on; until `mfa_trusted_until` it stands for your second factor."""
+
+    id: UUID
+    label: str
+    first_seen_at: Instant
+    last_seen_at: Instant
+    mfa_trusted_until: Instant | None
+    sessions: int
+    is_current: bool
+
+    @classmethod
+    def of(cls, one: Device) -> "DeviceAnswer":
+        return cls(
+            one.id,
+            one.label,
+            one.first_seen_at,
+            one.last_seen_at,
+            one.mfa_trusted_until,
+            one.sessions,
+            one.is_current,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Devices, the last used first."""
+
+    items: list[DeviceAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressAnswer:
+    """An address you came from. The address itself is forgotten after a while, what is known of its place is not."""
+
+    id: UUID
+    ip: str | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: Instant
+    last_seen_at: Instant
+    seen_count: int
+
+    @classmethod
+    def of(cls, one: SeenAddress) -> "AddressAnswer":
+        return cls(
+            one.id,
+            one.ip,
+            one.country,
+            one.city,
+            one.first_kind,
+            one.first_seen_at,
+            one.last_seen_at,
+            one.seen_count,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses, the last used first."""
+
+    items: list[AddressAnswer]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +634,7 @@ class LogIns:
     """Attempts to sign in, the newest first."""
 
     items: list[LogInAnswer]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ TokenId = NewType("TokenId", UUID)
 UserKind: TypeAlias = Literal["person", "service"]
 UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "erased"]
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
+CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
 SessionKind: TypeAlias = Literal["browser", "console", "app"]
 SessionEnd: TypeAlias = Literal[
@@ -40,6 +41,7 @@ FactorKind: TypeAlias = Literal["totp", "recovery_code"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
 ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
+NetworkKind: TypeAlias = Literal["registration", "login", "api"]
 FriendState: TypeAlias = Literal["asked", "asking", "accepted", "blocked"]
 FriendAct: TypeAlias = Literal["ask", "accept", "remove", "block"]
 
@@ -81,6 +83,15 @@ THROTTLE_PERCENT = Setting(
 IP_RETENTION_DAYS = Setting(
     "identity.ip_retention_days", "int", 90, "How long addresses and programs are kept.", "days", low=7, high=365
 )
+MFA_TRUST_DAYS = Setting(
+    "identity.mfa_trust_days",
+    "int",
+    30,
+    "How long a device on which a player has shown his second factor may stand for it. 0: never.",
+    "days",
+    low=0,
+    high=90,
+)
 MIN_AGE = Setting(
     "identity.min_age",
     "int",
@@ -104,7 +115,7 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
 SETTINGS = (
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
-    *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
+    *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS),
 )
 
 PERMISSION_PROVE = Permission(
@@ -159,6 +170,8 @@ class User:
     locale: str
     time_zone: str
     country: str | None
+    country_source: CountrySource | None
+    city: str | None
     board_name: BoardName
     created_at: datetime
     activated_at: datetime | None
@@ -228,10 +241,12 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An address as it is looked up: itself, and the network it lies in (/24, IPv6 /64)."""
+    """An address as it is looked up: itself, the network it lies in (/24, IPv6 /64), and where it is if we know."""
 
     ip: bytes
     net: bytes
+    country: str | None = None
+    city: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +329,10 @@ class SessionRow:
     method: AuthMethod
     created_at: datetime
     lives: Lives
+    step_up_at: datetime | None
     mfa_at: datetime | None
     ip: bytes
+    network: Network
     user_agent: str
 
 
@@ -397,7 +414,7 @@ class RefreshRow:
     used_at: datetime | None
     ended_at: datetime | None
     absolute_expires_at: datetime
-    device_hash: bytes
+    device_hash: bytes | None
     status: UserStatus
     is_staff: bool
     is_successor_used: bool
@@ -416,7 +433,39 @@ class Session:
     last_seen_at: datetime
     expires_at: datetime
     ip: str | None
+    country: str | None
+    city: str | None
     is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device somebody has signed in on; until `mfa_trusted_until` it stands for his second factor."""
+
+    id: DeviceId
+    label: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    mfa_trusted_until: datetime | None
+    sessions: int
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAddress:
+    """An address somebody came from: first and last time, how often, what for at first, and where it is.
+
+    The address itself is forgotten after a while.
+    """
+
+    id: UUID
+    ip: str | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +478,8 @@ class LogIn:
     method: AuthMethod
     device: str
     ip: str | None
+    country: str | None
+    city: str | None
     is_known_device: bool
 
 

@@ -14,6 +14,7 @@ from palio.identity.messages import SendLetter, WriteToWhoeverAsked
 from palio.identity.service.sessions import Recognised
 from palio.infra import db, embedded, totp
 from palio.infra.db import Database, Equipment
+from palio.infra.geo import Geo
 from palio.infra.jobs import addresses
 from palio.infra.keyring import Keyring
 from palio.infra.mail import Kept, Letter
@@ -37,11 +38,13 @@ def quick_hasher() -> Hasher:
 class World:
     """A database of its own, where transactions really commit, and everything that lets people in."""
 
-    def __init__(self, cluster: embedded.Cluster, name: str, *, connections_max: int = 40) -> None:
+    def __init__(
+        self, cluster: embedded.Cluster, name: str, *, connections_max: int = 40, geo: Geo | None = None
+    ) -> None:
         self._cluster, self._name = cluster, name
         self.dsn = cluster.dsn("palio_app", name)
         self.mail = Kept()
-        self.equipment = Equipment(addresses(SUBSCRIPTIONS), keyring=RING, mail=self.mail)
+        self.equipment = Equipment(addresses(SUBSCRIPTIONS), keyring=RING, mail=self.mail, geo=geo or Geo())
         self.database = Database(
             cluster.dsn("palio_app", name), equipment=self.equipment, connections_max=connections_max
         )

@@ -160,19 +160,21 @@ async def say_once(
 ) -> None:
     """Write down when a user was born and where he lives, for what the house asks of players; None says nothing.
 
-    What was said stands; the same again changes nothing. For the system, the user locked by the caller. Refuses with
+    What was said stands; the same again changes nothing. Where he seemed to be when he registered is not what he said.
+    For the system, the user locked by the caller. Refuses with
     NoSuchUser, SaidAlready, BirthDateInvalid, CountryInvalid.
     """
     known = await me(tx, user_id=user_id, now=now)
     rules.names.require_unsaid("birth_date", known.born, born)
-    rules.names.require_unsaid("country", known.user.country, country)
+    said = None if known.user.country_source == "geo" else known.user.country
+    rules.names.require_unsaid("country", said, country)
     fields: list[str] = []
     if born and known.born is None:
         text = rules.names.require_birth_date(born, now).isoformat()
         sealed = await crypto.seal(tx, text, personal.place_of_birth_date(user_id))
         await sql.users.upsert_birth_date(tx, user_id, sealed, now=now)
         fields.append("birth_date")
-    if country and known.user.country is None:
+    if country and said is None:
         await sql.users.update_country(tx, user_id, rules.names.require_country(country))
         fields.append("country")
     if fields:

@@ -1,10 +1,12 @@
 """Statements of e-mail addresses, names that are held, full names, and the networks a user was seen from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from palio.identity.types import EmailId, EmailRow, Network
+from palio.identity.sql.attempts import LAST_ID
+from palio.identity.types import EmailId, EmailRow, Network, NetworkKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -14,6 +16,20 @@ EMAIL = (
     "select e.id, e.user_id, e.address, e.bidx, e.verified_at, u.locale, u.username, u.status::text"
     " from identity.emails e join identity.users u on u.id = e.user_id"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSealed:
+    """An address a user came from, sealed."""
+
+    id: UUID
+    ip: bytes | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
 
 
 async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
@@ -118,15 +134,35 @@ async def upsert_hold(tx: Tx, username_key: str, *, now: datetime, until: dateti
 async def upsert_network(
     tx: Tx, row_id: UUID, user_id: UserId, *, ip: bytes, network: Network, kind: str, now: datetime
 ) -> None:
-    """Note that a user came from an address: its first and last time, and how often."""
+    """Note that a user came from an address: its first and last time, how often, and where it is today.
+
+    One that was forgotten is kept again under the new id, to which it is sealed.
+    """
     await db.run(
         tx,
         """insert into identity.ip_addresses as a
-          (id, user_id, ip_bidx, ip, net_bidx, first_kind, first_seen_at, last_seen_at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s)
+          (id, user_id, ip_bidx, ip, net_bidx, country, city, first_kind, first_seen_at, last_seen_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (user_id, ip_bidx) do update set last_seen_at = excluded.last_seen_at,
-          seen_count = a.seen_count + 1""",
-        *(row_id, user_id, network.ip, ip, network.net, kind, now, now),
+          country = excluded.country, city = excluded.city, seen_count = a.seen_count + 1,
+          id = case when a.ip is null then excluded.id else a.id end, ip = coalesce(a.ip, excluded.ip)""",
+        *(row_id, user_id, network.ip, ip, network.net, network.country, network.city, kind, now, now),
+    )
+
+
+async def list_networks(
+    tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] | None, limit: int
+) -> list[SeenSealed]:
+    """The addresses a user came from behind one of them, or all, the last used first."""
+    at, row_id = behind or (None, None)
+    return await db.rows(
+        tx,
+        SeenSealed,
+        """select id, ip, country, city, first_kind, first_seen_at, last_seen_at, seen_count
+        from identity.ip_addresses
+        where user_id = %s and (last_seen_at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
+        order by last_seen_at desc, id desc limit %s""",
+        *(user_id, at, row_id, LAST_ID, limit),
     )
 
 

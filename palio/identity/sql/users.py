@@ -10,7 +10,7 @@ from palio.kernel.ids import UserId
 
 USER = (
     "select id, username, display_name, kind::text, status::text, registered_with::text, locale, time_zone, country,"
-    " board_name::text, created_at, activated_at, version from identity.users"
+    " country_source::text, city, board_name::text, created_at, activated_at, version from identity.users"
 )
 
 
@@ -112,10 +112,21 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
     )
 
 
+async def update_spot(tx: Tx, user_id: UserId, *, country: str, city: str | None) -> None:
+    """Write down from where a new user came."""
+    await db.run(
+        tx,
+        "update identity.users set country = %s, city = %s, country_source = 'geo' where id = %s",
+        *(country, city, user_id),
+    )
+
+
 async def update_country(tx: Tx, user_id: UserId, country: str) -> None:
     """Write down where a user says that he lives."""
     await db.run(
-        tx, "update identity.users set country = %s, country_source = 'user' where id = %s", *(country, user_id)
+        tx,
+        "update identity.users set country = %s, city = null, country_source = 'user' where id = %s",
+        *(country, user_id),
     )
 
 

@@ -5,6 +5,7 @@ from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
+from palio.identity.web.history import routes as history
 from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
 from palio.identity.web.security import routes as security
@@ -14,4 +15,5 @@ from palio.ui.routes import Routes
 __all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]
+routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *history.all]
+routes.all += [*grants.all, *staff.all]

@@ -44,9 +44,14 @@ async def _profile(
         "languages": named,
         "is_saved": is_saved,
         "min_age": settings.value(MIN_AGE) if me.born is None else 0,
-        "countries": _countries(me) if settings.value(BLOCKED_COUNTRIES) and me.user.country is None else [],
+        "countries": _countries(me) if _may_say_country(me) else [],
     }
     return show(request, "profile", values, filled)
+
+
+def _may_say_country(me: Me) -> bool:
+    """Does the house ask where its players live, and has this one not said it yet?"""
+    return bool(settings.value(BLOCKED_COUNTRIES)) and me.user.country_source in {None, "geo"}
 
 
 def _countries(me: Me) -> list[tuple[str, str]]:

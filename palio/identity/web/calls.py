@@ -247,7 +247,14 @@ async def enter_second_factor(
     form: say.SecondFactor, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.SessionBegun:
     """Begin the session whose password was right, by a code."""
-    found = await doors.second_factor(house, ticket=form.ticket, code=form.code, visitor=visitor, now=ask.now)
+    found = await doors.second_factor(
+        house,
+        ticket=form.ticket,
+        code=form.code,
+        trusts_device=form.trust_device,
+        visitor=visitor,
+        now=ask.now,
+    )
     admit(request, response, found)
     return say.SessionBegun.of(found)
 
@@ -354,13 +361,12 @@ A_SESSION = say.SessionAnswer(
     "Firefox on Linux",
     "password",
     "198.51.100.7",
+    "DE",
+    "Berlin",
     say.MOMENT,
     say.MOMENT,
     say.MOMENT,
     is_current=True,
-)
-A_LOG_IN = say.LogInAnswer(
-    say.EXAMPLE_ID, say.MOMENT, "success", "password", "Firefox on Linux", "198.51.100.7", is_known_device=True
 )
 A_TOKEN = say.ApiTokenAnswer(
     say.EXAMPLE_ID, "my bot", "palio_8fK2pQ1z", "x9Wq", ["games:read"], [], say.MOMENT, say.MOMENT, None
@@ -450,13 +456,6 @@ async def end_sessions(
     kept = session_of(ask) if but else None
     ended = await service.sessions.end_sessions(tx, user_id=me_of(ask), but=kept, reason="revoked_by_user", now=ask.now)
     return say.Ended(ended)
-
-
-@routes.get("/me/logins", access="owner", scope=NO_TOKEN, example=say.LogIns([A_LOG_IN]))
-async def list_log_ins(ask: Ask, tx: InTx) -> say.LogIns:
-    """List the last fifty attempts to sign in as oneself."""
-    found = await service.attempts.log_ins(tx, user_id=me_of(ask), before=ask.now)
-    return say.LogIns([say.LogInAnswer.of(one) for one in found])
 
 
 @routes.get("/me/api-tokens", access="owner", scope=NO_TOKEN, example=say.ApiTokens([A_TOKEN]))

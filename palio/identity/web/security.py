@@ -45,12 +45,11 @@ async def security(request: Request, ask: Ask, tx: InTx, told: Told = "") -> Res
 
 async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, told: str = "") -> Response:
     user_id = me_of(ask)
-    log_ins = await service.attempts.log_ins(tx, user_id=user_id, before=ask.now)
     values = {
         "present": "security",
         "me": await service.accounts.me(tx, user_id=user_id, now=ask.now),
         "sessions": await service.sessions.sessions_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
-        "log_ins": log_ins[:LOG_INS_SHOWN],
+        "log_ins": await service.attempts.log_ins(tx, user_id=user_id, limit=LOG_INS_SHOWN),
         "told": told,
         "now": ask.now,
     }
