@@ -4,7 +4,7 @@ Unauthenticated
 ├── BadCredentials
 ├── SecondFactorRequired
 ├── SecondFactorWrong
-├── TicketExpired
+├── TicketExpired, PasskeyInvalid
 ├── RefreshReused
 ├── TokenExpired
 └── TokenRevoked
@@ -16,14 +16,15 @@ Forbidden
 ├── SelfGrant
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
-├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchToken, NoSuchRole, NoSuchRule
+├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion
 └── NotAsked
 Conflict
 ├── UsernameTaken, NameImitates
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing
-├── TooManyTokens
+├── TooManyTokens, TooManyPasskeys, PasskeyKnown
+├── LastLoginMethod
 ├── SaidAlready
 ├── ExclusionShorter, ExclusionRuns
 └── FriendBlocked, FriendsFull
@@ -34,6 +35,7 @@ Invalid
 ├── EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
 ├── PasswordTooWeak
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
+├── PasskeyNameInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
 ├── ReasonTooShort, GrantExpired
 └── NotYourself
@@ -66,6 +68,12 @@ class TicketExpired(Unauthenticated):
     """Too much time has passed since the password; sign in again."""
 
     code = "identity.ticket_expired"
+
+
+class PasskeyInvalid(Unauthenticated):
+    """This passkey proves nothing here, or too much time has passed; begin again."""
+
+    code = "identity.passkey_invalid"
 
 
 class RefreshReused(Unauthenticated):
@@ -170,6 +178,12 @@ class NoSuchDevice(NotFound):
     code = "identity.no_such_device"
 
 
+class NoSuchPasskey(NotFound):
+    """You have no such passkey, or it was removed."""
+
+    code = "identity.no_such_passkey"
+
+
 class NoSuchToken(NotFound):
     """There is no such token, or it was revoked."""
 
@@ -254,6 +268,24 @@ class FactorMissing(Conflict):
     """There is no second factor; set one up in your account first."""
 
     code = "identity.factor_missing"
+
+
+class TooManyPasskeys(Conflict):
+    """You have `limit` passkeys already; remove one first."""
+
+    code = "identity.too_many_passkeys"
+
+
+class PasskeyKnown(Conflict):
+    """This passkey is registered already."""
+
+    code = "identity.passkey_known"
+
+
+class LastLoginMethod(Conflict):
+    """This is the only way into your account; set up another one first."""
+
+    code = "identity.last_login_method"
 
 
 class TooManyTokens(Conflict):
@@ -401,6 +433,13 @@ class TimeZoneInvalid(Invalid):
 
     code = "identity.time_zone_invalid"
     blames = "time_zone"
+
+
+class PasskeyNameInvalid(Invalid):
+    """Name the passkey in at most `longest` visible characters, so that you know it again."""
+
+    code = "identity.passkey_name_invalid"
+    blames = "name"
 
 
 class TokenNameInvalid(Invalid):

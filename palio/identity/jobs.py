@@ -74,6 +74,7 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.contacts.delete_users(tx, stale)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
+    await sql.methods.delete_dead_proofs(tx, before=now)
 
 
 @handles(KeepNoLonger, queue="bulk")

@@ -10,7 +10,13 @@ from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
 Change: TypeAlias = Literal[
-    "password_changed", "password_reset", "totp_added", "totp_removed", "recovery_codes_renewed"
+    "password_changed",
+    "password_reset",
+    "totp_added",
+    "totp_removed",
+    "recovery_codes_renewed",
+    "passkey_added",
+    "passkey_removed",
 ]
 
 

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import secrets
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from palio.infra.keyring import BlindIndex, Keyring, KeyringError
 from palio.kernel.ids import UserId
 
 SECRET_BYTES = 32
+CHALLENGE_BYTES, INSTANT_BYTES = 16, 8
 NETWORK_BITS = {4: 24, 6: 64}
 NOBODY = "sign-in"  # the purpose under which addresses of attempts are sealed that belong to no user
 
@@ -40,6 +42,11 @@ def hash_of(secret: str) -> bytes:
     return sha256(secret.encode(errors="surrogatepass")).digest()
 
 
+def digest_of(proof: bytes) -> bytes:
+    """What is stored of a proof that was used."""
+    return sha256(proof).digest()
+
+
 def derived(tx: Tx, purpose: str, *parts: object) -> str:
     """256 bits that only the keyring can make, and makes again from the same parts."""
     text = "|".join(map(str, parts)).encode(errors="surrogatepass")
@@ -50,6 +57,24 @@ def derived(tx: Tx, purpose: str, *parts: object) -> str:
 def is_derived(tx: Tx, given: str, purpose: str, *parts: object) -> bool:
     """Is this what `derived` makes of the parts?"""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), derived(tx, purpose, *parts).encode())
+
+
+def new_challenge(tx: Tx, who: str, now: datetime) -> bytes:
+    """A question for an authenticator that only we can have asked, of nobody or of `who`, at this instant."""
+    asked = secrets.token_bytes(CHALLENGE_BYTES) + int(now.timestamp()).to_bytes(INSTANT_BYTES)
+    return asked + _sealed_challenge(tx, who, asked)
+
+
+def challenge_of(tx: Tx, challenge: bytes, who: str) -> datetime | None:
+    """When we asked this question of nobody or of `who`; None if we did not."""
+    asked, seal = challenge[: CHALLENGE_BYTES + INSTANT_BYTES], challenge[CHALLENGE_BYTES + INSTANT_BYTES :]
+    if not hmac.compare_digest(seal, _sealed_challenge(tx, who, asked)):
+        return None
+    return datetime.fromtimestamp(int.from_bytes(asked[CHALLENGE_BYTES:]), UTC)
+
+
+def _sealed_challenge(tx: Tx, who: str, asked: bytes) -> bytes:
+    return hmac.digest(keyring_of(tx).key_for("identity.passkeys"), who.encode() + b"|" + asked, "sha256")
 
 
 def canonical_email(text: str) -> str:

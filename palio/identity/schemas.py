@@ -23,6 +23,7 @@ from palio.identity.types import (
     NetworkKind,
     NewApiToken,
     Outcome,
+    Passkey,
     PlayActivity,
     SeenAddress,
     Session,
@@ -88,18 +89,89 @@ class LogInBy(Body):
         return "console" if self.console else self.client
 
 
+Encoded = Annotated[str, StringConstraints(strict=True, max_length=20_000, pattern=r"^[A-Za-z0-9_-]*$")]  # base64url
+
+
+class OfAuthenticator(BaseModel):
+    """What authenticators and browsers say; what we do not ask of it is left alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Made(OfAuthenticator):
+    """The answer of an authenticator that has made a passkey, as browsers write it."""
+
+    clientDataJSON: Encoded  # noqa: N815 - WebAuthn calls it so
+    attestationObject: Encoded  # noqa: N815
+    transports: Annotated[list[Line], Field(max_length=10)] = []
+
+
+class Signed(OfAuthenticator):
+    """The answer of an authenticator that has signed, as browsers write it."""
+
+    clientDataJSON: Encoded  # noqa: N815
+    authenticatorData: Encoded  # noqa: N815
+    signature: Encoded
+    userHandle: Encoded | None = None  # noqa: N815
+
+
+class PasskeyMade(OfAuthenticator):
+    """A passkey that was just made: `PublicKeyCredential.toJSON()`."""
+
+    id: Encoded
+    rawId: Encoded  # noqa: N815
+    type: Literal["public-key"]
+    response: Made
+
+
+class PasskeySigned(OfAuthenticator):
+    """What a passkey has signed: `PublicKeyCredential.toJSON()`."""
+
+    id: Encoded
+    rawId: Encoded  # noqa: N815
+    type: Literal["public-key"]
+    response: Signed
+
+
+class EnterByPasskey(Body):
+    """What a passkey has signed, and what it opens."""
+
+    credential: PasskeySigned
+    client: Client = "browser"
+    console: bool = False
+
+    @property
+    def kind(self) -> SessionKind:
+        return "console" if self.console else self.client
+
+
+class NewPasskey(Body):
+    """The passkey that an authenticator has made, and what its owner calls it."""
+
+    credential: PasskeyMade
+    name: Line
+
+
+class PasskeyForm(Body):
+    """Which passkey is to go."""
+
+    passkey_id: UUID
+
+
 class SecondFactor(Body):
-    """The ticket that came instead of a session, and a code of the authenticator or a recovery code."""
+    """The ticket that came instead of a session, and a code of the authenticator, a recovery code or a passkey."""
 
     ticket: Line
-    code: Line
+    code: Line = ""
+    passkey: PasskeySigned | None = None
     trust_device: bool = False
 
 
 class Proof(Body):
-    """A fresh proof: a code where there is a second factor, else the password."""
+    """A fresh proof: a code or a passkey where there is a second factor, else the password."""
 
-    secret: Word
+    secret: Word = ""
+    passkey: PasskeySigned | None = None
 
 
 class Refresh(Body):
@@ -198,6 +270,8 @@ class CodeOfTicket(Onward):
 
     ticket: Line
     code: Line
+    trust_device: bool = False
+    factors: Line = ""
 
 
 class ProofThen(Onward):
@@ -240,6 +314,12 @@ class SessionForm(Body):
     """Which session is to end."""
 
     session_id: UUID
+
+
+class DeviceForm(Body):
+    """Which device is to be forgotten."""
+
+    device_id: UUID
 
 
 class TokenForm(Body):
@@ -424,7 +504,7 @@ class MeAnswer:
             user.time_zone,
             user.country,
             me.born,
-            ["password"] if me.has_password else [],
+            me.methods,
             me.has_second_factor,
             me.recovery_codes_left,
             me.last_login_at,
@@ -613,6 +693,35 @@ class EnrolmentAnswer:
     @classmethod
     def of(cls, enrolment: Enrolment) -> "EnrolmentAnswer":
         return cls(enrolment.secret, enrolment.address)
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyOptions:
+    """What a browser hands to the authenticator: `PublicKeyCredential.parse…OptionsFromJSON(public_key)`."""
+
+    public_key: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyAnswer:
+    """A passkey; one that is backed up is kept in several places."""
+
+    id: UUID
+    name: str
+    is_backed_up: bool
+    created_at: Instant
+    last_used_at: Instant | None
+
+    @classmethod
+    def of(cls, one: Passkey) -> "PasskeyAnswer":
+        return cls(one.id, one.name, one.is_backed_up, one.created_at, one.last_used_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Passkeys:
+    """Passkeys in the order in which they were made."""
+
+    items: list[PasskeyAnswer]
 
 
 @dataclass(frozen=True, slots=True)

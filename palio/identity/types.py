@@ -13,6 +13,7 @@ SessionId = NewType("SessionId", UUID)
 EmailId = NewType("EmailId", UUID)
 DeviceId = NewType("DeviceId", UUID)
 TokenId = NewType("TokenId", UUID)
+PasskeyId = NewType("PasskeyId", UUID)
 
 UserKind: TypeAlias = Literal["person", "service"]
 UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "erased"]
@@ -37,7 +38,7 @@ TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first
 LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
-FactorKind: TypeAlias = Literal["totp", "recovery_code"]
+FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
 ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
@@ -209,7 +210,8 @@ class Standing:
     birth_date: bytes | None
     is_admin: bool
     has_password: bool
-    has_second_factor: bool
+    has_totp: bool
+    has_passkey: bool
     recovery_codes_left: int
     last_login_at: datetime | None
 
@@ -225,9 +227,21 @@ class Me:
     born: date | None
     is_admin: bool
     has_password: bool
-    has_second_factor: bool
+    has_totp: bool
+    has_passkey: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Is a password alone not enough?"""
+        return self.has_totp or self.has_passkey
+
+    @property
+    def methods(self) -> list[AuthMethod]:
+        """By which ways he can come in."""
+        ways: tuple[tuple[AuthMethod, bool], ...] = (("password", self.has_password), ("passkey", self.has_passkey))
+        return [method for method, is_there in ways if is_there]
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,6 +563,28 @@ class Enrolment:
 
     secret: str = field(repr=False)
     address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey as its owner sees it; one that is backed up is kept in several places."""
+
+    id: PasskeyId
+    credential_id: bytes
+    name: str
+    is_backed_up: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRow:
+    """A passkey as its signature is judged."""
+
+    id: PasskeyId
+    user_id: UserId
+    public_key: bytes
+    sign_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,15 @@ create unique index verification_tokens_live on identity.verification_tokens (us
   where used_at is null and revoked_at is null;
 create index on identity.verification_tokens (target_bidx, created_at);
 
+-- What proved something and proves nothing again.
+create table identity.used_proofs (
+  kind text not null check (kind ~ '^[a-z_]{1,30}$'),
+  proof_hash bytea not null check (length(proof_hash) = 32),
+  used_at timestamptz not null,
+  expires_at timestamptz not null,
+  primary key (kind, proof_hash));
+create index on identity.used_proofs (expires_at);
+
 create table identity.devices (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
@@ -454,5 +463,5 @@ grant select, insert, update on identity.user_pii, identity.sessions, identity.d
 grant select, insert on identity.documents to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
-  identity.username_holds, identity.friends, identity.passkeys to palio_app;
+  identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices to palio_app;

@@ -15,6 +15,15 @@ from palio.identity.doors.account import (
 )
 from palio.identity.doors.friends import befriend
 from palio.identity.doors.house import Doorman, House
+from palio.identity.doors.passkeys import (
+    add_passkey,
+    new_passkey_options,
+    passkey_options,
+    remove_passkey,
+    second_factor_by_passkey,
+    sign_in_by_passkey,
+    step_up_by_passkey,
+)
 from palio.identity.doors.play import ask_to_return, take_break
 from palio.identity.doors.recovery import (
     accept_first_owner,
@@ -29,6 +38,7 @@ __all__ = [
     "Doorman",
     "House",
     "accept_first_owner",
+    "add_passkey",
     "ask_for_letter",
     "ask_to_return",
     "befriend",
@@ -36,17 +46,23 @@ __all__ = [
     "change_password",
     "confirm_totp",
     "judge_application",
+    "new_passkey_options",
     "new_recovery_codes",
+    "passkey_options",
     "pending_totp",
     "refresh",
     "register",
+    "remove_passkey",
     "remove_totp",
     "reset_password",
     "revoke_leaked",
     "second_factor",
+    "second_factor_by_passkey",
     "sign_in",
+    "sign_in_by_passkey",
     "sign_out",
     "step_up",
+    "step_up_by_passkey",
     "take_break",
     "update_profile",
     "verify_email",

@@ -56,7 +56,7 @@ async def second_factor(
     Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind = await _read_ticket(tx, ticket, now)
+        account, kind = await read_ticket(tx, ticket, now)
     proof = await _judge_code(house, account, code, visitor, now)
     async with house.database.begin_system("second factor") as tx:
         await _use_code(tx, account.user_id, proof, now)
@@ -212,7 +212,8 @@ def _ticket(tx: Tx, account: Account, kind: SessionKind, now: datetime) -> str:
     return f"{account.user_id.hex}.{kind}.{issued}.{seal}"
 
 
-async def _read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+    """Whose right password a ticket stands for, and what it opens. Refuses with TicketExpired."""
     try:
         user_text, kind_text, issued_text, seal = ticket.split(".")
         user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)

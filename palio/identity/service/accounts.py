@@ -199,7 +199,8 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         date.fromisoformat(born) if born else None,
         standing.is_admin,
         standing.has_password,
-        standing.has_second_factor,
+        standing.has_totp,
+        standing.has_passkey,
         standing.recovery_codes_left,
         standing.last_login_at,
     )

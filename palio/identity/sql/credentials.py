@@ -12,7 +12,7 @@ from palio.kernel.ids import UserId
 ACCOUNT = """
 select u.id as user_id, u.username, u.status::text, p.hash, p.changed_at,
   exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
-    as has_second_factor,
+    or exists (select from identity.passkeys k where k.user_id = u.id) as has_second_factor,
   exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff
 from identity.users u left join identity.passwords p on p.user_id = u.id
 """

@@ -151,7 +151,8 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
             and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)) as is_admin,
           exists (select from identity.passwords w where w.user_id = u.id) as has_password,
           exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
-            as has_second_factor,
+            as has_totp,
+          exists (select from identity.passkeys k where k.user_id = u.id) as has_passkey,
           (select count(*) from identity.recovery_codes c where c.user_id = u.id and c.used_at is null)
             as recovery_codes_left,
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'

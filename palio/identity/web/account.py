@@ -152,7 +152,7 @@ async def _tokens(
         "tokens": found,
         "scopes": _scopes(request, ask),
         "is_proven": is_proven(ask),
-        "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
+        "factors": await service.factors.factors_of(tx, user_id=me_of(ask)),
         "secret": secret,
         "now": ask.now,
     }

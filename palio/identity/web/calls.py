@@ -30,6 +30,7 @@ from palio.identity.errors import (
     NoSuchToken,
     NotStaff,
     OwnerExists,
+    PasskeyInvalid,
     PasswordTooWeak,
     ProofRequired,
     RefreshReused,
@@ -239,22 +240,32 @@ async def log_in(
     access="public",
     scope=NO_SCOPE,
     example=BEGUN,
-    refuses=[TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy],
+    refuses=[TicketExpired, SecondFactorWrong, PasskeyInvalid, TooManyAttempts, HashingBusy],
     rate=GUESSES,
     idempotency="none",
 )
 async def enter_second_factor(
     form: say.SecondFactor, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.SessionBegun:
-    """Begin the session whose password was right, by a code."""
-    found = await doors.second_factor(
-        house,
-        ticket=form.ticket,
-        code=form.code,
-        trusts_device=form.trust_device,
-        visitor=visitor,
-        now=ask.now,
-    )
+    """Begin the session whose password was right, by a code or a passkey."""
+    if form.passkey:
+        found = await doors.second_factor_by_passkey(
+            house,
+            ticket=form.ticket,
+            credential=form.passkey.model_dump(),
+            trusts_device=form.trust_device,
+            visitor=visitor,
+            now=ask.now,
+        )
+    else:
+        found = await doors.second_factor(
+            house,
+            ticket=form.ticket,
+            code=form.code,
+            trusts_device=form.trust_device,
+            visitor=visitor,
+            now=ask.now,
+        )
     admit(request, response, found)
     return say.SessionBegun.of(found)
 
@@ -287,7 +298,7 @@ async def log_out(request: Request, response: Response, ask: Ask, house: InHouse
     access="player",
     scope=NO_TOKEN,
     example=say.Done("done"),
-    refuses=[*GUESSING, SecondFactorWrong, NoSuchSession],
+    refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     idempotency="none",
 )
@@ -295,7 +306,8 @@ async def step_up(
     form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.Done:
     """Prove anew who acts in this session, for what needs a fresh proof."""
-    await prove(request, response, visitor, house, ask, form.secret)
+    passkey = form.passkey.model_dump() if form.passkey else None
+    await prove(request, response, visitor, house, ask, form.secret, passkey)
     return say.Done("done")
 
 
@@ -304,7 +316,7 @@ async def step_up(
     access="identity.session.prove",
     scope=NO_TOKEN,
     example=say.Done("done"),
-    refuses=[*GUESSING, SecondFactorWrong, NoSuchSession],
+    refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     idempotency="none",
     unaudited="it changes the session of whoever asks, and nothing else",
@@ -313,7 +325,8 @@ async def step_up_in_console(
     form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.Done:
     """Prove anew who acts in this session of the console."""
-    await prove(request, response, visitor, house, ask, form.secret)
+    passkey = form.passkey.model_dump() if form.passkey else None
+    await prove(request, response, visitor, house, ask, form.secret, passkey)
     return say.Done("done")
 
 
