@@ -35,6 +35,7 @@ SUBSCRIPTIONS: Routes = {
     WakeWebhooks: (webhooks.wake,),
     WatchWebhooks: (webhooks.watch,),
     identity.SendLetter: (identity_jobs.send_letter,),
+    identity.SendFarewell: (identity_jobs.send_farewell,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
     identity.KeepNoLonger: (identity_jobs.keep_no_longer,),

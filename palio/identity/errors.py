@@ -16,11 +16,12 @@ Forbidden
 ├── SelfGrant
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
-├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchToken, NoSuchRole, NoSuchRule
+├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion
 └── NotAsked
 Conflict
-├── UsernameTaken, NameImitates
+├── UsernameTaken, UsernameChangeTooSoon, NameImitates
+├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing
 ├── TooManyTokens, TooManyPasskeys, PasskeyKnown
@@ -178,6 +179,12 @@ class NoSuchDevice(NotFound):
     code = "identity.no_such_device"
 
 
+class NoSuchEmail(NotFound):
+    """You have no such address, or it was removed."""
+
+    code = "identity.no_such_email"
+
+
 class NoSuchPasskey(NotFound):
     """You have no such passkey, or it was removed."""
 
@@ -268,6 +275,38 @@ class FactorMissing(Conflict):
     """There is no second factor; set one up in your account first."""
 
     code = "identity.factor_missing"
+
+
+class UsernameChangeTooSoon(Conflict):
+    """A user name changes at most once in 30 days; yours may again from `free_at` on."""
+
+    code = "identity.username_change_too_soon"
+    blames = "username"
+
+
+class TooManyEmails(Conflict):
+    """You have `limit` addresses already; remove one first."""
+
+    code = "identity.too_many_emails"
+
+
+class EmailKnown(Conflict):
+    """This address is among yours already."""
+
+    code = "identity.email_known"
+    blames = "email"
+
+
+class EmailIsPrimary(Conflict):
+    """This is the address that is written to; choose another one for that first."""
+
+    code = "identity.email_is_primary"
+
+
+class EmailUnverified(Conflict):
+    """Confirm this address first, by the link in the letter that was sent to it."""
+
+    code = "identity.email_unverified"
 
 
 class TooManyPasskeys(Conflict):

@@ -17,6 +17,9 @@ Change: TypeAlias = Literal[
     "recovery_codes_renewed",
     "passkey_added",
     "passkey_removed",
+    "email_added",
+    "email_removed",
+    "email_primary",
 ]
 
 
@@ -134,6 +137,15 @@ class SendLetter(Job):
 
     letter: LetterKind
     contact_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SendFarewell(Job):
+    """Write to an address that was just removed or replaced; it is `sealed` to its user, in hexadecimal."""
+
+    user_id: UserId
+    contact_id: UUID
+    sealed: str
 
 
 @dataclass(frozen=True, slots=True)

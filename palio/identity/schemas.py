@@ -14,6 +14,7 @@ from palio.identity.types import (
     AuthMethod,
     BoardName,
     Device,
+    Email,
     Enrolment,
     ExclusionKind,
     ExclusionLength,
@@ -217,6 +218,24 @@ class Code(Body):
     """The first code of an authenticator."""
 
     code: Line
+
+
+class NewUsername(Body):
+    """What somebody wants to be called from now on."""
+
+    username: Line
+
+
+class EmailLink(Body):
+    """The secret of the link that was mailed to a new address."""
+
+    token: Line
+
+
+class EmailForm(Body):
+    """Which address an act is about."""
+
+    email_id: UUID
 
 
 class LeakedToken(Body):
@@ -693,6 +712,28 @@ class EnrolmentAnswer:
     @classmethod
     def of(cls, enrolment: Enrolment) -> "EnrolmentAnswer":
         return cls(enrolment.secret, enrolment.address)
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAnswer:
+    """An address of yours; the primary one is written to."""
+
+    id: UUID
+    email: str
+    is_primary: bool
+    verified_at: Instant | None
+    created_at: Instant
+
+    @classmethod
+    def of(cls, one: Email) -> "EmailAnswer":
+        return cls(one.id, one.address, one.is_primary, one.verified_at, one.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Emails:
+    """Addresses, the primary one first."""
+
+    items: list[EmailAnswer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,10 @@ Outcome: TypeAlias = Literal[
     "not_allowed",
     "token_reused",
 ]
-TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
-LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
+TokenPurpose: TypeAlias = Literal["email_verification", "email_change", "password_reset", "first_owner"]
+LetterKind: TypeAlias = Literal[
+    "email_verification", "password_reset", "account_exists", "email_change", "email_taken", "email_removed"
+]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
@@ -143,7 +145,10 @@ PERMISSIONS = (
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account."""
+    """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account.
+
+    Country and city are where he seems to be.
+    """
 
     id: UserId
     username: str
@@ -156,6 +161,8 @@ class NewUser:
     board_name: BoardName
     created_at: datetime
     activated_at: datetime | None
+    country: str | None = None
+    city: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +282,17 @@ class EmailRow:
     locale: str
     username: str
     status: UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """An address of a user as he sees it; the primary one is written to."""
+
+    id: EmailId
+    address: str
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ create table identity.users (
   id uuid primary key,
   username text not null check (username ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{2,79}$'),
   username_key text not null generated always as (lower(username)) stored unique,
+  username_changed_at timestamptz,
   display_name text not null check (char_length(display_name) between 1 and 60),
   kind identity.user_kind not null,
   status identity.user_status not null,

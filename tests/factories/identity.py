@@ -10,7 +10,7 @@ from psycopg import sql
 from palio import identity
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import doors, jobs, types
-from palio.identity.messages import SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import SendFarewell, SendLetter, WriteToWhoeverAsked
 from palio.identity.service.sessions import Recognised
 from palio.infra import db, embedded, totp
 from palio.infra.db import Database, Equipment
@@ -27,7 +27,11 @@ PASSWORD = "correct horse battery"
 HOME = identity.Visitor("198.51.100.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
 ELSEWHERE = identity.Visitor("203.0.113.9", "curl/8.5")
 PERMISSIONS = types.PERMISSIONS
-LETTER_JOBS = ((SendLetter, jobs.send_letter), (WriteToWhoeverAsked, jobs.write_to_whoever_asked))
+LETTER_JOBS = (
+    (SendLetter, jobs.send_letter),
+    (SendFarewell, jobs.send_farewell),
+    (WriteToWhoeverAsked, jobs.write_to_whoever_asked),
+)
 
 
 def quick_hasher() -> Hasher:
@@ -155,7 +159,7 @@ def cookie(session: identity.SignedIn, *, console: bool = False) -> identity.Pre
 
 def secret_in(letter: Letter) -> str:
     """The secret of the link in a letter."""
-    found = re.search(r"/(?:verify-email|reset-password)/([\w-]{43})\s", letter.text)
+    found = re.search(r"/(?:verify-email|reset-password|confirm)/([\w-]{43})\s", letter.text)
     assert found
     return found[1]
 

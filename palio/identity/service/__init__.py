@@ -3,6 +3,7 @@
 from palio.identity.service import (
     accounts,
     attempts,
+    contacts,
     credentials,
     devices,
     documents,
@@ -20,6 +21,7 @@ from palio.identity.service import (
 __all__ = [
     "accounts",
     "attempts",
+    "contacts",
     "credentials",
     "devices",
     "documents",

@@ -155,6 +155,39 @@ async def update_profile(
     return await get(tx, name_or_id=user_id)
 
 
+async def rename(tx: Tx, *, user_id: UserId, username: str, now: datetime) -> User:
+    """Give a user another name, at most once in 30 days; nobody gets the old one for 90 days. Audited.
+
+    The same name changes nothing. Refuses with NoSuchUser, UsernameInvalid, UsernameReserved, UsernameTaken,
+    UsernameChangeTooSoon.
+    """
+    await sql.credentials.lock_user(tx, user_id)
+    user = await get(tx, name_or_id=user_id)
+    if username == user.username:
+        return user
+    rules.names.require_username(username, longest=settings.value(USERNAME_MAX))
+    rules.names.require_rename(await sql.users.find_renamed_at(tx, user_id), now)
+    old, new = user.username.lower(), username.lower()
+    if new != old:
+        await sql.users.lock_name(tx, new)
+        if await sql.contacts.is_held(tx, new, now=now) or await sql.users.find_by_key(tx, new):
+            raise UsernameTaken(username=username)
+        await sql.contacts.upsert_hold(tx, old, now=now, until=now + rules.names.RENAMED_HELD)
+    await sql.users.update_username(tx, user_id, username, now=now)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="user.rename",
+        entity_type="user",
+        entity_id=str(user_id),
+        changes={"username": (user.username, username)},
+        subject=user_id,
+        via="web",
+    )
+    await outbox.send(tx, ProfileChanged(user_id, ("username",)))
+    return await get(tx, name_or_id=user_id)
+
+
 async def say_once(
     tx: Tx, *, user_id: UserId, born: date | None = None, country: str | None = None, now: datetime
 ) -> None:

@@ -14,6 +14,7 @@ from palio.kernel.ids import UserId
 
 LIFE: dict[TokenPurpose, timedelta] = {
     "email_verification": timedelta(hours=24),
+    "email_change": timedelta(hours=24),
     "password_reset": timedelta(hours=1),
     "first_owner": timedelta(hours=1),
 }

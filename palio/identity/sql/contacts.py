@@ -19,6 +19,18 @@ EMAIL = (
 
 
 @dataclass(frozen=True, slots=True)
+class OwnEmail:
+    """An address of a user, sealed."""
+
+    id: EmailId
+    address: bytes
+    bidx: bytes
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SeenSealed:
     """An address a user came from, sealed."""
 
@@ -38,12 +50,16 @@ async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
 
 
 async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
-    """Whose address this is: the verified one, else the newest unverified one."""
+    """Whose address this is: the verified one, else that of the newest account that waits for it.
+
+    An address that somebody with an account only says to be his opens nothing.
+    """
     return await db.find(
         tx,
         EmailRow,
         EMAIL
-        + " where e.bidx_version = %s and e.bidx = %s order by (e.verified_at is null), e.created_at desc limit 1",
+        + """ where e.bidx_version = %s and e.bidx = %s and (e.verified_at is not null or u.status = 'pending')
+        order by (e.verified_at is null), e.created_at desc limit 1""",
         index.version,
         index.digest,
     )
@@ -73,13 +89,37 @@ async def is_verified(tx: Tx, bidx: bytes) -> bool:
 async def insert_email(
     tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, normal: bytes, now: datetime
 ) -> None:
-    """Store the primary address of a new user, not verified yet."""
+    """Store an address, not verified yet; the first one of a user is the primary one."""
     await db.run(
         tx,
         """insert into identity.emails (id, user_id, address, bidx, bidx_version, normal_bidx, is_primary, created_at)
-        values (%s, %s, %s, %s, %s, %s, true, %s)""",
-        *(email_id, user_id, address, index.digest, index.version, normal, now),
+        values (%s, %s, %s, %s, %s, %s, not exists (select from identity.emails where user_id = %s), %s)""",
+        *(email_id, user_id, address, index.digest, index.version, normal, user_id, now),
     )
+
+
+async def list_emails(tx: Tx, user_id: UserId) -> list[OwnEmail]:
+    """The addresses of a user, the primary one first; at most 10."""
+    return await db.rows(
+        tx,
+        OwnEmail,
+        """select id, address, bidx, is_primary, verified_at, created_at from identity.emails where user_id = %s
+        order by is_primary desc, created_at, id limit 10""",
+        user_id,
+    )
+
+
+async def update_primary(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
+    """Write to this address of a user from now on."""
+    await db.run(tx, "update identity.emails set is_primary = false where user_id = %s and is_primary", user_id)
+    await db.run(
+        tx, "update identity.emails set is_primary = true where user_id = %s and id = %s", *(user_id, email_id)
+    )
+
+
+async def delete_email(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
+    """Remove an address of a user."""
+    await db.run(tx, "delete from identity.emails where user_id = %s and id = %s", *(user_id, email_id))
 
 
 async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime) -> bool:
@@ -94,7 +134,16 @@ async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime
 
 
 async def delete_rivals(tx: Tx, user_id: UserId, bidx: bytes) -> int:
-    """Remove accounts of others that wait for this address to be proven: the first to prove it owns it."""
+    """Remove accounts of others that wait for this address to be proven: the first to prove it owns it.
+
+    Who has an account already and only said that it was his has it no more.
+    """
+    await db.run(
+        tx,
+        """delete from identity.emails e using identity.users u
+        where u.id = e.user_id and e.bidx = %s and e.verified_at is null and u.id <> %s and u.status <> 'pending'""",
+        *(bidx, user_id),
+    )
     return await db.run(
         tx,
         """delete from identity.users u using identity.emails e

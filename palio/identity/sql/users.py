@@ -42,16 +42,37 @@ async def has_users(tx: Tx) -> bool:
     return bool(await db.value(tx, "select exists (select from identity.users)"))
 
 
+async def lock_name(tx: Tx, username_key: str) -> None:
+    """Let one taking of a name wait for the other, until the transaction ends."""
+    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended('identity.users|' || %s, 0))", username_key)
+
+
+async def find_renamed_at(tx: Tx, user_id: UserId) -> datetime | None:
+    """When a user changed his name last, or None."""
+    found: datetime | None = await db.value(tx, "select username_changed_at from identity.users where id = %s", user_id)
+    return found
+
+
+async def update_username(tx: Tx, user_id: UserId, username: str, *, now: datetime) -> None:
+    """Give a user another name, which is locked and free."""
+    await db.run(
+        tx,
+        "update identity.users set username = %s, username_changed_at = %s where id = %s",
+        *(username, now, user_id),
+    )
+
+
 async def insert_user(tx: Tx, user: NewUser) -> bool:
     """Store the user; False if the name is taken, also by somebody who commits while we wait for him."""
+    await lock_name(tx, user.username.lower())
     return bool(
         await db.run(
             tx,
             """
             insert into identity.users (id, username, display_name, kind, status, registered_with, locale, time_zone,
-                                        board_name, created_at, activated_at)
+                                        board_name, created_at, activated_at, country, country_source, city)
             values (%s, %s, %s, %s::identity.user_kind, %s::identity.user_status, %s::identity.auth_method, %s, %s,
-                    %s::identity.board_name, %s, %s)
+                    %s::identity.board_name, %s, %s, %s, case when %s::text is not null then 'geo'::identity.country_source end, %s)
             on conflict (username_key) do nothing""",
             user.id,
             user.username,
@@ -64,6 +85,9 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
             user.board_name,
             user.created_at,
             user.activated_at,
+            user.country,
+            user.country,
+            user.city,
         )
     )
 
@@ -109,15 +133,6 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
         """update identity.users set display_name = %s, board_name = %s::identity.board_name, locale = %s
         where id = %s""",
         *(display_name, board_name, locale, user_id),
-    )
-
-
-async def update_spot(tx: Tx, user_id: UserId, *, country: str, city: str | None) -> None:
-    """Write down from where a new user came."""
-    await db.run(
-        tx,
-        "update identity.users set country = %s, city = %s, country_source = 'geo' where id = %s",
-        *(country, city, user_id),
     )
 
 

@@ -2,6 +2,7 @@
 
 from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
+from palio.identity.web.contacts import routes as contacts
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
@@ -17,4 +18,4 @@ __all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
 routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *history.all]
-routes.all += [*passkeys.all, *grants.all, *staff.all]
+routes.all += [*passkeys.all, *contacts.all, *grants.all, *staff.all]

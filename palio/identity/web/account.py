@@ -29,12 +29,13 @@ Saved = Annotated[bool, Query()]
 @routes.page("/account", access="owner")
 async def profile(request: Request, ask: Ask, tx: InTx, saved: Saved = False) -> Response:
     """Who one is here."""
-    return await _profile(request, ask, tx, is_saved=saved)
+    return await profile_again(request, ask, tx, is_saved=saved)
 
 
-async def _profile(
+async def profile_again(
     request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, is_saved: bool = False
 ) -> Response:
+    """The page of the profile, also with a form of it that was refused."""
     me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
     tags = {*languages_of(request), me.user.locale}
     named = [(tag, Locale.parse(tag, sep="-").get_display_name(tag)) for tag in sorted(tags)]
@@ -43,6 +44,7 @@ async def _profile(
         "me": me,
         "languages": named,
         "is_saved": is_saved,
+        "is_proven": is_proven(ask),
         "min_age": settings.value(MIN_AGE) if me.born is None else 0,
         "countries": _countries(me) if _may_say_country(me) else [],
     }
@@ -60,7 +62,7 @@ def _countries(me: Me) -> list[tuple[str, str]]:
     return sorted(((code, name) for code, name in names.items() if COUNTRY.fullmatch(code)), key=itemgetter(1))
 
 
-@routes.form("/account/about", access="owner", again=_profile, idempotency="none")
+@routes.form("/account/about", access="owner", again=profile_again, idempotency="none")
 async def say_about(form: Annotated[say.AboutForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Say when one was born and where one lives, where the house asks for it."""
     await doors.update_profile(
@@ -77,7 +79,7 @@ async def say_about(form: Annotated[say.AboutForm, Form()], house: InHouse, ask:
     return go("/account?saved=true")
 
 
-@routes.form("/account", access="owner", again=_profile, idempotency="none")
+@routes.form("/account", access="owner", again=profile_again, idempotency="none")
 async def save_profile(form: Annotated[say.ProfileForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Change the shown name and the language."""
     await doors.update_profile(
