@@ -20,7 +20,7 @@ NotFound
 ├── NoSuchDocument, NoSuchExclusion
 └── NotAsked
 Conflict
-├── UsernameTaken, UsernameChangeTooSoon, NameImitates
+├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
 ├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing
@@ -282,6 +282,13 @@ class UsernameChangeTooSoon(Conflict):
 
     code = "identity.username_change_too_soon"
     blames = "username"
+
+
+class TimeZoneChangeTooSoon(Conflict):
+    """A time zone changes at most once in seven days; yours may again from `free_at` on."""
+
+    code = "identity.time_zone_change_too_soon"
+    blames = "time_zone"
 
 
 class TooManyEmails(Conflict):

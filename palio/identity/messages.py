@@ -50,6 +50,15 @@ class ProfileChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TimeZoneChanged(Event):
+    """A user has chosen another time zone, which counts from a midnight on."""
+
+    user_id: UserId
+    zone: str
+    valid_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn(Event):
     """A session began."""
 

@@ -226,6 +226,12 @@ class NewUsername(Body):
     username: Line
 
 
+class NewTimeZone(Body):
+    """The zone that somebody wants his days to be in, by its IANA name."""
+
+    time_zone: Line
+
+
 class EmailLink(Body):
     """The secret of the link that was mailed to a new address."""
 
@@ -496,7 +502,9 @@ class MeAnswer:
     board_name: BoardName
     locale: str
     time_zone: str
+    local_date: date
     country: str | None
+    city: str | None
     birth_date: date | None
     auth_methods: list[AuthMethod]
     has_second_factor: bool
@@ -520,8 +528,10 @@ class MeAnswer:
             me.is_admin,
             user.board_name,
             user.locale,
-            user.time_zone,
+            me.today.zone,
+            me.today.date,
             user.country,
+            user.city,
             me.born,
             me.methods,
             me.has_second_factor,
@@ -712,6 +722,14 @@ class EnrolmentAnswer:
     @classmethod
     def of(cls, enrolment: Enrolment) -> "EnrolmentAnswer":
         return cls(enrolment.secret, enrolment.address)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeZoneAnswer:
+    """The zone that was chosen, and from when on days are those of it."""
+
+    time_zone: str
+    valid_from: Instant
 
 
 @dataclass(frozen=True, slots=True)

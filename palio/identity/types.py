@@ -220,7 +220,25 @@ class Standing:
     has_totp: bool
     has_passkey: bool
     recovery_codes_left: int
+    zones: list[str]
+    zones_from: list[datetime]
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneChange:
+    """From when on a zone is somebody's."""
+
+    valid_from: datetime
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """Which day it is for somebody, and in which zone."""
+
+    zone: str
+    date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +256,7 @@ class Me:
     has_passkey: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+    today: LocalDay
 
     @property
     def has_second_factor(self) -> bool:

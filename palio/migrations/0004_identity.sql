@@ -132,6 +132,14 @@ create table identity.username_holds (
   held_at timestamptz not null,
   until timestamptz not null check (until > held_at));
 
+-- From when on the days of a user are those of a zone; nobody who has never changed his has a row.
+create table identity.time_zone_changes (
+  user_id uuid not null references identity.users on delete cascade,
+  valid_from timestamptz not null,
+  zone text not null check (char_length(zone) between 1 and 64),
+  asked_at timestamptz not null,
+  primary key (user_id, valid_from));
+
 create table identity.passwords (
   user_id uuid primary key references identity.users on delete cascade,
   hash text not null check (hash like '$argon2id$%'),
@@ -439,6 +447,7 @@ declare owned text;
 begin
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants', 'user_activity', 'passkeys',
+    'time_zone_changes',
     'consents', 'play_exclusions', 'friends']
   loop
     execute format('alter table identity.%I enable row level security', owned);
@@ -460,7 +469,7 @@ end $$;
 
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
   identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions,
-  identity.user_activity to palio_app;
+  identity.user_activity, identity.time_zone_changes to palio_app;
 grant select, insert on identity.documents to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,

@@ -15,6 +15,7 @@ from palio.identity.doors.account import (
 )
 from palio.identity.doors.contacts import (
     add_email,
+    change_zone,
     confirm_email,
     make_email_primary,
     remove_email,
@@ -53,6 +54,7 @@ __all__ = [
     "befriend",
     "begin_totp",
     "change_password",
+    "change_zone",
     "confirm_email",
     "confirm_totp",
     "judge_application",

@@ -1,10 +1,10 @@
-"""Somebody's addresses and his name: rows that nobody writes himself, written by the house."""
+"""Somebody's addresses, his name and his time zone: rows that nobody writes himself, written by the house."""
 
 from datetime import datetime
 
 from palio.identity import service
 from palio.identity.doors.house import House
-from palio.identity.types import EmailId, User
+from palio.identity.types import EmailId, User, ZoneChange
 from palio.kernel.ids import UserId
 
 
@@ -42,3 +42,9 @@ async def rename(house: House, *, user_id: UserId, username: str, now: datetime)
     """Give somebody another user name. Refuses as `service.accounts.rename` does."""
     async with house.database.begin_system("a name") as tx:
         return await service.accounts.rename(tx, user_id=user_id, username=username, now=now)
+
+
+async def change_zone(house: House, *, user_id: UserId, zone: str, now: datetime) -> ZoneChange:
+    """Choose another time zone for somebody. Refuses with TimeZoneInvalid, TimeZoneChangeTooSoon."""
+    async with house.database.begin_system("a time zone") as tx:
+        return await service.zones.change_zone(tx, user_id=user_id, zone=zone, now=now)

@@ -16,6 +16,7 @@ from palio.identity.service import (
     roles,
     sessions,
     tokens,
+    zones,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "roles",
     "sessions",
     "tokens",
+    "zones",
 ]

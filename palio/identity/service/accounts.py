@@ -9,7 +9,7 @@ from uuid import UUID
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NameImitates, NoSuchUser, UsernameTaken
 from palio.identity.messages import ProfileChanged, UserRegistered
-from palio.identity.types import USERNAME_MAX, BoardName, Card, Me, User, UserKind
+from palio.identity.types import USERNAME_MAX, BoardName, Card, LocalDay, Me, Standing, User, UserKind, ZoneChange
 from palio.infra import audit, crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale, TooLarge
@@ -236,7 +236,14 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         standing.has_passkey,
         standing.recovery_codes_left,
         standing.last_login_at,
+        _today(user, standing, now),
     )
+
+
+def _today(user: User, standing: Standing, now: datetime) -> LocalDay:
+    changes = [ZoneChange(at, zone) for zone, at in zip(standing.zones, standing.zones_from, strict=True)]
+    zone = rules.zones.zone_at(changes, user.time_zone, now)
+    return LocalDay(zone, rules.zones.local_date(changes, user.time_zone, now))
 
 
 async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:

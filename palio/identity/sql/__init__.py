@@ -14,6 +14,7 @@ from palio.identity.sql import (
     sessions,
     tokens,
     users,
+    zones,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "sessions",
     "tokens",
     "users",
+    "zones",
 ]

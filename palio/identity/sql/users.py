@@ -72,7 +72,8 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
             insert into identity.users (id, username, display_name, kind, status, registered_with, locale, time_zone,
                                         board_name, created_at, activated_at, country, country_source, city)
             values (%s, %s, %s, %s::identity.user_kind, %s::identity.user_status, %s::identity.auth_method, %s, %s,
-                    %s::identity.board_name, %s, %s, %s, case when %s::text is not null then 'geo'::identity.country_source end, %s)
+                    %s::identity.board_name, %s, %s, %s,
+                    case when %s::text is not null then 'geo'::identity.country_source end, %s)
             on conflict (username_key) do nothing""",
             user.id,
             user.username,
@@ -170,6 +171,10 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
           exists (select from identity.passkeys k where k.user_id = u.id) as has_passkey,
           (select count(*) from identity.recovery_codes c where c.user_id = u.id and c.used_at is null)
             as recovery_codes_left,
+          coalesce((select array_agg(z.zone order by z.valid_from) from identity.time_zone_changes z
+            where z.user_id = u.id), '{}') as zones,
+          coalesce((select array_agg(z.valid_from order by z.valid_from) from identity.time_zone_changes z
+            where z.user_id = u.id), '{}') as zones_from,
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
             order by l.at desc limit 1) as last_login_at
         from (select %s::uuid as id) as u

@@ -1,8 +1,11 @@
 """The pages of one's own account: profile, privacy, tokens for programs."""
 
+import re
 from dataclasses import replace
+from functools import cache
 from operator import itemgetter
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from babel import Locale
 from fastapi import Form, Query, Request
@@ -22,6 +25,7 @@ from palio.ui.routes import Call, Filled, Routes
 
 routes = Routes("identity")
 FOR_EVERYBODY = frozenset({"public", "player", "owner"})
+PLACE = re.compile(r"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/")
 BOARD_NAMES: tuple[BoardName, ...] = ("full", "masked", "hidden")
 Saved = Annotated[bool, Query()]
 
@@ -45,10 +49,17 @@ async def profile_again(
         "languages": named,
         "is_saved": is_saved,
         "is_proven": is_proven(ask),
+        "zones": [(zone, zone.replace("_", " ")) for zone in _zones()],
         "min_age": settings.value(MIN_AGE) if me.born is None else 0,
         "countries": _countries(me) if _may_say_country(me) else [],
     }
     return show(request, "profile", values, filled)
+
+
+@cache
+def _zones() -> list[str]:
+    """The zones that are named after places, and UTC."""
+    return ["UTC", *sorted(zone for zone in available_timezones() if PLACE.match(zone))]
 
 
 def _may_say_country(me: Me) -> bool:

@@ -15,6 +15,8 @@ from palio.identity.errors import (
     EmailNotAllowed,
     EmailUnverified,
     NoSuchEmail,
+    TimeZoneChangeTooSoon,
+    TimeZoneInvalid,
     TokenInvalid,
     TooManyEmails,
     UsernameChangeTooSoon,
@@ -142,6 +144,19 @@ async def rename(form: say.NewUsername, house: InHouse, ask: Ask) -> say.Done:
     return say.Done("done")
 
 
+@routes.put(
+    "/me/time-zone",
+    access="owner",
+    example=say.TimeZoneAnswer("Europe/Berlin", say.MOMENT),
+    refuses=[TimeZoneInvalid, TimeZoneChangeTooSoon],
+    idempotency="none",
+)
+async def change_zone(form: say.NewTimeZone, house: InHouse, ask: Ask) -> say.TimeZoneAnswer:
+    """Choose another time zone, at most once in seven days; it counts from the later of the two next midnights."""
+    change = await doors.change_zone(house, user_id=me_of(ask), zone=form.time_zone, now=ask.now)
+    return say.TimeZoneAnswer(change.zone, change.valid_from)
+
+
 async def _listed(house: House, ask: Asking) -> say.Emails:
     async with house.database.begin(ask.actor) as tx:
         return await list_emails(ask, tx)
@@ -220,4 +235,11 @@ async def confirm_by_form(token: str, house: InHouse, ask: Ask) -> Response:
 async def rename_by_form(form: Annotated[say.NewUsername, Form()], house: InHouse, ask: Ask) -> Response:
     """Take another user name."""
     await doors.rename(house, user_id=me_of(ask), username=form.username, now=ask.now)
+    return go("/account?saved=true")
+
+
+@routes.form("/account/time-zone", access="owner", again=profile_again, idempotency="none")
+async def change_zone_by_form(form: Annotated[say.NewTimeZone, Form()], house: InHouse, ask: Ask) -> Response:
+    """Choose another time zone."""
+    await doors.change_zone(house, user_id=me_of(ask), zone=form.time_zone, now=ask.now)
     return go("/account?saved=true")
