@@ -44,6 +44,7 @@ from palio.infra import clock as virtual
 from palio.infra.addresses import Addresses
 from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment, Tx
+from palio.infra.geo import Geo
 from palio.infra.health import Health
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
@@ -78,6 +79,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     identity_jobs.PURGE_SCHEDULE,
+    identity_jobs.RETENTION_SCHEDULE,
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
@@ -258,6 +260,7 @@ async def opened(
             ),
             storage=storage,
             mail=_mail(environment),
+            geo=Geo(environment.geo_file),
             site=environment.public_url or f"http://{environment.bind}",
         ),
         connections_max=environment.pool,

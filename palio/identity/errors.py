@@ -4,7 +4,7 @@ Unauthenticated
 ├── BadCredentials
 ├── SecondFactorRequired
 ├── SecondFactorWrong
-├── TicketExpired
+├── TicketExpired, PasskeyInvalid
 ├── RefreshReused
 ├── TokenExpired
 └── TokenRevoked
@@ -16,14 +16,16 @@ Forbidden
 ├── SelfGrant
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
-├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
+├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion
 └── NotAsked
 Conflict
-├── UsernameTaken, NameImitates
+├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
+├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing
-├── TooManyTokens
+├── TooManyTokens, TooManyPasskeys, PasskeyKnown
+├── LastLoginMethod
 ├── SaidAlready
 ├── ExclusionShorter, ExclusionRuns
 └── FriendBlocked, FriendsFull
@@ -34,6 +36,7 @@ Invalid
 ├── EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
 ├── PasswordTooWeak
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
+├── PasskeyNameInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
 ├── ReasonTooShort, GrantExpired
 └── NotYourself
@@ -66,6 +69,12 @@ class TicketExpired(Unauthenticated):
     """Too much time has passed since the password; sign in again."""
 
     code = "identity.ticket_expired"
+
+
+class PasskeyInvalid(Unauthenticated):
+    """This passkey proves nothing here, or too much time has passed; begin again."""
+
+    code = "identity.passkey_invalid"
 
 
 class RefreshReused(Unauthenticated):
@@ -164,6 +173,24 @@ class NoSuchSession(NotFound):
     code = "identity.no_such_session"
 
 
+class NoSuchDevice(NotFound):
+    """You have signed in on no such device, or have forgotten it already."""
+
+    code = "identity.no_such_device"
+
+
+class NoSuchEmail(NotFound):
+    """You have no such address, or it was removed."""
+
+    code = "identity.no_such_email"
+
+
+class NoSuchPasskey(NotFound):
+    """You have no such passkey, or it was removed."""
+
+    code = "identity.no_such_passkey"
+
+
 class NoSuchToken(NotFound):
     """There is no such token, or it was revoked."""
 
@@ -248,6 +275,63 @@ class FactorMissing(Conflict):
     """There is no second factor; set one up in your account first."""
 
     code = "identity.factor_missing"
+
+
+class UsernameChangeTooSoon(Conflict):
+    """A user name changes at most once in 30 days; yours may again from `free_at` on."""
+
+    code = "identity.username_change_too_soon"
+    blames = "username"
+
+
+class TimeZoneChangeTooSoon(Conflict):
+    """A time zone changes at most once in seven days; yours may again from `free_at` on."""
+
+    code = "identity.time_zone_change_too_soon"
+    blames = "time_zone"
+
+
+class TooManyEmails(Conflict):
+    """You have `limit` addresses already; remove one first."""
+
+    code = "identity.too_many_emails"
+
+
+class EmailKnown(Conflict):
+    """This address is among yours already."""
+
+    code = "identity.email_known"
+    blames = "email"
+
+
+class EmailIsPrimary(Conflict):
+    """This is the address that is written to; choose another one for that first."""
+
+    code = "identity.email_is_primary"
+
+
+class EmailUnverified(Conflict):
+    """Confirm this address first, by the link in the letter that was sent to it."""
+
+    code = "identity.email_unverified"
+
+
+class TooManyPasskeys(Conflict):
+    """You have `limit` passkeys already; remove one first."""
+
+    code = "identity.too_many_passkeys"
+
+
+class PasskeyKnown(Conflict):
+    """This passkey is registered already."""
+
+    code = "identity.passkey_known"
+
+
+class LastLoginMethod(Conflict):
+    """This is the only way into your account; set up another one first."""
+
+    code = "identity.last_login_method"
 
 
 class TooManyTokens(Conflict):
@@ -395,6 +479,13 @@ class TimeZoneInvalid(Invalid):
 
     code = "identity.time_zone_invalid"
     blames = "time_zone"
+
+
+class PasskeyNameInvalid(Invalid):
+    """Name the passkey in at most `longest` visible characters, so that you know it again."""
+
+    code = "identity.passkey_name_invalid"
+    blames = "name"
 
 
 class TokenNameInvalid(Invalid):

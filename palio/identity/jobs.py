@@ -1,12 +1,13 @@
 """What identity does beside the requests: writes its letters, and removes what has served its time."""
 
 from datetime import timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 from palio.identity import letters, personal, service, sql
-from palio.identity.messages import Purge, SendLetter, WriteToWhoeverAsked
-from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose
-from palio.infra import settings
+from palio.identity.messages import KeepNoLonger, Purge, SendFarewell, SendLetter, WriteToWhoeverAsked
+from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose, User
+from palio.infra import crypto, settings
 from palio.infra.db import Database, Tx
 from palio.infra.keyring import BlindIndex
 from palio.infra.mail import Letter
@@ -15,10 +16,14 @@ from palio.kernel.messages import Envelope, handles
 from palio.kernel.schedules import Schedule
 
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
-PENDING_AT_ONCE = 1_000
+ATTEMPT_AGE = timedelta(days=425)  # fourteen months
+PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
+Recipient: TypeAlias = EmailRow | User
 PURPOSE: dict[LetterKind, TokenPurpose] = {
+    "email_change": "email_change",
     "email_verification": "email_verification",
     "password_reset": "password_reset",
     "account_exists": "password_reset",
@@ -48,6 +53,10 @@ async def write_to_whoever_asked(database: Database, job: WriteToWhoeverAsked, e
 async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -> Letter | None:
     if kind == "email_verification" and contact.verified_at:
         kind = "account_exists"
+    if kind == "email_change" and contact.verified_at:
+        return None
+    if kind == "email_change" and await sql.contacts.is_verified(tx, contact.bidx):
+        return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
     secret = await service.credentials.make_mailed_link(
         tx, token_id=token_id, purpose=PURPOSE[kind], to=contact, now=clock.now()
     )
@@ -64,15 +73,48 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
     )
 
 
+async def _note(tx: Tx, kind: LetterKind, contact: Recipient, address: str, number: UUID) -> Letter:
+    """A letter without a secret."""
+    return letters.write(
+        kind,
+        to=address,
+        username=contact.username,
+        locale=contact.locale,
+        site=tx.equipment.site,
+        secret="",
+        number=number.hex,
+    )
+
+
+@handles(SendFarewell, queue="outgoing")
+async def send_farewell(database: Database, job: SendFarewell, envelope: Envelope) -> None:
+    """Tell an address that it was removed, or is no longer the one that is written to."""
+    async with database.begin_system("a letter") as tx:
+        user = await service.accounts.get(tx, name_or_id=job.user_id)
+        place = personal.place_of_email(job.contact_id, job.user_id)
+        address = await crypto.open_sealed(tx, bytes.fromhex(job.sealed), place)
+        letter = await _note(tx, "email_removed", user, address, envelope.event_id)
+    await database.equipment.mail.send(letter)
+
+
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
-    """Remove dead links, ended sessions and people who never proved a contact; forget addresses after their time."""
+    """Remove dead links, names that are free again and people who never proved a contact."""
     now = clock.now()
     stale = await sql.contacts.list_stale_pending(tx, now=now, age=PENDING_AGE, limit=PENDING_AT_ONCE)
     await sql.contacts.delete_users(tx, stale)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
+    await sql.methods.delete_dead_proofs(tx, before=now)
+
+
+@handles(KeepNoLonger, queue="bulk")
+async def keep_no_longer(tx: Tx, job: KeepNoLonger) -> None:
+    """Forget addresses and programs after their time; remove ended sessions and attempts of more than a year ago."""
+    now = clock.now()
     await sql.sessions.delete_old(tx, before=now - ENDED_SESSION_AGE)
+    await sql.attempts.delete_old(tx, before=now - ATTEMPT_AGE, limit=ATTEMPTS_AT_ONCE)
     before = now - timedelta(days=settings.value(IP_RETENTION_DAYS))
     await sql.attempts.update_forgotten(tx, before=before)
     await sql.contacts.update_forgotten(tx, before=before)
+    await sql.sessions.update_forgotten(tx, before=before)

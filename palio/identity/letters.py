@@ -14,6 +14,9 @@ PATHS: dict[LetterKind, str] = {
     "email_verification": "/verify-email/",
     "password_reset": "/reset-password/",
     "account_exists": "/reset-password/",
+    "email_change": "/account/emails/confirm/",
+    "email_taken": "/forgot-password",
+    "email_removed": "/forgot-password",
 }
 
 

@@ -10,7 +10,16 @@ from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
 Change: TypeAlias = Literal[
-    "password_changed", "password_reset", "totp_added", "totp_removed", "recovery_codes_renewed"
+    "password_changed",
+    "password_reset",
+    "totp_added",
+    "totp_removed",
+    "recovery_codes_renewed",
+    "passkey_added",
+    "passkey_removed",
+    "email_added",
+    "email_removed",
+    "email_primary",
 ]
 
 
@@ -38,6 +47,15 @@ class ProfileChanged(Event):
 
     user_id: UserId
     fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeZoneChanged(Event):
+    """A user has chosen another time zone, which counts from a midnight on."""
+
+    user_id: UserId
+    zone: str
+    valid_from: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +149,15 @@ class SendLetter(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class SendFarewell(Job):
+    """Write to an address that was just removed or replaced; it is `sealed` to its user, in hexadecimal."""
+
+    user_id: UserId
+    contact_id: UUID
+    sealed: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteToWhoeverAsked(Job):
     """Somebody asked for a link to this address; whether anybody has it is found out afterwards.
 
@@ -144,4 +171,9 @@ class WriteToWhoeverAsked(Job):
 
 @dataclass(frozen=True, slots=True)
 class Purge(Job):
-    """Remove what has served its time: dead links, ended sessions, pending users, old addresses."""
+    """Remove what has served its time: dead links, pending users, names that were held."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepNoLonger(Job):
+    """Forget what is kept for a while only: addresses and programs, ended sessions, old attempts to sign in."""

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import secrets
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from palio.infra.keyring import BlindIndex, Keyring, KeyringError
 from palio.kernel.ids import UserId
 
 SECRET_BYTES = 32
+CHALLENGE_BYTES, INSTANT_BYTES = 16, 8
 NETWORK_BITS = {4: 24, 6: 64}
 NOBODY = "sign-in"  # the purpose under which addresses of attempts are sealed that belong to no user
 
@@ -40,6 +42,11 @@ def hash_of(secret: str) -> bytes:
     return sha256(secret.encode(errors="surrogatepass")).digest()
 
 
+def digest_of(proof: bytes) -> bytes:
+    """What is stored of a proof that was used."""
+    return sha256(proof).digest()
+
+
 def derived(tx: Tx, purpose: str, *parts: object) -> str:
     """256 bits that only the keyring can make, and makes again from the same parts."""
     text = "|".join(map(str, parts)).encode(errors="surrogatepass")
@@ -50,6 +57,24 @@ def derived(tx: Tx, purpose: str, *parts: object) -> str:
 def is_derived(tx: Tx, given: str, purpose: str, *parts: object) -> bool:
     """Is this what `derived` makes of the parts?"""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), derived(tx, purpose, *parts).encode())
+
+
+def new_challenge(tx: Tx, who: str, now: datetime) -> bytes:
+    """A question for an authenticator that only we can have asked, of nobody or of `who`, at this instant."""
+    asked = secrets.token_bytes(CHALLENGE_BYTES) + int(now.timestamp()).to_bytes(INSTANT_BYTES)
+    return asked + _sealed_challenge(tx, who, asked)
+
+
+def challenge_of(tx: Tx, challenge: bytes, who: str) -> datetime | None:
+    """When we asked this question of nobody or of `who`; None if we did not."""
+    asked, seal = challenge[: CHALLENGE_BYTES + INSTANT_BYTES], challenge[CHALLENGE_BYTES + INSTANT_BYTES :]
+    if not hmac.compare_digest(seal, _sealed_challenge(tx, who, asked)):
+        return None
+    return datetime.fromtimestamp(int.from_bytes(asked[CHALLENGE_BYTES:]), UTC)
+
+
+def _sealed_challenge(tx: Tx, who: str, asked: bytes) -> bytes:
+    return hmac.digest(keyring_of(tx).key_for("identity.passkeys"), who.encode() + b"|" + asked, "sha256")
 
 
 def canonical_email(text: str) -> str:
@@ -81,7 +106,7 @@ def account_index(tx: Tx, identifier: str) -> bytes:
 
 
 def network_of(tx: Tx, ip: str) -> Network:
-    """What an address and its network are found by; what is no address is a network of its own."""
+    """What an address and its network are found by, and where it is; what is no address is a network of its own."""
     try:
         found = ipaddress.ip_address(ip)
         bits = NETWORK_BITS[found.version]
@@ -89,7 +114,9 @@ def network_of(tx: Tx, ip: str) -> Network:
     except ValueError:
         text, net = ip, ip
     ring = keyring_of(tx)
-    return Network(ring.blind_index("identity.ip", text).digest, ring.blind_index("identity.net", net).digest)
+    spot = tx.equipment.geo.spot_of(text)
+    by_ip, by_net = ring.blind_index("identity.ip", text), ring.blind_index("identity.net", net)
+    return Network(by_ip.digest, by_net.digest, spot.country, spot.city)
 
 
 def place_of_email(row_id: UUID, user_id: UserId) -> Place:

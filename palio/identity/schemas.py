@@ -13,15 +13,20 @@ from palio.identity.types import (
     Application,
     AuthMethod,
     BoardName,
+    Device,
+    Email,
     Enrolment,
     ExclusionKind,
     ExclusionLength,
     FriendState,
     LogIn,
     Me,
+    NetworkKind,
     NewApiToken,
     Outcome,
+    Passkey,
     PlayActivity,
+    SeenAddress,
     Session,
     SessionKind,
     SignedIn,
@@ -85,17 +90,89 @@ class LogInBy(Body):
         return "console" if self.console else self.client
 
 
+Encoded = Annotated[str, StringConstraints(strict=True, max_length=20_000, pattern=r"^[A-Za-z0-9_-]*$")]  # base64url
+
+
+class OfAuthenticator(BaseModel):
+    """What authenticators and browsers say; what we do not ask of it is left alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Made(OfAuthenticator):
+    """The answer of an authenticator that has made a passkey, as browsers write it."""
+
+    clientDataJSON: Encoded  # noqa: N815 - WebAuthn calls it so
+    attestationObject: Encoded  # noqa: N815
+    transports: Annotated[list[Line], Field(max_length=10)] = []
+
+
+class Signed(OfAuthenticator):
+    """The answer of an authenticator that has signed, as browsers write it."""
+
+    clientDataJSON: Encoded  # noqa: N815
+    authenticatorData: Encoded  # noqa: N815
+    signature: Encoded
+    userHandle: Encoded | None = None  # noqa: N815
+
+
+class PasskeyMade(OfAuthenticator):
+    """A passkey that was just made: `PublicKeyCredential.toJSON()`."""
+
+    id: Encoded
+    rawId: Encoded  # noqa: N815
+    type: Literal["public-key"]
+    response: Made
+
+
+class PasskeySigned(OfAuthenticator):
+    """What a passkey has signed: `PublicKeyCredential.toJSON()`."""
+
+    id: Encoded
+    rawId: Encoded  # noqa: N815
+    type: Literal["public-key"]
+    response: Signed
+
+
+class EnterByPasskey(Body):
+    """What a passkey has signed, and what it opens."""
+
+    credential: PasskeySigned
+    client: Client = "browser"
+    console: bool = False
+
+    @property
+    def kind(self) -> SessionKind:
+        return "console" if self.console else self.client
+
+
+class NewPasskey(Body):
+    """The passkey that an authenticator has made, and what its owner calls it."""
+
+    credential: PasskeyMade
+    name: Line
+
+
+class PasskeyForm(Body):
+    """Which passkey is to go."""
+
+    passkey_id: UUID
+
+
 class SecondFactor(Body):
-    """The ticket that came instead of a session, and a code of the authenticator or a recovery code."""
+    """The ticket that came instead of a session, and a code of the authenticator, a recovery code or a passkey."""
 
     ticket: Line
-    code: Line
+    code: Line = ""
+    passkey: PasskeySigned | None = None
+    trust_device: bool = False
 
 
 class Proof(Body):
-    """A fresh proof: a code where there is a second factor, else the password."""
+    """A fresh proof: a code or a passkey where there is a second factor, else the password."""
 
-    secret: Word
+    secret: Word = ""
+    passkey: PasskeySigned | None = None
 
 
 class Refresh(Body):
@@ -141,6 +218,30 @@ class Code(Body):
     """The first code of an authenticator."""
 
     code: Line
+
+
+class NewUsername(Body):
+    """What somebody wants to be called from now on."""
+
+    username: Line
+
+
+class NewTimeZone(Body):
+    """The zone that somebody wants his days to be in, by its IANA name."""
+
+    time_zone: Line
+
+
+class EmailLink(Body):
+    """The secret of the link that was mailed to a new address."""
+
+    token: Line
+
+
+class EmailForm(Body):
+    """Which address an act is about."""
+
+    email_id: UUID
 
 
 class LeakedToken(Body):
@@ -194,6 +295,8 @@ class CodeOfTicket(Onward):
 
     ticket: Line
     code: Line
+    trust_device: bool = False
+    factors: Line = ""
 
 
 class ProofThen(Onward):
@@ -236,6 +339,12 @@ class SessionForm(Body):
     """Which session is to end."""
 
     session_id: UUID
+
+
+class DeviceForm(Body):
+    """Which device is to be forgotten."""
+
+    device_id: UUID
 
 
 class TokenForm(Body):
@@ -393,7 +502,9 @@ class MeAnswer:
     board_name: BoardName
     locale: str
     time_zone: str
+    local_date: date
     country: str | None
+    city: str | None
     birth_date: date | None
     auth_methods: list[AuthMethod]
     has_second_factor: bool
@@ -417,10 +528,12 @@ class MeAnswer:
             me.is_admin,
             user.board_name,
             user.locale,
-            user.time_zone,
+            me.today.zone,
+            me.today.date,
             user.country,
+            user.city,
             me.born,
-            ["password"] if me.has_password else [],
+            me.methods,
             me.has_second_factor,
             me.recovery_codes_left,
             me.last_login_at,
@@ -438,6 +551,8 @@ class SessionAnswer:
     device: str
     method: AuthMethod
     ip: str | None
+    country: str | None
+    city: str | None
     created_at: Instant
     last_seen_at: Instant
     expires_at: Instant
@@ -451,6 +566,8 @@ class SessionAnswer:
             one.device,
             one.method,
             one.ip,
+            one.country,
+            one.city,
             one.created_at,
             one.last_seen_at,
             one.expires_at,
@@ -468,11 +585,90 @@ class LogInAnswer:
     method: AuthMethod
     device: str
     ip: str | None
+    country: str | None
+    city: str | None
     is_known_device: bool
 
     @classmethod
     def of(cls, one: LogIn) -> "LogInAnswer":
-        return cls(one.id, one.at, one.outcome, one.method, one.device, one.ip, one.is_known_device)
+        return cls(
+            one.id,
+            one.at,
+            one.outcome,
+            one.method,
+            one.device,
+            one.ip,
+            one.country,
+            one.city,
+            one.is_known_device,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnswer:
+    """A device you have signed in on; until `mfa_trusted_until` it stands for your second factor."""
+
+    id: UUID
+    label: str
+    first_seen_at: Instant
+    last_seen_at: Instant
+    mfa_trusted_until: Instant | None
+    sessions: int
+    is_current: bool
+
+    @classmethod
+    def of(cls, one: Device) -> "DeviceAnswer":
+        return cls(
+            one.id,
+            one.label,
+            one.first_seen_at,
+            one.last_seen_at,
+            one.mfa_trusted_until,
+            one.sessions,
+            one.is_current,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Devices, the last used first."""
+
+    items: list[DeviceAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressAnswer:
+    """An address you came from. The address itself is forgotten after a while, what is known of its place is not."""
+
+    id: UUID
+    ip: str | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: Instant
+    last_seen_at: Instant
+    seen_count: int
+
+    @classmethod
+    def of(cls, one: SeenAddress) -> "AddressAnswer":
+        return cls(
+            one.id,
+            one.ip,
+            one.country,
+            one.city,
+            one.first_kind,
+            one.first_seen_at,
+            one.last_seen_at,
+            one.seen_count,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses, the last used first."""
+
+    items: list[AddressAnswer]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,6 +725,65 @@ class EnrolmentAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeZoneAnswer:
+    """The zone that was chosen, and from when on days are those of it."""
+
+    time_zone: str
+    valid_from: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAnswer:
+    """An address of yours; the primary one is written to."""
+
+    id: UUID
+    email: str
+    is_primary: bool
+    verified_at: Instant | None
+    created_at: Instant
+
+    @classmethod
+    def of(cls, one: Email) -> "EmailAnswer":
+        return cls(one.id, one.address, one.is_primary, one.verified_at, one.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Emails:
+    """Addresses, the primary one first."""
+
+    items: list[EmailAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyOptions:
+    """What a browser hands to the authenticator: `PublicKeyCredential.parse…OptionsFromJSON(public_key)`."""
+
+    public_key: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyAnswer:
+    """A passkey; one that is backed up is kept in several places."""
+
+    id: UUID
+    name: str
+    is_backed_up: bool
+    created_at: Instant
+    last_used_at: Instant | None
+
+    @classmethod
+    def of(cls, one: Passkey) -> "PasskeyAnswer":
+        return cls(one.id, one.name, one.is_backed_up, one.created_at, one.last_used_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Passkeys:
+    """Passkeys in the order in which they were made."""
+
+    items: list[PasskeyAnswer]
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryCodes:
     """Ten codes, each good once; they are shown this once."""
 
@@ -547,6 +802,7 @@ class LogIns:
     """Attempts to sign in, the newest first."""
 
     items: list[LogInAnswer]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ SessionId = NewType("SessionId", UUID)
 EmailId = NewType("EmailId", UUID)
 DeviceId = NewType("DeviceId", UUID)
 TokenId = NewType("TokenId", UUID)
+PasskeyId = NewType("PasskeyId", UUID)
 
 UserKind: TypeAlias = Literal["person", "service"]
 UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "erased"]
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
+CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
 SessionKind: TypeAlias = Literal["browser", "console", "app"]
 SessionEnd: TypeAlias = Literal[
@@ -32,14 +34,17 @@ Outcome: TypeAlias = Literal[
     "not_allowed",
     "token_reused",
 ]
-TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
-LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
+TokenPurpose: TypeAlias = Literal["email_verification", "email_change", "password_reset", "first_owner"]
+LetterKind: TypeAlias = Literal[
+    "email_verification", "password_reset", "account_exists", "email_change", "email_taken", "email_removed"
+]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
-FactorKind: TypeAlias = Literal["totp", "recovery_code"]
+FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
 ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
+NetworkKind: TypeAlias = Literal["registration", "login", "api"]
 FriendState: TypeAlias = Literal["asked", "asking", "accepted", "blocked"]
 FriendAct: TypeAlias = Literal["ask", "accept", "remove", "block"]
 
@@ -81,6 +86,15 @@ THROTTLE_PERCENT = Setting(
 IP_RETENTION_DAYS = Setting(
     "identity.ip_retention_days", "int", 90, "How long addresses and programs are kept.", "days", low=7, high=365
 )
+MFA_TRUST_DAYS = Setting(
+    "identity.mfa_trust_days",
+    "int",
+    30,
+    "How long a device on which a player has shown his second factor may stand for it. 0: never.",
+    "days",
+    low=0,
+    high=90,
+)
 MIN_AGE = Setting(
     "identity.min_age",
     "int",
@@ -104,7 +118,7 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
 SETTINGS = (
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
-    *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
+    *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS),
 )
 
 PERMISSION_PROVE = Permission(
@@ -131,7 +145,10 @@ PERMISSIONS = (
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account."""
+    """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account.
+
+    Country and city are where he seems to be.
+    """
 
     id: UserId
     username: str
@@ -144,6 +161,8 @@ class NewUser:
     board_name: BoardName
     created_at: datetime
     activated_at: datetime | None
+    country: str | None = None
+    city: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +178,8 @@ class User:
     locale: str
     time_zone: str
     country: str | None
+    country_source: CountrySource | None
+    city: str | None
     board_name: BoardName
     created_at: datetime
     activated_at: datetime | None
@@ -196,9 +217,28 @@ class Standing:
     birth_date: bytes | None
     is_admin: bool
     has_password: bool
-    has_second_factor: bool
+    has_totp: bool
+    has_passkey: bool
     recovery_codes_left: int
+    zones: list[str]
+    zones_from: list[datetime]
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneChange:
+    """From when on a zone is somebody's."""
+
+    valid_from: datetime
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """Which day it is for somebody, and in which zone."""
+
+    zone: str
+    date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +252,22 @@ class Me:
     born: date | None
     is_admin: bool
     has_password: bool
-    has_second_factor: bool
+    has_totp: bool
+    has_passkey: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+    today: LocalDay
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Is a password alone not enough?"""
+        return self.has_totp or self.has_passkey
+
+    @property
+    def methods(self) -> list[AuthMethod]:
+        """By which ways he can come in."""
+        ways: tuple[tuple[AuthMethod, bool], ...] = (("password", self.has_password), ("passkey", self.has_passkey))
+        return [method for method, is_there in ways if is_there]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +281,12 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An address as it is looked up: itself, and the network it lies in (/24, IPv6 /64)."""
+    """An address as it is looked up: itself, the network it lies in (/24, IPv6 /64), and where it is if we know."""
 
     ip: bytes
     net: bytes
+    country: str | None = None
+    city: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +301,17 @@ class EmailRow:
     locale: str
     username: str
     status: UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """An address of a user as he sees it; the primary one is written to."""
+
+    id: EmailId
+    address: str
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +380,10 @@ class SessionRow:
     method: AuthMethod
     created_at: datetime
     lives: Lives
+    step_up_at: datetime | None
     mfa_at: datetime | None
     ip: bytes
+    network: Network
     user_agent: str
 
 
@@ -397,7 +465,7 @@ class RefreshRow:
     used_at: datetime | None
     ended_at: datetime | None
     absolute_expires_at: datetime
-    device_hash: bytes
+    device_hash: bytes | None
     status: UserStatus
     is_staff: bool
     is_successor_used: bool
@@ -416,7 +484,39 @@ class Session:
     last_seen_at: datetime
     expires_at: datetime
     ip: str | None
+    country: str | None
+    city: str | None
     is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device somebody has signed in on; until `mfa_trusted_until` it stands for his second factor."""
+
+    id: DeviceId
+    label: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    mfa_trusted_until: datetime | None
+    sessions: int
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAddress:
+    """An address somebody came from: first and last time, how often, what for at first, and where it is.
+
+    The address itself is forgotten after a while.
+    """
+
+    id: UUID
+    ip: str | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +529,8 @@ class LogIn:
     method: AuthMethod
     device: str
     ip: str | None
+    country: str | None
+    city: str | None
     is_known_device: bool
 
 
@@ -498,6 +600,28 @@ class Enrolment:
 
     secret: str = field(repr=False)
     address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey as its owner sees it; one that is backed up is kept in several places."""
+
+    id: PasskeyId
+    credential_id: bytes
+    name: str
+    is_backed_up: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRow:
+    """A passkey as its signature is judged."""
+
+    id: PasskeyId
+    user_id: UserId
+    public_key: bytes
+    sign_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ create table identity.users (
   id uuid primary key,
   username text not null check (username ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{2,79}$'),
   username_key text not null generated always as (lower(username)) stored unique,
+  username_changed_at timestamptz,
   display_name text not null check (char_length(display_name) between 1 and 60),
   kind identity.user_kind not null,
   status identity.user_status not null,
@@ -131,6 +132,14 @@ create table identity.username_holds (
   held_at timestamptz not null,
   until timestamptz not null check (until > held_at));
 
+-- From when on the days of a user are those of a zone; nobody who has never changed his has a row.
+create table identity.time_zone_changes (
+  user_id uuid not null references identity.users on delete cascade,
+  valid_from timestamptz not null,
+  zone text not null check (char_length(zone) between 1 and 64),
+  asked_at timestamptz not null,
+  primary key (user_id, valid_from));
+
 create table identity.passwords (
   user_id uuid primary key references identity.users on delete cascade,
   hash text not null check (hash like '$argon2id$%'),
@@ -151,6 +160,15 @@ create unique index verification_tokens_live on identity.verification_tokens (us
   where used_at is null and revoked_at is null;
 create index on identity.verification_tokens (target_bidx, created_at);
 
+-- What proved something and proves nothing again.
+create table identity.used_proofs (
+  kind text not null check (kind ~ '^[a-z_]{1,30}$'),
+  proof_hash bytea not null check (length(proof_hash) = 32),
+  used_at timestamptz not null,
+  expires_at timestamptz not null,
+  primary key (kind, proof_hash));
+create index on identity.used_proofs (expires_at);
+
 create table identity.devices (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
@@ -158,14 +176,16 @@ create table identity.devices (
   label text not null check (char_length(label) between 1 and 80),
   first_seen_at timestamptz not null,
   last_seen_at timestamptz not null,
+  mfa_trusted_until timestamptz, -- until then its cookie stands for the second factor of a player
   unique (user_id, key_hash));
+create index on identity.devices (user_id, last_seen_at desc);
 
 create table identity.sessions (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
   kind identity.session_kind not null,
   token_hash bytea unique check (length(token_hash) = 32), -- null: its tokens lie in refresh_tokens
-  device_id uuid not null references identity.devices,
+  device_id uuid references identity.devices on delete set null, -- null: it was forgotten, and the session has ended
   method identity.auth_method not null,
   created_at timestamptz not null,
   last_seen_at timestamptz not null,
@@ -174,13 +194,18 @@ create table identity.sessions (
   mfa_at timestamptz,
   step_up_at timestamptz,
   ip bytea,
+  ip_bidx bytea not null,
+  country char(2) check (country ~ '^[A-Z]{2}$'),
+  city text check (char_length(city) between 1 and 100),
   user_agent text not null check (char_length(user_agent) <= 256),
   ended_at timestamptz,
   end_reason identity.session_end,
+  check (device_id is not null or ended_at is not null),
   check ((token_hash is null) = (kind = 'app')),
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
 create index sessions_open on identity.sessions (user_id) where ended_at is null;
+create index on identity.sessions (device_id);
 
 create function identity.refuse_reopening() returns trigger language plpgsql as $$
 begin
@@ -218,6 +243,7 @@ create table identity.api_tokens (
   created_at timestamptz not null,
   expires_at timestamptz not null check (expires_at > created_at),
   last_used_at timestamptz,
+  last_used_ip_bidx bytea,
   revoked_at timestamptz,
   revoke_reason text,
   check ((revoked_at is null) = (revoke_reason is null)));
@@ -235,6 +261,8 @@ create table identity.login_events (
   ip bytea,
   ip_bidx bytea not null,
   net_bidx bytea not null,
+  country char(2) check (country ~ '^[A-Z]{2}$'),
+  city text check (char_length(city) between 1 and 100),
   user_agent text not null check (char_length(user_agent) <= 256),
   primary key (at, id)) partition by range (at);
 comment on column identity.login_events.ip is 'sealed';
@@ -251,13 +279,21 @@ create table identity.ip_addresses (
   ip_bidx bytea not null,
   ip bytea,
   net_bidx bytea not null,
-  first_kind text not null check (first_kind in ('registration', 'login')),
+  country char(2) check (country ~ '^[A-Z]{2}$'),
+  city text check (char_length(city) between 1 and 100),
+  first_kind text not null check (first_kind in ('registration', 'login', 'api')),
   first_seen_at timestamptz not null,
   last_seen_at timestamptz not null,
   seen_count int not null default 1,
   primary key (user_id, ip_bidx));
 comment on column identity.ip_addresses.ip is 'sealed';
 create index on identity.ip_addresses (net_bidx, first_seen_at);
+create index on identity.ip_addresses (user_id, last_seen_at desc, id desc);
+
+-- When somebody did something last; written at most every five minutes.
+create table identity.user_activity (
+  user_id uuid primary key references identity.users on delete cascade,
+  last_active_at timestamptz not null) with (fillfactor = 70);
 
 create table identity.totp_secrets (
   user_id uuid primary key references identity.users on delete cascade,
@@ -275,6 +311,20 @@ create table identity.recovery_codes (
   created_at timestamptz not null,
   used_at timestamptz,
   unique (user_id, number));
+
+create table identity.passkeys (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  credential_id bytea not null unique check (length(credential_id) between 1 and 1023),
+  public_key bytea not null check (length(public_key) between 1 and 2000),
+  sign_count bigint not null check (sign_count >= 0),
+  aaguid uuid not null,
+  transports text[] not null,
+  backed_up bool not null,
+  name text not null check (char_length(name) between 1 and 60),
+  created_at timestamptz not null,
+  last_used_at timestamptz);
+create index on identity.passkeys (user_id, created_at);
 
 create table identity.roles (
   name text primary key check (name ~ '^[a-z][a-z0-9_]{1,39}$'),
@@ -396,7 +446,8 @@ do $$
 declare owned text;
 begin
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
-    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
+    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants', 'user_activity', 'passkeys',
+    'time_zone_changes',
     'consents', 'play_exclusions', 'friends']
   loop
     execute format('alter table identity.%I enable row level security', owned);
@@ -417,9 +468,10 @@ begin
 end $$;
 
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
-  identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions to palio_app;
+  identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions,
+  identity.user_activity, identity.time_zone_changes to palio_app;
 grant select, insert on identity.documents to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
-  identity.username_holds, identity.friends to palio_app;
-grant delete on identity.users, identity.sessions to palio_app;
+  identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs to palio_app;
+grant delete on identity.users, identity.sessions, identity.devices to palio_app;

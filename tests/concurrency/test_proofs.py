@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from palio import identity
-from palio.identity import service, sql
+from palio.identity import doors, service, sql
 from palio.identity.types import TokenRow
 from palio.infra import db, embedded, totp
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal, Unavailable
 from palio.kernel.ids import UserId
 from tests.factories.identity import HOME, PASSWORD, World, secret_in
+from tests.factories.passkeys import Authenticator
 
 RUNNERS = 30
 Act = Callable[[Tx, asyncio.Barrier], Awaitable[bool]]
@@ -148,6 +149,71 @@ async def test_a_recovery_code_is_used_once(world: World, noon: datetime) -> Non
     assert await race(world, careful) == 1
 
 
+async def test_an_answer_of_a_passkey_opens_one_session(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    session = await world.signed_in("alice", noon)
+    key = Authenticator()
+    options = await doors.new_passkey_options(world.house, user_id=session.user_id, now=noon)
+    await doors.add_passkey(
+        world.house,
+        user_id=session.user_id,
+        session_id=session.session_id,
+        credential=key.make(options),
+        name="my key",
+        now=noon,
+    )
+    answer = key.sign(await doors.passkey_options(world.house, now=noon))
+
+    async def naive(tx: Tx, ready: asyncio.Barrier) -> bool:
+        used = await db.value(tx, "select true from identity.used_proofs where used_at > %s", noon)
+        await ready.wait()
+        return not used
+
+    async def careful(tx: Tx, ready: asyncio.Barrier) -> bool:
+        await ready.wait()
+        await service.passkeys.use(tx, user_id=session.user_id, credential=answer, now=noon)
+        return True
+
+    assert await race(world, naive) == RUNNERS
+    assert await race(world, careful) == 1
+
+
+async def test_the_last_of_two_passkeys_stays(world: World, noon: datetime) -> None:
+    """Somebody without a password removes both at once."""
+    await world.player("alice", noon)
+    session = await world.signed_in("alice", noon)
+    for _ in range(2):
+        options = await doors.new_passkey_options(world.house, user_id=session.user_id, now=noon)
+        await doors.add_passkey(
+            world.house,
+            user_id=session.user_id,
+            session_id=session.session_id,
+            credential=Authenticator().make(options),
+            name="my key",
+            now=noon,
+        )
+    with world.superuser() as server:
+        server.execute("delete from identity.passwords")
+    async with world.database.begin_system("a test") as tx:
+        both = [one.id for one in await service.passkeys.passkeys_of(tx, user_id=session.user_id)]
+    shares = [both[number % 2] for number in range(RUNNERS)]
+
+    async def naive(tx: Tx, ready: asyncio.Barrier) -> bool:
+        ways = await sql.methods.list_ways(tx, session.user_id, but=shares[0])
+        await ready.wait()
+        return bool(ways)
+
+    async def careful(tx: Tx, ready: asyncio.Barrier) -> bool:
+        mine = shares.pop()
+        await ready.wait()
+        await service.passkeys.remove(tx, user_id=session.user_id, passkey_id=mine)
+        return True
+
+    assert await race(world, naive) == RUNNERS
+    assert await race(world, careful) == 1
+    assert await world.count("select count(*) from identity.passkeys") == 1
+
+
 async def test_an_address_is_proven_by_one_of_two_accounts(world: World, noon: datetime) -> None:
     """Thirty accounts wait for the same address, and all of them hold a good link."""
     tokens = []
@@ -198,6 +264,19 @@ async def test_twenty_refreshes_of_one_token_make_one_successor(world: World, no
         pairs = await asyncio.gather(*(refresh() for _ in range(20)))
     assert len({*pairs}) == 1
     assert await world.count("select count(*) from identity.refresh_tokens") == 2
+
+    asked = asyncio.Barrier(20)
+
+    async def naive() -> bool:
+        async with world.database.begin_system("a race") as tx:
+            used = await db.value(
+                tx, "select true from identity.refresh_tokens where generation = 2 and used_at is not null"
+            )
+            await asked.wait()
+            return not used
+
+    async with asyncio.timeout(60):
+        assert sum(await asyncio.gather(*(naive() for _ in range(20)))) == 20  # each would have made a successor
 
     async def naive(tx: Tx, ready: asyncio.Barrier) -> bool:
         used = await db.value(

@@ -10,10 +10,11 @@ from psycopg import sql
 from palio import identity
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import doors, jobs, types
-from palio.identity.messages import SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import SendFarewell, SendLetter, WriteToWhoeverAsked
 from palio.identity.service.sessions import Recognised
 from palio.infra import db, embedded, totp
 from palio.infra.db import Database, Equipment
+from palio.infra.geo import Geo
 from palio.infra.jobs import addresses
 from palio.infra.keyring import Keyring
 from palio.infra.mail import Kept, Letter
@@ -26,7 +27,11 @@ PASSWORD = "correct horse battery"
 HOME = identity.Visitor("198.51.100.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
 ELSEWHERE = identity.Visitor("203.0.113.9", "curl/8.5")
 PERMISSIONS = types.PERMISSIONS
-LETTER_JOBS = ((SendLetter, jobs.send_letter), (WriteToWhoeverAsked, jobs.write_to_whoever_asked))
+LETTER_JOBS = (
+    (SendLetter, jobs.send_letter),
+    (SendFarewell, jobs.send_farewell),
+    (WriteToWhoeverAsked, jobs.write_to_whoever_asked),
+)
 
 
 def quick_hasher() -> Hasher:
@@ -37,11 +42,13 @@ def quick_hasher() -> Hasher:
 class World:
     """A database of its own, where transactions really commit, and everything that lets people in."""
 
-    def __init__(self, cluster: embedded.Cluster, name: str, *, connections_max: int = 40) -> None:
+    def __init__(
+        self, cluster: embedded.Cluster, name: str, *, connections_max: int = 40, geo: Geo | None = None
+    ) -> None:
         self._cluster, self._name = cluster, name
         self.dsn = cluster.dsn("palio_app", name)
         self.mail = Kept()
-        self.equipment = Equipment(addresses(SUBSCRIPTIONS), keyring=RING, mail=self.mail)
+        self.equipment = Equipment(addresses(SUBSCRIPTIONS), keyring=RING, mail=self.mail, geo=geo or Geo())
         self.database = Database(
             cluster.dsn("palio_app", name), equipment=self.equipment, connections_max=connections_max
         )
@@ -152,7 +159,7 @@ def cookie(session: identity.SignedIn, *, console: bool = False) -> identity.Pre
 
 def secret_in(letter: Letter) -> str:
     """The secret of the link in a letter."""
-    found = re.search(r"/(?:verify-email|reset-password)/([\w-]{43})\s", letter.text)
+    found = re.search(r"/(?:verify-email|reset-password|confirm)/([\w-]{43})\s", letter.text)
     assert found
     return found[1]
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from palio import identity
-from palio.identity import jobs
+from palio.identity import jobs, service
 from palio.kernel import clock
 from tests.factories.identity import HOME, PASSWORD, World, later
 
@@ -37,7 +37,34 @@ async def test_pending_people_old_sessions_links_and_addresses_go(world: World, 
         )
     async with world.database.begin_system("a test") as tx:
         await jobs.purge(tx, identity.Purge())
+        await jobs.keep_no_longer(tx, identity.KeepNoLonger())
     assert await world.count("select count(*) from identity.sessions") == 0
     assert await world.count("select count(*) from identity.verification_tokens") == 0
     assert await world.count("select count(*) from identity.login_events where ip is not null or user_agent <> ''") == 0
     assert await world.count("select count(*) from identity.login_events") == 2
+
+    with world.superuser() as server:
+        server.execute("update identity.login_events set at = at - interval '350 days'")
+    async with world.database.begin_system("a test") as tx:
+        await jobs.keep_no_longer(tx, identity.KeepNoLonger())
+    assert await world.count("select count(*) from identity.login_events") == 0
+
+
+async def test_addresses_are_forgotten_and_kept_again_when_somebody_returns(world: World, noon: datetime) -> None:
+    now = clock.now()
+    alice = await world.player("alice", now)
+    session = await world.signed_in("alice", now)
+    with world.superuser() as server:
+        server.execute("update identity.ip_addresses set last_seen_at = %s", (later(now, days=-91),))
+        server.execute("update identity.sessions set created_at = %s", (later(now, days=-91),))
+    async with world.database.begin_system("a test") as tx:
+        await jobs.keep_no_longer(tx, identity.KeepNoLonger())
+        (forgotten,) = await service.attempts.addresses_of(tx, user_id=alice.id)
+        (kept,) = await identity.sessions_of(tx, user_id=alice.id, current=session.session_id, now=now)
+    assert (forgotten.ip, forgotten.country, forgotten.city, forgotten.seen_count) == (None, "DE", "Berlin", 2)
+    assert (kept.ip, kept.country) == (None, "DE")
+
+    await world.signed_in("alice", now)
+    async with world.database.begin_system("a test") as tx:
+        (known,) = await service.attempts.addresses_of(tx, user_id=alice.id)
+    assert (known.ip, known.seen_count, known.first_kind) == (HOME.ip, 3, "registration")

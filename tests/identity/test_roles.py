@@ -198,5 +198,10 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
     assert {*(await seen(Actor("none", None, request))).values()} == {0}
     assert {*(await seen(Actor("player", bob.id, request))).values()} == {0}  # not even that she asks him
     mine = await seen(Actor("player", alice.id, request))
-    assert {name for name, count in mine.items() if not count} == {"recovery_codes", "refresh_tokens", "user_pii"}
+    assert {name for name, count in mine.items() if not count} == {
+        "passkeys",
+        "recovery_codes",
+        "refresh_tokens",
+        "user_pii",
+    }
     assert HOME.ip not in str(mine)

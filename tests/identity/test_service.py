@@ -23,7 +23,7 @@ async def test_an_operator_makes_an_active_account(tx: Tx, noon: datetime) -> No
     user = await identity.create(tx, username="Alice", now=noon)
 
     assert astuple(user) == (
-        *(user.id, "Alice", "Alice", "person", "active", None, "en", "UTC", None, "full", noon, noon),
+        *(user.id, "Alice", "Alice", "person", "active", None, "en", "UTC", None, None, None, "full", noon, noon),
         1,
     )
     assert await identity.find(tx, name_or_id="aLICE") == user

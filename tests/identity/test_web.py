@@ -18,6 +18,7 @@ from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
 from palio.ui.site import assemble
 from tests.factories.identity import PASSWORD, World, secret_in
+from tests.factories.passkeys import Authenticator
 
 OURS = {"sec-fetch-site": "same-origin"}
 SIGN_UP = {"username": "alice", "email": "alice@example.com", "password": PASSWORD, "full_name": "Alice Liddell"}
@@ -222,6 +223,62 @@ async def test_a_second_factor_is_set_up_and_asked_for(app: ASGIApp, alice: http
         begun = await other.post("/auth/mfa", json={"ticket": facts["ticket"], "code": codes[0]})
         assert begun.status_code == 200
         assert (await other.get("/me")).json()["recovery_codes_left"] == 9
+
+
+async def test_a_passkey_is_made_opens_the_account_and_goes(app: ASGIApp, alice: httpx2.AsyncClient) -> None:
+    key = Authenticator()
+    asked = await alice.post("/me/passkeys/options")
+    assert asked.status_code == 200, asked.text
+    made = {"credential": key.make(asked.json()["public_key"]), "name": "my key"}
+    (known,) = (await alice.post("/me/passkeys", json=made)).json()["items"]
+    assert (known["name"], known["last_used_at"]) == ("my key", None)
+    assert code_of(await alice.post("/me/passkeys", json=made)) == (401, "identity.passkey_invalid")
+    assert (await alice.get("/me")).json()["auth_methods"] == ["password", "passkey"]
+
+    async with browser(app) as phone:
+        options = (await phone.post("/auth/passkey/options")).json()["public_key"]
+        shown = {**key.sign(options), "authenticatorAttachment": "platform", "clientExtensionResults": {}}
+        entered = await phone.post("/auth/passkey/verify", json={"credential": shown, "client": "app"})
+        assert entered.status_code == 200, entered.text
+        bearer = {"authorization": f"Bearer {entered.json()['tokens']['access_token']}"}
+        assert (await phone.get("/me", headers=bearer)).json()["username"] == "alice"
+        again = await phone.post("/auth/passkey/verify", json={"credential": shown})
+        assert code_of(again) == (401, "identity.passkey_invalid")
+
+        due = await phone.post("/auth/login", json={"identifier": "alice", "password": PASSWORD})
+        assert due.json()["facts"]["factors"] == ["passkey"]
+        options = (await phone.post("/auth/passkey/options")).json()["public_key"]
+        proof = {"ticket": due.json()["facts"]["ticket"], "passkey": key.sign(options), "trust_device": True}
+        assert (await phone.post("/auth/mfa", json=proof)).status_code == 200
+        await log_in(phone)  # on a device that is trusted
+        assert code_of(await phone.post("/me/passkeys/options")) == (403, "step_up_required")
+        options = (await phone.post("/auth/passkey/options")).json()["public_key"]
+        assert (await phone.post("/auth/step-up", json={"passkey": key.sign(options)})).status_code == 200
+        assert (await phone.post("/me/passkeys/options")).status_code == 200
+    assert (await alice.delete(f"/me/passkeys/{known['id']}")).status_code == 200
+    gone = await alice.delete(f"/me/passkeys/{known['id']}")
+    assert code_of(gone) == (404, "identity.no_such_passkey")
+
+
+async def test_devices_addresses_and_history_are_listed_and_a_device_is_forgotten(
+    app: ASGIApp, alice: httpx2.AsyncClient
+) -> None:
+    async with browser(app) as other:
+        await log_in(other)
+        devices = (await alice.get("/me/devices")).json()["items"]
+        assert [(one["sessions"], one["is_current"]) for one in devices] == [(1, False), (1, True)]
+        first = (await alice.get("/me/logins?limit=1")).json()
+        rest = (await alice.get(f"/me/logins?limit=1&cursor={first['next']}")).json()
+        assert [one["city"] for one in (*first["items"], *rest["items"])] == ["Berlin", "Berlin"]
+        assert (first["items"] != rest["items"], rest["next"]) == (True, None)
+        (address,) = (await alice.get("/me/ips")).json()["items"]
+        told = (address["ip"], address["country"], address["seen_count"], address["first_kind"])
+        assert told == ("198.51.100.7", "DE", 3, "registration")
+        strange = await other.delete(f"/me/devices/{'0' * 8}-0000-0000-0000-{'0' * 12}")
+        assert code_of(strange) == (404, "identity.no_such_device")
+        assert (await alice.delete(f"/me/devices/{devices[0]['id']}")).status_code == 200
+        assert code_of(await other.get("/me")) == (401, "unauthenticated")
+        assert (await alice.get("/me")).status_code == 200
 
 
 async def test_the_console_takes_a_role_a_factor_and_its_own_cookie(

@@ -47,13 +47,16 @@ async def sign_in(
     return entered
 
 
-async def second_factor(house: House, *, ticket: str, code: str, visitor: Visitor, now: datetime) -> SignedIn:
+async def second_factor(
+    house: House, *, ticket: str, code: str, trusts_device: bool = False, visitor: Visitor, now: datetime
+) -> SignedIn:
     """Begin the session whose password was right, by a code of the authenticator or a recovery code, each good once.
 
+    With `trusts_device` the device stands for the second factor from now on, for a while, unless staff sign in.
     Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind = await _read_ticket(tx, ticket, now)
+        account, kind = await read_ticket(tx, ticket, now)
     proof = await _judge_code(house, account, code, visitor, now)
     async with house.database.begin_system("second factor") as tx:
         await _use_code(tx, account.user_id, proof, now)
@@ -67,6 +70,8 @@ async def second_factor(house: House, *, ticket: str, code: str, visitor: Visito
             now=now,
         )
         await service.attempts.conclude(tx, attempt=proof.attempt, outcome="success", device_id=opened.device_id)
+        if trusts_device and not account.is_staff:
+            await service.devices.trust(tx, device_id=opened.device_id, now=now)
     return opened
 
 
@@ -176,7 +181,10 @@ async def _enter(
     if today.status not in MAY_ENTER or (kind == "console" and not today.is_staff):
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return NotStaff() if today.status in MAY_ENTER else ContactUnverified()
-    if today.has_second_factor:
+    is_trusted = today.has_second_factor and await service.devices.stands_for_factor(
+        tx, account=today, device_id=attempt.device_id, kind=kind, now=now
+    )
+    if today.has_second_factor and not is_trusted:
         await service.attempts.conclude(tx, attempt=attempt, outcome="second_factor_required")
         factors = await service.factors.factors_of(tx, user_id=user_id)
         return SecondFactorDue(_ticket(tx, today, kind, now), factors)
@@ -184,7 +192,14 @@ async def _enter(
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return FactorMissing()
     opened = await service.sessions.begin_session(
-        tx, user_id=user_id, kind=kind, method="password", visitor=visitor, with_factor=False, now=now
+        tx,
+        user_id=user_id,
+        kind=kind,
+        method="password",
+        visitor=visitor,
+        with_factor=False,
+        is_fresh=not is_trusted,
+        now=now,
     )
     await service.attempts.conclude(tx, attempt=attempt, outcome="success", device_id=opened.device_id)
     return opened
@@ -197,7 +212,8 @@ def _ticket(tx: Tx, account: Account, kind: SessionKind, now: datetime) -> str:
     return f"{account.user_id.hex}.{kind}.{issued}.{seal}"
 
 
-async def _read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+    """Whose right password a ticket stands for, and what it opens. Refuses with TicketExpired."""
     try:
         user_text, kind_text, issued_text, seal = ticket.split(".")
         user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)

@@ -16,6 +16,7 @@ from palio.identity.errors import (
     MixedScripts,
     SaidAlready,
     TimeZoneInvalid,
+    UsernameChangeTooSoon,
     UsernameInvalid,
     UsernameReserved,
 )
@@ -24,6 +25,7 @@ from palio.kernel.ids import Actor, UserId
 
 DISPLAY_NAME_CHARACTERS_MAX = 60
 FULL_NAME_CHARACTERS_MAX = 100
+RENAMED_HELD, RENAME_EVERY = timedelta(days=90), timedelta(days=30)
 HELD = timedelta(days=7)  # how long a name is kept that somebody chose for an address that is known already
 MARKS_IN_A_ROW_MAX = 3  # pointed Hebrew needs three; more is a tower that covers its neighbours
 MASK_CHARACTERS, SHORT_NAME_CHARACTERS = 3, 6
@@ -165,6 +167,12 @@ def require_country(code: str) -> str:
     if not COUNTRY.fullmatch(code):
         raise CountryInvalid(country=_readable(code))
     return code
+
+
+def require_rename(renamed_at: datetime | None, now: datetime) -> None:
+    """Let a user take another name, a month after the last. Refuses with UsernameChangeTooSoon."""
+    if renamed_at and now < renamed_at + RENAME_EVERY:
+        raise UsernameChangeTooSoon(free_at=(renamed_at + RENAME_EVERY).isoformat())
 
 
 def require_unsaid(what: str, known: object, said: object) -> None:

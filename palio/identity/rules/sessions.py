@@ -13,6 +13,7 @@ ABSOLUTE = timedelta(days=90)
 CONSOLE_IDLE, CONSOLE_ABSOLUTE = timedelta(minutes=30), timedelta(hours=12)
 GRACE = timedelta(seconds=10)
 TOUCH_EVERY = timedelta(seconds=60)
+ACTIVE_EVERY = timedelta(minutes=5)
 DEVICE_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 LABEL_CHARACTERS_MAX = 80
 AGENT_CHARACTERS_MAX = 256
@@ -77,7 +78,9 @@ def is_repeat(row: RefreshRow, now: datetime, *, device_hash: bytes | None) -> b
 
     Within ten seconds, from the same device, before its successor was used, and never by staff.
     """
-    if row.used_at is None or row.is_staff or row.is_successor_used or device_hash is None:
+    if row.used_at is None or row.is_staff or row.is_successor_used:
+        return False
+    if device_hash is None or row.device_hash is None:
         return False
     return now - row.used_at <= GRACE and hmac.compare_digest(row.device_hash, device_hash)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NameImitates, NoSuchUser, UsernameTaken
 from palio.identity.messages import ProfileChanged, UserRegistered
-from palio.identity.types import USERNAME_MAX, BoardName, Card, Me, User, UserKind
+from palio.identity.types import USERNAME_MAX, BoardName, Card, LocalDay, Me, Standing, User, UserKind, ZoneChange
 from palio.infra import audit, crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale, TooLarge
@@ -155,24 +155,59 @@ async def update_profile(
     return await get(tx, name_or_id=user_id)
 
 
+async def rename(tx: Tx, *, user_id: UserId, username: str, now: datetime) -> User:
+    """Give a user another name, at most once in 30 days; nobody gets the old one for 90 days. Audited.
+
+    The same name changes nothing. Refuses with NoSuchUser, UsernameInvalid, UsernameReserved, UsernameTaken,
+    UsernameChangeTooSoon.
+    """
+    await sql.credentials.lock_user(tx, user_id)
+    user = await get(tx, name_or_id=user_id)
+    if username == user.username:
+        return user
+    rules.names.require_username(username, longest=settings.value(USERNAME_MAX))
+    rules.names.require_rename(await sql.users.find_renamed_at(tx, user_id), now)
+    old, new = user.username.lower(), username.lower()
+    if new != old:
+        await sql.users.lock_name(tx, new)
+        if await sql.contacts.is_held(tx, new, now=now) or await sql.users.find_by_key(tx, new):
+            raise UsernameTaken(username=username)
+        await sql.contacts.upsert_hold(tx, old, now=now, until=now + rules.names.RENAMED_HELD)
+    await sql.users.update_username(tx, user_id, username, now=now)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="user.rename",
+        entity_type="user",
+        entity_id=str(user_id),
+        changes={"username": (user.username, username)},
+        subject=user_id,
+        via="web",
+    )
+    await outbox.send(tx, ProfileChanged(user_id, ("username",)))
+    return await get(tx, name_or_id=user_id)
+
+
 async def say_once(
     tx: Tx, *, user_id: UserId, born: date | None = None, country: str | None = None, now: datetime
 ) -> None:
     """Write down when a user was born and where he lives, for what the house asks of players; None says nothing.
 
-    What was said stands; the same again changes nothing. For the system, the user locked by the caller. Refuses with
+    What was said stands; the same again changes nothing. Where he seemed to be when he registered is not what he said.
+    For the system, the user locked by the caller. Refuses with
     NoSuchUser, SaidAlready, BirthDateInvalid, CountryInvalid.
     """
     known = await me(tx, user_id=user_id, now=now)
     rules.names.require_unsaid("birth_date", known.born, born)
-    rules.names.require_unsaid("country", known.user.country, country)
+    said = None if known.user.country_source == "geo" else known.user.country
+    rules.names.require_unsaid("country", said, country)
     fields: list[str] = []
     if born and known.born is None:
         text = rules.names.require_birth_date(born, now).isoformat()
         sealed = await crypto.seal(tx, text, personal.place_of_birth_date(user_id))
         await sql.users.upsert_birth_date(tx, user_id, sealed, now=now)
         fields.append("birth_date")
-    if country and known.user.country is None:
+    if country and said is None:
         await sql.users.update_country(tx, user_id, rules.names.require_country(country))
         fields.append("country")
     if fields:
@@ -197,10 +232,18 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         date.fromisoformat(born) if born else None,
         standing.is_admin,
         standing.has_password,
-        standing.has_second_factor,
+        standing.has_totp,
+        standing.has_passkey,
         standing.recovery_codes_left,
         standing.last_login_at,
+        _today(user, standing, now),
     )
+
+
+def _today(user: User, standing: Standing, now: datetime) -> LocalDay:
+    changes = [ZoneChange(at, zone) for zone, at in zip(standing.zones, standing.zones_from, strict=True)]
+    zone = rules.zones.zone_at(changes, user.time_zone, now)
+    return LocalDay(zone, rules.zones.local_date(changes, user.time_zone, now))
 
 
 async def cards(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Card]:

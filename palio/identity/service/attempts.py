@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import EmailInvalid
@@ -15,13 +16,12 @@ from palio.identity.types import (
     LogIn,
     Network,
     Outcome,
+    SeenAddress,
     Visitor,
 )
 from palio.infra import crypto, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
-
-PAGE_MAX = 200
 
 
 async def account_of(tx: Tx, *, identifier: str) -> Account | None:
@@ -70,6 +70,22 @@ async def knock_with_factor(tx: Tx, *, account: Account, visitor: Visitor, now: 
     return await _write_down(tx, account, subject, network, device_id, visitor, "mfa_failed", wait, now)
 
 
+async def knock_by(
+    tx: Tx, *, method: AuthMethod, visitor: Visitor, now: datetime, account: Account | None = None
+) -> Attempt:
+    """Write down that somebody comes in by another way than a password, and say whether it is judged.
+
+    What goes wrong counts for his network and for the house, not for an account that he may only have named.
+    """
+    subject, network = personal.account_index(tx, f"{method}|{new_id()}"), personal.network_of(tx, visitor.ip)
+    await sql.attempts.lock_subjects(tx, subject, network.net)
+    device_id = await _device_of(tx, account, visitor)
+    wait = await _wait_for_password(tx, subject, network, device_id, now)
+    return await _write_down(
+        tx, account, subject, network, device_id, visitor, "bad_credentials", wait, now, method=method
+    )
+
+
 async def conclude(tx: Tx, *, attempt: Attempt, outcome: Outcome, device_id: DeviceId | None = None) -> None:
     """Say how an attempt ended."""
     await sql.attempts.update_event(tx, attempt.at, attempt.id, outcome, device_id=device_id)
@@ -80,9 +96,11 @@ async def take_back(tx: Tx, *, attempt: Attempt) -> None:
     await sql.attempts.delete_event(tx, attempt.at, attempt.id)
 
 
-async def log_ins(tx: Tx, *, user_id: UserId, before: datetime, limit: int = 50) -> list[LogIn]:
-    """The attempts to sign in as this user, the newest first, at most 200."""
-    events = await sql.attempts.list_events(tx, user_id, before=before, limit=min(limit, PAGE_MAX))
+async def log_ins(
+    tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[LogIn]:
+    """The attempts to sign in as this user behind one of them, or all, the newest first."""
+    events = await sql.attempts.list_events(tx, user_id, behind=behind, limit=limit)
     sealed = [
         (event.ip, personal.place_of_ip("login_events", event.id, user_id)) for event in events if event.ip is not None
     ]
@@ -95,15 +113,39 @@ async def log_ins(tx: Tx, *, user_id: UserId, before: datetime, limit: int = 50)
             event.method,
             rules.sessions.label_of(event.user_agent),
             None if event.ip is None else next(opened),
+            event.country,
+            event.city,
             is_known_device=event.device_id is not None,
         )
         for event in events
     ]
 
 
+async def addresses_of(
+    tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[SeenAddress]:
+    """The addresses this user came from behind one of them, or all, the last used first."""
+    rows = await sql.contacts.list_networks(tx, user_id, behind=behind, limit=limit)
+    sealed = [(row.ip, personal.place_of_ip("ip_addresses", row.id, user_id)) for row in rows if row.ip is not None]
+    opened = iter(await crypto.open_many(tx, sealed) if sealed else [])
+    return [
+        SeenAddress(
+            row.id,
+            None if row.ip is None else next(opened),
+            row.country,
+            row.city,
+            row.first_kind,
+            row.first_seen_at,
+            row.last_seen_at,
+            row.seen_count,
+        )
+        for row in rows
+    ]
+
+
 async def _device_of(tx: Tx, account: Account | None, visitor: Visitor) -> DeviceId | None:
     key_hash = personal.hash_of(visitor.device_key) if visitor.device_key else None
-    return await sql.sessions.find_device(tx, account.user_id if account else None, key_hash)
+    return await sql.devices.find_device(tx, account.user_id if account else None, key_hash)
 
 
 async def _wait_for_password(
@@ -130,9 +172,10 @@ async def _write_down(
     outcome: Outcome,
     wait: timedelta | None,
     now: datetime,
+    *,
+    method: AuthMethod = "password",
 ) -> Attempt:
     event_id, user_id = new_id(), account.user_id if account else None
-    method: AuthMethod = "password"
     ip = await crypto.seal(tx, visitor.ip, personal.place_of_ip("login_events", event_id, user_id))
     agent = _printable(visitor.user_agent)
     written: Outcome = "throttled" if wait else outcome

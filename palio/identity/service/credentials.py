@@ -8,12 +8,13 @@ from palio.identity.errors import NoSuchUser, TokenInvalid
 from palio.identity.messages import Change, SecurityChanged, WriteToWhoeverAsked
 from palio.identity.service import registration, sessions, tokens
 from palio.identity.types import Account, EmailRow, LetterKind, SessionId, TokenPurpose, TokenRow
-from palio.infra import outbox
+from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
 LIFE: dict[TokenPurpose, timedelta] = {
     "email_verification": timedelta(hours=24),
+    "email_change": timedelta(hours=24),
     "password_reset": timedelta(hours=1),
     "first_owner": timedelta(hours=1),
 }
@@ -120,5 +121,16 @@ async def renew_hash(tx: Tx, *, user_id: UserId, phc: str, was: str) -> None:
 
 
 async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change) -> None:
-    """Say that a way to prove who somebody is has changed."""
+    """Say that a way to prove who somebody is has changed. Audited; no device stands for a second factor any more."""
+    await sql.devices.update_untrusted(tx, user_id)
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="account.secure",
+        entity_type="user",
+        entity_id=str(user_id),
+        changes={"what": (None, what)},
+        subject=user_id,
+        via="web" if tx.actor.kind == "system" else None,
+    )
     await outbox.send(tx, SecurityChanged(user_id, what))

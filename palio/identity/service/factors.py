@@ -82,26 +82,26 @@ async def use_recovery_code(tx: Tx, *, code_id: UUID, now: datetime) -> bool:
 async def replace_recovery_codes(tx: Tx, *, user_id: UserId, hashes: Sequence[str], now: datetime) -> None:
     """Put ten new codes in the place of the old ones. Refuses with FactorMissing."""
     await sql.credentials.lock_user(tx, user_id)
-    found = await sql.factors.find_totp(tx, user_id)
-    if found is None or found.confirmed_at is None:
+    if not await factors_of(tx, user_id=user_id):
         raise FactorMissing
     await sql.factors.replace_codes(tx, user_id, [new_id() for _ in hashes], hashes, now=now)
     await credentials.tell_of_change(tx, user_id=user_id, what="recovery_codes_renewed")
 
 
 async def remove_totp(tx: Tx, *, user_id: UserId) -> None:
-    """Remove the authenticator and the recovery codes of a user who has proven himself. Refuses with FactorMissing."""
-    if not await sql.factors.delete_factors(tx, user_id):
+    """Remove the authenticator of a user who has proven himself, and codes that stood for it alone.
+
+    Refuses with FactorMissing.
+    """
+    if not await sql.factors.delete_totp(tx, user_id):
         raise FactorMissing
+    await sql.factors.delete_spare_codes(tx, user_id)
     await credentials.tell_of_change(tx, user_id=user_id, what="totp_removed")
 
 
 async def factors_of(tx: Tx, *, user_id: UserId) -> tuple[FactorKind, ...]:
-    """What a user may enter after his password."""
-    found = await sql.factors.find_totp(tx, user_id)
-    if found is None or found.confirmed_at is None:
-        return ()
-    return ("totp", "recovery_code") if await sql.factors.count_codes(tx, user_id) else ("totp",)
+    """What a user may show after his password."""
+    return tuple(await sql.factors.list_kinds(tx, user_id))
 
 
 async def _secret(tx: Tx, user_id: UserId, sealed: bytes) -> str:

@@ -1,5 +1,6 @@
 """New accounts: an application, and the proof that the address is the applicant's."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from palio.identity import personal, rules, sql
@@ -65,7 +66,9 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
         return personal.new_secret()
     user_id, email_id = UserId(new_id()), EmailId(new_id())
     shown = rules.names.require_display_name(application.display_name or application.username)
-    user = rules.names.applicant(application, user_id=user_id, display_name=shown, now=now)
+    network = personal.network_of(tx, visitor.ip)
+    applicant = rules.names.applicant(application, user_id=user_id, display_name=shown, now=now)
+    user = replace(applicant, country=network.country, city=network.city)
     if not await sql.users.insert_user(tx, user):
         raise UsernameTaken(username=application.username)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))

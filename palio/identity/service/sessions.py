@@ -18,6 +18,7 @@ from palio.identity.types import (
     AuthMethod,
     DeviceId,
     Found,
+    NetworkKind,
     Presented,
     RefreshRow,
     Session,
@@ -101,11 +102,13 @@ async def begin_session(
     method: AuthMethod,
     visitor: Visitor,
     with_factor: bool,
+    is_fresh: bool = True,
     now: datetime,
 ) -> SignedIn:
     """Begin a session and return what the caller must keep. A device that is new to the user is told of, but the first.
 
-    Seen networks are counted. A session of the console is audited.
+    Seen networks are counted. A session of the console is audited. Without `is_fresh` it begins with no proof that
+    would do for what is dangerous.
     """
     device_key = visitor.device_key or personal.new_secret()
     device_id = await _device(tx, user_id, device_key, visitor, now)
@@ -114,6 +117,7 @@ async def begin_session(
         kind, now, idle_days=settings.value(SESSION_IDLE_DAYS), refresh_days=settings.value(REFRESH_DAYS)
     )
     sealed = await crypto.seal(tx, visitor.ip, personal.place_of_ip("sessions", session_id, user_id))
+    network = personal.network_of(tx, visitor.ip)
     row = SessionRow(
         session_id,
         user_id,
@@ -123,13 +127,16 @@ async def begin_session(
         method,
         now,
         lives,
+        now if is_fresh else None,
         now if with_factor else None,
         sealed,
+        network,
         visitor.user_agent[: rules.sessions.AGENT_CHARACTERS_MAX],
     )
     await sql.sessions.insert_session(tx, row)
     tokens = None if cookie else await _first_tokens(tx, row, now)
     await note_network(tx, user_id=user_id, visitor=visitor, kind="login", now=now)
+    await sql.sessions.upsert_active(tx, user_id, now=now, since=now)
     if kind == "console":
         await audit.record(
             tx,
@@ -145,7 +152,7 @@ async def begin_session(
     return SignedIn(session_id, user_id, kind, lives.absolute_at, device_id, device_key, cookie, tokens)
 
 
-async def note_network(tx: Tx, *, user_id: UserId, visitor: Visitor, kind: str, now: datetime) -> None:
+async def note_network(tx: Tx, *, user_id: UserId, visitor: Visitor, kind: NetworkKind, now: datetime) -> None:
     """Count that the user came from this address."""
     row_id, network = new_id(), personal.network_of(tx, visitor.ip)
     sealed = await crypto.seal(tx, visitor.ip, personal.place_of_ip("ip_addresses", row_id, user_id))
@@ -161,7 +168,7 @@ async def authenticate(tx: Tx, *, presented: Presented, now: datetime) -> Found 
     endings = memory.endings
     found = await _look_up(tx, presented, personal.hash_of(presented.token), now)
     if found:
-        await _touch(tx, found, now)
+        await _touch(tx, found, presented, now)
         memory.remember(presented, found, endings=endings)
     return found
 
@@ -185,6 +192,8 @@ async def sessions_of(
             one.last_seen_at,
             one.expires_at,
             None if one.ip is None else next(opened),
+            one.country,
+            one.city,
             is_current=one.id == current,
         )
         for one in listed
@@ -223,13 +232,19 @@ async def end_sessions(
     *,
     user_id: UserId,
     session_id: SessionId | None = None,
+    device_id: DeviceId | None = None,
     but: SessionId | None = None,
     reason: SessionEnd,
     now: datetime,
     why: str = "",
 ) -> int:
-    """End the open sessions of a user, all `but` one, and return how many. What staff end is audited, with why."""
-    ended = await sql.sessions.update_ended(tx, user_id, session_id=session_id, but=but, reason=reason, now=now)
+    """End the open sessions of a user, all `but` one, and return how many. What staff end is audited, with why.
+
+    With an id of a session or a device only that one, or those on it.
+    """
+    ended = await sql.sessions.update_ended(
+        tx, user_id, session_id=session_id, device_id=device_id, but=but, reason=reason, now=now
+    )
     forget_after_commit(tx, user_id)
     if ended and reason == "revoked_by_staff":
         await audit.record(
@@ -291,10 +306,10 @@ async def refresh(tx: Tx, *, token: str, device_key: str | None, now: datetime) 
 
 
 async def _device(tx: Tx, user_id: UserId, device_key: str, visitor: Visitor, now: datetime) -> DeviceId:
-    is_first = not await sql.sessions.count_devices(tx, user_id)
+    is_first = not await sql.devices.has_devices(tx, user_id)
     label = rules.sessions.label_of(visitor.user_agent)
     key_hash = personal.hash_of(device_key)
-    device = await sql.sessions.upsert_device(tx, DeviceId(new_id()), user_id, key_hash=key_hash, label=label, now=now)
+    device = await sql.devices.upsert_device(tx, DeviceId(new_id()), user_id, key_hash=key_hash, label=label, now=now)
     if device.is_new and not is_first:
         await outbox.send(tx, NewDeviceSeen(user_id, device.id))
     return device.id
@@ -368,11 +383,15 @@ async def _look_up(tx: Tx, presented: Presented, token_hash: bytes, now: datetim
     return await sql.sessions.find_by_access_token(tx, token_hash, now=now)
 
 
-async def _touch(tx: Tx, found: Found, now: datetime) -> None:
-    if not rules.sessions.needs_touch(found, now) or not rules.sessions.is_alive(found, now):
+async def _touch(tx: Tx, found: Found, presented: Presented, now: datetime) -> None:
+    if not rules.sessions.needs_touch(found, now) or not rules.sessions.is_admitted(found, presented, now):
         return
+    await sql.sessions.upsert_active(tx, found.user_id, now=now, since=now - rules.sessions.ACTIVE_EVERY)
     if found.token_id:
-        await sql.tokens.update_used(tx, found.token_id, now=now)
+        ip = presented.ip
+        ip_bidx = personal.network_of(tx, ip).ip if ip else None
+        if await sql.tokens.update_used(tx, found.token_id, now=now, ip_bidx=ip_bidx) and ip:
+            await note_network(tx, user_id=found.user_id, visitor=Visitor(ip), kind="api", now=now)
     elif found.session_id:
         idle_at = rules.sessions.idle_until(
             found.kind,

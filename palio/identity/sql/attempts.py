@@ -9,6 +9,8 @@ from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
+LAST_ID = UUID(int=(1 << 128) - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
@@ -36,6 +38,8 @@ class Event:
     method: AuthMethod
     device_id: DeviceId | None
     ip: bytes | None
+    country: str | None
+    city: str | None
     user_agent: str
 
 
@@ -50,10 +54,10 @@ async def insert_event(tx: Tx, event: NewEvent) -> None:
     await db.run(
         tx,
         """insert into identity.login_events (at, id, user_id, account_bidx, outcome, method, device_id, ip, ip_bidx,
-          net_bidx, user_agent)
-        values (%s, %s, %s, %s, %s::identity.login_outcome, %s::identity.auth_method, %s, %s, %s, %s, %s)""",
+          net_bidx, country, city, user_agent)
+        values (%s, %s, %s, %s, %s::identity.login_outcome, %s::identity.auth_method, %s, %s, %s, %s, %s, %s, %s)""",
         *(event.at, event.id, event.user_id, event.account_bidx, event.outcome, event.method, event.device_id),
-        *(event.ip, event.network.ip, event.network.net, event.user_agent),
+        *(event.ip, event.network.ip, event.network.net, event.network.country, event.network.city, event.user_agent),
     )
 
 
@@ -121,14 +125,28 @@ async def failures_of_factor(tx: Tx, user_id: UserId, since: datetime) -> Failur
     return found or Failures(0, None)
 
 
-async def list_events(tx: Tx, user_id: UserId, *, before: datetime, limit: int) -> list[Event]:
-    """The attempts of a user before an instant, the newest first."""
+async def list_events(tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] | None, limit: int) -> list[Event]:
+    """The attempts of a user behind one of them, or all, the newest first."""
+    at, event_id = behind or (None, None)
     return await db.rows(
         tx,
         Event,
-        """select at, id, outcome::text, method::text, device_id, ip, user_agent from identity.login_events
-        where user_id = %s and at < %s order by at desc, id desc limit %s""",
-        *(user_id, before, limit),
+        """select at, id, outcome::text, method::text, device_id, ip, country, city, user_agent
+        from identity.login_events
+        where user_id = %s and (at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
+        order by at desc, id desc limit %s""",
+        *(user_id, at, event_id, LAST_ID, limit),
+    )
+
+
+async def delete_old(tx: Tx, *, before: datetime, limit: int) -> int:
+    """Remove attempts before an instant, the oldest first."""
+    return await db.run(
+        tx,
+        """delete from identity.login_events where (at, id) in
+          (select at, id from identity.login_events where at < %s order by at limit %s)""",
+        before,
+        limit,
     )
 
 

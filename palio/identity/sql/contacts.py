@@ -1,10 +1,12 @@
 """Statements of e-mail addresses, names that are held, full names, and the networks a user was seen from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from palio.identity.types import EmailId, EmailRow, Network
+from palio.identity.sql.attempts import LAST_ID
+from palio.identity.types import EmailId, EmailRow, Network, NetworkKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -16,18 +18,48 @@ EMAIL = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OwnEmail:
+    """An address of a user, sealed."""
+
+    id: EmailId
+    address: bytes
+    bidx: bytes
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSealed:
+    """An address a user came from, sealed."""
+
+    id: UUID
+    ip: bytes | None
+    country: str | None
+    city: str | None
+    first_kind: NetworkKind
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
+
+
 async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
     """The address of this id, or None."""
     return await db.find(tx, EmailRow, EMAIL + " where e.id = %s", email_id)
 
 
 async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
-    """Whose address this is: the verified one, else the newest unverified one."""
+    """Whose address this is: the verified one, else that of the newest account that waits for it.
+
+    An address that somebody with an account only says to be his opens nothing.
+    """
     return await db.find(
         tx,
         EmailRow,
         EMAIL
-        + " where e.bidx_version = %s and e.bidx = %s order by (e.verified_at is null), e.created_at desc limit 1",
+        + """ where e.bidx_version = %s and e.bidx = %s and (e.verified_at is not null or u.status = 'pending')
+        order by (e.verified_at is null), e.created_at desc limit 1""",
         index.version,
         index.digest,
     )
@@ -57,13 +89,37 @@ async def is_verified(tx: Tx, bidx: bytes) -> bool:
 async def insert_email(
     tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, normal: bytes, now: datetime
 ) -> None:
-    """Store the primary address of a new user, not verified yet."""
+    """Store an address, not verified yet; the first one of a user is the primary one."""
     await db.run(
         tx,
         """insert into identity.emails (id, user_id, address, bidx, bidx_version, normal_bidx, is_primary, created_at)
-        values (%s, %s, %s, %s, %s, %s, true, %s)""",
-        *(email_id, user_id, address, index.digest, index.version, normal, now),
+        values (%s, %s, %s, %s, %s, %s, not exists (select from identity.emails where user_id = %s), %s)""",
+        *(email_id, user_id, address, index.digest, index.version, normal, user_id, now),
     )
+
+
+async def list_emails(tx: Tx, user_id: UserId) -> list[OwnEmail]:
+    """The addresses of a user, the primary one first; at most 10."""
+    return await db.rows(
+        tx,
+        OwnEmail,
+        """select id, address, bidx, is_primary, verified_at, created_at from identity.emails where user_id = %s
+        order by is_primary desc, created_at, id limit 10""",
+        user_id,
+    )
+
+
+async def update_primary(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
+    """Write to this address of a user from now on."""
+    await db.run(tx, "update identity.emails set is_primary = false where user_id = %s and is_primary", user_id)
+    await db.run(
+        tx, "update identity.emails set is_primary = true where user_id = %s and id = %s", *(user_id, email_id)
+    )
+
+
+async def delete_email(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
+    """Remove an address of a user."""
+    await db.run(tx, "delete from identity.emails where user_id = %s and id = %s", *(user_id, email_id))
 
 
 async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime) -> bool:
@@ -78,7 +134,16 @@ async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime
 
 
 async def delete_rivals(tx: Tx, user_id: UserId, bidx: bytes) -> int:
-    """Remove accounts of others that wait for this address to be proven: the first to prove it owns it."""
+    """Remove accounts of others that wait for this address to be proven: the first to prove it owns it.
+
+    Who has an account already and only said that it was his has it no more.
+    """
+    await db.run(
+        tx,
+        """delete from identity.emails e using identity.users u
+        where u.id = e.user_id and e.bidx = %s and e.verified_at is null and u.id <> %s and u.status <> 'pending'""",
+        *(bidx, user_id),
+    )
     return await db.run(
         tx,
         """delete from identity.users u using identity.emails e
@@ -118,15 +183,35 @@ async def upsert_hold(tx: Tx, username_key: str, *, now: datetime, until: dateti
 async def upsert_network(
     tx: Tx, row_id: UUID, user_id: UserId, *, ip: bytes, network: Network, kind: str, now: datetime
 ) -> None:
-    """Note that a user came from an address: its first and last time, and how often."""
+    """Note that a user came from an address: its first and last time, how often, and where it is today.
+
+    One that was forgotten is kept again under the new id, to which it is sealed.
+    """
     await db.run(
         tx,
         """insert into identity.ip_addresses as a
-          (id, user_id, ip_bidx, ip, net_bidx, first_kind, first_seen_at, last_seen_at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s)
+          (id, user_id, ip_bidx, ip, net_bidx, country, city, first_kind, first_seen_at, last_seen_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (user_id, ip_bidx) do update set last_seen_at = excluded.last_seen_at,
-          seen_count = a.seen_count + 1""",
-        *(row_id, user_id, network.ip, ip, network.net, kind, now, now),
+          country = excluded.country, city = excluded.city, seen_count = a.seen_count + 1,
+          id = case when a.ip is null then excluded.id else a.id end, ip = coalesce(a.ip, excluded.ip)""",
+        *(row_id, user_id, network.ip, ip, network.net, network.country, network.city, kind, now, now),
+    )
+
+
+async def list_networks(
+    tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] | None, limit: int
+) -> list[SeenSealed]:
+    """The addresses a user came from behind one of them, or all, the last used first."""
+    at, row_id = behind or (None, None)
+    return await db.rows(
+        tx,
+        SeenSealed,
+        """select id, ip, country, city, first_kind, first_seen_at, last_seen_at, seen_count
+        from identity.ip_addresses
+        where user_id = %s and (last_seen_at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
+        order by last_seen_at desc, id desc limit %s""",
+        *(user_id, at, row_id, LAST_ID, limit),
     )
 
 

@@ -12,7 +12,7 @@ from palio.kernel.ids import UserId
 ACCOUNT = """
 select u.id as user_id, u.username, u.status::text, p.hash, p.changed_at,
   exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
-    as has_second_factor,
+    or exists (select from identity.passkeys k where k.user_id = u.id) as has_second_factor,
   exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff
 from identity.users u left join identity.passwords p on p.user_id = u.id
 """
@@ -32,12 +32,16 @@ async def find_account_by_name(tx: Tx, username_key: str | None) -> Account | No
 
 
 async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
-    """The account of an address: the verified one, else the newest that waits for it."""
+    """The account of an address: the verified one, else the newest that waits for it.
+
+    An address that somebody with an account only says to be his names nobody.
+    """
     return await db.find(
         tx,
         Account,
         ACCOUNT
         + """ join identity.emails e on e.user_id = u.id where e.bidx_version = %s and e.bidx = %s
+          and (e.verified_at is not null or u.status = 'pending')
         order by (e.verified_at is null), e.created_at desc limit 1""",
         index.version,
         index.digest,
@@ -123,6 +127,16 @@ async def update_used(tx: Tx, token_id: UUID, *, now: datetime) -> bool:
             where id = %s and used_at is null and revoked_at is null and expires_at > %s""",
             *(now, token_id, now),
         )
+    )
+
+
+async def update_revoked_for(tx: Tx, user_id: UserId, target_bidx: bytes, *, now: datetime) -> None:
+    """Revoke the live links of a user that were sent to an address."""
+    await db.run(
+        tx,
+        """update identity.verification_tokens set revoked_at = %s
+        where user_id = %s and target_bidx = %s and used_at is null and revoked_at is null""",
+        *(now, user_id, target_bidx),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from palio.identity.types import FactorKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -72,10 +73,43 @@ async def update_confirmed(tx: Tx, user_id: UserId, step: int, *, now: datetime)
     )
 
 
-async def delete_factors(tx: Tx, user_id: UserId) -> int:
-    """Remove the authenticator of a user; returns how many there were. His recovery codes go with it."""
-    await db.run(tx, "delete from identity.recovery_codes where user_id = %s", user_id)
-    return await db.run(tx, "delete from identity.totp_secrets where user_id = %s", user_id)
+async def delete_totp(tx: Tx, user_id: UserId) -> bool:
+    """Remove the authenticator of a user; False if he has none."""
+    return bool(await db.run(tx, "delete from identity.totp_secrets where user_id = %s", user_id))
+
+
+async def delete_factors(tx: Tx, user_id: UserId) -> None:
+    """Remove every second factor of a user."""
+    await db.run(tx, "delete from identity.totp_secrets where user_id = %s", user_id)
+    await db.run(tx, "delete from identity.passkeys where user_id = %s", user_id)
+    await delete_spare_codes(tx, user_id)
+
+
+async def delete_spare_codes(tx: Tx, user_id: UserId) -> None:
+    """Remove the recovery codes of a user who has no second factor left that they could stand for."""
+    await db.run(
+        tx,
+        """delete from identity.recovery_codes c where c.user_id = %s
+          and not exists (select from identity.totp_secrets t
+            where t.user_id = c.user_id and t.confirmed_at is not null)
+          and not exists (select from identity.passkeys k where k.user_id = c.user_id)""",
+        user_id,
+    )
+
+
+async def list_kinds(tx: Tx, user_id: UserId) -> list[FactorKind]:
+    """What a user may show as a second factor, the usual first."""
+    return await db.column(
+        tx,
+        """with mine as (select %s::uuid as user_id)
+        select kind from (
+          select 1, 'totp' from mine join identity.totp_secrets t using (user_id) where t.confirmed_at is not null
+          union select 2, 'passkey' from mine join identity.passkeys using (user_id)
+          union select 3, 'recovery_code' from mine join identity.recovery_codes c using (user_id)
+            where c.used_at is null
+        ) as k (place, kind) order by place""",
+        user_id,
+    )
 
 
 async def replace_codes(tx: Tx, user_id: UserId, ids: Sequence[UUID], hashes: Sequence[str], *, now: datetime) -> None:
@@ -107,11 +141,3 @@ async def update_code_used(tx: Tx, code_id: UUID, *, now: datetime) -> bool:
             tx, "update identity.recovery_codes set used_at = %s where id = %s and used_at is null", now, code_id
         )
     )
-
-
-async def count_codes(tx: Tx, user_id: UserId) -> int:
-    """How many recovery codes are left."""
-    count: int = await db.value(
-        tx, "select count(*) from identity.recovery_codes where user_id = %s and used_at is null", user_id
-    )
-    return count

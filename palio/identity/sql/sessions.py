@@ -35,45 +35,8 @@ class Listed:
     last_seen_at: datetime
     expires_at: datetime
     ip: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device a user signs in on."""
-
-    id: DeviceId
-    is_new: bool
-
-
-async def find_device(tx: Tx, user_id: UserId | None, key_hash: bytes | None) -> DeviceId | None:
-    """The device of this key, if the user has signed in on it."""
-    found: DeviceId | None = await db.value(
-        tx, "select id from identity.devices where user_id = %s and key_hash = %s", user_id, key_hash
-    )
-    return found
-
-
-async def upsert_device(
-    tx: Tx, device_id: DeviceId, user_id: UserId, *, key_hash: bytes, label: str, now: datetime
-) -> Device:
-    """The device of this key, made if it is new to the user."""
-    found = await db.find(
-        tx,
-        Device,
-        """insert into identity.devices (id, user_id, key_hash, label, first_seen_at, last_seen_at)
-        values (%s, %s, %s, %s, %s, %s)
-        on conflict (user_id, key_hash) do update set last_seen_at = excluded.last_seen_at, label = excluded.label
-        returning id, xmax = 0 as is_new""",
-        *(device_id, user_id, key_hash, label, now, now),
-    )
-    assert found  # noqa: S101 - an upsert returns its row
-    return found
-
-
-async def count_devices(tx: Tx, user_id: UserId) -> int:
-    """On how many devices the user has signed in."""
-    count: int = await db.value(tx, "select count(*) from identity.devices where user_id = %s", user_id)
-    return count
+    country: str | None
+    city: str | None
 
 
 async def insert_session(tx: Tx, row: SessionRow) -> None:
@@ -81,10 +44,12 @@ async def insert_session(tx: Tx, row: SessionRow) -> None:
     await db.run(
         tx,
         """insert into identity.sessions (id, user_id, kind, token_hash, device_id, method, created_at, last_seen_at,
-          idle_expires_at, absolute_expires_at, step_up_at, mfa_at, ip, user_agent)
-        values (%s, %s, %s::identity.session_kind, %s, %s, %s::identity.auth_method, %s, %s, %s, %s, %s, %s, %s, %s)""",
+          idle_expires_at, absolute_expires_at, step_up_at, mfa_at, ip, ip_bidx, country, city, user_agent)
+        values (%s, %s, %s::identity.session_kind, %s, %s, %s::identity.auth_method, %s, %s, %s, %s, %s, %s, %s, %s,
+          %s, %s, %s)""",
         *(row.id, row.user_id, row.kind, row.token_hash, row.device_id, row.method, row.created_at, row.created_at),
-        *(row.lives.idle_at, row.lives.absolute_at, row.created_at, row.mfa_at, row.ip, row.user_agent),
+        *(row.lives.idle_at, row.lives.absolute_at, row.step_up_at, row.mfa_at, row.ip, row.network.ip),
+        *(row.network.country, row.network.city, row.user_agent),
     )
 
 
@@ -156,7 +121,7 @@ async def list_open(tx: Tx, user_id: UserId, *, now: datetime) -> list[Listed]:
         tx,
         Listed,
         """select s.id, s.kind::text, d.label, s.method::text, s.created_at, s.last_seen_at,
-          least(s.idle_expires_at, s.absolute_expires_at) as expires_at, s.ip
+          least(s.idle_expires_at, s.absolute_expires_at) as expires_at, s.ip, s.country, s.city
         from identity.sessions s join identity.devices d on d.id = s.device_id
         where s.user_id = %s and s.ended_at is null and s.idle_expires_at > %s and s.absolute_expires_at > %s
         order by s.last_seen_at desc, s.id limit 200""",
@@ -165,15 +130,23 @@ async def list_open(tx: Tx, user_id: UserId, *, now: datetime) -> list[Listed]:
 
 
 async def update_ended(
-    tx: Tx, user_id: UserId, *, session_id: SessionId | None, but: SessionId | None, reason: SessionEnd, now: datetime
+    tx: Tx,
+    user_id: UserId,
+    *,
+    session_id: SessionId | None,
+    device_id: DeviceId | None,
+    but: SessionId | None,
+    reason: SessionEnd,
+    now: datetime,
 ) -> list[SessionId]:
-    """End one session of a user, or all but one, and return which were open."""
+    """End one session of a user, those on a device, or all but one, and return which were open."""
     return await db.column(
         tx,
         """update identity.sessions set ended_at = %s, end_reason = %s::identity.session_end
-        where user_id = %s and ended_at is null and (%s::uuid is null or id = %s) and id is distinct from %s::uuid
+        where user_id = %s and ended_at is null and (%s::uuid is null or id = %s)
+          and (%s::uuid is null or device_id = %s) and id is distinct from %s::uuid
         returning id""",
-        *(now, reason, user_id, session_id, session_id, but),
+        *(now, reason, user_id, session_id, session_id, device_id, device_id, but),
     )
 
 
@@ -200,7 +173,7 @@ async def lock_refresh(tx: Tx, token_hash: bytes) -> RefreshRow | None:
           exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff,
           n.used_at is not null as is_successor_used, n.access_expires_at as successor_access_expires_at
         from identity.refresh_tokens t join identity.sessions s on s.id = t.session_id
-          join identity.devices d on d.id = s.device_id join identity.users u on u.id = t.user_id
+          join identity.users u on u.id = t.user_id left join identity.devices d on d.id = s.device_id
           left join identity.refresh_tokens n on n.session_id = t.session_id and n.generation = t.generation + 1
         where t.token_hash = %s""",
         token_hash,
@@ -231,6 +204,26 @@ async def insert_refresh(
         """insert into identity.refresh_tokens (id, session_id, user_id, generation, token_hash, access_hash,
           access_expires_at, issued_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         *(token_id, session_id, user_id, generation, token_hash, access_hash, access_expires_at, now, expires_at),
+    )
+
+
+async def update_forgotten(tx: Tx, *, before: datetime) -> int:
+    """Forget from where and by which program sessions began before an instant."""
+    return await db.run(
+        tx,
+        """update identity.sessions set ip = null, user_agent = ''
+        where created_at < %s and (ip is not null or user_agent <> '')""",
+        before,
+    )
+
+
+async def upsert_active(tx: Tx, user_id: UserId, *, now: datetime, since: datetime) -> None:
+    """Note that a user does something, unless that was noted since then."""
+    await db.run(
+        tx,
+        """insert into identity.user_activity as a (user_id, last_active_at) values (%s, %s)
+        on conflict (user_id) do update set last_active_at = excluded.last_active_at where a.last_active_at <= %s""",
+        *(user_id, now, since),
     )
 
 

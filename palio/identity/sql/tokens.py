@@ -60,13 +60,16 @@ async def list_tokens(tx: Tx, user_id: UserId, *, now: datetime) -> list[ApiToke
     )
 
 
-async def update_used(tx: Tx, token_id: TokenId, *, now: datetime) -> None:
-    """Note that a token is in use; whoever is about to note it too leaves it to us."""
-    await db.run(
-        tx,
-        """update identity.api_tokens t set last_used_at = %s
-        from (select id from identity.api_tokens where id = %s for update skip locked) as mine where t.id = mine.id""",
-        *(now, token_id),
+async def update_used(tx: Tx, token_id: TokenId, *, now: datetime, ip_bidx: bytes | None) -> bool:
+    """Note that a token is in use, and from where; whoever is about to note it too leaves it to us (False)."""
+    return bool(
+        await db.run(
+            tx,
+            """update identity.api_tokens t set last_used_at = %s, last_used_ip_bidx = coalesce(%s, last_used_ip_bidx)
+            from (select id from identity.api_tokens where id = %s for update skip locked) as mine
+            where t.id = mine.id""",
+            *(now, ip_bidx, token_id),
+        )
     )
 
 

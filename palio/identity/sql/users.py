@@ -10,7 +10,7 @@ from palio.kernel.ids import UserId
 
 USER = (
     "select id, username, display_name, kind::text, status::text, registered_with::text, locale, time_zone, country,"
-    " board_name::text, created_at, activated_at, version from identity.users"
+    " country_source::text, city, board_name::text, created_at, activated_at, version from identity.users"
 )
 
 
@@ -42,16 +42,38 @@ async def has_users(tx: Tx) -> bool:
     return bool(await db.value(tx, "select exists (select from identity.users)"))
 
 
+async def lock_name(tx: Tx, username_key: str) -> None:
+    """Let one taking of a name wait for the other, until the transaction ends."""
+    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended('identity.users|' || %s, 0))", username_key)
+
+
+async def find_renamed_at(tx: Tx, user_id: UserId) -> datetime | None:
+    """When a user changed his name last, or None."""
+    found: datetime | None = await db.value(tx, "select username_changed_at from identity.users where id = %s", user_id)
+    return found
+
+
+async def update_username(tx: Tx, user_id: UserId, username: str, *, now: datetime) -> None:
+    """Give a user another name, which is locked and free."""
+    await db.run(
+        tx,
+        "update identity.users set username = %s, username_changed_at = %s where id = %s",
+        *(username, now, user_id),
+    )
+
+
 async def insert_user(tx: Tx, user: NewUser) -> bool:
     """Store the user; False if the name is taken, also by somebody who commits while we wait for him."""
+    await lock_name(tx, user.username.lower())
     return bool(
         await db.run(
             tx,
             """
             insert into identity.users (id, username, display_name, kind, status, registered_with, locale, time_zone,
-                                        board_name, created_at, activated_at)
+                                        board_name, created_at, activated_at, country, country_source, city)
             values (%s, %s, %s, %s::identity.user_kind, %s::identity.user_status, %s::identity.auth_method, %s, %s,
-                    %s::identity.board_name, %s, %s)
+                    %s::identity.board_name, %s, %s, %s,
+                    case when %s::text is not null then 'geo'::identity.country_source end, %s)
             on conflict (username_key) do nothing""",
             user.id,
             user.username,
@@ -64,6 +86,9 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
             user.board_name,
             user.created_at,
             user.activated_at,
+            user.country,
+            user.country,
+            user.city,
         )
     )
 
@@ -115,7 +140,9 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
 async def update_country(tx: Tx, user_id: UserId, country: str) -> None:
     """Write down where a user says that he lives."""
     await db.run(
-        tx, "update identity.users set country = %s, country_source = 'user' where id = %s", *(country, user_id)
+        tx,
+        "update identity.users set country = %s, city = null, country_source = 'user' where id = %s",
+        *(country, user_id),
     )
 
 
@@ -140,9 +167,14 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
             and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)) as is_admin,
           exists (select from identity.passwords w where w.user_id = u.id) as has_password,
           exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
-            as has_second_factor,
+            as has_totp,
+          exists (select from identity.passkeys k where k.user_id = u.id) as has_passkey,
           (select count(*) from identity.recovery_codes c where c.user_id = u.id and c.used_at is null)
             as recovery_codes_left,
+          coalesce((select array_agg(z.zone order by z.valid_from) from identity.time_zone_changes z
+            where z.user_id = u.id), '{}') as zones,
+          coalesce((select array_agg(z.valid_from order by z.valid_from) from identity.time_zone_changes z
+            where z.user_id = u.id), '{}') as zones_from,
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
             order by l.at desc limit 1) as last_login_at
         from (select %s::uuid as id) as u

@@ -2,9 +2,12 @@
 
 from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
+from palio.identity.web.contacts import routes as contacts
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
+from palio.identity.web.history import routes as history
+from palio.identity.web.passkeys import routes as passkeys
 from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
 from palio.identity.web.security import routes as security
@@ -14,4 +17,5 @@ from palio.ui.routes import Routes
 __all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]
+routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *history.all]
+routes.all += [*passkeys.all, *contacts.all, *grants.all, *staff.all]

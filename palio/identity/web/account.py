@@ -1,8 +1,11 @@
 """The pages of one's own account: profile, privacy, tokens for programs."""
 
+import re
 from dataclasses import replace
+from functools import cache
 from operator import itemgetter
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from babel import Locale
 from fastapi import Form, Query, Request
@@ -22,6 +25,7 @@ from palio.ui.routes import Call, Filled, Routes
 
 routes = Routes("identity")
 FOR_EVERYBODY = frozenset({"public", "player", "owner"})
+PLACE = re.compile(r"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/")
 BOARD_NAMES: tuple[BoardName, ...] = ("full", "masked", "hidden")
 Saved = Annotated[bool, Query()]
 
@@ -29,12 +33,13 @@ Saved = Annotated[bool, Query()]
 @routes.page("/account", access="owner")
 async def profile(request: Request, ask: Ask, tx: InTx, saved: Saved = False) -> Response:
     """Who one is here."""
-    return await _profile(request, ask, tx, is_saved=saved)
+    return await profile_again(request, ask, tx, is_saved=saved)
 
 
-async def _profile(
+async def profile_again(
     request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, is_saved: bool = False
 ) -> Response:
+    """The page of the profile, also with a form of it that was refused."""
     me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
     tags = {*languages_of(request), me.user.locale}
     named = [(tag, Locale.parse(tag, sep="-").get_display_name(tag)) for tag in sorted(tags)]
@@ -43,10 +48,23 @@ async def _profile(
         "me": me,
         "languages": named,
         "is_saved": is_saved,
+        "is_proven": is_proven(ask),
+        "zones": [(zone, zone.replace("_", " ")) for zone in _zones()],
         "min_age": settings.value(MIN_AGE) if me.born is None else 0,
-        "countries": _countries(me) if settings.value(BLOCKED_COUNTRIES) and me.user.country is None else [],
+        "countries": _countries(me) if _may_say_country(me) else [],
     }
     return show(request, "profile", values, filled)
+
+
+@cache
+def _zones() -> list[str]:
+    """The zones that are named after places, and UTC."""
+    return ["UTC", *sorted(zone for zone in available_timezones() if PLACE.match(zone))]
+
+
+def _may_say_country(me: Me) -> bool:
+    """Does the house ask where its players live, and has this one not said it yet?"""
+    return bool(settings.value(BLOCKED_COUNTRIES)) and me.user.country_source in {None, "geo"}
 
 
 def _countries(me: Me) -> list[tuple[str, str]]:
@@ -55,7 +73,7 @@ def _countries(me: Me) -> list[tuple[str, str]]:
     return sorted(((code, name) for code, name in names.items() if COUNTRY.fullmatch(code)), key=itemgetter(1))
 
 
-@routes.form("/account/about", access="owner", again=_profile, idempotency="none")
+@routes.form("/account/about", access="owner", again=profile_again, idempotency="none")
 async def say_about(form: Annotated[say.AboutForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Say when one was born and where one lives, where the house asks for it."""
     await doors.update_profile(
@@ -72,7 +90,7 @@ async def say_about(form: Annotated[say.AboutForm, Form()], house: InHouse, ask:
     return go("/account?saved=true")
 
 
-@routes.form("/account", access="owner", again=_profile, idempotency="none")
+@routes.form("/account", access="owner", again=profile_again, idempotency="none")
 async def save_profile(form: Annotated[say.ProfileForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Change the shown name and the language."""
     await doors.update_profile(
@@ -147,7 +165,7 @@ async def _tokens(
         "tokens": found,
         "scopes": _scopes(request, ask),
         "is_proven": is_proven(ask),
-        "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
+        "factors": await service.factors.factors_of(tx, user_id=me_of(ask)),
         "secret": secret,
         "now": ask.now,
     }

@@ -30,6 +30,7 @@ from palio.identity.errors import (
     NoSuchToken,
     NotStaff,
     OwnerExists,
+    PasskeyInvalid,
     PasswordTooWeak,
     ProofRequired,
     RefreshReused,
@@ -239,15 +240,32 @@ async def log_in(
     access="public",
     scope=NO_SCOPE,
     example=BEGUN,
-    refuses=[TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy],
+    refuses=[TicketExpired, SecondFactorWrong, PasskeyInvalid, TooManyAttempts, HashingBusy],
     rate=GUESSES,
     idempotency="none",
 )
 async def enter_second_factor(
     form: say.SecondFactor, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.SessionBegun:
-    """Begin the session whose password was right, by a code."""
-    found = await doors.second_factor(house, ticket=form.ticket, code=form.code, visitor=visitor, now=ask.now)
+    """Begin the session whose password was right, by a code or a passkey."""
+    if form.passkey:
+        found = await doors.second_factor_by_passkey(
+            house,
+            ticket=form.ticket,
+            credential=form.passkey.model_dump(),
+            trusts_device=form.trust_device,
+            visitor=visitor,
+            now=ask.now,
+        )
+    else:
+        found = await doors.second_factor(
+            house,
+            ticket=form.ticket,
+            code=form.code,
+            trusts_device=form.trust_device,
+            visitor=visitor,
+            now=ask.now,
+        )
     admit(request, response, found)
     return say.SessionBegun.of(found)
 
@@ -280,7 +298,7 @@ async def log_out(request: Request, response: Response, ask: Ask, house: InHouse
     access="player",
     scope=NO_TOKEN,
     example=say.Done("done"),
-    refuses=[*GUESSING, SecondFactorWrong, NoSuchSession],
+    refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     idempotency="none",
 )
@@ -288,7 +306,8 @@ async def step_up(
     form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.Done:
     """Prove anew who acts in this session, for what needs a fresh proof."""
-    await prove(request, response, visitor, house, ask, form.secret)
+    passkey = form.passkey.model_dump() if form.passkey else None
+    await prove(request, response, visitor, house, ask, form.secret, passkey)
     return say.Done("done")
 
 
@@ -297,7 +316,7 @@ async def step_up(
     access="identity.session.prove",
     scope=NO_TOKEN,
     example=say.Done("done"),
-    refuses=[*GUESSING, SecondFactorWrong, NoSuchSession],
+    refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     idempotency="none",
     unaudited="it changes the session of whoever asks, and nothing else",
@@ -306,7 +325,8 @@ async def step_up_in_console(
     form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
 ) -> say.Done:
     """Prove anew who acts in this session of the console."""
-    await prove(request, response, visitor, house, ask, form.secret)
+    passkey = form.passkey.model_dump() if form.passkey else None
+    await prove(request, response, visitor, house, ask, form.secret, passkey)
     return say.Done("done")
 
 
@@ -339,7 +359,9 @@ ME = say.MeAnswer(
     "masked",
     "en",
     "Europe/Berlin",
+    date(2026, 3, 18),
     "DE",
+    "Berlin",
     date(1990, 12, 31),
     ["password"],
     True,
@@ -354,13 +376,12 @@ A_SESSION = say.SessionAnswer(
     "Firefox on Linux",
     "password",
     "198.51.100.7",
+    "DE",
+    "Berlin",
     say.MOMENT,
     say.MOMENT,
     say.MOMENT,
     is_current=True,
-)
-A_LOG_IN = say.LogInAnswer(
-    say.EXAMPLE_ID, say.MOMENT, "success", "password", "Firefox on Linux", "198.51.100.7", is_known_device=True
 )
 A_TOKEN = say.ApiTokenAnswer(
     say.EXAMPLE_ID, "my bot", "palio_8fK2pQ1z", "x9Wq", ["games:read"], [], say.MOMENT, say.MOMENT, None
@@ -450,13 +471,6 @@ async def end_sessions(
     kept = session_of(ask) if but else None
     ended = await service.sessions.end_sessions(tx, user_id=me_of(ask), but=kept, reason="revoked_by_user", now=ask.now)
     return say.Ended(ended)
-
-
-@routes.get("/me/logins", access="owner", scope=NO_TOKEN, example=say.LogIns([A_LOG_IN]))
-async def list_log_ins(ask: Ask, tx: InTx) -> say.LogIns:
-    """List the last fifty attempts to sign in as oneself."""
-    found = await service.attempts.log_ins(tx, user_id=me_of(ask), before=ask.now)
-    return say.LogIns([say.LogInAnswer.of(one) for one in found])
 
 
 @routes.get("/me/api-tokens", access="owner", scope=NO_TOKEN, example=say.ApiTokens([A_TOKEN]))

@@ -1,5 +1,6 @@
 """The pages that let people in: sign-up and the proof of an address, sign-in, a forgotten password, the first owner."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Form, Query, Request
@@ -7,7 +8,7 @@ from starlette.responses import Response
 
 from palio.identity import doors
 from palio.identity import schemas as say
-from palio.identity.types import SecondFactorDue, SessionKind
+from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind
 from palio.identity.web.reception import (
     DAY_S,
     GUESSES,
@@ -23,6 +24,7 @@ from palio.identity.web.reception import (
     leave,
 )
 from palio.identity.web.showing import go, mailbox_of, show
+from palio.infra import settings
 from palio.infra.db import Tx
 from palio.ui import limits
 from palio.ui.actor import Ask, Asking
@@ -192,8 +194,16 @@ def _sign_in(request: Request, wanted: str, told: str = "", filled: Filled | Non
     return show(request, "sign_in", values, filled)
 
 
-def _factor(request: Request, ticket: str, wanted: str, filled: Filled | None = None) -> Response:
-    values = {"ticket": ticket, "wanted": wanted, "is_console": is_of_console(request)}
+def _factor(
+    request: Request, ticket: str, wanted: str, factors: Sequence[str], filled: Filled | None = None
+) -> Response:
+    values = {
+        "ticket": ticket,
+        "wanted": wanted,
+        "factors": factors,
+        "trust_days": settings.value(MFA_TRUST_DAYS),
+        "is_console": is_of_console(request),
+    }
     return show(request, "second_factor", values, filled)
 
 
@@ -205,7 +215,8 @@ async def _factor_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
     """The code again; when the ticket has run out, the password again."""
     wanted = filled.values.get("next", "/")
     if filled.problem.code == "identity.second_factor_wrong":
-        return _factor(request, filled.values.get("ticket", ""), wanted, filled)
+        factors = filled.values.get("factors", "").split()
+        return _factor(request, filled.values.get("ticket", ""), wanted, factors, filled)
     return _sign_in(request, wanted, filled=filled)
 
 
@@ -232,7 +243,7 @@ async def _enter(
         house, identifier=form.identifier, password=form.password, kind=kind, visitor=visitor, now=ask.now
     )
     if isinstance(found, SecondFactorDue):
-        return _factor(request, found.ticket, form.wanted)
+        return _factor(request, found.ticket, ours(form.wanted), found.factors)
     response = go(ours(form.wanted))
     admit(request, response, found)
     return response
@@ -255,7 +266,14 @@ async def enter_code_of_console(
 
 
 async def _enter_code(request: Request, form: say.CodeOfTicket, visitor: From, house: InHouse, ask: Asking) -> Response:
-    found = await doors.second_factor(house, ticket=form.ticket, code=form.code, visitor=visitor, now=ask.now)
+    found = await doors.second_factor(
+        house,
+        ticket=form.ticket,
+        code=form.code,
+        trusts_device=form.trust_device,
+        visitor=visitor,
+        now=ask.now,
+    )
     response = go(ours(form.wanted))
     admit(request, response, found)
     return response

@@ -1,8 +1,9 @@
 """Who asks, and the cookies by which a browser is known again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request, Response
 
@@ -159,11 +160,28 @@ def admit(request: Request, response: Response, session: SignedIn) -> None:
         keep(request, response, DEVICE, session.device_key, YEAR_S)
 
 
-async def prove(request: Request, response: Response, visitor: Visitor, house: House, ask: Asking, secret: str) -> None:
-    """Judge a fresh proof, and give the browser the new cookie of its session. Refuses as `doors.step_up` does."""
-    cookie = await doors.step_up(
-        house, user_id=me_of(ask), session_id=session_of(ask), secret=secret, visitor=visitor, now=ask.now
-    )
+async def prove(
+    request: Request,
+    response: Response,
+    visitor: Visitor,
+    house: House,
+    ask: Asking,
+    secret: str,
+    passkey: Mapping[str, Any] | None = None,
+) -> None:
+    """Judge a fresh proof, and give the browser the new cookie of its session.
+
+    Refuses as `doors.step_up` and `step_up_by_passkey` do.
+    """
+    me, session_id = me_of(ask), session_of(ask)
+    if passkey is None:
+        cookie = await doors.step_up(
+            house, user_id=me, session_id=session_id, secret=secret, visitor=visitor, now=ask.now
+        )
+    else:
+        cookie = await doors.step_up_by_passkey(
+            house, user_id=me, session_id=session_id, credential=passkey, visitor=visitor, now=ask.now
+        )
     if cookie:
         keep_session(request, response, cookie, is_console=is_of_console(request))
 

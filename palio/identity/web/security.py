@@ -9,7 +9,7 @@ from starlette.responses import Response
 from palio.identity import doors, service
 from palio.identity import schemas as say
 from palio.identity.errors import FactorMissing
-from palio.identity.types import SessionId
+from palio.identity.types import DeviceId, SessionId
 from palio.identity.web.entering import SIGNS_OUT, Next
 from palio.identity.web.reception import (
     GUESSES,
@@ -33,7 +33,7 @@ from palio.ui.routes import Filled, Routes
 routes = Routes("identity")
 PAGE, AUTHENTICATOR = "/account/security", "/account/authenticator"
 CONSOLE_PROVE = f"{CONSOLE}/prove"
-LOG_INS_SHOWN = 20
+LOG_INS_SHOWN, ADDRESSES_SHOWN = 20, 10
 Told = Annotated[str, Query(max_length=20)]
 
 
@@ -45,12 +45,14 @@ async def security(request: Request, ask: Ask, tx: InTx, told: Told = "") -> Res
 
 async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, told: str = "") -> Response:
     user_id = me_of(ask)
-    log_ins = await service.attempts.log_ins(tx, user_id=user_id, before=ask.now)
     values = {
         "present": "security",
         "me": await service.accounts.me(tx, user_id=user_id, now=ask.now),
+        "passkeys": await service.passkeys.passkeys_of(tx, user_id=user_id),
+        "devices": await service.devices.devices_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
+        "addresses": await service.attempts.addresses_of(tx, user_id=user_id, limit=ADDRESSES_SHOWN),
         "sessions": await service.sessions.sessions_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
-        "log_ins": log_ins[:LOG_INS_SHOWN],
+        "log_ins": await service.attempts.log_ins(tx, user_id=user_id, limit=LOG_INS_SHOWN),
         "told": told,
         "now": ask.now,
     }
@@ -73,6 +75,13 @@ async def end_other_sessions(ask: Ask, tx: InTx) -> Response:
         tx, user_id=me_of(ask), but=session_of(ask), reason="revoked_by_user", now=ask.now
     )
     return go(f"{PAGE}?told=ended")
+
+
+@routes.form("/account/devices/forget", access="owner", again=_security)
+async def forget_device(form: Annotated[say.DeviceForm, Form()], ask: Ask, tx: InTx) -> Response:
+    """Forget one of one's devices: the sessions on it end."""
+    await service.devices.forget(tx, user_id=me_of(ask), device_id=DeviceId(form.device_id), now=ask.now)
+    return go(f"{PAGE}?told=forgotten")
 
 
 @routes.form("/account/password", access="owner", again=_security, rate=GUESSES, idempotency="none")
@@ -111,7 +120,7 @@ async def _authenticator(
         "present": "security",
         "me": me,
         "is_proven": is_proven(ask),
-        "has_factor": me.has_second_factor,
+        "factors": await service.factors.factors_of(tx, user_id=me.user.id),
         "enrolment": enrolment,
         "codes": codes,
     }
@@ -197,7 +206,7 @@ async def proof_in_console(request: Request, ask: Ask, tx: InTx, wanted: Next = 
 
 async def _proof(request: Request, ask: Asking, tx: Tx, wanted: str, filled: Filled | None = None) -> Response:
     factors = await service.factors.factors_of(tx, user_id=me_of(ask))
-    values = {"wanted": wanted, "has_factor": bool(factors), "is_console": is_of_console(request)}
+    values = {"wanted": wanted, "factors": factors, "is_console": is_of_console(request)}
     return show(request, "prove", values, filled)
 
 

@@ -132,6 +132,7 @@ class Environment(BaseSettings):
     smtp_url: MailAddress | None = Field(None, description="the mail server; without one letters become files")
     mail_from: str = Field("Palio <palio@localhost>", description="who letters come from")
     leaked_passwords_file: Expanded | None = Field(None, description="sorted SHA-1 sums of passwords nobody may choose")
+    geo_file: Expanded | None = Field(None, description="countries and cities of addresses (MaxMind DB format)")
 
     feed_url: str | None = Field(None, description="where the programme `default` is read from")
     feed_token: Annotated[str, Secret()] | None = Field(None, description="the bearer key of that feed")

@@ -119,6 +119,53 @@ async def test_a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_co
         await expect(page.get_by_role("alert")).to_contain_text("it was used already")
 
 
+async def test_a_passkey_is_made_named_and_opens_the_account_the_console_and_what_is_dangerous(
+    browser: Browser, place: Place
+) -> None:
+    """By Chromium's virtual authenticator; passkeys are for a name, so the machine is called by its own."""
+    petra = await place.person("petra")
+    async with place.product.wiring.database.begin_system("a test") as tx:
+        await identity.grant_role(tx, user_id=petra.id, role="support", reason="a test", now=clock.now())
+    base = place.base.replace("127.0.0.1", "localhost")
+    async with looking(browser, base, size="phone") as (page, seen):
+        devtools = await page.context.new_cdp_session(page)
+        await devtools.send("WebAuthn.enable")
+        options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+        options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+        await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+        await sign_in(page, base, "petra", to="/account/security")
+        await page.get_by_role("link", name="Make a passkey").click()
+        await expect(page.locator("#passkeys")).to_contain_text("No passkey yet")
+        assert await clean(seen) == []
+        await page.get_by_label("What it is called").fill("my telephone")
+        await page.get_by_role("button", name="Make it").click()
+        await expect(page.get_by_role("status")).to_contain_text("The passkey is kept.")
+        await expect(page.locator("#passkeys")).to_contain_text("my telephone")
+        await expect(page.locator("main")).to_contain_text("You have no recovery codes")
+        assert await clean(seen) == []
+
+        await page.get_by_role("button", name="Sign out").click()
+        await page.goto(f"{base}/sign-in?next=/account/passkeys")
+        await page.get_by_role("button", name="Use a passkey").click()
+        await expect(page.locator("#passkeys")).to_contain_text("last used")
+        await forget_proof(place, "petra")
+        await page.reload()
+        await page.get_by_role("button", name="Prove it by a passkey").click()
+        await expect(page.get_by_role("button", name="Remove my telephone")).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await sign_in(page, base, "petra", to="/account/passkeys")
+        await page.get_by_role("button", name="Go on by a passkey").click()
+        await expect(page.locator("#passkeys")).to_contain_text("my telephone")
+
+        await page.goto(f"{base}/console/sign-in")
+        await page.get_by_role("button", name="Use a passkey").click()
+        await expect(page).to_have_url(re.compile(r"/console$"))
+        await page.goto(f"{base}/account/passkeys")
+        await page.get_by_role("button", name="Remove my telephone").click()
+        await expect(page.get_by_role("status")).to_contain_text("The passkey is gone.")
+        assert seen.complaints == []
+
+
 async def test_a_token_takes_a_fresh_proof_is_shown_once_and_can_be_revoked(browser: Browser, place: Place) -> None:
     await place.person("quinn")
     async with looking(browser, place.base) as (page, seen):
