@@ -90,7 +90,30 @@ async def _links(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
     return [Fact("Account", _told(players[link.player_id])) for link in links]
 
 
+ACCOUNT = "/console/identity/users/{user}"
+
+
+async def _account(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
+    """How somebody proves who he is, and why he may not do anything, if so."""
+    found = await identity.record_of(tx, user_id=UserId(user_id), now=now)
+    until = found.suspension.until
+    suspended = [Fact("Suspended", found.suspension.reason, note=f"until {until:%Y-%m-%d %H:%M} UTC" if until else "")]
+    return [
+        *(suspended if found.suspension.status == "suspended" else []),
+        Fact("Proven contacts", sum(one.verified_at is not None for one in found.contacts)),
+        Fact("Second factor", "on" if found.has_second_factor else "none"),
+        Fact("Last signed in", found.last_login_at),
+    ]
+
+
 PANELS: tuple[Panel[Tx], ...] = (
+    Panel(
+        "identity",
+        "Proofs and standing",
+        "identity.user.read",
+        _account,
+        acts=(PanelAct("Open the account", ACCOUNT, "identity.user.read"),),
+    ),
     Panel(
         "ledger",
         "Wallets",

@@ -17,6 +17,7 @@ from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, 
 from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
+from palio.identity import console as identity_console
 from palio.identity import web as identity
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
@@ -58,6 +59,7 @@ MODULES: tuple[Routes, ...] = (
     curtain.routes,
     mailbox.routes,
     identity.routes,
+    identity_console.routes,
     *admin.MODULES,
     races.routes,
     races_console.routes,

@@ -13,7 +13,7 @@ Forbidden
 ├── ProofRequired
 ├── RegistrationClosed
 ├── NotStaff
-├── SelfGrant
+├── SelfGrant, OwnAccount
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
@@ -26,6 +26,7 @@ Conflict
 ├── TooManyTokens
 ├── SaidAlready
 ├── ExclusionShorter, ExclusionRuns
+├── NotSuspendable
 └── FriendBlocked, FriendsFull
 Gone
 └── TokenInvalid
@@ -35,7 +36,7 @@ Invalid
 ├── PasswordTooWeak
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
-├── ReasonTooShort, GrantExpired
+├── ReasonTooShort, GrantExpired, EndsInPast
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -114,6 +115,12 @@ class SelfGrant(Forbidden):
     """Nobody changes his own roles; ask somebody else who may."""
 
     code = "identity.self_grant"
+
+
+class OwnAccount(Forbidden):
+    """Nobody of the staff acts on his own account; ask somebody else who may."""
+
+    code = "identity.own_account"
 
 
 class AccountSuspended(Forbidden):
@@ -274,6 +281,12 @@ class ExclusionRuns(Conflict):
     code = "identity.exclusion_runs"
 
 
+class NotSuspendable(Conflict):
+    """The account is `status`: only one that is active is suspended, and only a suspended one is let in again."""
+
+    code = "identity.not_suspendable"
+
+
 class FriendBlocked(Conflict):
     """You have blocked this player; unblock him first."""
 
@@ -429,6 +442,13 @@ class GrantExpired(Invalid):
     """The role would end before it begins."""
 
     code = "identity.grant_expired"
+
+
+class EndsInPast(Invalid):
+    """This would be over before it begins; name a later time, or none."""
+
+    code = "identity.ends_in_past"
+    blames = "until"
 
 
 class NotYourself(Invalid):

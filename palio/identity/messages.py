@@ -105,6 +105,20 @@ class RoleRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UserSuspended(Event):
+    """An account was suspended: until it is let in again its bearer only reads."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class UserReinstated(Event):
+    """An account that was suspended is active again."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerExcluded(Event):
     """Somebody is not to do some things until an instant, or for ever (None). A longer break is told again."""
 
@@ -140,6 +154,11 @@ class WriteToWhoeverAsked(Job):
     letter: LetterKind
     bidx: str
     bidx_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiftSuspensions(Job):
+    """Let in again whoever was suspended until now."""
 
 
 @dataclass(frozen=True, slots=True)

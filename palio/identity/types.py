@@ -20,7 +20,7 @@ AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
 SessionKind: TypeAlias = Literal["browser", "console", "app"]
 SessionEnd: TypeAlias = Literal[
-    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed"
+    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed", "suspended"
 ]
 Outcome: TypeAlias = Literal[
     "success",
@@ -116,6 +116,12 @@ PERMISSION_READ = Permission(
     "identity.user.read", "Look up accounts, their sessions and their history.", roles=("support", "auditor")
 )
 PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out.", roles=("support",))
+PERMISSION_CORRECT = Permission(
+    "identity.user.edit", "Correct the shown name, country and language of accounts.", roles=("support",)
+)
+PERMISSION_SUSPEND = Permission(
+    "identity.user.suspend", "Suspend accounts and let them in again.", roles=("support", "moderator")
+)
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
@@ -123,6 +129,7 @@ PERMISSIONS = (
     PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
+    *(PERMISSION_CORRECT, PERMISSION_SUSPEND),
     PERMISSION_GRANT,
     PERMISSION_GRANT_OWNER,
     PERMISSION_EMAIL_RULE,
@@ -163,6 +170,69 @@ class User:
     created_at: datetime
     activated_at: datetime | None
     version: int
+
+
+Sought: TypeAlias = Literal["name", "id", "email", "ip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An address of a user as staff see it: that there is one, never which."""
+
+    id: EmailId
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFrom:
+    """A network address that a user came from, still sealed: when first and last, and how often."""
+
+    id: UUID
+    first_kind: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An account as staff see it: what stands in its rows, and which sealed values there are."""
+
+    user: User
+    suspension: "Suspension"
+    contacts: tuple[Contact, ...]
+    seen_from: tuple[SeenFrom, ...]
+    has_full_name: bool
+    has_birth_date: bool
+    has_password: bool
+    has_second_factor: bool
+    recovery_codes_left: int
+    last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What staff put right of an account; None stays as it is."""
+
+    display_name: str | None = None
+    country: str | None = None
+    locale: str | None = None
+    board_name: BoardName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """How an account stands: why and until when it is suspended (None: until somebody lifts it), if it is."""
+
+    user_id: UserId
+    username: str
+    status: UserStatus
+    reason: str | None
+    until: datetime | None
+    is_staff: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from palio.infra.db import Database, Tx
 from palio.kernel import clock
+from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor
 from palio.ui.edge import request_id_of
 
@@ -22,7 +23,8 @@ class Asking:
 
     `permissions` are those of staff, `scopes` those of a token (None is a session, or nobody). `mfa_at` is when a
     second factor was shown in this session, `step_up_at` when it was last shown for a dangerous act. `is_service` is a
-    program, which acts as a player does but may hold permissions.
+    program, which acts as a player does but may hold permissions. `restricted` is what somebody is refused with who may
+    read what is his and do little else: his account is suspended.
     """
 
     actor: Actor
@@ -34,6 +36,7 @@ class Asking:
     mfa_at: datetime | None = None
     step_up_at: datetime | None = None
     is_service: bool = False
+    restricted: type[Refusal] | None = None
 
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Asking]]  # refuses with Unauthenticated what is no longer good

@@ -142,7 +142,8 @@ def render(
     ribbon: Callable[[], Ribbon | None] = getattr(request.app.state, "ribbon", lambda: None)
     ask: Asking | None = request.scope.get(ASKING)
     person = ask.actor.kind if ask else "unknown"  # pages of an edge that asks nobody lead to the account all the same
-    around = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
+    around: dict[str, object] = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
+    around["is_restricted"] = ask is not None and ask.restricted is not None
     html = _html(request, name, {**values, **around}, block, language)
     vary = {"Vary": "HX-Request, Accept-Language, Cookie", "Content-Language": language.tag}
     return HTMLResponse(html, status, {**vary, **(headers or {})})

@@ -54,10 +54,10 @@ def needs_touch(found: Found, now: datetime) -> bool:
     return now - found.last_seen_at >= TOUCH_EVERY
 
 
-def actor_of(found: Found, request_id: RequestId) -> Actor:
-    """Who acts in this session or by this token. A suspended player only looks."""
+def actor_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> Actor:
+    """Who acts in this session or by this token. A suspended player only looks, unless in the few acts left to him."""
     if found.status == "suspended":
-        return Actor("viewer", found.user_id, request_id)
+        return Actor("player" if may_act else "viewer", found.user_id, request_id)
     return Actor("staff" if found.kind == "console" else "player", found.user_id, request_id)
 
 

@@ -7,11 +7,13 @@ from palio.identity.service import (
     documents,
     factors,
     friends,
+    people,
     play,
     policy,
     registration,
     roles,
     sessions,
+    suspensions,
     tokens,
 )
 
@@ -22,10 +24,12 @@ __all__ = [
     "documents",
     "factors",
     "friends",
+    "people",
     "play",
     "policy",
     "registration",
     "roles",
     "sessions",
+    "suspensions",
     "tokens",
 ]

@@ -1,6 +1,5 @@
 """Accounts: made by an operator, found, and shown to others."""
 
-import re
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -16,8 +15,6 @@ from palio.kernel.errors import Stale, TooLarge
 from palio.kernel.ids import Actor, UserId, new_id
 
 USERS_OF_A_CALL_MAX = 10_000
-FOUND_MAX = 20
-PREFIX = re.compile(r"[A-Za-z0-9_.-]{2,80}")
 
 
 async def create(
@@ -97,17 +94,6 @@ async def ids_many(tx: Tx, texts: Collection[str]) -> dict[str, UserId]:
 async def has_anybody(tx: Tx) -> bool:
     """Has anybody an account here?"""
     return await sql.users.has_users(tx)
-
-
-async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
-    """For staff: the users whose name begins so, or whose id it is; at least two signs of a name are needed."""
-    if user_id := rules.names.id_of(text):
-        user = await sql.users.find_by_id(tx, user_id)
-        return [user] if user else []
-    if not PREFIX.fullmatch(text):
-        return []
-    prefix = text.lower().replace("_", r"\_")  # which `like` would read as any sign
-    return await sql.users.list_named(tx, prefix, min(limit, FOUND_MAX))
 
 
 async def get(tx: Tx, *, name_or_id: str | UUID) -> User:

@@ -9,9 +9,13 @@ from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
+from palio.identity.web.suspended import routes as suspended
 from palio.ui.routes import Routes
 
 __all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]
+routes.all = [
+    *(*entering.all, *account.all, *suspended.all, *security.all, *friends.all, *play.all),
+    *(*calls.all, *grants.all, *staff.all),
+]

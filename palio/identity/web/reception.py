@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
-from palio.identity.errors import TokenRevoked
+from palio.identity.errors import AccountSuspended, TokenRevoked
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.infra.tickets import Holder
 from palio.kernel import clock
@@ -17,7 +17,7 @@ from palio.kernel.batches import Sharer
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import RequestId, UserId
 from palio.ui.actor import Asking, nobody
-from palio.ui.edge import request_id_of
+from palio.ui.edge import SAFE_METHODS, request_id_of
 from palio.ui.limits import Limit
 
 SESSION, CONSOLE, DEVICE, REGISTRATION = "palio_session", "palio_console", "palio_device", "palio_registration"
@@ -48,7 +48,8 @@ class Reception:
             if presented.kind == "bearer":
                 raise TokenRevoked
             return await nobody(request)
-        return asking_of(found, request_id_of(request.scope))
+        may_act = request.method not in SAFE_METHODS
+        return asking_of(found, request_id_of(request.scope), may_act=may_act)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,12 @@ def is_of_console(request: Request) -> bool:
     return request.url.path.startswith(CONSOLE_PATHS)
 
 
-def asking_of(found: Found, request_id: RequestId) -> Asking:
-    """The context of a request by somebody who was recognised."""
+def asking_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> Asking:
+    """The context of a request by somebody who was recognised. Of a suspended one `may_act` says that the request is no
+    mere reading: whether it is among the few acts left to him, its route says.
+    """
     return Asking(
-        rules.sessions.actor_of(found, request_id),
+        rules.sessions.actor_of(found, request_id, may_act=may_act),
         clock.now(),
         permissions=frozenset(found.permissions),
         scopes=None if found.scopes is None else frozenset(found.scopes),
@@ -131,6 +134,7 @@ def asking_of(found: Found, request_id: RequestId) -> Asking:
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
         is_service=found.is_service,
+        restricted=AccountSuspended if found.status == "suspended" else None,
     )
 
 

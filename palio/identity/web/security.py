@@ -57,7 +57,7 @@ async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None
     return show(request, "security", values, filled)
 
 
-@routes.form("/account/sessions/end", access="owner", again=_security)
+@routes.form("/account/sessions/end", access="owner", again=_security, for_restricted=True)
 async def end_session(form: Annotated[say.SessionForm, Form()], ask: Ask, tx: InTx) -> Response:
     """End one of one's sessions; it is refused from its next request on."""
     await service.sessions.end_session(
@@ -66,7 +66,7 @@ async def end_session(form: Annotated[say.SessionForm, Form()], ask: Ask, tx: In
     return go(f"{PAGE}?told=ended")
 
 
-@routes.form("/account/sessions/end-others", access="owner", again=_security)
+@routes.form("/account/sessions/end-others", access="owner", again=_security, for_restricted=True)
 async def end_other_sessions(ask: Ask, tx: InTx) -> Response:
     """End all one's sessions but this one."""
     await service.sessions.end_sessions(
@@ -75,7 +75,9 @@ async def end_other_sessions(ask: Ask, tx: InTx) -> Response:
     return go(f"{PAGE}?told=ended")
 
 
-@routes.form("/account/password", access="owner", again=_security, rate=GUESSES, idempotency="none")
+@routes.form(
+    "/account/password", access="owner", again=_security, rate=GUESSES, idempotency="none", for_restricted=True
+)
 async def change_password(
     form: Annotated[say.PasswordForm, Form()], visitor: From, house: InHouse, ask: Ask
 ) -> Response:
@@ -205,7 +207,7 @@ async def _prove_again(request: Request, ask: Asking, tx: Tx, filled: Filled) ->
     return await _proof(request, ask, tx, filled.values.get("next", "/"), filled)
 
 
-@routes.form(PROVE, access="owner", again=_prove_again, rate=GUESSES, idempotency="none")
+@routes.form(PROVE, access="owner", again=_prove_again, rate=GUESSES, idempotency="none", for_restricted=True)
 async def prove_anew(
     request: Request, form: Annotated[say.ProofThen, Form()], visitor: From, house: InHouse, ask: Ask
 ) -> Response:
