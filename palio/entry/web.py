@@ -128,6 +128,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "product_pages": PRODUCT_PAGES,
         "entry_checks": ENTRY_CHECKS,
         "prove": identity.prove_in_form,
+        "keep_viewer": identity.keep_viewer,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,

@@ -13,11 +13,11 @@ Forbidden
 ├── ProofRequired
 ├── RegistrationClosed
 ├── NotStaff
-├── SelfGrant, OwnAccount
+├── SelfGrant, OwnAccount, NotAPlayer
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
-├── NoSuchDocument, NoSuchExclusion
+├── NoSuchDocument, NoSuchExclusion, NothingSealed
 └── NotAsked
 Conflict
 ├── UsernameTaken, NameImitates
@@ -36,7 +36,7 @@ Invalid
 ├── PasswordTooWeak
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
-├── ReasonTooShort, GrantExpired, EndsInPast
+├── ReasonTooShort, GrantExpired, EndsInPast, NoteInvalid
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -123,6 +123,12 @@ class OwnAccount(Forbidden):
     code = "identity.own_account"
 
 
+class NotAPlayer(Forbidden):
+    """Staff look only as somebody who plays: never as one of the staff, as a program, or as an account that ended."""
+
+    code = "identity.not_a_player"
+
+
 class AccountSuspended(Forbidden):
     """This account is suspended or about to be closed; until that is over it does nothing."""
 
@@ -199,6 +205,12 @@ class NoSuchExclusion(NotFound):
     """There is no such break."""
 
     code = "identity.no_such_exclusion"
+
+
+class NothingSealed(NotFound):
+    """There is no such value of this account, or it is no longer kept."""
+
+    code = "identity.nothing_sealed"
 
 
 class NotAsked(NotFound):
@@ -449,6 +461,13 @@ class EndsInPast(Invalid):
 
     code = "identity.ends_in_past"
     blames = "until"
+
+
+class NoteInvalid(Invalid):
+    """A note has 1 to `longest` characters."""
+
+    code = "identity.note_invalid"
+    blames = "body"
 
 
 class NotYourself(Invalid):

@@ -18,6 +18,7 @@ PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
 LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
+REVEAL_AGE = timedelta(days=1)
 PENDING_AT_ONCE = 1_000
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_verification": "email_verification",
@@ -80,6 +81,7 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
     await sql.sessions.delete_old(tx, before=now - ENDED_SESSION_AGE)
+    await sql.looks.delete_old(tx, reveals_before=now - REVEAL_AGE, now=now)
     before = now - timedelta(days=settings.value(IP_RETENTION_DAYS))
     await sql.attempts.update_forgotten(tx, before=before)
     await sql.contacts.update_forgotten(tx, before=before)

@@ -18,7 +18,7 @@ UserKind: TypeAlias = Literal["person", "service"]
 UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "erased"]
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
-SessionKind: TypeAlias = Literal["browser", "console", "app"]
+SessionKind: TypeAlias = Literal["browser", "console", "app", "impersonation"]
 SessionEnd: TypeAlias = Literal[
     "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed", "suspended"
 ]
@@ -31,6 +31,8 @@ Outcome: TypeAlias = Literal[
     "suspended",
     "not_allowed",
     "token_reused",
+    "looked_at",
+    "revealed",
 ]
 TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
 LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
@@ -122,6 +124,15 @@ PERMISSION_CORRECT = Permission(
 PERMISSION_SUSPEND = Permission(
     "identity.user.suspend", "Suspend accounts and let them in again.", roles=("support", "moderator")
 )
+PERMISSION_REVEAL = Permission(
+    "identity.user.reveal", "Read sealed values of accounts, one by one and with a reason.", roles=("support",)
+)
+PERMISSION_NOTE = Permission(
+    "identity.user.note", "Write notes about accounts for others of the staff.", roles=("support", "moderator")
+)
+PERMISSION_IMPERSONATE = Permission(
+    "identity.user.impersonate", "Look at the pages as a player sees them, and change nothing.", roles=("support",)
+)
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
@@ -129,7 +140,7 @@ PERMISSIONS = (
     PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
-    *(PERMISSION_CORRECT, PERMISSION_SUSPEND),
+    *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
     PERMISSION_GRANT_OWNER,
     PERMISSION_EMAIL_RULE,
@@ -211,6 +222,39 @@ class Record:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody of the staff wrote about an account."""
+
+    id: UUID
+    user_id: UserId
+    author_id: UserId
+    body: str
+    created_at: datetime
+
+
+SealedField: TypeAlias = Literal["email", "full_name", "birth_date", "ip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed value of somebody: its name, and the row it lies in where there are several."""
+
+    user_id: UserId
+    name: SealedField
+    row_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """A sealed value that somebody of the staff may read until an instant."""
+
+    name: SealedField
+    row_id: UUID | None
+    until: datetime
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,13 +444,16 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A new session, with what the caller must keep: a cookie for browsers, tokens for apps, and the device's key."""
+    """A new session, with what the caller must keep: a cookie for browsers, tokens for apps, and the device's key.
+
+    Staff who look as a player come on no device of his.
+    """
 
     session_id: SessionId
     user_id: UserId
     kind: SessionKind
     expires_at: datetime
-    device_id: DeviceId
+    device_id: DeviceId | None
     device_key: str = field(repr=False)
     cookie: str | None = field(default=None, repr=False)
     tokens: Tokens | None = None
@@ -435,7 +482,10 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of a session or API token that was shown. `is_service` is a program's token."""
+    """What is known of a session or API token that was shown. `is_service` is a program's token.
+
+    `impersonator_id` is who of the staff looks as the user, and `impersonation_reason` why.
+    """
 
     session_id: SessionId | None
     token_id: TokenId | None
@@ -453,6 +503,9 @@ class Found:
     token_expires_at: datetime
     ended_at: datetime | None
     is_service: bool = False
+    impersonator_id: UserId | None = None
+    impersonation_reason: str | None = None
+    display_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,12 +544,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """One attempt to sign in, as its owner and staff see it."""
+    """One attempt to sign in, as its owner and staff see it; without a method staff looked, and nobody signed in."""
 
     at: datetime
     id: UUID
     outcome: Outcome
-    method: AuthMethod
+    method: AuthMethod | None
     device: str
     ip: str | None
     is_known_device: bool

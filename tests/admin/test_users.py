@@ -15,7 +15,10 @@ from tests.admin.house import Console, acts_of, form_of
 
 CALL = "/api/v1/console/identity/users"
 WHY = "several accounts of one person"
-ALL = "identity.user.read identity.user.edit identity.user.suspend admin.card.read"
+ALL = (
+    "admin.card.read identity.user.read identity.user.edit identity.user.suspend identity.user.reveal"
+    " identity.user.note identity.user.impersonate"
+)
 
 
 async def somebody(console: Console, *, email: str | None = None, ip: str | None = None) -> UserId:
@@ -122,6 +125,8 @@ async def test_an_account_is_suspended_and_let_in_again_over_http_and_by_forms(c
         ("PATCH", "", {"display_name": "Somebody Else", "reason": WHY}),
         ("POST", "/suspend", {"reason": WHY}),
         ("POST", "/reinstate", {"reason": WHY}),
+        ("POST", "/reveal", {"name": "full_name", "reason": WHY}),
+        ("POST", "/impersonate", {"reason": WHY}),
     ],
 )
 async def test_who_may_not_changes_nothing(console: Console, method: str, path: str, said: dict[str, Any]) -> None:
@@ -147,3 +152,50 @@ async def test_who_may_not_changes_nothing(console: Console, method: str, path: 
 
     assert codes == ["permission_missing", "mfa_required", "step_up_required", "identity.own_account"]
     assert await stands(console, user) == before
+
+
+async def test_a_sealed_value_stands_open_on_the_page_of_whoever_read_it(console: Console) -> None:
+    user = await somebody(console, email="olga@example.com")
+    page = f"/console/identity/users/{user}"
+    async with console.talk(console.staff(console.noor, permissions=ALL)) as noor:
+        email_id = (await noor.get(f"{CALL}/{user}")).json()["emails"][0]["id"]
+        address = f"{page}/reveal?name=email&id={email_id}"
+        assert address.replace("&", "&amp;") in (await noor.get(page)).text
+        form = form_of((await noor.get(address)).text, f"{page}/reveal")
+        short = await noor.post(f"{page}/reveal", data={**form, "reason": "why"})
+        form = form_of(short.text, f"{page}/reveal")
+        done = await noor.post(f"{page}/reveal", data={**form, "reason": "she cannot get in"})
+        shown = (await noor.get(page)).text
+        called = await noor.post(f"{CALL}/{user}/reveal", json={"name": "email", "id": email_id, "reason": WHY})
+        missing = await noor.post(f"{CALL}/{user}/reveal", json={"name": "full_name", "reason": WHY})
+    async with console.talk(console.staff(console.sana, permissions=ALL)) as sana:
+        others = (await sana.get(page)).text
+
+    assert (short.status_code, 'role="alert"' in short.text) == (422, True)
+    assert (done.status_code, done.headers["location"], "olga@example.com" in shown) == (303, f"{page}#sealed", True)
+    assert (called.json()["value"], missing.json()["code"]) == ("olga@example.com", "identity.nothing_sealed")
+    assert "olga@example.com" not in others
+    acts = [act for act in await acts_of(console, "user.reveal") if act.entity_id == str(user)]
+    assert [(act.changes, act.reason) for act in acts] == [
+        ({"email": ["•", "•"]}, WHY),
+        ({"email": ["•", "•"]}, "she cannot get in"),
+    ]
+
+
+async def test_notes_are_written_and_read_by_the_staff(console: Console) -> None:
+    user = await somebody(console)
+    page = f"/console/identity/users/{user}"
+    async with console.talk(console.staff(console.noor, permissions=ALL)) as noor:
+        said = await noor.post(f"{CALL}/{user}/notes", json={"body": "plays from two phones"})
+        empty = await noor.post(f"{CALL}/{user}/notes", json={"body": " "})
+        form = form_of((await noor.get(f"{page}/note")).text, f"{page}/note")
+        formed = await noor.post(f"{page}/note", data={**form, "body": "answers politely"})
+        listed = (await noor.get(f"{CALL}/{user}/notes")).json()["items"]
+        shown = (await noor.get(page)).text
+    async with console.talk(console.staff(console.noor, permissions="identity.user.read")) as reader:
+        denied = await reader.post(f"{CALL}/{user}/notes", json={"body": "mine"})
+
+    assert (said.status_code, empty.status_code, empty.json()["code"]) == (201, 422, "identity.note_invalid")
+    assert (formed.status_code, denied.json()["code"]) == (303, "permission_missing")
+    assert [one["body"] for one in listed] == ["answers politely", "plays from two phones"]
+    assert "answers politely" in shown

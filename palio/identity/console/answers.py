@@ -12,7 +12,10 @@ from palio.identity.types import (
     BoardName,
     Contact,
     Correction,
+    Note,
     Record,
+    Revealed,
+    SealedField,
     SeenFrom,
     Suspension,
     User,
@@ -48,6 +51,32 @@ class SuspendForm(WhyForm):
     """The same, from a page."""
 
     until: Annotated[Moment | None, Blank] = None
+
+
+class Reveal(Why):
+    """Which sealed value is read, and why: `id` is the row of an e-mail or a network address."""
+
+    name: SealedField
+    id: UUID | None = None
+
+
+class RevealForm(WhyForm):
+    """The same, from a page."""
+
+    name: SealedField
+    id: Annotated[UUID | None, Blank] = None
+
+
+class WriteNote(Body):
+    """A note for others of the staff."""
+
+    body: Annotated[str, StringConstraints(strict=True, max_length=4_000)]
+
+
+class NoteForm(Body):
+    """The same, from a page."""
+
+    body: Annotated[str, Field(max_length=4_000)] = ""
 
 
 class Correct(Why):
@@ -183,6 +212,54 @@ class RecordAnswer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RevealedAnswer:
+    """The value that was read; or, with status 202, the approval that waits for a second person."""
+
+    name: SealedField
+    id: UUID | None
+    value: str | None
+    until: Instant | None
+    approval_id: UUID | None = None
+
+    @classmethod
+    def of(cls, one: Revealed) -> "RevealedAnswer":
+        return cls(one.name, one.row_id, one.value, one.until)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAnswer:
+    """A note of the staff about somebody."""
+
+    id: UUID
+    author_id: UUID
+    body: str
+    created_at: Instant
+
+    @classmethod
+    def of(cls, one: Note) -> "NoteAnswer":
+        return cls(one.id, one.author_id, one.body, one.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NotesAnswer:
+    """The notes of the staff about somebody, the newest first."""
+
+    items: tuple[NoteAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImpersonationAnswer:
+    """The session in which one looks as a player; the browser has its cookie."""
+
+    session_id: UUID
+    user_id: UUID
+    until: Instant
+
+
+A_VALUE = RevealedAnswer("email", EXAMPLE_ID, "pia@example.com", MOMENT)
+AN_IMPERSONATION = ImpersonationAnswer(EXAMPLE_ID, EXAMPLE_ID, MOMENT)
+A_NOTE = NoteAnswer(EXAMPLE_ID, EXAMPLE_ID, "writes politely, plays from two phones", MOMENT)
 A_USER = UserAnswer(
     *(EXAMPLE_ID, "pia_lund", "Pia Lund", "person", "active", "password", "en", "UTC", "SE", "full", MOMENT, MOMENT),
     version=3,

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Form, Request, Response
+from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.identity.console import answers as say
+from palio.identity.console.looks import IMPERSONATE, NOTE, REVEAL
 from palio.identity.console.users import EDIT, READ, SUSPEND
-from palio.identity.service import people, suspensions
+from palio.identity.service import accounts, looks, people, suspensions
+from palio.identity.types import Revealed, Sealed, SealedField
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ui import console
@@ -19,14 +21,31 @@ from palio.ui.routes import Filled, Routes
 
 PEOPLE = "/console/people"  # the entry of the rail under which accounts stand
 ACCOUNT = "/console/identity/users/{user_id:uuid}"
-ACTS = {"correct": EDIT, "suspend": SUSPEND, "reinstate": SUSPEND}
+ACTS = {
+    "correct": EDIT,
+    "suspend": SUSPEND,
+    "reinstate": SUSPEND,
+    "reveal": REVEAL,
+    "note": NOTE,
+    "impersonate": IMPERSONATE,
+}
 routes = Routes("identity")
 
 
 @routes.page(ACCOUNT, access=READ)
-async def account_page(request: Request, user_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
+async def account_page(
+    request: Request, user_id: UUID, ask: Ask, tx: InTx, waiting: Annotated[UUID | None, Query()] = None
+) -> HTMLResponse:
     """An account as staff see it, and what can be done about it. Refuses with NoSuchUser."""
-    values = await _known(ask, tx, user_id)
+    notes = await looks.notes_of(tx, user_id=UserId(user_id))
+    revealed = await looks.open_to(tx, user_id=UserId(user_id), now=ask.now)
+    values = {
+        **await _known(ask, tx, user_id),
+        "waiting": waiting,
+        "revealed": {(one.name, one.row_id): one for one in revealed},
+        "notes": notes,
+        "authors": await accounts.names(tx, ids={one.author_id for one in notes}, viewer=ask.actor),
+    }
     return await console.render(request, ask, tx, "identity/console/account.html", values, present=PEOPLE)
 
 
@@ -44,9 +63,16 @@ async def _known(ask: Asking, tx: Tx, user_id: UUID) -> dict[str, object]:
 
 def _declare_act(act: str, access: str) -> None:
     @routes.page(f"{ACCOUNT}/{act}", access=access)
-    async def act_page(request: Request, user_id: UUID, ask: Ask, tx: InTx) -> HTMLResponse:
+    async def act_page(
+        request: Request,
+        user_id: UUID,
+        ask: Ask,
+        tx: InTx,
+        name: Annotated[SealedField | None, Query()] = None,
+        id: Annotated[UUID | None, Query()] = None,  # noqa: A002 - its public name
+    ) -> HTMLResponse:
         """What it does, and the form for it."""
-        return await _act(request, ask, tx, user_id, act, {})
+        return await _act(request, ask, tx, user_id, act, {"name": name or "", "id": str(id or "")})
 
 
 for _name, _access in ACTS.items():
@@ -104,3 +130,35 @@ async def reinstate_by_form(user_id: UUID, form: Annotated[say.WhyForm, Form()],
     """Let a suspended account in again."""
     await suspensions.reinstate(tx, user_id=UserId(user_id), reason=form.reason)
     return _to(user_id)
+
+
+@routes.form(f"{ACCOUNT}/reveal", access=REVEAL, step_up=True, asks_code=True, again=_again, idempotency="none")
+async def reveal_by_form(
+    user_id: UUID, form: Annotated[say.RevealForm, Form()], ask: Ask, tx: InTx
+) -> RedirectResponse:
+    """Read a sealed value: for five minutes it stands on the page of the account."""
+    sealed = Sealed(UserId(user_id), form.name, form.id)
+    found = await looks.reveal(tx, sealed=sealed, reason=form.reason, now=ask.now)
+    if isinstance(found, Revealed):
+        return RedirectResponse(f"/console/identity/users/{user_id}#sealed", 303)
+    return RedirectResponse(f"/console/identity/users/{user_id}?waiting={found.id}", 303)
+
+
+@routes.form(f"{ACCOUNT}/note", access=NOTE, again=_again)
+async def note_by_form(user_id: UUID, form: Annotated[say.NoteForm, Form()], ask: Ask, tx: InTx) -> RedirectResponse:
+    """Write a note for others of the staff."""
+    await looks.write_note(tx, user_id=UserId(user_id), body=form.body, now=ask.now)
+    return _to(user_id)
+
+
+@routes.form(
+    f"{ACCOUNT}/impersonate", access=IMPERSONATE, step_up=True, asks_code=True, again=_again, idempotency="none"
+)
+async def impersonate_by_form(
+    request: Request, user_id: UUID, form: Annotated[say.WhyForm, Form()], ask: Ask, tx: InTx
+) -> RedirectResponse:
+    """Look as a player, read-only, and begin at his first page."""
+    begun = await looks.impersonate(tx, user_id=UserId(user_id), reason=form.reason, now=ask.now)
+    response = RedirectResponse("/", 303)
+    request.app.state.keep_viewer(request, response, begun)
+    return response

@@ -15,6 +15,7 @@ from palio.identity.doors.account import (
 )
 from palio.identity.doors.friends import befriend
 from palio.identity.doors.house import Doorman, House
+from palio.identity.doors.looking import note_page
 from palio.identity.doors.play import ask_to_return, take_break
 from palio.identity.doors.recovery import (
     accept_first_owner,
@@ -37,6 +38,7 @@ __all__ = [
     "confirm_totp",
     "judge_application",
     "new_recovery_codes",
+    "note_page",
     "pending_totp",
     "refresh",
     "register",

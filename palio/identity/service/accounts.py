@@ -166,9 +166,14 @@ async def say_once(
 
 
 async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
-    """A user as he sees himself, his address and name in clear. Refuses with NoSuchUser."""
+    """A user as he sees himself, his address and name in clear; staff who look as him see that there are some.
+
+    Refuses with NoSuchUser.
+    """
     user, standing = await get(tx, name_or_id=user_id), await sql.users.get_standing(tx, user_id, now=now)
     email = full_name = born = None
+    if tx.actor.impersonator:
+        standing = replace(standing, email_id=None, full_name=None, birth_date=None)
     if standing.email_id and standing.address:
         email = await crypto.open_sealed(tx, standing.address, personal.place_of_email(standing.email_id, user_id))
     if standing.full_name:
@@ -177,7 +182,7 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         born = await crypto.open_sealed(tx, standing.birth_date, personal.place_of_birth_date(user_id))
     return Me(
         user,
-        email,
+        audit.SEALED if tx.actor.impersonator else email,
         standing.verified_at is not None,
         full_name,
         date.fromisoformat(born) if born else None,

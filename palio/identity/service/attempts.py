@@ -1,6 +1,7 @@
 """Attempts to sign in: written down as failed before they are judged, so that a hundred at once are a hundred."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
@@ -83,6 +84,8 @@ async def take_back(tx: Tx, *, attempt: Attempt) -> None:
 async def log_ins(tx: Tx, *, user_id: UserId, before: datetime, limit: int = 50) -> list[LogIn]:
     """The attempts to sign in as this user, the newest first, at most 200."""
     events = await sql.attempts.list_events(tx, user_id, before=before, limit=min(limit, PAGE_MAX))
+    if tx.actor.impersonator:
+        events = [replace(event, ip=None) for event in events]
     sealed = [
         (event.ip, personal.place_of_ip("login_events", event.id, user_id)) for event in events if event.ip is not None
     ]

@@ -5,17 +5,18 @@ from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
+from palio.identity.web.impersonation import routes as impersonation
 from palio.identity.web.play import routes as play
-from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
+from palio.identity.web.reception import Reception, Recollection, Turnstile, keep_viewer, prove_in_form
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
 from palio.identity.web.suspended import routes as suspended
 from palio.ui.routes import Routes
 
-__all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
+__all__ = ["Reception", "Recollection", "Turnstile", "keep_viewer", "prove_in_form", "routes"]
 
 routes = Routes("identity")
 routes.all = [
-    *(*entering.all, *account.all, *suspended.all, *security.all, *friends.all, *play.all),
+    *(*entering.all, *account.all, *suspended.all, *impersonation.all, *security.all, *friends.all, *play.all),
     *(*calls.all, *grants.all, *staff.all),
 ]
