@@ -27,6 +27,7 @@ Conflict
 ├── SaidAlready
 ├── ExclusionShorter, ExclusionRuns
 ├── NotSuspendable
+├── RoleExists, RoleBuiltIn, RoleInUse
 └── FriendBlocked, FriendsFull
 Gone
 └── TokenInvalid
@@ -37,6 +38,7 @@ Invalid
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
 ├── ReasonTooShort, GrantExpired, EndsInPast, NoteInvalid
+├── RoleNameInvalid, PermissionUnknown
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -299,6 +301,25 @@ class NotSuspendable(Conflict):
     code = "identity.not_suspendable"
 
 
+class RoleExists(Conflict):
+    """There is a role `role` already."""
+
+    code = "identity.role_exists"
+    blames = "name"
+
+
+class RoleBuiltIn(Conflict):
+    """The role `role` comes with the program, which says what it may do; make one of your own beside it."""
+
+    code = "identity.role_built_in"
+
+
+class RoleInUse(Conflict):
+    """The role `role` is or was given to somebody, and the grants name it; take its permissions instead."""
+
+    code = "identity.role_in_use"
+
+
 class FriendBlocked(Conflict):
     """You have blocked this player; unblock him first."""
 
@@ -468,6 +489,20 @@ class NoteInvalid(Invalid):
 
     code = "identity.note_invalid"
     blames = "body"
+
+
+class RoleNameInvalid(Invalid):
+    """A role is named by 2 to 40 small letters, digits and `_`, and begins with a letter."""
+
+    code = "identity.role_name_invalid"
+    blames = "name"
+
+
+class PermissionUnknown(Invalid):
+    """There is no permission `permission`."""
+
+    code = "identity.permission_unknown"
+    blames = "permissions"
 
 
 class NotYourself(Invalid):

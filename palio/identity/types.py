@@ -134,6 +134,7 @@ PERMISSION_IMPERSONATE = Permission(
     "identity.user.impersonate", "Look at the pages as a player sees them, and change nothing.", roles=("support",)
 )
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
+PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
 PERMISSIONS = (
@@ -142,7 +143,7 @@ PERMISSIONS = (
     PERMISSION_END_SESSION,
     *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
-    PERMISSION_GRANT_OWNER,
+    *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT),
     PERMISSION_EMAIL_RULE,
 )
 
@@ -582,12 +583,16 @@ class NewApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a role lets its bearers do; with `mfa_required` only after a second factor."""
+    """What a role lets its bearers do; with `mfa_required` only after a second factor. The program says what `builtin`
+    ones hold.
+    """
 
     name: str
     title: str
     permissions: list[str]
     mfa_required: bool
+    builtin: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -613,6 +618,8 @@ class EmailRule:
     kind: RuleKind
     pattern: str
     note: str
+    enabled: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,6 +344,8 @@ create table identity.email_rules (
   kind text not null check (kind in ('regex', 'domain', 'address')),
   pattern text not null check (char_length(pattern) between 1 and 200),
   note text not null default '' check (char_length(note) <= 200),
+  enabled bool not null default true,
+  version int not null default 1,
   created_at timestamptz not null);
 
 -- What people are asked to accept. A version is one text in several languages; a later one that need not be accepted
@@ -470,4 +472,4 @@ grant delete on identity.reveals, identity.reveal_permits to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends to palio_app;
-grant delete on identity.users, identity.sessions to palio_app;
+grant delete on identity.users, identity.sessions, identity.roles to palio_app;
