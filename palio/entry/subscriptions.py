@@ -37,6 +37,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.Purge: (identity_jobs.purge,),
+    identity.ResetFactors: (identity_jobs.reset_factors,),
     identity.LiftSuspensions: (identity_jobs.lift_suspensions,),
     identity.UserSuspended: (race_jobs.leave_out_suspended, competition_jobs.leave_out_suspended),
     identity.PlayerExcluded: (race_jobs.leave_out, competition_jobs.leave_out),

@@ -77,7 +77,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
-    *(identity_jobs.PURGE_SCHEDULE, identity_jobs.LIFT_SCHEDULE),
+    *(identity_jobs.PURGE_SCHEDULE, identity_jobs.LIFT_SCHEDULE, identity_jobs.RESET_SCHEDULE),
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),

@@ -17,7 +17,7 @@ Forbidden
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchToken, NoSuchRole, NoSuchRule
-├── NoSuchDocument, NoSuchExclusion, NothingSealed
+├── NoSuchDocument, NoSuchExclusion, NothingSealed, NoReset
 └── NotAsked
 Conflict
 ├── UsernameTaken, NameImitates
@@ -213,6 +213,12 @@ class NothingSealed(NotFound):
     """There is no such value of this account, or it is no longer kept."""
 
     code = "identity.nothing_sealed"
+
+
+class NoReset(NotFound):
+    """No removal of second factors waits here."""
+
+    code = "identity.no_reset"
 
 
 class NotAsked(NotFound):

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from palio.identity import letters, personal, service, sql
-from palio.identity.messages import LiftSuspensions, Purge, SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import LiftSuspensions, Purge, ResetFactors, SendLetter, WriteToWhoeverAsked
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose
 from palio.infra import settings
 from palio.infra.db import Database, Tx
@@ -15,6 +15,7 @@ from palio.kernel.messages import Envelope, handles
 from palio.kernel.schedules import Schedule
 
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
 LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
@@ -70,6 +71,12 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
 async def lift_suspensions(tx: Tx, job: LiftSuspensions) -> None:
     """Let in again whoever was suspended until now; what is more than one turn takes waits for the next minute."""
     await service.suspensions.lift_due(tx, now=clock.now())
+
+
+@handles(ResetFactors)
+async def reset_factors(tx: Tx, job: ResetFactors) -> None:
+    """Remove the second factors whose removal was agreed a day ago; a second run finds nothing."""
+    await service.resets.carry_out_due(tx, now=clock.now())
 
 
 @handles(Purge, queue="bulk")

@@ -10,7 +10,14 @@ from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
 Change: TypeAlias = Literal[
-    "password_changed", "password_reset", "totp_added", "totp_removed", "recovery_codes_renewed"
+    "password_changed",
+    "password_reset",
+    "totp_added",
+    "totp_removed",
+    "recovery_codes_renewed",
+    "factors_reset_planned",
+    "factors_reset_cancelled",
+    "factors_reset",
 ]
 
 
@@ -154,6 +161,11 @@ class WriteToWhoeverAsked(Job):
     letter: LetterKind
     bidx: str
     bidx_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFactors(Job):
+    """Remove the second factors whose removal was agreed a day ago."""
 
 
 @dataclass(frozen=True, slots=True)

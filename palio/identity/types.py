@@ -133,6 +133,9 @@ PERMISSION_NOTE = Permission(
 PERMISSION_IMPERSONATE = Permission(
     "identity.user.impersonate", "Look at the pages as a player sees them, and change nothing.", roles=("support",)
 )
+PERMISSION_RESET_FACTORS = Permission(
+    "identity.mfa.reset", "Propose and agree that somebody's lost second factors are removed.", roles=("support",)
+)
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
 PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
@@ -143,7 +146,7 @@ PERMISSIONS = (
     PERMISSION_END_SESSION,
     *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
-    *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT),
+    *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT, PERMISSION_RESET_FACTORS),
     PERMISSION_EMAIL_RULE,
 )
 
@@ -223,6 +226,16 @@ class Record:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactorReset:
+    """That all second factors of somebody are to go at an instant, unless it is cancelled before."""
+
+    id: UUID
+    user_id: UserId
+    created_at: datetime
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,18 @@ create index on identity.login_events (at) where outcome = 'bad_credentials';
 create table identity.login_events_default partition of identity.login_events default;
 insert into infra.partition_parents (parent, period, bound) values ('identity.login_events', 'month', 'instant');
 
+-- That all second factors of somebody who has lost them are to go: agreed by two people, a day before it happens.
+create table identity.factor_resets (
+  id uuid primary key, -- of the approval
+  user_id uuid not null references identity.users on delete cascade,
+  created_at timestamptz not null,
+  due_at timestamptz not null check (due_at > created_at),
+  cancelled_at timestamptz,
+  done_at timestamptz,
+  check (cancelled_at is null or done_at is null));
+create unique index factor_resets_live on identity.factor_resets (user_id) where cancelled_at is null and done_at is null;
+create index factor_resets_due on identity.factor_resets (due_at) where cancelled_at is null and done_at is null;
+
 -- Sealed values that staff have read: how many in an hour, and which stand open on a page for a few minutes.
 create table identity.reveals (
   id uuid primary key,
@@ -444,7 +456,7 @@ begin
       using ((select infra.actor_kind()) in ('staff', 'system'))
       with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
   end loop;
-  foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
+  foreach owned in array array['factor_resets', 'user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'consents', 'play_exclusions', 'friends']
   loop
@@ -465,7 +477,7 @@ begin
   end loop;
 end $$;
 
-grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
+grant select, insert, update on identity.factor_resets, identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
   identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions to palio_app;
 grant select, insert on identity.documents, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
 grant delete on identity.reveals, identity.reveal_permits to palio_app;

@@ -257,6 +257,14 @@ class ImpersonationAnswer:
     until: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The approval that waits for a second person."""
+
+    approval_id: UUID
+
+
+AN_ID = EXAMPLE_ID
 A_VALUE = RevealedAnswer("email", EXAMPLE_ID, "pia@example.com", MOMENT)
 AN_IMPERSONATION = ImpersonationAnswer(EXAMPLE_ID, EXAMPLE_ID, MOMENT)
 A_NOTE = NoteAnswer(EXAMPLE_ID, EXAMPLE_ID, "writes politely, plays from two phones", MOMENT)

@@ -6,8 +6,16 @@ from fastapi import Request, Response
 
 from palio.identity.console import answers as say
 from palio.identity.console.users import ONE, READ
-from palio.identity.errors import NoSuchUser, NotAPlayer, NoteInvalid, NothingSealed, OwnAccount, ReasonTooShort
-from palio.identity.service import accounts, looks
+from palio.identity.errors import (
+    FactorMissing,
+    NoSuchUser,
+    NotAPlayer,
+    NoteInvalid,
+    NothingSealed,
+    OwnAccount,
+    ReasonTooShort,
+)
+from palio.identity.service import accounts, looks, resets
 from palio.identity.types import Revealed, Sealed
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
@@ -16,6 +24,7 @@ from palio.ui.actor import Ask, InTx
 from palio.ui.routes import Routes
 
 REVEAL, NOTE, IMPERSONATE = "identity.user.reveal", "identity.user.note", "identity.user.impersonate"
+RESET = "identity.mfa.reset"
 routes = Routes("identity")
 
 
@@ -56,6 +65,22 @@ async def list_notes(user_id: UUID, tx: InTx) -> say.NotesAnswer:
 async def write_note(user_id: UUID, said: say.WriteNote, ask: Ask, tx: InTx) -> say.NoteAnswer:
     """Write a note about somebody, which others of the staff read."""
     return say.NoteAnswer.of(await looks.write_note(tx, user_id=UserId(user_id), body=said.body, now=ask.now))
+
+
+@routes.post(
+    f"{ONE}/mfa-reset",
+    access=RESET,
+    scope=NO_TOKEN,
+    step_up=True,
+    example=say.Proposed(say.AN_ID),
+    refuses=[NoSuchUser, OwnAccount, FactorMissing, ReasonMissing],
+    status=202,
+)
+async def propose_factor_reset(user_id: UUID, said: say.Why, ask: Ask, tx: InTx) -> say.Proposed:
+    """Propose that somebody's lost second factors are removed, a day after somebody else agrees, unless he objects."""
+    found = await resets.propose_reset(tx, user_id=UserId(user_id), reason=said.reason, now=ask.now)
+    tx.is_audited = True  # the proposal was, when it was made first
+    return say.Proposed(found.id)
 
 
 @routes.post(

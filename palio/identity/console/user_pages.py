@@ -8,9 +8,9 @@ from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.identity.console import answers as say
-from palio.identity.console.looks import IMPERSONATE, NOTE, REVEAL
+from palio.identity.console.looks import IMPERSONATE, NOTE, RESET, REVEAL
 from palio.identity.console.users import EDIT, READ, SUSPEND
-from palio.identity.service import accounts, looks, people, suspensions
+from palio.identity.service import accounts, looks, people, resets, suspensions
 from palio.identity.types import Revealed, Sealed, SealedField
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -28,13 +28,19 @@ ACTS = {
     "reveal": REVEAL,
     "note": NOTE,
     "impersonate": IMPERSONATE,
+    "mfa-reset": RESET,
 }
 routes = Routes("identity")
 
 
 @routes.page(ACCOUNT, access=READ)
 async def account_page(
-    request: Request, user_id: UUID, ask: Ask, tx: InTx, waiting: Annotated[UUID | None, Query()] = None
+    request: Request,
+    user_id: UUID,
+    ask: Ask,
+    tx: InTx,
+    waiting: Annotated[UUID | None, Query()] = None,
+    proposed: Annotated[UUID | None, Query()] = None,
 ) -> HTMLResponse:
     """An account as staff see it, and what can be done about it. Refuses with NoSuchUser."""
     notes = await looks.notes_of(tx, user_id=UserId(user_id))
@@ -42,6 +48,8 @@ async def account_page(
     values = {
         **await _known(ask, tx, user_id),
         "waiting": waiting,
+        "proposed": proposed,
+        "reset": await resets.reset_of(tx, user_id=UserId(user_id)),
         "revealed": {(one.name, one.row_id): one for one in revealed},
         "notes": notes,
         "authors": await accounts.names(tx, ids={one.author_id for one in notes}, viewer=ask.actor),
@@ -162,3 +170,13 @@ async def impersonate_by_form(
     response = RedirectResponse("/", 303)
     request.app.state.keep_viewer(request, response, begun)
     return response
+
+
+@routes.form(f"{ACCOUNT}/mfa-reset", access=RESET, step_up=True, asks_code=True, again=_again)
+async def propose_reset_by_form(
+    user_id: UUID, form: Annotated[say.WhyForm, Form()], ask: Ask, tx: InTx
+) -> RedirectResponse:
+    """Propose that lost second factors are removed."""
+    found = await resets.propose_reset(tx, user_id=UserId(user_id), reason=form.reason, now=ask.now)
+    tx.is_audited = True  # the proposal was, when it was made first
+    return RedirectResponse(f"/console/identity/users/{user_id}?proposed={found.id}", 303)

@@ -6,6 +6,7 @@ What must survive a refusal commits by itself, and no transaction is open while 
 from palio.identity.doors.account import (
     ask_for_letter,
     begin_totp,
+    cancel_reset,
     confirm_totp,
     pending_totp,
     remove_totp,
@@ -34,6 +35,7 @@ __all__ = [
     "ask_to_return",
     "befriend",
     "begin_totp",
+    "cancel_reset",
     "change_password",
     "confirm_totp",
     "judge_application",

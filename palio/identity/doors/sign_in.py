@@ -157,6 +157,7 @@ async def _use_code(tx: Tx, user_id: UserId, proof: _Proof, now: datetime) -> No
         is_used = await service.factors.use_totp(tx, user_id=user_id, code=proof.digits or "", now=now)
     if not is_used:
         raise SecondFactorWrong
+    await service.resets.stop(tx, user_id=user_id, now=now)  # who has his factor has not lost it
 
 
 async def _enter(

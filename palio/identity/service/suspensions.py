@@ -31,11 +31,13 @@ async def suspend(
     until: datetime | None = None,
     now: datetime,
     held: Collection[str] = (),
+    remark: str = "",
     via: audit.Via | None = None,
 ) -> Suspension:
     """Suspend an account, for good or until an instant; its sessions end, the bearer reads the reason. Audited.
 
-    Of one that is suspended the reason and the end are changed. `held` is what the one who does it may do himself.
+    Of one that is suspended the reason and the end are changed. `held` is what the one who does it may do himself;
+    `remark` stands beside the reason in the audit alone.
     Refuses with NoSuchUser, OwnAccount, Forbidden, NotSuspendable, LastOwner, EndsInPast, and with
     approvals.ReasonMissing.
     """
@@ -48,7 +50,7 @@ async def suspend(
     if user_id in owners:
         rules.roles.require_owner_left(owners, user_id)
     await sql.suspensions.update_suspended(tx, user_id, reason=why, until=until)
-    await _record(tx, "user.suspend", known, "suspended", until, why, via)
+    await _record(tx, "user.suspend", known, "suspended", until, f"{why} {remark}".strip(), via)
     if known.status != "suspended":
         await sessions.end_sessions(tx, user_id=user_id, reason="suspended", now=now)
         await outbox.send(tx, UserSuspended(user_id))

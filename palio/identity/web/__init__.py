@@ -8,6 +8,7 @@ from palio.identity.web.grants import routes as grants
 from palio.identity.web.impersonation import routes as impersonation
 from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Recollection, Turnstile, keep_viewer, prove_in_form
+from palio.identity.web.resets import routes as resets
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
 from palio.identity.web.suspended import routes as suspended
@@ -17,6 +18,15 @@ __all__ = ["Reception", "Recollection", "Turnstile", "keep_viewer", "prove_in_fo
 
 routes = Routes("identity")
 routes.all = [
-    *(*entering.all, *account.all, *suspended.all, *impersonation.all, *security.all, *friends.all, *play.all),
+    *(
+        *entering.all,
+        *account.all,
+        *suspended.all,
+        *impersonation.all,
+        *resets.all,
+        *security.all,
+        *friends.all,
+        *play.all,
+    ),
     *(*calls.all, *grants.all, *staff.all),
 ]

@@ -51,6 +51,7 @@ async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None
         "me": await service.accounts.me(tx, user_id=user_id, now=ask.now),
         "sessions": await service.sessions.sessions_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
         "log_ins": log_ins[:LOG_INS_SHOWN],
+        "reset": await service.resets.reset_of(tx, user_id=user_id),
         "told": told,
         "now": ask.now,
     }
