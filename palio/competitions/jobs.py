@@ -101,6 +101,12 @@ async def leave_out(tx: Tx, event: identity.PlayerExcluded) -> None:
         await barring.leave_out(tx, user_id=event.user_id, now=clock.now())
 
 
+@handles(identity.UserSuspended)
+async def leave_out_suspended(tx: Tx, event: identity.UserSuspended) -> None:
+    """Take whoever was suspended out of what has not ended."""
+    await barring.leave_out(tx, user_id=event.user_id, now=clock.now())
+
+
 @handles(identity.ProfileChanged)
 async def renew_country(tx: Tx, event: identity.ProfileChanged) -> None:
     """Have entrants stand where their user says that he lives."""

@@ -36,6 +36,8 @@ COMMANDS: Mapping[str, Command] = {
     identity.ROLE_GRANT: Command(
         "identity.role.grant_owner", identity.carry_out_role_grant, identity.preview_role_grant
     ),
+    identity.MFA_RESET: Command("identity.mfa.reset", identity.carry_out_reset, identity.preview_reset),
+    identity.REVEAL_OVER_LIMIT: Command("identity.user.reveal", identity.carry_out_reveal, identity.preview_reveal),
 }
 
 

@@ -13,6 +13,7 @@ from palio.competitions import console as competitions_console
 from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.published import PUBLIC
 from palio.entry.wiring import MIGRATIONS, Wiring
+from palio.identity import console as identity_console
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor import Known
@@ -27,6 +28,7 @@ from palio.ui.values import Asset, Money
 LATEST = 5  # movements on the card of a person
 RAIL: tuple[RailEntry, ...] = (
     *admin_console.RAIL,
+    *identity_console.RAIL,
     *ledger_console.RAIL,
     *races_console.RAIL,
     *competitions_console.RAIL,
@@ -90,7 +92,30 @@ async def _links(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
     return [Fact("Account", _told(players[link.player_id])) for link in links]
 
 
+ACCOUNT = "/console/identity/users/{user}"
+
+
+async def _account(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
+    """How somebody proves who he is, and why he may not do anything, if so."""
+    found = await identity.record_of(tx, user_id=UserId(user_id), now=now)
+    until = found.suspension.until
+    suspended = [Fact("Suspended", found.suspension.reason, note=f"until {until:%Y-%m-%d %H:%M} UTC" if until else "")]
+    return [
+        *(suspended if found.suspension.status == "suspended" else []),
+        Fact("Proven contacts", sum(one.verified_at is not None for one in found.contacts)),
+        Fact("Second factor", "on" if found.has_second_factor else "none"),
+        Fact("Last signed in", found.last_login_at),
+    ]
+
+
 PANELS: tuple[Panel[Tx], ...] = (
+    Panel(
+        "identity",
+        "Proofs and standing",
+        "identity.user.read",
+        _account,
+        acts=(PanelAct("Open the account", ACCOUNT, "identity.user.read"),),
+    ),
     Panel(
         "ledger",
         "Wallets",

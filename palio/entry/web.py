@@ -17,6 +17,7 @@ from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, 
 from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
+from palio.identity import console as identity_console
 from palio.identity import web as identity
 from palio.infra import logging
 from palio.infra.keyring import KEY_BYTES
@@ -58,6 +59,7 @@ MODULES: tuple[Routes, ...] = (
     curtain.routes,
     mailbox.routes,
     identity.routes,
+    identity_console.routes,
     *admin.MODULES,
     races.routes,
     races_console.routes,
@@ -126,6 +128,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "product_pages": PRODUCT_PAGES,
         "entry_checks": ENTRY_CHECKS,
         "prove": identity.prove_in_form,
+        "keep_viewer": identity.keep_viewer,
         "race_views": races.Views(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,

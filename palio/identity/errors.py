@@ -13,11 +13,11 @@ Forbidden
 ├── ProofRequired
 ├── RegistrationClosed
 ├── NotStaff
-├── SelfGrant
+├── SelfGrant, OwnAccount, NotAPlayer
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
-├── NoSuchDocument, NoSuchExclusion
+├── NoSuchDocument, NoSuchExclusion, NothingSealed, NoReset
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
@@ -28,6 +28,8 @@ Conflict
 ├── LastLoginMethod
 ├── SaidAlready
 ├── ExclusionShorter, ExclusionRuns
+├── NotSuspendable
+├── RoleExists, RoleBuiltIn, RoleInUse
 └── FriendBlocked, FriendsFull
 Gone
 └── TokenInvalid
@@ -38,7 +40,8 @@ Invalid
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── PasskeyNameInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
-├── ReasonTooShort, GrantExpired
+├── ReasonTooShort, GrantExpired, EndsInPast, NoteInvalid
+├── RoleNameInvalid, PermissionUnknown
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -123,6 +126,18 @@ class SelfGrant(Forbidden):
     """Nobody changes his own roles; ask somebody else who may."""
 
     code = "identity.self_grant"
+
+
+class OwnAccount(Forbidden):
+    """Nobody of the staff acts on his own account; ask somebody else who may."""
+
+    code = "identity.own_account"
+
+
+class NotAPlayer(Forbidden):
+    """Staff look only as somebody who plays: never as one of the staff, as a program, or as an account that ended."""
+
+    code = "identity.not_a_player"
 
 
 class AccountSuspended(Forbidden):
@@ -219,6 +234,18 @@ class NoSuchExclusion(NotFound):
     """There is no such break."""
 
     code = "identity.no_such_exclusion"
+
+
+class NothingSealed(NotFound):
+    """There is no such value of this account, or it is no longer kept."""
+
+    code = "identity.nothing_sealed"
+
+
+class NoReset(NotFound):
+    """No removal of second factors waits here."""
+
+    code = "identity.no_reset"
 
 
 class NotAsked(NotFound):
@@ -356,6 +383,31 @@ class ExclusionRuns(Conflict):
     """The way back is asked for when the break is over."""
 
     code = "identity.exclusion_runs"
+
+
+class NotSuspendable(Conflict):
+    """The account is `status`: only one that is active is suspended, and only a suspended one is let in again."""
+
+    code = "identity.not_suspendable"
+
+
+class RoleExists(Conflict):
+    """There is a role `role` already."""
+
+    code = "identity.role_exists"
+    blames = "name"
+
+
+class RoleBuiltIn(Conflict):
+    """The role `role` comes with the program, which says what it may do; make one of your own beside it."""
+
+    code = "identity.role_built_in"
+
+
+class RoleInUse(Conflict):
+    """The role `role` is or was given to somebody, and the grants name it; take its permissions instead."""
+
+    code = "identity.role_in_use"
 
 
 class FriendBlocked(Conflict):
@@ -520,6 +572,34 @@ class GrantExpired(Invalid):
     """The role would end before it begins."""
 
     code = "identity.grant_expired"
+
+
+class EndsInPast(Invalid):
+    """This would be over before it begins; name a later time, or none."""
+
+    code = "identity.ends_in_past"
+    blames = "until"
+
+
+class NoteInvalid(Invalid):
+    """A note has 1 to `longest` characters."""
+
+    code = "identity.note_invalid"
+    blames = "body"
+
+
+class RoleNameInvalid(Invalid):
+    """A role is named by 2 to 40 small letters, digits and `_`, and begins with a letter."""
+
+    code = "identity.role_name_invalid"
+    blames = "name"
+
+
+class PermissionUnknown(Invalid):
+    """There is no permission `permission`."""
+
+    code = "identity.permission_unknown"
+    blames = "permissions"
 
 
 class NotYourself(Invalid):

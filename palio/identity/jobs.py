@@ -5,7 +5,15 @@ from typing import TypeAlias
 from uuid import UUID
 
 from palio.identity import letters, personal, service, sql
-from palio.identity.messages import KeepNoLonger, Purge, SendFarewell, SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import (
+    KeepNoLonger,
+    LiftSuspensions,
+    Purge,
+    ResetFactors,
+    SendFarewell,
+    SendLetter,
+    WriteToWhoeverAsked,
+)
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose, User
 from palio.infra import crypto, settings
 from palio.infra.db import Database, Tx
@@ -17,9 +25,12 @@ from palio.kernel.schedules import Schedule
 
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
 RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
+RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
+LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
+REVEAL_AGE = timedelta(days=1)
 PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
 Recipient: TypeAlias = EmailRow | User
 PURPOSE: dict[LetterKind, TokenPurpose] = {
@@ -97,6 +108,18 @@ async def send_farewell(database: Database, job: SendFarewell, envelope: Envelop
     await database.equipment.mail.send(letter)
 
 
+@handles(LiftSuspensions)
+async def lift_suspensions(tx: Tx, job: LiftSuspensions) -> None:
+    """Let in again whoever was suspended until now; what is more than one turn takes waits for the next minute."""
+    await service.suspensions.lift_due(tx, now=clock.now())
+
+
+@handles(ResetFactors)
+async def reset_factors(tx: Tx, job: ResetFactors) -> None:
+    """Remove the second factors whose removal was agreed a day ago; a second run finds nothing."""
+    await service.resets.carry_out_due(tx, now=clock.now())
+
+
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
     """Remove dead links, names that are free again and people who never proved a contact."""
@@ -114,6 +137,7 @@ async def keep_no_longer(tx: Tx, job: KeepNoLonger) -> None:
     now = clock.now()
     await sql.sessions.delete_old(tx, before=now - ENDED_SESSION_AGE)
     await sql.attempts.delete_old(tx, before=now - ATTEMPT_AGE, limit=ATTEMPTS_AT_ONCE)
+    await sql.looks.delete_old(tx, reveals_before=now - REVEAL_AGE, now=now)
     before = now - timedelta(days=settings.value(IP_RETENTION_DAYS))
     await sql.attempts.update_forgotten(tx, before=before)
     await sql.contacts.update_forgotten(tx, before=before)

@@ -20,6 +20,9 @@ Change: TypeAlias = Literal[
     "email_added",
     "email_removed",
     "email_primary",
+    "factors_reset_planned",
+    "factors_reset_cancelled",
+    "factors_reset",
 ]
 
 
@@ -123,6 +126,20 @@ class RoleRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UserSuspended(Event):
+    """An account was suspended: until it is let in again its bearer only reads."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class UserReinstated(Event):
+    """An account that was suspended is active again."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerExcluded(Event):
     """Somebody is not to do some things until an instant, or for ever (None). A longer break is told again."""
 
@@ -167,6 +184,16 @@ class WriteToWhoeverAsked(Job):
     letter: LetterKind
     bidx: str
     bidx_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFactors(Job):
+    """Remove the second factors whose removal was agreed a day ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftSuspensions(Job):
+    """Let in again whoever was suspended until now."""
 
 
 @dataclass(frozen=True, slots=True)

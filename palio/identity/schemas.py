@@ -577,12 +577,12 @@ class SessionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LogInAnswer:
-    """One attempt to sign in."""
+    """One attempt to sign in; without a method staff looked as this user, or read a sealed value of his."""
 
     id: UUID
     at: Instant
     outcome: Outcome
-    method: AuthMethod
+    method: AuthMethod | None
     device: str
     ip: str | None
     country: str | None

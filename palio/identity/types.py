@@ -20,9 +20,9 @@ UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "er
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
 CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
-SessionKind: TypeAlias = Literal["browser", "console", "app"]
+SessionKind: TypeAlias = Literal["browser", "console", "app", "impersonation"]
 SessionEnd: TypeAlias = Literal[
-    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed"
+    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed", "suspended"
 ]
 Outcome: TypeAlias = Literal[
     "success",
@@ -33,6 +33,8 @@ Outcome: TypeAlias = Literal[
     "suspended",
     "not_allowed",
     "token_reused",
+    "looked_at",
+    "revealed",
 ]
 TokenPurpose: TypeAlias = Literal["email_verification", "email_change", "password_reset", "first_owner"]
 LetterKind: TypeAlias = Literal[
@@ -130,15 +132,35 @@ PERMISSION_READ = Permission(
     "identity.user.read", "Look up accounts, their sessions and their history.", roles=("support", "auditor")
 )
 PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out.", roles=("support",))
+PERMISSION_CORRECT = Permission(
+    "identity.user.edit", "Correct the shown name, country and language of accounts.", roles=("support",)
+)
+PERMISSION_SUSPEND = Permission(
+    "identity.user.suspend", "Suspend accounts and let them in again.", roles=("support", "moderator")
+)
+PERMISSION_REVEAL = Permission(
+    "identity.user.reveal", "Read sealed values of accounts, one by one and with a reason.", roles=("support",)
+)
+PERMISSION_NOTE = Permission(
+    "identity.user.note", "Write notes about accounts for others of the staff.", roles=("support", "moderator")
+)
+PERMISSION_IMPERSONATE = Permission(
+    "identity.user.impersonate", "Look at the pages as a player sees them, and change nothing.", roles=("support",)
+)
+PERMISSION_RESET_FACTORS = Permission(
+    "identity.mfa.reset", "Propose and agree that somebody's lost second factors are removed.", roles=("support",)
+)
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
+PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
 PERMISSIONS = (
     PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
+    *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
-    PERMISSION_GRANT_OWNER,
+    *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT, PERMISSION_RESET_FACTORS),
     PERMISSION_EMAIL_RULE,
 )
 
@@ -184,6 +206,112 @@ class User:
     created_at: datetime
     activated_at: datetime | None
     version: int
+
+
+Sought: TypeAlias = Literal["name", "id", "email", "ip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An address of a user as staff see it: that there is one, never which."""
+
+    id: EmailId
+    is_primary: bool
+    verified_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFrom:
+    """A network address that a user came from, still sealed: when first and last, and how often."""
+
+    id: UUID
+    first_kind: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    seen_count: int
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An account as staff see it: what stands in its rows, and which sealed values there are."""
+
+    user: User
+    suspension: "Suspension"
+    contacts: tuple[Contact, ...]
+    seen_from: tuple[SeenFrom, ...]
+    has_full_name: bool
+    has_birth_date: bool
+    has_password: bool
+    has_second_factor: bool
+    recovery_codes_left: int
+    last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactorReset:
+    """That all second factors of somebody are to go at an instant, unless it is cancelled before."""
+
+    id: UUID
+    user_id: UserId
+    created_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody of the staff wrote about an account."""
+
+    id: UUID
+    user_id: UserId
+    author_id: UserId
+    body: str
+    created_at: datetime
+
+
+SealedField: TypeAlias = Literal["email", "full_name", "birth_date", "ip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed value of somebody: its name, and the row it lies in where there are several."""
+
+    user_id: UserId
+    name: SealedField
+    row_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """A sealed value that somebody of the staff may read until an instant."""
+
+    name: SealedField
+    row_id: UUID | None
+    until: datetime
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What staff put right of an account; None stays as it is."""
+
+    display_name: str | None = None
+    country: str | None = None
+    locale: str | None = None
+    board_name: BoardName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """How an account stands: why and until when it is suspended (None: until somebody lifts it), if it is."""
+
+    user_id: UserId
+    username: str
+    status: UserStatus
+    reason: str | None
+    until: datetime | None
+    is_staff: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,13 +526,16 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A new session, with what the caller must keep: a cookie for browsers, tokens for apps, and the device's key."""
+    """A new session, with what the caller must keep: a cookie for browsers, tokens for apps, and the device's key.
+
+    Staff who look as a player come on no device of his.
+    """
 
     session_id: SessionId
     user_id: UserId
     kind: SessionKind
     expires_at: datetime
-    device_id: DeviceId
+    device_id: DeviceId | None
     device_key: str = field(repr=False)
     cookie: str | None = field(default=None, repr=False)
     tokens: Tokens | None = None
@@ -433,7 +564,10 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of a session or API token that was shown. `is_service` is a program's token."""
+    """What is known of a session or API token that was shown. `is_service` is a program's token.
+
+    `impersonator_id` is who of the staff looks as the user, and `impersonation_reason` why.
+    """
 
     session_id: SessionId | None
     token_id: TokenId | None
@@ -451,6 +585,9 @@ class Found:
     token_expires_at: datetime
     ended_at: datetime | None
     is_service: bool = False
+    impersonator_id: UserId | None = None
+    impersonation_reason: str | None = None
+    display_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,12 +658,12 @@ class SeenAddress:
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """One attempt to sign in, as its owner and staff see it."""
+    """One attempt to sign in, as its owner and staff see it; without a method staff looked, and nobody signed in."""
 
     at: datetime
     id: UUID
     outcome: Outcome
-    method: AuthMethod
+    method: AuthMethod | None
     device: str
     ip: str | None
     country: str | None
@@ -561,12 +698,16 @@ class NewApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a role lets its bearers do; with `mfa_required` only after a second factor."""
+    """What a role lets its bearers do; with `mfa_required` only after a second factor. The program says what `builtin`
+    ones hold.
+    """
 
     name: str
     title: str
     permissions: list[str]
     mfa_required: bool
+    builtin: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,6 +733,8 @@ class EmailRule:
     kind: RuleKind
     pattern: str
     note: str
+    enabled: bool = True
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ create table identity.users (
 );
 -- A search by the beginning of a name; equality has the unique index.
 create index users_username_prefix on identity.users (username_key text_pattern_ops);
+create index users_suspended on identity.users (suspended_until) where suspended_until is not null;
 
 -- Each status and where it may lead; `closing` goes back to what it was, which `activated_at` and the reason remember.
 create function identity.refuse_transition() returns trigger language plpgsql as $$
@@ -94,13 +95,13 @@ grant execute on function identity.card_named(text) to palio_app;
 create type identity.token_purpose as enum
   ('email_verification', 'password_reset', 'email_change', 'login_link', 'invite', 'telegram_link', 'erase_confirm',
    'mfa_reset', 'first_owner');
-create type identity.session_kind as enum ('browser', 'console', 'app');
+create type identity.session_kind as enum ('browser', 'console', 'app', 'impersonation');
 create type identity.session_end as enum
   ('logout', 'idle', 'absolute', 'revoked_by_user', 'revoked_by_staff', 'password_changed', 'suspended',
    'refresh_reused', 'role_changed', 'erased');
 create type identity.login_outcome as enum
   ('success', 'second_factor_required', 'bad_credentials', 'mfa_failed', 'throttled', 'suspended', 'not_allowed',
-   'token_reused');
+   'token_reused', 'looked_at', 'revealed'); -- the last two: staff looked as this user, or read a sealed value of his
 
 create table identity.user_pii (
   user_id uuid primary key references identity.users on delete cascade,
@@ -185,8 +186,8 @@ create table identity.sessions (
   user_id uuid not null references identity.users on delete cascade,
   kind identity.session_kind not null,
   token_hash bytea unique check (length(token_hash) = 32), -- null: its tokens lie in refresh_tokens
-  device_id uuid references identity.devices on delete set null, -- null: it was forgotten, and the session has ended
-  method identity.auth_method not null,
+  device_id uuid references identity.devices on delete set null, -- null: it was forgotten, or staff look as this user
+  method identity.auth_method, -- null: staff look as this user
   created_at timestamptz not null,
   last_seen_at timestamptz not null,
   idle_expires_at timestamptz not null,
@@ -198,14 +199,20 @@ create table identity.sessions (
   country char(2) check (country ~ '^[A-Z]{2}$'),
   city text check (char_length(city) between 1 and 100),
   user_agent text not null check (char_length(user_agent) <= 256),
+  impersonator_id uuid references identity.users,
+  impersonation_reason text check (char_length(impersonation_reason) between 10 and 500),
   ended_at timestamptz,
   end_reason identity.session_end,
-  check (device_id is not null or ended_at is not null),
+  check ((kind = 'impersonation') = (impersonator_id is not null)),
+  check ((impersonator_id is null) = (impersonation_reason is null)),
+  check (device_id is not null or ended_at is not null or kind = 'impersonation'),
+  check (method is not null or kind = 'impersonation'),
   check ((token_hash is null) = (kind = 'app')),
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
 create index sessions_open on identity.sessions (user_id) where ended_at is null;
 create index on identity.sessions (device_id);
+create index sessions_of_impersonators on identity.sessions (impersonator_id) where impersonator_id is not null;
 
 create function identity.refuse_reopening() returns trigger language plpgsql as $$
 begin
@@ -256,7 +263,7 @@ create table identity.login_events (
   user_id uuid, -- null: nobody has this name or address
   account_bidx bytea not null, -- of the name or address as it was typed: unknown ones are throttled alike
   outcome identity.login_outcome not null,
-  method identity.auth_method not null,
+  method identity.auth_method, -- null: nobody signed in, staff looked
   device_id uuid, -- null: a device that this account has not signed in on
   ip bytea,
   ip_bidx bytea not null,
@@ -272,6 +279,49 @@ create index on identity.login_events (net_bidx, at);
 create index on identity.login_events (at) where outcome = 'bad_credentials';
 create table identity.login_events_default partition of identity.login_events default;
 insert into infra.partition_parents (parent, period, bound) values ('identity.login_events', 'month', 'instant');
+
+-- That all second factors of somebody who has lost them are to go: agreed by two people, a day before it happens.
+create table identity.factor_resets (
+  id uuid primary key, -- of the approval
+  user_id uuid not null references identity.users on delete cascade,
+  created_at timestamptz not null,
+  due_at timestamptz not null check (due_at > created_at),
+  cancelled_at timestamptz,
+  done_at timestamptz,
+  check (cancelled_at is null or done_at is null));
+create unique index factor_resets_live on identity.factor_resets (user_id) where cancelled_at is null and done_at is null;
+create index factor_resets_due on identity.factor_resets (due_at) where cancelled_at is null and done_at is null;
+
+-- Sealed values that staff have read: how many in an hour, and which stand open on a page for a few minutes.
+create table identity.reveals (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  name text not null check (name in ('email', 'full_name', 'birth_date', 'ip')),
+  row_id uuid,
+  by_id uuid not null,
+  at timestamptz not null,
+  approval_id uuid unique, -- what two people agreed on, where it is beyond the limit of an hour
+  check ((row_id is null) = (name in ('full_name', 'birth_date'))));
+create index on identity.reveals (by_id, at);
+create index on identity.reveals (user_id, by_id, at);
+
+create table identity.reveal_permits (
+  id uuid primary key, -- of the approval
+  user_id uuid not null references identity.users on delete cascade,
+  name text not null,
+  row_id uuid,
+  by_id uuid not null,
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at));
+
+-- What staff write about somebody for each other; he never reads it here.
+create table identity.staff_notes (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  author_id uuid not null references identity.users,
+  body text not null check (char_length(body) between 1 and 2000),
+  created_at timestamptz not null);
+create index on identity.staff_notes (user_id, created_at desc, id desc);
 
 create table identity.ip_addresses (
   id uuid not null unique,
@@ -355,6 +405,8 @@ create table identity.email_rules (
   kind text not null check (kind in ('regex', 'domain', 'address')),
   pattern text not null check (char_length(pattern) between 1 and 200),
   note text not null default '' check (char_length(note) <= 200),
+  enabled bool not null default true,
+  version int not null default 1,
   created_at timestamptz not null);
 
 -- What people are asked to accept. A version is one text in several languages; a later one that need not be accepted
@@ -445,9 +497,17 @@ grant execute on function identity.cards_found(text, int) to palio_app;
 do $$
 declare owned text;
 begin
+  foreach owned in array array['reveals', 'reveal_permits', 'staff_notes'] -- of staff: their subject does not see them
+  loop
+    execute format('alter table identity.%I enable row level security', owned);
+    execute format('alter table identity.%I force row level security', owned);
+    execute format($p$create policy operators on identity.%I for all to palio_app
+      using ((select infra.actor_kind()) in ('staff', 'system'))
+      with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+  end loop;
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
-    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants', 'user_activity', 'passkeys',
-    'time_zone_changes',
+    'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
+    'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
     'consents', 'play_exclusions', 'friends']
   loop
     execute format('alter table identity.%I enable row level security', owned);
@@ -469,9 +529,10 @@ end $$;
 
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
   identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions,
-  identity.user_activity, identity.time_zone_changes to palio_app;
-grant select, insert on identity.documents to palio_app;
+  identity.user_activity, identity.time_zone_changes, identity.factor_resets to palio_app;
+grant select, insert on identity.documents, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs to palio_app;
-grant delete on identity.users, identity.sessions, identity.devices to palio_app;
+grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
+  identity.reveal_permits to palio_app;

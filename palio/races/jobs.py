@@ -39,6 +39,12 @@ async def leave_out(tx: Tx, event: identity.PlayerExcluded) -> None:
         await service.leave_out(tx, user_id=event.user_id, now=clock.now())
 
 
+@handles(identity.UserSuspended)
+async def leave_out_suspended(tx: Tx, event: identity.UserSuspended) -> None:
+    """Take whoever was suspended out of the races that run."""
+    await service.leave_out(tx, user_id=event.user_id, now=clock.now())
+
+
 @handles(competitions.CompetitionPublished)
 async def attach(tx: Tx, event: competitions.CompetitionPublished) -> None:
     """Put the race beside a competition that a series of races has made."""

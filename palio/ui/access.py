@@ -21,7 +21,7 @@ class Terms:
     """What a route demands. `scope` is that of a token, `session` where only a person may; staff also need `access`.
 
     `for_viewers` is for the few acts of whoever may only look, like leaving; `for_services` for what programs do that
-    hold the permission, by their tokens.
+    hold the permission, by their tokens; `for_restricted` for what somebody whose account is suspended may do too.
     """
 
     access: Access
@@ -29,6 +29,7 @@ class Terms:
     step_up: bool = False
     for_viewers: bool = False
     for_services: bool = False
+    for_restricted: bool = False
 
 
 def scope_of(module: str, access: Access, method: str) -> str:
@@ -47,10 +48,10 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
     """Accept whoever may do this.
 
     Refuses with Unauthenticated, Forbidden, MfaRequired, StepUpRequired, ImpersonationReadOnly, ScopeMissing,
-    SessionRequired.
+    SessionRequired, and with what a restricted caller is refused with.
     """
-    if ask.actor.kind == "viewer" and method not in SAFE_METHODS and not terms.for_viewers:
-        raise ImpersonationReadOnly
+    if method not in SAFE_METHODS and not terms.for_viewers:
+        _require_more_than_reading(terms, ask)
     if terms.access in OF_PLAYERS:
         _require_player(ask)
     elif terms.access != "public":
@@ -62,6 +63,14 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
             raise ScopeMissing(scope=terms.scope)
     if terms.step_up and not is_fresh(ask):
         raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+
+
+def _require_more_than_reading(terms: Terms, ask: Asking) -> None:
+    """Staff who look as a player change nothing; who is suspended does what is open to everybody, and little else."""
+    if ask.restricted is None and ask.actor.kind == "viewer":
+        raise ImpersonationReadOnly
+    if ask.restricted is not None and terms.access != "public" and not terms.for_restricted:
+        raise ask.restricted
 
 
 def _require_player(ask: Asking) -> None:

@@ -10,10 +10,21 @@ from fastapi import Depends, Request
 
 from palio.infra.db import Database, Tx
 from palio.kernel import clock
-from palio.kernel.ids import Actor
+from palio.kernel.errors import Refusal
+from palio.kernel.ids import Actor, UserId
 from palio.ui.edge import request_id_of
 
 ASKING, TX = "palio.asking", "palio.tx"  # what a request carries in its scope once it is known
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """That staff look as a player: whom they look as, why, and until when."""
+
+    user_id: UserId
+    name: str
+    reason: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,8 @@ class Asking:
 
     `permissions` are those of staff, `scopes` those of a token (None is a session, or nobody). `mfa_at` is when a
     second factor was shown in this session, `step_up_at` when it was last shown for a dangerous act. `is_service` is a
-    program, which acts as a player does but may hold permissions.
+    program, which acts as a player does but may hold permissions. `restricted` is what somebody is refused with who may
+    read what is his and do little else: his account is suspended. `viewing` says that staff look as a player.
     """
 
     actor: Actor
@@ -34,6 +46,8 @@ class Asking:
     mfa_at: datetime | None = None
     step_up_at: datetime | None = None
     is_service: bool = False
+    restricted: type[Refusal] | None = None
+    viewing: Viewing | None = None
 
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Asking]]  # refuses with Unauthenticated what is no longer good

@@ -1,9 +1,12 @@
 """Pages: the templates of all modules, or a block alone when htmx asks, in the language and light of the caller."""
 
 import json
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, lru_cache, partial
+from math import ceil
 from pathlib import Path
 
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +27,8 @@ DIST = ROOT / "ui/static/dist"
 DISPLAY_FONT = "bricolage-grotesque-latin-wght-normal.woff2"
 THEMES = {"day", "night"}
 FRAGMENTS_MAX = 64  # of each language, of some 60 kB each
+CHANGING_FORM = re.compile(r'(<form\b(?![^>]*\bdata-for-viewers)[^>]*\bmethod="post"[^>]*>)(.*?)(</form>)', re.DOTALL)
+CLOSED_FORM = r'\1<fieldset disabled class="contents">\2</fieldset>\3'  # what staff see of a player changes nothing
 HIDDEN = Markup('<input type="hidden" name="{}" value="{}">')
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>')
 
@@ -142,8 +147,13 @@ def render(
     ribbon: Callable[[], Ribbon | None] = getattr(request.app.state, "ribbon", lambda: None)
     ask: Asking | None = request.scope.get(ASKING)
     person = ask.actor.kind if ask else "unknown"  # pages of an edge that asks nobody lead to the account all the same
-    around = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
+    around: dict[str, object] = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
+    around["is_restricted"] = ask is not None and ask.restricted is not None
+    around["viewing"] = viewing = ask.viewing if ask else None
+    around["minutes_left"] = ceil((viewing.until - ask.now) / timedelta(minutes=1)) if ask and viewing else 0
     html = _html(request, name, {**values, **around}, block, language)
+    if viewing:
+        html = CHANGING_FORM.sub(CLOSED_FORM, html)
     vary = {"Vary": "HX-Request, Accept-Language, Cookie", "Content-Language": language.tag}
     return HTMLResponse(html, status, {**vary, **(headers or {})})
 

@@ -257,9 +257,10 @@ class Offer(TypedDict, total=False):
     With a key it happens once: `required` where value moves, `none` where an answer must never be stored; `secrets` are
     fields of the answer that are shown once. `rate` adds limits of its own. Tokens need the scope `<module>:write`,
     unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor;
-    `for_viewers` is for what whoever only looks may do too. What staff do leaves an audit row, unless `unaudited` says
-    why not. `body_bytes_max` is for files and bulk. `for_services` is for what programs may do that hold the
-    permission; with `keeps_keys` the module keeps the keys by itself, and its handler reads them (`keys.key_of`).
+    `for_viewers` is for what whoever only looks may do too, `for_restricted` for what somebody whose account is
+    suspended may. What staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and
+    bulk. `for_services` is for what programs may do that hold the permission; with `keeps_keys` the module keeps the
+    keys by itself, and its handler reads them (`keys.key_of`).
     """
 
     access: typing.Required[Access]
@@ -271,6 +272,7 @@ class Offer(TypedDict, total=False):
     secrets: Sequence[str]
     step_up: bool
     for_viewers: bool
+    for_restricted: bool
     unaudited: str
     body_bytes_max: int
     for_services: bool
@@ -436,6 +438,7 @@ class Routes:
             secrets=offer.get("secrets", ()),
             step_up=offer.get("step_up", False),
             for_viewers=offer.get("for_viewers", False),
+            for_restricted=offer.get("for_restricted", False),
             unaudited=offer.get("unaudited", ""),
             body_bytes_max=offer.get("body_bytes_max", BODY_BYTES_MAX),
             for_services=offer.get("for_services", False),
@@ -510,6 +513,7 @@ class Routes:
         step_up: bool = False,
         asks_code: bool = False,
         for_viewers: bool = False,
+        for_restricted: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> Declare:
@@ -527,6 +531,7 @@ class Routes:
             idempotency=idempotency,
             step_up=step_up,
             for_viewers=for_viewers,
+            for_restricted=for_restricted,
             unaudited=unaudited,
             body_bytes_max=body_bytes_max,
         )
@@ -549,13 +554,14 @@ class Routes:
         secrets: Sequence[str] = (),
         step_up: bool = False,
         for_viewers: bool = False,
+        for_restricted: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
         for_services: bool = False,
         keeps_keys: bool = False,
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
-        terms = Terms(access, needed, step_up, for_viewers, for_services)
+        terms = Terms(access, needed, step_up, for_viewers, for_services, for_restricted)
         return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max, keeps_keys)
 
     def _add(

@@ -48,6 +48,7 @@ async def test_a_part_that_fails_leaves_the_others_alone(console: Console) -> No
     assert (home["races"]["live"], home["feeds"], home["jobs"]["dead"] >= 0) == (0, [], True)
     assert [(one["module"], one["facts"] is None) for one in card["panels"]] == [
         ("broken", True),
+        ("identity", False),
         ("ledger", False),
         ("affiliates", False),
     ]

@@ -149,6 +149,8 @@ def test_who_counts_places_meets_somebody_twice_or_never() -> None:
 
     assert [place.entrant for place in ranking.page(2, 2)] == [3]
     assert ranking.span(Spot(last.key, is_back=True), 1) == (0, 1)
+
+
 @pytest.mark.parametrize("ties", ["share", "earliest"])
 def test_large_changes_are_ordered_as_small_ones(ties: TieRule) -> None:
     """Hundreds of four hundred change at once, most of them tied, beside changes of a few, with a delta that grows."""

@@ -150,3 +150,28 @@ def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
     assert command("identity", "email-rule", "remove", "1").status == 0
     assert command("identity", "email-rule", "remove", "1").status == 1
     assert command("identity", "email-rule", "list").out == "There is no rule.\n"
+
+
+def test_an_account_is_suspended_and_let_in_again(command: Command) -> None:
+    name = command("identity", "create", "sven", "--json").answer["username"]
+    because = ("--reason", "several accounts of one person")
+    trial = command("identity", "suspend", name, *because, "--dry-run")
+    before = command("identity", "show", name, "--json").answer["status"]
+    made = command("identity", "suspend", name, *because, "--days", "3", "--json")
+    back = command("identity", "reinstate", name, *because, "--json")
+    again = command("identity", "reinstate", name, *because, "--json")
+
+    assert (trial.status, "nothing was changed" in trial.out, before) == (0, True, "active")
+    assert (made.answer["status"], made.answer["reason"]) == ("suspended", because[1])
+    assert made.answer["until"] is not None
+    assert (back.answer["status"], again.status, again.answer["code"]) == ("active", 1, "identity.not_suspendable")
+
+
+def test_sessions_and_factors_that_are_not_there_are_refused(command: Command) -> None:
+    name = command("identity", "create", "frida", "--json").answer["username"]
+    because = ("--reason", "the phone was lost", "--json")
+    ended = command("identity", "end-sessions", name, *because)
+    reset = command("identity", "reset-mfa", name, *because)
+
+    assert (ended.status, ended.answer["code"]) == (1, "identity.no_such_session")
+    assert (reset.status, reset.answer["code"]) == (1, "identity.factor_missing")

@@ -165,9 +165,8 @@ async def test_the_console_opens_for_staff_with_a_second_factor_only(world: Worl
     ticket = await ticket_of(world, noon, kind="console")
     session = await enter(world, noon + STEP, code_of(secret, noon + STEP), ticket=ticket)
 
-    begun = await world.count(
-        "select count(*) from infra.audit_rows where action = 'session.begin' and subject_user_id = %s", alice.id
-    )
+    mine = "select count(*) from infra.audit_rows where action = 'session.begin' and entity_id = %s"
+    begun = await world.count(mine, str(session.session_id))
     assert begun == 1
     assert not await world.recognised(cookie(session), noon + STEP)
     seen = await world.doorman.recognise(cookie(session, console=True), now=noon + STEP)

@@ -25,7 +25,7 @@ routes = Routes("admin")
 
 @routes.page(HERE, access="admin.card.read")
 async def people_page(
-    request: Request, ask: Ask, tx: InTx, q: Annotated[str, Query(max_length=64)] = ""
+    request: Request, ask: Ask, tx: InTx, q: Annotated[str, Query(max_length=300)] = ""
 ) -> HTMLResponse:
     """Find somebody."""
     found = await service.find_people(tx, text=q)

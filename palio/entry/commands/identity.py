@@ -14,7 +14,7 @@ from palio.entry.printing import Cell, columns, record, tell
 
 if TYPE_CHECKING:
     from palio.entry.terminal import Place
-    from palio.identity import Grant, Role, Session, User
+    from palio.identity import Grant, Role, Session, Suspension, User
 
 app = typer.Typer(no_args_is_help=True, help="Accounts of people and services, their roles, sessions and tokens.")
 app.add_typer(api_tokens.app, name="token")
@@ -206,6 +206,103 @@ def sessions(
     rows = [[str(each.id), each.kind, each.device, each.ip, each.last_seen_at] for each in found]
     table = columns(["session", "kind", "device", "address", "last seen"], rows) if rows else []
     tell(found, as_json=as_json, lines=[*head, *table])
+
+
+@app.command("end-sessions")
+def end_sessions(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Sign somebody out everywhere. Exit status 1: no such user, or he is signed in nowhere."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> int:
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            return await identity.end_for_staff(tx, user_id=found.id, why=operators.reason(reason), now=clock.now())
+
+    ended = terminal.run(work, json=as_json)
+    tell({"ended": ended}, as_json=as_json, lines=[*_head(dry_run=dry_run), f"{ended} ended"])
+
+
+@app.command()
+def suspend(
+    user: NameOrId,
+    *,
+    reason: Reason,
+    days: Annotated[int | None, typer.Option(min=1, max=3_650, help="It is lifted after so many days.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Suspend an account, or say anew why and for how long. Exit status 1: no such user, or the last owner."""
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> "Suspension":
+        now = clock.now()
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            return await identity.suspend(
+                tx,
+                user_id=found.id,
+                reason=reason,
+                until=now + timedelta(days=days) if days else None,
+                now=now,
+                remark=f"({operators.by()})",
+                via="cli",
+            )
+
+    made = terminal.run(work, json=as_json)
+    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(_standing(made))])
+
+
+@app.command()
+def reinstate(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Let a suspended account in again. Exit status 1: no such user, or it is not suspended."""
+    from palio import identity
+    from palio.entry import operators, terminal
+
+    async def work(place: "Place") -> "Suspension":
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            return await identity.reinstate(tx, user_id=found.id, reason=operators.reason(reason), via="cli")
+
+    made = terminal.run(work, json=as_json)
+    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(_standing(made))])
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """When somebody's second factors are removed."""
+
+    user_id: str
+    due_at: datetime
+
+
+@app.command("reset-mfa")
+def reset_mfa(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Remove the second factors of somebody a day from now, unless he objects. Exit status 1: he has none.
+
+    Whoever has this machine stands for the two people that the console asks for.
+    """
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.kernel import clock
+
+    async def work(place: "Place") -> Planned:
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            found = await identity.get(tx, name_or_id=user)
+            planned = await identity.plan_reset(
+                tx, user_id=found.id, reason=operators.reason(reason), now=clock.now(), via="cli"
+            )
+            return Planned(str(found.id), planned.due_at)
+
+    made = terminal.run(work, json=as_json)
+    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record({"user": made.user_id, "at": made.due_at})])
+
+
+def _standing(found: "Suspension") -> dict[str, Cell]:
+    return {"user": found.username, "status": found.status, "why": found.reason, "until": found.until}
 
 
 def _head(*, dry_run: bool) -> list[str]:

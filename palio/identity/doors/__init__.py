@@ -6,6 +6,7 @@ What must survive a refusal commits by itself, and no transaction is open while 
 from palio.identity.doors.account import (
     ask_for_letter,
     begin_totp,
+    cancel_reset,
     confirm_totp,
     pending_totp,
     remove_totp,
@@ -24,6 +25,7 @@ from palio.identity.doors.contacts import (
 )
 from palio.identity.doors.friends import befriend
 from palio.identity.doors.house import Doorman, House
+from palio.identity.doors.looking import note_page
 from palio.identity.doors.passkeys import (
     add_passkey,
     new_passkey_options,
@@ -53,6 +55,7 @@ __all__ = [
     "ask_to_return",
     "befriend",
     "begin_totp",
+    "cancel_reset",
     "change_password",
     "change_zone",
     "confirm_email",
@@ -61,6 +64,7 @@ __all__ = [
     "make_email_primary",
     "new_passkey_options",
     "new_recovery_codes",
+    "note_page",
     "passkey_options",
     "pending_totp",
     "refresh",

@@ -88,3 +88,9 @@ async def remove_totp(house: House, *, user_id: UserId) -> None:
     """Remove an authenticator and its recovery codes. Refuses with FactorMissing."""
     async with house.database.begin_system("an authenticator") as tx:
         await service.factors.remove_totp(tx, user_id=user_id)
+
+
+async def cancel_reset(house: House, *, user_id: UserId, now: datetime) -> None:
+    """Take back that somebody's second factors are to be removed. Refuses with NoReset."""
+    async with house.database.begin_system("an authenticator") as tx:
+        await service.resets.cancel_reset(tx, user_id=user_id, now=now)

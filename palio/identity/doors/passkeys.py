@@ -59,7 +59,7 @@ async def second_factor_by_passkey(
             tx, user_id=account.user_id, kind=kind, method="password", visitor=visitor, with_factor=True, now=now
         )
         await service.attempts.conclude(tx, attempt=attempt, outcome="success", device_id=opened.device_id)
-        if trusts_device and not account.is_staff:
+        if trusts_device and opened.device_id and not account.is_staff:
             await service.devices.trust(tx, device_id=opened.device_id, now=now)
     return opened
 

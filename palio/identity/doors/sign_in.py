@@ -7,6 +7,7 @@ from uuid import UUID
 from palio.identity import personal, rules, service
 from palio.identity.doors.house import House, require_match
 from palio.identity.errors import (
+    AccountSuspended,
     BadCredentials,
     ContactUnverified,
     FactorMissing,
@@ -33,7 +34,8 @@ async def sign_in(
 
     The console opens for staff with a second factor, which they set up as players. Whether nobody has the name, or the
     password is another: the answer is the same, and so is the work.
-    Refuses with BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff, FactorMissing.
+    Refuses with BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff,
+    AccountSuspended, FactorMissing.
     """
     async with house.database.begin_system("sign-in") as tx:
         attempt = await service.attempts.knock(tx, identifier=identifier, visitor=visitor, now=now)
@@ -70,7 +72,7 @@ async def second_factor(
             now=now,
         )
         await service.attempts.conclude(tx, attempt=proof.attempt, outcome="success", device_id=opened.device_id)
-        if trusts_device and not account.is_staff:
+        if trusts_device and opened.device_id and not account.is_staff:
             await service.devices.trust(tx, device_id=opened.device_id, now=now)
     return opened
 
@@ -160,6 +162,7 @@ async def _use_code(tx: Tx, user_id: UserId, proof: _Proof, now: datetime) -> No
         is_used = await service.factors.use_totp(tx, user_id=user_id, code=proof.digits or "", now=now)
     if not is_used:
         raise SecondFactorWrong
+    await service.resets.stop(tx, user_id=user_id, now=now)  # who has his factor has not lost it
 
 
 async def _enter(
@@ -178,6 +181,9 @@ async def _enter(
     today = await service.credentials.get_account(tx, user_id=user_id)
     if today.changed_at != account.changed_at:
         return BadCredentials()  # it was changed while we compared it
+    if kind == "console" and today.status == "suspended":
+        await service.attempts.conclude(tx, attempt=attempt, outcome="suspended")
+        return AccountSuspended()
     if today.status not in MAY_ENTER or (kind == "console" and not today.is_staff):
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return NotStaff() if today.status in MAY_ENTER else ContactUnverified()

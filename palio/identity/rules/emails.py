@@ -63,7 +63,7 @@ def decide_email(address: str, rules: Sequence[EmailRule], default: Allowance) -
 
     Refuses with EmailNotAllowed, which does not say by which rule.
     """
-    decision = next((rule.action for rule in rules if _knows(rule, address)), default)
+    decision = next((rule.action for rule in rules if rule.enabled and _knows(rule, address)), default)
     if decision == "deny":
         raise EmailNotAllowed
 

@@ -1,9 +1,18 @@
 """Which role may do what, and who may give one."""
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from palio.identity.errors import GrantExpired, LastOwner, ReasonTooShort, SelfGrant
+from palio.identity.errors import (
+    GrantExpired,
+    LastOwner,
+    PermissionUnknown,
+    ReasonTooShort,
+    RoleBuiltIn,
+    RoleNameInvalid,
+    SelfGrant,
+)
 from palio.identity.types import PERMISSION_GRANT_OWNER, Role
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
@@ -11,6 +20,7 @@ from palio.kernel.permissions import Permission
 
 OWNER = "owner"
 REASON_CHARACTERS_MIN = 5
+NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 WEIGHTY = frozenset({OWNER, "finance"})  # who may give these may give himself everything
 TITLES = {
     OWNER: "Owner",
@@ -69,3 +79,25 @@ def require_owner_left(owners: Collection[UserId], leaving: UserId) -> None:
     """Keep the last of the owners. Refuses with LastOwner."""
     if set(owners) <= {leaving}:
         raise LastOwner
+
+
+def require_name(name: str) -> None:
+    """Let a role be named so. Refuses with RoleNameInvalid."""
+    if not NAME.fullmatch(name) or name == "new":  # which is where one is made
+        raise RoleNameInvalid
+
+
+def require_own(role: Role) -> None:
+    """Let a role of the house be changed. Refuses with RoleBuiltIn."""
+    if role.builtin:
+        raise RoleBuiltIn(role=role.name)
+
+
+def require_holdable(wanted: Collection[str], *, known: Collection[str], held: Collection[str]) -> None:
+    """Let a role hold these permissions: they exist, and whoever decides holds them. Refuses with PermissionUnknown,
+    Forbidden.
+    """
+    if unknown := set(wanted) - set(known):
+        raise PermissionUnknown(permission=min(unknown))
+    if lacking := set(wanted) - set(held):
+        raise Forbidden(permission=min(lacking))

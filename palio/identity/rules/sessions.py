@@ -11,6 +11,7 @@ from palio.kernel.ids import Actor, RequestId
 
 ABSOLUTE = timedelta(days=90)
 CONSOLE_IDLE, CONSOLE_ABSOLUTE = timedelta(minutes=30), timedelta(hours=12)
+IMPERSONATION = timedelta(minutes=30)
 GRACE = timedelta(seconds=10)
 TOUCH_EVERY = timedelta(seconds=60)
 ACTIVE_EVERY = timedelta(minutes=5)
@@ -35,6 +36,8 @@ def lives_of(kind: SessionKind, now: datetime, *, idle_days: int, refresh_days: 
     """Until when a session of this kind lives if nobody uses it, and at most."""
     if kind == "console":
         return Lives(now + CONSOLE_IDLE, now + CONSOLE_ABSOLUTE)
+    if kind == "impersonation":
+        return Lives(now + IMPERSONATION, now + IMPERSONATION)
     idle = timedelta(days=refresh_days if kind == "app" else idle_days)
     return Lives(now + min(idle, ABSOLUTE), now + ABSOLUTE)
 
@@ -55,10 +58,14 @@ def needs_touch(found: Found, now: datetime) -> bool:
     return now - found.last_seen_at >= TOUCH_EVERY
 
 
-def actor_of(found: Found, request_id: RequestId) -> Actor:
-    """Who acts in this session or by this token. A suspended player only looks."""
+def actor_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> Actor:
+    """Who acts in this session or by this token. Who looks as a player only looks, and so does a
+    suspended player, unless in the few acts left to him.
+    """
+    if found.impersonator_id is not None:
+        return Actor("viewer", found.user_id, request_id, found.impersonator_id)
     if found.status == "suspended":
-        return Actor("viewer", found.user_id, request_id)
+        return Actor("player" if may_act else "viewer", found.user_id, request_id)
     return Actor("staff" if found.kind == "console" else "player", found.user_id, request_id)
 
 

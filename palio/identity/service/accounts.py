@@ -1,6 +1,5 @@
 """Accounts: made by an operator, found, and shown to others."""
 
-import re
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -16,8 +15,6 @@ from palio.kernel.errors import Stale, TooLarge
 from palio.kernel.ids import Actor, UserId, new_id
 
 USERS_OF_A_CALL_MAX = 10_000
-FOUND_MAX = 20
-PREFIX = re.compile(r"[A-Za-z0-9_.-]{2,80}")
 
 
 async def create(
@@ -97,17 +94,6 @@ async def ids_many(tx: Tx, texts: Collection[str]) -> dict[str, UserId]:
 async def has_anybody(tx: Tx) -> bool:
     """Has anybody an account here?"""
     return await sql.users.has_users(tx)
-
-
-async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
-    """For staff: the users whose name begins so, or whose id it is; at least two signs of a name are needed."""
-    if user_id := rules.names.id_of(text):
-        user = await sql.users.find_by_id(tx, user_id)
-        return [user] if user else []
-    if not PREFIX.fullmatch(text):
-        return []
-    prefix = text.lower().replace("_", r"\_")  # which `like` would read as any sign
-    return await sql.users.list_named(tx, prefix, min(limit, FOUND_MAX))
 
 
 async def get(tx: Tx, *, name_or_id: str | UUID) -> User:
@@ -215,9 +201,14 @@ async def say_once(
 
 
 async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
-    """A user as he sees himself, his address and name in clear. Refuses with NoSuchUser."""
+    """A user as he sees himself, his address and name in clear; staff who look as him see that there are some.
+
+    Refuses with NoSuchUser.
+    """
     user, standing = await get(tx, name_or_id=user_id), await sql.users.get_standing(tx, user_id, now=now)
     email = full_name = born = None
+    if tx.actor.impersonator:
+        standing = replace(standing, email_id=None, full_name=None, birth_date=None)
     if standing.email_id and standing.address:
         email = await crypto.open_sealed(tx, standing.address, personal.place_of_email(standing.email_id, user_id))
     if standing.full_name:
@@ -226,7 +217,7 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         born = await crypto.open_sealed(tx, standing.birth_date, personal.place_of_birth_date(user_id))
     return Me(
         user,
-        email,
+        audit.SEALED if tx.actor.impersonator else email,
         standing.verified_at is not None,
         full_name,
         date.fromisoformat(born) if born else None,

@@ -1,6 +1,7 @@
 """Attempts to sign in: written down as failed before they are judged, so that a hundred at once are a hundred."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -101,6 +102,8 @@ async def log_ins(
 ) -> list[LogIn]:
     """The attempts to sign in as this user behind one of them, or all, the newest first."""
     events = await sql.attempts.list_events(tx, user_id, behind=behind, limit=limit)
+    if tx.actor.impersonator:
+        events = [replace(event, ip=None) for event in events]
     sealed = [
         (event.ip, personal.place_of_ip("login_events", event.id, user_id)) for event in events if event.ip is not None
     ]

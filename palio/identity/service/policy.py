@@ -1,14 +1,16 @@
 """The e-mail policy: rules in an order, of which the first that knows an address decides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import EmailInvalid, EmailNotAllowed, NoSuchRule
 from palio.identity.types import EMAIL_DEFAULT, Allowance, EmailRule, RuleKind
-from palio.infra import audit, settings
+from palio.infra import approvals, audit, settings
 from palio.infra.db import Tx
+from palio.kernel.errors import Stale
 from palio.kernel.ids import new_id
 
 
@@ -49,6 +51,47 @@ async def add_rule(
     return rule
 
 
+async def change_rule(tx: Tx, *, rule: EmailRule, version: int, reason: str) -> EmailRule:
+    """Say anew what a rule does, as whoever has seen `version`; its place stays. The same again changes nothing.
+
+    Audited. Refuses with NoSuchRule, Stale, PatternInvalid, PatternUnsafe, EmailInvalid, and with
+    approvals.ReasonMissing.
+    """
+    why, known = approvals.checked_reason(reason), await _lock(tx, rule.id, version)
+    pattern = rules.emails.require_pattern(rule.kind, rule.pattern)
+    changed = replace(rule, position=known.position, pattern=pattern, version=known.version)
+    if changed == known:
+        return known
+    await sql.roles.update_rule(tx, changed)
+    await _record(tx, "email_rule.change", str(rule.id), {"rule": (_told(known), _told(changed))}, why, None)
+    return replace(changed, version=known.version + 1)
+
+
+async def switch_rule(tx: Tx, *, rule_id: UUID, is_on: bool, version: int, reason: str) -> EmailRule:
+    """Let a rule decide, or pass it over, as `change_rule` does."""
+    known = await _lock(tx, rule_id, version)
+    return await change_rule(tx, rule=replace(known, enabled=is_on), version=version, reason=reason)
+
+
+async def drop_rule(tx: Tx, *, rule_id: UUID, version: int, reason: str) -> None:
+    """Remove a rule, as whoever has seen `version`; those behind it move up. Audited.
+
+    Refuses with NoSuchRule, Stale, and with approvals.ReasonMissing.
+    """
+    why, known = approvals.checked_reason(reason), await _lock(tx, rule_id, version)
+    await remove_rule(tx, position=known.position, reason=why)
+
+
+async def _lock(tx: Tx, rule_id: UUID, version: int) -> EmailRule:
+    await sql.roles.lock_rules(tx)
+    known = next((one for one in await sql.roles.list_rules(tx) if one.id == rule_id), None)
+    if known is None:
+        raise NoSuchRule
+    if known.version != version:
+        raise Stale(version=known.version)
+    return known
+
+
 async def remove_rule(tx: Tx, *, position: int, reason: str = "", via: audit.Via | None = None) -> None:
     """Remove the rule at a position; those behind it move up. Audited. Refuses with NoSuchRule."""
     await sql.roles.lock_rules(tx)
@@ -59,7 +102,12 @@ async def remove_rule(tx: Tx, *, position: int, reason: str = "", via: audit.Via
 
 
 async def use_preset(
-    tx: Tx, *, preset: Sequence[tuple[Allowance, RuleKind, str, str]], now: datetime, reason: str, via: audit.Via
+    tx: Tx,
+    *,
+    preset: Sequence[tuple[Allowance, RuleKind, str, str]],
+    now: datetime,
+    reason: str,
+    via: audit.Via | None = None,
 ) -> list[EmailRule]:
     """Put the rules of a preset in the place of all others; addresses that none of them knows are refused. Audited."""
     await sql.roles.lock_rules(tx)
@@ -93,7 +141,8 @@ def _sample(given: str, policy: Sequence[EmailRule], default: Allowance) -> Samp
 
 
 def _told(rule: EmailRule) -> str:
-    return f"{rule.position} {rule.action} {rule.kind} {rule.pattern}"
+    off = "" if rule.enabled else " (off)"
+    return f"{rule.position} {rule.action} {rule.kind} {rule.pattern}{off}"
 
 
 async def _record(

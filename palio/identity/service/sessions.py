@@ -178,7 +178,7 @@ async def sessions_of(
 ) -> list[Session]:
     """The open sessions of a user, the last used first; addresses stay sealed unless `is_revealed`."""
     listed = await sql.sessions.list_open(tx, user_id, now=now)
-    if not is_revealed:
+    if not is_revealed or tx.actor.impersonator:
         listed = [replace(one, ip=None) for one in listed]
     sealed = [(one.ip, personal.place_of_ip("sessions", one.id, user_id)) for one in listed if one.ip is not None]
     opened = iter(await crypto.open_many(tx, sealed) if sealed else [])

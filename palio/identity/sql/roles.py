@@ -9,9 +9,9 @@ from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
-ROLE = "select name, title, permissions, mfa_required from identity.roles"
+ROLE = "select name, title, permissions, mfa_required, builtin, version from identity.roles"
 GRANT = "select id, user_id, role, granted_by, reason, granted_at, expires_at from identity.role_grants"
-RULE = "select id, position, action, kind, pattern, note from identity.email_rules"
+RULE = "select id, position, action, kind, pattern, note, enabled, version from identity.email_rules"
 
 
 async def upsert_builtin(tx: Tx, role: Role, *, now: datetime) -> None:
@@ -115,6 +115,16 @@ async def insert_rules(tx: Tx, rules: Sequence[EmailRule], *, now: datetime) -> 
         select r.*, %s from unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[]) as r""",
         now,
         *(list(column) for column in _columns(rules)),
+    )
+
+
+async def update_rule(tx: Tx, rule: EmailRule) -> None:
+    """Say anew what a rule does; its place stays."""
+    await db.run(
+        tx,
+        """update identity.email_rules set action = %s, kind = %s, pattern = %s, note = %s, enabled = %s,
+          version = version + 1 where id = %s""",
+        *(rule.action, rule.kind, rule.pattern, rule.note, rule.enabled, rule.id),
     )
 
 

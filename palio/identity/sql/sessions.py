@@ -19,8 +19,18 @@ SESSION = (
     "select s.id as session_id, null::uuid as token_id, s.user_id, s.kind::text, u.status::text,"
     + PERMISSIONS
     + """, null::text[] as scopes, '{}'::text[] as ip_allow, s.mfa_at, greatest(s.mfa_at, s.step_up_at) as proved_at,
-  s.last_seen_at, s.idle_expires_at, s.absolute_expires_at, s.ended_at,"""
+  s.last_seen_at, s.idle_expires_at, s.absolute_expires_at, s.ended_at, s.impersonator_id, s.impersonation_reason,
+  u.display_name,"""
 )
+# Staff look as a player only as long as they are signed in to the console, and still may.
+LOOKING = """ and (s.impersonator_id is null or (
+    exists (select from identity.sessions c where c.user_id = s.impersonator_id and c.kind = 'console'
+      and c.ended_at is null)
+    and exists (select from identity.role_grants g join identity.roles r on r.name = g.role
+      join identity.users i on i.id = g.user_id and i.status = 'active'
+      where g.user_id = s.impersonator_id and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
+        and 'identity.user.impersonate' = any (r.permissions))))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,9 @@ async def find_by_cookie(tx: Tx, token_hash: bytes, *, now: datetime) -> Found |
         Found,
         SESSION
         + """ s.absolute_expires_at as token_expires_at
-        from identity.sessions s join identity.users u on u.id = s.user_id where s.token_hash = %s""",
-        *(now, token_hash),
+        from identity.sessions s join identity.users u on u.id = s.user_id where s.token_hash = %s"""
+        + LOOKING,
+        *(now, token_hash, now),
     )
 
 
@@ -72,8 +83,9 @@ async def find_by_id(tx: Tx, session_id: SessionId, *, now: datetime) -> Found |
         Found,
         SESSION
         + """ s.absolute_expires_at as token_expires_at
-        from identity.sessions s join identity.users u on u.id = s.user_id where s.id = %s""",
-        *(now, session_id),
+        from identity.sessions s join identity.users u on u.id = s.user_id where s.id = %s"""
+        + LOOKING,
+        *(now, session_id, now),
     )
 
 

@@ -137,12 +137,13 @@ async def update_profile(tx: Tx, user_id: UserId, *, display_name: str, board_na
     )
 
 
-async def update_country(tx: Tx, user_id: UserId, country: str) -> None:
-    """Write down where a user says that he lives."""
+async def update_country(tx: Tx, user_id: UserId, country: str, *, by_staff: bool = False) -> None:
+    """Write down where a user lives, and who says so: himself, or staff."""
     await db.run(
         tx,
-        "update identity.users set country = %s, city = null, country_source = 'user' where id = %s",
-        *(country, user_id),
+        """update identity.users set country = %s, city = null, country_source = %s::identity.country_source
+        where id = %s""",
+        *(country, "staff" if by_staff else "user", user_id),
     )
 
 

@@ -7,15 +7,18 @@ from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
 from palio.identity.web.history import routes as history
+from palio.identity.web.impersonation import routes as impersonation
 from palio.identity.web.passkeys import routes as passkeys
 from palio.identity.web.play import routes as play
-from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
+from palio.identity.web.reception import Reception, Recollection, Turnstile, keep_viewer, prove_in_form
+from palio.identity.web.resets import routes as resets
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
+from palio.identity.web.suspended import routes as suspended
 from palio.ui.routes import Routes
 
-__all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
+__all__ = ["Reception", "Recollection", "Turnstile", "keep_viewer", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *history.all]
-routes.all += [*passkeys.all, *contacts.all, *grants.all, *staff.all]
+routes.all = [*entering.all, *account.all, *suspended.all, *impersonation.all, *resets.all, *security.all]
+routes.all += [*friends.all, *play.all, *calls.all, *history.all, *passkeys.all, *contacts.all, *grants.all, *staff.all]

@@ -10,6 +10,7 @@ from palio.identity import doors, service
 from palio.identity import schemas as say
 from palio.identity.doors import House
 from palio.identity.errors import (
+    AccountSuspended,
     BadCredentials,
     BirthDateInvalid,
     CharacterNotAllowed,
@@ -213,7 +214,7 @@ async def accept_first_owner(form: say.NewPassword, house: InHouse, ask: Ask) ->
     access="public",
     scope=NO_SCOPE,
     example=BEGUN,
-    refuses=[*GUESSING, SecondFactorRequired, ContactUnverified, NotStaff, FactorMissing],
+    refuses=[*GUESSING, SecondFactorRequired, ContactUnverified, NotStaff, AccountSuspended, FactorMissing],
     rate=GUESSES,
     idempotency="none",
 )
@@ -300,6 +301,7 @@ async def log_out(request: Request, response: Response, ask: Ask, house: InHouse
     example=say.Done("done"),
     refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
+    for_restricted=True,
     idempotency="none",
 )
 async def step_up(
@@ -425,6 +427,7 @@ async def update_me(
     example=say.Done("done"),
     refuses=[*GUESSING, PasswordTooWeak],
     rate=GUESSES,
+    for_restricted=True,
     idempotency="none",
 )
 async def change_password(form: say.ChangePassword, visitor: From, house: InHouse, ask: Ask) -> say.Done:
@@ -453,6 +456,7 @@ async def list_sessions(ask: Ask, tx: InTx) -> say.Sessions:
     access="owner",
     scope=NO_TOKEN,
     example=say.Ended(1),
+    for_restricted=True,
     refuses=[NoSuchSession],
 )
 async def end_session(session_id: UUID, ask: Ask, tx: InTx) -> say.Ended:
@@ -463,7 +467,7 @@ async def end_session(session_id: UUID, ask: Ask, tx: InTx) -> say.Ended:
     return say.Ended(1)
 
 
-@routes.delete("/me/sessions", access="owner", scope=NO_TOKEN, example=say.Ended(2))
+@routes.delete("/me/sessions", access="owner", scope=NO_TOKEN, example=say.Ended(2), for_restricted=True)
 async def end_sessions(
     ask: Ask, tx: InTx, but: Annotated[Literal["current"] | None, Query(alias="except")] = None
 ) -> say.Ended:

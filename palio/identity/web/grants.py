@@ -58,10 +58,12 @@ class RoleAnswer:
     title: str
     mfa_required: bool
     permissions: tuple[str, ...]
+    builtin: bool = True
+    version: int = 1
 
     @classmethod
     def of(cls, one: Role) -> "RoleAnswer":
-        return cls(one.name, one.title, one.mfa_required, tuple(one.permissions))
+        return cls(one.name, one.title, one.mfa_required, tuple(one.permissions), one.builtin, one.version)
 
 
 @dataclass(frozen=True, slots=True)

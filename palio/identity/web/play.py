@@ -41,6 +41,7 @@ async def list_play_exclusions(ask: Ask, tx: InTx) -> say.ExclusionsAnswer:
     step_up=True,
     example=A_BREAK,
     refuses=[ExclusionShorter],
+    for_restricted=True,
     idempotency="none",
     status=201,
 )

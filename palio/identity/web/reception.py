@@ -10,18 +10,19 @@ from fastapi import Depends, Request, Response
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
-from palio.identity.errors import TokenRevoked
+from palio.identity.errors import AccountSuspended, TokenRevoked
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.infra.tickets import Holder
 from palio.kernel import clock
 from palio.kernel.batches import Sharer
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import RequestId, UserId
-from palio.ui.actor import Asking, nobody
-from palio.ui.edge import request_id_of
+from palio.ui.actor import Asking, Viewing, nobody
+from palio.ui.edge import SAFE_METHODS, request_id_of
 from palio.ui.limits import Limit
 
 SESSION, CONSOLE, DEVICE, REGISTRATION = "palio_session", "palio_console", "palio_device", "palio_registration"
+VIEWER = "palio_viewer"  # of staff who look as a player: as long as there is one, it is that player who asks
 CONSOLE_PATHS = ("/console", "/api/v1/console")
 DEVICE_HEADER, TOKEN_HEADER = "palio-device", "x-api-token"
 TOKENS_AT_ONCE_MAX = 10_000
@@ -49,7 +50,13 @@ class Reception:
             if presented.kind == "bearer":
                 raise TokenRevoked
             return await nobody(request)
-        return asking_of(found, request_id_of(request.scope))
+        may_act = request.method not in SAFE_METHODS
+        ask = asking_of(found, request_id_of(request.scope), may_act=may_act)
+        if ask.viewing and not may_act:
+            await doors.note_page(
+                self.doorman.database, actor=ask.actor, path=request.url.path, reason=ask.viewing.reason
+            )
+        return ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,9 @@ def presented_by(request: Request) -> Presented | None:
         bearer = request.headers.get(TOKEN_HEADER) or (token.strip() if scheme.lower() == "bearer" else "")
         return Presented("bearer", bearer, ip=ip)
     is_console = is_of_console(request)
-    cookie = request.cookies.get(cookie_name(request, CONSOLE if is_console else SESSION))
+    is_viewer = not is_console and cookie_name(request, VIEWER) in request.cookies
+    name = CONSOLE if is_console else VIEWER if is_viewer else SESSION
+    cookie = request.cookies.get(cookie_name(request, name))
     return Presented("cookie", cookie, is_console, ip) if cookie else None
 
 
@@ -120,10 +129,12 @@ def is_of_console(request: Request) -> bool:
     return request.url.path.startswith(CONSOLE_PATHS)
 
 
-def asking_of(found: Found, request_id: RequestId) -> Asking:
-    """The context of a request by somebody who was recognised."""
+def asking_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> Asking:
+    """The context of a request by somebody who was recognised. Of a suspended one `may_act` says that the request is no
+    mere reading: whether it is among the few acts left to him, its route says.
+    """
     return Asking(
-        rules.sessions.actor_of(found, request_id),
+        rules.sessions.actor_of(found, request_id, may_act=may_act),
         clock.now(),
         permissions=frozenset(found.permissions),
         scopes=None if found.scopes is None else frozenset(found.scopes),
@@ -132,7 +143,16 @@ def asking_of(found: Found, request_id: RequestId) -> Asking:
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
         is_service=found.is_service,
+        restricted=AccountSuspended if found.status == "suspended" and not found.impersonator_id else None,
+        viewing=_viewing_of(found),
     )
+
+
+def _viewing_of(found: Found) -> Viewing | None:
+    if found.impersonator_id is None:
+        return None
+    reason, until = found.impersonation_reason or "", found.absolute_expires_at
+    return Viewing(found.user_id, found.display_name, reason, until)
 
 
 async def visitor_of(request: Request) -> Visitor:
@@ -195,7 +215,7 @@ async def leave(request: Request, response: Response, house: House, ask: Asking)
     """End the session of whoever asks, and have the browser forget it; without one nothing happens."""
     if ask.actor.user_id and ask.session_id:
         await doors.sign_out(house, user_id=ask.actor.user_id, session_id=SessionId(ask.session_id), now=ask.now)
-    cookie = CONSOLE if is_of_console(request) else SESSION
+    cookie = CONSOLE if is_of_console(request) else VIEWER if ask.viewing else SESSION
     response.delete_cookie(cookie_name(request, cookie), path="/", secure=request.url.scheme == "https", httponly=True)
     response.headers["Clear-Site-Data"] = FORGET
 
@@ -214,8 +234,14 @@ def keep(request: Request, response: Response, cookie: str, value: str, seconds:
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict" if cookie == CONSOLE else "lax",
+        samesite="strict" if cookie in {CONSOLE, VIEWER} else "lax",
     )
+
+
+def keep_viewer(request: Request, response: Response, session: SignedIn) -> None:
+    """Give the browser of somebody of the staff the cookie by which he looks as a player, while he may."""
+    if session.cookie:
+        keep(request, response, VIEWER, session.cookie, int(rules.sessions.IMPERSONATION / timedelta(seconds=1)))
 
 
 def keep_session(request: Request, response: Response, value: str, *, is_console: bool) -> None:

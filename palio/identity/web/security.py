@@ -53,13 +53,14 @@ async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None
         "addresses": await service.attempts.addresses_of(tx, user_id=user_id, limit=ADDRESSES_SHOWN),
         "sessions": await service.sessions.sessions_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
         "log_ins": await service.attempts.log_ins(tx, user_id=user_id, limit=LOG_INS_SHOWN),
+        "reset": await service.resets.reset_of(tx, user_id=user_id),
         "told": told,
         "now": ask.now,
     }
     return show(request, "security", values, filled)
 
 
-@routes.form("/account/sessions/end", access="owner", again=_security)
+@routes.form("/account/sessions/end", access="owner", again=_security, for_restricted=True)
 async def end_session(form: Annotated[say.SessionForm, Form()], ask: Ask, tx: InTx) -> Response:
     """End one of one's sessions; it is refused from its next request on."""
     await service.sessions.end_session(
@@ -68,7 +69,7 @@ async def end_session(form: Annotated[say.SessionForm, Form()], ask: Ask, tx: In
     return go(f"{PAGE}?told=ended")
 
 
-@routes.form("/account/sessions/end-others", access="owner", again=_security)
+@routes.form("/account/sessions/end-others", access="owner", again=_security, for_restricted=True)
 async def end_other_sessions(ask: Ask, tx: InTx) -> Response:
     """End all one's sessions but this one."""
     await service.sessions.end_sessions(
@@ -84,7 +85,9 @@ async def forget_device(form: Annotated[say.DeviceForm, Form()], ask: Ask, tx: I
     return go(f"{PAGE}?told=forgotten")
 
 
-@routes.form("/account/password", access="owner", again=_security, rate=GUESSES, idempotency="none")
+@routes.form(
+    "/account/password", access="owner", again=_security, rate=GUESSES, idempotency="none", for_restricted=True
+)
 async def change_password(
     form: Annotated[say.PasswordForm, Form()], visitor: From, house: InHouse, ask: Ask
 ) -> Response:
@@ -214,7 +217,7 @@ async def _prove_again(request: Request, ask: Asking, tx: Tx, filled: Filled) ->
     return await _proof(request, ask, tx, filled.values.get("next", "/"), filled)
 
 
-@routes.form(PROVE, access="owner", again=_prove_again, rate=GUESSES, idempotency="none")
+@routes.form(PROVE, access="owner", again=_prove_again, rate=GUESSES, idempotency="none", for_restricted=True)
 async def prove_anew(
     request: Request, form: Annotated[say.ProofThen, Form()], visitor: From, house: InHouse, ask: Ask
 ) -> Response:

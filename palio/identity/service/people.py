@@ -1,0 +1,123 @@
+"""People as staff find and see them: sealed values are found by what they are looked for, and never shown."""
+
+import ipaddress
+import re
+from datetime import datetime
+
+from palio.identity import personal, rules, sql
+from palio.identity.errors import EmailInvalid, OwnAccount
+from palio.identity.messages import ProfileChanged
+from palio.identity.service import accounts
+from palio.identity.service.suspensions import suspension_of
+from palio.identity.types import Correction, Record, Sought, User
+from palio.infra import approvals, audit, outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+
+FOUND_MAX = 20
+TEXT_CHARACTERS_MAX = 300
+CORRECTED = ("display_name", "country", "locale", "board_name")
+PREFIX = re.compile(r"[A-Za-z0-9_.-]{2,80}")
+
+
+def _sought_by(text: str) -> Sought:
+    """What somebody is looked for by: an id, a whole e-mail address, a network address, or how his name begins."""
+    if rules.names.id_of(text):
+        return "id"
+    if "@" in text:
+        return "email"
+    return "ip" if _is_address(text) else "name"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
+    """For staff: at most 20 users whose name begins so (two signs are needed), or whose id, whole e-mail address or
+    network address it is. What is none of these finds nobody.
+    """
+    text, limit = text.strip()[:TEXT_CHARACTERS_MAX], min(limit, FOUND_MAX)
+    sought = _sought_by(text)
+    if sought == "id":
+        found = await accounts.find(tx, name_or_id=text)
+        return [found] if found else []
+    if sought == "email":
+        return await _by_email(tx, text, limit)
+    if sought == "ip":
+        return await sql.people.list_by_network(tx, personal.network_of(tx, text), limit)
+    if not PREFIX.fullmatch(text):
+        return []
+    prefix = text.lower().replace("_", r"\_")  # which `like` would read as any sign
+    return await sql.users.list_named(tx, prefix, limit)
+
+
+async def _by_email(tx: Tx, text: str, limit: int) -> list[User]:
+    try:
+        index = personal.email_index(tx, personal.canonical_email(text))
+    except EmailInvalid:
+        return []
+    return await sql.people.list_by_email(tx, index, limit)
+
+
+async def record_of(tx: Tx, *, user_id: UserId, now: datetime) -> Record:
+    """An account as staff see it; sealed values stay sealed. Refuses with NoSuchUser."""
+    user = await accounts.get(tx, name_or_id=user_id)
+    standing = await sql.users.get_standing(tx, user_id, now=now)
+    return Record(
+        user,
+        await suspension_of(tx, user_id=user_id),
+        tuple(await sql.people.list_contacts(tx, user_id)),
+        tuple(await sql.people.list_seen_from(tx, user_id)),
+        has_full_name=standing.full_name is not None,
+        has_birth_date=standing.birth_date is not None,
+        has_password=standing.has_password,
+        has_second_factor=standing.has_totp or standing.has_passkey,
+        recovery_codes_left=standing.recovery_codes_left,
+        last_login_at=standing.last_login_at,
+    )
+
+
+async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, version: int) -> User:
+    """Correct what an account says of its bearer, as staff, who have seen `version`. What is None stays. Audited.
+
+    Refuses with NoSuchUser, Stale, OwnAccount, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates,
+    LocaleInvalid, CountryInvalid, and with approvals.ReasonMissing.
+    """
+    why = approvals.checked_reason(reason)
+    if user_id == tx.actor.user_id:
+        raise OwnAccount
+    before = await accounts.get(tx, name_or_id=user_id)
+    after = await accounts.update_profile(
+        tx,
+        user_id=user_id,
+        display_name=to.display_name,
+        board_name=to.board_name,
+        locale=to.locale,
+        version=version,
+    )
+    if to.country is not None and to.country != before.country:
+        await sql.users.update_country(tx, user_id, rules.names.require_country(to.country), by_staff=True)
+        await outbox.send(tx, ProfileChanged(user_id, ("country",)))
+        after = await accounts.get(tx, name_or_id=user_id)
+    changes = {
+        field: (getattr(before, field), getattr(after, field))
+        for field in CORRECTED
+        if getattr(before, field) != getattr(after, field)
+    }
+    if changes:
+        await audit.record(
+            tx,
+            actor=tx.actor,
+            action="user.correct",
+            entity_type="user",
+            entity_id=str(user_id),
+            changes=changes,
+            reason=why,
+            subject=user_id,
+        )
+    return after

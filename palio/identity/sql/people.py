@@ -1,0 +1,59 @@
+"""Statements by which staff find people, and of what they see of one."""
+
+from palio.identity.types import Contact, Network, SeenFrom, User
+from palio.infra import db
+from palio.infra.db import Tx
+from palio.infra.keyring import BlindIndex
+from palio.kernel.ids import UserId
+
+FOUND = (
+    "select u.id, u.username, u.display_name, u.kind::text, u.status::text, u.registered_with::text, u.locale,"
+    " u.time_zone, u.country, u.board_name::text, u.created_at, u.activated_at, u.version from identity.users u"
+)
+SEEN_FROM_MAX = 50
+
+
+async def list_by_email(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
+    """Whose address this is: whoever has proven it first, then those who wait for it."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND
+        + """ join identity.emails e on e.user_id = u.id where e.bidx_version = %s and e.bidx = %s
+        order by (e.verified_at is null), e.created_at desc limit %s""",
+        *(index.version, index.digest, limit),
+    )
+
+
+async def list_by_network(tx: Tx, network: Network, limit: int) -> list[User]:
+    """Who came from this very address, the last one first."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND
+        + """ join identity.ip_addresses a on a.user_id = u.id where a.net_bidx = %s and a.ip_bidx = %s
+        order by a.last_seen_at desc limit %s""",
+        *(network.net, network.ip, limit),
+    )
+
+
+async def list_contacts(tx: Tx, user_id: UserId) -> list[Contact]:
+    """The addresses of a user, the primary one first; at most 20."""
+    return await db.rows(
+        tx,
+        Contact,
+        """select id, is_primary, verified_at, created_at from identity.emails
+        where user_id = %s order by is_primary desc, created_at limit 20""",
+        user_id,
+    )
+
+
+async def list_seen_from(tx: Tx, user_id: UserId) -> list[SeenFrom]:
+    """From where a user came, the newest first; at most 50. What has served its time is not kept."""
+    return await db.rows(
+        tx,
+        SeenFrom,
+        """select id, first_kind, first_seen_at, last_seen_at, seen_count, ip is not null as is_kept
+        from identity.ip_addresses where user_id = %s order by last_seen_at desc, id limit %s""",
+        *(user_id, SEEN_FROM_MAX),
+    )
