@@ -5,7 +5,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning, seals, webhooks
+from palio.infra import partitions, pruning, rotation, seals, webhooks
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
     DeliverWebhooks,
@@ -14,6 +14,7 @@ from palio.infra.messages import (
     KeepPartitions,
     PruneRequests,
     PruneRuns,
+    Reencrypt,
     SealAudit,
     SettingChanged,
     TellWebhooks,
@@ -30,6 +31,7 @@ SUBSCRIPTIONS: Routes = {
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
     SealAudit: (seals.seal_audit,),
+    Reencrypt: (rotation.reencrypt,),
     TellWebhooks: (webhooks.tell,),
     DeliverWebhooks: (webhooks.deliver,),
     WakeWebhooks: (webhooks.wake,),

@@ -36,6 +36,7 @@ from palio.infra import (
     pruning,
     ratelimit,
     roles,
+    rotation,
     seals,
     settings,
     webhooks,
@@ -57,7 +58,7 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck, ProductPages
+from palio.kernel.providers import BoardSource, EntryCheck, ProductPages, SealedColumn
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
-    seals.SCHEDULE,
+    *(seals.SCHEDULE, rotation.SCHEDULE),
     *(webhooks.SCHEDULE, webhooks.WATCH_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
@@ -88,6 +89,11 @@ SCHEDULES: tuple[Schedule, ...] = (
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
+SEALED_COLUMNS: tuple[SealedColumn, ...] = (
+    *identity.SEALED_COLUMNS,
+    *affiliates_types.SEALED_COLUMNS,
+    *webhooks.SEALED_COLUMNS,
+)
 PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
 
@@ -247,6 +253,7 @@ async def opened(
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,
+            sealed=SEALED_COLUMNS,
             anchors=Anchors(
                 environment.data / "anchors",
                 environment.anchor_file,
@@ -269,6 +276,7 @@ async def opened(
     try:
         async with database.begin_system("is it at home here") as tx:
             await clusters.require_known(tx)
+            await rotation.require_keys(tx)
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)

@@ -17,10 +17,22 @@ from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex, Keyring, KeyringError
 from palio.kernel.ids import UserId
+from palio.kernel.providers import SealedColumn
 
 SECRET_BYTES = 32
 NETWORK_BITS = {4: 24, 6: 64}
 NOBODY = "sign-in"  # the purpose under which addresses of attempts are sealed that belong to no user
+
+SEALED_COLUMNS = (
+    SealedColumn("identity.user_pii", "full_name", "user_id"),
+    SealedColumn("identity.user_pii", "birth_date", "user_id"),
+    SealedColumn("identity.emails", "address"),
+    SealedColumn("identity.sessions", "ip", purpose=NOBODY),
+    SealedColumn("identity.login_events", "ip", purpose=NOBODY),
+    SealedColumn("identity.ip_addresses", "ip", purpose=NOBODY),
+    SealedColumn("identity.totp_secrets", "secret", "user_id"),
+    SealedColumn("identity.play_exclusions", "reason"),
+)
 
 
 def keyring_of(tx: Tx) -> Keyring:

@@ -10,6 +10,22 @@ from palio.kernel.ids import UserId
 
 Tx = TypeVar("Tx")
 
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column of sealed values, `schema.table` and its name; `row_id` is the column that names the row.
+
+    Values belong to the user of the column `user_id`, and those of nobody, like all where there is no such column, to
+    `purpose`.
+    """
+
+    table: str
+    column: str
+    row_id: str = "id"
+    user_id: str | None = "user_id"
+    purpose: str = "general"
+
+
 PERIOD_WORDS = ("today", "week", "weekend", "month", "all")  # beside the keys: D:2026-03-18, W:2026-W12, …
 
 
