@@ -36,6 +36,9 @@ COMMANDS: Mapping[str, Command] = {
     identity.ROLE_GRANT: Command(
         "identity.role.grant_owner", identity.carry_out_role_grant, identity.preview_role_grant
     ),
+    identity.EXCLUSION_UNDO: Command(
+        "identity.exclusion.undo", identity.carry_out_exclusion_undo, identity.preview_exclusion_undo
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from palio.competitions import console as competitions_console
 from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.published import PUBLIC
 from palio.entry.wiring import MIGRATIONS, Wiring
+from palio.identity import web as identity_web
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor import Known
@@ -27,6 +28,7 @@ from palio.ui.values import Asset, Money
 LATEST = 5  # movements on the card of a person
 RAIL: tuple[RailEntry, ...] = (
     *admin_console.RAIL,
+    *identity_web.RAIL,
     *ledger_console.RAIL,
     *races_console.RAIL,
     *competitions_console.RAIL,

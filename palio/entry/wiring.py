@@ -33,6 +33,7 @@ from palio.infra import (
     marks,
     migrate,
     partitions,
+    privacy,
     pruning,
     ratelimit,
     roles,
@@ -58,7 +59,7 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck, ProductPages, SealedColumn
+from palio.kernel.providers import BoardSource, EntryCheck, PrivacySection, ProductPages, SealedColumn
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -78,7 +79,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
-    identity_jobs.PURGE_SCHEDULE,
+    *(identity_jobs.PURGE_SCHEDULE, identity_jobs.PRIVACY_SCHEDULE, identity_jobs.EXCLUSION_SCHEDULE),
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
@@ -93,6 +94,9 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
     *identity.SEALED_COLUMNS,
     *affiliates_types.SEALED_COLUMNS,
     *webhooks.SEALED_COLUMNS,
+)
+PERSONAL: tuple[PrivacySection[Tx], ...] = (  # accounts go last: until then somebody may be asked who he was
+    *(privacy.PRIVACY, ledger.PRIVACY, competitions.PRIVACY, affiliates.PRIVACY, identity.PRIVACY),
 )
 PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
@@ -254,6 +258,7 @@ async def opened(
             tell=hub.tell,
             keyring=keys,
             sealed=SEALED_COLUMNS,
+            personal=PERSONAL,
             anchors=Anchors(
                 environment.data / "anchors",
                 environment.anchor_file,

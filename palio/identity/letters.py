@@ -14,6 +14,7 @@ PATHS: dict[LetterKind, str] = {
     "email_verification": "/verify-email/",
     "password_reset": "/reset-password/",
     "account_exists": "/reset-password/",
+    "erase_confirm": "/erase/",
 }
 
 

@@ -32,6 +32,7 @@ SEALED_COLUMNS = (
     SealedColumn("identity.ip_addresses", "ip", purpose=NOBODY),
     SealedColumn("identity.totp_secrets", "secret", "user_id"),
     SealedColumn("identity.play_exclusions", "reason"),
+    SealedColumn("identity.privacy_requests", "file_secret"),
 )
 
 
@@ -132,6 +133,11 @@ def place_of_birth_date(user_id: UserId) -> Place:
 def place_of_reason(row_id: UUID, user_id: UserId) -> Place:
     """Where the reason of the house for a break lies."""
     return Place("identity.play_exclusions", "reason", row_id, user_id)
+
+
+def place_of_file_secret(row_id: UUID, user_id: UserId) -> Place:
+    """Where the secret lies that the copy of somebody's data is encrypted with."""
+    return Place("identity.privacy_requests", "file_secret", row_id, user_id)
 
 
 async def address_of(tx: Tx, row: EmailRow) -> str:

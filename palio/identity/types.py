@@ -20,7 +20,7 @@ AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
 SessionKind: TypeAlias = Literal["browser", "console", "app"]
 SessionEnd: TypeAlias = Literal[
-    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed"
+    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed", "erased"
 ]
 Outcome: TypeAlias = Literal[
     "success",
@@ -32,14 +32,16 @@ Outcome: TypeAlias = Literal[
     "not_allowed",
     "token_reused",
 ]
-TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
-LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
+TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner", "erase_confirm"]
+LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists", "erase_confirm"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
 FactorKind: TypeAlias = Literal["totp", "recovery_code"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
 ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
+PrivacyKind: TypeAlias = Literal["export", "erase"]
+PrivacyState: TypeAlias = Literal["requested", "confirmed", "running", "done", "failed", "cancelled"]
 FriendState: TypeAlias = Literal["asked", "asking", "accepted", "blocked"]
 FriendAct: TypeAlias = Literal["ask", "accept", "remove", "block"]
 
@@ -81,6 +83,15 @@ THROTTLE_PERCENT = Setting(
 IP_RETENTION_DAYS = Setting(
     "identity.ip_retention_days", "int", 90, "How long addresses and programs are kept.", "days", low=7, high=365
 )
+ERASURE_WAIT_DAYS = Setting(
+    "identity.erasure_wait_days",
+    "int",
+    7,
+    "How long somebody who wants to be erased may change his mind.",
+    "days",
+    low=0,
+    high=30,
+)
 MIN_AGE = Setting(
     "identity.min_age",
     "int",
@@ -104,7 +115,7 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
 SETTINGS = (
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
-    *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
+    *(THROTTLE_PERCENT, IP_RETENTION_DAYS, ERASURE_WAIT_DAYS),
 )
 
 PERMISSION_PROVE = Permission(
@@ -119,7 +130,19 @@ PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out."
 PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one holds oneself.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
+PERMISSION_PRIVACY = Permission(
+    "identity.privacy.manage",
+    "See who wants a copy of his data or to be erased, and set a failed step going.",
+    roles=("support",),
+)
+PERMISSION_EXCLUSION = Permission(
+    "identity.exclusion.set",
+    "Look up breaks from playing, set one, and propose to undo a mistaken one.",
+    roles=("support", "moderator"),
+)
+PERMISSION_EXCLUSION_UNDO = Permission("identity.exclusion.undo", "Decide that a mistaken break is undone.")
 PERMISSIONS = (
+    *(PERMISSION_PRIVACY, PERMISSION_EXCLUSION, PERMISSION_EXCLUSION_UNDO),
     PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
@@ -535,6 +558,7 @@ class Exclusion:
     created_by: UserId | None = None
     return_requested_at: datetime | None = None
     lifted_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,3 +611,81 @@ class Acquaintance:
     member_since: datetime
     state: FriendState | None
     changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyRequest:
+    """What somebody asks of his own data. A copy that is ready can be fetched until `expires_at`.
+
+    `due_at` is when it begins, `status_before` what an account that closes goes back to, without `created_by` he asked.
+    """
+
+    id: UUID
+    user_id: UserId
+    kind: PrivacyKind
+    state: PrivacyState
+    requested_at: datetime
+    confirmed_at: datetime | None = None
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+    status_before: UserStatus | None = None
+    file_key: str | None = None
+    file_secret: bytes | None = field(default=None, repr=False)
+    file_bytes: int | None = None
+    sha256: bytes | None = None
+    expires_at: datetime | None = None
+    created_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyStep:
+    """How far one module is with a request; `error_code` says what went wrong last."""
+
+    request_id: UUID
+    section: str
+    position: int
+    attempts: int
+    rows: int | None
+    error_code: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyCard:
+    """A request with how far each module is."""
+
+    request: PrivacyRequest
+    steps: tuple[PrivacyStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A version of what people are asked to accept, in one language."""
+
+    key: str
+    version: int
+    locale: str
+    body: str
+    sha256: bytes
+    acceptance_required: bool
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """That somebody accepted a version of a document, and whether he took it back."""
+
+    document_key: str
+    version: int
+    given_at: datetime
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A document that somebody is asked to accept: its newest version, and which he has accepted."""
+
+    key: str
+    version: int
+    needed: int
+    accepted: int | None

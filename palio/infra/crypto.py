@@ -98,8 +98,30 @@ async def open_many(tx: Tx, items: Sequence[tuple[bytes, Place]]) -> list[str]:
     return [_open(secrets, sealed, place) for sealed, place in items]
 
 
+def new_file_secret() -> str:
+    """The secret of one file, which is kept in a sealed column beside the place of the file."""
+    return AESGCM.generate_key(8 * KEY_BYTES).hex()
+
+
+def encrypted(content: bytes, secret: str, name: str) -> bytes:
+    """The content of a file under its own secret and name, for a place where others may read it."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(bytes.fromhex(secret)).encrypt(nonce, content, name.encode())
+
+
+def decrypted(stored: bytes, secret: str, name: str) -> bytes:
+    """The content again. Raises BrokenSealError."""
+    return _decrypt(bytes.fromhex(secret), stored[:NONCE_BYTES], stored[NONCE_BYTES:], name.encode())
+
+
 async def shred(tx: Tx, user_id: UserId) -> None:
-    """Destroy the data keys of a person: everything sealed for him is unreadable once this is committed."""
+    """Destroy the data keys of a person: everything sealed for him is unreadable once this is committed.
+
+    His id is noted beside the anchors, so that a database that was restored is told to forget him again.
+    Raises OSError.
+    """
+    if tx.equipment.anchors:
+        tx.equipment.anchors.note_shredded(user_id)
     await db.run(
         tx,
         """update infra.data_keys set wrapped = null, destroyed_at = clock_timestamp()

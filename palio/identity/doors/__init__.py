@@ -16,6 +16,15 @@ from palio.identity.doors.account import (
 from palio.identity.doors.friends import befriend
 from palio.identity.doors.house import Doorman, House
 from palio.identity.doors.play import ask_to_return, take_break
+from palio.identity.doors.privacy import (
+    ask_for_erasure,
+    ask_for_export,
+    cancel_erasure,
+    confirm_erasure,
+    fetch_export,
+    give_consent,
+    withdraw_consent,
+)
 from palio.identity.doors.recovery import (
     accept_first_owner,
     change_password,
@@ -29,12 +38,18 @@ __all__ = [
     "Doorman",
     "House",
     "accept_first_owner",
+    "ask_for_erasure",
+    "ask_for_export",
     "ask_for_letter",
     "ask_to_return",
     "befriend",
     "begin_totp",
+    "cancel_erasure",
     "change_password",
+    "confirm_erasure",
     "confirm_totp",
+    "fetch_export",
+    "give_consent",
     "judge_application",
     "new_recovery_codes",
     "pending_totp",
@@ -50,4 +65,5 @@ __all__ = [
     "take_break",
     "update_profile",
     "verify_email",
+    "withdraw_consent",
 ]

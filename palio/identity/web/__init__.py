@@ -2,16 +2,22 @@
 
 from palio.identity.web.account import routes as account
 from palio.identity.web.calls import routes as calls
+from palio.identity.web.desk import RAIL
+from palio.identity.web.desk import routes as desk
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
 from palio.identity.web.grants import routes as grants
 from palio.identity.web.play import routes as play
+from palio.identity.web.privacy import routes as privacy
 from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
 from palio.ui.routes import Routes
 
-__all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
+__all__ = ["RAIL", "Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]
+routes.all = [
+    *(*entering.all, *account.all, *security.all, *friends.all, *play.all, *privacy.all),
+    *(*calls.all, *grants.all, *staff.all, *desk.all),
+]
