@@ -262,8 +262,8 @@ async def find_document(tx: Tx, key: str, version: int | None, locale: str, *, n
         from identity.documents
         where key = %s and published_at <= %s and version = coalesce(%s, (
           select max(version) from identity.documents where key = %s and published_at <= %s))
-        order by (locale = %s) desc, (locale = 'en') desc, locale limit 1""",
-        *(key, now, version, key, now, locale),
+        order by (locale = %s) desc, (locale = split_part(%s, '-', 1)) desc, (locale = 'en') desc, locale limit 1""",
+        *(key, now, version, key, now, locale, locale),
     )
 
 

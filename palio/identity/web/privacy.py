@@ -36,7 +36,6 @@ from palio.infra import settings
 from palio.infra.db import Tx
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.pages import language_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Instant
 
@@ -265,8 +264,14 @@ async def cancel_erasure(ask: Ask, house: InHouse) -> ErasureAnswer:
 )
 async def get_document(request: Request, key: Key, ask: Ask, tx: InTx, version: Version = None) -> DocumentAnswer:
     """Read what players are asked to accept, in the language of whoever asks, if it is there."""
-    locale = language_of(request).tag
+    locale = _wanted(request)
     return DocumentAnswer.of(await service.documents.document(tx, key=key, locale=locale, version=version, now=ask.now))
+
+
+def _wanted(request: Request) -> str:
+    """The language that whoever asks reads best: documents come in more of them than pages do."""
+    first = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
+    return first[:35] or "en"
 
 
 @routes.get(CONSENTS, access="owner", scope=NO_TOKEN, example=SOME_CONSENTS)
@@ -400,7 +405,7 @@ async def consent_by_form(form: Annotated[ConsentForm, Form()], house: InHouse, 
 @routes.page("/documents/{key}", access="public")
 async def document_page(request: Request, key: Key, ask: Ask, tx: InTx, version: Version = None) -> Response:
     """A version of what players are asked to accept. Refuses with NoSuchDocument."""
-    locale = language_of(request).tag
+    locale = _wanted(request)
     found = await service.documents.document(tx, key=key, locale=locale, version=version, now=ask.now)
     return show(request, "document", {"document": found})
 
