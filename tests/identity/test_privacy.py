@@ -1,5 +1,6 @@
 """A copy of what is known of somebody, and to be forgotten: step by step, whoever is killed in between."""
 
+import asyncio
 import io
 import json
 import zipfile
@@ -361,3 +362,45 @@ def test_every_table_of_a_person_can_be_forgotten(world: World) -> None:
               and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'forgets')"""
         ).fetchall()
     assert bare == []
+
+
+async def test_a_mailed_link_confirms_once_however_many_press_at_once(
+    world: World, house: doors.House, noon: datetime, at: Clock
+) -> None:
+    alice, bob = await world.player("alice", noon), await world.player("bob", noon)
+    await doors.ask_for_erasure(house, user_id=alice.id, now=noon)
+    (letter,) = await world.deliver()
+    pressed = await asyncio.gather(
+        *(doors.confirm_erasure(house, secret=link_in(letter.text), now=noon) for _ in range(8)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in pressed) == ["PrivacyRequest", *["TokenInvalid"] * 7]
+    events = "select count(*) from infra.audit_rows where action = 'privacy_request.confirm' and subject_user_id = %s"
+    assert await world.count(events, alice.id) == 1
+
+    await doors.ask_for_erasure(house, user_id=bob.id, now=noon)
+    await world.deliver()
+    with world.superuser() as server:
+        (token_id,) = server.execute(
+            "select id from identity.verification_tokens where user_id = %s and purpose = 'erase_confirm'", [bob.id]
+        ).fetchone() or [None]
+    together = asyncio.Barrier(8)
+
+    async def naively() -> bool:
+        """The control: looked at, then used, and nobody waits for the other."""
+        async with world.database.begin_system("a test") as tx:
+            mine = "from identity.verification_tokens where user_id = %s and purpose = 'erase_confirm'"
+            used = await db.value(tx, f"select used_at {mine}", bob.id)  # type: ignore[arg-type]
+            await together.wait()
+            await db.run(tx, "update identity.verification_tokens set used_at = now() where id = %s", token_id)
+            return used is None
+
+    assert sum(await asyncio.gather(*(naively() for _ in range(8)))) > 1
+
+
+async def test_whoever_asks_for_copies_at_once_gets_one(
+    world: World, house: doors.House, noon: datetime, at: Clock
+) -> None:
+    alice = await world.player("alice", noon)
+    asked = await asyncio.gather(*(doors.ask_for_export(house, user_id=alice.id, now=noon) for _ in range(8)))
+    assert len({one.id for one in asked}) == 1
+    assert await world.count("select count(*) from identity.privacy_requests") == 1
