@@ -9,7 +9,7 @@ from uuid import UUID
 
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import RowKey
+from palio.kernel.providers import RowKey, SealedColumn
 from palio.kernel.settings import Setting
 
 ProgrammeId = NewType("ProgrammeId", UUID)
@@ -21,6 +21,8 @@ CycleId = NewType("CycleId", UUID)
 LinkId = NewType("LinkId", UUID)
 LinkRequestId = NewType("LinkRequestId", UUID)
 AttachmentId = NewType("AttachmentId", UUID)
+
+SEALED_COLUMNS = (SealedColumn("affiliates.feeds", "secret", user_id=None, purpose="feeds"),)
 
 Micro: TypeAlias = int
 Coverage: TypeAlias = Literal["full", "partial"]

@@ -38,6 +38,9 @@ COMMANDS: Mapping[str, Command] = {
     ),
     identity.MFA_RESET: Command("identity.mfa.reset", identity.carry_out_reset, identity.preview_reset),
     identity.REVEAL_OVER_LIMIT: Command("identity.user.reveal", identity.carry_out_reveal, identity.preview_reveal),
+    identity.EXCLUSION_UNDO: Command(
+        "identity.exclusion.undo", identity.carry_out_exclusion_undo, identity.preview_exclusion_undo
+    ),
 }
 
 

@@ -14,6 +14,7 @@ from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.published import PUBLIC
 from palio.entry.wiring import MIGRATIONS, Wiring
 from palio.identity import console as identity_console
+from palio.identity import web as identity_web
 from palio.infra import approvals, doctor, migrate
 from palio.infra.db import Tx
 from palio.infra.doctor import Known
@@ -29,6 +30,7 @@ LATEST = 5  # movements on the card of a person
 RAIL: tuple[RailEntry, ...] = (
     *admin_console.RAIL,
     *identity_console.RAIL,
+    *identity_web.RAIL,
     *ledger_console.RAIL,
     *races_console.RAIL,
     *competitions_console.RAIL,

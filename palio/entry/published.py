@@ -24,6 +24,11 @@ PUBLIC: tuple[PublicType, ...] = (
         "A user has proven that a contact is his; the first one makes the account active.",
         identity.ContactVerified(UserId(ONE), "email", first=True),
     ),
+    PublicType(
+        "user.erased",
+        "A user was erased: forget what you know of him, as we have.",
+        identity.UserErased(UserId(ONE)),
+    ),
     PublicType("competition.published", "A competition is announced.", competitions.CompetitionPublished(*OF_RACES)),
     PublicType("competition.went_live", "A competition has begun.", competitions.CompetitionWentLive(*OF_RACES)),
     PublicType(

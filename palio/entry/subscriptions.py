@@ -5,7 +5,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning, seals, webhooks
+from palio.infra import partitions, pruning, rotation, seals, webhooks
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
     DeliverWebhooks,
@@ -14,6 +14,7 @@ from palio.infra.messages import (
     KeepPartitions,
     PruneRequests,
     PruneRuns,
+    Reencrypt,
     SealAudit,
     SettingChanged,
     TellWebhooks,
@@ -30,6 +31,7 @@ SUBSCRIPTIONS: Routes = {
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
     SealAudit: (seals.seal_audit,),
+    Reencrypt: (rotation.reencrypt,),
     TellWebhooks: (webhooks.tell,),
     DeliverWebhooks: (webhooks.deliver,),
     WakeWebhooks: (webhooks.wake,),
@@ -42,6 +44,9 @@ SUBSCRIPTIONS: Routes = {
     identity.ResetFactors: (identity_jobs.reset_factors,),
     identity.LiftSuspensions: (identity_jobs.lift_suspensions,),
     identity.UserSuspended: (race_jobs.leave_out_suspended, competition_jobs.leave_out_suspended),
+    identity.TickPrivacy: (identity_jobs.tick_privacy,),
+    identity.RunPrivacy: (identity_jobs.run_privacy,),
+    identity.TickExclusions: (identity_jobs.tick_exclusions,),
     identity.PlayerExcluded: (race_jobs.leave_out, competition_jobs.leave_out),
     identity.ProfileChanged: (competition_jobs.renew_country,),
     ledger.CollectDebts: (ledger_jobs.collect_debts,),

@@ -33,9 +33,11 @@ from palio.infra import (
     marks,
     migrate,
     partitions,
+    privacy,
     pruning,
     ratelimit,
     roles,
+    rotation,
     seals,
     settings,
     webhooks,
@@ -58,7 +60,7 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck, ProductPages
+from palio.kernel.providers import BoardSource, EntryCheck, PrivacySection, ProductPages, SealedColumn
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -73,13 +75,14 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(palio.__file__).parent / "migrations"
 SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
-    seals.SCHEDULE,
+    *(seals.SCHEDULE, rotation.SCHEDULE),
     *(webhooks.SCHEDULE, webhooks.WATCH_SCHEDULE),
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
     *(identity_jobs.PURGE_SCHEDULE, identity_jobs.RETENTION_SCHEDULE),
     *(identity_jobs.LIFT_SCHEDULE, identity_jobs.RESET_SCHEDULE),
+    *(identity_jobs.PRIVACY_SCHEDULE, identity_jobs.EXCLUSION_SCHEDULE),
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),
     *(ledger_jobs.ROLLUP_SCHEDULE, ledger_jobs.RECONCILE_SCHEDULE, ledger_jobs.RECONCILE_ALL_SCHEDULE),
@@ -90,6 +93,14 @@ SCHEDULES: tuple[Schedule, ...] = (
 )
 CHAINS: tuple[seals.Chain, ...] = (seals.AUDIT, ledger.CHAIN)
 BOARDS: tuple[BoardSource[Tx], ...] = (affiliates.WAGER_BOARDS, competitions.EVERYBODY)
+SEALED_COLUMNS: tuple[SealedColumn, ...] = (
+    *identity.SEALED_COLUMNS,
+    *affiliates_types.SEALED_COLUMNS,
+    *webhooks.SEALED_COLUMNS,
+)
+PERSONAL: tuple[PrivacySection[Tx], ...] = (  # accounts go last: until then somebody may be asked who he was
+    *(privacy.PRIVACY, ledger.PRIVACY, competitions.PRIVACY, affiliates.PRIVACY, identity.PRIVACY),
+)
 PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
 
@@ -251,6 +262,8 @@ async def opened(
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,
+            sealed=SEALED_COLUMNS,
+            personal=PERSONAL,
             anchors=Anchors(
                 environment.data / "anchors",
                 environment.anchor_file,
@@ -274,6 +287,7 @@ async def opened(
     try:
         async with database.begin_system("is it at home here") as tx:
             await clusters.require_known(tx)
+            await rotation.require_keys(tx)
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)

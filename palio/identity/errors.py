@@ -11,13 +11,13 @@ Unauthenticated
 Forbidden
 ├── ContactUnverified
 ├── ProofRequired
-├── RegistrationClosed
+├── RegistrationClosed, RegistrationRefused, OwnExclusion
 ├── NotStaff
 ├── SelfGrant, OwnAccount, NotAPlayer
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
-├── NoSuchDocument, NoSuchExclusion, NothingSealed, NoReset
+├── NoSuchDocument, NoSuchExclusion, NoSuchPrivacyRequest, NothingSealed, NoReset
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
@@ -27,7 +27,8 @@ Conflict
 ├── TooManyTokens, TooManyPasskeys, PasskeyKnown
 ├── LastLoginMethod
 ├── SaidAlready
-├── ExclusionShorter, ExclusionRuns
+├── ExclusionShorter, ExclusionRuns, ExclusionFirm
+├── ExportTooSoon, ErasureBlocked
 ├── NotSuspendable
 ├── RoleExists, RoleBuiltIn, RoleInUse
 └── FriendBlocked, FriendsFull
@@ -620,3 +621,39 @@ class NetworkInvalid(Invalid):
 
     code = "identity.network_invalid"
     blames = "networks"
+
+
+class RegistrationRefused(Forbidden):
+    """Nobody can register with this here."""
+
+    code = "identity.registration_refused"
+
+
+class NoSuchPrivacyRequest(NotFound):
+    """There is no such request, or it is no longer open."""
+
+    code = "identity.no_such_privacy_request"
+
+
+class ExportTooSoon(Conflict):
+    """You asked for a copy within the last 24 hours; ask again after `next_at`."""
+
+    code = "identity.export_too_soon"
+
+
+class ErasureBlocked(Conflict):
+    """Something of yours is still open; finish it first, then ask again."""
+
+    code = "identity.erasure_blocked"
+
+
+class ExclusionFirm(Conflict):
+    """Only a mistake of the last hour can be undone."""
+
+    code = "identity.exclusion_firm"
+
+
+class OwnExclusion(Forbidden):
+    """Nobody keeps himself from playing in the name of the house; take a break of your own."""
+
+    code = "identity.own_exclusion"

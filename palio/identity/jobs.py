@@ -1,21 +1,29 @@
 """What identity does beside the requests: writes its letters, and removes what has served its time."""
 
+import asyncio
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-from palio.identity import letters, personal, service, sql
+from palio.identity import letters, personal, rules, service, sql
 from palio.identity.messages import (
     KeepNoLonger,
     LiftSuspensions,
     Purge,
     ResetFactors,
+    RunPrivacy,
     SendFarewell,
     SendLetter,
+    TickExclusions,
+    TickPrivacy,
     WriteToWhoeverAsked,
 )
+from palio.identity.service.privacy import Turn
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose, User
-from palio.infra import crypto, settings
+from palio.infra import crypto, files, settings
 from palio.infra.db import Database, Tx
 from palio.infra.keyring import BlindIndex
 from palio.infra.mail import Letter
@@ -23,6 +31,8 @@ from palio.kernel import clock
 from palio.kernel.messages import Envelope, handles
 from palio.kernel.schedules import Schedule
 
+PRIVACY_SCHEDULE = Schedule("identity.privacy_run", "every 1m", TickPrivacy(), at_start=True)
+EXCLUSION_SCHEDULE = Schedule("identity.exclusion_tick", "every 1m", TickExclusions(), at_start=True)
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
 RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
 RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
@@ -38,6 +48,7 @@ PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_verification": "email_verification",
     "password_reset": "password_reset",
     "account_exists": "password_reset",
+    "erase_confirm": "erase_confirm",
 }
 
 
@@ -142,3 +153,98 @@ async def keep_no_longer(tx: Tx, job: KeepNoLonger) -> None:
     await sql.attempts.update_forgotten(tx, before=before)
     await sql.contacts.update_forgotten(tx, before=before)
     await sql.sessions.update_forgotten(tx, before=before)
+
+
+@handles(TickExclusions)
+async def tick_exclusions(tx: Tx, job: TickExclusions) -> None:
+    """Note which breaks are over, and forget marks that have ended; some at a time."""
+    await service.play.end_breaks(tx, now=clock.now())
+
+
+@handles(TickPrivacy, queue="bulk")
+async def tick_privacy(database: Database, job: TickPrivacy) -> None:
+    """Begin copies and erasures that are due, and remove copies whose time is over."""
+    now = clock.now()
+    async with database.begin_system("what people ask of their data") as tx:
+        await service.privacy.start_due(tx, now=now)
+        gone = await service.privacy.expired(tx, now=now)
+        steps = [await service.privacy.steps_of(tx, request_id=one.id) for one in gone]
+    for request, parts in zip(gone, steps, strict=True):
+        keys = [rules.privacy.part_key(request, step.section) for step in parts]
+        await _remove(database, [*keys, request.file_key or ""])
+    if gone:
+        async with database.begin_system("copies whose time is over") as tx:
+            await service.privacy.forget_files(tx, requests=gone)
+
+
+@handles(RunPrivacy, queue="bulk")
+async def run_privacy(database: Database, job: RunPrivacy) -> None:
+    """Do the next step of a copy or an erasure. What goes wrong is noted at the step, and tried again by the queue."""
+    async with database.begin_system("a step of a request") as tx:
+        turn = await service.privacy.next_turn(tx, request_id=job.request_id)
+    if turn is None:
+        return
+    try:
+        await (_copy(database, turn) if turn.request.kind == "export" else _erase(database, turn))
+    except Exception as failure:
+        async with database.begin_system("a step went wrong") as tx:
+            await service.privacy.fail_step(tx, turn=turn, failure=type(failure).__name__)
+        raise
+
+
+async def _copy(database: Database, turn: Turn) -> None:
+    """Write the part of a module, or put all parts together; the same again replaces what is there."""
+    if turn.section is None:
+        await _put_together(database, turn)
+        return
+    async with database.begin_system("a part of a copy") as tx:
+        part, rows = await service.privacy.write_part(tx, section=turn.section, user_id=turn.request.user_id)
+    key = rules.privacy.part_key(turn.request, turn.section.module)
+    await files.storage_of(database).put(key, crypto.encrypted(part, turn.secret, key))
+    async with database.begin_system("a part of a copy") as tx:
+        await service.privacy.finish_step(tx, turn=turn, rows=rows, now=clock.now())
+
+
+async def _put_together(database: Database, turn: Turn) -> None:
+    now, key = clock.now(), turn.request.file_key or ""
+    async with database.begin_system("the parts of a copy") as tx:
+        steps = await service.privacy.steps_of(tx, request_id=turn.request.id)
+    storage = files.storage_of(database)
+    parts = {}
+    for step in steps:
+        part = rules.privacy.part_key(turn.request, step.section)
+        parts[f"{step.section}.jsonl"] = crypto.decrypted(await storage.get(part), turn.secret, part)
+    parts["README.txt"] = rules.privacy.explained(steps, site=database.equipment.site, at=now).encode()
+    content = await asyncio.to_thread(_packed, parts)
+    await storage.put(key, crypto.encrypted(content, turn.secret, key))
+    async with database.begin_system("a copy is ready") as tx:
+        await service.privacy.finish_export(tx, request=turn.request, content=content, now=now)
+    await _remove(database, [rules.privacy.part_key(turn.request, step.section) for step in steps])
+
+
+def _packed(parts: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return packed.getvalue()
+
+
+async def _erase(database: Database, turn: Turn) -> None:
+    """Have a module forget somebody: his files first, then the rest in one transaction with the step."""
+    user_id = turn.request.user_id
+    if turn.section:
+        async with database.begin_system("files of somebody who goes") as tx:
+            keys = await turn.section.files(tx, user_id)
+        await _remove(database, keys)
+    async with database.begin_system("somebody is erased") as tx:
+        if turn.section is None:
+            await service.privacy.finish_erasure(tx, request=turn.request, now=clock.now())
+        else:
+            await turn.section.erase(tx, user_id, clock.now())
+            await service.privacy.finish_step(tx, turn=turn, rows=None, now=clock.now())
+
+
+async def _remove(database: Database, keys: Sequence[str]) -> None:
+    for key in keys:
+        await files.storage_of(database).delete(key)

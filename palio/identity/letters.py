@@ -17,6 +17,7 @@ PATHS: dict[LetterKind, str] = {
     "email_change": "/account/emails/confirm/",
     "email_taken": "/forgot-password",
     "email_removed": "/forgot-password",
+    "erase_confirm": "/erase/",
 }
 
 

@@ -158,6 +158,38 @@ class ConsentChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureScheduled(Event):
+    """Somebody has confirmed that he wants to be erased, which begins at an instant unless he changes his mind."""
+
+    user_id: UserId
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserErased(Event):
+    """Somebody was erased: what is personal is gone, his id stands for nobody."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class TickPrivacy(Job):
+    """Begin what is due of copies and erasures, and forget copies whose time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPrivacy(Job):
+    """Do the next step of a copy or an erasure."""
+
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TickExclusions(Job):
+    """Note that breaks are over, and forget marks that have ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendLetter(Job):
     """Write to one contact of a user."""
 

@@ -18,11 +18,24 @@ from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex, Keyring, KeyringError
 from palio.kernel.ids import UserId
+from palio.kernel.providers import SealedColumn
 
 SECRET_BYTES = 32
 CHALLENGE_BYTES, INSTANT_BYTES = 16, 8
 NETWORK_BITS = {4: 24, 6: 64}
 NOBODY = "sign-in"  # the purpose under which addresses of attempts are sealed that belong to no user
+
+SEALED_COLUMNS = (
+    SealedColumn("identity.user_pii", "full_name", "user_id"),
+    SealedColumn("identity.user_pii", "birth_date", "user_id"),
+    SealedColumn("identity.emails", "address"),
+    SealedColumn("identity.sessions", "ip", purpose=NOBODY),
+    SealedColumn("identity.login_events", "ip", purpose=NOBODY),
+    SealedColumn("identity.ip_addresses", "ip", purpose=NOBODY),
+    SealedColumn("identity.totp_secrets", "secret", "user_id"),
+    SealedColumn("identity.play_exclusions", "reason"),
+    SealedColumn("identity.privacy_requests", "file_secret"),
+)
 
 
 def keyring_of(tx: Tx) -> Keyring:
@@ -147,6 +160,11 @@ def place_of_birth_date(user_id: UserId) -> Place:
 def place_of_reason(row_id: UUID, user_id: UserId) -> Place:
     """Where the reason of the house for a break lies."""
     return Place("identity.play_exclusions", "reason", row_id, user_id)
+
+
+def place_of_file_secret(row_id: UUID, user_id: UserId) -> Place:
+    """Where the secret lies that the copy of somebody's data is encrypted with."""
+    return Place("identity.privacy_requests", "file_secret", row_id, user_id)
 
 
 async def address_of(tx: Tx, row: EmailRow) -> str:

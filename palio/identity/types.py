@@ -22,7 +22,14 @@ CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
 SessionKind: TypeAlias = Literal["browser", "console", "app", "impersonation"]
 SessionEnd: TypeAlias = Literal[
-    "logout", "revoked_by_user", "revoked_by_staff", "password_changed", "refresh_reused", "role_changed", "suspended"
+    "logout",
+    "revoked_by_user",
+    "revoked_by_staff",
+    "password_changed",
+    "refresh_reused",
+    "role_changed",
+    "suspended",
+    "erased",
 ]
 Outcome: TypeAlias = Literal[
     "success",
@@ -36,9 +43,17 @@ Outcome: TypeAlias = Literal[
     "looked_at",
     "revealed",
 ]
-TokenPurpose: TypeAlias = Literal["email_verification", "email_change", "password_reset", "first_owner"]
+TokenPurpose: TypeAlias = Literal[
+    "email_verification", "email_change", "password_reset", "first_owner", "erase_confirm"
+]
 LetterKind: TypeAlias = Literal[
-    "email_verification", "password_reset", "account_exists", "email_change", "email_taken", "email_removed"
+    "email_verification",
+    "password_reset",
+    "account_exists",
+    "email_change",
+    "email_taken",
+    "email_removed",
+    "erase_confirm",
 ]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
@@ -47,6 +62,8 @@ PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
 ExclusionLength: TypeAlias = Literal["24h", "72h", "7d", "30d", "6mo", "1y", "5y", "permanent"]
 NetworkKind: TypeAlias = Literal["registration", "login", "api"]
+PrivacyKind: TypeAlias = Literal["export", "erase"]
+PrivacyState: TypeAlias = Literal["requested", "confirmed", "running", "done", "failed", "cancelled"]
 FriendState: TypeAlias = Literal["asked", "asking", "accepted", "blocked"]
 FriendAct: TypeAlias = Literal["ask", "accept", "remove", "block"]
 
@@ -97,6 +114,15 @@ MFA_TRUST_DAYS = Setting(
     low=0,
     high=90,
 )
+ERASURE_WAIT_DAYS = Setting(
+    "identity.erasure_wait_days",
+    "int",
+    7,
+    "How long somebody who wants to be erased may change his mind.",
+    "days",
+    low=0,
+    high=30,
+)
 MIN_AGE = Setting(
     "identity.min_age",
     "int",
@@ -120,7 +146,7 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
 SETTINGS = (
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
-    *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS),
+    *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS, ERASURE_WAIT_DAYS),
 )
 
 PERMISSION_PROVE = Permission(
@@ -154,7 +180,19 @@ PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one ho
 PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
+PERMISSION_PRIVACY = Permission(
+    "identity.privacy.manage",
+    "See who wants a copy of his data or to be erased, and set a failed step going.",
+    roles=("support",),
+)
+PERMISSION_EXCLUSION = Permission(
+    "identity.exclusion.set",
+    "Look up breaks from playing, set one, and propose to undo a mistaken one.",
+    roles=("support", "moderator"),
+)
+PERMISSION_EXCLUSION_UNDO = Permission("identity.exclusion.undo", "Decide that a mistaken break is undone.")
 PERMISSIONS = (
+    *(PERMISSION_PRIVACY, PERMISSION_EXCLUSION, PERMISSION_EXCLUSION_UNDO),
     PERMISSION_PROVE,
     PERMISSION_READ,
     PERMISSION_END_SESSION,
@@ -802,6 +840,7 @@ class Exclusion:
     created_by: UserId | None = None
     return_requested_at: datetime | None = None
     lifted_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -854,3 +893,81 @@ class Acquaintance:
     member_since: datetime
     state: FriendState | None
     changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyRequest:
+    """What somebody asks of his own data. A copy that is ready can be fetched until `expires_at`.
+
+    `due_at` is when it begins, `status_before` what an account that closes goes back to, without `created_by` he asked.
+    """
+
+    id: UUID
+    user_id: UserId
+    kind: PrivacyKind
+    state: PrivacyState
+    requested_at: datetime
+    confirmed_at: datetime | None = None
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+    status_before: UserStatus | None = None
+    file_key: str | None = None
+    file_secret: bytes | None = field(default=None, repr=False)
+    file_bytes: int | None = None
+    sha256: bytes | None = None
+    expires_at: datetime | None = None
+    created_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyStep:
+    """How far one module is with a request; `error_code` says what went wrong last."""
+
+    request_id: UUID
+    section: str
+    position: int
+    attempts: int
+    rows: int | None
+    error_code: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyCard:
+    """A request with how far each module is."""
+
+    request: PrivacyRequest
+    steps: tuple[PrivacyStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A version of what people are asked to accept, in one language."""
+
+    key: str
+    version: int
+    locale: str
+    body: str
+    sha256: bytes
+    acceptance_required: bool
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """That somebody accepted a version of a document, and whether he took it back."""
+
+    document_key: str
+    version: int
+    given_at: datetime
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A document that somebody is asked to accept: its newest version, and which he has accepted."""
+
+    key: str
+    version: int
+    needed: int
+    accepted: int | None

@@ -8,12 +8,14 @@ Besides, others may be told of them: a web address, an object store, a mailbox. 
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 from palio.kernel import clock
 
@@ -21,6 +23,7 @@ BLOCK_BYTES = 1 << 16
 LOCK_SECONDS_MAX = 10
 LOCK_SECONDS = 0.05
 TOLD = "told.json"
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,30 @@ class Anchors:
     def files(self) -> list[Path]:
         """Those that are there, the newest first."""
         return [self.file] * self.file.exists() if self.file else sorted(self.folder.glob("*.jsonl"), reverse=True)
+
+    @property
+    def shredded_file(self) -> Path:
+        """Who was forgotten, an id a line; it is no file of heads."""
+        return self.file.with_suffix(".shredded") if self.file else self.folder / "shredded.ids"
+
+    def note_shredded(self, user_id: UUID) -> None:
+        """Note that somebody is forgotten; it is on the disk when this returns. Once is enough, and twice does no harm.
+
+        Raises OSError.
+        """
+        path = self.shredded_file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            _lock(file, self.lock_seconds_max)
+            file.write(_from_a_new_line(file.fileno()) + f"{user_id}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def shredded(self) -> list[UUID]:
+        """Everybody who was noted. A line that is none, as a crash may leave one, is left out."""
+        path = self.shredded_file
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [UUID(line) for line in dict.fromkeys(lines) if ID.fullmatch(line)]
 
     def newest_first(self) -> Iterator[str]:
         """Every line, backwards: whoever looks for the last one reads little."""

@@ -9,18 +9,20 @@ one by purpose. The sealed bytes belong to one row of one column: moved elsewher
 import os
 import struct
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from palio.infra import db
-from palio.infra.db import Tx
+from palio.infra.db import Equipment, Tx
 from palio.infra.keyring import KEY_BYTES, Keyring, KeyringError
 from palio.kernel.errors import Gone
 from palio.kernel.ids import UserId
+from palio.kernel.providers import SealedColumn
 
 VERSION = 1
 HEAD = struct.Struct(">BQ12s")
@@ -28,6 +30,8 @@ LENGTH = struct.Struct(">H")
 BLOCK_BYTES = 16
 NONCE_BYTES = 12
 TEXT_BYTES_MAX = 60_000
+
+Owner: TypeAlias = tuple[UUID | None, str]  # whose a data key is, or else what it is for
 
 
 class Shredded(Gone):
@@ -60,15 +64,25 @@ class DataKey:
     kek_id: int
 
 
+def place_in(column: SealedColumn, row_id: UUID, user_id: UUID | None) -> Place:
+    """Where the value of a row lies in a column."""
+    return Place(column.table, column.column, row_id, UserId(user_id) if user_id else None, column.purpose)
+
+
 async def seal(tx: Tx, text: str, place: Place) -> bytes:
     """The text as the bytes of a sealed column; the same text twice gives different bytes."""
     return (await seal_many(tx, [(text, place)]))[0]
 
 
 async def seal_many(tx: Tx, items: Sequence[tuple[str, Place]]) -> list[bytes]:
-    """Seal texts of at most 60,000 bytes each, in the order given; data keys that are missing are made."""
-    keys = {owner: await _key_of(tx, *owner) for owner in sorted({_owner_of(place) for _, place in items}, key=str)}
-    return [_seal(_unwrap(tx, keys[_owner_of(place)]), keys[_owner_of(place)].id, text, place) for text, place in items]
+    """Seal texts of at most 60,000 bytes each, in the order given; data keys that are missing are made.
+
+    A data key that seals is kept from being replaced until the transaction ends, so that nothing is sealed behind the
+    back of a rotation.
+    """
+    keys = await _keys_of(tx, {_owner_of(place) for _, place in items})
+    secrets = {owner: _unwrap(tx, key) for owner, key in keys.items()}
+    return [_seal(secrets[owner], keys[owner].id, text, place) for text, place in items for owner in [_owner_of(place)]]
 
 
 async def open_sealed(tx: Tx, sealed: bytes, place: Place) -> str:
@@ -84,8 +98,30 @@ async def open_many(tx: Tx, items: Sequence[tuple[bytes, Place]]) -> list[str]:
     return [_open(secrets, sealed, place) for sealed, place in items]
 
 
+def new_file_secret() -> str:
+    """The secret of one file, which is kept in a sealed column beside the place of the file."""
+    return AESGCM.generate_key(8 * KEY_BYTES).hex()
+
+
+def encrypted(content: bytes, secret: str, name: str) -> bytes:
+    """The content of a file under its own secret and name, for a place where others may read it."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(bytes.fromhex(secret)).encrypt(nonce, content, name.encode())
+
+
+def decrypted(stored: bytes, secret: str, name: str) -> bytes:
+    """The content again. Raises BrokenSealError."""
+    return _decrypt(bytes.fromhex(secret), stored[:NONCE_BYTES], stored[NONCE_BYTES:], name.encode())
+
+
 async def shred(tx: Tx, user_id: UserId) -> None:
-    """Destroy the data keys of a person: everything sealed for him is unreadable once this is committed."""
+    """Destroy the data keys of a person: everything sealed for him is unreadable once this is committed.
+
+    His id is noted beside the anchors, so that a database that was restored is told to forget him again.
+    Raises OSError.
+    """
+    if tx.equipment.anchors:
+        tx.equipment.anchors.note_shredded(user_id)
     await db.run(
         tx,
         """update infra.data_keys set wrapped = null, destroyed_at = clock_timestamp()
@@ -97,53 +133,69 @@ async def shred(tx: Tx, user_id: UserId) -> None:
 KEYS = "select id, user_id, purpose, wrapped, kek_id from infra.data_keys"
 
 
-def _owner_of(place: Place) -> tuple[UUID | None, str]:
+def _owner_of(place: Place) -> Owner:
     return (place.user_id, "person") if place.user_id else (None, place.purpose)
 
 
-async def _key_of(tx: Tx, user_id: UUID | None, purpose: str) -> DataKey:
-    if found := await _find_key(tx, user_id, purpose):
-        return found
-    keyring = _keyring(tx)
-    secret, bound_to = AESGCM.generate_key(8 * KEY_BYTES), _wrap_binding(user_id, purpose, keyring.wrapping_id)
-    nonce = os.urandom(NONCE_BYTES)
-    wrapped = nonce + AESGCM(keyring.wrapping[keyring.wrapping_id]).encrypt(nonce, secret, bound_to)
-    await db.run(
-        tx,
-        """insert into infra.data_keys (user_id, purpose, wrapped, kek_id) values (%s, %s, %s, %s)
-        on conflict do nothing""",
-        *(user_id, purpose, wrapped, keyring.wrapping_id),
-    )
-    made = await _find_key(tx, user_id, purpose)  # ours, or that of whoever was quicker
-    if made is None:
-        raise LookupError(f"the data key of {user_id or purpose} is not visible to {tx.actor.kind}")
-    return made
+async def _keys_of(tx: Tx, owners: AbstractSet[Owner]) -> dict[Owner, DataKey]:
+    """The data keys that these owners seal with, made where they are missing."""
+    found = await _list_keys(tx, owners)
+    if missing := owners - found.keys():
+        await make_keys(tx, sorted(missing, key=str))
+        found |= await _list_keys(tx, missing)  # ours, or those of whoever was quicker
+    if unseen := owners - found.keys():
+        raise LookupError(f"the data keys of {unseen} are not visible to {tx.actor.kind}")
+    return found
 
 
-async def _find_key(tx: Tx, user_id: UUID | None, purpose: str) -> DataKey | None:
-    return await db.find(
+async def _list_keys(tx: Tx, owners: AbstractSet[Owner]) -> dict[Owner, DataKey]:
+    found = await db.rows(
         tx,
         DataKey,
-        KEYS + " where user_id is not distinct from %s::uuid and (user_id is not null or purpose = %s)"
-        " and destroyed_at is null",
-        user_id,
-        purpose,
+        KEYS
+        + """ where (user_id = any (%s::uuid[]) or user_id is null and purpose = any (%s::text[]))
+        and retired_at is null and destroyed_at is null order by id for key share""",
+        [user_id for user_id, _ in owners if user_id],
+        [purpose for user_id, purpose in owners if user_id is None],
+    )
+    return {(key.user_id, key.purpose): key for key in found}
+
+
+async def make_keys(tx: Tx, owners: Sequence[Owner]) -> None:
+    """Make data keys for owners, whatever their number; for whoever has one by now none is made."""
+    keyring = keyring_of(tx.equipment)
+    keyring.look()
+    await db.run(
+        tx,
+        """insert into infra.data_keys (user_id, purpose, wrapped, kek_id)
+        select user_id, purpose, wrapped, %s
+        from unnest(%s::uuid[], %s::text[], %s::bytea[]) as x (user_id, purpose, wrapped)
+        on conflict do nothing""",
+        keyring.wrapping_id,
+        [user_id for user_id, _ in owners],
+        [purpose for _, purpose in owners],
+        [_wrap(AESGCM.generate_key(8 * KEY_BYTES), owner, keyring) for owner in owners],
     )
 
 
-def _keyring(tx: Tx) -> Keyring:
-    if tx.equipment.keyring is None:
+def _wrap(secret: bytes, owner: Owner, keyring: Keyring) -> bytes:
+    nonce, number = os.urandom(NONCE_BYTES), keyring.wrapping_id
+    return nonce + AESGCM(keyring.wrapping[number]).encrypt(nonce, secret, _wrap_binding(*owner, number))
+
+
+def keyring_of(equipment: Equipment) -> Keyring:
+    """The keyring of a process. Raises KeyringError if it has none."""
+    if equipment.keyring is None:
         raise KeyringError("this process has no keyring")
-    return tx.equipment.keyring
+    return equipment.keyring
 
 
 def _unwrap(tx: Tx, key: DataKey) -> bytes:
     if key.wrapped is None:
         raise Shredded
-    if key.kek_id not in (wrapping := _keyring(tx).wrapping):
-        raise KeyringError(f"the keyring lacks key {key.kek_id}")
+    wrapping = keyring_of(tx.equipment).wrapping_key(key.kek_id)
     nonce, wrapped = key.wrapped[:NONCE_BYTES], key.wrapped[NONCE_BYTES:]
-    return _decrypt(wrapping[key.kek_id], nonce, wrapped, _wrap_binding(key.user_id, key.purpose, key.kek_id))
+    return _decrypt(wrapping, nonce, wrapped, _wrap_binding(key.user_id, key.purpose, key.kek_id))
 
 
 def _wrap_binding(user_id: UUID | None, purpose: str, kek_id: int) -> bytes:

@@ -6,15 +6,17 @@ import hmac
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from palio.infra import private
 
 KEY_BYTES = 32
 Keys: TypeAlias = dict[int, bytes]
+Stamp: TypeAlias = tuple[int, int]  # what tells one state of the file from the next: its inode and when it was written
 
 
 class KeyringError(Exception):
@@ -29,20 +31,40 @@ class BlindIndex:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keyring:
-    """Keys by number; the highest number of each kind is the one new values are written with.
+    """Keys by number; the highest number of each kind is the one new values are written with, but for a `staged` one.
 
     `sealing` are the secret halves of the keys that seals are signed with: where there is none, nothing is sealed.
+    Wrapping keys come and go while processes run, so a ring that was read from a file looks there again.
     """
 
     wrapping: Keys = field(repr=False)
     index: Keys = field(repr=False)
     sealing: Keys = field(repr=False, default_factory=dict)
+    staged: int | None = None
+    path: Path | None = None
+    stamp: Stamp | None = field(repr=False, default=None)
 
     @property
     def wrapping_id(self) -> int:
-        return max(self.wrapping)
+        """The wrapping key that new data keys are wrapped with."""
+        return max(number for number in self.wrapping if number != self.staged)
+
+    def look(self) -> None:
+        """Take up the wrapping keys that the file has now, if it was written since. Raises KeyringError."""
+        if self.path is None or _stamp(self.path) == self.stamp:
+            return
+        found = load(self.path)
+        self.wrapping, self.staged, self.stamp = found.wrapping, found.staged, found.stamp
+
+    def wrapping_key(self, number: int) -> bytes:
+        """A wrapping key, which may have come since this process began. Raises KeyringError."""
+        if number not in self.wrapping:
+            self.look()
+        if number not in self.wrapping:
+            raise KeyringError(f"the keyring lacks wrapping key {number}")
+        return self.wrapping[number]
 
     def blind_index(self, column: str, value: str) -> BlindIndex:
         """The index of a value in its normal form, in a column `schema.table.column`: equal values, equal bytes."""
@@ -70,13 +92,17 @@ def load(path: Path) -> Keyring:
     try:
         if path.stat().st_mode & 0o077:
             raise KeyringError(f"{path} may be read by others: chmod 600 it")
+        stamp = _stamp(path)  # before it is read: what is written meanwhile is read again
         stored = json.loads(path.read_text())
         sealing = _keys(stored["sealing"]) if "sealing" in stored else {}
-        return Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing)
+        ring = Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing, stored.get("staged"), path, stamp)
     except FileNotFoundError:
         raise KeyringError(f"there is no keyring at {path}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as failure:
         raise KeyringError(f"{path} is not a keyring") from failure
+    if not ring.wrapping.keys() - {ring.staged}:
+        raise KeyringError(f"{path} has no wrapping key but the staged one")
+    return ring
 
 
 def add_sealing_key(path: Path, *, above: int) -> int:
@@ -85,15 +111,57 @@ def add_sealing_key(path: Path, *, above: int) -> int:
     It is higher than `above`, the last that was ever used, so that no number ever stands for two keys. Raises
     KeyringError.
     """
-    load(path)
-    with path.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        stored = json.loads(path.read_text())
+    with _changing(path) as stored:
         sealing = stored.setdefault("sealing", {})
         number = max([above, *map(int, sealing)]) + 1
         sealing[str(number)] = _new_key()
-        private.write(path, json.dumps(stored))
     return number
+
+
+def add_wrapping_key(path: Path, *, above: int, is_staged: bool = False) -> int:
+    """Add a key that data keys are wrapped with from now on, and return its number, higher than `above`.
+
+    One that is staged is only kept, until a call that does not stage takes it up: so each machine can be given the file
+    before anything needs its key. Raises KeyringError.
+    """
+    with _changing(path) as stored:
+        number = stored.pop("staged", None)
+        if number is None:
+            number = max([above, *map(int, stored["wrapping"])]) + 1
+            stored["wrapping"][str(number)] = _new_key()
+        if is_staged:
+            stored["staged"] = number
+    return int(number)
+
+
+def drop_wrapping_key(path: Path, number: int) -> None:
+    """Forget a wrapping key that nothing needs any more. Raises KeyringError where it is the present one, or none."""
+    ring = load(path)
+    if number not in ring.wrapping or number == ring.wrapping_id:
+        raise KeyringError(f"wrapping key {number} is the one in use, or there is none of this number")
+    with _changing(path) as stored:
+        del stored["wrapping"][str(number)]
+        if stored.get("staged") == number:
+            del stored["staged"]
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[dict[str, Any]]:
+    """What the file holds, written back at the end of the block; nobody else changes it meanwhile."""
+    load(path)
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stored = json.loads(path.read_text())
+        yield stored
+        private.write(path, json.dumps(stored))
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise KeyringError(f"there is no keyring at {path}") from None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _keys(stored: dict[str, str]) -> Keys:

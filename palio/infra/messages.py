@@ -73,6 +73,11 @@ class KeepPartitions(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class Reencrypt(Job):
+    """Seal anew what lies under older keys of the keyring."""
+
+
+@dataclass(frozen=True, slots=True)
 class PruneRuns(Job):
     """Forget finished runs that are older than `jobs.retention_days`."""
 

@@ -1,6 +1,6 @@
 """Shapes that modules offer upward; `entry/wiring.py` holds the literal tuples of who offers what."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -33,6 +33,56 @@ class Spot(NamedTuple):
 
 
 After: TypeAlias = int | Spot  # behind a place, or where somebody has come to
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column of sealed values, `schema.table` and its name; `row_id` is the column that names the row.
+
+    Values belong to the user of the column `user_id`, and those of nobody, like all where there is no such column, to
+    `purpose`.
+    """
+
+    table: str
+    column: str
+    row_id: str = "id"
+    user_id: str | None = "user_id"
+    purpose: str = "general"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalRow:
+    """One thing that is known of somebody, as he is handed it: what it is of, and its facts."""
+
+    kind: str
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What of a module forbids to forget somebody now: in English, and how many of it there are."""
+
+    module: str
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySection(Generic[Tx]):
+    """What a module knows of somebody. Each part may be asked for again, and does what is left to do.
+
+    `export` tells all of it; `blocks` what forbids to forget him, as far as it is younger than an instant; `files` are
+    the stored objects that are his alone, removed before `erase` forgets the rest. What must be kept, like entries of
+    the ledger, keeps his id.
+    """
+
+    module: str
+    export: Callable[[Tx, UserId], AsyncIterator[PersonalRow]]
+    blocks: Callable[[Tx, UserId, datetime], Awaitable[Sequence[Obstacle]]]
+    files: Callable[[Tx, UserId], Awaitable[Sequence[str]]]
+    erase: Callable[[Tx, UserId, datetime], Awaitable[None]]
+
+
 PERIOD_WORDS = ("today", "week", "weekend", "month", "all")  # beside the keys: D:2026-03-18, W:2026-W12, …
 
 

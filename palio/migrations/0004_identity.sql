@@ -448,11 +448,14 @@ create table identity.play_exclusions (
   created_by uuid, -- null: the player himself
   reason bytea,
   return_requested_at timestamptz check (return_requested_at >= ends_at),
-  lifted_at timestamptz,
+  lifted_at timestamptz, -- by two people, for it was a mistake
+  ended_at timestamptz, -- noted once it is over
   check ((kind = 'operator_exclusion') = (created_by is not null)),
   check (return_requested_at is null or kind = 'self_exclusion'));
 comment on column identity.play_exclusions.reason is 'sealed';
 create index on identity.play_exclusions (user_id) where lifted_at is null;
+create index on identity.play_exclusions (ends_at) where lifted_at is null and ended_at is null;
+create index on identity.play_exclusions (starts_at desc, id desc);
 
 create function identity.refuse_shortening() returns trigger language plpgsql as $$
 begin
@@ -465,6 +468,73 @@ begin
 end $$;
 create trigger refuse_shortening before update on identity.play_exclusions
   for each row execute function identity.refuse_shortening();
+
+-- The mailbox and whatever else told of somebody who is not to play: it outlives his account.
+create table identity.exclusion_marks (
+  mark_bidx bytea not null check (length(mark_bidx) = 32),
+  kind identity.exclusion_kind not null,
+  ends_at timestamptz, -- null: it does not end
+  created_at timestamptz not null,
+  primary key (mark_bidx, kind));
+alter table identity.exclusion_marks enable row level security;
+alter table identity.exclusion_marks force row level security;
+create policy operators on identity.exclusion_marks for all to palio_app
+  using ((select infra.actor_kind()) in ('staff', 'system'))
+  with check ((select infra.actor_kind()) in ('staff', 'system'));
+
+-- What somebody asks of his own data: a copy of all of it, or that it is forgotten. A step for each module.
+create type identity.privacy_kind as enum ('export', 'erase');
+create type identity.privacy_state as enum ('requested', 'confirmed', 'running', 'done', 'failed', 'cancelled');
+
+create table identity.privacy_requests (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  kind identity.privacy_kind not null,
+  state identity.privacy_state not null,
+  requested_at timestamptz not null,
+  confirmed_at timestamptz,
+  due_at timestamptz, -- when it begins
+  finished_at timestamptz,
+  status_before identity.user_status, -- what an account that is to be erased goes back to
+  file_key text check (length(file_key) <= 200),
+  file_secret bytea, -- what the file is encrypted with
+  file_bytes bigint,
+  sha256 bytea check (length(sha256) = 32),
+  expires_at timestamptz,
+  created_by uuid, -- null: the player himself
+  check ((state in ('done', 'failed', 'cancelled')) = (finished_at is not null)),
+  check (state not in ('confirmed', 'running') or due_at is not null));
+comment on column identity.privacy_requests.file_secret is 'sealed';
+create unique index privacy_requests_open on identity.privacy_requests (user_id, kind)
+  where state in ('requested', 'confirmed', 'running');
+create index on identity.privacy_requests (state, due_at) where state in ('requested', 'confirmed', 'running');
+create index on identity.privacy_requests (requested_at desc, id desc);
+create index on identity.privacy_requests (expires_at) where file_key is not null;
+
+create function identity.refuse_privacy() returns trigger language plpgsql as $$
+begin
+  if new.id <> old.id or new.user_id <> old.user_id or new.kind <> old.kind
+      or new.state <> old.state and (old.state, new.state) not in (
+        ('requested', 'confirmed'), ('requested', 'cancelled'), ('confirmed', 'cancelled'), ('confirmed', 'running'),
+        ('running', 'done'), ('running', 'failed'), ('failed', 'running')) then
+    raise exception 'identity.privacy_requests: % does not become %', old.state, new.state using errcode = 'PL010';
+  end if;
+  return new;
+end $$;
+create trigger refuse_privacy before update on identity.privacy_requests
+  for each row execute function identity.refuse_privacy();
+
+create table identity.privacy_steps (
+  request_id uuid not null references identity.privacy_requests on delete cascade,
+  user_id uuid not null references identity.users on delete cascade,
+  section text not null,
+  position smallint not null,
+  attempts smallint not null default 0,
+  rows bigint,
+  error_code text check (length(error_code) <= 100),
+  created_at timestamptz not null,
+  finished_at timestamptz,
+  primary key (request_id, section));
 
 -- Two rows for two people, one for each of them: what he knows of the other.
 create type identity.friend_state as enum ('asked', 'asking', 'accepted', 'blocked');
@@ -508,7 +578,7 @@ begin
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
-    'consents', 'play_exclusions', 'friends']
+    'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -517,6 +587,7 @@ begin
     execute format($p$create policy operators on identity.%I for all to palio_app
       using ((select infra.actor_kind()) in ('staff', 'system'))
       with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+    execute format('create policy forgets on identity.%I for all to palio_owner using (true)', owned);
   end loop;
   -- What a player may change of himself. Proofs of who he is are judged by the system: a bug of a page cannot forge one.
   foreach owned in array array['user_pii', 'sessions', 'api_tokens', 'devices']
@@ -536,3 +607,30 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
+grant select, insert, update on identity.privacy_requests, identity.privacy_steps to palio_app;
+grant select, insert, update, delete on identity.exclusion_marks to palio_app;
+
+-- Erasure: every row of a person in this schema goes, whatever tables there are, but for what says that he was erased.
+-- For the system alone, while his account closes; each table has a policy that lets this function delete there.
+create function identity.forget(who uuid) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare owned text;
+begin
+  if infra.actor_kind() <> 'system'
+      or not exists (select from identity.users u where u.id = who and u.status = 'closing') then
+    raise exception 'identity.forget: nobody of this id is to be erased' using errcode = 'PL010';
+  end if;
+  delete from identity.friends where friend_id = who;
+  delete from identity.sessions where user_id = who;
+  for owned in
+    select c.relname from pg_catalog.pg_class c join pg_catalog.pg_attribute a on a.attrelid = c.oid
+    where c.relnamespace = 'identity'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+      and a.attname = 'user_id' and not a.attisdropped
+      and c.relname not in ('privacy_requests', 'privacy_steps', 'role_grants', 'sessions')
+    order by c.relname
+  loop
+    execute format('delete from identity.%I where user_id = $1', owned) using who;
+  end loop;
+end $$;
+revoke all on function identity.forget(uuid) from public;
+grant execute on function identity.forget(uuid) to palio_app;

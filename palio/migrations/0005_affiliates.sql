@@ -322,6 +322,11 @@ create index on affiliates.link_requests (user_id, created_at);
 
 create function affiliates.request_moves() returns trigger language plpgsql as $$
 begin
+  if old.state not in ('pending', 'under_review') and new.state = old.state and new.attachments = '{}'
+    and (new.note, new.staff_notes, new.player_note) = ('', '', '')
+    and num_nonnulls(new.name_at_request, new.telegram_id, new.telegram_name) = 0 then
+    return new; -- what is personal is forgotten
+  end if;
   if old.state not in ('pending', 'under_review')
     or (new.id, new.ref, new.programme_id, new.user_id, new.player_id, new.uid, new.proof_code, new.created_at)
       is distinct from
@@ -460,3 +465,4 @@ grant select, insert, update on affiliates.programmes, affiliates.feeds, affilia
 grant select, insert, delete on affiliates.pushes to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
   affiliates.anomalies, affiliates.link_events, affiliates.attachments to palio_app;
+grant delete on affiliates.attachments to palio_app;

@@ -1,6 +1,7 @@
 """`palio identity …`: accounts are made, shown, and refused."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import psycopg
@@ -175,3 +176,31 @@ def test_sessions_and_factors_that_are_not_there_are_refused(command: Command) -
 
     assert (ended.status, ended.answer["code"]) == (1, "identity.no_such_session")
     assert (reset.status, reset.answer["code"]) == (1, "identity.factor_missing")
+
+
+def test_an_operator_writes_a_copy_of_what_is_known_and_has_somebody_erased(
+    command: Command, deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = deployment / "ring.json"
+    keyring.load_or_make(ring)
+    monkeypatch.setenv("PALIO_KEYRING_FILE", str(ring))
+    command("identity", "create", "wanda")
+    target = deployment / "wanda.zip"
+    told = command("identity", "export", "wanda", "--output", str(target), "--reason", "asked by letter", "--json")
+    assert (told.status, told.err) == (0, "")
+    assert target.stat().st_mode & 0o077 == 0 and target.stat().st_size == told.answer["bytes"]
+    with zipfile.ZipFile(target) as archive:
+        assert '"username": "wanda"' in archive.read("identity.jsonl").decode()
+
+    trial = command("identity", "erase", "wanda", "--reason", "asked by letter", "--dry-run")
+    assert trial.status == 0 and "nothing was changed" in trial.out
+    assert command("identity", "show", "wanda", "--json").answer["status"] == "active"
+    ordered = command("identity", "erase", "wanda", "--reason", "asked by letter", "--json")
+    assert (ordered.status, ordered.answer["state"]) == (0, "confirmed")
+    assert command("identity", "show", "wanda", "--json").answer["status"] == "closing"
+    assert command("identity", "erase", "--reason", "which one").status == 64
+    (deployment / "anchors").mkdir(exist_ok=True)
+    gone = command("identity", "show", "wanda", "--json").answer["id"]
+    (deployment / "anchors/shredded.ids").write_text(f"{gone}\n")
+    replayed = command("identity", "erase", "--replay", "--reason", "restored", "--json")
+    assert (replayed.status, replayed.answer) == (0, {"begun": 1})

@@ -1,16 +1,19 @@
 """Who may play: the rules in their order, how long breaks last, and one answer for any number of people."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import Error as PsycopgError
 
 from palio import identity
-from palio.identity import rules, types
+from palio.identity import rules, service, types
 from palio.identity.types import Exclusion, NewExclusion, Player, PlayTerms
 from palio.infra import db
+from palio.infra.approvals import Approved
 from palio.infra.db import Tx
 from palio.kernel.errors import TooLarge
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
@@ -334,14 +337,88 @@ async def test_a_break_holds_on_every_account_of_one_mailbox(world: World, noon:
 async def test_another_account_in_the_mailbox_of_somebody_who_rests_rests_too(world: World, noon: datetime) -> None:
     alice = await world.player("alice", noon)
     async with world.database.begin_system("a test") as tx:
-        made = await identity.take_break(tx, user_id=alice.id, length="1y", now=noon)
+        made = await identity.take_break(tx, user_id=alice.id, length="30d", now=noon)
     twin = await named(world, "twin", "alice+again@example.com", later(noon, days=1))
     bob = await named(world, "bob", "bob@example.com", later(noon, days=1))
     async with world.database.begin_system("a test") as tx:
-        found = [await may(tx, user_id, "compete", now=later(noon, days=1)) for user_id in (twin, bob)]
+        found = [await may(tx, user_id, "bonus", now=later(noon, days=1)) for user_id in (twin, bob)]
         (copied,) = await identity.exclusions_of(tx, user_id=twin)
     assert found == [["self_excluded"], [None]]
     assert (copied.starts_at, copied.ends_at) == (noon, made.ends_at)
+
+
+async def test_nobody_comes_anew_while_he_keeps_himself_from_playing(world: World, noon: datetime) -> None:
+    """However he writes his address; without a word of why; and until the very end, unless he is let back."""
+    alice = await world.player("alice", noon)
+    async with world.database.begin_system("a test") as tx:
+        made = await identity.take_break(tx, user_id=alice.id, length="6mo", now=noon)
+    for address in ("alice@example.com", "alice+again@example.com"):
+        with pytest.raises(identity.RegistrationRefused) as refused:
+            await named(world, "twin", address, later(noon, days=30))
+        assert refused.value.facts == {}
+    assert await world.count("select count(*) from identity.users") == 1
+    assert made.ends_at
+    with pytest.raises(identity.RegistrationRefused):
+        await named(world, "twin", "alice+again@example.com", made.ends_at - timedelta(microseconds=1))
+    await named(world, "twin", "alice+again@example.com", made.ends_at)
+
+
+async def test_the_clock_notes_what_is_over_and_forgets_marks(world: World, noon: datetime) -> None:
+    alice, bob = await world.player("alice", noon), await world.player("bob", noon)
+    async with world.database.begin_system("a test") as tx:
+        await identity.take_break(tx, user_id=alice.id, length="24h", now=noon)
+        own = await identity.take_break(tx, user_id=bob.id, length="6mo", now=noon)
+        assert own.ends_at
+        assert await service.play.end_breaks(tx, now=later(noon, days=1) - timedelta(microseconds=1)) == 0
+        assert await service.play.end_breaks(tx, now=later(noon, days=1)) == 1
+        assert await service.play.end_breaks(tx, now=own.ends_at) == 0, "he has not asked to return"
+        assert await db.value(tx, "select count(*) from identity.exclusion_marks") == 0
+        await identity.ask_to_return(tx, user_id=bob.id, exclusion_id=own.id, now=own.ends_at)
+        assert await service.play.end_breaks(tx, now=own.ends_at + timedelta(hours=24)) == 1
+        assert await service.play.end_breaks(tx, now=own.ends_at + timedelta(hours=24)) == 0
+
+
+async def test_a_mistake_is_undone_by_two_within_the_first_hour_and_never_after(world: World, noon: datetime) -> None:
+    alice = await world.player("alice", noon)
+    twin = await named(world, "twin", "alice+second@example.com", noon)
+    maker = Actor("staff", (await world.player("maker", noon)).id, RequestId(new_id()))
+    checker = Actor("staff", (await world.player("checker", noon)).id, RequestId(new_id()))
+    async with world.database.begin_system("a test") as tx:
+        made = await identity.take_break(tx, user_id=alice.id, length="permanent", now=noon)
+    async with world.database.begin(maker) as tx:
+        with pytest.raises(identity.ExclusionFirm):
+            await service.play.propose_undo(
+                tx, exclusion_id=made.id, reason="a slip", now=later(noon, minutes=60, seconds=1)
+            )
+        await service.play.propose_undo(tx, exclusion_id=made.id, reason="a slip", now=later(noon, minutes=5))
+        assert await may(tx, twin, "compete", now=later(noon, minutes=5)) == ["self_excluded"]
+    assert checker.user_id
+    approved = Approved(
+        {"exclusion": str(made.id)}, maker, checker.user_id, "a slip", "undo:1", later(noon, minutes=30)
+    )
+    async with world.database.begin_system("a test") as tx:
+        late = replace(approved, now=later(noon, minutes=61))
+        with pytest.raises(identity.ExclusionFirm):
+            await identity.carry_out_exclusion_undo(tx, approved=late)
+        assert await identity.carry_out_exclusion_undo(tx, approved=approved) == {"undone": 2}
+        assert [await may(tx, one, "compete", now=later(noon, minutes=31)) for one in (alice.id, twin)] == [[None]] * 2
+        assert await db.value(tx, "select count(*) from identity.exclusion_marks") == 0
+
+
+async def test_who_excludes_himself_joins_nothing_and_no_score_of_his_counts_from_the_next_request_on(
+    world: World, noon: datetime
+) -> None:
+    """A tenth of a second later; what is his he takes out all the same, and he never has it shortened."""
+    alice = await world.player("alice", noon)
+    async with world.database.begin_system("a test") as tx:
+        await identity.take_break(tx, user_id=alice.id, length="6mo", now=noon)
+        at_once = noon + timedelta(milliseconds=100)
+        assert await may(tx, alice.id, "stake", "compete", "withdraw", "redeem", now=at_once) == [
+            *("self_excluded", "self_excluded", None, None)
+        ]
+        with pytest.raises(PsycopgError, match="never becomes shorter"):
+            async with tx.transaction():
+                await db.run(tx, "update identity.play_exclusions set ends_at = ends_at - interval '1 day'")
 
 
 async def named(world: World, username: str, email: str, now: datetime) -> UserId:

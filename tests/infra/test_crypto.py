@@ -100,7 +100,7 @@ async def test_without_the_keyring_nothing_opens_and_the_missing_key_is_named(tx
     place = email_of(UserId(new_id()))
     sealed = await crypto.seal(tx, "smith", place)
     tx.equipment = Equipment(keyring=Keyring({2: bytes(32)}, {1: bytes(32)}))
-    with pytest.raises(KeyringError, match="lacks key 1"):
+    with pytest.raises(KeyringError, match="lacks wrapping key 1"):
         await crypto.open_sealed(tx, sealed, place)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palio.entry.commands import api_tokens, email_rules
+from palio.entry.commands import api_tokens, email_rules, personal
 from palio.entry.options import AsJson, DryRun, Reason
 from palio.entry.printing import Cell, columns, record, tell
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Accounts of people and services, their roles, sessions and tokens.")
 app.add_typer(api_tokens.app, name="token")
 app.add_typer(email_rules.app, name="email-rule")
+personal.register(app)
 
 OWNER_PATH = "/first-owner/"
 OWNER_LINK_HOURS = 1

@@ -2,10 +2,18 @@
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from palio.entry.options import AsJson, Reason
-from palio.entry.printing import tell
+from palio.entry.options import AsJson, DryRun, Reason
+from palio.entry.printing import columns, tell
+
+if TYPE_CHECKING:
+    from palio.entry.terminal import Place
+    from palio.infra.db import Tx
+    from palio.infra.rotation import Wrapped
 
 app = typer.Typer(no_args_is_help=True, help="The keys that never lie in the database.")
 
@@ -22,28 +30,144 @@ def seal(*, reason: Reason, as_json: AsJson = False) -> None:
     Exit status 78: there is no keyring.
     """
     from palio.entry import operators, terminal, wiring
-    from palio.infra import audit, keyring, seals
-    from palio.infra.keyring import KeyringError
+    from palio.infra import keyring, seals
 
-    async def work(place: terminal.Place) -> tuple[int, str]:
-        path = wiring.keyring_file(place.environment)
-        if path is None:
-            raise KeyringError("there is no keyring: set PALIO_KEYRING_FILE")
+    async def work(place: "Place") -> tuple[int, str]:
+        path = _keyring_of(place)
         async with operators.acting(place.database) as tx:
             used = [await seals.newest_key(tx, chain=chain) for chain in wiring.CHAINS]
             number = keyring.add_sealing_key(path, above=max(used))
-            await audit.record(
-                tx,
-                actor=tx.actor,
-                action="key.add",
-                entity_type="keyring",
-                entity_id=f"sealing:{number}",
-                changes={},
-                reason=operators.reason(reason),
-                via="cli",
-            )
+            await _write_down(tx, "key.add", f"sealing:{number}", reason)
         return number, str(path)
 
     number, path = terminal.run(work, json=as_json)
     told = f"Key {number} signs seals from the next start on. Give every machine this file: {path}"
     tell({"key": number, "file": path}, as_json=as_json, lines=[told])
+
+
+@app.command()
+def rotate(
+    *,
+    reason: Reason,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Only keep the new key; the next call without this takes it up.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a wrapping key. What is sealed is sealed anew under it by and by, while everybody works on.
+
+    With several machines: stage it first, give each the file, then call again. Exit status 78: there is no keyring.
+    """
+    from palio.entry import operators, terminal
+    from palio.infra import keyring, outbox, rotation
+    from palio.infra.messages import Reencrypt
+
+    async def work(place: "Place") -> tuple[int, str]:
+        path = _keyring_of(place)
+        async with operators.acting(place.database) as tx:
+            used = await rotation.needed_keys(tx)
+            number = keyring.add_wrapping_key(path, above=max(used, default=0), is_staged=stage)
+            await _write_down(tx, "key.stage" if stage else "key.rotate", f"wrapping:{number}", reason)
+            if not stage:
+                await outbox.send(tx, Reencrypt(), key="rotate")
+        return number, str(path)
+
+    number, path = terminal.run(work, json=as_json)
+    told = f"Key {number} is kept and not used yet. Give every machine this file, then rotate: {path}"
+    if not stage:
+        told = f"Key {number} wraps what is sealed from now on; palio keys status tells how far the rest is. {path}"
+    tell({"key": number, "file": path, "is_staged": stage}, as_json=as_json, lines=[told])
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Count what each wrapping key still holds: data keys in use, retired ones, and empty ones that rest."""
+    from palio.entry import operators, terminal
+    from palio.infra import rotation
+
+    async def work(place: "Place") -> "list[Wrapped]":
+        async with operators.acting(place.database) as tx:
+            return await rotation.status(tx)
+
+    found = terminal.run(work, json=as_json)
+    rows = [[one.wrapping_key, one.in_use, one.retired, one.empty] for one in found]
+    tell(found, as_json=as_json, lines=columns(["wrapping key", "in use", "retired", "empty"], rows))
+
+
+@app.command()
+def reencrypt(*, as_json: AsJson = False) -> None:
+    """Bring a rotation to its end now, instead of by the jobs; stopped half-way, it goes on where it was.
+
+    Empty data keys rest ten minutes before they are destroyed, and what others hold meanwhile is left to the jobs.
+    """
+    from palio.entry import operators, terminal
+    from palio.infra import rotation
+
+    async def work(place: "Place") -> "tuple[int, list[Wrapped]]":
+        done, tells = 0, terminal.Progress("values and keys", 5_000)
+        while more := await rotation.turn(place.database):
+            done += more
+            tells(done)
+        async with operators.acting(place.database) as tx:
+            return done, await rotation.status(tx)
+
+    done, left = terminal.run(work, json=as_json)
+    rows = [[one.wrapping_key, one.in_use, one.retired, one.empty] for one in left]
+    table = columns(["wrapping key", "in use", "retired", "empty"], rows)
+    tell({"done": done, "keys": left}, as_json=as_json, lines=[f"{done:,} values and keys", *table])
+
+
+@app.command()
+def drop(
+    number: Annotated[int, typer.Argument(metavar="KEY", help="A wrapping key: palio keys status.")],
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a wrapping key that nothing is under any more; backups that are older than the rotation need it still.
+
+    Exit status 1: something is under it. 78: it is the one in use, or there is none of this number.
+    """
+    from palio.entry import operators, terminal
+    from palio.infra import keyring, rotation
+
+    async def work(place: "Place") -> str:
+        path = _keyring_of(place)
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            await rotation.require_unneeded(tx, number=number)
+            await _write_down(tx, "key.drop", f"wrapping:{number}", reason)
+            if not dry_run:
+                keyring.drop_wrapping_key(path, number)
+        return str(path)
+
+    path = terminal.run(work, json=as_json)
+    told = f"Would drop key {number}; nothing was changed." if dry_run else f"Key {number} is gone from {path}"
+    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+
+
+def _keyring_of(place: "Place") -> Path:
+    """The file of the keyring. Raises KeyringError where there is none."""
+    from palio.entry import wiring
+    from palio.infra.keyring import KeyringError
+
+    path = wiring.keyring_file(place.environment)
+    if path is None:
+        raise KeyringError("there is no keyring: set PALIO_KEYRING_FILE")
+    return path
+
+
+async def _write_down(tx: "Tx", action: str, key: str, reason: str) -> None:
+    from palio.entry import operators
+    from palio.infra import audit
+
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action=action,
+        entity_type="keyring",
+        entity_id=key,
+        changes={},
+        reason=operators.reason(reason),
+        via="cli",
+    )

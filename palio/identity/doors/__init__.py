@@ -36,6 +36,15 @@ from palio.identity.doors.passkeys import (
     step_up_by_passkey,
 )
 from palio.identity.doors.play import ask_to_return, take_break
+from palio.identity.doors.privacy import (
+    ask_for_erasure,
+    ask_for_export,
+    cancel_erasure,
+    confirm_erasure,
+    fetch_export,
+    give_consent,
+    withdraw_consent,
+)
 from palio.identity.doors.recovery import (
     accept_first_owner,
     change_password,
@@ -51,15 +60,21 @@ __all__ = [
     "accept_first_owner",
     "add_email",
     "add_passkey",
+    "ask_for_erasure",
+    "ask_for_export",
     "ask_for_letter",
     "ask_to_return",
     "befriend",
     "begin_totp",
+    "cancel_erasure",
     "cancel_reset",
     "change_password",
     "change_zone",
     "confirm_email",
+    "confirm_erasure",
     "confirm_totp",
+    "fetch_export",
+    "give_consent",
     "judge_application",
     "make_email_primary",
     "new_passkey_options",
@@ -86,4 +101,5 @@ __all__ = [
     "take_break",
     "update_profile",
     "verify_email",
+    "withdraw_consent",
 ]

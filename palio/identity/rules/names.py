@@ -72,6 +72,11 @@ def require_username(name: str, *, longest: int) -> str:
     return name
 
 
+def erased_name(of: UUID) -> str:
+    """What somebody who was erased is called, made of a fresh id."""
+    return f"erased-{of.hex[-8:]}"
+
+
 def key_of(name: str) -> str | None:
     """How a user name is looked up, or None if nobody can have it: only ASCII folds the same everywhere."""
     return name.lower() if USERNAME.fullmatch(name) else None

@@ -9,6 +9,7 @@ from palio.identity.errors import (
     AccountSuspended,
     ConsentRequired,
     ContactUnverified,
+    ExclusionFirm,
     ExclusionRuns,
     ExclusionShorter,
     RegionBlocked,
@@ -33,6 +34,8 @@ ALWAYS_OPEN: frozenset[PlayActivity] = frozenset({"redeem", "withdraw"})  # what
 PAYING: frozenset[PlayActivity] = frozenset({"stake", "pay_in"})
 ACTING = frozenset({"pending", "active"})
 RETURN_WAIT = timedelta(hours=24)
+UNDO_WITHIN = timedelta(hours=1)
+KINDS: tuple[ExclusionKind, ...] = get_args(ExclusionKind)
 PAUSED: Mapping[ExclusionKind, tuple[PlayActivity, ...]] = {
     "time_out": ("stake", "pay_in", "bonus", "marketing"),
     "self_exclusion": ("stake", "pay_in", "bonus", "compete", "marketing"),
@@ -136,6 +139,20 @@ def require_over(exclusion: Exclusion, now: datetime) -> None:
     """Let the way back be asked for. Refuses with ExclusionRuns."""
     if exclusion.ends_at is None or now < exclusion.ends_at:
         raise ExclusionRuns(ends_at=exclusion.ends_at)
+
+
+def may_ask_to_return(exclusion: Exclusion, now: datetime) -> bool:
+    """Is this a self-exclusion that is over but for the asking?"""
+    is_over = exclusion.ends_at is not None and now >= exclusion.ends_at
+    return (
+        exclusion.kind == "self_exclusion" and is_over and is_on(exclusion, now) and not exclusion.return_requested_at
+    )
+
+
+def require_young(exclusion: Exclusion, now: datetime) -> None:
+    """Let a mistake be undone, within the first hour of a break. Refuses with ExclusionFirm."""
+    if exclusion.lifted_at is None and now - exclusion.starts_at > UNDO_WITHIN:
+        raise ExclusionFirm(starts_at=exclusion.starts_at)
 
 
 def until(exclusion: Exclusion) -> datetime:

@@ -56,8 +56,7 @@ def require_grant(role: Role, *, user_id: UserId, granter: UserId | None, held: 
 
     Without a granter it is the house. Refuses with SelfGrant, Forbidden, ReasonTooShort.
     """
-    if len(reason.strip()) < REASON_CHARACTERS_MIN:
-        raise ReasonTooShort(shortest=REASON_CHARACTERS_MIN)
+    require_reason(reason)
     if granter is None:
         return
     if granter == user_id:
@@ -67,6 +66,12 @@ def require_grant(role: Role, *, user_id: UserId, granter: UserId | None, held: 
         lacking.add(PERMISSION_GRANT_OWNER.name)
     if lacking:
         raise Forbidden(permission=min(lacking))
+
+
+def require_reason(reason: str) -> None:
+    """Let an act stand for which somebody says why. Refuses with ReasonTooShort."""
+    if len(reason.strip()) < REASON_CHARACTERS_MIN:
+        raise ReasonTooShort(shortest=REASON_CHARACTERS_MIN)
 
 
 def require_later(expires_at: datetime | None, now: datetime) -> None:

@@ -17,6 +17,7 @@ LIFE: dict[TokenPurpose, timedelta] = {
     "email_change": timedelta(hours=24),
     "password_reset": timedelta(hours=1),
     "first_owner": timedelta(hours=1),
+    "erase_confirm": timedelta(hours=24),
 }
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
 

@@ -6,9 +6,12 @@ from datetime import datetime
 from palio.identity import sql
 from palio.identity.errors import NoSuchDocument
 from palio.identity.messages import ConsentChanged
+from palio.identity.types import Asked, Consent, Document
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+
+CONSENTS_MAX = 200
 
 
 async def publish_document(
@@ -55,3 +58,24 @@ async def withdraw_consent(tx: Tx, *, user_id: UserId, key: str, now: datetime) 
     if is_changed:
         await outbox.send(tx, ConsentChanged(user_id, key))
     return is_changed
+
+
+async def document(tx: Tx, *, key: str, locale: str, version: int | None = None, now: datetime) -> Document:
+    """A version of a document, the newest if none is named, in a language or one that there is.
+
+    Refuses with NoSuchDocument.
+    """
+    found = await sql.play.find_document(tx, key, version, locale, now=now)
+    if found is None:
+        raise NoSuchDocument(key=key, version=version)
+    return found
+
+
+async def asked_of(tx: Tx, *, user_id: UserId, now: datetime) -> list[Asked]:
+    """What somebody is asked to accept, by its name, and which version of it he has."""
+    return await sql.play.list_asked(tx, user_id, now=now)
+
+
+async def consents_of(tx: Tx, *, user_id: UserId) -> list[Consent]:
+    """What somebody accepted and took back, the newest first; at most 200."""
+    return await sql.play.list_consents(tx, user_id, CONSENTS_MAX)

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import NoSuchExclusion, NoSuchUser
+from palio.identity.errors import NoSuchExclusion, NoSuchUser, OwnExclusion
 from palio.identity.messages import PlayerExcluded
 from palio.identity.service.accounts import USERS_OF_A_CALL_MAX
 from palio.identity.sql.play import PlayerRow
@@ -14,16 +14,23 @@ from palio.identity.types import (
     BLOCKED_COUNTRIES,
     MIN_AGE,
     Exclusion,
+    ExclusionKind,
     ExclusionLength,
     NewExclusion,
     PlayActivity,
     Player,
     PlayTerms,
 )
-from palio.infra import audit, crypto, outbox, settings
+from palio.infra import approvals, audit, crypto, outbox, settings
+from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal, TooLarge
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.providers import Change
+
+MARKED: tuple[ExclusionKind, ...] = ("self_exclusion", "operator_exclusion")
+ENDED_AT_ONCE = 10_000
+EXCLUSION_UNDO = "identity.exclusion_undo"
 
 
 async def require_play_many(
@@ -124,6 +131,7 @@ async def exclude(
         tx, [(reason, personal.place_of_reason(one.id, one.user_id)) for one in made if reason]
     )
     await sql.play.upsert_exclusions(tx, made, reasons or [None] * len(made))
+    await sql.play.upsert_marks(tx, accounts, MARKED, now=now)
     mine = next(one for one in made if one.user_id == user_id)
     await _record(tx, known.get(user_id), mine, reason)
     await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
@@ -165,6 +173,99 @@ async def carry_over(tx: Tx, *, user_id: UserId, now: datetime) -> list[Exclusio
         await sql.play.upsert_exclusions(tx, made, [None] * len(made))
         await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
     return made
+
+
+async def leave_marks(tx: Tx, *, user_id: UserId, now: datetime) -> None:
+    """Remember the mailboxes of somebody who goes while he is not to play, so that he does not come back meanwhile."""
+    await sql.play.upsert_marks(tx, [user_id], rules.play.KINDS, now=now)
+
+
+async def end_breaks(tx: Tx, *, now: datetime) -> int:
+    """Note which breaks are over, at most 10,000, and forget marks that have ended; answers how many breaks."""
+    await sql.play.delete_marks(tx, now=now)
+    return await sql.play.update_ended(tx, now=now, asked_before=now - rules.play.RETURN_WAIT, limit=ENDED_AT_ONCE)
+
+
+async def exclusions_of_all(
+    tx: Tx, *, user_id: UserId | None = None, before: tuple[datetime, UUID] | None = None, limit: int
+) -> list[Exclusion]:
+    """For staff: breaks of everybody or of one player, the newest first, before one of them."""
+    return await sql.play.list_all_exclusions(tx, user_id=user_id, before=before, limit=limit)
+
+
+async def exclude_for_house(
+    tx: Tx, *, user_id: UserId, days: int | None, by: UserId, reason: str, now: datetime
+) -> Exclusion:
+    """Keep a player from playing in the name of the house, for so many days or for ever (None); the reason is sealed.
+
+    Refuses with OwnExclusion, ReasonTooShort, NoSuchUser, ExclusionShorter.
+    """
+    rules.roles.require_reason(reason)
+    if user_id == by:
+        raise OwnExclusion
+    ends_at = None if days is None else now + timedelta(days=days)
+    wish = NewExclusion("operator_exclusion", rules.play.PAUSED["self_exclusion"], ends_at)
+    return await exclude(tx, user_id=user_id, wish=wish, by=by, reason=reason, now=now)
+
+
+async def propose_undo(tx: Tx, *, exclusion_id: UUID, reason: str, now: datetime) -> Approval:
+    """Have a second person decide that a break was a mistake, which is so within its first hour only.
+
+    Refuses with NoSuchExclusion, ExclusionFirm, ReasonTooShort.
+    """
+    rules.roles.require_reason(reason)
+    found = await sql.play.find_exclusion(tx, exclusion_id)
+    if found is None:
+        raise NoSuchExclusion
+    rules.play.require_young(found, now)
+    summary = "Undo a break from playing that was a mistake"
+    proposal = Proposal(
+        *(EXCLUSION_UNDO, {"exclusion": str(exclusion_id)}, summary, "play_exclusion", str(exclusion_id), reason),
+        subject=found.user_id,
+    )
+    return await approvals.open_proposal(tx, actor=tx.actor, proposal=proposal, now=now)
+
+
+async def carry_out_exclusion_undo(tx: Tx, *, approved: Approved) -> Payload:
+    """Undo a break that two people call a mistake, on every account it covers; audited. A repeat changes nothing.
+
+    Refuses with NoSuchExclusion, ExclusionFirm.
+    """
+    found = await _to_undo(tx, approved)
+    accounts = await sql.play.lock_accounts_of(tx, found.user_id)
+    same = [
+        one.id
+        for one in await sql.play.list_exclusions(tx, accounts)
+        if (one.kind, one.starts_at) == (found.kind, found.starts_at)
+    ]
+    if await sql.play.update_lifted(tx, same, now=approved.now):
+        await sql.play.delete_marks_of(tx, accounts, found.kind)
+        await sql.play.upsert_marks(tx, accounts, MARKED, now=approved.now)
+        await audit.record(
+            tx,
+            actor=approved.maker,
+            action="play_exclusion.undo",
+            entity_type="play_exclusion",
+            entity_id=str(found.id),
+            changes={"lifted_at": (None, approved.now)},
+            reason=approved.reason,
+            subject=found.user_id,
+        )
+    return {"undone": len(same)}
+
+
+async def preview_exclusion_undo(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What would be undone. Refuses as `carry_out_exclusion_undo` does."""
+    found = await _to_undo(tx, approved)
+    return [Change("", "break from playing, until", found.ends_at or "for ever", None)]
+
+
+async def _to_undo(tx: Tx, approved: Approved) -> Exclusion:
+    found = await sql.play.find_exclusion(tx, UUID(approved.payload["exclusion"]))
+    if found is None:
+        raise NoSuchExclusion
+    rules.play.require_young(found, approved.now)
+    return found
 
 
 async def exclusions_of(tx: Tx, *, user_id: UserId) -> list[Exclusion]:

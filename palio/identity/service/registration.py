@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import RegistrationClosed, TokenInvalid, UsernameTaken
+from palio.identity.errors import RegistrationClosed, RegistrationRefused, TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
 from palio.identity.service import accounts, play, sessions
 from palio.identity.types import (
@@ -55,10 +55,13 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
 
     Returns what only this applicant is told, and by which he is known when he opens the link. If the address is proven
     by somebody already, he is written to instead, and the name is kept for a week: from outside both look alike.
-    Refuses with UsernameTaken, EmailInvalid.
+    Refuses with UsernameTaken, EmailInvalid, and with RegistrationRefused who is not to play.
     """
     address = personal.canonical_email(application.email)
     index, key = personal.email_index(tx, address), application.username.lower()
+    normal = personal.normal_index(tx, address)
+    if await sql.play.is_marked(tx, normal, now=now):
+        raise RegistrationRefused
     owner = await sql.contacts.find_owner_of(tx, index)
     if owner and owner.verified_at:
         await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)
@@ -72,7 +75,6 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
     if not await sql.users.insert_user(tx, user):
         raise UsernameTaken(username=application.username)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
-    normal = personal.normal_index(tx, address)
     await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
     await sql.credentials.upsert_password(tx, user_id, phc, now=now)
     if application.full_name is not None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import Exclusion, ExclusionKind, PlayActivity, UserStatus
+from palio.identity.types import Asked, Consent, Document, Exclusion, ExclusionKind, PlayActivity, UserStatus
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
 EXCLUSION = (
-    "select id, user_id, kind::text, activities::text[], starts_at, ends_at, created_by, return_requested_at, lifted_at"
-    " from identity.play_exclusions"
+    "select id, user_id, kind::text, activities::text[], starts_at, ends_at, created_by, return_requested_at,"
+    " lifted_at, ended_at from identity.play_exclusions"
 )
 
 
@@ -131,6 +131,100 @@ async def update_return_requested(tx: Tx, exclusion_id: UUID, *, now: datetime) 
     )
 
 
+async def update_ended(tx: Tx, *, now: datetime, asked_before: datetime, limit: int) -> int:
+    """Note which breaks are over by now, the longest over first; long ones once he asked before an instant."""
+    return await db.run(
+        tx,
+        """
+        update identity.play_exclusions set ended_at = %s where id in (
+          select id from identity.play_exclusions
+          where lifted_at is null and ended_at is null and ends_at <= %s
+            and (kind <> 'self_exclusion' or return_requested_at <= %s)
+          order by ends_at limit %s for update skip locked)""",
+        *(now, now, asked_before, limit),
+    )
+
+
+async def update_lifted(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> int:
+    """Undo breaks; answers how many were not undone yet."""
+    return await db.run(
+        tx,
+        "update identity.play_exclusions set lifted_at = %s where id = any (%s::uuid[]) and lifted_at is null",
+        *(now, list(ids)),
+    )
+
+
+async def find_exclusion(tx: Tx, exclusion_id: UUID) -> Exclusion | None:
+    """The break of this id, or None."""
+    found = await db.find(tx, Exclusion, EXCLUSION + " where id = %s", exclusion_id)
+    return replace(found, activities=tuple(found.activities)) if found else None
+
+
+async def list_all_exclusions(
+    tx: Tx, *, user_id: UserId | None, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Exclusion]:
+    """Breaks of everybody or of one player, the newest first, before one of them."""
+    at, exclusion_id = before or (None, None)
+    found = await db.rows(
+        tx,
+        Exclusion,
+        EXCLUSION
+        + """ where (%s::uuid is null or user_id = %s) and (%s::timestamptz is null or (starts_at, id) < (%s, %s::uuid))
+        order by starts_at desc, id desc limit %s""",
+        *(user_id, user_id, at, at, exclusion_id, limit),
+    )
+    return [replace(one, activities=tuple(one.activities)) for one in found]
+
+
+# what somebody who is not to play is known by when he comes anew
+
+
+async def upsert_marks(tx: Tx, user_ids: Sequence[UserId], kinds: Sequence[ExclusionKind], *, now: datetime) -> None:
+    """Remember the proven mailboxes of these accounts for as long as their breaks of these kinds last."""
+    await db.run(
+        tx,
+        """
+        insert into identity.exclusion_marks as m (mark_bidx, kind, ends_at, created_at)
+        select e.normal_bidx, x.kind, nullif(max(coalesce(x.ends_at, 'infinity')), 'infinity'), %s
+        from identity.play_exclusions x
+          join identity.emails e on e.user_id = x.user_id and e.verified_at is not null
+        where x.user_id = any (%s::uuid[]) and x.kind = any (%s::text[]::identity.exclusion_kind[])
+          and x.lifted_at is null and coalesce(x.ends_at, 'infinity') > %s
+        group by e.normal_bidx, x.kind
+        on conflict (mark_bidx, kind) do update
+          set ends_at = nullif(greatest(coalesce(m.ends_at, 'infinity'), coalesce(excluded.ends_at, 'infinity')),
+            'infinity')""",
+        *(now, list(user_ids), list(kinds), now),
+    )
+
+
+async def is_marked(tx: Tx, mark: bytes, *, now: datetime) -> bool:
+    """Is whoever has this mailbox not to play at an instant?"""
+    return bool(
+        await db.value(
+            tx,
+            """select exists (select from identity.exclusion_marks
+              where mark_bidx = %s and (ends_at is null or ends_at > %s))""",
+            *(mark, now),
+        )
+    )
+
+
+async def delete_marks(tx: Tx, *, now: datetime) -> None:
+    """Forget marks that have ended."""
+    await db.run(tx, "delete from identity.exclusion_marks where ends_at <= %s", now)
+
+
+async def delete_marks_of(tx: Tx, user_ids: Sequence[UserId], kind: ExclusionKind) -> None:
+    """Forget what these accounts are known by for breaks of a kind."""
+    await db.run(
+        tx,
+        """delete from identity.exclusion_marks where kind = %s::identity.exclusion_kind and mark_bidx in (
+          select normal_bidx from identity.emails where user_id = any (%s::uuid[]) and verified_at is not null)""",
+        *(kind, list(user_ids)),
+    )
+
+
 # documents
 
 
@@ -155,6 +249,47 @@ async def insert_document(
         select %s, %s, locale, body, sha256(convert_to(body, 'UTF8')), %s, %s
         from unnest(%s::text[], %s::text[]) as x (locale, body)""",
         *(key, version, acceptance_required, now, list(texts), list(texts.values())),
+    )
+
+
+async def find_document(tx: Tx, key: str, version: int | None, locale: str, *, now: datetime) -> Document | None:
+    """A version of a document (None: the newest that is out), in a language or in the first there is."""
+    return await db.find(
+        tx,
+        Document,
+        """
+        select key, version, locale, body_md as body, sha256, acceptance_required, published_at
+        from identity.documents
+        where key = %s and published_at <= %s and version = coalesce(%s, (
+          select max(version) from identity.documents where key = %s and published_at <= %s))
+        order by (locale = %s) desc, (locale = split_part(%s, '-', 1)) desc, (locale = 'en') desc, locale limit 1""",
+        *(key, now, version, key, now, locale, locale),
+    )
+
+
+async def list_asked(tx: Tx, user_id: UserId, *, now: datetime) -> list[Asked]:
+    """What players are asked to accept, and what of it this one has; of at most 100 documents."""
+    return await db.rows(
+        tx,
+        Asked,
+        """
+        select d.key, max(d.version) as version, max(d.version) filter (where d.acceptance_required) as needed,
+          (select max(c.version) from identity.consents c
+            where c.user_id = %s and c.document_key = d.key and c.withdrawn_at is null) as accepted
+        from identity.documents d where d.published_at <= %s
+        group by d.key having bool_or(d.acceptance_required) order by d.key limit 100""",
+        *(user_id, now),
+    )
+
+
+async def list_consents(tx: Tx, user_id: UserId, limit: int) -> list[Consent]:
+    """What somebody accepted and took back, the newest first."""
+    return await db.rows(
+        tx,
+        Consent,
+        """select document_key, version, given_at, withdrawn_at from identity.consents
+        where user_id = %s order by given_at desc, id desc limit %s""",
+        *(user_id, limit),
     )
 
 

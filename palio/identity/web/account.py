@@ -1,7 +1,6 @@
-"""The pages of one's own account: profile, privacy, tokens for programs."""
+"""The pages of one's own account: profile, tokens for programs."""
 
 import re
-from dataclasses import replace
 from functools import cache
 from operator import itemgetter
 from typing import Annotated
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from palio.identity import doors, rules, service
 from palio.identity import schemas as say
 from palio.identity.rules.names import COUNTRY
-from palio.identity.types import BLOCKED_COUNTRIES, IP_RETENTION_DAYS, MIN_AGE, BoardName, Card, Me, TokenId
+from palio.identity.types import BLOCKED_COUNTRIES, MIN_AGE, Me, TokenId
 from palio.identity.web.reception import InHouse, me_of
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra import settings
@@ -26,7 +25,6 @@ from palio.ui.routes import Call, Filled, Routes
 routes = Routes("identity")
 FOR_EVERYBODY = frozenset({"public", "player", "owner"})
 PLACE = re.compile(r"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/")
-BOARD_NAMES: tuple[BoardName, ...] = ("full", "masked", "hidden")
 Saved = Annotated[bool, Query()]
 
 
@@ -103,48 +101,6 @@ async def save_profile(form: Annotated[say.ProfileForm, Form()], house: InHouse,
         now=ask.now,
     )
     return go("/account?saved=true")
-
-
-@routes.page("/account/privacy", access="owner")
-async def privacy(request: Request, ask: Ask, tx: InTx, saved: Saved = False) -> Response:
-    """What others see, and what is known here."""
-    return await _privacy(request, ask, tx, is_saved=saved)
-
-
-async def _privacy(
-    request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, is_saved: bool = False
-) -> Response:
-    me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
-    values = {
-        "present": "privacy",
-        "me": me,
-        "choices": [(choice, _as_seen(me, choice)) for choice in BOARD_NAMES],
-        "ip_days": settings.value(IP_RETENTION_DAYS),
-        "is_saved": is_saved,
-    }
-    return show(request, "privacy", values, filled)
-
-
-def _as_seen(me: Me, choice: BoardName) -> str:
-    """How a board would show somebody who chose so."""
-    user = me.user
-    card = Card(user.id, user.username, user.display_name, user.board_name, user.status, user.created_at)
-    return rules.names.public_name(replace(card, board_name=choice))
-
-
-@routes.form("/account/privacy", access="owner", again=_privacy, idempotency="none")
-async def save_privacy(form: Annotated[say.PrivacyForm, Form()], house: InHouse, ask: Ask) -> Response:
-    """Choose how much of the name boards show."""
-    await doors.update_profile(
-        house,
-        user_id=me_of(ask),
-        display_name=None,
-        board_name=form.board_name,
-        locale=None,
-        version=form.version,
-        now=ask.now,
-    )
-    return go("/account/privacy?saved=true")
 
 
 # tokens for programs

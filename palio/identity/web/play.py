@@ -1,20 +1,41 @@
-"""Breaks from playing as calls: taken, looked at, and the way back."""
+"""Breaks from playing as a page and as calls: taken, looked at, and the way back."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from fastapi import Form, Query, Request
+from starlette.responses import Response
 
 from palio.identity import doors, rules, service
 from palio.identity import schemas as say
 from palio.identity.errors import ExclusionRuns, ExclusionShorter, NoSuchExclusion
-from palio.identity.types import Exclusion
+from palio.identity.types import Exclusion, ExclusionLength
 from palio.identity.web.reception import InHouse, me_of
+from palio.identity.web.showing import go, is_proven, show
+from palio.infra.db import Tx
 from palio.ui.access import NO_TOKEN
-from palio.ui.actor import Ask, InTx
-from palio.ui.routes import Routes
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.routes import Filled, Routes
 
 routes = Routes("identity")
 
-PATH = "/me/play-exclusions"
+PATH, PAGE = "/me/play-exclusions", "/account/limits"
+Told = Annotated[str, Query(max_length=20)]
+
+
+class BreakForm(say.Body):
+    """How long one does not play."""
+
+    length: ExclusionLength
+
+
+class ReturnForm(say.Body):
+    """After which break one wants to play again."""
+
+    exclusion_id: UUID
+
+
 A_BREAK = say.ExclusionAnswer(
     say.EXAMPLE_ID,
     "time_out",
@@ -72,3 +93,40 @@ def _told(one: Exclusion, now: datetime) -> say.ExclusionAnswer:
         is_on=rules.play.is_on(one, now),
         return_requested_at=one.return_requested_at,
     )
+
+
+# the page
+
+
+@routes.page(PAGE, access="owner")
+async def limits(request: Request, ask: Ask, tx: InTx, told: Told = "") -> Response:
+    """One's breaks from playing, and how to take one."""
+    return await _limits(request, ask, tx, told=told)
+
+
+async def _limits(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, told: str = "") -> Response:
+    found = await service.play.exclusions_of(tx, user_id=me_of(ask))
+    values = {
+        "present": "limits",
+        "breaks": [(one, rules.play.is_on(one, ask.now), rules.play.may_ask_to_return(one, ask.now)) for one in found],
+        "is_proven": is_proven(ask),
+        "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
+        "day_long": rules.play.RETURN_WAIT,
+        "told": told,
+        "now": ask.now,
+    }
+    return show(request, "limits", values, filled)
+
+
+@routes.form(PAGE, access="owner", again=_limits, step_up=True, for_viewers=True, idempotency="none")
+async def take_break_by_form(form: Annotated[BreakForm, Form()], house: InHouse, ask: Ask) -> Response:
+    """Stop playing at once."""
+    await doors.take_break(house, user_id=me_of(ask), length=form.length, now=ask.now)
+    return go(f"{PAGE}?told=set")
+
+
+@routes.form(f"{PAGE}/return", access="owner", again=_limits, step_up=True, for_viewers=True, idempotency="none")
+async def return_by_form(form: Annotated[ReturnForm, Form()], house: InHouse, ask: Ask) -> Response:
+    """Ask to play again after a self-exclusion that is over."""
+    await doors.ask_to_return(house, user_id=me_of(ask), exclusion_id=form.exclusion_id, now=ask.now)
+    return go(f"{PAGE}?told=asked")

@@ -2,6 +2,7 @@
 
 from palio.infra.webhooks.catalogue import TEST, Described, describe
 from palio.infra.webhooks.endpoints import (
+    SEALED_COLUMNS,
     Endpoint,
     EndpointDisabled,
     EndpointState,
@@ -61,6 +62,7 @@ __all__ = [
     "PROFILE",
     "RETENTION_DAYS",
     "SCHEDULE",
+    "SEALED_COLUMNS",
     "SETTINGS",
     "TEST",
     "TIMEOUT_S",

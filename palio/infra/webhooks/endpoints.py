@@ -19,6 +19,7 @@ from palio.kernel import signatures
 from palio.kernel.errors import Conflict, Invalid, NotFound, Stale
 from palio.kernel.events import TypeName
 from palio.kernel.ids import new_id
+from palio.kernel.providers import SealedColumn
 
 EndpointState: TypeAlias = Literal["active", "paused", "disabled"]
 DisabledReason: TypeAlias = Literal["gone", "failing"]
@@ -117,6 +118,10 @@ class Wish:
     description: str = ""
     per_second: int = 10
 
+
+SEALED_COLUMNS = tuple(
+    SealedColumn(TABLE, column, user_id=None, purpose=PURPOSE) for column in ("url", "secret", "previous_secret")
+)
 
 COLUMNS = """
     select id, host, description, types, state, disabled_reason, per_second, failing_since, last_success_at,
