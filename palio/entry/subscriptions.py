@@ -5,15 +5,17 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning, seals, webhooks
+from palio.infra import operations, partitions, pruning, seals, webhooks
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
     DeliverWebhooks,
     ExecuteApproval,
     ExpireApprovals,
+    KeepOperations,
     KeepPartitions,
     PruneRequests,
     PruneRuns,
+    RunOperation,
     SealAudit,
     SettingChanged,
     TellWebhooks,
@@ -29,6 +31,8 @@ SUBSCRIPTIONS: Routes = {
     PruneRequests: (pruning.prune_requests,),
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
+    RunOperation: (operations.run,),
+    KeepOperations: (operations.keep,),
     SealAudit: (seals.seal_audit,),
     TellWebhooks: (webhooks.tell,),
     DeliverWebhooks: (webhooks.deliver,),

@@ -28,7 +28,7 @@ from palio.ledger import console as ledger_console
 from palio.ledger import web as ledger
 from palio.races import console as races_console
 from palio.races import web as races
-from palio.ui import assets, documents, streams
+from palio.ui import assets, documents, operations, streams
 from palio.ui.edge import Served
 from palio.ui.files import Files
 from palio.ui.hot import HotRoutes
@@ -69,6 +69,7 @@ MODULES: tuple[Routes, ...] = (
     ledger.routes,
     ledger_console.routes,
     streams.routes,
+    operations.routes,
     documents.routes,
     assets.routes,
 )

@@ -1,6 +1,18 @@
 """The console's own calls and pages; what stands in the rail of them is `RAIL`."""
 
-from palio.admin.console import audit, health, inbox, jobs, people, settings, today, webhook_calls, webhooks
+from palio.admin.console import (
+    audit,
+    export_calls,
+    exports,
+    health,
+    inbox,
+    jobs,
+    people,
+    settings,
+    today,
+    webhook_calls,
+    webhooks,
+)
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
 
@@ -14,6 +26,8 @@ MODULES: tuple[Routes, ...] = (
     health.routes,
     webhooks.routes,
     webhook_calls.routes,
+    exports.routes,
+    export_calls.routes,
 )
 RAIL = (
     RailEntry("today", "Today", "/console", "admin.home.read"),
@@ -23,5 +37,6 @@ RAIL = (
     RailEntry("system", "Jobs", jobs.HERE, "admin.job.read"),
     RailEntry("system", "Webhooks", webhooks.HERE, "admin.webhook.read"),
     RailEntry("system", "Audit", audit.HERE, "admin.audit.read"),
+    RailEntry("system", "Exports", exports.HERE, "admin.export.run"),
     RailEntry("system", "Health", health.HERE, "admin.health.read"),
 )
