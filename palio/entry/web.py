@@ -19,6 +19,7 @@ from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
 from palio.identity import web as identity
 from palio.infra import logging
+from palio.infra.deprecations import Deprecations
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
 from palio.infra.passwords import Leaked
@@ -128,6 +129,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "entry_checks": ENTRY_CHECKS,
         "prove": identity.prove_in_form,
         "race_views": races.Views(wiring.database),
+        "deprecations": Deprecations(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,
         "ribbon": partial(clockwork.ribbon_of, wiring),

@@ -2,6 +2,7 @@
 
 from palio.admin.console import (
     audit,
+    developers,
     export_calls,
     exports,
     health,
@@ -28,6 +29,7 @@ MODULES: tuple[Routes, ...] = (
     webhook_calls.routes,
     exports.routes,
     export_calls.routes,
+    developers.routes,
 )
 RAIL = (
     RailEntry("today", "Today", "/console", "admin.home.read"),
@@ -35,6 +37,7 @@ RAIL = (
     RailEntry("people", "People", people.HERE, "admin.card.read"),
     RailEntry("system", "Settings", settings.HERE, "admin.setting.read"),
     RailEntry("system", "Jobs", jobs.HERE, "admin.job.read"),
+    RailEntry("system", "Developers", developers.HERE, developers.READ),
     RailEntry("system", "Webhooks", webhooks.HERE, "admin.webhook.read"),
     RailEntry("system", "Audit", audit.HERE, "admin.audit.read"),
     RailEntry("system", "Exports", exports.HERE, "admin.export.run"),
