@@ -35,11 +35,17 @@ PERMISSIONS = (
     Permission("admin.setting.read", "See what is set, and what it was.", roles=("finance", "races", "auditor")),
     Permission("admin.setting.write", "Change what is set."),
     Permission("admin.audit.read", "See who did what.", roles=("finance", "auditor")),
+    Permission("admin.audit.export", "Take who did what out of the house as a file.", roles=("auditor",)),
+    Permission("admin.export.run", "Have files made of what may be exported.", roles=("finance", "races", "auditor")),
+    Permission("admin.export.personal", "Have such files say who people are."),
     Permission("admin.job.read", "See what is done in the background.", roles=("races", "auditor")),
     Permission("admin.job.control", "Try jobs again, cancel them, run schedules."),
     Permission("admin.health.read", "See what is wrong with the deployment.", roles=("auditor",)),
     Permission("admin.webhook.read", "See which machines outside are told of what.", roles=("auditor",)),
     Permission("admin.webhook.manage", "Say which machines outside are told of what, and tell them again."),
+    Permission(
+        "admin.developer.read", "See who uses the API by what, and what of it is going away.", roles=("auditor",)
+    ),
     Permission("admin.card.read", "Look people up.", roles=("finance", "races", "support", "auditor")),
 )
 

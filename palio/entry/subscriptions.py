@@ -5,16 +5,18 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
 from palio.identity import jobs as identity_jobs
-from palio.infra import partitions, pruning, rotation, seals, webhooks
+from palio.infra import operations, partitions, pruning, rotation, seals, webhooks
 from palio.infra.jobs import Routes
 from palio.infra.messages import (
     DeliverWebhooks,
     ExecuteApproval,
     ExpireApprovals,
+    KeepOperations,
     KeepPartitions,
     PruneRequests,
     PruneRuns,
     Reencrypt,
+    RunOperation,
     SealAudit,
     SettingChanged,
     TellWebhooks,
@@ -30,6 +32,8 @@ SUBSCRIPTIONS: Routes = {
     PruneRequests: (pruning.prune_requests,),
     ExecuteApproval: (approving.execute,),
     ExpireApprovals: (pruning.expire_approvals,),
+    RunOperation: (operations.run,),
+    KeepOperations: (operations.keep,),
     SealAudit: (seals.seal_audit,),
     Reencrypt: (rotation.reencrypt,),
     TellWebhooks: (webhooks.tell,),

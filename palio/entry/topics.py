@@ -5,7 +5,7 @@ from uuid import UUID
 
 from palio import affiliates, competitions, ledger, races
 from palio.competitions.types import CompetitionId
-from palio.infra import approvals
+from palio.infra import approvals, operations
 from palio.infra.db import Tx
 from palio.kernel.topics import Topic
 from palio.ui.streams.hearing import Hidden
@@ -16,6 +16,7 @@ TOPICS: tuple[Topic, ...] = (
     *affiliates.TOPICS,
     *ledger.TOPICS,
     *approvals.TOPICS,
+    *operations.TOPICS,
 )
 
 

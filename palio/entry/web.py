@@ -20,6 +20,7 @@ from palio.identity import Doorman, House
 from palio.identity import console as identity_console
 from palio.identity import web as identity
 from palio.infra import logging
+from palio.infra.deprecations import Deprecations
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
 from palio.infra.passwords import Leaked
@@ -29,7 +30,7 @@ from palio.ledger import console as ledger_console
 from palio.ledger import web as ledger
 from palio.races import console as races_console
 from palio.races import web as races
-from palio.ui import assets, documents, streams
+from palio.ui import assets, documents, operations, streams
 from palio.ui.edge import Served
 from palio.ui.files import Files
 from palio.ui.hot import HotRoutes
@@ -71,6 +72,7 @@ MODULES: tuple[Routes, ...] = (
     ledger.routes,
     ledger_console.routes,
     streams.routes,
+    operations.routes,
     documents.routes,
     assets.routes,
 )
@@ -130,6 +132,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "prove": identity.prove_in_form,
         "keep_viewer": identity.keep_viewer,
         "race_views": races.Views(wiring.database),
+        "deprecations": Deprecations(wiring.database),
         "wiring": wiring,
         "stage": wiring.stage,
         "ribbon": partial(clockwork.ribbon_of, wiring),

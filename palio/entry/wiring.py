@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import palio
-from palio import affiliates, competitions, identity, ledger, races
+from palio import admin, affiliates, competitions, identity, ledger, races
 from palio.admin import types as admin_types
 from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
@@ -32,6 +32,7 @@ from palio.infra import (
     keyring,
     marks,
     migrate,
+    operations,
     partitions,
     privacy,
     pruning,
@@ -60,7 +61,7 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck, PrivacySection, ProductPages, SealedColumn
+from palio.kernel.providers import BoardSource, EntryCheck, ExportSource, PrivacySection, ProductPages, SealedColumn
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
@@ -77,6 +78,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     *(partitions.SCHEDULE, pruning.SCHEDULE, pruning.REQUESTS_SCHEDULE, pruning.APPROVALS_SCHEDULE),
     *(seals.SCHEDULE, rotation.SCHEDULE),
     *(webhooks.SCHEDULE, webhooks.WATCH_SCHEDULE),
+    operations.SCHEDULE,
     *(affiliate_jobs.TICK_SCHEDULE, affiliate_jobs.STALE_SCHEDULE, affiliate_jobs.CLOSING_SCHEDULE),
     affiliate_jobs.EXPIRY_SCHEDULE,
     race_jobs.SCHEDULE,
@@ -101,6 +103,7 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
 PERSONAL: tuple[PrivacySection[Tx], ...] = (  # accounts go last: until then somebody may be asked who he was
     *(privacy.PRIVACY, ledger.PRIVACY, competitions.PRIVACY, affiliates.PRIVACY, identity.PRIVACY),
 )
+EXPORTS: tuple[ExportSource[Tx], ...] = (admin.AUDIT_EXPORT,)
 PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
 
@@ -118,6 +121,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
     *marks.SETTINGS,
     *webhooks.SETTINGS,
+    *operations.SETTINGS,
     *identity_types.SETTINGS,
     *ledger_types.SETTINGS,
     *ledger_types.DESK_SETTINGS,
@@ -259,6 +263,7 @@ async def opened(
         equipment=Equipment(
             jobs.addresses(routes),
             published={one.kind: one.name for one in PUBLIC},
+            exports={one.name: one for one in EXPORTS},
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,

@@ -727,6 +727,38 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUse:
+    """A live API token as staff see it: whose it is, what it may do, and when it was last used."""
+
+    id: TokenId
+    user_id: UserId
+    is_service: bool
+    name: str
+    prefix: str
+    last4: str
+    scopes: list[str]
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose an API token is."""
+
+    id: TokenId
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeUse:
+    """How many live API tokens have a scope, and when one of them was last used."""
+
+    scope: str
+    tokens: int
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewApiToken:
     """A token that was just made; `secret` is shown this once."""
 

@@ -123,10 +123,41 @@ ROWS = """
       and (%(newer_at)s::timestamptz is null or (at, id) > (%(newer_at)s::timestamptz, %(newer_id)s::bigint))"""
 
 
+AS_IT_WAS = " and infra.was_there(tx_id, %(snapshot)s::text)"
+COUNTED = "with found as (" + ROWS + AS_IT_WAS + " limit %(limit)s::int) select count(*) from found"  # noqa: S608 - of constants
+
+
+async def list_as_it_was(
+    tx: Tx, *, wanted: Wanted, snapshot: str, behind: tuple[datetime, int] | None, limit: int
+) -> list[Row]:
+    """Rows that were there when a snapshot was taken, the oldest first, behind an instant and id."""
+    facts = _facts(wanted, Part(limit, newer_than=behind)) | {"snapshot": snapshot}
+    async with tx.cursor(row_factory=class_row(Row)) as cursor:
+        await cursor.execute(ROWS + AS_IT_WAS + " order by at, id limit %(limit)s::int", facts)
+        return await cursor.fetchall()
+
+
+async def count_as_it_was(tx: Tx, *, wanted: Wanted, snapshot: str, at_most: int) -> int:
+    """How many rows were there when a snapshot was taken; no more than so many are counted."""
+    facts = _facts(wanted, Part(at_most)) | {"snapshot": snapshot}
+    found = await (await tx.execute(COUNTED, facts)).fetchone()
+    return int(found[0]) if found else 0
+
+
 async def search(tx: Tx, *, wanted: Wanted, part: Part) -> list[Row]:
     """Rows, the newest first. Of those in front of a row, the nearest to it."""
+    facts = _facts(wanted, part)
+    async with tx.cursor(row_factory=class_row(Row)) as cursor:
+        if part.newer_than:
+            await cursor.execute(ROWS + " order by at, id limit %(limit)s::int", facts)
+            return (await cursor.fetchall())[::-1]
+        await cursor.execute(ROWS + " order by at desc, id desc limit %(limit)s::int", facts)
+        return await cursor.fetchall()
+
+
+def _facts(wanted: Wanted, part: Part) -> dict[str, object]:
     older, newer = part.older_than or (None, None), part.newer_than or (None, None)
-    facts = {
+    return {
         **{name: getattr(wanted, name) for name in wanted.__slots__},
         "older_at": older[0],
         "older_id": older[1],
@@ -134,9 +165,3 @@ async def search(tx: Tx, *, wanted: Wanted, part: Part) -> list[Row]:
         "newer_id": newer[1],
         "limit": part.limit,
     }
-    async with tx.cursor(row_factory=class_row(Row)) as cursor:
-        if part.newer_than:
-            await cursor.execute(ROWS + " order by at, id limit %(limit)s::int", facts)
-            return (await cursor.fetchall())[::-1]
-        await cursor.execute(ROWS + " order by at desc, id desc limit %(limit)s::int", facts)
-        return await cursor.fetchall()

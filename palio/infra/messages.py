@@ -138,3 +138,22 @@ class WebhookDisabled(Event):
     """An endpoint hears nothing any more: it is gone, or has failed for five days."""
 
     endpoint: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunOperation(Job):
+    """Carry out a long piece of work, or go on with it."""
+
+    operation: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class KeepOperations(Job):
+    """Have work go on whose worker is gone, and remove files that are past their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReady(Event):
+    """An export is done, and whoever asked for it can fetch it."""
+
+    operation: UUID

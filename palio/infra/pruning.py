@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from palio.infra import approvals, db, idempotency, ratelimit, relay, tickets, webhooks
+from palio.infra import approvals, db, deprecations, idempotency, ratelimit, relay, tickets, webhooks
 from palio.infra.db import Tx
 from palio.infra.messages import ExpireApprovals, PruneRequests, PruneRuns
 from palio.infra.settings import exact
@@ -41,6 +41,7 @@ async def prune_requests(tx: Tx, job: PruneRequests) -> None:
     await idempotency.prune(tx, now=clock.now(), keys_kept=timedelta(days=days), rows_max=ROWS_MAX)
     await ratelimit.prune(tx, rows_max=ROWS_MAX)
     await tickets.prune(tx, now=clock.real(), rows_max=ROWS_MAX)
+    await deprecations.prune(tx, now=clock.now(), rows_max=ROWS_MAX)
 
 
 @handles(ExpireApprovals)

@@ -172,6 +172,22 @@ class Limiter:
                 self._local.popitem(last=False)
         return found
 
+    async def look(self, tx: Tx, wanted: Sequence[tuple[Policy, str]]) -> list[Left]:
+        """What is left of each policy for its subject, in the same order, without taking anything of it.
+
+        What lies in a lot of some process counts as taken.
+        """
+        keys = [self._key_of((policy.name, subject)) for policy, subject in wanted]
+        found = await tx.execute(
+            """select w.n, least(w.quota, coalesce(b.tokens_milli / 1000
+                + floor(extract(epoch from clock_timestamp() - b.at) * w.quota / w.window_s), w.quota))::int
+            from unnest(%s::bytea[], %s::int[], %s::int[]) with ordinality as w (key, quota, window_s, n)
+            left join infra.rate_buckets b on b.key = w.key order by w.n""",
+            (keys, [policy.quota for policy, _ in wanted], [policy.window_s for policy, _ in wanted]),
+        )
+        left = [max(0, tokens) for _, tokens in await found.fetchall()]
+        return [Left(policy, tokens) for (policy, _), tokens in zip(wanted, left, strict=True)]
+
     def _from_local(self, policy: Policy, subject: str) -> Left | None:
         """What this process can say by itself: somebody refused a moment ago is, and a lot has tokens left."""
         local, now = self._known((policy.name, subject)), self._elapsed()

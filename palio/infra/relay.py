@@ -141,6 +141,21 @@ async def states_of(tx: Tx, *, topics: Collection[str], after: int, through: int
     return [Frame("changed", with_number(event, seq), topic, seq=seq) for topic, seq, event in await found.fetchall()]
 
 
+async def latest(
+    tx: Tx, *, states: Collection[str], logs: Collection[str], owner: UUID | None, limit: int
+) -> list[Frame]:
+    """What was told last on these topics, the newest first: of a state the newest, of a log what its owner heard."""
+    found = await tx.execute(
+        """
+        select seq, topic, user_id, type, data::text, at from infra.stream_events
+        where topic = any (%s) and (user_id = %s or user_id is null) order by seq desc limit %s""",
+        (list(logs), owner, limit),
+    )
+    told = [Event(*row).frame() for row in await found.fetchall()]
+    newest_states = await states_of(tx, topics=states, after=0, through=await newest(tx))
+    return _in_order([*told, *newest_states])[::-1][:limit]
+
+
 async def events_after(tx: Tx, *, after: int, limit: int = EVENTS_MAX) -> list[Event]:
     """What everybody was told behind a number, in order, for a process that passes it on."""
     found = await tx.execute(

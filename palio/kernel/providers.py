@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from palio.kernel.ids import UserId
@@ -265,3 +265,71 @@ class Change:
     before: str | int | datetime | None
     after: str | int | datetime | None
     asset: tuple[str, int] | None = None
+
+
+# what can be exported
+
+ExportFilterKind: TypeAlias = Literal["instant", "id", "text"]
+ExportKey: TypeAlias = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """A field of what is exported, named as in the API. `cells` are its names in a table where it has parts.
+
+    A personal one says who somebody is: it is given only to whoever may have it, and marked.
+    """
+
+    name: str
+    is_personal: bool = False
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFilter:
+    """By what an export can be narrowed; `words` say in English what it is."""
+
+    name: str
+    kind: ExportFilterKind
+    words: str
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExportAsk:
+    """What is to be exported: values of filters by name, fields in their order, and the snapshot whose rows they are.
+
+    The snapshot is PostgreSQL's own text of what was committed when the export began.
+    """
+
+    filter: Mapping[str, datetime | UUID | str]
+    fields: tuple[str, ...]
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """One row: where to go on behind it, and at least the fields that were asked for, as JSON values."""
+
+    key: ExportKey
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSource(Generic[Tx]):
+    """Something that staff can have as a file: its English name, the page of the list that it is of, who may, its
+    fields and filters.
+
+    `check` refuses values of filters that do not go together; `count` answers how many rows there are, but no more than
+    it is told; `rows` answers at most so many behind a key, in an order that is total and never changes.
+    """
+
+    name: str
+    label: str
+    path: str
+    permission: str
+    columns: tuple[ExportColumn, ...]
+    filters: tuple[ExportFilter, ...]
+    check: Callable[[Mapping[str, datetime | UUID | str]], None]
+    count: Callable[[Tx, ExportAsk, int], Awaitable[int]]
+    rows: Callable[[Tx, ExportAsk, ExportKey | None, int], Awaitable[Sequence[ExportRow]]]

@@ -38,7 +38,7 @@ class Topic:
 
     Of a state topic the newest event wins; a log topic tells every event, in order, and again from where somebody left
     off. `access` is `public`, `owner` (each hears his own), or the permission that staff need; a token also needs the
-    `scope`.
+    `scope`. What is `for_staff` each of them hears of his own as well, in the console.
     """
 
     address: str
@@ -47,6 +47,7 @@ class Topic:
     is_log: bool = False
     access: str = PUBLIC
     scope: str = ""
+    for_staff: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

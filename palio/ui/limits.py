@@ -9,6 +9,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from palio.infra import ratelimit, settings
+from palio.infra.db import Tx
 from palio.infra.ratelimit import Left, Limiter, Policy
 from palio.kernel.errors import TooMany
 from palio.kernel.ids import UserId
@@ -110,6 +111,20 @@ async def take_besides(request: Request, ask: Asking, limit: Limit) -> None:
     if left.is_refused:
         facts = {"policy": limit.name, "limit": limit.quota, "window_s": limit.window_s}
         raise TooMany(**facts, retry_after_s=left.retry_after_s)
+
+
+async def left_of(request: Request, tx: Tx, people: Sequence[Asking]) -> list[list[Left]]:
+    """What each of these users has left of the general limits of calls, in their order; nothing is taken of it."""
+    limiter: Limiter | None = request.app.state.limiter
+    policies = [
+        [(policy, _caller(user_id)) for policy in _general(one, "POST", is_strict=False)]
+        for one in people
+        if (user_id := one.actor.user_id)
+    ]
+    if limiter is None:
+        return [[] for _ in people]
+    found = iter(await limiter.look(tx, [each for wanted in policies for each in wanted]))
+    return [[next(found) for _ in wanted] for wanted in policies]
 
 
 def headers(request: Request) -> dict[str, str]:

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from palio.infra.db import Database, Tx
+from palio.infra.deprecations import Deprecations
 from palio.infra.idempotency import Asked, InProgress, KeyReused
 from palio.kernel import clock
 from palio.kernel.errors import (
@@ -41,6 +42,7 @@ from palio.ui import actor, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_BYTES_MAX, SAFE_METHODS
+from palio.ui.going import Deprecation
 from palio.ui.guard import CSRF, KEY, PROOF, FormRequest, Guard
 from palio.ui.limits import Limit
 from palio.ui.problems import Problem
@@ -99,6 +101,7 @@ class Rules:
     unaudited: str = ""
     body_bytes_max: int = BODY_BYTES_MAX
     keeps_keys: bool = False
+    deprecation: Deprecation | None = None
 
 
 class UnauditedError(Exception):
@@ -221,7 +224,27 @@ class Call(Route):
                 return _told(request, ask, tables.respond(request, strict.parse(bytes(response.body)), self.row))
             return _told(request, ask, _unless_known(request, ask, response))
 
-        return strictly
+        return self._going(strictly)
+
+    def _going(self, answer: Handler) -> Handler:
+        """The same; what goes away says so, and is counted."""
+
+        async def told(request: Request) -> Response:
+            response = await answer(request)
+            if deprecation := self.rules.deprecation:
+                response.headers.update(deprecation.headers)
+                response.headers.append("Link", deprecation.link_header)
+                await self._count(request)
+            return response
+
+        return told
+
+    async def _count(self, request: Request) -> None:
+        """Remember who still uses what goes away."""
+        counted: Deprecations | None = getattr(request.app.state, "deprecations", None)
+        if counted:
+            ask: Asking = request.scope[actor.ASKING]
+            await counted.note(self.unique_id, ask.token_id)
 
     async def _change(self, request: strict.StrictRequest, ask: Asking, answer: Handler) -> Response:
         """Carry out what changes something, once for each key."""
@@ -260,7 +283,8 @@ class Offer(TypedDict, total=False):
     `for_viewers` is for what whoever only looks may do too, `for_restricted` for what somebody whose account is
     suspended may. What staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and
     bulk. `for_services` is for what programs may do that hold the permission; with `keeps_keys` the module keeps the
-    keys by itself, and its handler reads them (`keys.key_of`).
+    keys by itself, and its handler reads them (`keys.key_of`). A `deprecation` announces that the call
+    goes away.
     """
 
     access: typing.Required[Access]
@@ -277,6 +301,7 @@ class Offer(TypedDict, total=False):
     body_bytes_max: int
     for_services: bool
     keeps_keys: bool
+    deprecation: Deprecation
     status: int
     tier: str
 
@@ -378,6 +403,7 @@ class Routes:
         tier: str = "core",
         response_class: type[Response] = JSONResponse,
         file: str = "",
+        deprecation: Deprecation | None = None,
     ) -> Declare:
         """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
 
@@ -387,7 +413,7 @@ class Routes:
         Tokens need the scope `<module>:read` for what is not public, unless `scope` names another.
         """
         row = _first_row(example)
-        rules = self._rules("GET", access, scope, rate=rate)
+        rules = self._rules("GET", access, scope, rate=rate, deprecation=deprecation)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             every = (*refuses, *(OF_EVERY_LIST if row else ()), *_of_access(rules.terms), *_of_every_call(path))
@@ -443,6 +469,7 @@ class Routes:
             body_bytes_max=offer.get("body_bytes_max", BODY_BYTES_MAX),
             for_services=offer.get("for_services", False),
             keeps_keys=offer.get("keeps_keys", False),
+            deprecation=offer.get("deprecation"),
         )
         status = offer.get("status", 200)
 
@@ -559,10 +586,13 @@ class Routes:
         body_bytes_max: int = BODY_BYTES_MAX,
         for_services: bool = False,
         keeps_keys: bool = False,
+        deprecation: Deprecation | None = None,
     ) -> Rules:
         needed = accesses.scope_of(self.module, access, method) if scope is None else scope
         terms = Terms(access, needed, step_up, for_viewers, for_services, for_restricted)
-        return Rules(terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max, keeps_keys)
+        return Rules(
+            terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max, keeps_keys, deprecation
+        )
 
     def _add(
         self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
@@ -656,6 +686,7 @@ def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict
     return {
         **({"parameters": [key]} if rules.idempotency != "none" else {}),
         "security": _proofs_of(rules.terms),
+        **({"deprecated": True, "x-sunset": str(rules.deprecation.sunset)} if rules.deprecation else {}),
         "x-access": rules.terms.access,
         "x-scope": rules.terms.scope,
         "x-rate": ["calls", *(limit.name for limit in rules.limits)],

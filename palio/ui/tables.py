@@ -1,21 +1,17 @@
-"""Lists as tables: the rows of an answer as CSV (RFC 4180), for spreadsheets that must not run what players wrote."""
+"""Lists as tables: the rows of an answer as CSV, whose cells are those of `infra/tables.py`."""
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from palio.infra import tables
+from palio.infra.tables import Cells
 from palio.ui import strict
 
 MEDIA_TYPE = "text/csv"
 ENDING = ".csv"
 ROWS_MAX = 10_000
-LIVELY = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to some programs
-
-Cells: TypeAlias = dict[str, str]
 
 
 def is_wanted(request: Request) -> bool:
@@ -35,37 +31,13 @@ def respond(request: Request, answer: strict.Json, row: strict.Json) -> Response
 
 
 def write(rows: Sequence[strict.Json], *, columns: Sequence[str], has_head: bool = True) -> str:
-    """The rows under a line of their columns; lines end with CR LF. What goes on has no such line."""
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\r\n")
-    if has_head:
-        table.writeheader()
-    table.writerows(cells(row) for row in rows)
-    return text.getvalue()
+    """The rows under a line of their columns, as `infra/tables.py` writes them."""
+    return tables.write(rows, columns=columns, has_head=has_head)
 
 
 def cells(row: strict.Json) -> Cells:
-    """One row flat: a part of a part is `outer_inner`, several values of one stand side by side."""
-    return dict(_flat(row, ()))
-
-
-def _flat(value: strict.Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for name, part in value.items():
-            yield from _flat(part, (*path, name))
-    else:
-        yield "_".join(path), _text(value)
-
-
-def _text(value: strict.Json) -> str:
-    """A cell. Text that a program would run gets an apostrophe in front; a negative number stays a number."""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(LIVELY) else value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Sequence):
-        return _text(" ".join(str(part) for part in value))
-    return "" if value is None else str(value)
+    """One row flat, as `infra/tables.py` makes it."""
+    return tables.cells(row)
 
 
 def _items(answer: strict.Json) -> list[strict.Json]:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from palio import identity, races
 from palio.entry import desk, web
 from palio.entry.approving import COMMANDS, PENDING
-from palio.entry.wiring import Wiring
+from palio.entry.wiring import EXPORTS, Wiring
 from palio.infra import approvals, audit, db, embedded, outbox
 from palio.infra.approvals import Proposal
 from palio.infra.db import Tx
@@ -39,7 +39,8 @@ EVERYTHING = frozenset(
         *(panel.permission for panel in desk.PANELS),
         *(command.permission for command in COMMANDS.values()),
         *(source.permission for source in PENDING),
-        "identity.user.read",
+        *(source.permission for source in EXPORTS),
+        *("identity.user.read", "admin.export.personal"),
     ]
 )
 

@@ -20,7 +20,21 @@ SHARED = {
     *("provider_unavailable", "provider_timeout", "db.busy", "db.unavailable", "db.read_only", "maintenance"),
     "refused",
 }
-DOORS = {"setting", "stream", "crypto", "migrate", "approval", "webhook", "file", "backup", "drill", "seal", "wallet"}
+DOORS = {
+    "setting",
+    "stream",
+    "crypto",
+    "migrate",
+    "approval",
+    "webhook",
+    "file",
+    "backup",
+    "drill",
+    "seal",
+    "wallet",
+    "operation",
+    "export",
+}
 
 
 def refusals() -> list[type[Refusal]]:

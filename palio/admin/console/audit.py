@@ -80,6 +80,7 @@ async def audit_page(
         "newer": newer,
         "query": urlencode(asked) + "&" if asked else "",
         "table": urlencode(table),
+        "may_export": {"admin.audit.export", "admin.export.run"} <= ask.permissions,
     }
     return await console.render(request, ask, tx, "admin/audit.html", values, present=HERE)
 

@@ -1,6 +1,7 @@
 """Use cases of the console."""
 
 from palio.admin.service.audit import names_of, search
+from palio.admin.service.audit_export import AUDIT_EXPORT
 from palio.admin.service.desk import Desk
 from palio.admin.service.inbox import Box, decide, get_proposal, list_proposals, withdraw
 from palio.admin.service.people import card, find_people
@@ -14,6 +15,7 @@ from palio.admin.service.settings import (
 from palio.admin.service.today import alone, today, waiting
 
 __all__ = [
+    "AUDIT_EXPORT",
     "Box",
     "Desk",
     "alone",

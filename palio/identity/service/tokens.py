@@ -1,15 +1,16 @@
 """API tokens: made once, shown once, limited to what they are for."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from ipaddress import ip_network
+from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NetworkInvalid, NoSuchToken
 from palio.identity.messages import ApiTokenCreated, ApiTokenRevoked
 from palio.identity.service import sessions
-from palio.identity.types import ApiToken, NewApiToken, TokenId
+from palio.identity.types import ApiToken, NewApiToken, ScopeUse, TokenId, TokenUse
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
@@ -61,6 +62,21 @@ async def create_token(
 async def tokens_of(tx: Tx, *, user_id: UserId, now: datetime) -> list[ApiToken]:
     """The live tokens of a user, the newest first."""
     return await sql.tokens.list_tokens(tx, user_id, now=now)
+
+
+async def tokens_in_use(tx: Tx, *, limit: int, now: datetime) -> list[TokenUse]:
+    """Live tokens of everybody, those used last first; for staff."""
+    return await sql.tokens.list_live(tx, limit=limit, now=now)
+
+
+async def scopes_in_use(tx: Tx, *, now: datetime) -> list[ScopeUse]:
+    """How many live tokens have each scope; for staff."""
+    return await sql.tokens.list_scopes(tx, now=now)
+
+
+async def owners_of_tokens(tx: Tx, *, ids: Collection[UUID]) -> dict[UUID, UserId]:
+    """Whose these tokens are, also those that ended; unknown ones are absent. For staff."""
+    return {one.id: one.user_id for one in await sql.tokens.find_owners(tx, ids)} if ids else {}
 
 
 async def revoke_token(

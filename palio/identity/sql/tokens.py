@@ -1,9 +1,10 @@
 """Statements of API tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from uuid import UUID
 
-from palio.identity.types import ApiToken, Found, TokenId
+from palio.identity.types import ApiToken, Found, ScopeUse, TokenId, TokenOwner, TokenUse
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -57,6 +58,42 @@ async def list_tokens(tx: Tx, user_id: UserId, *, now: datetime) -> list[ApiToke
         ApiToken,
         ROW + " where user_id = %s and revoked_at is null and expires_at > %s order by created_at desc, id limit 200",
         *(user_id, now),
+    )
+
+
+async def list_live(tx: Tx, *, limit: int, now: datetime) -> list[TokenUse]:
+    """Live tokens of everybody, those used last first."""
+    return await db.rows(
+        tx,
+        TokenUse,
+        """select t.id, t.user_id, u.kind = 'service' as is_service, t.name, t.prefix, t.last4, t.scopes, t.expires_at,
+          t.last_used_at
+        from identity.api_tokens t join identity.users u on u.id = t.user_id
+        where t.revoked_at is null and t.expires_at > %s order by t.last_used_at desc nulls last, t.id limit %s""",
+        *(now, limit),
+    )
+
+
+async def list_scopes(tx: Tx, *, now: datetime) -> list[ScopeUse]:
+    """How many live tokens have each scope, and when one of them was last used, by scope."""
+    return await db.rows(
+        tx,
+        ScopeUse,
+        """select s.scope, count(*) as tokens, max(t.last_used_at) as last_used_at
+        from identity.api_tokens t cross join unnest(t.scopes) as s (scope)
+        where t.revoked_at is null and t.expires_at > %s group by s.scope order by s.scope limit 200""",
+        now,
+    )
+
+
+async def find_owners(tx: Tx, ids: Collection[UUID]) -> list[TokenOwner]:
+    """Whose these tokens are, also those that ended; unknown ones are absent."""
+    return await db.rows(
+        tx,
+        TokenOwner,
+        "select id, user_id from identity.api_tokens where id = any (%s::uuid[]) limit %s",
+        list(ids),
+        len(ids),
     )
 
 

@@ -18,6 +18,7 @@ from palio.identity.web.reception import InHouse, me_of
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra import settings
 from palio.infra.db import Tx
+from palio.ui import limits
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.pages import languages_of
 from palio.ui.routes import Call, Filled, Routes
@@ -123,6 +124,8 @@ async def _tokens(
         "is_proven": is_proven(ask),
         "factors": await service.factors.factors_of(tx, user_id=me_of(ask)),
         "secret": secret,
+        "left": (await limits.left_of(request, tx, [ask]))[0],
+        "origin": str(request.base_url).rstrip("/"),
         "now": ask.now,
     }
     return show(request, "tokens", values, filled)

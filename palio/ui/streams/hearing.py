@@ -210,7 +210,7 @@ def _topic_of(topics: Sequence[Topic], address: str) -> Topic | None:
 
 
 def _refusal(ask: Asking, address: str, topic: Topic | None, hidden: Collection[str]) -> Refusal | None:
-    if topic is None or address in hidden or (topic.access == OWNER and not _has_own(ask)):
+    if topic is None or address in hidden or (topic.access == OWNER and not _has_own(ask, topic)):
         return NotFound(topic=address[: realtime.TOPIC_BYTES_MAX])
     if ask.scopes is not None and topic.scope and topic.scope not in ask.scopes:
         return ScopeMissing(scope=topic.scope, topic=address)
@@ -224,8 +224,8 @@ def _refusal(ask: Asking, address: str, topic: Topic | None, hidden: Collection[
     return None
 
 
-def _has_own(ask: Asking) -> bool:
-    return ask.actor.kind in {"player", "viewer"}
+def _has_own(ask: Asking, topic: Topic | None = None) -> bool:
+    return ask.actor.kind in {"player", "viewer"} or (ask.actor.kind == "staff" and bool(topic and topic.for_staff))
 
 
 def _mine(topics: Sequence[Topic], ask: Asking) -> list[str]:

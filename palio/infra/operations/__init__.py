@@ -1,0 +1,77 @@
+"""Operations: long pieces of work that somebody asked for, each with an address, its progress and an end."""
+
+from palio.infra.operations.asking import (
+    FORMATS,
+    FieldUnknown,
+    FilterInvalid,
+    FilterUnknown,
+    PeopleTooMany,
+    ResourceUnknown,
+    Wish,
+    ask_of,
+    personal_of,
+    start,
+)
+from palio.infra.operations.links import SECONDS as LINK_SECONDS
+from palio.infra.operations.links import make_link, redeem
+from palio.infra.operations.marks import Mark, mark_of, whose
+from palio.infra.operations.running import ROWS_AT_ONCE, Written, carry_out, file_of, parts_of, run, write_out
+from palio.infra.operations.settings import PLAYER_HOURS, SETTINGS, STAFF_DAYS
+from palio.infra.operations.tending import SCHEDULE, keep
+from palio.infra.operations.work import (
+    TOPICS,
+    NoSuchOperation,
+    NotReady,
+    Operation,
+    OperationKind,
+    OperationOver,
+    OperationState,
+    add,
+    cancel,
+    find_mine,
+    get_mine,
+    list_mine,
+)
+
+__all__ = [
+    "FORMATS",
+    "LINK_SECONDS",
+    "PLAYER_HOURS",
+    "ROWS_AT_ONCE",
+    "SCHEDULE",
+    "SETTINGS",
+    "STAFF_DAYS",
+    "TOPICS",
+    "FieldUnknown",
+    "FilterInvalid",
+    "FilterUnknown",
+    "Mark",
+    "NoSuchOperation",
+    "NotReady",
+    "Operation",
+    "OperationKind",
+    "OperationOver",
+    "OperationState",
+    "PeopleTooMany",
+    "ResourceUnknown",
+    "Wish",
+    "Written",
+    "add",
+    "ask_of",
+    "cancel",
+    "carry_out",
+    "file_of",
+    "find_mine",
+    "get_mine",
+    "keep",
+    "list_mine",
+    "make_link",
+    "mark_of",
+    "parts_of",
+    "personal_of",
+    "redeem",
+    "run",
+    "start",
+    "whose",
+    "write_out",
+]
