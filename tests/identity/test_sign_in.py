@@ -389,3 +389,28 @@ async def test_a_leaked_password_is_refused_by_the_operators_list(world: World, 
     with pytest.raises(identity.PasswordTooWeak) as refused:
         await identity.register(house, application=application, visitor=HOME, now=noon)
     assert refused.value.facts["reasons"] == ["leaked"]
+
+
+async def test_a_crowd_of_strangers_slows_the_house_and_not_its_known_devices(world: World, noon: datetime) -> None:
+    """A thousand wrong passwords within five minutes, each for another name and from another network."""
+    await world.player("alice", noon)
+    device = (await world.signed_in("alice", noon)).device_key
+    with world.superuser() as server:
+        server.execute(
+            """insert into identity.login_events (at, id, account_bidx, outcome, method, ip_bidx, net_bidx, user_agent)
+            select %s, gen_random_uuid(), sha256(n::text::bytea), 'bad_credentials', 'password', sha256(n::text::bytea),
+              sha256(n::text::bytea), '' from generate_series(1, 999) n""",
+            (noon,),
+        )
+    assert await attempt(world, noon, name="somebody", visitor=FRESH) == "identity.bad_credentials"
+    assert await attempt(world, noon, name="anybody", visitor=ELSEWHERE) == "identity.too_many_attempts"
+    assert await attempt(world, noon, password=PASSWORD, visitor=replace(HOME, device_key=device)) == "ok"
+    assert await attempt(world, later(noon, seconds=31), name="anybody") == "identity.bad_credentials"
+
+
+async def test_a_known_device_waits_for_itself_alone_after_ten(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    mine = replace(HOME, device_key=(await world.signed_in("alice", noon)).device_key)
+    codes = [await attempt(world, noon, visitor=mine) for _ in range(11)]
+    assert codes == ["identity.bad_credentials"] * 10 + ["identity.too_many_attempts"]
+    assert await attempt(world, noon, password=PASSWORD, visitor=FRESH) == "ok"

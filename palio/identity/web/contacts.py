@@ -138,7 +138,7 @@ async def remove_email(email_id: UUID, house: InHouse, ask: Ask) -> say.Done:
     rate=GUESSES,
     idempotency="none",
 )
-async def rename(form: say.NewUsername, house: InHouse, ask: Ask) -> say.Done:
+async def change_username(form: say.NewUsername, house: InHouse, ask: Ask) -> say.Done:
     """Take another user name, at most once in 30 days; nobody gets the old one for 90 days."""
     await doors.rename(house, user_id=me_of(ask), username=form.username, now=ask.now)
     return say.Done("done")

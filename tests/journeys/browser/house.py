@@ -36,7 +36,14 @@ TABLES = """select n.nspname, c.relname from pg_class c join pg_namespace n on n
     where c.relkind in ('r', 'p') and not c.relispartition and n.nspname = any (%s) order by 1, 2"""
 SCHEMAS = ["affiliates", "competitions", "identity", "infra", "jobs", "ledger", "races"]
 TRACES = {  # what merely asking leaves behind: who is there, how often he asked, what he failed at, what was shown
-    *("identity.login_events", "identity.ip_addresses", "infra.clock", "infra.clusters", "infra.instances"),
+    *(
+        "identity.login_events",
+        "identity.ip_addresses",
+        "identity.user_activity",
+        "infra.clock",
+        "infra.clusters",
+        "infra.instances",
+    ),
     *("infra.job_runs", "infra.rate_buckets", "infra.schedules", "jobs.procrastinate_workers"),
     *("infra.stream_marks", "infra.stream_states"),
 }
