@@ -148,6 +148,42 @@ ARCHIVE_AFTER_DAYS = Setting(
     low=1,
     high=3_650,
 )
+RACE_GRACE_S = Setting(
+    "competitions.race_grace_s",
+    "int",
+    900,
+    "How long after the end of a race late scores are taken, where its terms do not say",
+    unit="s",
+    low=0,
+    high=86_400,
+)
+GRACE_S = Setting(
+    "competitions.grace_s",
+    "int",
+    0,
+    "How long after the end of other competitions late scores are taken, where their terms do not say",
+    unit="s",
+    low=0,
+    high=86_400,
+)
+RACE_REVIEW_H = Setting(
+    "competitions.race_review_h",
+    "int",
+    24,
+    "How long the result of a race is reviewed before it is paid, where its terms do not say; 0 pays at once",
+    unit="h",
+    low=0,
+    high=336,
+)
+REVIEW_H = Setting(
+    "competitions.review_h",
+    "int",
+    0,
+    "How long results of other competitions are reviewed before they are paid, where their terms do not say",
+    unit="h",
+    low=0,
+    high=336,
+)
 UNCLAIMED_DAYS = Setting(
     "competitions.unclaimed_d",
     "int",
@@ -238,8 +274,8 @@ class NewCompetition:
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: int = 0
-    review_h: int = 0
+    grace_s: int | None = None  # None: the setting of the product
+    review_h: int | None = None
     rank_events: bool = True
     results_visible: ResultsVisible = "live"
     series_id: SeriesId | None = None
@@ -283,8 +319,8 @@ class NewSeries:
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: int = 0
-    review_h: int = 0
+    grace_s: int | None = None  # None: the setting of the product
+    review_h: int | None = None
     create_lead_h: int = 24
     rrule: str | None = None  # of a custom one
     op: Op = "add"
@@ -326,8 +362,8 @@ class Series:
     empty_rule: EmptyRule
     leftover_to: LeftoverTo
     no_winner: NoWinner
-    grace_s: int
-    review_h: int
+    grace_s: int | None
+    review_h: int | None
     op: Op
     direction: Direction
     has_subscore: bool
@@ -455,6 +491,13 @@ class Submission:
     version: int | None = None
     board: str | None = None
     day: date | None = None
+
+
+class Waits(NamedTuple):
+    """How long a result waits for late scores, and then for its review."""
+
+    grace_s: int
+    review_h: int
 
 
 class Entry(NamedTuple):

@@ -325,3 +325,15 @@ async def test_funds_of_the_house_are_added_once_each(tx: Tx, noon: datetime) ->
     await competitions.close(tx, competition_id=competition_id, now=noon + 5 * HOUR)
     with pytest.raises(competitions.ContributionRefused):
         await competitions.fund(tx, **{**given, "fund_id": new_id()})
+
+
+async def test_what_terms_do_not_say_the_settings_of_the_product_say(tx: Tx, noon: datetime) -> None:
+    """A race waits a quarter of an hour for late play and a day for its review, others for neither."""
+    found = []
+    for changes in ({"product": "race"}, {"product": "quest"}, {"product": "race", "grace_s": 0, "review_h": 2}):
+        terms = new(noon, **changes)
+        competition_id = await competitions.create(tx, new=terms, created_by=None, now=noon)
+        made = await competitions.get(tx, competition_id=competition_id)
+        found.append((made.grace_s, made.review_h))
+
+    assert found == [(900, 24), (0, 0), (0, 2)]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from palio import competitions, races
+from palio.competitions.types import Waits
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.races import service
@@ -20,7 +21,7 @@ def at(text: str) -> datetime:
 
 def read(body: dict[str, object], now: datetime) -> races.NewRaceSeries:
     plain = {"code": f"s-{new_id().hex[-12:]}", **SPEC}
-    return races.read_series({**plain, **body}, read_rule=competitions.read_prize_rule, now=now)
+    return races.read_series({**plain, **body}, read_rule=competitions.read_prize_rule, waits=Waits(900, 24), now=now)
 
 
 async def made(tx: Tx, code: str) -> list[Race]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from palio import affiliates, competitions, ledger, races
-from palio.competitions.types import PrizeRule
+from palio.competitions.types import PrizeRule, Waits
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
@@ -29,7 +29,7 @@ PLAIN = {
 
 def read(**changes: object) -> NewRace:
     body = {name: value for name, value in {**PLAIN, **changes}.items() if value is not ...}
-    return races.read_spec(body, read_rule=competitions.read_prize_rule)
+    return races.read_spec(body, read_rule=competitions.read_prize_rule, waits=Waits(900, 24))
 
 
 def rule_of(split: dict[str, object]) -> PrizeRule:
@@ -172,7 +172,7 @@ def test_what_is_wrong_with_a_specification_is_named(changes: dict[str, object],
 
 def test_a_specification_is_an_object() -> None:
     with pytest.raises(races.SpecInvalid):
-        races.read_spec([], read_rule=competitions.read_prize_rule)
+        races.read_spec([], read_rule=competitions.read_prize_rule, waits=Waits(900, 24))
 
 
 @pytest.mark.parametrize(

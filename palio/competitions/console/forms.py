@@ -74,8 +74,8 @@ class TermsForm(PrizesForm):
     min_score: Score = 0
     leftover_to: Literal["treasury", "house", "rollover"] = "treasury"
     no_winner: Literal["treasury", "rollover", "refund"] = "treasury"
-    grace_s: Annotated[int, Field(ge=0, le=86_400)] = 0
-    review_h: Annotated[int, Field(ge=0, le=336)] = 24
+    grace_s: Annotated[int | None, Field(ge=0, le=86_400), Blank] = None
+    review_h: Annotated[int | None, Field(ge=0, le=336), Blank] = None
     description: Text = ""
     rules_text: Text = ""
     entrants: Annotated[int | None, Field(ge=0, le=ENTRANTS_MAX), Blank] = None

@@ -92,9 +92,9 @@ class CompetitionBody(Body):
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] = 0
+    grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] | None = None
     collect_s: Annotated[StrictInt, Field(ge=0, le=2_592_000)] | None = None
-    review_h: Annotated[StrictInt, Field(ge=0, le=336)] = 0
+    review_h: Annotated[StrictInt, Field(ge=0, le=336)] | None = None
     results_visible: ResultsVisible = "live"
     blackout_s: Blackout = 0
     join_mode: JoinMode = "auto"
@@ -246,8 +246,8 @@ class SeriesTerms(Body):
     empty_rule: EmptyRule = "redistribute"
     leftover_to: LeftoverTo = "treasury"
     no_winner: NoWinner = "treasury"
-    grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] = 0
-    review_h: Annotated[StrictInt, Field(ge=0, le=336)] = 0
+    grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] | None = None
+    review_h: Annotated[StrictInt, Field(ge=0, le=336)] | None = None
     direction: Direction = "desc"
     allow_nonpositive: StrictBool = False
     treasury_bps: Bps | None = None
@@ -440,8 +440,8 @@ class SeriesAnswer:
     empty_rule: str
     leftover_to: str
     no_winner: str
-    grace_s: int
-    review_h: int
+    grace_s: int | None
+    review_h: int | None
     op: str
     direction: str
     score_scale: int

@@ -9,7 +9,19 @@ from palio.competitions.messages import CompetitionPublished, CompetitionWentLiv
 from palio.competitions.rules import entering, lifecycle, prizes
 from palio.competitions.rules.pools import promised_key
 from palio.competitions.service import pools, refunds, telling
-from palio.competitions.types import TREASURY_BPS, Competition, CompetitionId, Contribution, NewCompetition
+from palio.competitions.types import (
+    GRACE_S,
+    RACE_GRACE_S,
+    RACE_REVIEW_H,
+    REVIEW_H,
+    TREASURY_BPS,
+    Competition,
+    CompetitionId,
+    Contribution,
+    NewCompetition,
+    Product,
+    Waits,
+)
 from palio.infra import audit, outbox, partitions, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
@@ -19,11 +31,21 @@ async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now:
     """Make a draft with a board of its own. Refuses with WindowInvalid, EligibilityInvalid."""
     lifecycle.check_window(new)
     entering.check_terms(new)
-    competition_id = CompetitionId(new_id())
-    if new.treasury_bps is None:
-        new = replace(new, treasury_bps=settings.value(TREASURY_BPS))
+    competition_id, usual = CompetitionId(new_id()), await waits(tx, product=new.product)
+    new = replace(
+        new,
+        treasury_bps=settings.value(TREASURY_BPS) if new.treasury_bps is None else new.treasury_bps,
+        grace_s=usual.grace_s if new.grace_s is None else new.grace_s,
+        review_h=usual.review_h if new.review_h is None else new.review_h,
+    )
     await sql.insert_competition(tx, competition_id, new, prizes.written(new.prize_rule), created_by, now)
     return competition_id
+
+
+async def waits(tx: Tx, *, product: Product) -> Waits:
+    """How long results of a product wait where their terms do not say."""
+    grace, review = (RACE_GRACE_S, RACE_REVIEW_H) if product == "race" else (GRACE_S, REVIEW_H)
+    return Waits(await settings.exact(tx, grace), await settings.exact(tx, review))
 
 
 async def publish(

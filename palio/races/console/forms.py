@@ -44,8 +44,8 @@ class WizardForm(FormBody):
     kind: Literal["bps", "fixed"] = "bps"
     prizes: Annotated[str, Field(max_length=2_000)] = DEFAULT_PRIZES
     min_wager: Annotated[str, Field(max_length=20)] = "0"
-    grace_s: Annotated[int, Field(ge=0, le=86_400)] = 900
-    review_h: Annotated[int, Field(ge=0, le=336)] = 24
+    grace_s: Annotated[int | None, Field(ge=0, le=86_400), Blank] = None
+    review_h: Annotated[int | None, Field(ge=0, le=336), Blank] = None
     previous: Annotated[int | None, Blank] = None
     linked_only: bool = False
     description: Text = ""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
-from palio.competitions.types import Band, Cadence, Competition, PrizeRule
+from palio.competitions.types import Band, Cadence, Competition, PrizeRule, Waits
 from palio.races.errors import ChainGap, PrizePrecision, ReasonMissing, SpecInvalid, WindowInvalid
 from palio.races.types import MICRO_PER_UNIT, NewRace, NewRaceSeries, Race
 
@@ -94,12 +94,12 @@ def check_chain(new: NewRace, previous: Race, before: Competition, programme_id:
         raise ChainGap(previous=previous.number, ends_at=before.ends_at)
 
 
-def read(body: object, *, read_rule: ReadRule) -> NewRace:
+def read(body: object, *, read_rule: ReadRule, waits: Waits) -> NewRace:
     """A race as it is written in JSON, numbers as int or Decimal. Refuses with SpecInvalid, PrizePrecision, PrizeShape.
 
     `title`, `starts_at`, `ends_at` and `pool` must be there; `programme`, `prizes`, `min_wager_micro` (or `min_wager`
     in units), `cadence`, `description`, `rules_text`, `grace_s`, `review_h`, `previous` (the number of the race it is
-    chained to), `backdated_reason` and `linked_only` (false) may be.
+    chained to), `backdated_reason` and `linked_only` (false) may be. `waits` are those of a race that says nothing.
     """
     if not isinstance(body, Mapping):
         raise SpecInvalid(field="specification", expected="a JSON object")
@@ -120,8 +120,8 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
         description=_take(fields, "description", _text(0, TEXT_MAX), ""),
         rules_text=_take(fields, "rules_text", _text(0, TEXT_MAX), ""),
         min_wager_micro=_take(fields, "min_wager_micro", _whole(0, AMOUNT_MAX), minimum),
-        grace_s=_take(fields, "grace_s", _whole(0, GRACE_S_MAX), 900),
-        review_h=_take(fields, "review_h", _whole(0, REVIEW_H_MAX), 24),
+        grace_s=_take(fields, "grace_s", _whole(0, GRACE_S_MAX), waits.grace_s),
+        review_h=_take(fields, "review_h", _whole(0, REVIEW_H_MAX), waits.review_h),
         previous=_take(fields, "previous", _whole(1, AMOUNT_MAX), None),
         backdated_reason=_take(fields, "backdated_reason", _text(0, REASON_MAX), None),
         linked_only=_take(fields, "linked_only", _truth, False),
@@ -131,7 +131,7 @@ def read(body: object, *, read_rule: ReadRule) -> NewRace:
     return new
 
 
-def read_series(body: object, *, read_rule: ReadRule, now: datetime) -> NewRaceSeries:
+def read_series(body: object, *, read_rule: ReadRule, now: datetime, waits: Waits) -> NewRaceSeries:
     """A series as it is written in JSON. Refuses with SpecInvalid, PrizePrecision, PrizeShape.
 
     `code`, `cadence` (daily, weekly, weekend or monthly), `title` and `pool` must be there; `zone` (UTC), `chained`
@@ -148,7 +148,7 @@ def read_series(body: object, *, read_rule: ReadRule, now: datetime) -> NewRaceS
         if name in fields:
             raise SpecInvalid(field=name, expected="left out: the calendar says it")
     window = {"starts_at": now.isoformat(), "ends_at": (now + WINDOW_MIN).isoformat()}
-    race = read({**fields, **window, "cadence": cadence}, read_rule=read_rule)
+    race = read({**fields, **window, "cadence": cadence}, read_rule=read_rule, waits=waits)
     if len(race.title) > SERIES_TITLE_MAX:
         raise SpecInvalid(field="title", expected=f"a text of 1 to {SERIES_TITLE_MAX} characters")
     return NewRaceSeries(code, cadence, tz, race, chained=chained)
