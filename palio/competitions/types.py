@@ -148,6 +148,14 @@ ARCHIVE_AFTER_DAYS = Setting(
     low=1,
     high=3_650,
 )
+DEFAULT_BOARD = Setting(
+    "competitions.default_board",
+    "text",
+    "",
+    "Code of the board that /boards opens with, as `steps` or `wager:default`; empty: the first there is",
+    high=100,
+    pattern=r"[a-z0-9_.:-]*",
+)
 RACE_GRACE_S = Setting(
     "competitions.race_grace_s",
     "int",

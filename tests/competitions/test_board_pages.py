@@ -9,9 +9,11 @@ import httpx2
 import pytest
 
 from palio import competitions, identity
-from palio.competitions.types import NewBoard, NewEntrant, Submission
-from palio.infra.db import Database
+from palio.competitions.types import DEFAULT_BOARD, NewBoard, NewEntrant, Submission
+from palio.infra import settings
+from palio.infra.db import Database, Tx
 from palio.kernel.ids import UserId
+from palio.kernel.settings import Catalogue
 from tests.ui.conftest import talk_to
 from tests.ui.house import SYSTEM
 from tests.ui.people import NOW, caller
@@ -86,3 +88,21 @@ async def test_an_empty_board_says_so(shown: Shown, path: str) -> None:
 @pytest.mark.parametrize("path", ["/boards/nothing", f"/boards/{CODE}?period=D:2999-03-22", f"/boards/{CODE}?period=x"])
 async def test_what_does_not_exist_is_not_found(shown: Shown, path: str) -> None:
     assert (await shown.client.get(path)).status_code == 404
+
+
+async def test_the_house_says_with_which_board_the_page_opens(shown: Shown, tx: Tx) -> None:
+    async def opened(code: str | None) -> httpx2.Response:
+        await settings.change(tx, SYSTEM, [settings.Change(DEFAULT_BOARD, code)], "a test")
+        await settings.snapshot.load(tx)
+        return await shown.client.get("/boards?period=all")
+
+    await settings.declare(tx, Catalogue([DEFAULT_BOARD]))
+    try:
+        ours, wagers, gone = await opened(CODE), await opened("wager:default"), await opened("nothing")
+    finally:
+        settings.snapshot.forget()
+    usual = await shown.client.get("/boards?period=all")
+
+    assert f'data-topic="board:{CODE}:ALL"' in ours.text
+    assert (wagers.status_code, wagers.headers["location"]) == (303, "/leaderboard?programme=default")
+    assert 'data-topic="board:quest_points:ALL"' in gone.text and 'data-topic="board:quest_points:ALL"' in usual.text

@@ -31,7 +31,7 @@ async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now:
     """Make a draft with a board of its own. Refuses with WindowInvalid, EligibilityInvalid."""
     lifecycle.check_window(new)
     entering.check_terms(new)
-    competition_id, usual = CompetitionId(new_id()), waits(product=new.product)
+    competition_id, usual = CompetitionId(new_id()), await waits(tx, product=new.product)
     new = replace(
         new,
         treasury_bps=settings.value(TREASURY_BPS) if new.treasury_bps is None else new.treasury_bps,
@@ -42,11 +42,10 @@ async def create(tx: Tx, *, new: NewCompetition, created_by: UserId | None, now:
     return competition_id
 
 
-def waits(*, product: Product) -> Waits:
+async def waits(tx: Tx, *, product: Product) -> Waits:
     """How long results of a product wait where their terms do not say."""
-    if product == "race":
-        return Waits(settings.value(RACE_GRACE_S), settings.value(RACE_REVIEW_H))
-    return Waits(settings.value(GRACE_S), settings.value(REVIEW_H))
+    grace, review = (RACE_GRACE_S, RACE_REVIEW_H) if product == "race" else (GRACE_S, REVIEW_H)
+    return Waits(await settings.exact(tx, grace), await settings.exact(tx, review))
 
 
 async def publish(

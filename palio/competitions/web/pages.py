@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 from urllib.parse import urlencode
 
 from fastapi import Depends, Path, Query, Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from palio import identity
 from palio.competitions.rules import periods
@@ -13,8 +13,9 @@ from palio.competitions.schemas.boards import beside, percentile
 from palio.competitions.schemas.own import chart_of
 from palio.competitions.service.boards import EVERYBODY, history, list_of, of_country, of_friends
 from palio.competitions.service.known import boards_many
-from palio.competitions.types import ListPeriod, PeriodKind
+from palio.competitions.types import DEFAULT_BOARD, ListPeriod, PeriodKind
 from palio.competitions.web.own import user_of
+from palio.infra import settings
 from palio.infra.db import Tx
 from palio.kernel.errors import NotFound
 from palio.kernel.providers import After, BoardAsk, BoardLine, BoardView
@@ -28,6 +29,7 @@ ROWS_MAX = 100
 PODIUM_PLACES = 3
 LINES_ABOVE = 3  # of whoever was found
 BESIDE = 1  # of oneself
+WAGERS = "wager:"  # boards with a page of their own
 POINTS_MAX = 168  # a week by the hour
 NAME_MAX = 64
 OF_PLAYERS = ("player", "viewer")
@@ -61,10 +63,15 @@ Wanted = Annotated[Seen, Depends(seen)]
 @routes.page("/boards", access="public")
 async def boards_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, wanted: Wanted, period: PeriodName = "week"
-) -> HTMLResponse:
-    """The first board of everybody."""
-    heads = await EVERYBODY.heads(tx)
-    return await _show(request, ask, tx, page, heads[0].code if heads else "", period, wanted)
+) -> Response:
+    """The board that the house opens with, else the first of everybody."""
+    opening = settings.value(DEFAULT_BOARD)
+    if opening.startswith(WAGERS):
+        programme = urlencode({"programme": opening.removeprefix(WAGERS)})
+        return RedirectResponse(f"/leaderboard?{programme}", status_code=303)
+    codes = [head.code for head in await EVERYBODY.heads(tx)]
+    first = codes[0] if codes else ""
+    return await _show(request, ask, tx, page, opening if opening in codes else first, period, wanted)
 
 
 @routes.page("/boards/{code}", access="public")

@@ -15,6 +15,7 @@ from palio.entry.printing import Cell, columns, decimal, record, tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from palio.infra.db import Tx
     from palio.races import Line, NewRace, Progress, RaceLine, RaceView, Recomputed, SeriesLine
 
 app = typer.Typer(no_args_is_help=True, help="Wager races over the snapshots of a feed.")
@@ -72,9 +73,9 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
     from palio.kernel import clock
 
     async def work(place: terminal.Place) -> races.RaceView:
-        new = _read(spec)
         now = at or clock.now()
         async with operators.acting(place.database, dry_run=dry_run) as tx:
+            new = await _read(tx, spec)
             made = await races.create_race(tx, new=new, actor=operators.actor(), now=now)
             return await races.view(tx, number=made.number, now=now, rows_max=0)
 
@@ -86,11 +87,11 @@ def create(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_json: A
     tell(shown, as_json=as_json, lines=[*head, *record(lines)])
 
 
-def _read(path: Path) -> "NewRace":
+async def _read(tx: "Tx", path: Path) -> "NewRace":
     from palio import competitions, races
 
     return races.read_spec(
-        _json(path), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race")
+        _json(path), read_rule=competitions.read_prize_rule, waits=await competitions.waits(tx, product="race")
     )
 
 
@@ -267,7 +268,7 @@ def rehearse(
 
     async def work(place: terminal.Place) -> races.Rehearsal:
         async with operators.acting(place.database) as tx:
-            return await races.rehearse(tx, new=_read(spec), chained=chained)
+            return await races.rehearse(tx, new=await _read(tx, spec), chained=chained)
 
     done = terminal.run(work, json=as_json)
     rows: list[list[Cell]] = [
@@ -292,10 +293,9 @@ def create_series(spec: SpecFile, *, at: At = None, dry_run: DryRun = False, as_
 
     async def work(place: terminal.Place) -> list[races.SeriesLine]:
         now = at or clock.now()
-        new = races.read_series(
-            _json(spec), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"), now=now
-        )
         async with operators.acting(place.database, dry_run=dry_run) as tx:
+            usual = await competitions.waits(tx, product="race")
+            new = races.read_series(_json(spec), read_rule=competitions.read_prize_rule, waits=usual, now=now)
             await races.create_series(tx, new=new, actor=operators.actor(), now=now)
             return [line for line in await races.list_series(tx) if line.code == new.code]
 

@@ -119,7 +119,8 @@ async def list_all_races(
 )
 async def create_race(body: RaceBody, ask: Ask, tx: InTx, response: Response) -> DeskAnswer:
     """Make a race and announce it, its pool in escrow; or make a draft, which nobody sees."""
-    new = terms.read(body.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"))
+    usual = await competitions.waits(tx, product="race")
+    new = terms.read(body.spec(), read_rule=competitions.read_prize_rule, waits=usual)
     require_backdating(ask, new)
     made = await service.create_race(tx, new=new, actor=ask.actor, now=ask.now, is_draft=body.draft)
     response.headers["Location"] = f"/api/v1/console/races/{made.number}"
@@ -141,8 +142,12 @@ async def list_series(tx: InTx) -> SeriesListAnswer:
 )
 async def create_series(body: SeriesBody, ask: Ask, tx: InTx) -> SeriesAnswer:
     """Make a series, and the races of it that are due."""
+    usual = await competitions.waits(tx, product="race")
     new = terms.read_series(
-        body.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"), now=ask.now
+        body.spec(),
+        read_rule=competitions.read_prize_rule,
+        waits=usual,
+        now=ask.now,
     )
     await service.create_series(tx, new=new, actor=ask.actor, now=ask.now)
     (made,) = [line for line in await service.list_series(tx) if line.code == new.code]
@@ -161,7 +166,8 @@ async def rehearse_race(body: RehearseBody, tx: InTx) -> RehearsalAnswer:
     """Work out how a race between stored snapshots would have ended; nothing is written."""
     spec = body.spec()
     spec.pop("chained", None)
-    new = terms.read(spec, read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"))
+    usual = await competitions.waits(tx, product="race")
+    new = terms.read(spec, read_rule=competitions.read_prize_rule, waits=usual)
     found = await service.rehearse(tx, new=new, chained=body.chained)
     scale = next((asset.scale for asset in await ledger.assets(tx) if asset.code == new.pool_asset), 0)
     return RehearsalAnswer.of(found, Asset(new.pool_asset, scale))

@@ -133,7 +133,8 @@ async def _wizard_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
 @routes.form(f"{HERE}/new", access=EDIT, again=_wizard_again)
 async def make_race(ask: Ask, tx: InTx, form: Annotated[WizardForm, Form()]) -> RedirectResponse:
     """Make the race, as a draft or announced."""
-    new = terms.read(form.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"))
+    usual = await competitions.waits(tx, product="race")
+    new = terms.read(form.spec(), read_rule=competitions.read_prize_rule, waits=usual)
     require_backdating(ask, new)
     made = await service.create_race(tx, new=new, actor=ask.actor, now=ask.now, is_draft=form.draft == "1")
     return RedirectResponse(f"{HERE}/{made.number}", 303)
@@ -222,8 +223,12 @@ async def _series_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
 @routes.form(f"{HERE}/series", access=EDIT, again=_series_again)
 async def make_series(ask: Ask, tx: InTx, form: Annotated[SeriesForm, Form()]) -> RedirectResponse:
     """Make a series, and its races that are due."""
+    usual = await competitions.waits(tx, product="race")
     new = terms.read_series(
-        form.spec(), read_rule=competitions.read_prize_rule, waits=competitions.waits(product="race"), now=ask.now
+        form.spec(),
+        read_rule=competitions.read_prize_rule,
+        waits=usual,
+        now=ask.now,
     )
     await service.create_series(tx, new=new, actor=ask.actor, now=ask.now)
     return RedirectResponse(f"{HERE}/series", 303)
