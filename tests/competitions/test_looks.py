@@ -284,6 +284,34 @@ async def test_a_name_is_told_for_five_seconds_and_then_read_again(
     assert (before, kept, await name()) == ("Walker 0", "Walker 0", "Runner")
 
 
+async def test_lines_are_told_as_they_were_written_until_something_of_them_changes(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    """A control keeps them by the version, and misses a change that began before another one and is committed after."""
+    code, crowd = board
+    path = f"/api/v1/boards/{code}/all/around?entrant={crowd[1]}&radius=1"
+    told: dict[int, list[int]] = {}
+
+    async def scores() -> list[int]:
+        house.seconds += 1
+        answer = (await client.get(path)).json()
+        found = [line["score"] for line in answer["items"]]
+        naive = told.setdefault(answer["version"], found)
+        assert (await client.get(path)).json()["items"] == answer["items"]
+        ordinary = await client.get(path, headers=SOMEBODY)
+        assert found == [line["score"] for line in ordinary.json()["items"]]
+        return [found[0], naive[0]]
+
+    assert await scores() == await scores() == [70, 70]
+    async with house.database.begin(SYSTEM) as early:
+        await add(early, code, crowd, [5])
+        async with house.database.begin(SYSTEM) as late:
+            await add(late, code, crowd[1:], [1])
+        assert await scores() == [70, 70]
+    assert await scores() == [75, 70]
+    assert await scores() == [75, 70]
+
+
 async def test_who_asks_at_once_is_served_by_one_look(away: Away, board: tuple[str, list[EntrantId]]) -> None:
     """Thirty readers around different people: there is one look at the order, and one at the names."""
     code, crowd = board

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from time import monotonic
 from typing import TypeAlias
 
@@ -39,6 +40,7 @@ SHOWN_MAX = 10
 Chance: TypeAlias = Callable[[int], int]  # a whole number below another
 
 log = structlog.get_logger()
+_stamps = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Provisional:
 class Live:
     """The ranking of a list as of the transaction that asked for it; who reads it later finds what others have seen.
 
-    `as_of` is when the last of them looked.
+    `as_of` is when the last of them looked. `stamp` is another one after each change: in this process, the same stamp
+    means the same places. A version does not, because a transaction that began earlier may commit later.
     """
 
     ranking: Ranking
@@ -63,6 +66,7 @@ class Live:
     version: int
     as_of: datetime
     provisional: Provisional | None = None
+    stamp: int = field(default_factory=_stamps.__next__)
 
     def prizes(self, competition: Competition) -> Provisional:
         """What would be paid if it ended now; worked out once for each state of the ranking and of the prizes."""
@@ -273,6 +277,6 @@ def _renewed(known: Live, found: Changed, as_of: datetime) -> Live:
     if len(found.entrants):
         subscores = found.subscores if known.terms.has_subscore else None
         known.ranking.apply(found.entrants, found.scores, found.reached_at_us, subscores, found.is_ranked)
-        known.version, known.provisional = found.version, None
+        known.version, known.provisional, known.stamp = found.version, None, next(_stamps)
     known.horizon, known.as_of = found.horizon, as_of
     return known

@@ -96,8 +96,10 @@ class Scorer:
     async def _rank(self, flights: Sequence[_Done]) -> list[list[Mapping[ListId, int]]]:
         """The ranks after flights that have landed meanwhile, by one look for all of them."""
         done = [one for flight in flights for one in flight]
-        async with self._database.alone("ranks of scores") as tx:
-            ranks = await programs.ranks_alone_many(tx, done)
+        ranks = None
+        with suppress(Unavailable):
+            async with self._database.alone("ranks of scores") as tx:
+                ranks = await programs.ranks_alone_many(tx, done)
         if ranks is None:
             async with self._database.begin_system("ranks of scores", generic_plans=True) as tx:
                 ranks = await programs.ranks_many(tx, done, now=clock.now())

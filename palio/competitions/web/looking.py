@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from palio.ui.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Listing, Paging
 
 RADIUS_DEFAULT, RADIUS_MAX = 5, 25
 PAGES_MAX = 1_000
+LINES_MAX = 20_000  # some 30 MB
 PATIENCE_S = 0.5  # whoever knows how a board was waits so long for how it is
 NAMES_KEPT_S = 5  # as long as anybody may keep an answer
 NAMES_MAX = 200_000
@@ -65,6 +67,25 @@ class _Found(NamedTuple):
     view: BoardView
     rest: bytes
     places: Sequence[Place]
+    stamp: int
+
+
+class _Lines(NamedTuple):
+    """The lines around somebody as they were written, and of what: which places, names, and ranks of an hour ago."""
+
+    written: bytes
+    stamp: int
+    names_since: float
+    earlier: Mapping[int, int]
+
+
+class _Rest(NamedTuple):
+    """What follows lines of a board, as long as it was seen last then."""
+
+    written: bytes
+    seen: _Seen
+    as_of: datetime
+    is_stale: bool
 
 
 class Looks:
@@ -85,6 +106,8 @@ class Looks:
         self._telling_otherwise: Gatherer[_Asked, Told | None] = Gatherer(self._tell_otherwise)
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._kept: dict[Look, tuple[Told, float]] = {}
+        self._lines: dict[Look, _Lines] = {}
+        self._rests: dict[tuple[str, str], _Rest] = {}
         self._names = _Names(self._read_names, now, patience_s)
 
     def short_ways(self) -> Sequence[HotRead[Look]]:
@@ -117,7 +140,23 @@ class Looks:
         if seen is None or not self._is_fresh(seen.at):
             seen = await self._seen_again(look, seen)
         asked = _Asked(look, seen, self._now() - seen.at >= settings.value(RANK_STALE_AFTER_S))
+        if look.entrant is not None and (told := self._told_before(asked)):
+            return told
         return await (self._telling if seen.sight.order else self._telling_otherwise).submit(asked)
+
+    def _told_before(self, asked: _Asked) -> Told | None:
+        """What was written around somebody, if that is still so; None where it is to be looked up."""
+        kept, (look, seen, is_stale) = self._lines.get(asked.look), asked
+        order = seen.sight.order
+        if not kept or not order or kept.stamp != order.stamp or kept.earlier is not seen.sight.earlier:
+            return None
+        if kept.names_since != self._names.since or self._names.are_old:
+            return None
+        rest = self._rests.get((look.code, look.period))
+        if rest is None or rest[1:] != (seen, order.as_of, is_stale):
+            written = _rest(_view_of(seen.sight, is_stale=is_stale), None, None)
+            rest = self._rests[look.code, look.period] = _Rest(written, seen, order.as_of, is_stale)
+        return Told(b"".join((ITEMS, kept.written, rest.written)))
 
     async def _seen_again(self, look: Look, before: _Seen | None) -> _Seen:
         """What there is now, or what there was before if there is no answer soon. Refuses with NoSuchBoard."""
@@ -141,8 +180,11 @@ class Looks:
             sight = await boards.sight(tx, ask=BoardAsk(*key, clock.now()))
         patience = settings.value(RANK_STALE_AFTER_S)
         self._seen = {each: seen for each, seen in self._seen.items() if at - seen.at < patience}
+        self._rests = {each: rest for each, rest in self._rests.items() if each in self._seen}
         if sight is None:
             return None
+        if lately and lately.sight.earlier == sight.earlier:
+            sight = replace(sight, earlier=lately.sight.earlier)
         found = self._seen[key] = _Seen(sight, at)
         return found
 
@@ -154,11 +196,14 @@ class Looks:
         return [told[one] for one in asked]
 
     def _written(self, look: Look, found: _Found, names: Mapping[EntrantId, str]) -> Told | None:
-        sight, view, rest, places = found
+        sight, view, rest, places, stamp = found
         if look.entrant is not None and not places:
             return None
         lines = write_lines(LineWritten.of_many(places, names, sight.earlier, sight.board.score_scale))
         if look.entrant is not None:
+            if len(self._lines) >= LINES_MAX:
+                self._lines.clear()
+            self._lines[look] = _Lines(lines, stamp, self._names.since, sight.earlier)
             return Told(ITEMS + lines + rest)
         following = self._paging(look).behind(*places[-1].key) if len(places) < view.of else None
         return Told(ITEMS + lines + _rest(view, following, None), tag_of(view))
@@ -205,12 +250,18 @@ class _Names:
         now: Callable[[], float],
         patience_s: float,
     ) -> None:
-        self._read, self._now, self._since, self._patience_s = read, now, now(), patience_s
+        self._read, self._now, self._patience_s = read, now, patience_s
+        self.since = now()
         self._known: dict[EntrantId, str] = {}
+
+    @property
+    def are_old(self) -> bool:
+        """Whether they have been known for so long that they are to be read again."""
+        return self._now() - self.since > NAMES_KEPT_S
 
     async def of(self, entrants: AbstractSet[EntrantId]) -> Mapping[EntrantId, str]:
         """The names of these, and of others. Refuses with Unavailable."""
-        is_old = self._now() - self._since > NAMES_KEPT_S or len(self._known) > NAMES_MAX
+        is_old = self.are_old or len(self._known) > NAMES_MAX
         missing = entrants if is_old else [entrant for entrant in entrants if entrant not in self._known]
         if not missing:
             return self._known
@@ -223,7 +274,7 @@ class _Names:
                 return self._known
             raise
         if is_old:
-            self._known, self._since = {}, self._now()
+            self._known, self.since = {}, self._now()
         self._known.update(found)
         return self._known
 
@@ -239,11 +290,16 @@ def _together(asked: Sequence[_Asked]) -> Collection[Sequence[_Asked]]:
 def _found(group: Sequence[_Asked]) -> list[_Found]:
     """What these find in an order at this moment."""
     sight = group[0].seen.sight
+    view, stamp = _view_of(sight, is_stale=group[0].is_stale), sight.live.stamp
+    rest = _rest(view, None, None)
+    return [_Found(sight, view, rest, places, stamp) for places in sight.places_many([one.look for one in group])]
+
+
+def _view_of(sight: Sight, *, is_stale: bool) -> BoardView:
+    """A board with the lines left out."""
     order = sight.live
     seen = sight.view((), of=len(order.ranking), version=order.version, as_of=order.as_of)
-    view = replace(seen, is_stale=group[0].is_stale)
-    rest = _rest(view, None, None)
-    return [_Found(sight, view, rest, places) for places in sight.places_many([one.look for one in group])]
+    return replace(seen, is_stale=is_stale)
 
 
 def _rest(view: BoardView, after: str | None, before: str | None) -> bytes:
