@@ -931,7 +931,7 @@ class Acquaintance:
 class PrivacyRequest:
     """What somebody asks of his own data. A copy that is ready can be fetched until `expires_at`.
 
-    `due_at` is when it begins, `status_before` what an account that closes goes back to, without `created_by` he asked.
+    `due_at` is when it begins, `status_before` what an account that closes goes back to.
     """
 
     id: UUID
@@ -948,7 +948,6 @@ class PrivacyRequest:
     file_bytes: int | None = None
     sha256: bytes | None = None
     expires_at: datetime | None = None
-    created_by: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -501,7 +501,6 @@ create table identity.privacy_requests (
   file_bytes bigint,
   sha256 bytea check (length(sha256) = 32),
   expires_at timestamptz,
-  created_by uuid, -- null: the player himself
   check ((state in ('done', 'failed', 'cancelled')) = (finished_at is not null)),
   check (state not in ('confirmed', 'running') or due_at is not null));
 comment on column identity.privacy_requests.file_secret is 'sealed';

@@ -173,6 +173,7 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
         )
         await identity.give_consent(tx, user_id=alice.id, key="terms", version=version, now=noon)
         await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
+        await identity.ask_for_export(tx, user_id=alice.id, now=noon)
     with world.superuser() as server:
         owned = [
             name
@@ -198,10 +199,6 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
     assert {*(await seen(Actor("none", None, request))).values()} == {0}
     assert {*(await seen(Actor("player", bob.id, request))).values()} == {0}  # not even that she asks him
     mine = await seen(Actor("player", alice.id, request))
-    assert {name for name, count in mine.items() if not count} == {
-        "passkeys",
-        "recovery_codes",
-        "refresh_tokens",
-        "user_pii",
-    }
+    without = {"passkeys", "privacy_steps", "recovery_codes", "refresh_tokens", "user_pii"}
+    assert {name for name, count in mine.items() if not count} == without
     assert HOME.ip not in str(mine)

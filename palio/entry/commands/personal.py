@@ -36,7 +36,7 @@ def export(user: NameOrId, *, output: Output, reason: Reason, as_json: AsJson = 
     async def work(place: "Place") -> tuple[str, int]:
         async with operators.acting(place.database) as tx:
             found = await identity.get(tx, name_or_id=user)
-            asked = await identity.ask_for_export(tx, user_id=found.id, by=found.id, now=clock.now())
+            asked = await identity.ask_for_export(tx, user_id=found.id, is_ordered=True, now=clock.now())
             await audit.record(
                 tx,
                 actor=tx.actor,
@@ -93,7 +93,7 @@ def erase(
                 ids = anchors.shredded() if anchors else []
                 return sum([await identity.erase_again(tx, user_id=UserId(one), now=clock.now()) for one in ids])
             found = await identity.get(tx, name_or_id=user)
-            asked = await identity.ask_for_erasure(tx, user_id=found.id, by=found.id, now=clock.now())
+            asked = await identity.ask_for_erasure(tx, user_id=found.id, is_ordered=True, now=clock.now())
             await audit.record(
                 tx,
                 actor=tx.actor,

@@ -43,16 +43,17 @@ PART_BYTES_MAX = 256 << 20
 # a copy
 
 
-async def ask_for_export(tx: Tx, *, user_id: UserId, by: UserId | None = None, now: datetime) -> PrivacyRequest:
+async def ask_for_export(tx: Tx, *, user_id: UserId, is_ordered: bool = False, now: datetime) -> PrivacyRequest:
     """Begin a copy of everything that is known of somebody; while one is on the way, that one. Audited.
 
-    For the system. Refuses with NoSuchUser, and with ExportTooSoon within 24 hours of the last.
+    An operator orders one whenever he needs it. For the system. Refuses with NoSuchUser, and with ExportTooSoon within
+    24 hours of the last.
     """
     await sql.credentials.lock_user(tx, user_id)
     if running := await sql.privacy.find_open(tx, user_id, "export"):
         return running
     newest = await sql.privacy.find_newest(tx, user_id, "export")
-    if newest and by is None and now < newest.requested_at + EXPORT_APART:
+    if newest and not is_ordered and now < newest.requested_at + EXPORT_APART:
         raise ExportTooSoon(next_at=newest.requested_at + EXPORT_APART)
     request_id = new_id()
     secret = await crypto.seal(tx, crypto.new_file_secret(), personal.place_of_file_secret(request_id, user_id))
@@ -60,7 +61,6 @@ async def ask_for_export(tx: Tx, *, user_id: UserId, by: UserId | None = None, n
         *(request_id, user_id, "export", "confirmed", now, now, now),
         file_key=f"privacy/{request_id.hex}/export.zip",
         file_secret=secret,
-        created_by=by,
     )
     await sql.privacy.insert_request(tx, request)
     await _record(tx, request, "privacy_request.export", {"state": (None, "confirmed")})
@@ -90,21 +90,21 @@ async def exports_of(tx: Tx, *, user_id: UserId) -> list[PrivacyCard]:
 # to be erased
 
 
-async def ask_for_erasure(tx: Tx, *, user_id: UserId, by: UserId | None = None, now: datetime) -> PrivacyRequest:
+async def ask_for_erasure(tx: Tx, *, user_id: UserId, is_ordered: bool = False, now: datetime) -> PrivacyRequest:
     """Note that somebody wants to be erased, and write to him; the link of that letter confirms it. Audited.
 
-    Without an address it is confirmed at once, and so it is for an operator (`by`). A repeat while one is open changes
-    nothing. For the system. Refuses with NoSuchUser, ErasureBlocked.
+    Without an address it is confirmed at once, and so it is where an operator orders it. A repeat while one is open
+    changes nothing. For the system. Refuses with NoSuchUser, ErasureBlocked.
     """
     await sql.credentials.lock_user(tx, user_id)
     if found := await sql.privacy.find_open(tx, user_id, "erase"):
         return found
     await _require_unblocked(tx, user_id, now)
-    request = PrivacyRequest(new_id(), user_id, "erase", "requested", now, created_by=by)
+    request = PrivacyRequest(new_id(), user_id, "erase", "requested", now)
     await sql.privacy.insert_request(tx, request)
     await _record(tx, request, "privacy_request.erase", {"state": (None, "requested")})
     email = await sql.contacts.find_primary(tx, user_id)
-    if email is None or by is not None:
+    if email is None or is_ordered:
         return await _confirm(tx, request, now=now)
     await outbox.send(tx, SendLetter("erase_confirm", email.id))
     return request

@@ -13,7 +13,7 @@ from palio.kernel.ids import UserId
 
 REQUEST = (
     "select id, user_id, kind::text, state::text, requested_at, confirmed_at, due_at, finished_at,"
-    " status_before::text, file_key, file_secret, file_bytes, sha256, expires_at, created_by"
+    " status_before::text, file_key, file_secret, file_bytes, sha256, expires_at"
     " from identity.privacy_requests"
 )
 STEP = "select request_id, section, position, attempts, rows, error_code, finished_at from identity.privacy_steps"
@@ -90,11 +90,11 @@ async def insert_request(tx: Tx, one: PrivacyRequest) -> bool:
             tx,
             """
             insert into identity.privacy_requests (id, user_id, kind, state, requested_at, confirmed_at, due_at,
-              file_key, file_secret, created_by)
-            values (%s, %s, %s::identity.privacy_kind, %s::identity.privacy_state, %s, %s, %s, %s, %s, %s)
+              file_key, file_secret)
+            values (%s, %s, %s::identity.privacy_kind, %s::identity.privacy_state, %s, %s, %s, %s, %s)
             on conflict (user_id, kind) where state in ('requested', 'confirmed', 'running') do nothing""",
             *(one.id, one.user_id, one.kind, one.state, one.requested_at, one.confirmed_at, one.due_at),
-            *(one.file_key, one.file_secret, one.created_by),
+            *(one.file_key, one.file_secret),
         )
     )
 
