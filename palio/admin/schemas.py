@@ -8,10 +8,11 @@ from uuid import UUID
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictInt
 
 from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
+from palio.infra.audit import Wanted
 from palio.infra.job_control import Attempt, Queued, Scheduled
 from palio.kernel.providers import Change, Fact
 from palio.ui.access import STEP_UP_MINUTES_MAX, is_fresh
@@ -133,6 +134,29 @@ class SessionsForm(_Strict):
 
     session_id: Annotated[UUID | None, Blank] = None
     reason: ReasonText
+
+
+class AuditExportForm(_Strict):
+    """Which acts are taken out as which kind of file, and why; what is left out narrows nothing."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    format: Literal["csv", "jsonl"]
+    reason: ReasonText
+    actor: Annotated[UUID | None, Blank] = None
+    subject: Annotated[UUID | None, Blank] = None
+    action: Annotated[str, Field(max_length=100)] = ""
+    entity_type: Annotated[str, Field(max_length=100)] = ""
+    entity_id: Annotated[str, Field(max_length=100)] = ""
+    request: Annotated[UUID | None, Blank] = None
+    words: Annotated[str, Field(max_length=100)] = ""
+
+    def wanted(self) -> Wanted:
+        """Which rows are wanted."""
+        return Wanted(
+            *(self.since, self.until, self.actor, self.subject, self.action or None, self.entity_type or None),
+            *(self.entity_id or None, self.request, self.words or None),
+        )
 
 
 class NothingForm(_Strict):

@@ -35,6 +35,7 @@ PERMISSIONS = (
     Permission("admin.setting.read", "See what is set, and what it was.", roles=("finance", "races", "auditor")),
     Permission("admin.setting.write", "Change what is set."),
     Permission("admin.audit.read", "See who did what.", roles=("finance", "auditor")),
+    Permission("admin.audit.export", "Take what was done out as a file.", roles=("auditor",)),
     Permission("admin.job.read", "See what is done in the background.", roles=("races", "auditor")),
     Permission("admin.job.control", "Try jobs again, cancel them, run schedules."),
     Permission("admin.health.read", "See what is wrong with the deployment.", roles=("auditor",)),

@@ -38,7 +38,7 @@ Invalid
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
 ├── ReasonTooShort, GrantExpired, EndsInPast, NoteInvalid
-├── RoleNameInvalid, PermissionUnknown
+├── RoleNameInvalid, PermissionUnknown, WindowTooWide
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -509,6 +509,12 @@ class PermissionUnknown(Invalid):
 
     code = "identity.permission_unknown"
     blames = "permissions"
+
+
+class WindowTooWide(Invalid):
+    """Say from when to when, at most `days_max` days."""
+
+    code = "identity.window_too_wide"
 
 
 class NotYourself(Invalid):

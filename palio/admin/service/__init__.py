@@ -1,6 +1,6 @@
 """Use cases of the console."""
 
-from palio.admin.service.audit import names_of, search
+from palio.admin.service.audit import names_of, note_export, search
 from palio.admin.service.desk import Desk
 from palio.admin.service.inbox import Box, decide, get_proposal, list_proposals, withdraw
 from palio.admin.service.people import card, find_people
@@ -27,6 +27,7 @@ __all__ = [
     "list_proposals",
     "list_settings",
     "names_of",
+    "note_export",
     "revert_setting",
     "search",
     "today",

@@ -8,7 +8,7 @@ from palio import identity
 from palio.admin import rules
 from palio.admin.errors import WindowTooWide
 from palio.admin.types import Act, Acts, FieldChange
-from palio.infra import audit
+from palio.infra import approvals, audit
 from palio.infra.audit import Part, Row, Wanted
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -25,6 +25,22 @@ async def search(tx: Tx, *, wanted: Wanted, part: Part) -> Acts:
     if part.newer_than is None:
         return Acts(await _named(tx, found[: part.limit]), part.older_than is not None, has_more)
     return Acts(await _named(tx, found[-part.limit :]), has_more, has_older=True)
+
+
+async def note_export(tx: Tx, *, wanted: Wanted, kind: str, reason: str) -> None:
+    """Write down that rows are taken out as a file. Refuses with WindowTooWide, and with approvals.ReasonMissing."""
+    if not timedelta() < wanted.until - wanted.since <= timedelta(days=WINDOW_DAYS_MAX):
+        raise WindowTooWide(days_max=WINDOW_DAYS_MAX)
+    narrowed = {name: getattr(wanted, name) for name in wanted.__slots__}
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="audit.export",
+        entity_type="audit",
+        entity_id=kind,
+        changes={name: (None, value) for name, value in narrowed.items() if value is not None},
+        reason=approvals.checked_reason(reason),
+    )
 
 
 async def names_of(tx: Tx, *, ids: Collection[UUID | None]) -> dict[UUID, str]:
