@@ -42,7 +42,7 @@ Invalid
 ├── PasskeyNameInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
 ├── ReasonTooShort, GrantExpired, EndsInPast, NoteInvalid
-├── RoleNameInvalid, PermissionUnknown
+├── RoleNameInvalid, PermissionUnknown, WindowTooWide
 └── NotYourself
 TooMany
 └── TooManyAttempts
@@ -601,6 +601,12 @@ class PermissionUnknown(Invalid):
 
     code = "identity.permission_unknown"
     blames = "permissions"
+
+
+class WindowTooWide(Invalid):
+    """Say from when to when, at most `days_max` days."""
+
+    code = "identity.window_too_wide"
 
 
 class NotYourself(Invalid):

@@ -277,6 +277,7 @@ create index on identity.login_events (user_id, at desc);
 create index on identity.login_events (account_bidx, at);
 create index on identity.login_events (net_bidx, at);
 create index on identity.login_events (at) where outcome = 'bad_credentials';
+create index on identity.login_events (at desc, id desc);
 create table identity.login_events_default partition of identity.login_events default;
 insert into infra.partition_parents (parent, period, bound) values ('identity.login_events', 'month', 'instant');
 
