@@ -194,5 +194,7 @@ def listing_of(request: Request, caller: str) -> Listing:
     """The list that a request is about: its address without what only says which part of it."""
     asked = {name: value for name, value in request.query_params.items() if value}
     sort = asked.pop("sort", "")
-    filters = urlencode(sorted((name, value) for name, value in asked.items() if name not in {"limit", "cursor"}))
+    filters = urlencode(
+        sorted((name, value) for name, value in asked.items() if name not in {"limit", "cursor", "fields"})
+    )
     return Listing(request.url.path.removesuffix(tables.ENDING), sort, filters, caller)

@@ -208,7 +208,7 @@ class Call(Route):
             wanted = tables.MEDIA_TYPE if as_table else media_type
             if not strict.accepts(request.headers.get("accept", ""), wanted):
                 raise NotAcceptable(media_type=wanted)
-            if odd := _odd_parameters(request, known):
+            if odd := _odd_parameters(request, known | {FIELDS} if self.row is not None else known):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
             strict_request = strict.StrictRequest(request.scope, request.receive)
@@ -219,12 +219,29 @@ class Call(Route):
                     return problems.respond(request, problems.describe(request, Invalid(), places))
             if request.method not in SAFE_METHODS:
                 return _told(request, ask, await self._change(strict_request, ask, answer))
+            row, names = self._fields(request)
             response = await answer(strict_request)
+            if names and response.status_code == HTTPStatus.OK:
+                response = _narrowed(response, names)
             if as_table and response.status_code == HTTPStatus.OK:
-                return _told(request, ask, tables.respond(request, strict.parse(bytes(response.body)), self.row))
+                return _told(request, ask, tables.respond(request, strict.parse(bytes(response.body)), row))
             return _told(request, ask, _unless_known(request, ask, response))
 
         return self._going(strictly)
+
+    def _fields(self, request: Request) -> tuple[strict.Json, frozenset[str]]:
+        """A row with the fields of a list that are wanted, and their names; none are named where all are.
+
+        Refuses with RequestValidationError what no row has.
+        """
+        asked = request.query_params.get(FIELDS, "")
+        if not asked or not isinstance(self.row, dict):
+            return self.row, frozenset()
+        names = frozenset(asked.split(","))
+        if odd := sorted(names - self.row.keys()):
+            words = f"There is no field {odd[0]!r}; there are {', '.join(self.row)}"
+            raise RequestValidationError([{"type": "value_error", "loc": ("query", FIELDS), "msg": words}])
+        return {name: value for name, value in self.row.items() if name in names}, names
 
     def _going(self, answer: Handler) -> Handler:
         """The same; what goes away says so, and is counted."""
@@ -428,7 +445,7 @@ class Routes:
                 summary=(handler.__doc__ or "").strip().splitlines()[0],
                 response_class=response_class,
                 responses={200: _example(example, response_class, file), **_documented(every)},
-                openapi_extra=_declared(rules, tier, every),
+                openapi_extra=_declared(rules, tier, every) | ({"parameters": [FIELDS_PARAMETER]} if row else {}),
             )
             route.row = row
             return self._add(route, rules, every, handler)
@@ -613,6 +630,19 @@ def _odd_parameters(request: Request, known: set[str]) -> dict[str, str]:
     return odd | {name: "This parameter stands twice." for name in known if names.count(name) > 1}
 
 
+def _narrowed(response: Response, names: frozenset[str]) -> Response:
+    """A list whose rows have no other fields than these."""
+    answer = strict.parse(bytes(response.body))
+    if isinstance(answer, dict) and isinstance(rows := answer.get("items"), list):
+        answer["items"] = [_part_of(row, names) for row in rows]
+    kept = {name: value for name, value in response.headers.items() if name not in {"content-length", "etag"}}
+    return JSONResponse(answer, headers=kept)
+
+
+def _part_of(row: strict.Json, names: frozenset[str]) -> strict.Json:
+    return {name: value for name, value in row.items() if name in names} if isinstance(row, dict) else row
+
+
 def _unless_known(request: Request, ask: Asking, response: Response) -> Response:
     """Give a read its ETag, weak if it has no version, and answer 304 to whoever has the same already."""
     if response.status_code != HTTPStatus.OK or response.headers.get("content-type") != strict.JSON_TYPE:
@@ -673,6 +703,14 @@ def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
     )
 
 
+FIELDS = "fields"
+FIELDS_PARAMETER = {
+    "name": FIELDS,
+    "in": "query",
+    "required": False,
+    "description": "Which fields of a row are wanted, between commas; all of them without it",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 500},
+}
 KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",

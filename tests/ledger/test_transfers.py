@@ -273,6 +273,14 @@ async def test_an_amount_is_a_whole_number(
     assert await balance(database, wallet) == (0 if code == "malformed_json" else 3)
 
 
+async def test_the_largest_amount_survives_the_way_there_and_back(client: httpx2.AsyncClient, wallet: str) -> None:
+    """As a number that every program reads exactly; one more is refused, as above."""
+    posted = await client.post(TRANSFERS, json=move(wallet, 2**53 - 1), headers=under(str(new_id())))
+
+    assert posted.status_code == 201
+    assert '"balance":9007199254740991' in posted.text.replace(" ", "")
+
+
 @pytest.mark.parametrize(
     "text",
     [

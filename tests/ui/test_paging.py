@@ -200,6 +200,21 @@ async def test_a_list_is_a_table_for_whoever_prefers_that(client: httpx2.AsyncCl
     assert len(table) == 26 and answer.text.count("\r\n") == 26 and "link" not in answer.headers
 
 
+async def test_one_asks_for_some_fields_of_a_list(client: httpx2.AsyncClient) -> None:
+    """As JSON and as a table, with a tag of their own and the cursors of the whole list; what no row has is refused."""
+    whole = await client.get("/api/v1/numbers?limit=10")
+    some = await client.get("/api/v1/numbers?limit=10&fields=n,price")
+    table = await client.get("/api/v1/numbers.csv?fields=price,n")
+    rest = await client.get(f"/api/v1/numbers?limit=10&fields=name&cursor={whole.json()['next']}")
+    refused = await client.get("/api/v1/numbers?fields=n,secret")
+
+    assert some.json()["items"][0] == {"n": 1, "price": {"asset": "USD", "amount": -5}}
+    assert (some.json()["next"], some.headers["etag"] == whole.headers["etag"]) == (whole.json()["next"], False)
+    assert table.text.startswith("n,price_asset,price_amount\r\n1,USD,-5\r\n")
+    assert list(rest.json()["items"][0]) == ["name"]
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/fields")
+
+
 @pytest.mark.parametrize("accepted", ["", "*/*", "application/json, text/csv", "text/csv;q=0, */*"])
 async def test_json_stays_json(client: httpx2.AsyncClient, accepted: str) -> None:
     answer = await client.get("/api/v1/numbers", headers={"accept": accepted})
@@ -231,7 +246,7 @@ async def test_the_description_tells_of_tables_and_cursors(client: httpx2.AsyncC
         "n,name,price_asset,price_amount\r\n1,"
     )
     assert {"cursor_invalid", "cursor_mismatch", "cursor_expired"} <= set(call["x-problems"])
-    assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last"}
+    assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last", "fields"}
     assert "/api/v1/numbers.csv" not in document["paths"]
 
 

@@ -43,11 +43,16 @@ def export(
     wish = Wish(resource, narrowed, names, "jsonl" if as_json_lines else "csv", gzip)
 
     async def work(place: "Place") -> "Written":
+        part = out.with_name(f"{out.name}.part")  # what is there stays until the new one is whole
         try:
-            with out.open("wb") as file:
-                return await operations.write_out(place.database, wish, file, reason=operators.reason(reason))
+            with part.open("wb") as file:
+                done = await operations.write_out(place.database, wish, file, reason=operators.reason(reason))
+            part.replace(out)
         except OSError as failure:
             raise Misuse("file_unwritable", f"{out} cannot be written: {failure.strerror}") from None
+        finally:
+            part.unlink(missing_ok=True)
+        return done
 
     done = terminal.run(work, json=as_json)
     facts = {"rows": done.rows, "bytes": done.size_bytes, "sha256": done.sha256, "file": str(out)}
