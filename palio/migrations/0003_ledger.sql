@@ -29,6 +29,7 @@ create table ledger.kinds (
     'withdrawal', 'fee', 'transfer', 'contribution', 'commission', 'expiry', 'clawback', 'reversal')),
   label text not null,
   player_visible bool not null default true,
+  final bool not null default false,  -- the books of a module say that this was given back: taking it back would make them wrong
   limit_group text check (limit_group in ('stake', 'spend', 'loss', 'deposit')));
 insert into ledger.kinds (code, category, label, limit_group) values
   ('ledger.transfer', 'transfer', 'Transfer', null),
@@ -80,6 +81,8 @@ insert into ledger.kinds (code, category, label, limit_group) values
   ('affiliates.commission', 'commission', 'Commission', null),
   ('affiliates.milestone', 'bonus', 'Milestone', null),
   ('affiliates.vip_transfer', 'bonus', 'VIP transfer', null);
+
+update ledger.kinds set final = true where code in ('competitions.refund', 'competitions.take_back');
 
 -- Accounts. The number says what an account is: n * 65536 + asset * 2 + (1 if guarded). So entries need neither column, and the guards no look-up.
 create function ledger.is_guarded(p_address text) returns bool language sql immutable parallel safe
