@@ -31,6 +31,7 @@ async def prune_runs(tx: Tx, job: PruneRuns) -> None:
         ROWS_MAX,
     )
     await relay.prune(tx, now=clock.now())
+    await relay.forget_listeners(tx)
     await webhooks.prune(tx, now=clock.now(), rows_max=ROWS_MAX)
 
 

@@ -411,6 +411,11 @@ class Hub:
         """Does anybody hear topics of his own here?"""
         return bool(self._owners)
 
+    @property
+    def owners(self) -> Collection[UUID]:
+        """Whose streams are open here."""
+        return self._owners.keys()
+
     def has_ears_for(self, user_id: UUID | None) -> bool:
         """Does that user have a stream here, or anybody, where an event is for all?"""
         return user_id in self._owners if user_id else bool(self._owners)

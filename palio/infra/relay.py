@@ -4,10 +4,15 @@ Writers add events to `infra.stream_pending` in the transaction of the act. One 
 committed to `infra.stream_events` and numbers them there: a number that was taken by the writer would let a late commit
 hide behind a higher one that a client has already seen. The relay holds its lock until its own commit, so whoever sees
 a number has seen all below it.
+
+Most is told to people who are not here. The relay keeps what is told to listeners: whoever had a stream since events
+are kept. Somebody who comes anew becomes one before he learns where he begins.
 """
 
 import asyncio
 import json
+import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +47,10 @@ EVENTS_MAX = 5_000  # of one transaction of the relay, and of one look of a proc
 RESUMED_MAX = 1_000  # of more than that a client reads everything again
 PAGE_MAX = 200  # of log topics in one poll
 POLL_SECONDS = 1.0
+PAUSE_SECONDS = 0.02  # between two looks, so that what many commits tell at the same time is numbered together
 KEPT = timedelta(hours=24)
+LISTENER_KEPT = KEPT + timedelta(hours=3)  # so that nobody who can still go on is forgotten
+HEARD_AGAIN = timedelta(hours=1)  # before that nobody writes again that somebody listens
 PRUNED_MAX = 50_000
 
 
@@ -87,7 +95,11 @@ def wake(tx: Tx) -> None:
 
 
 async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
-    """Number what is committed, in a transaction of the system; answers how many. 0 while somebody else is at it."""
+    """Number what is committed for listeners, and drop the rest, in a transaction of the system.
+
+    Answers how many events it looked at; 0 while somebody else is at it. In the first minute after a start without
+    numbers, as after a crash, everything is kept: whoever has a stream open is about to say so again.
+    """
     is_ours = await db.value(  # a hub that numbers states has the second lock for a moment only: that is waited for
         tx,
         """select case when pg_try_advisory_xact_lock(%s) then pg_advisory_xact_lock(%s)::text is not null
@@ -99,23 +111,71 @@ async def number(tx: Tx, *, limit: int = EVENTS_MAX) -> int:
     found = await tx.execute(
         """
         with gone as (
-          delete from infra.stream_pending where id in (select id from infra.stream_pending order by id limit %s)
-          returning id, topic, user_id, type, data, at),
+          delete from infra.stream_pending where id in (
+            select id from (
+              select id, sum(n) over (order by id) - n as before from (
+                select id, coalesce(cardinality(users), 1) as n
+                from infra.stream_pending order by id limit %(limit)s) p) p
+            where before < %(limit)s)
+          returning id, topic, user_id, users, type, data, at),
+        every as (
+          select g.id, 0 as n, g.topic, g.user_id, g.type, g.data, g.at from gone g where g.users is null
+          union all select g.id, u.n, g.topic, u.user_id, g.type, g.data, g.at
+          from gone g cross join unnest(g.users) with ordinality u (user_id, n)),
         numbered as (
           insert into infra.stream_events (seq, topic, user_id, type, data, at)
-          select nextval('infra.stream_seq'), g.topic, g.user_id, g.type, g.data, g.at
-          from (select * from gone order by id) g returning seq),
+          select nextval('infra.stream_seq'), e.topic, e.user_id, e.type, case when e.n = 0 then e.data else (
+            select jsonb_object_agg(d.key, d.value -> (e.n - 1)::int) from jsonb_each(e.data) d) end, e.at
+          from (
+            select * from every e where e.user_id is null
+              or exists (select from infra.stream_listeners l where l.user_id = e.user_id)
+              or (select since < clock_timestamp() - interval '1 minute' from infra.stream_marks) is not true
+            order by id, n) e returning seq),
         marked as (
           insert into infra.stream_marks (floor, head) select min(seq) - 1, max(seq) from numbered having count(*) > 0
           on conflict (is_only) do update set head = excluded.head)
-        select count(*), coalesce(max(seq), 0) from numbered""",
-        [limit],
+        select (select count(*) from every), coalesce(max(seq), 0) from numbered""",
+        {"limit": limit},
     )
-    [(moved, highest)] = await found.fetchall()
-    if moved:
+    [(taken, highest)] = await found.fetchall()
+    if highest:
         notice = json.dumps({"topic": NUMBERED, "to": highest})
         db.after_commit(tx, partial(tx.equipment.tell, NUMBERED, notice))
-    return int(moved)
+    return int(taken)
+
+
+async def is_listener(tx: Tx, listener: Listener) -> bool:
+    """Is what a stream is to hear kept? That of its owner only if it is written, and not long ago, that he listens."""
+    if not (listener.owner and listener.own_topics):
+        return True
+    statement = "select exists (select from infra.stream_listeners where user_id = %s and heard_at > %s)"
+    return bool(await db.value(tx, statement, listener.owner, clock.real() - HEARD_AGAIN))
+
+
+async def listen(tx: Tx, user_ids: Collection[UUID]) -> set[UUID]:
+    """Have what is told to these people kept, in a transaction of the system; answers to whom it was not before."""
+    now = clock.real()
+    found = await tx.execute(
+        """
+        insert into infra.stream_listeners as l (user_id, heard_at)
+        select u, %s from unnest(%s::uuid[]) u order by u
+        on conflict (user_id) do update set heard_at = excluded.heard_at where l.heard_at < %s
+        returning user_id, xmax = 0""",
+        (now, sorted(user_ids), now - HEARD_AGAIN),
+    )
+    return {user_id for user_id, is_new in await found.fetchall() if is_new}
+
+
+async def forget_listeners(tx: Tx, *, rows_max: int = PRUNED_MAX) -> None:
+    """Forget who had no stream for longer than events are kept."""
+    old = clock.real() - LISTENER_KEPT
+    await db.run(
+        tx,
+        """delete from infra.stream_listeners where user_id in (
+          select user_id from infra.stream_listeners where heard_at < %s order by heard_at limit %s)
+        and heard_at < %s""",
+        *(old, rows_max, old),
+    )
 
 
 async def newest(tx: Tx) -> int:
@@ -201,11 +261,12 @@ async def _keep_numbering(database: Database, hub: Hub) -> None:
         while True:
             await written.take(POLL_SECONDS)
             try:
-                while await _number(database) == EVENTS_MAX:
+                while await _number(database) >= EVENTS_MAX:
                     pass
             except Unavailable as refusal:
                 log.warning("live events wait", code=refusal.code)
             tasks.heed_cancellation()
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _number(database: Database) -> int:
@@ -215,10 +276,15 @@ async def _number(database: Database) -> int:
 
 async def _keep_passing_on(database: Database, hub: Hub) -> None:
     last: int | None = None
+    said_at = -math.inf
     with hub.hearing([NUMBERED]) as numbered:
         while True:
             news = await numbered.take(POLL_SECONDS if hub.has_owners else None)
+            said_at = -math.inf if RESYNC in news else said_at
             try:
+                if hub.has_owners and time.monotonic() > said_at + HEARD_AGAIN.total_seconds():
+                    await _say_who_listens(database, hub)
+                    said_at = time.monotonic()
                 last = await _pass_on(database, hub, last, _highest(news))
             except Unavailable as refusal:
                 log.warning("live events wait", code=refusal.code)
@@ -229,6 +295,12 @@ def _highest(news: Sequence[Frame]) -> int:
     """The highest number that notices name; 0 where somebody has to look: one may be missing, or names none."""
     named = [json.loads(frame.data).get("to", 0) for frame in news if frame is not RESYNC]
     return 0 if RESYNC in news or 0 in named else max(named, default=0)
+
+
+async def _say_who_listens(database: Database, hub: Hub) -> None:
+    """A stream may stay open for days, and a database that has crashed knows nobody."""
+    async with database.begin_system("listeners of live events") as tx:
+        await listen(tx, hub.owners)
 
 
 async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0) -> int:
@@ -262,17 +334,17 @@ class Resumed:
     is_lost: bool = False
 
 
-async def resume(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
+async def resume(tx: Tx, *, listener: Listener, after: int | None, is_new: bool = False) -> Resumed:
     """What a listener, who hears already, has missed behind a number; None: he begins now.
 
     What comes meanwhile waits in the listener; what he is told here does not come again. Of his state topics he is told
-    the newest in any case: one that rested may have come behind what he has seen.
+    the newest in any case: one that rested may have come behind what he has seen. Of who is new nothing was kept.
     """
     head = await newest(tx)
     if after is None:
         return Resumed(head, ())
-    if not await is_kept(tx, after):
-        return Resumed(head, (), is_lost=after != head)
+    if is_new or not await is_kept(tx, after):
+        return Resumed(head, (), is_lost=is_new or after != head)
     logs = await _log_of(tx, listener, after, head, RESUMED_MAX + 1)
     if len(logs) > RESUMED_MAX:
         return Resumed(head, (), is_lost=True)
@@ -280,13 +352,13 @@ async def resume(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
     return Resumed(head, _in_order([*logs, *states]))
 
 
-async def page(tx: Tx, *, listener: Listener, after: int | None) -> Resumed:
+async def page(tx: Tx, *, listener: Listener, after: int | None, is_new: bool = False) -> Resumed:
     """What is kept behind a number, at most a page of it, and behind which number it goes on; None: at the newest."""
     head = await newest(tx)
     if after is None:
         return Resumed(head, ())
-    if not await is_kept(tx, after):
-        return Resumed(head, (), is_lost=after != head)
+    if is_new or not await is_kept(tx, after):
+        return Resumed(head, (), is_lost=is_new or after != head)
     logs = await _log_of(tx, listener, after, head, PAGE_MAX)
     through = (logs[-1].seq or head) if len(logs) == PAGE_MAX else head
     states = await states_of(tx, topics=listener.topics, after=after, through=through)

@@ -2,7 +2,7 @@
 
 Conflict  InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit, BatchAborted, BatchRefused,
           HoldNotOpen, HoldLapsed, HoldExceeded, HoldNotDue, AlreadyReversed, ReversalExceeds, ReversalOfReversal,
-          NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit, LotNotDue,
+          TransferFinal, NotEmpty, MakerLimit, EffectUnseen, FindingResolved, WalletInDebt, GiftLimit, LotNotDue,
           LimitReached, NotSealed, SealBroken
 Invalid   InvalidPost, KeyMismatch, HoldMismatch, AdjustmentReasonMissing, NoSuchPlayer, ResolutionInvalid,
           PeriodInvalid, HidingReasonMissing, NotGiftable, GiftToSelf
@@ -124,6 +124,12 @@ class ReversalOfReversal(Conflict):
     """A transfer that takes another one back is not taken back itself: post what should be."""
 
     code = "ledger.reversal_of_reversal"
+
+
+class TransferFinal(Conflict):
+    """This gave back what somebody had paid in, and what it was paid for counts it as returned: it stays so."""
+
+    code = "ledger.transfer_final"
 
 
 class Archived(Gone):
@@ -308,8 +314,8 @@ _OF_AN_ITEM: dict[str, type[Refusal]] = {
     for refusal in (
         *(InvalidPost, KeyMismatch, InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit),
         *(NoSuchHold, HoldNotOpen, HoldLapsed, HoldMismatch, HoldExceeded, HoldNotDue),
-        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal, LotNotDue, LimitReached),
-        *(ForeignFamily, BatchAborted),
+        *(NoSuchTransfer, Archived, AlreadyReversed, ReversalExceeds, ReversalOfReversal, TransferFinal),
+        *(LotNotDue, LimitReached, ForeignFamily, BatchAborted),
     )
 }
 

@@ -29,6 +29,7 @@ create table ledger.kinds (
     'withdrawal', 'fee', 'transfer', 'contribution', 'commission', 'expiry', 'clawback', 'reversal')),
   label text not null,
   player_visible bool not null default true,
+  final bool not null default false,  -- the books of a module say that this was given back: taking it back would make them wrong
   limit_group text check (limit_group in ('stake', 'spend', 'loss', 'deposit')));
 insert into ledger.kinds (code, category, label, limit_group) values
   ('ledger.transfer', 'transfer', 'Transfer', null),
@@ -80,6 +81,8 @@ insert into ledger.kinds (code, category, label, limit_group) values
   ('affiliates.commission', 'commission', 'Commission', null),
   ('affiliates.milestone', 'bonus', 'Milestone', null),
   ('affiliates.vip_transfer', 'bonus', 'VIP transfer', null);
+
+update ledger.kinds set final = true where code in ('competitions.refund', 'competitions.take_back');
 
 -- Accounts. The number says what an account is: n * 65536 + asset * 2 + (1 if guarded). So entries need neither column, and the guards no look-up.
 create function ledger.is_guarded(p_address text) returns bool language sql immutable parallel safe
@@ -216,39 +219,44 @@ create aggregate ledger.sum8(bigint) (sfunc = int8pl, stype = bigint, initcond =
 
 -- Guards: they hold even if the program is wrong.
 create function ledger.entries_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  tx bigint := infra.tx_id(); broken bool; unbalanced bool; mixed bool; first timestamptz; last timestamptz;
-  misfit bool; houses bool; transfers uuid[]; moments timestamptz[]; ids bigint[]; seqs bigint[]; sums bigint[];
-begin
-  select array_agg(f.transfer_id), array_agg(f.posted_at), min(f.posted_at), max(f.posted_at), bool_or(f.total <> 0),
-      bool_or(f.low_asset <> f.high_asset), bool_or(f.latest <> f.posted_at or f.low <> 0 or f.high <> f.n - 1), bool_or(f.misfit),
-      bool_or(f.houses)
-    into transfers, moments, first, last, unbalanced, mixed, broken, misfit, houses
-    from (select transfer_id, count(*) as n, min(leg) as low, max(leg) as high, min(posted_at) as posted_at, max(posted_at) as latest,
-        ledger.sum8(amount) as total, min(account_id & 65534) as low_asset, max(account_id & 65534) as high_asset,
-        bool_or((account_id & 1 = 0) <> (seq is null) or (seq is null) <> (balance_after is null) or tx_id <> tx) as misfit,
-        bool_or(account_id & 1 = 0) as houses
-      from fresh group by transfer_id order by transfer_id) f;
-  if unbalanced or mixed and exists (
-      select 1 from fresh group by transfer_id, account_id & 65534 having ledger.sum8(amount) <> 0) then
+declare tx bigint := infra.tx_id(); broken bool; unbalanced bool; mixed bool; misfit bool;
+begin  -- two statements, because each costs a batch as much as two transfers do
+  select f.unbalanced, f.mixed,
+      f.broken or row(f.transfers, f.moments) is distinct from (select row(array_agg(t.id), array_agg(t.posted_at)) from (
+        select t.id, t.posted_at from ledger.transfers t
+        where t.id = any (f.transfers) and t.posted_at between f.first and f.last and t.tx_id = tx order by t.id, t.posted_at) t),
+      f.misfit or f.houses and exists (select 1 from (select distinct h.account_id from fresh h where h.account_id & 1 = 0) o
+        where (select a.guarded from ledger.accounts a where a.id = o.account_id) is distinct from false)
+    into unbalanced, mixed, broken, misfit
+    from (select array_agg(g.transfer_id) as transfers, array_agg(g.posted_at) as moments, min(g.posted_at) as first, max(g.posted_at) as last,
+        bool_or(g.total <> 0) as unbalanced, bool_or(g.low_asset <> g.high_asset) as mixed,
+        bool_or(g.latest <> g.posted_at or g.low <> 0 or g.high <> g.n - 1) as broken, bool_or(g.misfit) as misfit, bool_or(g.houses) as houses
+      from (select transfer_id, count(*) as n, min(leg) as low, max(leg) as high, min(posted_at) as posted_at, max(posted_at) as latest,
+          ledger.sum8(amount) as total, min(account_id & 65534) as low_asset, max(account_id & 65534) as high_asset,
+          bool_or((account_id & 1 = 0) <> (seq is null) or (seq is null) <> (balance_after is null) or tx_id <> tx) as misfit,
+          bool_or(account_id & 1 = 0) as houses
+        from fresh group by transfer_id order by transfer_id) g) f;
+  if mixed then
+    unbalanced := unbalanced or exists (select 1 from fresh group by transfer_id, account_id & 65534 having ledger.sum8(amount) <> 0);
+  end if;
+  if unbalanced then
     raise exception 'a transfer is not balanced' using errcode = 'PL001';
   end if;
-  if broken or row(transfers, moments) is distinct from (select row(array_agg(t.id), array_agg(t.posted_at)) from (
-      select t.id, t.posted_at from ledger.transfers t
-      where t.id = any (transfers) and t.posted_at between first and last and t.tx_id = tx order by t.id, t.posted_at) t) then
+  if broken then
     raise exception 'an entry without its transfer' using errcode = 'PL006';
   end if;
-  if misfit or houses and exists (select 1 from (select distinct f.account_id from fresh f where f.account_id & 1 = 0) o
-      where (select a.guarded from ledger.accounts a where a.id = o.account_id) is distinct from false) then
+  if misfit then
     raise exception 'an entry does not fit its account' using errcode = 'PL003';
   end if;
-  select bool_or(c.next_seq <> c.seq + 1 or c.next_before <> c.balance_after), array_agg(c.account_id) filter (where c.next_seq is null),
-      array_agg(c.seq) filter (where c.next_seq is null), array_agg(c.balance_after) filter (where c.next_seq is null)
-    into broken, ids, seqs, sums
-    from (select account_id, seq, balance_after, lead(seq) over w as next_seq, lead(balance_after - amount) over w as next_before
-      from fresh where seq is not null window w as (partition by account_id order by seq)) c;
-  if broken or row(seqs, sums) is distinct from (select row(array_agg(b.seq), array_agg(b.balance))
-      from (select b.seq, b.balance from ledger.balances b where b.account_id = any (ids) order by b.account_id) b) then
+  select c.broken or row(c.seqs, c.sums) is distinct from (select row(array_agg(b.seq), array_agg(b.balance))
+      from (select b.seq, b.balance from ledger.balances b where b.account_id = any (c.ids) order by b.account_id) b)
+    into broken
+    from (select bool_or(l.next_seq <> l.seq + 1 or l.next_before <> l.balance_after) as broken,
+        array_agg(l.account_id) filter (where l.next_seq is null) as ids, array_agg(l.seq) filter (where l.next_seq is null) as seqs,
+        array_agg(l.balance_after) filter (where l.next_seq is null) as sums
+      from (select account_id, seq, balance_after, lead(seq) over w as next_seq, lead(balance_after - amount) over w as next_before
+        from fresh where seq is not null window w as (partition by account_id order by seq)) l) c;
+  if broken then
     raise exception 'an account does not add up' using errcode = 'PL002';
   end if;
   return null;
@@ -257,12 +265,14 @@ create trigger entries_check after insert on ledger.entries referencing new tabl
   for each statement execute function ledger.entries_check();
 
 create function ledger.transfers_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare tx bigint := infra.tx_id(); names text[]; ids uuid[]; broken bool;
+declare tx bigint := infra.tx_id(); broken bool;
 begin
-  select array_agg(f.key), array_agg(f.id), bool_or(f.tx_id <> tx) into names, ids, broken
-    from (select * from fresh order by key collate "C") f;
-  if broken or ids is distinct from (select array_agg(k.ref_id) from (
-      select k.ref_id from ledger.keys k where k.key = any (names) and k.tx_id = tx order by k.key collate "C") k) then
+  select f.broken or f.ids is distinct from (select array_agg(k.ref_id) from (
+      select k.ref_id from ledger.keys k where k.key = any (f.names) and k.tx_id = tx order by k.key collate "C") k)
+    into broken
+    from (select array_agg(o.key) as names, array_agg(o.id) as ids, bool_or(o.tx_id <> tx) as broken
+      from (select key, id, tx_id from fresh order by key collate "C") o) f;
+  if broken then
     raise exception 'a transfer without its key' using errcode = 'PL006';
   end if;
   return null;
@@ -600,7 +610,7 @@ begin
     where b.account_id = d.account_id and b.account_id = any (touched);
 end $$;
 
--- Tell owners that their wallets have changed. Of more than 200 movements at once everybody is told only that there were some: whoever
+-- Tell owners that their wallets have changed, in one row for all of them. Of more than 200 movements at once everybody is told only that there were some: whoever
 -- listens reads his wallet again, and a payment to a hundred thousand costs one row.
 create function ledger.tell(e_transfers uuid[], e_accounts bigint[], e_amounts bigint[], e_seqs bigint[], e_balances bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -610,12 +620,13 @@ begin
     insert into infra.stream_pending (topic, user_id, type, data, at) values ('me:wallet', null, 'wallet.changed', '{}', clock_timestamp());
     return;
   end if;
-  insert into infra.stream_pending (topic, user_id, type, data, at)
-    select 'me:wallet', a.owner_id, 'wallet.changed',
-        jsonb_build_object('transfer', u.t, 'asset', k.code, 'amount', u.x, 'balance', u.b, 'held', b.held), clock_timestamp()
-      from unnest(e_transfers, e_accounts, e_amounts, e_seqs, e_balances) with ordinality u(t, a, x, s, b, n)
-      join ledger.accounts a on a.id = u.a join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
-      where u.s <> 0 and a.owner_id is not null order by u.n;
+  insert into infra.stream_pending (topic, users, type, data, at)
+    select 'me:wallet', array_agg(m.owner_id), 'wallet.changed', jsonb_build_object('transfer', jsonb_agg(m.t), 'asset', jsonb_agg(m.code),
+        'amount', jsonb_agg(m.x), 'balance', jsonb_agg(m.b), 'held', jsonb_agg(m.held)), clock_timestamp()
+      from (select a.owner_id, u.t, k.code, u.x, u.b, b.held
+        from unnest(e_transfers, e_accounts, e_amounts, e_seqs, e_balances) with ordinality u(t, a, x, s, b, n)
+        join ledger.accounts a on a.id = u.a join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
+        where u.s <> 0 and a.owner_id is not null order by u.n) m having count(*) > 0;
 end $$;
 
 -- The same where nothing moved, but something was set aside or given back.
@@ -626,11 +637,12 @@ begin
     insert into infra.stream_pending (topic, user_id, type, data, at) values ('me:wallet', null, 'wallet.changed', '{}', clock_timestamp());
     return;
   end if;
-  insert into infra.stream_pending (topic, user_id, type, data, at)
-    select 'me:wallet', b.owner_id, 'wallet.changed',
-        jsonb_build_object('transfer', null, 'asset', k.code, 'amount', 0, 'balance', b.balance, 'held', b.held), clock_timestamp()
-      from unnest(p_accounts) u(a) join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
-      order by u.a;
+  insert into infra.stream_pending (topic, users, type, data, at)
+    select 'me:wallet', array_agg(m.owner_id), 'wallet.changed', jsonb_build_object('transfer', jsonb_agg(null::uuid),
+        'asset', jsonb_agg(m.code), 'amount', jsonb_agg(0), 'balance', jsonb_agg(m.balance), 'held', jsonb_agg(m.held)), clock_timestamp()
+      from (select b.owner_id, k.code, b.balance, b.held
+        from unnest(p_accounts) u(a) join ledger.balances b on b.account_id = u.a join ledger.assets k on k.id = (u.a >> 1) & 32767
+        order by u.a) m having count(*) > 0;
 end $$;
 
 -- Give back the keys of what was refused; write the rest. Entries come ordered by (account, seq), because neighbours in the index are
@@ -735,14 +747,14 @@ begin
         from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x) u order by 3) l;
     o_accounts := array(select case when u.a < 0 then numbers[-u.a] else u.a end from (select unnest(o_accounts) as a) u);
   end if;
-  if exists (select from (select unnest(o_accounts) as id) u
-      where (select a.status from ledger.accounts a where a.id = u.id) is distinct from 'active') then
-    return;
-  end if;
   begin
     insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
       select u.k, u.h, u.i, 'transfer', tx
-        from (select unnest(t_keys) as k, unnest(t_hashes) as h, unnest(t_ids) as i) u order by u.k collate "C";
+        from (select unnest(t_keys) as k, unnest(t_hashes) as h, unnest(t_ids) as i) u
+        where not exists (select from (select unnest(o_accounts) as id) o
+          where (select a.status from ledger.accounts a where a.id = o.id) is distinct from 'active')
+        order by u.k collate "C";
+    if not found then return; end if;
     with moved as (
       update ledger.balances b set balance = b.balance + d.x, seq = b.seq + 1, last_posted_at = p_now
         from (select unnest(g_accounts) as a, unnest(g_amounts) as x) d
@@ -764,11 +776,11 @@ begin
         from (select unnest(t_ids) as i, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w, unnest(t_descriptions) as t,
           unnest(t_metadata) as m) u),
   told as (
-    insert into infra.stream_pending (topic, user_id, type, data, at)
-      select 'me:wallet', u.o, 'wallet.changed', jsonb_build_object('transfer', u.t, 'asset', k.code, 'amount', u.x, 'balance', u.b,
-          'held', u.h), clock_timestamp()
-        from (select unnest(g_transfers) as t, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(balances) as b, unnest(owners) as o,
-          unnest(held) as h) u join ledger.assets k on k.id = (u.a >> 1) & 32767 where cardinality(g_accounts) <= 200
+    insert into infra.stream_pending (topic, users, type, data, at)
+      select 'me:wallet', owners, 'wallet.changed', jsonb_build_object('transfer', to_jsonb(g_transfers),
+          'asset', (select jsonb_agg((select k.code from ledger.assets k where k.id = (u.a >> 1) & 32767)) from (select unnest(g_accounts) as a) u),
+          'amount', to_jsonb(g_amounts), 'balance', to_jsonb(balances), 'held', to_jsonb(held)), clock_timestamp()
+        where cardinality(g_accounts) between 1 and 200
       union all select 'me:wallet', null, 'wallet.changed', '{}', clock_timestamp() where cardinality(g_accounts) > 200)
   insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
     select u.t, p_now, u.a, u.x, u.s, u.b, tx, u.l

@@ -62,18 +62,44 @@ create table ledger.limit_usage (
   used bigint not null,
   primary key (owner_id, asset_id, limit_group, period_key)) with (fillfactor = 70);
 
+-- What is left in the lots of a wallet, and held of it. The triggers of lots count it, and nobody else: so what a statement changes can be
+-- checked without adding up the other lots of the wallet.
+create table ledger.lot_sums (
+  account_id bigint primary key, remaining bigint not null, held bigint not null,
+  check (held >= 0 and held <= remaining)) with (fillfactor = 70);
+
+create function ledger.count_lots() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into ledger.lot_sums as s (account_id, remaining, held)
+      select f.account_id, ledger.sum8(f.remaining), ledger.sum8(f.held) from fresh f group by f.account_id order by f.account_id
+      on conflict (account_id) do update set remaining = s.remaining + excluded.remaining, held = s.held + excluded.held;
+  else
+    update ledger.lot_sums s set remaining = s.remaining + d.remaining, held = s.held + d.held
+      from (select c.account_id, ledger.sum8(c.remaining) as remaining, ledger.sum8(c.held) as held
+        from (select account_id, remaining, held from fresh union all select account_id, -remaining, -held from stale) c
+        group by c.account_id) d
+      where s.account_id = d.account_id;
+  end if;
+  return null;
+end $$;
+-- At the end of the transaction: a statement that opens and changes lots of a wallet has counted but a part of it when the first of its
+-- triggers is through.
 create function ledger.lots_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if exists (select 1 from (select distinct f.account_id from fresh f) t
-      where (select row(coalesce(b.lots, 0), case when b.lots is null then 0 else b.held end)
-          from ledger.balances b where b.account_id = t.account_id) is distinct from (
-        select row(ledger.sum8(l.remaining), ledger.sum8(l.held)) from ledger.lots l where l.account_id = t.account_id and l.remaining > 0)) then
+  if (select row(coalesce(b.lots, 0), case when b.lots is null then 0 else b.held end)
+      from ledger.balances b where b.account_id = new.account_id) is distinct from (
+        select row(s.remaining, s.held) from ledger.lot_sums s where s.account_id = new.account_id) then
     raise exception 'the lots of a wallet are not what is in it' using errcode = 'PL007';
   end if;
   return null;
 end $$;
-create trigger lots_opened after insert on ledger.lots referencing new table as fresh for each statement execute function ledger.lots_check();
-create trigger lots_changed after update on ledger.lots referencing new table as fresh for each statement execute function ledger.lots_check();
+create constraint trigger lots_check after insert or update on ledger.lot_sums deferrable initially deferred
+  for each row execute function ledger.lots_check();
+create trigger lots_opened after insert on ledger.lots referencing new table as fresh
+  for each statement execute function ledger.count_lots();
+create trigger lots_changed after update on ledger.lots referencing old table as stale new table as fresh
+  for each statement execute function ledger.count_lots();
 create trigger same_lot before update on ledger.lots for each row
   when ((old.id, old.account_id, old.owner_id, old.transfer_id, old.origin, old.amount, old.expires_at, old.opened_at)
     is distinct from (new.id, new.account_id, new.owner_id, new.transfer_id, new.origin, new.amount, new.expires_at, new.opened_at)
@@ -94,6 +120,11 @@ do $$ declare t text; begin
     execute format('create policy definer on ledger.%I for all to palio_ledger using (true) with check (true)', t);
   end loop;
 end $$;
+alter table ledger.lot_sums enable row level security;
+alter table ledger.lot_sums force row level security;
+create policy definer on ledger.lot_sums for all to palio_ledger using (true) with check (true);
+create trigger no_truncate before truncate on ledger.lot_sums execute function infra.refuse_change();
+create trigger kept before delete on ledger.lot_sums for each row execute function infra.refuse_change();
 grant select on ledger.lots, ledger.held_lots, ledger.lot_uses, ledger.limits, ledger.limit_usage to palio_app;
 
 -- What of a wallet has expired by then and is under no hold: no longer there to spend, whether or not the job has come for it.
@@ -112,7 +143,7 @@ create function ledger.held_lots_check(p_accounts bigint[], p_holds uuid[]) retu
 set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select 1 from ledger.balances b where b.account_id = any (p_accounts) and b.held <> (
-        select ledger.sum8(l.held) from ledger.lots l where l.account_id = b.account_id and l.remaining > 0))
+        select coalesce(max(s.held), 0) from ledger.lot_sums s where s.account_id = b.account_id))
       or exists (select 1 from ledger.holds h where h.id = any (p_holds) and h.amount - h.captured - h.released <> (
         select ledger.sum8(p.amount) from ledger.held_lots p where p.hold_id = h.id)) then
     raise exception 'what is held is not held of lots' using errcode = 'PL007';

@@ -419,6 +419,28 @@ async def test_a_transfer_is_taken_back_in_parts_after_its_effect_was_seen(conso
     assert [(act.reason, act.subject_user_id) for act in acts] == [(WHY, owner)] * 2
 
 
+async def test_what_a_competition_gave_back_is_not_offered_to_be_taken_back(console: Console) -> None:
+    """Its pool counts it as returned: units that came there again would be nobody's."""
+    owner = await console.player()
+    wallet, pool = f"user:{owner}:main", f"pool:{new_id()}"
+    fee = Post(f"in:{new_id()}", "ledger.transfer", (("house:desk", "COIN", -40), (pool, "COIN", 40)))
+    async with console.begin() as tx:
+        await ledger.post(tx, fee, now=clock.now())
+        back = Post(f"out:{new_id()}", "competitions.refund", ((wallet, "COIN", 40), (pool, "COIN", -40)))
+        refund = await ledger.post(tx, back, now=clock.now())
+    page = f"{PAGE}/transfers/{refund.transfer_id}"
+    other = await paid(console, owner, 5)
+    async with console.talk(console.staff(console.noor)) as noor:
+        sheets = [(await noor.get(f"{PAGE}/transfers/{one.transfer_id}")).text for one in (refund, other)]
+        shown = await noor.get(f"{page}/reverse")
+        asked = await noor.post(f"{CALL}/transfers/{refund.transfer_id}/reverse", json={"reason": WHY})
+
+    assert ["Take it back" in sheet for sheet in sheets] == [False, True]
+    assert "ledger.transfer_final" in shown.text and 'id="do"' not in shown.text
+    assert (asked.status_code, asked.json()["code"]) == (409, "ledger.transfer_final")
+    assert await balance(console, owner, "COIN") == 45
+
+
 async def test_nobody_takes_back_what_he_was_paid_or_lets_his_own_hold_go(console: Console) -> None:
     posted = await paid(console, console.sana, 100)
     async with console.begin() as tx:

@@ -349,9 +349,9 @@ async def test_the_owner_is_told_of_what_is_held(tx: Tx, wallet: str) -> None:
     await ledger.capture_many(tx, [take("c", wallet, 10, hold_id)], now=NOON)
     await ledger.void_many(tx, [Void("v", hold_id)], now=NOON)
     found = await tx.execute(
-        "select data from infra.stream_pending where user_id = %s order by id offset 1", [owner_of(wallet)]
+        "select data from infra.stream_pending where users = array[%s] order by id offset 1", [owner_of(wallet)]
     )
-    data = [(row[0]["amount"], row[0]["balance"], row[0]["held"]) for row in await found.fetchall()]
+    data = [(*row[0]["amount"], *row[0]["balance"], *row[0]["held"]) for row in await found.fetchall()]
     assert data == [(0, 100, 60), (-10, 90, 50), (0, 90, 0)]
 
 

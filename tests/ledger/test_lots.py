@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import errors
 
 from palio import ledger
 from palio.infra import db, embedded
@@ -421,6 +422,29 @@ async def test_lots_are_what_is_in_the_wallet(shop: str, superuser: Superuser, s
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the state is what counts
         superuser.run(statement)  # type: ignore[arg-type]
     assert getattr(caught.value, "sqlstate", None) == state
+
+
+async def test_the_check_of_a_wallet_reads_only_what_changes_of_its_lots(
+    database: Database, shop: str, superuser: Superuser
+) -> None:
+    """Their own triggers count them. Another lot of the wallet that was tampered with is for the reconciliation."""
+    owner = owner_of(shop)
+    change = "update ledger.lots set remaining = %s where owner_id = %s and expires_at = %s"
+    sums = """select s.remaining, s.held from ledger.lot_sums s join ledger.balances b using (account_id)
+        where b.owner_id = %s"""
+    async with database.begin(SYSTEM) as tx:
+        await ledger.post_many(tx, [get(f"{shop}:{n}", shop, 10, LATER + n * HOUR) for n in (1, 2)], now=NOON)
+        await placed(tx, shop, 12)
+    assert superuser.ask(sums, owner) == [(30, 12)]
+    superuser.tamper(change, 9, owner, LATER + 2 * HOUR)
+    async with database.begin(SYSTEM) as tx, tx.transaction(force_rollback=True):
+        [held] = await ledger.hold_many(tx, [Hold(f"{shop}:h", shop, "COIN", 1, "a test", "store.order")], now=NOON)
+        assert isinstance(held, ledger.Held)
+        assert [finding.check for finding in (await ledger.reconcile(tx, now=NOON)).findings] == ["R8"]
+    superuser.tamper(change, 10, owner, LATER + 2 * HOUR)
+    with pytest.raises(errors.InsufficientPrivilege):
+        async with database.begin(SYSTEM) as tx:
+            await tx.execute("update ledger.lot_sums set remaining = 0")
 
 
 async def test_a_missing_lot_is_found(database: Database, shop: str, superuser: Superuser) -> None:

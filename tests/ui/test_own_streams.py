@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -242,21 +242,27 @@ async def test_what_was_told_in_the_answer_does_not_come_again() -> None:
     assert [frame.seq for frame in await listener.take(1)] == [6, 9]
 
 
-async def test_a_large_payment_tells_everybody_in_one_row(database: Database, noon: datetime) -> None:
+async def test_a_payment_tells_its_owners_in_one_row_and_a_large_one_everybody(
+    database: Database, noon: datetime
+) -> None:
     """Two hundred movements are told one by one; of more, whoever listens reads his wallet again."""
 
-    async def told(count: int) -> list[tuple[str, UUID | None]]:
+    async def told(count: int) -> tuple[set[UUID], Sequence[tuple[str, Sequence[UUID] | None]]]:
         owners = [UserId(new_id()) for _ in range(count)]
         payments = ledger.Payments([f"{owner}:prize" for owner in owners], owners, [1] * count)
         async with database.begin(SYSTEM) as tx:
+            before = await db.value(tx, "select coalesce(max(id), 0) from infra.stream_pending")
             await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", payments=payments, now=noon)
-            statement = "select topic, user_id from infra.stream_pending order by id desc limit %s"
-            found = await (await tx.execute(statement, [count + 1])).fetchall()
+            statement = "select topic, users from infra.stream_pending where id > %s and xmin::text = %s"
+            mine = await db.value(tx, "select (pg_current_xact_id()::text::bigint & 4294967295)::text")
+            found = await (await tx.execute(statement, [before, mine])).fetchall()
             await tx.execute("rollback")
-        return found[:count]
+        return set(owners), found
 
-    assert {user_id for _, user_id in await told(200)} & {None} == set()
-    assert (await told(201))[0] == ("me:wallet", None)
+    owners, [(topic, users)] = await told(200)
+    assert (topic, set(users or ())) == ("me:wallet", owners)
+    _, found = await told(201)
+    assert found == [("me:wallet", None)]
 
 
 # numbering
@@ -358,6 +364,72 @@ async def test_events_are_read_only_where_somebody_listens_and_then_none_is_miss
         await relay._pass_on(away, hub, head, head + 1)
     assert await relay._pass_on(database, hub, head, head + 1) == await newest(database)
     assert [frame.topic for frame in await listener.take(1)] == ["me:wallet"]
+
+
+@pytest.fixture
+async def grown_old(database: Database, noon: datetime) -> AsyncIterator[None]:
+    """Numbers have been given for longer than the minute in which everything is kept."""
+    await pay(database, UserId(new_id()), 1, noon)
+    await number_all(database)
+    move = "update infra.stream_marks set since = clock_timestamp() + %s"
+    async with database.begin_system("a test") as tx:
+        await tx.execute(move, [-timedelta(minutes=2)])
+    yield
+    async with database.begin_system("a test") as tx:
+        await tx.execute(move, [timedelta(days=1)])
+
+
+@pytest.mark.usefixtures("grown_old")
+async def test_only_what_is_told_to_listeners_is_kept(database: Database, noon: datetime) -> None:
+    alice, bob = UserId(new_id()), UserId(new_id())
+    async with database.begin_system("a test") as tx:
+        assert await relay.listen(tx, [alice]) == {alice}
+        assert await relay.listen(tx, [alice]) == set()
+    begun = await newest(database)
+    payments = ledger.Payments([f"{alice}:two", f"{bob}:two"], [alice, bob], [2, 3])
+    async with database.begin_system("a test") as tx:
+        await ledger.fan_out(tx, source=HOUSE, asset="COIN", kind="bonuses.gift", payments=payments, now=noon)
+        await relay.tell(tx, topic="me:wallet", user_id=bob, kind=ledger.WALLET_CHANGED, facts={})
+    await number_all(database)
+    async with database.begin_system("a test") as tx:
+        told = [event for event in await relay.events_after(tx, after=begun) if event.user_id in {alice, bob}]
+        assert await db.value(tx, "select count(*) from infra.stream_pending where users && %s", [alice, bob]) == 0
+    [event] = told
+    facts = json.loads(event.data)
+    assert (event.user_id, facts["amount"], facts["asset"]) == (alice, 2, "COIN")
+    assert {*facts} == {"transfer", "asset", "amount", "balance", "held"}
+
+
+async def test_who_comes_anew_with_a_number_reads_everything_again(database: Database, noon: datetime) -> None:
+    """What he was told before was not kept, whatever numbers are."""
+    alice, hub = UserId(new_id()), Hub("nobody speaks")
+    await pay(database, alice, 1, noon)
+    await number_all(database)
+    head = await newest(database)
+    listener = hub.join([], own_topics=["me:wallet"], owner=alice)
+    async with database.begin(Actor("player", alice, RequestId(new_id()))) as tx:
+        assert not await relay.is_listener(tx, listener)
+        for way in (relay.resume, relay.page):
+            assert await way(tx, listener=listener, after=head, is_new=True) == relay.Resumed(head, (), is_lost=True)
+            assert await way(tx, listener=listener, after=None, is_new=True) == relay.Resumed(head, ())
+    await relay._say_who_listens(database, hub)
+    async with database.begin(Actor("player", alice, RequestId(new_id()))) as tx:
+        assert await relay.is_listener(tx, listener)
+        assert not (await relay.resume(tx, listener=listener, after=head)).is_lost
+    bob = hub.join([], own_topics=["me:wallet"], owner=UserId(new_id()))
+    async with database.begin(Actor("player", bob.owner, RequestId(new_id()))) as tx:
+        assert await db.value(tx, "select count(*) from infra.stream_listeners") == 0
+
+
+async def test_listeners_are_forgotten_after_what_they_were_told(database: Database) -> None:
+    alice, bob = UserId(new_id()), UserId(new_id())
+    async with database.begin_system("a test") as tx:
+        await relay.listen(tx, [alice, bob])
+        old = "update infra.stream_listeners set heard_at = heard_at - %s where user_id = %s"
+        await tx.execute(old, [relay.LISTENER_KEPT, alice])
+        await tx.execute(old, [relay.KEPT, bob])
+        await relay.forget_listeners(tx)
+        assert await relay.listen(tx, [alice, bob]) == {alice}
 
 
 class Away(Database):

@@ -101,6 +101,7 @@ from palio.ledger.errors import (
     ReversalExceeds,
     ReversalOfReversal,
     SelfAdjustment,
+    TransferFinal,
     UnknownAsset,
 )
 from palio.ledger.rules import desk as rules
@@ -137,7 +138,10 @@ OF_ACTS = (SelfAdjustment, AdjustmentReasonMissing)
 OF_ADJUSTING = (*OF_POSTS, *OF_ACTS, MakerLimit, NoSuchPlayer)
 OF_HIDING = (NoSuchTransfer, NoSuchEntry, *OF_ACTS)
 OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing, MakerLimit)
-OF_REVERSING = (NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, Archived, *OF_ACTS, *OF_POSTS)
+OF_REVERSING = (
+    *(NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, TransferFinal, Archived),
+    *(*OF_ACTS, *OF_POSTS),
+)
 routes = Routes("ledger")
 
 

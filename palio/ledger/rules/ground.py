@@ -1,7 +1,7 @@
 """What a batch is decided on: accounts, keys and holds as they are now, and what is to be written about them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
@@ -311,6 +311,7 @@ class Ground:
     originals: dict[TransferId, Original] = field(default_factory=dict)
     lots: Lotting | None = None  # where a wallet keeps some
     groups: Mapping[str, LimitGroup] = field(default_factory=dict)  # kinds that count; none where nothing does
+    final: Collection[str] = ()  # kinds of what is not taken back
     limits: dict[Whose, list[Allowed]] = field(default_factory=dict)
     usage: dict[tuple[Whose, str], int] = field(default_factory=dict)  # by key of the period
 

@@ -21,6 +21,8 @@ def reverse(request: ReverseRequest, ground: Ground, decision: Decision) -> Outc
     original = ground.originals.get(item.original_id)
     if original is None:
         return refuse(errors.NoSuchTransfer, transfer=str(item.original_id))
+    if original.kind in ground.final:
+        return refuse(errors.TransferFinal)
     parts = _parts(original, item.amount)
     if isinstance(parts, Refused):
         return parts

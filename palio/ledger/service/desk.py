@@ -58,7 +58,8 @@ class Sheet:
     @property
     def is_reversible(self) -> bool:
         """Whether anything can still be taken back."""
-        return self.transfer.reverses_id is None and any(left for _, left in self.left)
+        is_open = self.transfer.reverses_id is None and not self.transfer.final
+        return is_open and any(left for _, left in self.left)
 
 
 @dataclass(frozen=True, slots=True)

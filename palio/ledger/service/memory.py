@@ -20,6 +20,7 @@ class Book:
         self.assets: Mapping[str, Asset] = {}
         self.kinds: frozenset[str] = frozenset()
         self.groups: Mapping[str, LimitGroup] = {}  # of the kinds that count for the limits of players
+        self.final: frozenset[str] = frozenset()  # kinds of what is not taken back
         self.lotted: frozenset[str] = frozenset()  # assets of which wallets keep lots
         self.places: dict[Place, AccountId] = {}
 
@@ -44,10 +45,12 @@ async def read_again(tx: Tx, *, book: Book) -> Book:
     kinds = await sql.list_kinds(tx)
     fresh.kinds = frozenset({kind.code for kind in kinds})
     fresh.groups = {kind.code: kind.limit_group for kind in kinds if kind.limit_group}
+    fresh.final = frozenset({kind.code for kind in kinds if kind.final})
     fresh.places = book.places
     db.after_commit(tx, partial(_keep, book, fresh))
     return fresh
 
 
 def _keep(book: Book, fresh: Book) -> None:
-    book.assets, book.lotted, book.kinds, book.groups = fresh.assets, fresh.lotted, fresh.kinds, fresh.groups
+    book.assets, book.lotted, book.kinds = fresh.assets, fresh.lotted, fresh.kinds
+    book.groups, book.final = fresh.groups, fresh.final

@@ -142,8 +142,8 @@ async def clawback_many(tx: Tx, items: Sequence[Post], *, now: datetime) -> list
 async def reverse(tx: Tx, item: Reverse, *, now: datetime) -> Posted:
     """Take one transfer back. Raises what `reverse_many` would have answered as a refusal:
 
-    InvalidPost, KeyMismatch, NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, InsufficientFunds,
-    AccountFrozen, AccountClosed, BalanceLimit.
+    InvalidPost, KeyMismatch, NoSuchTransfer, AlreadyReversed, ReversalExceeds, ReversalOfReversal, TransferFinal,
+    InsufficientFunds, AccountFrozen, AccountClosed, BalanceLimit.
     """
     [outcome] = await reverse_many(tx, [item], now=now)
     if isinstance(outcome, Posted):
@@ -316,7 +316,7 @@ async def _open(
     opened.hold_longest = timedelta(days=settings.value(HOLD_DAYS_MAX))
     opened.hold_usual = timedelta(hours=settings.value(HOLD_USUAL_HOURS))
     if needs.limited or needs.holds or needs.originals:
-        opened.groups = book.groups
+        opened.groups, opened.final = book.groups, book.final
     return prepared, opened
 
 

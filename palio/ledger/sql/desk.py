@@ -197,6 +197,7 @@ class TransferRow:
     kind: str
     label: str
     category: str
+    final: bool
     actor: str
     description: str
     metadata: Mapping[str, object]
@@ -210,7 +211,7 @@ async def find_transfer(tx: Tx, transfer_id: UUID) -> TransferRow | None:
         tx,
         TransferRow,
         """
-        select t.id, t.posted_at, t.key, t.kind, k.label, k.category, t.actor,
+        select t.id, t.posted_at, t.key, t.kind, k.label, k.category, k.final, t.actor,
           coalesce(t.description, '') as description, coalesce(t.metadata, '{}') as metadata, t.reverses_id, t.hold_id
         from ledger.transfers t join ledger.kinds k on k.code = t.kind where t.id = %s""",
         transfer_id,

@@ -33,6 +33,7 @@ SIGNS = {None: [-1, 1], "credit": [1], "debit": [-1]}
 class Kind:
     code: str
     limit_group: LimitGroup | None
+    final: bool
 
 
 async def list_assets(tx: Tx) -> list[Asset]:
@@ -42,7 +43,7 @@ async def list_assets(tx: Tx) -> list[Asset]:
 
 async def list_kinds(tx: Tx) -> list[Kind]:
     """Every kind of transfer: some dozens."""
-    return await db.rows(tx, Kind, "select code, limit_group from ledger.kinds order by code")
+    return await db.rows(tx, Kind, "select code, limit_group, final from ledger.kinds order by code")
 
 
 async def find_balance(tx: Tx, address: str, asset: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -37,6 +37,12 @@ SIGNED_OUT = Frame("bye", f'{{"reason": "signed_out", "retry_ms": {RETRY_MS}}}')
 
 Hidden: TypeAlias = Callable[[Tx, Collection[UUID]], Awaitable[Collection[UUID]]]
 Recall: TypeAlias = Callable[[Request, Holder], Awaitable[Asking]]
+
+
+class Read(Protocol):
+    """A way to read what is kept for a listener: `relay.resume` or `relay.page`."""
+
+    async def __call__(self, tx: Tx, *, listener: Listener, after: int | None, is_new: bool = ...) -> Resumed: ...
 
 
 class OriginRejected(Forbidden):
@@ -256,8 +262,18 @@ async def _hidden(request: Request, ask: Asking, judged: Sequence[tuple[str, Top
 
 async def resume(request: Request, ask: Asking, listener: Listener, after: int | None) -> Resumed:
     """Where the topics of a stream go on. What comes meanwhile waits in the listener."""
-    database: Database = request.app.state.database
-    async with database.begin(ask.actor) as tx:
-        resumed = await relay.resume(tx, listener=listener, after=after)
+    resumed = await read(request, ask, listener, after, relay.resume)
     listener.begin(resumed.seq)
     return resumed
+
+
+async def read(request: Request, ask: Asking, listener: Listener, after: int | None, way: Read) -> Resumed:
+    """What is kept for a listener, who from now on is one if he was none."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        if await relay.is_listener(tx, listener):
+            return await way(tx, listener=listener, after=after)
+    async with database.begin_system("a listener of live events") as tx:
+        is_new = bool(listener.owner and await relay.listen(tx, [listener.owner]))
+    async with database.begin(ask.actor) as tx:  # he is one before we look where he begins
+        return await way(tx, listener=listener, after=after, is_new=is_new)

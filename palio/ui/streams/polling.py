@@ -8,7 +8,6 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from palio.infra import relay
-from palio.infra.db import Database
 from palio.infra.realtime import Listener, TooManyStreams
 from palio.infra.relay import Resumed
 from palio.infra.tickets import TicketInvalid
@@ -139,6 +138,4 @@ async def _wait(
 
 
 async def _read(request: Request, ask: Asking, listener: Listener, after: int | None) -> Resumed:
-    database: Database = request.app.state.database
-    async with database.begin(ask.actor) as tx:
-        return await relay.page(tx, listener=listener, after=after)
+    return await hearing.read(request, ask, listener, after, relay.page)

@@ -217,6 +217,31 @@ async def test_a_correction_is_made_by_one_approved_by_another_and_seen_in_the_w
         assert await seen.faults() == []
 
 
+async def test_a_finding_is_resolved_with_what_was_found_out(browser: Browser, console: Console) -> None:
+    """Too few words are refused beside the field, which keeps them; then it is told what came of it."""
+    subject = f"user:{new_id()}:main USD"
+    async with console.begin() as tx:
+        await reconciling.report(tx, [new_id()], [Finding("R1", subject, None, "50", "51")], clock.now())
+    async with working(browser, console, console.noor, size="phone") as (page, seen):
+        await page.goto(f"{console.base}/console/ledger/findings")
+        finding = page.get_by_role("listitem").filter(has_text=subject)
+        await finding.get_by_text("Resolve it").first.click()
+        await finding.get_by_label("What was found out").fill("a disk")
+        await finding.get_by_role("button", name="Resolve it").click()
+        await expect(finding.get_by_role("alert")).to_be_visible()
+        assert await finding.get_by_label("What was found out").input_value() == "a disk"
+        if folder := os.environ.get("PALIO_PICTURES"):
+            await page.screenshot(path=Path(folder) / "finding-refused.phone.day.png", full_page=True)
+        await finding.get_by_label("What was found out").fill("A disk had lied: the entry was restored")
+        await finding.get_by_role("button", name="Resolve it").click()
+        await expect(finding).to_contain_text("A disk had lied: the entry was restored")
+        if folder:
+            await page.screenshot(path=Path(folder) / "finding-resolved.phone.day.png", full_page=True)
+        await page.get_by_role("link", name="Open", exact=True).click()
+        await expect(finding).to_have_count(0)
+        assert [one for one in await seen.faults() if "422 (Unprocessable" not in one] == []
+
+
 async def test_without_script_lines_are_pasted_seen_and_posted(browser: Browser, console: Console) -> None:
     first, second = await console.player(), await console.player()
     async with working(browser, console, console.noor, script=False) as (page, _):
