@@ -36,6 +36,7 @@ SUBSCRIPTIONS: Routes = {
     WatchWebhooks: (webhooks.watch,),
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
+    identity.SendCode: (identity_jobs.send_code,),
     identity.Purge: (identity_jobs.purge,),
     identity.PlayerExcluded: (race_jobs.leave_out, competition_jobs.leave_out),
     identity.ProfileChanged: (competition_jobs.renew_country,),

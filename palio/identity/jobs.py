@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from palio.identity import letters, personal, service, sql
-from palio.identity.messages import Purge, SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import Purge, SendCode, SendLetter, WriteToWhoeverAsked
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose
 from palio.infra import settings
 from palio.infra.db import Database, Tx
@@ -17,11 +17,13 @@ from palio.kernel.schedules import Schedule
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
+DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
 PENDING_AT_ONCE = 1_000
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_verification": "email_verification",
     "password_reset": "password_reset",
     "account_exists": "password_reset",
+    "login_link": "login_link",
 }
 
 
@@ -48,6 +50,8 @@ async def write_to_whoever_asked(database: Database, job: WriteToWhoeverAsked, e
 async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -> Letter | None:
     if kind == "email_verification" and contact.verified_at:
         kind = "account_exists"
+    elif kind == "login_link" and not contact.verified_at:
+        kind = "email_verification"
     secret = await service.credentials.make_mailed_link(
         tx, token_id=token_id, purpose=PURPOSE[kind], to=contact, now=clock.now()
     )
@@ -64,6 +68,20 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
     )
 
 
+@handles(SendCode, queue="outgoing")
+async def send_code(database: Database, job: SendCode, envelope: Envelope) -> None:
+    """Send a short code. Run again, it sends the same code under the same number; where it went is then forgotten."""
+    words = letters.words_of_code(job.locale)
+    async with database.begin_system("a code") as tx:
+        code = await service.phones.letter_of_code(
+            tx, challenge_id=job.challenge_id, locale=job.locale, words=words, now=clock.now()
+        )
+    if code:
+        await database.equipment.otp.send(code)
+        async with database.begin_system("a code") as tx:
+            await service.phones.forget_target(tx, challenge_id=job.challenge_id)
+
+
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
     """Remove dead links, ended sessions and people who never proved a contact; forget addresses after their time."""
@@ -72,6 +90,9 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.contacts.delete_users(tx, stale)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
+    await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
+    await sql.external.delete_dead_flows(tx, before=now)
+    await sql.methods.delete_dead_proofs(tx, before=now)
     await sql.sessions.delete_old(tx, before=now - ENDED_SESSION_AGE)
     before = now - timedelta(days=settings.value(IP_RETENTION_DAYS))
     await sql.attempts.update_forgotten(tx, before=before)

@@ -10,7 +10,13 @@ from palio.kernel.ids import UserId
 from palio.kernel.messages import Event, Job
 
 Change: TypeAlias = Literal[
-    "password_changed", "password_reset", "totp_added", "totp_removed", "recovery_codes_renewed"
+    "password_changed",
+    "password_reset",
+    "totp_added",
+    "totp_removed",
+    "recovery_codes_renewed",
+    "identity_linked",
+    "identity_unlinked",
 ]
 
 
@@ -28,7 +34,7 @@ class ContactVerified(Event):
     """A user proved that a contact is his; with the first one the account becomes active."""
 
     user_id: UserId
-    kind: Literal["email"]
+    kind: Literal["email", "phone", "telegram"]
     first: bool
 
 
@@ -89,6 +95,22 @@ class ApiTokenRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TelegramLinked(Event):
+    """A Telegram account was linked to a user."""
+
+    user_id: UserId
+    telegram_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramUnlinked(Event):
+    """A Telegram account no longer belongs to a user."""
+
+    user_id: UserId
+    telegram_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoleGranted(Event):
     """Somebody was given a role."""
 
@@ -140,6 +162,14 @@ class WriteToWhoeverAsked(Job):
     letter: LetterKind
     bidx: str
     bidx_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendCode(Job):
+    """Send a short code to the number that it was asked for, in a language."""
+
+    challenge_id: UUID
+    locale: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,11 @@ Outcome: TypeAlias = Literal[
     "not_allowed",
     "token_reused",
 ]
-TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner"]
-LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists"]
+TokenPurpose: TypeAlias = Literal["email_verification", "password_reset", "first_owner", "login_link", "telegram_link"]
+LetterKind: TypeAlias = Literal["email_verification", "password_reset", "account_exists", "login_link"]
+CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
+FlowIntent: TypeAlias = Literal["login", "link"]
+LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
 FactorKind: TypeAlias = Literal["totp", "recovery_code"]
@@ -101,7 +104,37 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
     high=250,
     pattern="[A-Z]{2}",
 )
+METHODS: Setting[tuple[str, ...]] = Setting(
+    "identity.methods",
+    "list",
+    ("password", "telegram"),
+    "By which ways players come in: those that stand here, and are configured. The console always asks for the password"
+    " and a second factor.",
+    of="text",
+    high=8,
+    pattern="password|google|apple|oidc|telegram|phone_otp|email_link|passkey",
+    sensitive=True,
+)
+PHONE_COUNTRIES: Setting[tuple[str, ...]] = Setting(
+    "identity.phone_countries",
+    "list",
+    (),
+    "To which countries codes are sent, as two letters; none: to all.",
+    of="text",
+    high=250,
+    pattern="[A-Z]{2}",
+)
+TELEGRAM_PROOF_MAX_AGE_S = Setting(
+    "identity.telegram_proof_max_age_s",
+    "int",
+    300,
+    "How old what Telegram has signed may be.",
+    "seconds",
+    low=60,
+    high=86_400,
+)
 SETTINGS = (
+    *(METHODS, PHONE_COUNTRIES, TELEGRAM_PROOF_MAX_AGE_S),
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS),
@@ -199,6 +232,7 @@ class Standing:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+    telegram_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +249,8 @@ class Me:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+    ways: tuple[AuthMethod, ...] = ()
+    telegram_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,3 +623,120 @@ class Acquaintance:
     member_since: datetime
     state: FriendState | None
     changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramUser:
+    """Somebody as Telegram calls him; his number there is longer than 32 bits, and he may have no name."""
+
+    telegram_id: int
+    username: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramRow:
+    """A Telegram account that was met; without `user_id` it belongs to nobody here."""
+
+    id: UUID
+    telegram_id: int
+    telegram_username: str | None
+    user_id: UserId | None
+    verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneRow:
+    """A number of a user, sealed."""
+
+    id: UUID
+    user_id: UserId
+    number: bytes
+    verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalRow:
+    """An account at a provider that opens the user's account here."""
+
+    id: UUID
+    user_id: UserId
+    provider: str
+    linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Something outside that opens an account here: a provider's, Telegram's (its number as text), a telephone."""
+
+    id: UUID
+    provider: str
+    name: str
+    linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A short code that waits to be typed; its number is sealed."""
+
+    id: UUID
+    user_id: UserId | None
+    purpose: CodePurpose
+    target: bytes | None
+    target_bidx: bytes
+    telegram_id: int | None
+    code_hash: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Somebody who is away at a provider; the verifier is sealed."""
+
+    id: UUID
+    provider: str
+    nonce: str
+    pkce_verifier: bytes
+    browser_hash: bytes
+    return_path: str
+    intent: FlowIntent
+    user_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where somebody is sent to be vouched for, and what his browser keeps until he comes back."""
+
+    address: str
+    browser_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Who came back: with a session, with a second factor due, or with an account that is linked now (None)."""
+
+    entered: SignedIn | SecondFactorDue | None
+    return_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOffer:
+    """Where somebody presses a button to have his Telegram account linked, and until when."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """Whom a provider has vouched for, as a use case takes it: never more than it says."""
+
+    provider: str
+    subject: str = field(repr=False)
+    email: str | None = field(repr=False)
+    is_email_verified: bool
+    nonce: str = field(repr=False)
+    expires_at: datetime

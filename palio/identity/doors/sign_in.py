@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 from palio.identity import personal, rules, service
@@ -15,7 +16,17 @@ from palio.identity.errors import (
     TicketExpired,
     TooManyAttempts,
 )
-from palio.identity.types import Account, Attempt, SecondFactorDue, SessionId, SessionKind, SignedIn, Tokens, Visitor
+from palio.identity.types import (
+    Account,
+    Attempt,
+    AuthMethod,
+    SecondFactorDue,
+    SessionId,
+    SessionKind,
+    SignedIn,
+    Tokens,
+    Visitor,
+)
 from palio.infra.db import Tx
 from palio.infra.passwords import HashingBusy, Verdict
 from palio.kernel.errors import Refusal
@@ -23,6 +34,7 @@ from palio.kernel.ids import UserId
 
 TICKET_LIFE = timedelta(minutes=5)
 MAY_ENTER = {"active", "suspended", "closing"}
+METHOD: dict[str, AuthMethod] = {one: one for one in get_args(AuthMethod)}
 KINDS: dict[str, SessionKind] = {"browser": "browser", "console": "console", "app": "app"}
 
 
@@ -33,8 +45,10 @@ async def sign_in(
 
     The console opens for staff with a second factor, which they set up as players. Whether nobody has the name, or the
     password is another: the answer is the same, and so is the work.
-    Refuses with BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff, FactorMissing.
+    Refuses with MethodClosed, BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff, FactorMissing.
     """
+    if kind != "console":
+        house.require_open("password")
     async with house.database.begin_system("sign-in") as tx:
         attempt = await service.attempts.knock(tx, identifier=identifier, visitor=visitor, now=now)
     verdict = await house.compare(attempt, password)
@@ -53,7 +67,7 @@ async def second_factor(house: House, *, ticket: str, code: str, visitor: Visito
     Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind = await _read_ticket(tx, ticket, now)
+        account, kind, method = await _read_ticket(tx, ticket, now)
     proof = await _judge_code(house, account, code, visitor, now)
     async with house.database.begin_system("second factor") as tx:
         await _use_code(tx, account.user_id, proof, now)
@@ -61,7 +75,7 @@ async def second_factor(house: House, *, ticket: str, code: str, visitor: Visito
             tx,
             user_id=account.user_id,
             kind=kind,
-            method="password",
+            method=method,
             visitor=visitor,
             with_factor=True,
             now=now,
@@ -179,7 +193,7 @@ async def _enter(
     if today.has_second_factor:
         await service.attempts.conclude(tx, attempt=attempt, outcome="second_factor_required")
         factors = await service.factors.factors_of(tx, user_id=user_id)
-        return SecondFactorDue(_ticket(tx, today, kind, now), factors)
+        return SecondFactorDue(ticket_of(tx, today, kind, "password", now), factors)
     if kind == "console":
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return FactorMissing()
@@ -190,24 +204,25 @@ async def _enter(
     return opened
 
 
-def _ticket(tx: Tx, account: Account, kind: SessionKind, now: datetime) -> str:
-    """What stands for the right password until the second factor is there; a new password makes it worthless."""
+def ticket_of(tx: Tx, account: Account, kind: SessionKind, method: AuthMethod, now: datetime) -> str:
+    """What stands for the first proof until the second factor is there; a new password makes it worthless."""
     issued = int(now.timestamp())
-    seal = personal.derived(tx, "second_factor", account.user_id, kind, issued, account.changed_at)
-    return f"{account.user_id.hex}.{kind}.{issued}.{seal}"
+    seal = personal.derived(tx, "second_factor", account.user_id, kind, method, issued, account.changed_at)
+    return f"{account.user_id.hex}.{kind}.{method}.{issued}.{seal}"
 
 
-async def _read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
+async def _read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind, AuthMethod]:
     try:
-        user_text, kind_text, issued_text, seal = ticket.split(".")
+        user_text, kind_text, method_text, issued_text, seal = ticket.split(".")
         user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)
+        method = METHOD[method_text]
     except (ValueError, KeyError):
         raise TicketExpired from None
     account = await service.credentials.find_account(tx, user_id=user_id)
     if account is None or account.status not in MAY_ENTER or not account.has_second_factor:
         raise TicketExpired
-    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, issued, account.changed_at):
+    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, method, issued, account.changed_at):
         raise TicketExpired
     if not timedelta(0) <= timedelta(seconds=now.timestamp() - issued) <= TICKET_LIFE:
         raise TicketExpired
-    return account, kind
+    return account, kind, method

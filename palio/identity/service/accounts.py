@@ -200,6 +200,8 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         standing.has_second_factor,
         standing.recovery_codes_left,
         standing.last_login_at,
+        tuple(await sql.methods.list_ways(tx, user_id)),
+        standing.telegram_id,
     )
 
 

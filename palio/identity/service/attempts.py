@@ -70,6 +70,37 @@ async def knock_with_factor(tx: Tx, *, account: Account, visitor: Visitor, now: 
     return await _write_down(tx, account, subject, network, device_id, visitor, "mfa_failed", wait, now)
 
 
+async def knock_by(
+    tx: Tx, *, method: AuthMethod, visitor: Visitor, now: datetime, account: Account | None = None
+) -> Attempt:
+    """Write down that somebody comes in by another way than a password, and say whether it is judged.
+
+    What goes wrong counts for his network and for the house, not for an account that he may only have named.
+    """
+    subject, network = personal.account_index(tx, f"{method}|{new_id()}"), personal.network_of(tx, visitor.ip)
+    await sql.attempts.lock_subjects(tx, subject, network.net)
+    device_id = await _device_of(tx, account, visitor)
+    wait = await _wait_for_password(tx, subject, network, device_id, now)
+    return await _write_down(
+        tx, account, subject, network, device_id, visitor, "bad_credentials", wait, now, method=method
+    )
+
+
+async def note(
+    tx: Tx,
+    *,
+    account: Account,
+    method: AuthMethod,
+    outcome: Outcome,
+    visitor: Visitor,
+    now: datetime,
+    device_id: DeviceId | None = None,
+) -> None:
+    """Write down how an attempt ended of somebody who was only known at its end."""
+    subject, network = personal.account_index(tx, account.username), personal.network_of(tx, visitor.ip)
+    await _write_down(tx, account, subject, network, device_id, visitor, outcome, None, now, method=method)
+
+
 async def conclude(tx: Tx, *, attempt: Attempt, outcome: Outcome, device_id: DeviceId | None = None) -> None:
     """Say how an attempt ended."""
     await sql.attempts.update_event(tx, attempt.at, attempt.id, outcome, device_id=device_id)
@@ -130,9 +161,10 @@ async def _write_down(
     outcome: Outcome,
     wait: timedelta | None,
     now: datetime,
+    *,
+    method: AuthMethod = "password",
 ) -> Attempt:
     event_id, user_id = new_id(), account.user_id if account else None
-    method: AuthMethod = "password"
     ip = await crypto.seal(tx, visitor.ip, personal.place_of_ip("login_events", event_id, user_id))
     agent = _printable(visitor.user_agent)
     written: Outcome = "throttled" if wait else outcome

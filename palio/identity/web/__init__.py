@@ -1,6 +1,7 @@
 """How people and their proofs are met: pages to come in by, pages of one's own account, and calls."""
 
 from palio.identity.web.account import routes as account
+from palio.identity.web.arriving import routes as arriving
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.entering import routes as entering
 from palio.identity.web.friends import routes as friends
@@ -9,9 +10,21 @@ from palio.identity.web.play import routes as play
 from palio.identity.web.reception import Reception, Recollection, Turnstile, prove_in_form
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
+from palio.identity.web.ways import routes as ways
 from palio.ui.routes import Routes
 
 __all__ = ["Reception", "Recollection", "Turnstile", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *security.all, *friends.all, *play.all, *calls.all, *grants.all, *staff.all]
+routes.all = [
+    *arriving.all,
+    *ways.all,
+    *entering.all,
+    *account.all,
+    *security.all,
+    *friends.all,
+    *play.all,
+    *calls.all,
+    *grants.all,
+    *staff.all,
+]
