@@ -43,6 +43,7 @@ SUBSCRIPTIONS: Routes = {
     identity.SendLetter: (identity_jobs.send_letter,),
     identity.SendFarewell: (identity_jobs.send_farewell,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
+    identity.SendCode: (identity_jobs.send_code,),
     identity.Purge: (identity_jobs.purge,),
     identity.KeepNoLonger: (identity_jobs.keep_no_longer,),
     identity.ResetFactors: (identity_jobs.reset_factors,),

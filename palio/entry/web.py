@@ -13,7 +13,7 @@ from palio.affiliates import console as affiliates_console
 from palio.affiliates import web as affiliates
 from palio.competitions import console as competitions_console
 from palio.competitions import web as competitions
-from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status
+from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status, vouching
 from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
@@ -23,6 +23,7 @@ from palio.infra import logging
 from palio.infra.deprecations import Deprecations
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.metrics import Metrics
+from palio.infra.oidc import Issuers
 from palio.infra.passwords import Leaked
 from palio.infra.ratelimit import Limiter
 from palio.kernel import clock
@@ -124,7 +125,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         ),
         "pages": Pages(Languages(), origin=origin),
         "files": Files(DIST.parent),
-        "house": House(wiring.database, leaked=Leaked(wiring.environment.leaked_passwords_file)),
+        "house": house_of(wiring),
         "cursors": Cursors(key_for(wiring, "cursors")),
         "boards": BOARDS,
         "product_pages": PRODUCT_PAGES,
@@ -143,6 +144,19 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "find_recipient": recipients.find,
         "mailbox": partial(mailbox.path_of, wiring),
     }
+
+
+def house_of(wiring: Wiring) -> House:
+    """What lets people in, as far as the environment says."""
+    environment, equipment = wiring.environment, wiring.database.equipment
+    return House(
+        wiring.database,
+        leaked=Leaked(environment.leaked_passwords_file),
+        providers=vouching.providers_of(environment),
+        issuers=Issuers(equipment.http, is_simulated=equipment.is_simulated),
+        bot=vouching.bot_of(environment),
+        has_otp=vouching.has_otp(environment),
+    )
 
 
 def key_for(wiring: Wiring, purpose: str) -> bytes:

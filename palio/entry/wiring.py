@@ -16,7 +16,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
-from palio.entry import figures
+from palio.entry import figures, vouching
 from palio.entry.published import PUBLIC
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import jobs as identity_jobs
@@ -49,6 +49,7 @@ from palio.infra.anchors import Anchors
 from palio.infra.db import Database, Equipment, Tx
 from palio.infra.geo import Geo
 from palio.infra.health import Health
+from palio.infra.http import Client
 from palio.infra.instances import Instance
 from palio.infra.keyring import Keyring
 from palio.infra.mail import Folder, Mail, Smtp
@@ -257,7 +258,7 @@ async def opened(
     hub, catalogue, version = Hub(found.direct), Catalogue(SETTINGS), schema_version()
     hub.on(settings.CHANNEL, settings.snapshot.reload_soon)
     hub.on(virtual.CHANNEL, virtual.virtual.look_soon)
-    keys, storage = _keyring(environment), Storage(environment.data / "files")
+    keys, storage, outside = _keyring(environment), Storage(environment.data / "files"), Client()
     database = Database(
         found.app,
         equipment=Equipment(
@@ -279,6 +280,8 @@ async def opened(
             storage=storage,
             mail=_mail(environment),
             geo=Geo(environment.geo_file),
+            otp=vouching.sender_of(environment, outside, is_simulated=environment.sim == "on"),
+            http=outside,
             site=environment.public_url or f"http://{environment.bind}",
         ),
         connections_max=environment.pool,

@@ -7,17 +7,19 @@ Unauthenticated
 ├── TicketExpired, PasskeyInvalid
 ├── RefreshReused
 ├── TokenExpired
-└── TokenRevoked
+├── TokenRevoked
+└── CodeWrong, FlowInvalid, ProviderProofInvalid, TelegramProofInvalid
 Forbidden
 ├── ContactUnverified
 ├── ProofRequired
-├── RegistrationClosed, RegistrationRefused, OwnExclusion
+├── RegistrationClosed, RegistrationRefused, OwnExclusion, MethodClosed
 ├── NotStaff
 ├── SelfGrant, OwnAccount, NotAPlayer
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion, NoSuchPrivacyRequest, NothingSealed, NoReset
+├── NoSuchProvider, NoSuchIdentity
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
@@ -27,6 +29,7 @@ Conflict
 ├── TooManyTokens, TooManyPasskeys, PasskeyKnown
 ├── LastLoginMethod
 ├── SaidAlready
+├── LinkRequired, IdentityTaken, TelegramAlreadyLinked, PhoneTaken
 ├── ExclusionShorter, ExclusionRuns, ExclusionFirm
 ├── ExportTooSoon, ErasureBlocked
 ├── NotSuspendable
@@ -38,6 +41,7 @@ Invalid
 ├── UsernameInvalid, UsernameReserved, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, FullNameInvalid
 ├── EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
 ├── PasswordTooWeak
+├── PhoneInvalid, PhoneCountryBlocked
 ├── LocaleInvalid, TimeZoneInvalid, BirthDateInvalid, CountryInvalid
 ├── PasskeyNameInvalid
 ├── TokenNameInvalid, ScopeUnknown, LifetimeInvalid, NetworkInvalid
@@ -482,7 +486,6 @@ class EmailNotAllowed(Invalid):
     """This address may not be used here; take another one."""
 
     code = "identity.email_not_allowed"
-    blames = "email"
 
 
 class PatternInvalid(Invalid):
@@ -663,3 +666,88 @@ class OwnExclusion(Forbidden):
     """Nobody keeps himself from playing in the name of the house; take a break of your own."""
 
     code = "identity.own_exclusion"
+
+
+# ways in besides the password
+
+
+class CodeWrong(Unauthenticated):
+    """That is not the code, or it is no longer good; after five tries ask for another."""
+
+    code = "identity.code_wrong"
+    blames = "code"
+
+
+class FlowInvalid(Unauthenticated):
+    """This sign-in was begun in another browser, too long ago, or is over; begin it again."""
+
+    code = "identity.flow_invalid"
+
+
+class ProviderProofInvalid(Unauthenticated):
+    """What came back does not prove who you are; begin again."""
+
+    code = "identity.provider_proof_invalid"
+
+
+class TelegramProofInvalid(Unauthenticated):
+    """What came from Telegram does not prove who you are; open this anew in Telegram."""
+
+    code = "identity.telegram_proof_invalid"
+
+
+class MethodClosed(Forbidden):
+    """This way in is not open here; take another one."""
+
+    code = "identity.method_closed"
+
+
+class NoSuchProvider(NotFound):
+    """Nobody of this name vouches for people here."""
+
+    code = "identity.no_such_provider"
+
+
+class NoSuchIdentity(NotFound):
+    """No such account is linked to yours."""
+
+    code = "identity.no_such_identity"
+
+
+class LinkRequired(Conflict):
+    """There is an account with this address already; sign in to it as you always do, then link this one to it."""
+
+    code = "identity.link_required"
+
+
+class IdentityTaken(Conflict):
+    """This account is linked to somebody already, or you have linked another one of this provider."""
+
+    code = "identity.identity_taken"
+
+
+class TelegramAlreadyLinked(Conflict):
+    """This Telegram account is linked to somebody already, or you have linked another one."""
+
+    code = "identity.telegram_already_linked"
+
+
+class PhoneTaken(Conflict):
+    """This number belongs to an account already, or you have another one; remove that first."""
+
+    code = "identity.phone_taken"
+    blames = "number"
+
+
+class PhoneInvalid(Invalid):
+    """This is no telephone number; write it with its country, like +49 151 23456789."""
+
+    code = "identity.phone_invalid"
+    blames = "number"
+
+
+class PhoneCountryBlocked(Invalid):
+    """No codes are sent to this country; take another way in."""
+
+    code = "identity.phone_country_blocked"
+    blames = "number"

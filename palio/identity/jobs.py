@@ -15,6 +15,7 @@ from palio.identity.messages import (
     Purge,
     ResetFactors,
     RunPrivacy,
+    SendCode,
     SendFarewell,
     SendLetter,
     TickExclusions,
@@ -40,6 +41,7 @@ LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensio
 
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
+DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
 REVEAL_AGE = timedelta(days=1)
 PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
 Recipient: TypeAlias = EmailRow | User
@@ -49,6 +51,7 @@ PURPOSE: dict[LetterKind, TokenPurpose] = {
     "password_reset": "password_reset",
     "account_exists": "password_reset",
     "erase_confirm": "erase_confirm",
+    "login_link": "login_link",
 }
 
 
@@ -79,6 +82,8 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         return None
     if kind == "email_change" and await sql.contacts.is_verified(tx, contact.bidx):
         return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
+    if kind == "login_link" and not contact.verified_at:
+        kind = "email_verification"
     secret = await service.credentials.make_mailed_link(
         tx, token_id=token_id, purpose=PURPOSE[kind], to=contact, now=clock.now()
     )
@@ -131,6 +136,20 @@ async def reset_factors(tx: Tx, job: ResetFactors) -> None:
     await service.resets.carry_out_due(tx, now=clock.now())
 
 
+@handles(SendCode, queue="outgoing")
+async def send_code(database: Database, job: SendCode, envelope: Envelope) -> None:
+    """Send a short code. Run again, it sends the same code under the same number; where it went is then forgotten."""
+    words = letters.words_of_code(job.locale)
+    async with database.begin_system("a code") as tx:
+        code = await service.phones.letter_of_code(
+            tx, challenge_id=job.challenge_id, locale=job.locale, words=words, now=clock.now()
+        )
+    if code:
+        await database.equipment.otp.send(code)
+        async with database.begin_system("a code") as tx:
+            await service.phones.forget_target(tx, challenge_id=job.challenge_id)
+
+
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
     """Remove dead links, names that are free again and people who never proved a contact."""
@@ -139,6 +158,8 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.contacts.delete_users(tx, stale)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
+    await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
+    await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
 
 

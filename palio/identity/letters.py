@@ -18,6 +18,7 @@ PATHS: dict[LetterKind, str] = {
     "email_taken": "/forgot-password",
     "email_removed": "/forgot-password",
     "erase_confirm": "/erase/",
+    "login_link": "/sign-in/link/",
 }
 
 
@@ -30,6 +31,12 @@ def write(kind: LetterKind, *, to: str, username: str, locale: str, site: str, s
     return Letter(
         to, subject, body.strip() + "\n", environment.get_template(f"mail_{kind}.html").render(values), number
     )
+
+
+def words_of_code(locale: str) -> str:
+    """What a text message with a code says, with `{code}` where the code stands."""
+    words = _languages().choose(locale).words
+    return words.gettext("{code} is your code. It is good for ten minutes. Nobody of us will ever ask you for it.")
 
 
 @cache

@@ -23,6 +23,8 @@ Change: TypeAlias = Literal[
     "factors_reset_planned",
     "factors_reset_cancelled",
     "factors_reset",
+    "identity_linked",
+    "identity_unlinked",
 ]
 
 
@@ -40,7 +42,7 @@ class ContactVerified(Event):
     """A user proved that a contact is his; with the first one the account becomes active."""
 
     user_id: UserId
-    kind: Literal["email"]
+    kind: Literal["email", "phone", "telegram"]
     first: bool
 
 
@@ -107,6 +109,22 @@ class ApiTokenRevoked(Event):
 
     user_id: UserId
     api_key_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramLinked(Event):
+    """A Telegram account was linked to a user."""
+
+    user_id: UserId
+    telegram_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramUnlinked(Event):
+    """A Telegram account no longer belongs to a user."""
+
+    user_id: UserId
+    telegram_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +244,14 @@ class ResetFactors(Job):
 @dataclass(frozen=True, slots=True)
 class LiftSuspensions(Job):
     """Let in again whoever was suspended until now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendCode(Job):
+    """Send a short code to the number that it was asked for, in a language."""
+
+    challenge_id: UUID
+    locale: str
 
 
 @dataclass(frozen=True, slots=True)

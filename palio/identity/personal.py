@@ -35,6 +35,10 @@ SEALED_COLUMNS = (
     SealedColumn("identity.totp_secrets", "secret", "user_id"),
     SealedColumn("identity.play_exclusions", "reason"),
     SealedColumn("identity.privacy_requests", "file_secret"),
+    SealedColumn("identity.phones", "number"),
+    SealedColumn("identity.external_identities", "subject"),
+    SealedColumn("identity.otp_challenges", "target", purpose=NOBODY),
+    SealedColumn("identity.auth_flows", "pkce_verifier", user_id=None, purpose=NOBODY),
 )
 
 
@@ -165,6 +169,47 @@ def place_of_reason(row_id: UUID, user_id: UserId) -> Place:
 def place_of_file_secret(row_id: UUID, user_id: UserId) -> Place:
     """Where the secret lies that the copy of somebody's data is encrypted with."""
     return Place("identity.privacy_requests", "file_secret", row_id, user_id)
+
+
+def phone_index(tx: Tx, number: str) -> BlindIndex:
+    """What a number in E.164 is found by."""
+    return keyring_of(tx).blind_index("identity.phones.number", number)
+
+
+def subject_index(tx: Tx, provider: str, subject: str) -> BlindIndex:
+    """What an account at a provider is found by."""
+    return keyring_of(tx).blind_index("identity.external_identities.subject", f"{provider}|{subject}")
+
+
+def naming_index(tx: Tx, naming: str) -> bytes:
+    """What a code of the bot is found by: its first signs, which prove nothing."""
+    return keyring_of(tx).blind_index("identity.otp_challenges.code", naming).digest
+
+
+def code_for(tx: Tx, challenge_id: UUID) -> str:
+    """The six digits of a code: only the keyring can make them, and makes them again for whoever sends them."""
+    digest = hmac.digest(keyring_of(tx).key_for("identity.otp"), challenge_id.bytes, "sha256")
+    return rules.phones.code_of(digest)
+
+
+def place_of_phone(row_id: UUID, user_id: UserId) -> Place:
+    """Where a number lies."""
+    return Place("identity.phones", "number", row_id, user_id)
+
+
+def place_of_target(row_id: UUID, user_id: UserId | None) -> Place:
+    """Where the number lies that a code goes to; those of nobody are sealed together."""
+    return Place("identity.otp_challenges", "target", row_id, user_id, purpose=NOBODY)
+
+
+def place_of_subject(row_id: UUID, user_id: UserId) -> Place:
+    """Where what a provider calls somebody lies."""
+    return Place("identity.external_identities", "subject", row_id, user_id)
+
+
+def place_of_verifier(row_id: UUID) -> Place:
+    """Where the secret of somebody lies who is away at a provider."""
+    return Place("identity.auth_flows", "pkce_verifier", row_id, purpose=NOBODY)
 
 
 async def address_of(tx: Tx, row: EmailRow) -> str:

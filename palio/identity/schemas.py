@@ -1,5 +1,6 @@
 """How people and their proofs look from outside: what calls take, and what they answer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
@@ -19,6 +20,7 @@ from palio.identity.types import (
     ExclusionKind,
     ExclusionLength,
     FriendState,
+    Identity,
     LogIn,
     Me,
     NetworkKind,
@@ -250,7 +252,104 @@ class LeakedToken(Body):
     token: Line
 
 
+class PhoneNumber(Body):
+    """Where a code is to go."""
+
+    number: Line
+
+
+class PhoneCode(PhoneNumber):
+    """The code that came to a number."""
+
+    code: Line
+
+
+class PhoneSignIn(PhoneCode):
+    """The same, and who asks: a browser gets a cookie, an app tokens."""
+
+    client: Client = "browser"
+
+
+class LoginLink(Body):
+    """The secret of a mailed link that opens an account."""
+
+    token: Line
+    client: Client = "browser"
+
+
+Token = Annotated[str, StringConstraints(strict=True, max_length=16_384)]
+
+
+class IdToken(Body):
+    """The ID token that an app got from a provider, and the nonce it asked for it with."""
+
+    id_token: Token
+    nonce: Line
+    client: Client = "app"
+
+
+class LinkIdToken(Body):
+    """The same, to link that account to one's own."""
+
+    provider: Line
+    id_token: Token
+    nonce: Line
+
+
+class MiniApp(Body):
+    """What Telegram told a Mini App, as it told it."""
+
+    init_data: Annotated[str, StringConstraints(strict=True, max_length=4_096)]
+    client: Client = "app"
+
+
+WidgetFields = Annotated[dict[Annotated[str, StringConstraints(max_length=40)], Word | StrictInt], Field(max_length=20)]
+
+
+class Widget(Body):
+    """What the Login Widget of Telegram handed to a page, as it handed it."""
+
+    fields: WidgetFields
+    client: Client = "browser"
+
+
 # the forms of pages
+
+
+class Onward(Body):
+    """A form that leads on to what somebody wanted to see."""
+
+    wanted: Annotated[Line, Field(alias="next")] = "/"
+
+
+class PhoneForm(Onward):
+    """Where a code is to go, and where somebody goes on to."""
+
+    number: Line
+
+
+class PhoneCodeForm(PhoneForm):
+    """The code that came to a number."""
+
+    code: Line
+
+
+class LinkForm(Onward):
+    """Where a link that opens an account is to go."""
+
+    email: Line
+
+
+class UnlinkForm(Body):
+    """Which account outside no longer opens this one."""
+
+    identity_id: UUID
+
+
+class WidgetForm(Onward):
+    """What Telegram handed to the page behind its own: a JSON object in base64url."""
+
+    result: Annotated[str, StringConstraints(max_length=4_096)]
 
 
 class SignUp(Body):
@@ -275,12 +374,6 @@ class OneNewPassword(Body):
     """The password that a link sets."""
 
     password: Word
-
-
-class Onward(Body):
-    """A form that leads on to what somebody wanted to see."""
-
-    wanted: Annotated[Line, Field(alias="next")] = "/"
 
 
 class Credentials(Onward):
@@ -507,6 +600,8 @@ class MeAnswer:
     city: str | None
     birth_date: date | None
     auth_methods: list[AuthMethod]
+    telegram_verified: bool
+    telegram_id: str | None
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: Instant | None
@@ -514,7 +609,7 @@ class MeAnswer:
     version: int
 
     @classmethod
-    def of(cls, me: Me) -> "MeAnswer":
+    def of(cls, me: Me, opened: Collection[AuthMethod]) -> "MeAnswer":
         user = me.user
         return cls(
             user.id,
@@ -533,7 +628,9 @@ class MeAnswer:
             user.country,
             user.city,
             me.born,
-            me.methods,
+            [way for way in me.ways if way in opened],
+            me.telegram_id is not None,
+            None if me.telegram_id is None else str(me.telegram_id),
             me.has_second_factor,
             me.recovery_codes_left,
             me.last_login_at,
@@ -781,6 +878,51 @@ class Passkeys:
     """Passkeys in the order in which they were made."""
 
     items: list[PasskeyAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityAnswer:
+    """Something outside that opens the account; `provider` is google, apple, oidc:<name>, telegram or phone."""
+
+    id: UUID
+    provider: str
+    name: str
+    linked_at: Instant
+    last_used_at: Instant | None
+
+    @classmethod
+    def of(cls, one: Identity) -> "IdentityAnswer":
+        return cls(one.id, one.provider, one.name, one.linked_at, one.last_used_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What opens the account from outside, at most one of a kind."""
+
+    items: list[IdentityAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Where somebody goes to be vouched for."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """The session of whoever came back from a provider, none where an account was linked; and where he wanted to go."""
+
+    session: SessionBegun | None
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOfferAnswer:
+    """Where somebody opens the bot that links his Telegram account, and until when."""
+
+    url: str
+    expires_at: Instant
 
 
 @dataclass(frozen=True, slots=True)

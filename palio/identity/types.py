@@ -44,7 +44,13 @@ Outcome: TypeAlias = Literal[
     "revealed",
 ]
 TokenPurpose: TypeAlias = Literal[
-    "email_verification", "email_change", "password_reset", "first_owner", "erase_confirm"
+    "email_verification",
+    "email_change",
+    "password_reset",
+    "first_owner",
+    "erase_confirm",
+    "login_link",
+    "telegram_link",
 ]
 LetterKind: TypeAlias = Literal[
     "email_verification",
@@ -54,7 +60,11 @@ LetterKind: TypeAlias = Literal[
     "email_taken",
     "email_removed",
     "erase_confirm",
+    "login_link",
 ]
+CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
+FlowIntent: TypeAlias = Literal["login", "link"]
+LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
@@ -143,7 +153,37 @@ BLOCKED_COUNTRIES: Setting[tuple[str, ...]] = Setting(
     high=250,
     pattern="[A-Z]{2}",
 )
+METHODS: Setting[tuple[str, ...]] = Setting(
+    "identity.methods",
+    "list",
+    ("password", "passkey", "telegram"),
+    "By which ways players come in: those that stand here, and are configured. The console always asks for the password"
+    " and a second factor.",
+    of="text",
+    high=8,
+    pattern="password|google|apple|oidc|telegram|phone_otp|email_link|passkey",
+    sensitive=True,
+)
+PHONE_COUNTRIES: Setting[tuple[str, ...]] = Setting(
+    "identity.phone_countries",
+    "list",
+    (),
+    "To which countries codes are sent, as two letters; none: to all.",
+    of="text",
+    high=250,
+    pattern="[A-Z]{2}",
+)
+TELEGRAM_PROOF_MAX_AGE_S = Setting(
+    "identity.telegram_proof_max_age_s",
+    "int",
+    300,
+    "How old what Telegram has signed may be.",
+    "seconds",
+    low=60,
+    high=86_400,
+)
 SETTINGS = (
+    *(METHODS, PHONE_COUNTRIES, TELEGRAM_PROOF_MAX_AGE_S),
     *(MIN_AGE, BLOCKED_COUNTRIES),
     *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS, ERASURE_WAIT_DAYS),
@@ -389,6 +429,7 @@ class Standing:
     zones: list[str]
     zones_from: list[datetime]
     last_login_at: datetime | None
+    telegram_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,17 +464,13 @@ class Me:
     recovery_codes_left: int
     last_login_at: datetime | None
     today: LocalDay
+    ways: tuple[AuthMethod, ...] = ()
+    telegram_id: int | None = None
 
     @property
     def has_second_factor(self) -> bool:
         """Is a password alone not enough?"""
         return self.has_totp or self.has_passkey
-
-    @property
-    def methods(self) -> list[AuthMethod]:
-        """By which ways he can come in."""
-        ways: tuple[tuple[AuthMethod, bool], ...] = (("password", self.has_password), ("passkey", self.has_passkey))
-        return [method for method, is_there in ways if is_there]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1002,3 +1039,120 @@ class Asked:
     version: int
     needed: int
     accepted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramUser:
+    """Somebody as Telegram calls him; his number there is longer than 32 bits, and he may have no name."""
+
+    telegram_id: int
+    username: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramRow:
+    """A Telegram account that was met; without `user_id` it belongs to nobody here."""
+
+    id: UUID
+    telegram_id: int
+    telegram_username: str | None
+    user_id: UserId | None
+    verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneRow:
+    """A number of a user, sealed."""
+
+    id: UUID
+    user_id: UserId
+    number: bytes
+    verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalRow:
+    """An account at a provider that opens the user's account here."""
+
+    id: UUID
+    user_id: UserId
+    provider: str
+    linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Something outside that opens an account here: a provider's, Telegram's (its number as text), a telephone."""
+
+    id: UUID
+    provider: str
+    name: str
+    linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A short code that waits to be typed; its number is sealed."""
+
+    id: UUID
+    user_id: UserId | None
+    purpose: CodePurpose
+    target: bytes | None
+    target_bidx: bytes
+    telegram_id: int | None
+    code_hash: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Somebody who is away at a provider; the verifier is sealed."""
+
+    id: UUID
+    provider: str
+    nonce: str
+    pkce_verifier: bytes
+    browser_hash: bytes
+    return_path: str
+    intent: FlowIntent
+    user_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where somebody is sent to be vouched for, and what his browser keeps until he comes back."""
+
+    address: str
+    browser_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Who came back: with a session, with a second factor due, or with an account that is linked now (None)."""
+
+    entered: SignedIn | SecondFactorDue | None
+    return_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOffer:
+    """Where somebody presses a button to have his Telegram account linked, and until when."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """Whom a provider has vouched for, as a use case takes it: never more than it says."""
+
+    provider: str
+    subject: str = field(repr=False)
+    email: str | None = field(repr=False)
+    is_email_verified: bool
+    nonce: str = field(repr=False)
+    expires_at: datetime

@@ -128,6 +128,20 @@ create unique index emails_primary on identity.emails (user_id) where is_primary
 create index on identity.emails (bidx_version, bidx, created_at desc);
 create index on identity.emails (normal_bidx) where verified_at is not null;
 
+create table identity.phones (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  number bytea not null,
+  bidx bytea not null check (length(bidx) = 32),
+  bidx_version smallint not null,
+  country char(2) check (country ~ '^[A-Z]{2}$'), -- null: a number of no country
+  verified_at timestamptz,
+  created_at timestamptz not null,
+  unique (user_id, bidx));
+comment on column identity.phones.number is 'sealed';
+create unique index phones_verified on identity.phones (bidx_version, bidx) where verified_at is not null;
+create unique index phones_one on identity.phones (user_id) where verified_at is not null;
+
 create table identity.username_holds (
   username_key text primary key,
   held_at timestamptz not null,
@@ -160,6 +174,82 @@ create table identity.verification_tokens (
 create unique index verification_tokens_live on identity.verification_tokens (user_id, purpose)
   where used_at is null and revoked_at is null;
 create index on identity.verification_tokens (target_bidx, created_at);
+
+-- Accounts elsewhere that somebody comes in by. `subject` is what the provider calls him.
+create table identity.external_identities (
+  id uuid primary key,
+  user_id uuid not null references identity.users on delete cascade,
+  provider text not null check (provider ~ '^(google|apple|oidc:[a-z][a-z0-9-]{0,19})$'),
+  subject bytea not null,
+  subject_bidx bytea not null check (length(subject_bidx) = 32),
+  bidx_version smallint not null,
+  linked_at timestamptz not null,
+  last_used_at timestamptz,
+  unique (provider, bidx_version, subject_bidx),
+  unique (user_id, provider));
+comment on column identity.external_identities.subject is 'sealed';
+
+-- Telegram accounts that were met, whether they belong to a user here or not.
+create table identity.telegram_accounts (
+  id uuid primary key,
+  telegram_id bigint not null unique check (telegram_id > 0),
+  telegram_username text check (char_length(telegram_username) between 1 and 64),
+  user_id uuid unique references identity.users on delete set null,
+  verified_at timestamptz,
+  bot_blocked_at timestamptz,
+  language_code text check (char_length(language_code) between 1 and 35),
+  last_active_at timestamptz not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  check ((user_id is null) or (verified_at is not null)));
+
+create table identity.telegram_link_events (
+  id uuid primary key,
+  telegram_id bigint not null,
+  user_id uuid,
+  action text not null check (action in ('linked', 'unlinked', 'moved', 'bot_blocked', 'bot_unblocked')),
+  actor_id uuid,
+  at timestamptz not null,
+  reason text check (char_length(reason) between 5 and 500));
+create index on identity.telegram_link_events (telegram_id, at);
+create trigger never_changed before update on identity.telegram_link_events -- whoever is forgotten takes his rows along
+  for each row execute function infra.refuse_change();
+
+-- Short codes that somebody types. Of each only a slow hash is here; its number is sealed until it was sent.
+create table identity.otp_challenges (
+  id uuid primary key,
+  user_id uuid references identity.users on delete cascade, -- null: whoever has the number
+  purpose text not null check (purpose in ('sign_in', 'phone_link', 'telegram_link')),
+  target bytea, -- the number it goes to
+  target_bidx bytea not null check (length(target_bidx) = 32),
+  telegram_id bigint, -- the account that a typed code links
+  code_hash text not null check (code_hash like '$argon2id$%'),
+  attempts smallint not null default 0 check (attempts between 0 and 5),
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at),
+  used_at timestamptz,
+  check ((purpose = 'telegram_link') = (telegram_id is not null)));
+comment on column identity.otp_challenges.target is 'sealed';
+create index on identity.otp_challenges (target_bidx, created_at desc);
+create index on identity.otp_challenges (created_at);
+
+-- Somebody is away at a provider; whoever comes back with the state is in the browser that left.
+create table identity.auth_flows (
+  id uuid primary key,
+  state_hash bytea not null unique check (length(state_hash) = 32),
+  provider text not null,
+  nonce text not null,
+  pkce_verifier bytea not null,
+  browser_hash bytea not null check (length(browser_hash) = 32),
+  return_path text not null check (return_path like '/%'),
+  intent text not null check (intent in ('login', 'link')),
+  user_id uuid references identity.users on delete cascade,
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at),
+  used_at timestamptz,
+  check ((intent = 'link') = (user_id is not null)));
+comment on column identity.auth_flows.pkce_verifier is 'sealed';
+create index on identity.auth_flows (expires_at);
 
 -- What proved something and proves nothing again.
 create table identity.used_proofs (
@@ -578,7 +668,8 @@ begin
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
-    'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps']
+    'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps', 'phones', 'external_identities',
+    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -604,7 +695,9 @@ grant select, insert, update on identity.user_pii, identity.sessions, identity.d
 grant select, insert on identity.documents, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
-  identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs to palio_app;
+  identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
+  identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows to palio_app;
+grant select, insert, delete on identity.telegram_link_events to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
 grant select, insert, update on identity.privacy_requests, identity.privacy_steps to palio_app;

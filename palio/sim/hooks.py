@@ -49,7 +49,7 @@ class Hooks:
         """Take a message: 204 if it is genuine or nobody checks, 401 if it is not, or the next status of the script."""
         receiver = request.path.removeprefix(PATH).partition("/")[0]
         known, script = self._secrets.get(receiver), self._answers.get(receiver, [])
-        is_genuine = bool(known) and self._verifies(request, known or [], now)
+        is_genuine = self.verifies(request, receiver, now)
         status = TAKEN if is_genuine or known is None else REFUSED
         if script:
             status = script.pop(0)
@@ -93,10 +93,9 @@ class Hooks:
             "receivers": list(self._secrets),
         }
 
-    @staticmethod
-    def _verifies(request: Request, known: list[str], now: datetime) -> bool:
-        """The three parts are signed together, by one of the secrets, and the timestamp is of now."""
-        headers = request.headers
+    def verifies(self, request: Request, receiver: str, now: datetime) -> bool:
+        """Are the three parts signed together, by one of the receiver's secrets, and is the timestamp of now?"""
+        headers, known = request.headers, self._secrets.get(receiver, [])
         try:
             sent = int(headers["webhook-timestamp"])
             signed = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), request.body])

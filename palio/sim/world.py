@@ -1,6 +1,7 @@
 """A world of simulators under one port: its clock, what goes wrong in it, and what was said."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,14 +19,24 @@ from palio.sim.hooks import PATH as HOOKS
 from palio.sim.hooks import Hooks
 from palio.sim.keeping import Keeping
 from palio.sim.mailbox import Mailbox, require_mail_effect
+from palio.sim.oidc import APPLE_KEY_ID, APPLE_TEAM, CLIENT, SECRET, Oidc, new_apple_key
+from palio.sim.oidc import PATH as OIDC
+from palio.sim.otp import PATH as OTP
+from palio.sim.otp import SECRET as OTP_SECRET
+from palio.sim.otp import Otp
 from palio.sim.refusals import SimRefusal
 from palio.sim.scenarios import Rehearsal, resumed, scenario
+from palio.sim.telegram import BOT, Telegram
 from palio.sim.wire import Delivery, Reply, Request, as_json, serving
 
 HOST = "127.0.0.1"
+HTTP = {"feed", "hooks", "oidc", "otp"}
 CONTROL = "/__sim__/"
-SIMS = ("feed", "smtp", "hooks")
-CALLS = "reset, journal, clock, faults, scenario, state/feed, state/smtp, state/hooks, feed/<act>, hooks/<act>"
+SIMS = ("feed", "smtp", "hooks", "oidc", "otp", "telegram")
+CALLS = (
+    "reset, journal, clock, faults, scenario, state/<sim>, feed/<act>, hooks/<act>, oidc/<act>, telegram/mini_app,"
+    " telegram/widget"
+)
 
 
 class World:
@@ -56,7 +67,7 @@ class World:
         self._pulse, self._plants = pulse, tuple(plants)
         self._keeping = Keeping(folder, "feed") if folder else None
         self.port = self.smtp_port = 0
-        self.mailbox = Mailbox(self)
+        self.mailbox, self._apple_key = Mailbox(self), new_apple_key()
         kept = self._keeping.state() if self._keeping else None
         if kept and kept["seed"] != seed:
             raise SimRefusal(f"the world of seed {kept['seed']} lives in {folder}: use that seed, or another folder")
@@ -87,7 +98,9 @@ class World:
             pulse=self._pulse,
         )
         self.mailbox.clear()
-        self.hooks = Hooks()
+        self.hooks, self.otp, self.telegram = Hooks(), Otp(), Telegram()
+        self.oidc = Oidc(self._apple_key)
+        self.signed: object = None
         self._planted = 0
         self.rehearsal: Rehearsal | None = None
         self.journal: deque[Exchange] = deque(maxlen=EXCHANGES_MAX)
@@ -131,10 +144,40 @@ class World:
         """Where a receiver of webhooks is, once the world is served."""
         return f"http://{HOST}:{self.port}{HOOKS}{receiver}"
 
+    def issuer_url(self, name: str) -> str:
+        """Where a provider is that vouches for people, once the world is served."""
+        return f"http://{HOST}:{self.port}{OIDC}{name}"
+
+    @property
+    def otp_url(self) -> str:
+        """Where short codes are handed in, once the world is served."""
+        return f"http://{HOST}:{self.port}{OTP}"
+
     @property
     def smtp_url(self) -> str:
         """Where letters are handed in, once they can be."""
         return f"smtp://{HOST}:{self.smtp_port}"
+
+    def ways_in(self) -> dict[str, list[str]]:
+        """What a shell sets so that people come in by this world, by simulator, once it is served."""
+        other = {"club": {"title": "Club", "issuer": self.issuer_url("club"), "client_id": CLIENT}}
+        other["club"]["client_secret"] = SECRET
+        pem = self.oidc.apple_key.as_pem(private=True).decode().strip().replace("\n", "\\n")
+        return {
+            "oidc": [
+                f"PALIO_GOOGLE_ISSUER={self.issuer_url('google')}",
+                f"PALIO_GOOGLE_CLIENT_ID={CLIENT}",
+                f"PALIO_GOOGLE_CLIENT_SECRET='{SECRET}'",
+                f"PALIO_APPLE_ISSUER={self.issuer_url('apple')}",
+                f"PALIO_APPLE_CLIENT_ID={CLIENT}",
+                f"PALIO_APPLE_TEAM_ID={APPLE_TEAM}",
+                f"PALIO_APPLE_KEY_ID={APPLE_KEY_ID}",
+                f"PALIO_APPLE_KEY='{pem}'",
+                f"PALIO_OIDC_PROVIDERS='{json.dumps(other)}'",
+            ],
+            "otp": [f"PALIO_OTP_WEBHOOK_URL={self.otp_url}", f"PALIO_OTP_WEBHOOK_SECRET={OTP_SECRET}"],
+            "telegram": [f"PALIO_TELEGRAM_BOT_NAME={BOT}", f"PALIO_TELEGRAM_BOT_TOKEN={self.telegram.token}"],
+        }
 
     @asynccontextmanager
     async def serving(self, port: int = 0, *, smtp_port: int | None = None) -> AsyncIterator["World"]:
@@ -174,8 +217,8 @@ class World:
             return Delivery(self._controlled(request))
         if request.path == "/mail" or request.path.startswith("/mail/"):
             return Delivery(self.mailbox.page(request.path))
-        sim = {"feed": "feed", "hooks": "hooks"}.get(request.path.split("/")[1])
-        if sim is None:
+        sim = request.path.split("/")[1]
+        if sim not in HTTP:
             reply = as_json({"message": f"no simulator lives here: {', '.join(SIMS)}"}, 404)
             self._note("", request, reply, status=404, fault=None)
             return Delivery(reply)
@@ -191,6 +234,10 @@ class World:
     def _answered(self, sim: str, request: Request, effect: Effect | None) -> Reply:
         if sim == "hooks":
             return self.hooks.answer(request, self.clock.now() + skew(effect))
+        if sim == "oidc":
+            return self.oidc.answer(request, self.clock.now() + skew(effect))
+        if sim == "otp":
+            return self.otp.answer(request, self.clock.now() + skew(effect))
         return self.feed.answer(request, skew=skew(effect))
 
     def _note(self, sim: str, request: Request, reply: Reply, *, status: int, fault: str | None) -> None:
@@ -202,7 +249,7 @@ class World:
             method=request.method,
             path=request.path,
             headers=masked(request.headers),
-            is_known=sim == "smtp"
+            is_known=sim in {"smtp", "oidc", "otp"}
             or (sim == "hooks" and bool(self.hooks.heard) and self.hooks.heard[-1].is_genuine)
             or (sim == "feed" and fault != "expired_credentials" and self.feed.is_known(request)),
             status=status,
@@ -272,6 +319,12 @@ class World:
                 return self.mailbox.state()
             case ["state", "hooks"]:
                 return self.hooks.state()
+            case ["state", "oidc"]:
+                return self.oidc.state()
+            case ["state", "otp"]:
+                return self.otp.state()
+            case ["state", "telegram"]:
+                return {"signed": self.signed}
             case ["state", other]:
                 raise SimRefusal(f"there is no simulator {other}: {', '.join(SIMS)}")
             case ["scenario"]:
@@ -299,9 +352,25 @@ class World:
                 self.feed.control(act, members)
             case "POST", ["hooks", act]:
                 self.hooks.control(act, members)
+            case "POST", ["oidc", act]:
+                self.oidc.control(act, members)
+            case "POST", ["telegram", act]:
+                self._sign(act, members)
             case _:
                 raise SimRefusal(f"known: {CALLS}")
         self._keep()
+
+    def _sign(self, act: str, members: Mapping[str, object]) -> None:
+        """Have Telegram sign for somebody; `state/telegram` shows what."""
+        user, flaw = members.get("user"), members.get("flaw", "")
+        if not isinstance(user, dict) or not isinstance(flaw, str) or set(members) - {"user", "flaw"}:
+            raise SimRefusal("known: user, an object with id, and flaw")
+        if act == "mini_app":
+            self.signed = self.telegram.init_data(user, at=self.clock.now(), flaw=flaw)
+        elif act == "widget":
+            self.signed = self.telegram.widget(user, at=self.clock.now())
+        else:
+            raise SimRefusal(f"known: {CALLS}")
 
     def _said(self, asked: Mapping[str, str]) -> list[Exchange]:
         since, sim = asked.get("since", "0"), asked.get("sim")

@@ -22,6 +22,7 @@ BODY_SECONDS_MAX = 30
 ADDRESS_BYTES_MAX = 8 << 10
 HEADER_BYTES_MAX = 16 << 10
 BOUND_OTHERWISE = ("/api/", "/u/", "/n/", "/hooks/", "/mcp")  # programs, signed links and signed messages
+BACK_FROM_PROVIDER = re.compile(r"/api/v1/auth/[a-z0-9:-]{1,40}/callback")  # posted by its page; a cookie binds the two
 TOKEN_IN_QUERY = re.compile(rb"(?:^|&)(?:access|api|refresh)_token=", re.IGNORECASE)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 STREAMS = ("/api/v1/stream", "/api/v1/console/stream")
@@ -149,7 +150,7 @@ def _refusal(scope: Scope, headers: Headers, origin: str | None, bytes_max: int)
 
 def _is_from_a_browser(scope: Scope, headers: Headers) -> bool:
     """Does this change something for whoever sits at a browser? Outside the API also before he has signed in."""
-    if scope["method"] in SAFE_METHODS or "authorization" in headers:
+    if scope["method"] in SAFE_METHODS or "authorization" in headers or BACK_FROM_PROVIDER.fullmatch(scope["path"]):
         return False
     return "cookie" in headers or not scope["path"].startswith(BOUND_OTHERWISE)
 

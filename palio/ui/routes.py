@@ -191,10 +191,12 @@ class Page(Route):
 class Call(Route):
     """A route of the API: unknown parameters, foreign media types and loose JSON are refused, reads carry an ETag.
 
-    A list is also a table (CSV) for whoever prefers that; `row` is one of its rows, which tells the columns.
+    A list is also a table (CSV) for whoever prefers that; `row` is one of its rows, which tells the columns. One that
+    `is_open_ended` is led to by others, who add parameters of their own.
     """
 
     row: strict.Json = None
+    is_open_ended = False
 
     def get_route_handler(self) -> Handler:
         answer = self.audited(super().get_route_handler())
@@ -208,7 +210,8 @@ class Call(Route):
             wanted = tables.MEDIA_TYPE if as_table else media_type
             if not strict.accepts(request.headers.get("accept", ""), wanted):
                 raise NotAcceptable(media_type=wanted)
-            if odd := _odd_parameters(request, known | {FIELDS} if self.row is not None else known):
+            known_here = known | {FIELDS} if self.row is not None else known
+            if not self.is_open_ended and (odd := _odd_parameters(request, known_here)):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
             strict_request = strict.StrictRequest(request.scope, request.receive)
@@ -421,13 +424,15 @@ class Routes:
         response_class: type[Response] = JSONResponse,
         file: str = "",
         deprecation: Deprecation | None = None,
+        is_open_ended: bool = False,
     ) -> Declare:
         """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
 
         `file` is the media type of what it answers where a file was asked for.
 
         A list (an example with `items`) can also be had as a table: by `Accept`, and for links as `<path>.csv`.
-        Tokens need the scope `<module>:read` for what is not public, unless `scope` names another.
+        Tokens need the scope `<module>:read` for what is not public, unless `scope` names another. `is_open_ended` is
+        for what others lead to, who add parameters of their own.
         """
         row = _first_row(example)
         rules = self._rules("GET", access, scope, rate=rate, deprecation=deprecation)
@@ -447,7 +452,7 @@ class Routes:
                 responses={200: _example(example, response_class, file), **_documented(every)},
                 openapi_extra=_declared(rules, tier, every) | ({"parameters": [FIELDS_PARAMETER]} if row else {}),
             )
-            route.row = row
+            route.row, route.is_open_ended = row, is_open_ended
             return self._add(route, rules, every, handler)
 
         return declare

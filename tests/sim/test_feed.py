@@ -388,7 +388,11 @@ def test_a_key_that_has_expired_is_not_known() -> None:
             {"effect": {"name": "reset"}, "match": {"nth": "x"}},
             "nth: Input should be a valid integer",
         ),
-        ("faults", {"sim": "moon", "effect": {"name": "reset"}}, "there is no simulator moon: feed, smtp, hooks"),
+        (
+            "faults",
+            {"sim": "moon", "effect": {"name": "reset"}},
+            "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram",
+        ),
         ("faults", {"fect": {}}, "a fault has effect, match, sim, times"),
         ("scenario", {"name": "flood"}, "there is no scenario flood: feed-liar, feed-outage"),
         ("scenario", {}, "known: name, a text"),
@@ -407,7 +411,10 @@ def test_a_control_call_that_makes_no_sense_says_what_would(path: str, members: 
 
 @pytest.mark.parametrize("path", ["journal?sim=moon", "state/moon"])
 def test_what_is_asked_of_a_simulator_that_does_not_exist_says_which_do(path: str) -> None:
-    assert order(world_at(), path, "GET") == (422, {"message": "there is no simulator moon: feed, smtp, hooks"})
+    assert order(world_at(), path, "GET") == (
+        422,
+        {"message": "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram"},
+    )
 
 
 def test_control_calls_do_what_the_calls_of_python_do() -> None:

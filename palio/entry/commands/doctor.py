@@ -24,10 +24,11 @@ def doctor(
 
     Exit status 0: healthy (notes at most); 1: warnings; 2: errors.
     """
-    from palio.entry import operators, terminal
+    from palio.entry import operators, terminal, vouching
     from palio.entry.wiring import CHAINS, MIGRATIONS
+    from palio.identity.types import METHODS
     from palio.infra import doctor as examination
-    from palio.infra import migrate
+    from palio.infra import migrate, settings
     from palio.kernel import clock
 
     async def work(place: terminal.Place) -> "list[Finding]":
@@ -40,6 +41,8 @@ def doctor(
                 chains=CHAINS,
             )
             found = examination.examine_host(place.environment) + await examination.examine_database(tx, known)
+            methods: tuple[str, ...] = settings.value(METHODS)
+            found += vouching.examine(place.environment, methods)
             for finding in found if fix_safe else ():
                 if finding.fix:
                     await finding.fix(tx)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
@@ -48,7 +48,8 @@ app.add_typer(faults, name="faults")
 @app.command(SERVE)
 def serve(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which: feed, smtp, hooks. Default: all.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which: feed, smtp, hooks, oidc, otp, telegram. Default: all."),
     ] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Where on 127.0.0.1; 0: any.")] = 8_900,
@@ -95,7 +96,7 @@ def serve(
     except SimRefusal as refusal:
         raise Misuse("sim_refused", str(refusal)) from None
     try:
-        asyncio.run(_serve(world, port, smtp_port if "smtp" in (names or SIMS) else None, begun))
+        asyncio.run(_serve(world, names or SIMS, port, smtp_port if "smtp" in (names or SIMS) else None, begun))
     except OSError as failure:
         typer.echo(f"127.0.0.1:{port} cannot be had: {failure.strerror} [sim.port_taken]", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE) from None
@@ -115,7 +116,9 @@ def _listed(file: Path | None) -> list[dict[str, object]]:
     return found
 
 
-async def _serve(world: "World", port: int, smtp_port: int | None, begun: "Rehearsal | None") -> None:
+async def _serve(
+    world: "World", names: Collection[str], port: int, smtp_port: int | None, begun: "Rehearsal | None"
+) -> None:
     from palio.entry.stopping import SIGNALS  # noqa: PLC0415 - only this command needs it
 
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -127,6 +130,9 @@ async def _serve(world: "World", port: int, smtp_port: int | None, begun: "Rehea
             typer.echo(f"PALIO_FEED_TOKEN={world.token}")
         if smtp_port is not None:
             typer.echo(f"PALIO_SMTP_URL={world.smtp_url}")
+        for name, variables in world.ways_in().items():
+            for line in variables if name in names else ():
+                typer.echo(line)
         telling = asyncio.create_task(_narrate(world, begun)) if begun else None
         await stopping.wait()
         if telling:

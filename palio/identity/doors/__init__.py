@@ -23,8 +23,11 @@ from palio.identity.doors.contacts import (
     rename,
     send_email_again,
 )
+from palio.identity.doors.external import come_back, enter_by_token, leave_for, link_by_token
 from palio.identity.doors.friends import befriend
-from palio.identity.doors.house import Doorman, House
+from palio.identity.doors.house import Doorman, House, TelegramBot
+from palio.identity.doors.identities import unlink, unlink_telegram
+from palio.identity.doors.links import ask_for_login_link, enter_by_link
 from palio.identity.doors.looking import note_page
 from palio.identity.doors.passkeys import (
     add_passkey,
@@ -35,6 +38,7 @@ from palio.identity.doors.passkeys import (
     sign_in_by_passkey,
     step_up_by_passkey,
 )
+from palio.identity.doors.phones import ask_for_code, enter_by_phone, link_phone
 from palio.identity.doors.play import ask_to_return, take_break
 from palio.identity.doors.privacy import (
     ask_for_erasure,
@@ -53,16 +57,27 @@ from palio.identity.doors.recovery import (
 )
 from palio.identity.doors.registration import judge_application, register, verify_email
 from palio.identity.doors.sign_in import refresh, second_factor, sign_in, step_up
+from palio.identity.doors.telegram import (
+    enter_by_mini_app,
+    enter_by_widget,
+    link_by_code,
+    link_by_widget,
+    offer_telegram_code,
+    offer_telegram_link,
+)
 
 __all__ = [
     "Doorman",
     "House",
+    "TelegramBot",
     "accept_first_owner",
     "add_email",
     "add_passkey",
+    "ask_for_code",
     "ask_for_erasure",
     "ask_for_export",
     "ask_for_letter",
+    "ask_for_login_link",
     "ask_to_return",
     "befriend",
     "begin_totp",
@@ -70,16 +85,29 @@ __all__ = [
     "cancel_reset",
     "change_password",
     "change_zone",
+    "come_back",
     "confirm_email",
     "confirm_erasure",
     "confirm_totp",
+    "enter_by_link",
+    "enter_by_mini_app",
+    "enter_by_phone",
+    "enter_by_token",
+    "enter_by_widget",
     "fetch_export",
     "give_consent",
     "judge_application",
+    "leave_for",
+    "link_by_code",
+    "link_by_token",
+    "link_by_widget",
+    "link_phone",
     "make_email_primary",
     "new_passkey_options",
     "new_recovery_codes",
     "note_page",
+    "offer_telegram_code",
+    "offer_telegram_link",
     "passkey_options",
     "pending_totp",
     "refresh",
@@ -99,6 +127,8 @@ __all__ = [
     "step_up",
     "step_up_by_passkey",
     "take_break",
+    "unlink",
+    "unlink_telegram",
     "update_profile",
     "verify_email",
     "withdraw_consent",

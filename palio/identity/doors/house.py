@@ -1,27 +1,72 @@
 """What the doors work with, and who stands at them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha1
 from typing import NamedTuple
 
 from palio.identity import rules, service
-from palio.identity.errors import BadCredentials, TooManyAttempts
+from palio.identity.errors import BadCredentials, MethodClosed, NoSuchProvider, TooManyAttempts
 from palio.identity.service.sessions import Recognised
-from palio.identity.types import Attempt, Found, Presented
+from palio.identity.types import METHODS, Attempt, AuthMethod, Found, Presented
+from palio.infra import settings
 from palio.infra.db import Database
+from palio.infra.oidc import Issuers, Provider
 from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict
 
 SITE = "palio"
 
 
 @dataclass(frozen=True, slots=True)
+class TelegramBot:
+    """The bot that Telegram signs for: its name, and the token that only Telegram and we know."""
+
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class House:
-    """The database, and what hashes passwords; one for a process."""
+    """The database, what hashes passwords, and what else lets people in as far as it is configured; one for a process.
+
+    `has_otp` says that short codes can be sent.
+    """
 
     database: Database
     hasher: Hasher = field(default_factory=Hasher)
     leaked: Leaked = field(default_factory=lambda: Leaked(None))
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    issuers: Issuers | None = None
+    bot: TelegramBot | None = None
+    has_otp: bool = False
+
+    def opened(self) -> frozenset[AuthMethod]:
+        """By which ways people come in: those that the house has opened, as far as they are configured."""
+        wanted: tuple[str, ...] = settings.value(METHODS)
+        has: dict[AuthMethod, bool] = {
+            "password": True,
+            "email_link": True,
+            "passkey": True,
+            "phone_otp": self.has_otp,
+            "telegram": self.bot is not None,
+            "google": "google" in self.providers,
+            "apple": "apple" in self.providers,
+            "oidc": any(rules.methods.method_of(key) == "oidc" for key in self.providers),
+        }
+        return frozenset(method for method, is_there in has.items() if is_there and method in wanted)
+
+    def require_open(self, method: AuthMethod) -> None:
+        """Let somebody try a way in that is open. Refuses with MethodClosed."""
+        if method not in self.opened():
+            raise MethodClosed(method=method)
+
+    def provider(self, key: str) -> Provider:
+        """Whoever vouches for people under this key. Refuses with NoSuchProvider, MethodClosed."""
+        if key not in self.providers or self.issuers is None:
+            raise NoSuchProvider
+        self.require_open(rules.methods.method_of(key))
+        return self.providers[key]
 
     async def compare(self, attempt: Attempt, password: str) -> Verdict:
         """Judge a password that somebody tries. Unknown accounts cost the same work.

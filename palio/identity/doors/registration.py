@@ -10,7 +10,11 @@ from palio.kernel.ids import UserId
 
 
 async def judge_application(house: House, *, application: Application, now: datetime) -> None:
-    """Let an application pass that could become an account. Refuses as the use case does, and with PasswordTooWeak."""
+    """Let an application pass that could become an account.
+
+    Refuses as the use case does, and with MethodClosed, PasswordTooWeak.
+    """
+    house.require_open("password")
     async with house.database.begin_system("registration") as tx:
         await service.registration.judge_application(tx, application=application, now=now)
     local = application.email.partition("@")[0].strip()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 from palio.identity import personal, rules, service
@@ -16,7 +17,17 @@ from palio.identity.errors import (
     TicketExpired,
     TooManyAttempts,
 )
-from palio.identity.types import Account, Attempt, SecondFactorDue, SessionId, SessionKind, SignedIn, Tokens, Visitor
+from palio.identity.types import (
+    Account,
+    Attempt,
+    AuthMethod,
+    SecondFactorDue,
+    SessionId,
+    SessionKind,
+    SignedIn,
+    Tokens,
+    Visitor,
+)
 from palio.infra.db import Tx
 from palio.infra.passwords import HashingBusy, Verdict
 from palio.kernel.errors import Refusal
@@ -24,6 +35,7 @@ from palio.kernel.ids import UserId
 
 TICKET_LIFE = timedelta(minutes=5)
 MAY_ENTER = {"active", "suspended", "closing"}
+METHOD: dict[str, AuthMethod] = {one: one for one in get_args(AuthMethod)}
 KINDS: dict[str, SessionKind] = {"browser": "browser", "console": "console", "app": "app"}
 
 
@@ -34,9 +46,11 @@ async def sign_in(
 
     The console opens for staff with a second factor, which they set up as players. Whether nobody has the name, or the
     password is another: the answer is the same, and so is the work.
-    Refuses with BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff,
+    Refuses with MethodClosed, BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff,
     AccountSuspended, FactorMissing.
     """
+    if kind != "console":
+        house.require_open("password")
     async with house.database.begin_system("sign-in") as tx:
         attempt = await service.attempts.knock(tx, identifier=identifier, visitor=visitor, now=now)
     verdict = await house.compare(attempt, password)
@@ -58,7 +72,7 @@ async def second_factor(
     Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind = await read_ticket(tx, ticket, now)
+        account, kind, method = await read_ticket(tx, ticket, now)
     proof = await _judge_code(house, account, code, visitor, now)
     async with house.database.begin_system("second factor") as tx:
         await _use_code(tx, account.user_id, proof, now)
@@ -66,7 +80,7 @@ async def second_factor(
             tx,
             user_id=account.user_id,
             kind=kind,
-            method="password",
+            method=method,
             visitor=visitor,
             with_factor=True,
             now=now,
@@ -193,7 +207,7 @@ async def _enter(
     if today.has_second_factor and not is_trusted:
         await service.attempts.conclude(tx, attempt=attempt, outcome="second_factor_required")
         factors = await service.factors.factors_of(tx, user_id=user_id)
-        return SecondFactorDue(_ticket(tx, today, kind, now), factors)
+        return SecondFactorDue(ticket_of(tx, today, kind, "password", now), factors)
     if kind == "console":
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return FactorMissing()
@@ -211,25 +225,26 @@ async def _enter(
     return opened
 
 
-def _ticket(tx: Tx, account: Account, kind: SessionKind, now: datetime) -> str:
-    """What stands for the right password until the second factor is there; a new password makes it worthless."""
+def ticket_of(tx: Tx, account: Account, kind: SessionKind, method: AuthMethod, now: datetime) -> str:
+    """What stands for the first proof until the second factor is there; a new password makes it worthless."""
     issued = int(now.timestamp())
-    seal = personal.derived(tx, "second_factor", account.user_id, kind, issued, account.changed_at)
-    return f"{account.user_id.hex}.{kind}.{issued}.{seal}"
+    seal = personal.derived(tx, "second_factor", account.user_id, kind, method, issued, account.changed_at)
+    return f"{account.user_id.hex}.{kind}.{method}.{issued}.{seal}"
 
 
-async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind]:
-    """Whose right password a ticket stands for, and what it opens. Refuses with TicketExpired."""
+async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind, AuthMethod]:
+    """Whose first proof a ticket stands for, what it opens, and what was proven. Refuses with TicketExpired."""
     try:
-        user_text, kind_text, issued_text, seal = ticket.split(".")
+        user_text, kind_text, method_text, issued_text, seal = ticket.split(".")
         user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)
+        method = METHOD[method_text]
     except (ValueError, KeyError):
         raise TicketExpired from None
     account = await service.credentials.find_account(tx, user_id=user_id)
     if account is None or account.status not in MAY_ENTER or not account.has_second_factor:
         raise TicketExpired
-    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, issued, account.changed_at):
+    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, method, issued, account.changed_at):
         raise TicketExpired
     if not timedelta(0) <= timedelta(seconds=now.timestamp() - issued) <= TICKET_LIFE:
         raise TicketExpired
-    return account, kind
+    return account, kind, method

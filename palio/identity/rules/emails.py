@@ -65,7 +65,7 @@ def decide_email(address: str, rules: Sequence[EmailRule], default: Allowance) -
     """
     decision = next((rule.action for rule in rules if rule.enabled and _knows(rule, address)), default)
     if decision == "deny":
-        raise EmailNotAllowed
+        raise EmailNotAllowed().blaming("email")
 
 
 def require_pattern(kind: RuleKind, pattern: str) -> str:

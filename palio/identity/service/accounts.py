@@ -228,6 +228,8 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         standing.recovery_codes_left,
         standing.last_login_at,
         _today(user, standing, now),
+        tuple(await sql.methods.list_ways(tx, user_id)),
+        standing.telegram_id,
     )
 
 

@@ -87,6 +87,21 @@ async def knock_by(
     )
 
 
+async def note(
+    tx: Tx,
+    *,
+    account: Account,
+    method: AuthMethod,
+    outcome: Outcome,
+    visitor: Visitor,
+    now: datetime,
+    device_id: DeviceId | None = None,
+) -> None:
+    """Write down how an attempt ended of somebody who was only known at its end."""
+    subject, network = personal.account_index(tx, account.username), personal.network_of(tx, visitor.ip)
+    await _write_down(tx, account, subject, network, device_id, visitor, outcome, None, now, method=method)
+
+
 async def conclude(tx: Tx, *, attempt: Attempt, outcome: Outcome, device_id: DeviceId | None = None) -> None:
     """Say how an attempt ended."""
     await sql.attempts.update_event(tx, attempt.at, attempt.id, outcome, device_id=device_id)

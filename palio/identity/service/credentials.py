@@ -18,6 +18,8 @@ LIFE: dict[TokenPurpose, timedelta] = {
     "password_reset": timedelta(hours=1),
     "first_owner": timedelta(hours=1),
     "erase_confirm": timedelta(hours=24),
+    "login_link": timedelta(minutes=15),
+    "telegram_link": timedelta(minutes=10),
 }
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
 
@@ -61,6 +63,11 @@ async def open_link(tx: Tx, *, secret: str, purpose: TokenPurpose, now: datetime
     if token is None or token.used_at or token.revoked_at or now >= token.expires_at:
         raise TokenInvalid
     return token
+
+
+async def use_link(tx: Tx, *, token: TokenRow, now: datetime) -> bool:
+    """Use a link up; False if somebody was quicker."""
+    return await sql.credentials.update_used(tx, token.id, now=now)
 
 
 async def own_words(tx: Tx, *, user_id: UserId) -> list[str]:

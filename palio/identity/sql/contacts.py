@@ -215,6 +215,17 @@ async def list_networks(
     )
 
 
+async def count_registrations(tx: Tx, net_bidx: bytes, *, since: datetime) -> int:
+    """How many accounts were made from a network since then."""
+    count: int = await db.value(
+        tx,
+        """select count(*) from identity.ip_addresses
+        where net_bidx = %s and first_seen_at > %s and first_kind = 'registration'""",
+        *(net_bidx, since),
+    )
+    return count
+
+
 async def list_stale_pending(tx: Tx, *, now: datetime, age: timedelta, limit: int) -> list[UserId]:
     """Users who never proved a contact, the oldest first."""
     return await db.column(

@@ -10,13 +10,21 @@ from palio.kernel.ids import UserId
 
 
 async def list_ways(tx: Tx, user_id: UserId, *, but: UUID | None = None) -> list[AuthMethod]:
-    """By which ways a user can prove who he is, each once; the row `but` is left out."""
+    """By which ways a user can prove who he is, each once, open or not; the row `but` is left out."""
     return await db.column(
         tx,
         """
         with mine as (select %s::uuid as user_id, %s::uuid as but)
         select 'password' as way from mine join identity.passwords using (user_id)
         union select 'passkey' from mine join identity.passkeys k using (user_id) where k.id is distinct from but
+        union select case when e.provider like 'oidc:%%' then 'oidc' else e.provider end
+          from mine join identity.external_identities e using (user_id) where e.id is distinct from but
+        union select 'telegram' from mine join identity.telegram_accounts t using (user_id)
+          where t.id is distinct from but
+        union select 'phone_otp' from mine join identity.phones p using (user_id)
+          where p.verified_at is not null and p.id is distinct from but
+        union select 'email_link' from mine join identity.emails e using (user_id)
+          where e.verified_at is not null and e.id is distinct from but
         order by way""",
         *(user_id, but),
     )

@@ -51,7 +51,9 @@ async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> 
           select key, max(version) as version from identity.documents
           where acceptance_required and published_at <= %s group by key)
         select u.id as user_id, u.status::text, u.suspended_until, u.country,
-          exists (select from identity.emails e where e.user_id = u.id and e.verified_at is not null) as has_contact,
+          exists (select from identity.emails e where e.user_id = u.id and e.verified_at is not null)
+            or exists (select from identity.phones n where n.user_id = u.id and n.verified_at is not null)
+            or exists (select from identity.telegram_accounts t where t.user_id = u.id) as has_contact,
           array(
             select d.key from required d
             where not exists (select from identity.consents c where c.user_id = u.id and c.document_key = d.key

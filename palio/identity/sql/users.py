@@ -177,7 +177,8 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
           coalesce((select array_agg(z.valid_from order by z.valid_from) from identity.time_zone_changes z
             where z.user_id = u.id), '{}') as zones_from,
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
-            order by l.at desc limit 1) as last_login_at
+            order by l.at desc limit 1) as last_login_at,
+          (select t.telegram_id from identity.telegram_accounts t where t.user_id = u.id) as telegram_id
         from (select %s::uuid as id) as u
           left join identity.emails e on e.user_id = u.id and e.is_primary
           left join identity.user_pii p on p.user_id = u.id""",

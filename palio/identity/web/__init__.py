@@ -1,6 +1,7 @@
 """How people and their proofs are met: pages to come in by, pages of one's own account, and calls."""
 
 from palio.identity.web.account import routes as account
+from palio.identity.web.arriving import routes as arriving
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.contacts import routes as contacts
 from palio.identity.web.desk import RAIL
@@ -18,11 +19,12 @@ from palio.identity.web.resets import routes as resets
 from palio.identity.web.security import routes as security
 from palio.identity.web.staff import routes as staff
 from palio.identity.web.suspended import routes as suspended
+from palio.identity.web.ways import routes as ways
 from palio.ui.routes import Routes
 
 __all__ = ["RAIL", "Reception", "Recollection", "Turnstile", "keep_viewer", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*entering.all, *account.all, *suspended.all, *impersonation.all, *resets.all, *security.all]
-routes.all += [*friends.all, *play.all, *privacy.all, *calls.all, *history.all, *passkeys.all, *contacts.all]
-routes.all += [*grants.all, *staff.all, *desk.all]
+routes.all = [*arriving.all, *ways.all, *entering.all, *account.all, *suspended.all, *impersonation.all, *resets.all]
+routes.all += [*security.all, *friends.all, *play.all, *privacy.all, *calls.all, *history.all, *passkeys.all]
+routes.all += [*contacts.all, *grants.all, *staff.all, *desk.all]

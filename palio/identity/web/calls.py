@@ -365,7 +365,9 @@ ME = say.MeAnswer(
     "DE",
     "Berlin",
     date(1990, 12, 31),
-    ["password"],
+    ["password", "telegram"],
+    True,
+    "7000000001",
     True,
     10,
     say.MOMENT,
@@ -391,11 +393,11 @@ A_TOKEN = say.ApiTokenAnswer(
 
 
 @routes.get("/me", access="owner", example=ME)
-async def get_me(ask: Ask, tx: InTx, response: Response) -> say.MeAnswer:
-    """Read one's own account."""
+async def get_me(ask: Ask, tx: InTx, response: Response, house: InHouse) -> say.MeAnswer:
+    """Read one's own account; `auth_methods` are the ways in that work now."""
     me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
     versions.tell(response, me.user.version)
-    return say.MeAnswer.of(me)
+    return say.MeAnswer.of(me, house.opened())
 
 
 @routes.patch("/me", access="owner", example=ME, refuses=[*NAMES, *ONCE], idempotency="none")
@@ -417,7 +419,7 @@ async def update_me(
         country=form.country,
         now=ask.now,
     )
-    return await get_me(ask, tx, response)
+    return await get_me(ask, tx, response, house)
 
 
 @routes.put(

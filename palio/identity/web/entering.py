@@ -1,6 +1,7 @@
 """The pages that let people in: sign-up and the proof of an address, sign-in, a forgotten password, the first owner."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Form, Query, Request
@@ -8,7 +9,8 @@ from starlette.responses import Response
 
 from palio.identity import doors
 from palio.identity import schemas as say
-from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind
+from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind, SignedIn
+from palio.identity.web.offering import ways_of
 from palio.identity.web.reception import (
     DAY_S,
     GUESSES,
@@ -26,8 +28,10 @@ from palio.identity.web.reception import (
 from palio.identity.web.showing import go, mailbox_of, show
 from palio.infra import settings
 from palio.infra.db import Tx
-from palio.ui import limits
+from palio.kernel.errors import Refusal
+from palio.ui import limits, problems
 from palio.ui.actor import Ask, Asking
+from palio.ui.edge import CODE
 from palio.ui.leading import CONSOLE, SIGN_IN, ours
 from palio.ui.pages import language_of
 from palio.ui.routes import Filled, Routes
@@ -45,11 +49,11 @@ Told = Annotated[str, Query(max_length=20)]  # what has just been done, which th
 @routes.page("/sign-up", access="public")
 async def sign_up(request: Request, ask: Ask) -> Response:
     """The form of an application."""
-    return go("/account") if ask.actor.kind == "player" else show(request, "sign_up", {})
+    return go("/account") if ask.actor.kind == "player" else show(request, "sign_up", {"ways": ways_of(request)})
 
 
 async def _sign_up_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
-    return show(request, "sign_up", {}, filled)
+    return show(request, "sign_up", {"ways": ways_of(request)}, filled)
 
 
 @routes.form("/sign-up", access="public", again=_sign_up_again, rate=GUESSES, idempotency="none")
@@ -190,7 +194,8 @@ async def sign_in_to_console(request: Request, ask: Ask, wanted: Next = CONSOLE,
 
 
 def _sign_in(request: Request, wanted: str, told: str = "", filled: Filled | None = None) -> Response:
-    values = {"wanted": wanted, "told": told, "is_console": is_of_console(request)}
+    is_console = is_of_console(request)
+    values = {"wanted": wanted, "told": told, "is_console": is_console, "ways": ways_of(request, wanted, is_console)}
     return show(request, "sign_in", values, filled)
 
 
@@ -242,10 +247,24 @@ async def _enter(
     found = await doors.sign_in(
         house, identifier=form.identifier, password=form.password, kind=kind, visitor=visitor, now=ask.now
     )
+    return come_in(request, found, form.wanted)
+
+
+def come_in(request: Request, found: SignedIn | SecondFactorDue, wanted: str) -> Response:
+    """On to what somebody wanted, with the cookies of his session; or to his second factor."""
     if isinstance(found, SecondFactorDue):
-        return _factor(request, found.ticket, ours(form.wanted), found.factors)
-    response = go(ours(form.wanted))
+        return _factor(request, found.ticket, wanted, found.factors)
+    response = go(ours(wanted))
     admit(request, response, found)
+    return response
+
+
+def refuse_on_page(request: Request, refusal: Refusal, wanted: str) -> Response:
+    """The sign-in, with what is wrong with the way that somebody took."""
+    problem = problems.describe(request, refusal)
+    request.scope[CODE] = problem.code
+    response = _sign_in(request, wanted, filled=Filled({}, replace(problem, errors=())))
+    response.status_code = problem.status
     return response
 
 

@@ -1,6 +1,8 @@
 """What must be known before the database answers: command line, over `PALIO_*`, over `palio.toml`, over default."""
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -83,6 +85,36 @@ def _database_address(value: str) -> str:
     return value
 
 
+def _call_address(value: str) -> str:
+    found = urlsplit(value)
+    if found.scheme not in {"http", "https"} or not found.hostname:
+        raise ValueError("it must be an address like https://sms.example.com/send")
+    return value
+
+
+def _providers(value: str) -> str:
+    """A JSON object of objects, each with what is needed to speak with a provider."""
+    try:
+        listed = json.loads(value)
+    except ValueError:
+        listed = None
+    needed, more = {"issuer", "client_id", "client_secret"}, {"title", "inside"}
+    is_well_written = isinstance(listed, dict) and all(
+        re.fullmatch(r"[a-z][a-z0-9-]{0,19}", key)
+        and isinstance(one, dict)
+        and needed <= one.keys() <= needed | more
+        and all(isinstance(part, bool if name == "inside" else str) for name, part in one.items())
+        and urlsplit(one["issuer"]).scheme in {"http", "https"}
+        for key, one in listed.items()
+    )
+    if not is_well_written:
+        raise ValueError(
+            'it must be JSON like {"club": {"title": "Our club", "issuer": "https://id.example.com",'
+            ' "client_id": "…", "client_secret": "…"}}'
+        )
+    return value
+
+
 def _mail_address(value: str) -> str:
     found = urlsplit(value)
     if found.scheme not in {"smtp", "smtps"} or not found.hostname:
@@ -97,6 +129,10 @@ class Secret:
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_address), Secret()]
 MailAddress = Annotated[str, AfterValidator(_mail_address), Secret()]
+CallAddress = Annotated[str, AfterValidator(_call_address)]
+Issuer = Annotated[str, AfterValidator(_call_address)]
+Providers = Annotated[str, AfterValidator(_providers), Secret()]
+Hidden = Annotated[str, Secret()]
 Port = Annotated[int, Ge(1), Le(65_535)]
 Bindable = Annotated[str, AfterValidator(_bindable)]
 Networks = Annotated[str, AfterValidator(_networks)]
@@ -133,6 +169,22 @@ class Environment(BaseSettings):
     mail_from: str = Field("Palio <palio@localhost>", description="who letters come from")
     leaked_passwords_file: Expanded | None = Field(None, description="sorted SHA-1 sums of passwords nobody may choose")
     geo_file: Expanded | None = Field(None, description="countries and cities of addresses (MaxMind DB format)")
+
+    otp_webhook_url: CallAddress | None = Field(None, description="who sends short codes on as text messages (POST)")
+    otp_webhook_secret: Hidden | None = Field(None, description="what those calls are signed with: whsec_…")
+    google_client_id: str | None = Field(None, description="our name at Google, for its log-in")
+    google_client_secret: Hidden | None = Field(None, description="and its secret")
+    google_apps: str = Field("", description="client ids of apps of ours at Google, between commas")
+    google_issuer: Issuer = Field("https://accounts.google.com", description="who vouches as Google")
+    apple_client_id: str | None = Field(None, description="our Services ID at Apple, for its log-in")
+    apple_team_id: str | None = Field(None, description="our team at Apple")
+    apple_key_id: str | None = Field(None, description="which key signs for us at Apple")
+    apple_key: Hidden | None = Field(None, description="that key, as the .p8 file has it")
+    apple_apps: str = Field("", description="bundle ids of apps of ours at Apple, between commas")
+    apple_issuer: Issuer = Field("https://appleid.apple.com", description="who vouches as Apple")
+    oidc_providers: Providers | None = Field(None, description="others who vouch for people, as JSON by their keys")
+    telegram_bot_name: str | None = Field(None, description="our bot at Telegram, without @")
+    telegram_bot_token: Hidden | None = Field(None, description="and its token")
 
     feed_url: str | None = Field(None, description="where the programme `default` is read from")
     feed_token: Annotated[str, Secret()] | None = Field(None, description="the bearer key of that feed")

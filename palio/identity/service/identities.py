@@ -1,0 +1,87 @@
+"""What opens an account from outside, of all kinds together: to be listed, and to be taken away but for the last."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from palio.identity import personal, rules, sql
+from palio.identity.errors import NoSuchIdentity
+from palio.identity.messages import TelegramUnlinked
+from palio.identity.service import credentials
+from palio.identity.types import AuthMethod, Identity
+from palio.infra import audit, crypto, outbox
+from palio.infra.db import Tx
+from palio.kernel.ids import UserId, new_id
+
+
+async def identities_of(tx: Tx, *, user_id: UserId) -> list[Identity]:
+    """What opens this account from outside: accounts at providers, the Telegram account, the telephone."""
+    found = [
+        Identity(one.id, one.provider, "", one.linked_at, one.last_used_at)
+        for one in await sql.external.list_of(tx, user_id)
+    ]
+    if (telegram := await sql.telegram.find_of(tx, user_id)) and telegram.verified_at:
+        name = f"@{telegram.telegram_username}" if telegram.telegram_username else str(telegram.telegram_id)
+        found.append(Identity(telegram.id, "telegram", name, telegram.verified_at, None))
+    if (phone := await sql.phones.find_of(tx, user_id)) and phone.verified_at:
+        number = await crypto.open_sealed(tx, phone.number, personal.place_of_phone(phone.id, user_id))
+        found.append(Identity(phone.id, "phone", rules.phones.masked(number), phone.verified_at, None))
+    return found
+
+
+async def ways_of(tx: Tx, *, user_id: UserId) -> list[AuthMethod]:
+    """By which ways a user can prove who he is, open or not."""
+    return await sql.methods.list_ways(tx, user_id)
+
+
+async def unlink(
+    tx: Tx, *, user_id: UserId, identity_id: UUID, opened: Collection[AuthMethod], now: datetime
+) -> Identity:
+    """Take away something that opens an account, if another way in is left that is `opened`. Audited.
+
+    Of two at once, one may be the last and is refused. Refuses with NoSuchIdentity, LastLoginMethod.
+    """
+    await sql.credentials.lock_user(tx, user_id)
+    found = next((one for one in await identities_of(tx, user_id=user_id) if one.id == identity_id), None)
+    if found is None:
+        raise NoSuchIdentity
+    rules.methods.require_another(await sql.methods.list_ways(tx, user_id, but=identity_id), opened)
+    if found.provider == "telegram":
+        await _unlink_telegram(tx, user_id, now)
+    elif found.provider == "phone":
+        await sql.phones.delete_phone(tx, user_id, identity_id)
+    else:
+        await sql.external.delete_identity(tx, user_id, identity_id)
+    await tell(tx, user_id=user_id, provider=found.provider, is_linked=False)
+    return found
+
+
+async def tell(tx: Tx, *, user_id: UserId, provider: str, is_linked: bool) -> None:
+    """Write down, and say, that a way in was added or taken away."""
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="identity.link" if is_linked else "identity.unlink",
+        entity_type="user",
+        entity_id=str(user_id),
+        changes={"identity": (None, provider) if is_linked else (provider, None)},
+        subject=user_id,
+    )
+    what = "identity_linked" if is_linked else "identity_unlinked"
+    await credentials.tell_of_change(tx, user_id=user_id, what=what)  # type: ignore[arg-type]  # one of the two
+
+
+async def _unlink_telegram(tx: Tx, user_id: UserId, now: datetime) -> None:
+    row = await sql.telegram.find_of(tx, user_id)
+    if row is None or not await sql.telegram.update_unlinked(tx, user_id, row.id, now=now):
+        raise NoSuchIdentity
+    await sql.telegram.insert_event(
+        tx,
+        new_id(),
+        telegram_id=row.telegram_id,
+        user_id=user_id,
+        action="unlinked",
+        actor_id=user_id,
+        now=now,
+    )
+    await outbox.send(tx, TelegramUnlinked(user_id, row.telegram_id))
