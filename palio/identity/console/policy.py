@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.identity.console.answers import Typed, Why, WhyForm
-from palio.identity.errors import EmailInvalid, NoSuchRule, PatternInvalid, PatternUnsafe
+from palio.identity.errors import NoSuchRule, PatternInvalid, PatternUnsafe
 from palio.identity.rules.emails import IITM
 from palio.identity.schemas import EXAMPLE_ID, Body
 from palio.identity.service import policy
@@ -29,7 +29,7 @@ from palio.ui.versions import Seen
 PATH, HERE = "/console/identity/email-rules", "/console/identity/email-rules"
 READ, EDIT = "identity.user.read", "identity.email_rule.edit"
 SAMPLES_MAX = 50
-WRONG = (PatternInvalid, PatternUnsafe, EmailInvalid, ReasonMissing)
+WRONG = (PatternInvalid, PatternUnsafe, ReasonMissing)
 routes = Routes("identity")
 Pattern = Annotated[str, StringConstraints(strict=True, max_length=400)]  # rules say what is wrong with it
 Remark = Annotated[str, StringConstraints(strict=True, max_length=200)]

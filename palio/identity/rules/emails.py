@@ -75,8 +75,10 @@ def require_pattern(kind: RuleKind, pattern: str) -> str:
     if kind == "domain" and not DOMAIN.fullmatch(pattern):
         raise PatternInvalid(pattern=pattern)
     if kind == "address":
-        local, domain = split_email(pattern)
-        return canonical(local, domain)
+        try:
+            return canonical(*split_email(pattern))
+        except EmailInvalid:
+            raise PatternInvalid(pattern=pattern) from None
     if kind == "regex":
         try:
             re.compile(pattern, re.ASCII)

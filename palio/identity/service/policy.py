@@ -40,7 +40,7 @@ async def add_rule(
     reason: str = "",
     via: audit.Via | None = None,
 ) -> EmailRule:
-    """Put a rule at a position, or at the end. Audited. Refuses with PatternInvalid, PatternUnsafe, EmailInvalid."""
+    """Put a rule at a position, or at the end. Audited. Refuses with PatternInvalid, PatternUnsafe."""
     await sql.roles.lock_rules(tx)
     last = len(await sql.roles.list_rules(tx)) + 1
     place = last if position is None else min(max(position, 1), last)
@@ -54,7 +54,7 @@ async def add_rule(
 async def change_rule(tx: Tx, *, rule: EmailRule, version: int, reason: str) -> EmailRule:
     """Say anew what a rule does, as whoever has seen `version`; its place stays. The same again changes nothing.
 
-    Audited. Refuses with NoSuchRule, Stale, PatternInvalid, PatternUnsafe, EmailInvalid, and with
+    Audited. Refuses with NoSuchRule, Stale, PatternInvalid, PatternUnsafe, and with
     approvals.ReasonMissing.
     """
     why, known = approvals.checked_reason(reason), await _lock(tx, rule.id, version)

@@ -72,7 +72,7 @@ async def preview_reset(tx: Tx, *, approved: Approved) -> list[Change]:
     """When the factors would be gone. Refuses with NoSuchUser, FactorMissing."""
     user = await accounts.get(tx, name_or_id=UUID(approved.payload["user_id"]))
     await carry_out_reset(tx, approved=approved)
-    return [Change(user.username, "second factors", "set up", "removed a day after it is agreed")]
+    return [Change(user.username, "second factors", "in use", "removed a day after it is agreed")]
 
 
 async def reset_of(tx: Tx, *, user_id: UserId) -> FactorReset | None:
