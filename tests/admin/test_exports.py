@@ -459,6 +459,7 @@ async def test_the_page_asks_follows_and_fetches(console: Console, staff: httpx2
     listed = (await staff.get(CALL)).json()["items"][0]
     await run(console, listed["id"])
     page = (await staff.get(PAGE)).text
+    part = await staff.get(PAGE, headers={"HX-Request": "true"})
     fetch = f"{PAGE}/{listed['id']}/download"
     gone_to = await staff.post(fetch, data=form_of(page, fetch))
     file = await staff.get(gone_to.headers["location"])
@@ -466,5 +467,6 @@ async def test_the_page_asks_follows_and_fetches(console: Console, staff: httpx2
     assert "My exports" in empty and thing in form
     assert refused.status_code == 422 and "id, reason" in refused.text
     assert (sent.status_code, sent.headers["location"]) == (303, PAGE)
+    assert (part.status_code, "ready" in part.text, "<html" in part.text) == (200, True, False)
     assert "ready" in page and listed["export"]["filter"]["entity_type"] == thing
     assert gone_to.status_code == 303 and file.text.startswith("id,reason\r\n")
