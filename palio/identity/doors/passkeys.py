@@ -25,8 +25,11 @@ async def sign_in_by_passkey(
 ) -> SignedIn:
     """Begin a session by a passkey alone: it is two factors, something one has, and a finger or a PIN.
 
-    Refuses with PasskeyInvalid, TooManyAttempts, ContactUnverified, NotStaff.
+    The console takes it whatever the house opens to players. Refuses with MethodClosed, PasskeyInvalid,
+    TooManyAttempts, ContactUnverified, NotStaff.
     """
+    if kind != "console":
+        house.require_open("passkey")
     attempt, account = await _knock(house, credential, visitor, now)
     async with house.database.begin_system("sign-in") as tx:
         entered = await _enter(tx, attempt, account, credential, kind, visitor, now)
