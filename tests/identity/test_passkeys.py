@@ -160,7 +160,7 @@ def unchanged(credential: dict[str, Any]) -> dict[str, Any]:
         ({}, lambda credential: {**credential, "id": "*", "rawId": "*"}),
         ({}, lambda credential: {**credential, "response": {}}),
     ],
-    ids=str,
+    ids=[*"abcdefghijklmn"],
 )
 async def test_what_proves_nothing_opens_nothing_and_is_written_down(
     world: World,
