@@ -34,7 +34,7 @@ SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 18, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=3)
 STEPS = ScoreBoard(
-    BoardId(7), "steps", "Steps", "steps", None, 0, "add", "desc", False, ("D", "ALL"), "UTC", 0, "share"
+    BoardId(7), "steps", "Steps", "steps", None, 0, "add", "desc", False, ("D", "ALL"), "UTC", 48, "share"
 )
 LISTS = {(STEPS.id, "D:2026-03-18"): ListId(70), (STEPS.id, "ALL"): ListId(71)}
 
