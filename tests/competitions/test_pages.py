@@ -228,6 +228,37 @@ async def test_what_is_announced_is_changed_after_its_difference_was_seen(
     )
 
 
+async def test_what_is_hidden_and_what_is_won_besides_money_are_typed(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    """They come back as they were typed, and stay when something else is changed."""
+    begin = clock.now() + timedelta(days=1)
+    async with console.begin() as tx:
+        competition_id = await competitions.create(tx, new=new(begin), created_by=None, now=clock.now())
+        await competitions.publish(tx, competition_id=competition_id, now=clock.now())
+    here = f"{HERE}/{competition_id}/edit"
+    typed = {"items": "1 goods CUP-1 The cup\r\n1 - 3 badge spring Champion of spring\r\n", "blackout_s": "3600"}
+    fields = {"title": "Spring", "prizes": "50 30 20", "kind": "bps", "split": "places", "empty_rule": "redistribute"}
+
+    async def send(**changes: str) -> httpx2.Response:
+        hidden = form_of((await staff.get(here)).text, f"{here}/meter")
+        return await staff.post(here, data={**hidden, **fields, **changes})
+
+    wrong = await send(items="1 cup CUP-1 The cup")
+    made, again = await send(**typed), await send(title="Summer")
+    page = (await staff.get(here)).text
+    async with console.begin() as tx:
+        found = (await competitions.get_many(tx, [competition_id]))[competition_id]
+
+    assert (wrong.status_code, made.status_code, again.status_code) == (422, 303, 303)
+    assert found.blackout_s == 3_600 and found.title == "Summer"
+    assert found.prize_rule["items"] == [
+        {"from": 1, "to": 1, "kind": "goods", "ref": "CUP-1", "title": "The cup"},
+        {"from": 1, "to": 3, "kind": "badge", "ref": "spring", "title": "Champion of spring"},
+    ]
+    assert ">1 goods CUP-1 The cup\n1-3 badge spring Champion of spring</textarea>" in page
+
+
 async def test_of_what_runs_only_texts_and_a_later_end_are_offered(staff: httpx2.AsyncClient, console: Console) -> None:
     here = f"{HERE}/{await running(console)}/edit"
     page = (await staff.get(here)).text

@@ -21,6 +21,7 @@ from palio.competitions.console.forms import (
     TermsForm,
     edited,
     forecast_of,
+    items_text,
     meter_of,
     text_of,
     typed,
@@ -111,7 +112,8 @@ def _differences(form: EditorForm, asset: Asset, competition: Competition) -> Ma
 def _told(name: str, value: object, asset: Asset) -> str:
     """One side of a change as the editor writes it."""
     if name == "prize_rule":
-        return text_of(prizes.read(value), asset)
+        rule = prizes.read(value)
+        return "\n".join(filter(None, [text_of(rule, asset), items_text(rule)]))
     if name in ("guaranteed_pool", "entry_fee"):
         return format(decimal(int(str(value)), asset.scale), "f")
     if name == "treasury_bps":

@@ -20,6 +20,7 @@ from palio.competitions.types import (
     Band,
     Competition,
     EmptyRule,
+    Item,
     NewCompetition,
     NewSeries,
     Preview,
@@ -37,6 +38,9 @@ SHOWN_MAX = 50  # places of a preview on a page
 ENTRANTS_MAX = 100_000
 PLACES = r"(?:(?P<first>[1-9]\d{0,6})(?P<open>-(?P<last>[1-9]\d{0,6})?)?:)?"
 WORD = re.compile(PLACES + r"(?P<value>\d{1,16}(?:\.\d{1,6})?)", re.ASCII)
+ITEM = re.compile(
+    r"(?P<first>[1-9]\d{0,3})(?:\s*-\s*(?P<last>[1-9]\d{0,3}))?\s+(?P<kind>code|badge|goods)\s+(?P<ref>\S+)\s+(?P<title>\S.*)"
+)
 TIE = re.compile(r"([1-9]\d{0,5}):([1-9]\d{0,5})", re.ASCII)
 Text = Annotated[str, Field(max_length=20_000)]
 Why = Annotated[str, Field(min_length=5, max_length=500)]
@@ -74,6 +78,8 @@ class TermsForm(PrizesForm):
     min_score: Score = 0
     leftover_to: Literal["treasury", "house", "rollover"] = "treasury"
     no_winner: Literal["treasury", "rollover", "refund"] = "treasury"
+    items: Text = ""
+    blackout_s: Annotated[int | None, Field(ge=0, le=2_592_000), Blank] = None
     grace_s: Annotated[int | None, Field(ge=0, le=86_400), Blank] = None
     review_h: Annotated[int | None, Field(ge=0, le=336), Blank] = None
     description: Text = ""
@@ -131,15 +137,16 @@ class EditForm(EditorForm):
         named = {"pool": "guaranteed_pool", "asset": "prize_asset", "treasury": "treasury_bps"}
         plain = {
             *("title", "description", "rules_text", "starts_at", "ends_at", "tz", "min_score", "empty_rule"),
-            *("tie_rule", "leftover_to", "no_winner", "grace_s", "collect_s", "review_h", "results_visible"),
+            *("tie_rule", "leftover_to", "no_winner", "blackout_s", "grace_s", "collect_s", "review_h"),
+            "results_visible",
             *("join_mode", "entry_fee", "min_participants", "max_participants", "eligibility"),
         }
         found = {name: getattr(new, name) for name in plain & sent}
         found |= {to: getattr(new, to) for name, to in named.items() if name in sent}
         if "prizes" in sent:
-            found["prize_rule"] = prizes.written(replace(new.prize_rule, items=kept.items))
+            found["prize_rule"] = prizes.written(_read_over(kept, self, asset))
             found["allow_nonpositive"] = new.allow_nonpositive  # a box that is not ticked sends nothing
-            if is_written(kept, self, asset):
+            if found["prize_rule"] == prizes.written(kept):
                 del found["prize_rule"]
         return {name: value for name, value in found.items() if value is not None or name in CAN_BE_NONE}
 
@@ -182,8 +189,7 @@ class SeriesEditForm(SeriesForm):
         """The series with what was typed; what the form does not ask for stays. Refuses with PrizeShape."""
         kept = {each.name: getattr(known, each.name) for each in fields(NewSeries)}
         typed = common(self, asset) | {"create_lead_h": self.create_lead_h}
-        rule = prizes.read(known.prize_rule)
-        read = rule if is_written(rule, self, asset) else replace(rule_of(self, asset), items=rule.items)
+        read = _read_over(prizes.read(known.prize_rule), self, asset)
         return NewSeries(**kept | typed | {"prize_rule": read})
 
 
@@ -273,7 +279,8 @@ def common(form: TermsForm, asset: Asset) -> dict[str, object]:
         **{name: getattr(form, name) for name in plain},
         "prize_asset": asset.code,
         "guaranteed_pool": units_of(form.pool, asset),
-        "prize_rule": rule_of(form, asset),
+        "blackout_s": form.blackout_s or 0,
+        "prize_rule": replace(rule_of(form, asset), items=items_of(form.items)),
     }
 
 
@@ -345,6 +352,39 @@ def text_of(rule: PrizeRule, asset: Asset) -> str:
     """The line behind which a rule stands: what `rule_of` reads back."""
     scale = asset.scale if rule.kind == "fixed" else 2
     return " ".join(_word(band, scale) for band in rule.bands)
+
+
+def items_of(text: str) -> tuple[Item, ...]:
+    """What places win besides money: a line each, like `1-3 badge champion Champion of the week`.
+
+    Refuses with PrizeShape.
+    """
+    return prizes.read_items([_item(line) for line in text.splitlines() if line.strip()])
+
+
+def _item(line: str) -> dict[str, object]:
+    found = ITEM.fullmatch(line.strip())
+    if found is None:
+        raise PrizeShape(where=line.strip(), expected="places, code badge or goods, a reference and a title")
+    first = int(found["first"])
+    last = int(found["last"] or first)
+    return {"from": first, "to": last, "kind": found["kind"], "ref": found["ref"], "title": found["title"]}
+
+
+def items_text(rule: PrizeRule) -> str:
+    """The lines behind which the items of a rule stand: what `items_of` reads back."""
+    return "\n".join(f"{_places(item)} {item.kind} {item.ref} {item.title}" for item in rule.items)
+
+
+def _places(item: Item) -> str:
+    return str(item.first) if item.first == item.last else f"{item.first}-{item.last}"
+
+
+def _read_over(kept: PrizeRule, form: TermsForm, asset: Asset) -> PrizeRule:
+    """The rule with what a form says of it; what nobody has touched stays as it is, also where its text says less."""
+    read = kept if is_written(kept, form, asset) else rule_of(form, asset)
+    is_untouched = "items" not in form.model_fields_set or form.items.split() == items_text(kept).split()
+    return replace(read, items=kept.items if is_untouched else items_of(form.items))
 
 
 def is_written(rule: PrizeRule, form: PrizesForm, asset: Asset) -> bool:
@@ -497,4 +537,5 @@ def written(rule: PrizeRule, pool: int, code: str, asset: Asset) -> dict[str, ob
         "kind": rule.kind,
         "split": rule.split,
         "prizes": text_of(rule, asset),
+        "items": items_text(rule),
     }

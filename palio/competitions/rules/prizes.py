@@ -45,10 +45,14 @@ def read(raw: object) -> PrizeRule:
         raise PrizeShape(where="rule", expected=f"kind {' or '.join(KINDS)}, split {' or '.join(SPLITS)}")
     if not isinstance(bands, list) or not 0 < len(bands) <= BANDS_MAX:
         raise PrizeShape(where="bands", expected=f"1 to {BANDS_MAX} bands")
-    items = raw.get("items", [])
-    if not isinstance(items, list) or len(items) > ITEMS_MAX:
+    return PrizeRule(kind, split, tuple(_contiguous(map(_band, bands))), read_items(raw.get("items", [])))
+
+
+def read_items(raw: object) -> tuple[Item, ...]:
+    """What places win besides money. Refuses with PrizeShape."""
+    if not isinstance(raw, list) or len(raw) > ITEMS_MAX:
         raise PrizeShape(where="items", expected=f"at most {ITEMS_MAX}, like {ITEM_EXAMPLE}")
-    return PrizeRule(kind, split, tuple(_contiguous(map(_band, bands))), tuple(map(_item, items)))
+    return tuple(map(_item, raw))
 
 
 def _item(raw: object) -> Item:
