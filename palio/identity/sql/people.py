@@ -8,7 +8,8 @@ from palio.kernel.ids import UserId
 
 FOUND = (
     "select u.id, u.username, u.display_name, u.kind::text, u.status::text, u.registered_with::text, u.locale,"
-    " u.time_zone, u.country, u.board_name::text, u.created_at, u.activated_at, u.version from identity.users u"
+    " u.time_zone, u.country, u.country_source::text, u.city, u.board_name::text, u.created_at, u.activated_at,"
+    " u.version from identity.users u"
 )
 SEEN_FROM_MAX = 50
 
