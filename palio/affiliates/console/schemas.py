@@ -37,7 +37,7 @@ from palio.ui.values import Blank, Instant
 UPLOAD_BYTES_MAX = 64 << 20
 Reason = Annotated[str, Field(min_length=5, max_length=500, description="Why; it stays in the audit")]
 Code = Annotated[str, Path(pattern="^[a-z0-9-]{2,40}$", examples=["northwind"])]
-Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
+Version = Annotated[int, Path(ge=0, le=2**31 - 1, examples=[3])]  # 0: what a feed begins with
 Url = Annotated[str, Field(min_length=8, max_length=2_000)]
 Secret = Annotated[str, Field(min_length=1, max_length=500, description="The key; it is sealed, and never shown")]
 Interval = Annotated[StrictInt, Field(ge=10, le=86_400)]

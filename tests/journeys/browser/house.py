@@ -43,6 +43,7 @@ TRACES = {  # what merely asking leaves behind: who is there, how often he asked
         "infra.clock",
         "infra.clusters",
         "infra.instances",
+        "infra.stream_listeners",
     ),
     *("infra.job_runs", "infra.rate_buckets", "infra.schedules", "jobs.procrastinate_workers"),
     *("infra.stream_marks", "infra.stream_states"),
