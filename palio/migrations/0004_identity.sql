@@ -664,6 +664,7 @@ begin
     execute format($p$create policy operators on identity.%I for all to palio_app
       using ((select infra.actor_kind()) in ('staff', 'system'))
       with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+    execute format('create policy forgets on identity.%I for all to palio_owner using (true)', owned);
   end loop;
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
