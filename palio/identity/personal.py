@@ -181,6 +181,11 @@ def subject_index(tx: Tx, provider: str, subject: str) -> BlindIndex:
     return keyring_of(tx).blind_index("identity.external_identities.subject", f"{provider}|{subject}")
 
 
+def telegram_mark(tx: Tx, telegram_id: int) -> bytes:
+    """What a Telegram account is known by once its row is gone."""
+    return keyring_of(tx).blind_index("identity.telegram_accounts.telegram_id", str(telegram_id)).digest
+
+
 def naming_index(tx: Tx, naming: str) -> bytes:
     """What a code of the bot is found by: its first signs, which prove nothing."""
     return keyring_of(tx).blind_index("identity.otp_challenges.code", naming).digest

@@ -560,11 +560,13 @@ end $$;
 create trigger refuse_shortening before update on identity.play_exclusions
   for each row execute function identity.refuse_shortening();
 
--- The mailbox and whatever else told of somebody who is not to play: it outlives his account.
+-- Mailbox, number, Telegram account and accounts at providers of somebody who is not to play: keyed, so that they tell
+-- nothing, and outliving his account.
 create table identity.exclusion_marks (
   mark_bidx bytea not null check (length(mark_bidx) = 32),
   kind identity.exclusion_kind not null,
   ends_at timestamptz, -- null: it does not end
+  created_by uuid, -- null: the player himself
   created_at timestamptz not null,
   primary key (mark_bidx, kind));
 alter table identity.exclusion_marks enable row level security;
