@@ -285,7 +285,7 @@ create table identity.sessions (
   mfa_at timestamptz,
   step_up_at timestamptz,
   ip bytea,
-  ip_bidx bytea not null,
+  ip_bidx bytea, -- null: staff look as this user
   country char(2) check (country ~ '^[A-Z]{2}$'),
   city text check (char_length(city) between 1 and 100),
   user_agent text not null check (char_length(user_agent) <= 256),
@@ -297,6 +297,7 @@ create table identity.sessions (
   check ((impersonator_id is null) = (impersonation_reason is null)),
   check (device_id is not null or ended_at is not null or kind = 'impersonation'),
   check (method is not null or kind = 'impersonation'),
+  check (ip_bidx is not null or kind = 'impersonation'),
   check ((token_hash is null) = (kind = 'app')),
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';

@@ -142,8 +142,13 @@ async def log_ins(
 async def addresses_of(
     tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[SeenAddress]:
-    """The addresses this user came from behind one of them, or all, the last used first."""
+    """The addresses this user came from behind one of them, or all, the last used first.
+
+    Staff who look as him see that there are some.
+    """
     rows = await sql.contacts.list_networks(tx, user_id, behind=behind, limit=limit)
+    if tx.actor.impersonator:
+        rows = [replace(row, ip=None) for row in rows]
     sealed = [(row.ip, personal.place_of_ip("ip_addresses", row.id, user_id)) for row in rows if row.ip is not None]
     opened = iter(await crypto.open_many(tx, sealed) if sealed else [])
     return [
