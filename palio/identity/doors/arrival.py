@@ -44,7 +44,7 @@ async def enter(
     if account.status not in MAY_ENTER:
         await service.attempts.note(tx, account=account, method=method, outcome="not_allowed", visitor=visitor, now=now)
         return ContactUnverified()
-    device_id = await service.attempts.device_of(tx, account, visitor)
+    device_id = await service.attempts.device_of(tx, account=account, visitor=visitor)
     is_trusted = account.has_second_factor and await service.devices.stands_for_factor(
         tx, account=account, device_id=device_id, kind=kind, now=now
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchIdentity
-from palio.identity.messages import TelegramUnlinked
+from palio.identity.messages import Change, TelegramUnlinked
 from palio.identity.service import credentials
 from palio.identity.types import AuthMethod, Identity
 from palio.infra import audit, outbox
@@ -63,17 +63,8 @@ async def unlink(
 
 async def tell(tx: Tx, *, user_id: UserId, provider: str, is_linked: bool) -> None:
     """Write down, and say, that a way in was added or taken away."""
-    await audit.record(
-        tx,
-        actor=tx.actor,
-        action="identity.link" if is_linked else "identity.unlink",
-        entity_type="user",
-        entity_id=str(user_id),
-        changes={"identity": (None, provider) if is_linked else (provider, None)},
-        subject=user_id,
-    )
-    what = "identity_linked" if is_linked else "identity_unlinked"
-    await credentials.tell_of_change(tx, user_id=user_id, what=what)  # type: ignore[arg-type]  # one of the two
+    what: Change = "identity_linked" if is_linked else "identity_unlinked"
+    await credentials.tell_of_change(tx, user_id=user_id, what=what, provider=provider)
 
 
 async def _unlink_telegram(tx: Tx, user_id: UserId, now: datetime) -> None:
