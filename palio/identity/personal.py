@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
@@ -13,7 +14,7 @@ from email_validator import EmailNotValidError, validate_email
 from palio.identity import rules
 from palio.identity.errors import EmailInvalid
 from palio.identity.types import EmailRow, Network
-from palio.infra import crypto
+from palio.infra import audit, crypto
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex, Keyring, KeyringError
@@ -181,6 +182,11 @@ def subject_index(tx: Tx, provider: str, subject: str) -> BlindIndex:
     return keyring_of(tx).blind_index("identity.external_identities.subject", f"{provider}|{subject}")
 
 
+def telegram_mark(tx: Tx, telegram_id: int) -> bytes:
+    """What a Telegram account is known by once its row is gone."""
+    return keyring_of(tx).blind_index("identity.telegram_accounts.telegram_id", str(telegram_id)).digest
+
+
 def naming_index(tx: Tx, naming: str) -> bytes:
     """What a code of the bot is found by: its first signs, which prove nothing."""
     return keyring_of(tx).blind_index("identity.otp_challenges.code", naming).digest
@@ -210,6 +216,13 @@ def place_of_subject(row_id: UUID, user_id: UserId) -> Place:
 def place_of_verifier(row_id: UUID) -> Place:
     """Where the secret of somebody lies who is away at a provider."""
     return Place("identity.auth_flows", "pkce_verifier", row_id, purpose=NOBODY)
+
+
+async def shown(tx: Tx, items: Sequence[tuple[bytes, Place]]) -> list[str]:
+    """Sealed values as their owner reads them, in clear; to staff who look as him they stay sealed."""
+    if tx.actor.impersonator:
+        return [audit.SEALED] * len(items)
+    return await crypto.open_many(tx, items) if items else []
 
 
 async def address_of(tx: Tx, row: EmailRow) -> str:

@@ -629,7 +629,7 @@ class MeAnswer:
             user.city,
             me.born,
             [way for way in me.ways if way in opened],
-            me.telegram_id is not None,
+            "telegram" in me.ways,
             None if me.telegram_id is None else str(me.telegram_id),
             me.has_second_factor,
             me.recovery_codes_left,

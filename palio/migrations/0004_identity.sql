@@ -285,7 +285,7 @@ create table identity.sessions (
   mfa_at timestamptz,
   step_up_at timestamptz,
   ip bytea,
-  ip_bidx bytea,
+  ip_bidx bytea, -- null: staff look as this user
   country char(2) check (country ~ '^[A-Z]{2}$'),
   city text check (char_length(city) between 1 and 100),
   user_agent text not null check (char_length(user_agent) <= 256),
@@ -296,7 +296,8 @@ create table identity.sessions (
   check ((kind = 'impersonation') = (impersonator_id is not null)),
   check ((impersonator_id is null) = (impersonation_reason is null)),
   check (device_id is not null or ended_at is not null or kind = 'impersonation'),
-  check ((method is not null and ip_bidx is not null) or kind = 'impersonation'),
+  check (method is not null or kind = 'impersonation'),
+  check (ip_bidx is not null or kind = 'impersonation'),
   check ((token_hash is null) = (kind = 'app')),
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
@@ -560,11 +561,13 @@ end $$;
 create trigger refuse_shortening before update on identity.play_exclusions
   for each row execute function identity.refuse_shortening();
 
--- The mailbox and whatever else told of somebody who is not to play: it outlives his account.
+-- Mailbox, number, Telegram account and accounts at providers of somebody who is not to play: keyed, so that they tell
+-- nothing, and outliving his account.
 create table identity.exclusion_marks (
   mark_bidx bytea not null check (length(mark_bidx) = 32),
   kind identity.exclusion_kind not null,
   ends_at timestamptz, -- null: it does not end
+  created_by uuid, -- null: the player himself
   created_at timestamptz not null,
   primary key (mark_bidx, kind));
 alter table identity.exclusion_marks enable row level security;
@@ -664,6 +667,7 @@ begin
     execute format($p$create policy operators on identity.%I for all to palio_app
       using ((select infra.actor_kind()) in ('staff', 'system'))
       with check ((select infra.actor_kind()) in ('staff', 'system'))$p$, owned);
+    execute format('create policy forgets on identity.%I for all to palio_owner using (true)', owned);
   end loop;
   foreach owned in array array['user_pii', 'emails', 'passwords', 'verification_tokens', 'devices', 'sessions',
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',

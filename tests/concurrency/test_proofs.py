@@ -206,7 +206,7 @@ async def test_the_last_of_two_passkeys_stays(world: World, noon: datetime) -> N
     async def careful(tx: Tx, ready: asyncio.Barrier) -> bool:
         mine = shares.pop()
         await ready.wait()
-        await service.passkeys.remove(tx, user_id=session.user_id, passkey_id=mine)
+        await service.passkeys.remove(tx, user_id=session.user_id, passkey_id=mine, opened={"passkey"})
         return True
 
     assert await race(world, naive) == RUNNERS

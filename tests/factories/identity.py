@@ -95,6 +95,7 @@ class World:
                 identity.login_events, identity.exclusion_marks, infra.rate_buckets, jobs.procrastinate_jobs cascade"""
             )
         self.mail.letters.clear()
+        self.database.equipment = self.equipment  # whatever a test before put there
         self.database.remembered(Recognised).forget()
         async with self.database.begin_system("a test") as tx:
             await identity.declare_roles(tx, permissions=PERMISSIONS, now=now)

@@ -133,6 +133,20 @@ async def test_a_link_is_good_for_whom_it_was_made_until_the_address_goes(
         await doors.confirm_email(world.house, user_id=alice.id, secret=secret_in(letter), now=noon)
 
 
+async def test_the_last_way_in_is_not_removed(world: World, noon: datetime, alice: identity.User) -> None:
+    email_id = await proven(world, alice, noon)
+    with world.superuser() as server:
+        server.execute("update identity.emails set verified_at = null where is_primary")
+    for opened, refuses in (({"email_link"}, True), ({"password"}, False)):
+        async with world.database.begin_system("a test") as tx:
+            try:
+                await service.contacts.remove_email(tx, user_id=alice.id, email_id=email_id, opened=opened, now=noon)
+                assert not refuses
+            except errors.LastLoginMethod:
+                assert refuses
+    assert await world.count("select count(*) from identity.emails") == 1
+
+
 async def test_a_change_is_audited_and_told(world: World, noon: datetime, alice: identity.User) -> None:
     await proven(world, alice, noon)
     told = await world.count(

@@ -7,6 +7,7 @@ import pytest
 
 from palio import identity
 from palio.identity import service, types
+from palio.identity.doors import arrival
 from palio.infra import db, totp
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.identity import ELSEWHERE, HOME, PASSWORD, World, cookie, later
@@ -90,6 +91,31 @@ async def test_a_trusted_device_stands_for_the_second_factor_for_a_while(world: 
     assert (known.mfa_at, known.proved_at) == (None, None)  # what is dangerous still takes the code
     assert isinstance(await entered(world, later(noon, days=29), HOME), identity.SecondFactorDue)
     assert isinstance(await entered(world, later(noon, days=31), mine), identity.SecondFactorDue)
+
+
+@pytest.mark.parametrize("method", ["phone_otp", "telegram", "google", "email_link"])
+async def test_a_trusted_device_stands_for_it_whichever_way_somebody_comes(
+    world: World, noon: datetime, method: types.AuthMethod
+) -> None:
+    alice = await world.player("alice", noon)
+    _, opened = await trusting(world, noon)
+    mine = replace(HOME, device_key=opened.device_key)
+
+    async def come(visitor: identity.Visitor, now: datetime, kind: types.SessionKind = "browser") -> object:
+        async with world.database.begin_system("a test") as tx:
+            attempt = await service.attempts.knock_by(tx, method=method, visitor=visitor, now=now)
+            return await arrival.enter(tx, attempt, alice.id, method=method, kind=kind, visitor=visitor, now=now)
+
+    found = await come(mine, later(noon, days=29))
+    assert isinstance(found, identity.SignedIn)
+    known = await world.doorman.recognise(cookie(found), now=later(noon, days=29))
+    assert known
+    assert (known.mfa_at, known.proved_at) == (None, None)  # what is dangerous still takes the code
+    for visitor, days in ((HOME, 29), (mine, 31)):
+        assert isinstance(await come(visitor, later(noon, days=days)), identity.SecondFactorDue)
+    async with world.database.begin_system("a test") as tx:
+        await identity.grant_role(tx, user_id=alice.id, role="races", reason="for the test", now=noon)
+    assert isinstance(await come(mine, later(noon, days=29)), identity.SecondFactorDue), "never for staff"
 
 
 async def test_trust_ends_with_a_new_password_and_is_never_for_staff(world: World, noon: datetime) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from palio import identity
 from palio.identity import console, web
-from palio.identity.service import looks, sessions
-from palio.identity.types import Revealed, Sealed, SessionId
+from palio.identity.rules.phones import masked
+from palio.identity.service import contacts, looks, phones, sessions, telegram
+from palio.identity.types import Revealed, Sealed, SessionId, TelegramUser
 from palio.infra import db
 from palio.infra.approvals import Approval, Approved
 from palio.kernel import clock
@@ -20,13 +21,14 @@ from palio.ui.edge import SAFE_METHODS
 from palio.ui.languages import Languages
 from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
-from palio.ui.routes import Call, Form
+from palio.ui.routes import Call, Form, Page
 from palio.ui.site import assemble
 from tests.architecture.test_access import address_of, method_of
-from tests.factories.identity import HOME, World, cookie, later
+from tests.factories.identity import HOME, PASSWORD, World, cookie, later, secret_in
 from tests.identity.test_web import browser
 
 WHY = "he says that his wallet is empty"
+NUMBER = "+4915123456789"
 
 
 def actor(kind: str, user_id: UserId) -> Actor:
@@ -137,6 +139,77 @@ async def test_every_act_of_players_is_refused_to_whoever_looks(world: World) ->
     assert {answer.status_code for answer in answers.values()} == {403}
     assert {answer.json()["code"] for answer in answers.values()} == {"impersonation_read_only"}
     assert world.everything() == before
+
+
+async def test_no_page_and_no_call_tells_what_is_sealed_to_whoever_looks(world: World) -> None:
+    """Generated from the routes, and with a control: the owner reads each of these values somewhere."""
+    now = clock.now()
+    application = identity.Application("alice", "canary@example.com", PASSWORD, full_name="Canary Birdsong")
+    registration = await identity.register(world.house, application=application, visitor=HOME, now=now)
+    (letter,) = await world.deliver()
+    await identity.verify_email(world.house, secret=secret_in(letter), registration=registration, visitor=HOME, now=now)
+    async with world.database.begin_system("a test") as tx:
+        alice = await identity.get(tx, name_or_id="alice")
+        await phones.link(tx, user_id=alice.id, number=NUMBER, now=now)
+        await telegram.link(tx, user_id=alice.id, user=TelegramUser(7_000_000_001, "canary_tg"), now=now)
+        await contacts.add_email(tx, user_id=alice.id, text="second@canary.example", now=now)
+    await world.deliver()
+    hers = await world.signed_in("alice", now)
+    staff = await employed(world, "stella", "support", now)
+    routes = [
+        route
+        for route in web.routes.all
+        if isinstance(route, Call | Page)
+        and method_of(route) == "GET"
+        and "/console" not in route.path
+        and route.rules.terms.access in {"owner", "player"}
+    ]
+    canaries = {"canary@example.com", "second@canary.example", "Canary Birdsong", HOME.ip, masked(NUMBER), "canary_tg"}
+    canaries |= {"7000000001"}
+
+    async def answers(client: httpx2.AsyncClient) -> dict[str, httpx2.Response]:
+        return {route.path: await client.get(f"https://palio.test{address_of(route)}") for route in routes}
+
+    async with desk(world, staff) as client:
+        await begin(client, alice.id)
+        looked = await answers(client)
+    async with desk(world, staff) as client:
+        client.cookies.set("__Host-palio_session", cookie(hers).token, domain="palio.test")
+        own = await answers(client)
+
+    assert len(routes) > 25
+    assert {path for path, answer in own.items() if answer.status_code == 200} - {
+        path for path, answer in looked.items() if answer.status_code == 200
+    } == set()
+    assert {one for one in canaries if not any(one in answer.text for answer in own.values())} == set(), "the control"
+    told = {(path, one) for path, answer in looked.items() for one in canaries if one in answer.text}
+    assert told == set()
+    export = looked["/account/privacy/export/{request_id:uuid}"]
+    assert (export.status_code, "impersonation_read_only" in export.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/me/privacy/exports",
+        "/me/privacy/erasure",
+        "/me/consents",
+        "/me/play-exclusions",
+        "/account/privacy/export",
+        "/account/privacy/erase",
+        "/account/privacy/stay",
+        "/account/privacy/consent",
+        "/account/limits",
+        "/account/limits/return",
+    ],
+)
+def test_whoever_is_suspended_takes_his_data_along_and_whoever_looks_does_not(path: str) -> None:
+    acts = [
+        route.rules.terms
+        for route in web.routes.all
+        if isinstance(route, Call | Form) and route.path.endswith(path) and method_of(route) not in SAFE_METHODS
+    ]
+    assert acts and {(terms.for_restricted, terms.for_viewers) for terms in acts} == {(True, False)}
 
 
 async def test_looking_ends_after_half_an_hour_with_the_console_and_with_the_right_to(world: World) -> None:

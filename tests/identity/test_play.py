@@ -11,6 +11,7 @@ from psycopg import Error as PsycopgError
 
 from palio import identity
 from palio.identity import rules, service, types
+from palio.identity.rules.telegram import Proof
 from palio.identity.types import Exclusion, NewExclusion, Player, PlayTerms
 from palio.infra import db
 from palio.infra.approvals import Approved
@@ -18,6 +19,7 @@ from palio.infra.db import Tx
 from palio.kernel.errors import TooLarge
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.identity import HOME, PASSWORD, World, later, secret_in
+from tests.factories.ways import METHODS, opened, visitor
 
 NOW = datetime(2026, 3, 18, 12, tzinfo=UTC)
 ANYBODY = UserId(new_id())
@@ -361,6 +363,68 @@ async def test_nobody_comes_anew_while_he_keeps_himself_from_playing(world: Worl
     with pytest.raises(identity.RegistrationRefused):
         await named(world, "twin", "alice+again@example.com", made.ends_at - timedelta(microseconds=1))
     await named(world, "twin", "alice+again@example.com", made.ends_at)
+
+
+NUMBER, TELEGRAM = "+4915123456789", types.TelegramUser(7_000_000_001, "ada_l")
+
+
+def vouched(now: datetime) -> types.Vouching:
+    """What a provider says of whoever comes; each time anew."""
+    return types.Vouching("google", "1001", None, is_email_verified=False, nonce=str(new_id()), expires_at=now)
+
+
+async def comes_anew(world: World, way: str, now: datetime) -> UserId:
+    """Somebody nobody knows, from a network of his own."""
+    once: dict[str, object] = {"locale": "en", "visitor": visitor(), "now": now}
+    async with world.database.begin_system("a test") as tx:
+        if way == "phone":
+            return await service.phones.arrive(tx, number=NUMBER, **once)  # type: ignore[arg-type]
+        if way == "telegram":
+            proof = Proof(TELEGRAM, new_id().hex * 2)
+            return await service.telegram.arrive(tx, proof=proof, **once)  # type: ignore[arg-type]
+        return await service.external.arrive(tx, who=vouched(now), **once)  # type: ignore[arg-type]
+
+
+async def link(tx: Tx, way: str, user_id: UserId, now: datetime) -> None:
+    if way == "phone":
+        await service.phones.link(tx, user_id=user_id, number=NUMBER, now=now)
+    elif way == "telegram":
+        await service.telegram.link(tx, user_id=user_id, user=TELEGRAM, now=now)
+    else:
+        await service.external.link(tx, user_id=user_id, who=vouched(now), now=now)
+
+
+@pytest.mark.parametrize("way", ["phone", "telegram", "google"])
+@pytest.mark.parametrize("is_before", [True, False], ids=["linked before", "linked during the break"])
+async def test_nothing_that_was_proven_before_lets_him_in_anew(
+    world: World, noon: datetime, way: str, is_before: bool
+) -> None:
+    """Acceptance 18: neither a new account nor another one that is there, by number, Telegram or a provider."""
+    await opened(world, *METHODS)
+    alice, bob = await world.player("alice", noon), await world.player("bob", noon)
+    async with world.database.begin_system("a test") as tx:
+        if is_before:
+            await link(tx, way, alice.id, noon)
+        made = await identity.take_break(tx, user_id=alice.id, length="6mo", now=noon)
+        if not is_before:
+            await link(tx, way, alice.id, noon)
+        assert made.ends_at and len(await identity.exclusions_of(tx, user_id=alice.id)) == 1
+        (linked,) = await service.identities.identities_of(tx, user_id=alice.id)
+        await service.identities.unlink(tx, user_id=alice.id, identity_id=linked.id, opened=METHODS, now=noon)
+    for moment in (later(noon, days=1), made.ends_at - timedelta(microseconds=1)):
+        with pytest.raises(identity.RegistrationRefused) as refused:
+            await comes_anew(world, way, moment)
+        assert refused.value.facts == {}
+    assert await world.count("select count(*) from identity.users") == 2
+
+    async with world.database.begin_system("a test") as tx:
+        await link(tx, way, bob.id, later(noon, days=2))
+        (copied,) = await identity.exclusions_of(tx, user_id=bob.id)
+        assert (copied.kind, copied.starts_at, copied.ends_at) == ("self_exclusion", noon, made.ends_at)
+        assert await may(tx, bob.id, "stake", now=later(noon, days=2)) == ["self_excluded"]
+        (linked,) = await service.identities.identities_of(tx, user_id=bob.id)
+        await service.identities.unlink(tx, user_id=bob.id, identity_id=linked.id, opened=METHODS, now=noon)
+    assert await comes_anew(world, way, made.ends_at)
 
 
 async def test_the_clock_notes_what_is_over_and_forgets_marks(world: World, noon: datetime) -> None:

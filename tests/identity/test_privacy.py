@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +15,9 @@ import pytest
 
 from palio import identity, ledger
 from palio.entry import wiring
-from palio.identity import doors, jobs, sql
+from palio.identity import doors, jobs, service, sql
 from palio.identity.messages import RunPrivacy, TickPrivacy
+from palio.identity.types import TelegramUser, Vouching
 from palio.infra import crypto, db
 from palio.infra.anchors import Anchors
 from palio.infra.db import Database
@@ -122,6 +124,72 @@ async def test_a_copy_holds_all_that_every_module_knows_and_only_its_owner_has_i
             await doors.fetch_export(house, user_id=somebody, request_id=asked.id, now=moment)
     stored = b"".join(path.read_bytes() for path in (tmp_path / "files").rglob("*") if path.is_file())
     assert b"alice" not in stored and stored
+
+
+UNTOLD = {  # tables with a column `user_id` whose rows nobody is told, and why
+    "auth_flows": "secrets of ten minutes",
+    "otp_challenges": "secrets of ten minutes",
+    "privacy_steps": "how far this very copy is, told where it is fetched",
+    "recovery_codes": "secrets",
+    "refresh_tokens": "secrets; their sessions are told",
+    "reveal_permits": "between two of the staff; what was read is told",
+    "staff_notes": "what staff write for each other",
+    "verification_tokens": "secrets of mailed links",
+}
+
+
+def test_every_table_of_a_person_is_told_or_has_a_reason_not_to_be(world: World) -> None:
+    with world.superuser() as server:
+        found = server.execute(
+            """select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid
+            where c.relnamespace = 'identity'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+              and a.attname = 'user_id' and not a.attisdropped"""
+        ).fetchall()
+    tables = {name for (name,) in found}
+    told = set(re.findall(r"from identity\.(\w+)", sql.privacy.KNOWN))
+    assert tables - told == UNTOLD.keys(), "told, or with a reason"
+    assert told - tables == {"users"}
+
+
+async def test_a_copy_tells_of_every_way_in_and_that_staff_looked_but_of_no_key(
+    world: World, house: doors.House, noon: datetime, at: Clock
+) -> None:
+    alice = await world.player("alice", noon)
+    vouched = Vouching("google", "canary-subject", None, is_email_verified=False, nonce="n", expires_at=noon)
+    async with world.database.begin_system("a test") as tx:
+        await service.phones.link(tx, user_id=alice.id, number="+4915123456789", now=noon)
+        await service.telegram.link(tx, user_id=alice.id, user=TelegramUser(7_000_000_001, "ada_l"), now=noon)
+        await service.external.link(tx, user_id=alice.id, who=vouched, now=noon)
+        await service.zones.change_zone(tx, user_id=alice.id, zone="Asia/Tokyo", now=noon)
+        await db.run(
+            tx,
+            """insert into identity.passkeys (id, user_id, credential_id, public_key, sign_count, aaguid, transports,
+              backed_up, name, created_at)
+            values (%s, %s, 'canary-id', 'canary-key', 0, %s, '{}', true, 'Laptop', %s)""",
+            *(new_id(), alice.id, new_id(), noon),
+        )
+        await db.run(
+            tx,
+            "insert into identity.reveals (id, user_id, name, by_id, at) values (%s, %s, 'full_name', %s, %s)",
+            *(new_id(), alice.id, new_id(), noon),
+        )
+        await db.run(tx, "insert into identity.user_activity values (%s, %s) on conflict do nothing", alice.id, noon)
+
+    asked = await doors.ask_for_export(house, user_id=alice.id, now=noon)
+    await finish(world.database, asked.id)
+    parts = parts_of(await doors.fetch_export(house, user_id=alice.id, request_id=asked.id, now=noon))
+
+    known = {row["of"]: row for row in parts["identity.jsonl"]}
+    assert known["phone"]["number"] == "+4915123456789"
+    assert (known["telegram"]["telegram_id"], known["telegram_link"]["action"]) == ("7000000001", "linked")
+    assert (known["external_identity"]["provider"], known["external_identity"]["subject"]) == (
+        "google",
+        "canary-subject",
+    )
+    assert known["passkey"]["name"] == "Laptop" and "canary-key" not in json.dumps(parts)
+    assert known["time_zone_change"]["zone"] == "Asia/Tokyo"
+    assert known["ip_address"]["ip"] == "198.51.100.7" and known["activity"]["last_active_at"]
+    assert known["read_by_staff"]["what"] == "full_name" and "by_id" not in known["read_by_staff"]
 
 
 async def test_a_copy_is_made_once_a_day_and_removed_after_seven(

@@ -231,7 +231,15 @@ async def test_to_unlink_keeps_the_row_and_its_history(chat: Chat) -> None:
         await doors.unlink_telegram(chat.house, user_id=ada.id, now=chat.now)
     async with chat.world.database.begin_system("a test") as tx:
         events = await db.column(tx, "select action from identity.telegram_link_events order by at, id")
+        acts = await db.column(
+            tx,
+            """select changes->'provider'->>1 || ' ' || (changes->'what'->>1) from infra.audit_rows
+            where subject_user_id = %s and action in ('account.secure', 'identity.link', 'identity.unlink')
+            order by id""",
+            ada.id,
+        )
     assert events == ["linked", "unlinked"]
+    assert acts == ["telegram identity_linked", "telegram identity_unlinked"], "one row for each"
     only = await chat.open_app(chat.telegram.init_data(ADA, at=chat.now))
     assert only.user_id != ada.id
     with pytest.raises(identity.LastLoginMethod):

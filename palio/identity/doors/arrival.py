@@ -44,14 +44,25 @@ async def enter(
     if account.status not in MAY_ENTER:
         await service.attempts.note(tx, account=account, method=method, outcome="not_allowed", visitor=visitor, now=now)
         return ContactUnverified()
-    if account.has_second_factor:
+    device_id = await service.attempts.device_of(tx, account=account, visitor=visitor)
+    is_trusted = account.has_second_factor and await service.devices.stands_for_factor(
+        tx, account=account, device_id=device_id, kind=kind, now=now
+    )
+    if account.has_second_factor and not is_trusted:
         await service.attempts.note(
             tx, account=account, method=method, outcome="second_factor_required", visitor=visitor, now=now
         )
         factors = await service.factors.factors_of(tx, user_id=user_id)
         return SecondFactorDue(ticket_of(tx, account, kind, method, now), factors)
     opened = await service.sessions.begin_session(
-        tx, user_id=user_id, kind=kind, method=method, visitor=visitor, with_factor=False, now=now
+        tx,
+        user_id=user_id,
+        kind=kind,
+        method=method,
+        visitor=visitor,
+        with_factor=False,
+        is_fresh=not is_trusted,
+        now=now,
     )
     await service.attempts.note(
         tx,

@@ -33,9 +33,9 @@ async def make_email_primary(house: House, *, user_id: UserId, email_id: EmailId
 
 
 async def remove_email(house: House, *, user_id: UserId, email_id: EmailId, now: datetime) -> None:
-    """Remove an address of somebody. Refuses with NoSuchEmail, EmailIsPrimary."""
+    """Remove an address of somebody. Refuses with NoSuchEmail, EmailIsPrimary, LastLoginMethod."""
     async with house.database.begin_system("an address") as tx:
-        await service.contacts.remove_email(tx, user_id=user_id, email_id=email_id, now=now)
+        await service.contacts.remove_email(tx, user_id=user_id, email_id=email_id, opened=house.opened(), now=now)
 
 
 async def rename(house: House, *, user_id: UserId, username: str, now: datetime) -> User:

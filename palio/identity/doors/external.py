@@ -66,7 +66,7 @@ async def come_back(
 
     Where the provider does not answer he may try again within his ten minutes. Without a code he was turned away there.
     Refuses with NoSuchProvider, MethodClosed, FlowInvalid, ProviderProofInvalid, LinkRequired, IdentityTaken,
-    EmailNotAllowed, RegistrationClosed, ContactUnverified, TooManyAttempts, Upstream.
+    EmailNotAllowed, RegistrationClosed, RegistrationRefused, ContactUnverified, TooManyAttempts, Upstream.
     """
     known = house.provider(provider)
     method = rules.methods.method_of(provider)

@@ -111,7 +111,7 @@ async def add_passkey(
 async def remove_passkey(house: House, *, user_id: UserId, passkey_id: PasskeyId) -> None:
     """Remove a passkey of somebody. Refuses with NoSuchPasskey, LastLoginMethod."""
     async with house.database.begin_system("a passkey") as tx:
-        await service.passkeys.remove(tx, user_id=user_id, passkey_id=passkey_id)
+        await service.passkeys.remove(tx, user_id=user_id, passkey_id=passkey_id, opened=house.opened())
 
 
 async def _knock(

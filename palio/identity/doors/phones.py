@@ -50,7 +50,7 @@ async def enter_by_phone(
     """Begin a session by the code that came to a number; the first time it makes an account.
 
     Refuses with MethodClosed, PhoneInvalid, PhoneCountryBlocked, CodeWrong, TooManyAttempts, HashingBusy,
-    RegistrationClosed, ContactUnverified.
+    RegistrationClosed, RegistrationRefused, ContactUnverified.
     """
     to = _number(number)
     attempt = await arrival.knock(house, method="phone_otp", visitor=visitor, now=now)

@@ -33,7 +33,8 @@ async def enter_by_mini_app(
 ) -> SignedIn | SecondFactorDue:
     """Begin a session by what Telegram told the Mini App that it opened; the first time it makes an account. Good once.
 
-    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, ContactUnverified, TooManyAttempts.
+    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, RegistrationRefused, ContactUnverified,
+    TooManyAttempts.
     """
     attempt = await arrival.knock(house, method="telegram", visitor=visitor, now=now)
     age_s_max, token = settings.value(TELEGRAM_PROOF_MAX_AGE_S), _bot(house).token
@@ -49,7 +50,8 @@ async def enter_by_widget(
 ) -> SignedIn | SecondFactorDue:
     """Begin a session by what Telegram told a page of ours; the first time it makes an account. Good once.
 
-    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, ContactUnverified, TooManyAttempts.
+    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, RegistrationRefused, ContactUnverified,
+    TooManyAttempts.
     """
     attempt = await arrival.knock(house, method="telegram", visitor=visitor, now=now)
     proof = _read_widget(house, fields, now)

@@ -208,7 +208,7 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
     user, standing = await get(tx, name_or_id=user_id), await sql.users.get_standing(tx, user_id, now=now)
     email = full_name = born = None
     if tx.actor.impersonator:
-        standing = replace(standing, email_id=None, full_name=None, birth_date=None)
+        standing = replace(standing, email_id=None, full_name=None, birth_date=None, telegram_id=None)
     if standing.email_id and standing.address:
         email = await crypto.open_sealed(tx, standing.address, personal.place_of_email(standing.email_id, user_id))
     if standing.full_name:

@@ -1,10 +1,11 @@
 """People who come in by what somebody else vouches for: the first time they get an account, under a drawn name."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import RegistrationClosed, TooManyAttempts
+from palio.identity.errors import RegistrationClosed, RegistrationRefused, TooManyAttempts
 from palio.identity.messages import UserRegistered
 from palio.identity.service import sessions
 from palio.identity.types import REGISTRATION, AuthMethod, NewUser, Visitor
@@ -16,13 +17,23 @@ from palio.kernel.ids import UserId, new_id
 SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network
 
 
-async def begin_account(tx: Tx, *, method: AuthMethod, locale: str, visitor: Visitor, now: datetime) -> UserId:
+async def require_unmarked(tx: Tx, *, marks: Sequence[bytes], now: datetime) -> None:
+    """Let somebody begin whom none of these marks tells to be resting. Refuses with RegistrationRefused."""
+    if await sql.play.is_marked(tx, marks, now=now):
+        raise RegistrationRefused
+
+
+async def begin_account(
+    tx: Tx, *, method: AuthMethod, marks: Sequence[bytes], locale: str, visitor: Visitor, now: datetime
+) -> UserId:
     """Make an active account for somebody who has proven who he is elsewhere; he may choose another name later.
 
-    Refuses with RegistrationClosed, TooManyAttempts, Unavailable.
+    `marks` is what he is known by if he is not to play. Refuses with RegistrationClosed, RegistrationRefused,
+    TooManyAttempts, Unavailable.
     """
     if settings.value(REGISTRATION) == "closed":
         raise RegistrationClosed
+    await require_unmarked(tx, marks=marks, now=now)
     network = personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, network.net, network.net)
     for count, window in SIGN_UPS:

@@ -50,7 +50,7 @@ async def knock(tx: Tx, *, identifier: str, visitor: Visitor, now: datetime) -> 
     subject = personal.account_index(tx, _address(identifier) or identifier)  # one count for all spellings
     network = personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, subject, network.net)
-    device_id = await _device_of(tx, account, visitor)
+    device_id = await device_of(tx, account=account, visitor=visitor)
     wait = await _wait_for_password(tx, subject, network, device_id, now)
     return await _write_down(tx, account, subject, network, device_id, visitor, "bad_credentials", wait, now)
 
@@ -59,7 +59,7 @@ async def knock_with_factor(tx: Tx, *, account: Account, visitor: Visitor, now: 
     """Write down that this user tries a code, and say whether it is judged."""
     subject, network = personal.account_index(tx, str(account.user_id)), personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, subject, network.net)
-    device_id = await _device_of(tx, account, visitor)
+    device_id = await device_of(tx, account=account, visitor=visitor)
     percent = settings.value(THROTTLE_PERCENT)
     waits = [
         rules.throttles.wait_after(
@@ -80,7 +80,7 @@ async def knock_by(
     """
     subject, network = personal.account_index(tx, f"{method}|{new_id()}"), personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, subject, network.net)
-    device_id = await _device_of(tx, account, visitor)
+    device_id = await device_of(tx, account=account, visitor=visitor)
     wait = await _wait_for_password(tx, subject, network, device_id, now)
     return await _write_down(
         tx, account, subject, network, device_id, visitor, "bad_credentials", wait, now, method=method
@@ -142,8 +142,13 @@ async def log_ins(
 async def addresses_of(
     tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[SeenAddress]:
-    """The addresses this user came from behind one of them, or all, the last used first."""
+    """The addresses this user came from behind one of them, or all, the last used first.
+
+    Staff who look as him see that there are some.
+    """
     rows = await sql.contacts.list_networks(tx, user_id, behind=behind, limit=limit)
+    if tx.actor.impersonator:
+        rows = [replace(row, ip=None) for row in rows]
     sealed = [(row.ip, personal.place_of_ip("ip_addresses", row.id, user_id)) for row in rows if row.ip is not None]
     opened = iter(await crypto.open_many(tx, sealed) if sealed else [])
     return [
@@ -161,7 +166,8 @@ async def addresses_of(
     ]
 
 
-async def _device_of(tx: Tx, account: Account | None, visitor: Visitor) -> DeviceId | None:
+async def device_of(tx: Tx, *, account: Account | None, visitor: Visitor) -> DeviceId | None:
+    """The device somebody comes on, if this account has signed in on it."""
     key_hash = personal.hash_of(visitor.device_key) if visitor.device_key else None
     return await sql.devices.find_device(tx, account.user_id if account else None, key_hash)
 

@@ -1,8 +1,9 @@
 """The addresses of a user: added, proven, chosen to be written to, and removed; the removed one is told."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from palio.identity import personal, sql
+from palio.identity import personal, rules, sql
 from palio.identity.errors import (
     EmailIsPrimary,
     EmailKnown,
@@ -14,7 +15,7 @@ from palio.identity.errors import (
 from palio.identity.messages import SendFarewell, SendLetter
 from palio.identity.service import credentials, registration
 from palio.identity.sql.contacts import OwnEmail
-from palio.identity.types import Email, EmailId
+from palio.identity.types import AuthMethod, Email, EmailId
 from palio.infra import crypto, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
@@ -23,10 +24,10 @@ EMAILS_MAX = 3
 
 
 async def emails_of(tx: Tx, *, user_id: UserId) -> list[Email]:
-    """The addresses of a user, the primary one first."""
+    """The addresses of a user, the primary one first; staff who look as him see that there are some."""
     rows = await sql.contacts.list_emails(tx, user_id)
     sealed = [(row.address, personal.place_of_email(row.id, user_id)) for row in rows]
-    opened = await crypto.open_many(tx, sealed) if sealed else []
+    opened = await personal.shown(tx, sealed)
     return [
         Email(row.id, address, row.is_primary, row.verified_at, row.created_at)
         for row, address in zip(rows, opened, strict=True)
@@ -96,15 +97,20 @@ async def make_primary(tx: Tx, *, user_id: UserId, email_id: EmailId) -> None:
     await credentials.tell_of_change(tx, user_id=user_id, what="email_primary")
 
 
-async def remove_email(tx: Tx, *, user_id: UserId, email_id: EmailId, now: datetime) -> None:
+async def remove_email(
+    tx: Tx, *, user_id: UserId, email_id: EmailId, opened: Collection[AuthMethod], now: datetime
+) -> None:
     """Remove an address that is not the primary one; its links are good for nothing any more, and it is told. Audited.
 
-    Refuses with NoSuchEmail, EmailIsPrimary.
+    A proven one is a way in: another that is `opened` must be left. Refuses with NoSuchEmail, EmailIsPrimary,
+    LastLoginMethod.
     """
     await sql.credentials.lock_user(tx, user_id)
     found, _ = await _own(tx, user_id, email_id)
     if found.is_primary:
         raise EmailIsPrimary
+    if found.verified_at:
+        rules.methods.require_another(await sql.methods.list_ways(tx, user_id, but=email_id), opened)
     await sql.contacts.delete_email(tx, user_id, email_id)
     await sql.credentials.update_revoked_for(tx, user_id, found.bidx, now=now)
     await _part(tx, user_id, found)

@@ -128,8 +128,12 @@ async def renew_hash(tx: Tx, *, user_id: UserId, phc: str, was: str) -> None:
     await sql.credentials.update_password_if(tx, user_id, phc, was=was)
 
 
-async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change) -> None:
-    """Say that a way to prove who somebody is has changed. Audited; no device stands for a second factor any more."""
+async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change, provider: str | None = None) -> None:
+    """Say that a way to prove who somebody is has changed, `provider` that of an account elsewhere.
+
+    Audited; no device stands for a second factor any more.
+    """
+    changes = {"what": (None, what), **({"provider": (None, provider)} if provider else {})}
     await sql.devices.update_untrusted(tx, user_id)
     await audit.record(
         tx,
@@ -137,7 +141,7 @@ async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change) -> None:
         action="account.secure",
         entity_type="user",
         entity_id=str(user_id),
-        changes={"what": (None, what)},
+        changes=changes,
         subject=user_id,
         via="web" if tx.actor.kind == "system" else None,
     )

@@ -27,7 +27,8 @@ async def arrive(tx: Tx, *, who: Vouching, locale: str, visitor: Visitor, now: d
 
     A new one gets the address that the provider has proven, by the e-mail policy. Where another account has proven the
     same one, its owner must link the two himself.
-    Refuses with ProviderProofInvalid, LinkRequired, EmailNotAllowed, RegistrationClosed, TooManyAttempts, Unavailable.
+    Refuses with ProviderProofInvalid, LinkRequired, EmailNotAllowed, RegistrationClosed, RegistrationRefused,
+    TooManyAttempts, Unavailable.
     """
     await _use(tx, who, now)
     subject = personal.subject_index(tx, who.provider, who.subject)
@@ -43,7 +44,8 @@ async def arrive(tx: Tx, *, who: Vouching, locale: str, visitor: Visitor, now: d
         if owner and owner.verified_at:
             raise LinkRequired
     method = rules.methods.method_of(who.provider)
-    user_id = await arrivals.begin_account(tx, method=method, locale=locale, visitor=visitor, now=now)
+    marks = [subject.digest, *([personal.normal_index(tx, address)] if address else [])]
+    user_id = await arrivals.begin_account(tx, method=method, marks=marks, locale=locale, visitor=visitor, now=now)
     if address and index:
         await _give_address(tx, user_id, address, index, now)
     await _insert(tx, user_id, who, subject, now)
@@ -63,6 +65,7 @@ async def link(tx: Tx, *, user_id: UserId, who: Vouching, now: datetime) -> None
         return
     if found or not await _insert(tx, user_id, who, subject, now):
         raise IdentityTaken
+    await play.carry_over(tx, user_id=user_id, now=now)
     await identities.tell(tx, user_id=user_id, provider=who.provider, is_linked=True)
 
 

@@ -6,26 +6,31 @@ from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchIdentity
-from palio.identity.messages import TelegramUnlinked
+from palio.identity.messages import Change, TelegramUnlinked
 from palio.identity.service import credentials
 from palio.identity.types import AuthMethod, Identity
-from palio.infra import audit, crypto, outbox
+from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
 
 async def identities_of(tx: Tx, *, user_id: UserId) -> list[Identity]:
-    """What opens this account from outside: accounts at providers, the Telegram account, the telephone."""
+    """What opens this account from outside: accounts at providers, the Telegram account, the telephone.
+
+    Staff who look as him do not see whose they are.
+    """
     found = [
         Identity(one.id, one.provider, "", one.linked_at, one.last_used_at)
         for one in await sql.external.list_of(tx, user_id)
     ]
     if (telegram := await sql.telegram.find_of(tx, user_id)) and telegram.verified_at:
         name = f"@{telegram.telegram_username}" if telegram.telegram_username else str(telegram.telegram_id)
+        name = audit.SEALED if tx.actor.impersonator else name
         found.append(Identity(telegram.id, "telegram", name, telegram.verified_at, None))
     if (phone := await sql.phones.find_of(tx, user_id)) and phone.verified_at:
-        number = await crypto.open_sealed(tx, phone.number, personal.place_of_phone(phone.id, user_id))
-        found.append(Identity(phone.id, "phone", rules.phones.masked(number), phone.verified_at, None))
+        (number,) = await personal.shown(tx, [(phone.number, personal.place_of_phone(phone.id, user_id))])
+        name = number if tx.actor.impersonator else rules.phones.masked(number)
+        found.append(Identity(phone.id, "phone", name, phone.verified_at, None))
     return found
 
 
@@ -58,17 +63,8 @@ async def unlink(
 
 async def tell(tx: Tx, *, user_id: UserId, provider: str, is_linked: bool) -> None:
     """Write down, and say, that a way in was added or taken away."""
-    await audit.record(
-        tx,
-        actor=tx.actor,
-        action="identity.link" if is_linked else "identity.unlink",
-        entity_type="user",
-        entity_id=str(user_id),
-        changes={"identity": (None, provider) if is_linked else (provider, None)},
-        subject=user_id,
-    )
-    what = "identity_linked" if is_linked else "identity_unlinked"
-    await credentials.tell_of_change(tx, user_id=user_id, what=what)  # type: ignore[arg-type]  # one of the two
+    what: Change = "identity_linked" if is_linked else "identity_unlinked"
+    await credentials.tell_of_change(tx, user_id=user_id, what=what, provider=provider)
 
 
 async def _unlink_telegram(tx: Tx, user_id: UserId, now: datetime) -> None:

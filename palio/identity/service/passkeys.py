@@ -1,13 +1,12 @@
 """Passkeys: made, shown instead of a password and a second factor, and removed but for the last way in."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from palio.identity import personal, sql
+from palio.identity import personal, rules, sql
 from palio.identity.errors import (
-    LastLoginMethod,
     NoSuchPasskey,
     PasskeyInvalid,
     PasskeyKnown,
@@ -15,7 +14,7 @@ from palio.identity.errors import (
     TooManyPasskeys,
 )
 from palio.identity.service import accounts, credentials, sessions
-from palio.identity.types import Account, Passkey, PasskeyId, SessionId
+from palio.identity.types import Account, AuthMethod, Passkey, PasskeyId, SessionId
 from palio.infra import passkeys
 from palio.infra.db import Tx
 from palio.infra.passkeys import NotProvenError, Site
@@ -79,16 +78,17 @@ async def passkeys_of(tx: Tx, *, user_id: UserId) -> list[Passkey]:
     return await sql.passkeys.list_passkeys(tx, user_id)
 
 
-async def remove(tx: Tx, *, user_id: UserId, passkey_id: UUID) -> None:
-    """Remove a passkey of a user who has proven himself, if another way in is left; of two at once one is the last.
+async def remove(tx: Tx, *, user_id: UserId, passkey_id: UUID, opened: Collection[AuthMethod]) -> None:
+    """Remove a passkey of a user who has proven himself, if another way in is left that is `opened`.
+
+    Of two at once one is the last.
 
     Audited. Refuses with NoSuchPasskey, LastLoginMethod.
     """
     await sql.credentials.lock_user(tx, user_id)
     if not await sql.passkeys.delete_passkey(tx, user_id, PasskeyId(passkey_id)):
         raise NoSuchPasskey
-    if not await sql.methods.list_ways(tx, user_id):
-        raise LastLoginMethod
+    rules.methods.require_another(await sql.methods.list_ways(tx, user_id), opened)
     await sql.factors.delete_spare_codes(tx, user_id)
     await credentials.tell_of_change(tx, user_id=user_id, what="passkey_removed")
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from palio.identity import personal, rules, sql
 from palio.identity.errors import PhoneTaken, TooManyAttempts
 from palio.identity.messages import ContactVerified, SendCode
-from palio.identity.service import arrivals, identities
+from palio.identity.service import arrivals, identities, play
 from palio.identity.types import REGISTRATION, Challenge, CodePurpose, Visitor
 from palio.infra import crypto, outbox, settings
 from palio.infra.db import Tx
@@ -89,13 +89,15 @@ async def use_code(tx: Tx, *, challenge: Challenge, now: datetime) -> bool:
 async def arrive(tx: Tx, *, number: str, locale: str, visitor: Visitor, now: datetime) -> UserId:
     """Whose account a proven number opens, else a new one.
 
-    Refuses with RegistrationClosed, TooManyAttempts, Unavailable.
+    Refuses with RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
     """
     index = personal.phone_index(tx, number)
     await sql.contacts.lock_address(tx, index.digest)
     if owner := await sql.phones.find_owner_of(tx, index):
         return owner.user_id
-    user_id = await arrivals.begin_account(tx, method="phone_otp", locale=locale, visitor=visitor, now=now)
+    user_id = await arrivals.begin_account(
+        tx, method="phone_otp", marks=[index.digest], locale=locale, visitor=visitor, now=now
+    )
     await _insert(tx, user_id, number, now)
     await outbox.send(tx, ContactVerified(user_id, "phone", first=True))
     return user_id
@@ -111,6 +113,7 @@ async def link(tx: Tx, *, user_id: UserId, number: str, now: datetime) -> None:
         return
     if owner or not await _insert(tx, user_id, number, now):
         raise PhoneTaken
+    await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "phone", first=False))
     await identities.tell(tx, user_id=user_id, provider="phone", is_linked=True)
 

@@ -9,7 +9,7 @@ from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchExclusion, NoSuchUser, OwnExclusion
 from palio.identity.messages import PlayerExcluded
 from palio.identity.service.accounts import USERS_OF_A_CALL_MAX
-from palio.identity.sql.play import PlayerRow
+from palio.identity.sql.play import Mark, PlayerRow
 from palio.identity.types import (
     BLOCKED_COUNTRIES,
     MIN_AGE,
@@ -109,7 +109,8 @@ async def take_break(tx: Tx, *, user_id: UserId, length: ExclusionLength, now: d
 async def exclude(
     tx: Tx, *, user_id: UserId, wish: NewExclusion, by: UserId | None, reason: str = "", now: datetime
 ) -> Exclusion:
-    """Keep a player from some things, on every account with a proven address of his; audited and told.
+    """Keep a player from some things, on every account of his; audited and told. Whoever proves later what is proven of
+    them now, his mailbox or number, his account at Telegram or a provider, is kept from them too, or does not get in.
 
     `by` is who of the staff does it, None the player himself; the reason is sealed. A break of the kind that is on is
     made longer. It acts on whatever is asked for next: who stakes at this moment is waited for. For the system and
@@ -131,7 +132,7 @@ async def exclude(
         tx, [(reason, personal.place_of_reason(one.id, one.user_id)) for one in made if reason]
     )
     await sql.play.upsert_exclusions(tx, made, reasons or [None] * len(made))
-    await sql.play.upsert_marks(tx, accounts, MARKED, now=now)
+    await _mark(tx, accounts, MARKED, now)
     mine = next(one for one in made if one.user_id == user_id)
     await _record(tx, known.get(user_id), mine, reason)
     await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
@@ -164,20 +165,52 @@ async def _record(tx: Tx, known: Exclusion | None, made: Exclusion, reason: str)
 
 
 async def carry_over(tx: Tx, *, user_id: UserId, now: datetime) -> list[Exclusion]:
-    """Give an account whose address was just proven the breaks of the other accounts of that mailbox; answers them."""
-    others = [one for one in await sql.play.lock_accounts_of(tx, user_id) if one != user_id]
-    found = [one for one in await sql.play.list_exclusions(tx, others) if rules.play.is_on(one, now)] if others else []
+    """Give an account of which something was just proven the breaks of whoever it is; answers those that are new.
+
+    They are those of the other accounts of that mailbox, and those of whoever had the number, the mailbox or the
+    account elsewhere before.
+    """
+    known = [
+        one
+        for one in await sql.play.list_exclusions(tx, await sql.play.lock_accounts_of(tx, user_id))
+        if rules.play.is_on(one, now)
+    ]
+    own = {one.kind: rules.play.until(one) for one in sorted(known, key=rules.play.until) if one.user_id == user_id}
+    marked = await sql.play.list_marked(tx, user_id, await _telegram(tx, [user_id]), now=now)
+    found = [one for one in known if one.user_id != user_id]
+    found += [
+        Exclusion(
+            *(new_id(), user_id, one.kind, rules.play.PAUSED.get(one.kind, rules.play.PAUSED["self_exclusion"])),
+            *(one.starts_at, one.ends_at, one.created_by),
+        )
+        for one in marked
+    ]
     longest = {one.kind: one for one in sorted(found, key=rules.play.until)}
-    made = [replace(one, id=new_id(), user_id=user_id, return_requested_at=None) for one in longest.values()]
+    made = [
+        replace(one, id=new_id(), user_id=user_id, return_requested_at=None)
+        for one in longest.values()
+        if one.kind not in own or own[one.kind] < rules.play.until(one)
+    ]
     if made:
         await sql.play.upsert_exclusions(tx, made, [None] * len(made))
         await outbox.send(tx, *(PlayerExcluded(one.user_id, one.kind, one.activities, one.ends_at) for one in made))
+    if own or made:
+        await _mark(tx, [user_id], MARKED, now)
     return made
 
 
 async def leave_marks(tx: Tx, *, user_id: UserId, now: datetime) -> None:
-    """Remember the mailboxes of somebody who goes while he is not to play, so that he does not come back meanwhile."""
-    await sql.play.upsert_marks(tx, [user_id], rules.play.KINDS, now=now)
+    """Remember what is proven of somebody who goes while he is not to play: he does not come back meanwhile."""
+    await _mark(tx, [user_id], rules.play.KINDS, now)
+
+
+async def _mark(tx: Tx, user_ids: Sequence[UserId], kinds: Sequence[ExclusionKind], now: datetime) -> None:
+    await sql.play.upsert_marks(tx, user_ids, await _telegram(tx, user_ids), kinds, now=now)
+
+
+async def _telegram(tx: Tx, user_ids: Sequence[UserId]) -> list[Mark]:
+    found = await sql.play.list_telegram(tx, user_ids)
+    return [Mark(one.user_id, personal.telegram_mark(tx, one.telegram_id)) for one in found]
 
 
 async def end_breaks(tx: Tx, *, now: datetime) -> int:
@@ -239,8 +272,8 @@ async def carry_out_exclusion_undo(tx: Tx, *, approved: Approved) -> Payload:
         if (one.kind, one.starts_at) == (found.kind, found.starts_at)
     ]
     if await sql.play.update_lifted(tx, same, now=approved.now):
-        await sql.play.delete_marks_of(tx, accounts, found.kind)
-        await sql.play.upsert_marks(tx, accounts, MARKED, now=approved.now)
+        await sql.play.delete_marks_of(tx, accounts, await _telegram(tx, accounts), found.kind)
+        await _mark(tx, accounts, MARKED, approved.now)
         await audit.record(
             tx,
             actor=approved.maker,

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import RegistrationClosed, RegistrationRefused, TokenInvalid, UsernameTaken
+from palio.identity.errors import RegistrationClosed, TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
-from palio.identity.service import accounts, play, sessions
+from palio.identity.service import accounts, arrivals, play, sessions
 from palio.identity.types import (
     EMAIL_DEFAULT,
     REGISTRATION,
@@ -60,8 +60,7 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
     address = personal.canonical_email(application.email)
     index, key = personal.email_index(tx, address), application.username.lower()
     normal = personal.normal_index(tx, address)
-    if await sql.play.is_marked(tx, normal, now=now):
-        raise RegistrationRefused
+    await arrivals.require_unmarked(tx, marks=[normal], now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
     if owner and owner.verified_at:
         await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)

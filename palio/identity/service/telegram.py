@@ -6,7 +6,7 @@ from palio.identity import personal, rules, sql
 from palio.identity.errors import TelegramAlreadyLinked, TelegramProofInvalid, TokenInvalid
 from palio.identity.messages import ContactVerified, TelegramLinked
 from palio.identity.rules.telegram import Proof
-from palio.identity.service import arrivals, credentials, identities
+from palio.identity.service import arrivals, credentials, identities, play
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
     Challenge,
@@ -30,13 +30,14 @@ async def touch_telegram(tx: Tx, *, user: TelegramUser, now: datetime) -> Telegr
 async def arrive(tx: Tx, *, proof: Proof, locale: str, visitor: Visitor, now: datetime) -> UserId:
     """Whose account a proof of Telegram opens, else a new one. Each proof is good once.
 
-    Refuses with TelegramProofInvalid, RegistrationClosed, TooManyAttempts, Unavailable.
+    Refuses with TelegramProofInvalid, RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
     """
     await use_proof(tx, proof=proof, now=now)
     row = await touch_telegram(tx, user=proof.user, now=now)  # locks it: of two at once one makes the account
     if row.user_id:
         return row.user_id
-    user_id = await arrivals.begin_account(tx, method="telegram", locale=locale, visitor=visitor, now=now)
+    marks = [personal.telegram_mark(tx, row.telegram_id)]
+    user_id = await arrivals.begin_account(tx, method="telegram", marks=marks, locale=locale, visitor=visitor, now=now)
     await _link(tx, user_id, row.telegram_id, now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=True))
     return user_id
@@ -62,6 +63,7 @@ async def link(tx: Tx, *, user_id: UserId, user: TelegramUser, now: datetime) ->
     if row.user_id or await sql.telegram.find_of(tx, user_id):
         raise TelegramAlreadyLinked
     await _link(tx, user_id, row.telegram_id, now)
+    await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=False))
     await identities.tell(tx, user_id=user_id, provider="telegram", is_linked=True)
 

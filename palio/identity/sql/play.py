@@ -16,6 +16,41 @@ EXCLUSION = (
 )
 
 
+# What somebody is known by when he comes anew. A Telegram account has no keyed index in its row: it is handed in.
+MARKS = """with marks as (
+  select user_id, normal_bidx as mark from identity.emails where verified_at is not null
+  union all select user_id, bidx from identity.phones where verified_at is not null
+  union all select user_id, subject_bidx from identity.external_identities
+  union all select * from unnest(%s::uuid[], %s::bytea[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a Telegram account is known by, and whose it is."""
+
+    user_id: UserId
+    mark: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A Telegram account, and whose it is."""
+
+    user_id: UserId
+    telegram_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A break that is remembered of whoever had something before. `created_by` None: he took it himself."""
+
+    kind: ExclusionKind
+    starts_at: datetime
+    ends_at: datetime | None
+    created_by: UserId | None
+
+
 @dataclass(frozen=True, slots=True)
 class PlayerRow:
     """An account with one of its breaks, or with none: a row for each break. The day of birth is sealed."""
@@ -74,7 +109,10 @@ async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> 
 
 
 async def lock_accounts_of(tx: Tx, user_id: UserId) -> list[UserId]:
-    """The accounts of one person (with a proven address in the same mailbox), his own among them, ours from now on."""
+    """The accounts of one person (with a proven address in the same mailbox), his own among them, ours from now on.
+
+    Whatever else is proven belongs to one account at a time; whoever had it before is remembered by marks.
+    """
     found: list[UserId] = await db.column(
         tx,
         """
@@ -181,33 +219,63 @@ async def list_all_exclusions(
 # what somebody who is not to play is known by when he comes anew
 
 
-async def upsert_marks(tx: Tx, user_ids: Sequence[UserId], kinds: Sequence[ExclusionKind], *, now: datetime) -> None:
-    """Remember the proven mailboxes of these accounts for as long as their breaks of these kinds last."""
-    await db.run(
+async def list_telegram(tx: Tx, user_ids: Sequence[UserId]) -> list[Owned]:
+    """The Telegram accounts of these accounts."""
+    return await db.rows(
         tx,
-        """
-        insert into identity.exclusion_marks as m (mark_bidx, kind, ends_at, created_at)
-        select e.normal_bidx, x.kind, nullif(max(coalesce(x.ends_at, 'infinity')), 'infinity'), %s
-        from identity.play_exclusions x
-          join identity.emails e on e.user_id = x.user_id and e.verified_at is not null
-        where x.user_id = any (%s::uuid[]) and x.kind = any (%s::text[]::identity.exclusion_kind[])
-          and x.lifted_at is null and coalesce(x.ends_at, 'infinity') > %s
-        group by e.normal_bidx, x.kind
-        on conflict (mark_bidx, kind) do update
-          set ends_at = nullif(greatest(coalesce(m.ends_at, 'infinity'), coalesce(excluded.ends_at, 'infinity')),
-            'infinity')""",
-        *(now, list(user_ids), list(kinds), now),
+        Owned,
+        "select user_id, telegram_id from identity.telegram_accounts where user_id = any (%s::uuid[])",
+        list(user_ids),
     )
 
 
-async def is_marked(tx: Tx, mark: bytes, *, now: datetime) -> bool:
-    """Is whoever has this mailbox not to play at an instant?"""
+async def upsert_marks(
+    tx: Tx, user_ids: Sequence[UserId], telegram: Sequence[Mark], kinds: Sequence[ExclusionKind], *, now: datetime
+) -> None:
+    """Remember what is proven of these accounts for as long as their breaks of these kinds last."""
+    await db.run(
+        tx,
+        MARKS  # noqa: S608 - of constants
+        + """
+        insert into identity.exclusion_marks as m (mark_bidx, kind, ends_at, created_by, created_at)
+        select e.mark, x.kind, nullif(max(coalesce(x.ends_at, 'infinity')), 'infinity'),
+          (array_agg(x.created_by order by x.starts_at))[1], min(x.starts_at)
+        from identity.play_exclusions x join marks e on e.user_id = x.user_id
+        where x.user_id = any (%s::uuid[]) and x.kind = any (%s::text[]::identity.exclusion_kind[])
+          and x.lifted_at is null and coalesce(x.ends_at, 'infinity') > %s
+        group by e.mark, x.kind
+        on conflict (mark_bidx, kind) do update
+          set ends_at = nullif(greatest(coalesce(m.ends_at, 'infinity'), coalesce(excluded.ends_at, 'infinity')),
+            'infinity')""",
+        *_columns(telegram),
+        *(list(user_ids), list(kinds), now),
+    )
+
+
+async def list_marked(tx: Tx, user_id: UserId, telegram: Sequence[Mark], *, now: datetime) -> list[Marked]:
+    """The breaks that are remembered by anything that is proven of an account, the longest of each kind."""
+    return await db.rows(
+        tx,
+        Marked,
+        MARKS  # noqa: S608 - of constants
+        + """
+        select distinct on (m.kind) m.kind::text, m.created_at as starts_at, m.ends_at, m.created_by
+        from marks e join identity.exclusion_marks m on m.mark_bidx = e.mark
+        where e.user_id = %s and (m.ends_at is null or m.ends_at > %s)
+        order by m.kind, coalesce(m.ends_at, 'infinity') desc""",
+        *_columns(telegram),
+        *(user_id, now),
+    )
+
+
+async def is_marked(tx: Tx, marks: Sequence[bytes], *, now: datetime) -> bool:
+    """Is whoever is known by one of these not to play at an instant?"""
     return bool(
         await db.value(
             tx,
             """select exists (select from identity.exclusion_marks
-              where mark_bidx = %s and (ends_at is null or ends_at > %s))""",
-            *(mark, now),
+              where mark_bidx = any (%s::bytea[]) and (ends_at is null or ends_at > %s))""",
+            *(list(marks), now),
         )
     )
 
@@ -217,14 +285,20 @@ async def delete_marks(tx: Tx, *, now: datetime) -> None:
     await db.run(tx, "delete from identity.exclusion_marks where ends_at <= %s", now)
 
 
-async def delete_marks_of(tx: Tx, user_ids: Sequence[UserId], kind: ExclusionKind) -> None:
+async def delete_marks_of(tx: Tx, user_ids: Sequence[UserId], telegram: Sequence[Mark], kind: ExclusionKind) -> None:
     """Forget what these accounts are known by for breaks of a kind."""
     await db.run(
         tx,
-        """delete from identity.exclusion_marks where kind = %s::identity.exclusion_kind and mark_bidx in (
-          select normal_bidx from identity.emails where user_id = any (%s::uuid[]) and verified_at is not null)""",
+        MARKS  # noqa: S608 - of constants
+        + """delete from identity.exclusion_marks where kind = %s::identity.exclusion_kind
+          and mark_bidx in (select mark from marks where user_id = any (%s::uuid[]))""",
+        *_columns(telegram),
         *(kind, list(user_ids)),
     )
+
+
+def _columns(telegram: Sequence[Mark]) -> tuple[list[UserId], list[bytes]]:
+    return [one.user_id for one in telegram], [one.mark for one in telegram]
 
 
 # documents

@@ -270,79 +270,114 @@ class Known:
     sealed: bytes | None
 
 
+KNOWN = """
+with me as (select %s::uuid as id)
+select 'account' as kind, jsonb_build_object('id', id, 'username', username, 'display_name', display_name,
+    'kind', kind, 'status', status, 'registered_with', registered_with, 'locale', locale,
+    'time_zone', time_zone, 'country', country, 'city', city, 'board_name', board_name,
+    'created_at', created_at, 'activated_at', activated_at, 'suspended_until', suspended_until,
+    'suspension_reason', suspension_reason) as facts,
+  null::uuid as row_id, null as place, null::bytea as sealed
+from identity.users where id = (select id from me)
+union all
+select 'full_name', '{}', user_id, 'user_pii.full_name', full_name from identity.user_pii
+where user_id = (select id from me) and full_name is not null
+union all
+select 'birth_date', '{}', user_id, 'user_pii.birth_date', birth_date from identity.user_pii
+where user_id = (select id from me) and birth_date is not null
+union all
+select 'email', jsonb_build_object('is_primary', is_primary, 'verified_at', verified_at,
+    'created_at', created_at), id, 'emails.address', address
+from identity.emails where user_id = (select id from me)
+union all
+select 'password', jsonb_build_object('changed_at', changed_at), null, null, null
+from identity.passwords where user_id = (select id from me)
+union all
+select 'second_factor', jsonb_build_object('created_at', created_at, 'confirmed_at', confirmed_at), null, null,
+  null
+from identity.totp_secrets where user_id = (select id from me)
+union all
+select 'device', jsonb_build_object('label', label, 'first_seen_at', first_seen_at,
+    'last_seen_at', last_seen_at, 'mfa_trusted_until', mfa_trusted_until), null, null, null
+from identity.devices where user_id = (select id from me)
+union all
+select 'session', jsonb_build_object('kind', kind, 'method', method, 'created_at', created_at,
+    'last_seen_at', last_seen_at, 'country', country, 'city', city, 'user_agent', user_agent,
+    'ended_at', ended_at, 'end_reason', end_reason),
+  id, 'sessions.ip', ip
+from identity.sessions where user_id = (select id from me)
+union all
+select 'sign_in', jsonb_build_object('at', at, 'outcome', outcome, 'method', method,
+    'country', country, 'city', city, 'user_agent', user_agent), id, 'login_events.ip', ip
+from identity.login_events where user_id = (select id from me)
+union all
+select 'ip_address', jsonb_build_object('first_kind', first_kind, 'first_seen_at', first_seen_at,
+    'last_seen_at', last_seen_at, 'seen_count', seen_count, 'country', country, 'city', city),
+  id, 'ip_addresses.ip', ip
+from identity.ip_addresses where user_id = (select id from me)
+union all
+select 'api_token', jsonb_build_object('name', name, 'prefix', prefix, 'last4', last4, 'scopes', scopes,
+    'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at,
+    'revoked_at', revoked_at), null, null, null
+from identity.api_tokens where user_id = (select id from me)
+union all
+select 'role', jsonb_build_object('role', role, 'granted_at', granted_at, 'expires_at', expires_at,
+    'revoked_at', revoked_at), null, null, null
+from identity.role_grants where user_id = (select id from me)
+union all
+select 'consent', jsonb_build_object('document', document_key, 'version', version, 'given_at', given_at,
+    'withdrawn_at', withdrawn_at), null, null, null
+from identity.consents where user_id = (select id from me)
+union all
+select 'break_from_playing', jsonb_build_object('kind', kind, 'activities', activities,
+    'starts_at', starts_at, 'ends_at', ends_at, 'return_requested_at', return_requested_at,
+    'lifted_at', lifted_at), null, null, null
+from identity.play_exclusions where user_id = (select id from me)
+union all
+select 'friend', jsonb_build_object('user_id', friend_id, 'state', state, 'changed_at', changed_at), null,
+  null, null
+from identity.friends where user_id = (select id from me)
+union all
+select 'privacy_request', jsonb_build_object('kind', kind, 'state', state, 'requested_at', requested_at,
+    'finished_at', finished_at), null, null, null
+from identity.privacy_requests where user_id = (select id from me)
+union all
+select 'phone', jsonb_build_object('country', country, 'verified_at', verified_at, 'created_at', created_at), id,
+  'phones.number', number
+from identity.phones where user_id = (select id from me)
+union all
+select 'telegram', jsonb_build_object('telegram_id', telegram_id::text, 'telegram_username', telegram_username,
+    'language_code', language_code, 'verified_at', verified_at, 'bot_blocked_at', bot_blocked_at,
+    'last_active_at', last_active_at, 'created_at', created_at, 'updated_at', updated_at), null, null, null
+from identity.telegram_accounts where user_id = (select id from me)
+union all
+select 'telegram_link', jsonb_build_object('telegram_id', telegram_id::text, 'action', action, 'at', at), null, null,
+  null
+from identity.telegram_link_events where user_id = (select id from me)
+union all
+select 'external_identity', jsonb_build_object('provider', provider, 'linked_at', linked_at,
+    'last_used_at', last_used_at), id, 'external_identities.subject', subject
+from identity.external_identities where user_id = (select id from me)
+union all
+select 'passkey', jsonb_build_object('name', name, 'created_at', created_at, 'last_used_at', last_used_at), null, null,
+  null
+from identity.passkeys where user_id = (select id from me)
+union all
+select 'time_zone_change', jsonb_build_object('zone', zone, 'asked_at', asked_at, 'valid_from', valid_from), null,
+  null, null
+from identity.time_zone_changes where user_id = (select id from me)
+union all
+select 'activity', jsonb_build_object('last_active_at', last_active_at), null, null, null
+from identity.user_activity where user_id = (select id from me)
+union all
+select 'factor_reset', jsonb_build_object('created_at', created_at, 'due_at', due_at, 'cancelled_at', cancelled_at,
+    'done_at', done_at), null, null, null
+from identity.factor_resets where user_id = (select id from me)
+union all
+select 'read_by_staff', jsonb_build_object('what', name, 'at', at), null, null, null
+from identity.reveals where user_id = (select id from me)"""
+
+
 def stream_known(tx: Tx, user_id: UserId) -> AsyncIterator[Known]:
     """All that stands of somebody in this schema but for secrets and what finds him; each sealed value has its line."""
-    return db.stream(
-        tx,
-        Known,
-        """
-        with me as (select %s::uuid as id)
-        select 'account' as kind, jsonb_build_object('id', id, 'username', username, 'display_name', display_name,
-            'kind', kind, 'status', status, 'registered_with', registered_with, 'locale', locale,
-            'time_zone', time_zone, 'country', country, 'city', city, 'board_name', board_name,
-            'created_at', created_at, 'activated_at', activated_at, 'suspended_until', suspended_until,
-            'suspension_reason', suspension_reason) as facts,
-          null::uuid as row_id, null as place, null::bytea as sealed
-        from identity.users where id = (select id from me)
-        union all
-        select 'full_name', '{}', user_id, 'user_pii.full_name', full_name from identity.user_pii
-        where user_id = (select id from me) and full_name is not null
-        union all
-        select 'birth_date', '{}', user_id, 'user_pii.birth_date', birth_date from identity.user_pii
-        where user_id = (select id from me) and birth_date is not null
-        union all
-        select 'email', jsonb_build_object('is_primary', is_primary, 'verified_at', verified_at,
-            'created_at', created_at), id, 'emails.address', address
-        from identity.emails where user_id = (select id from me)
-        union all
-        select 'password', jsonb_build_object('changed_at', changed_at), null, null, null
-        from identity.passwords where user_id = (select id from me)
-        union all
-        select 'second_factor', jsonb_build_object('created_at', created_at, 'confirmed_at', confirmed_at), null, null,
-          null
-        from identity.totp_secrets where user_id = (select id from me)
-        union all
-        select 'device', jsonb_build_object('label', label, 'first_seen_at', first_seen_at,
-            'last_seen_at', last_seen_at), null, null, null
-        from identity.devices where user_id = (select id from me)
-        union all
-        select 'session', jsonb_build_object('kind', kind, 'method', method, 'created_at', created_at,
-            'last_seen_at', last_seen_at, 'user_agent', user_agent, 'ended_at', ended_at, 'end_reason', end_reason),
-          id, 'sessions.ip', ip
-        from identity.sessions where user_id = (select id from me)
-        union all
-        select 'sign_in', jsonb_build_object('at', at, 'outcome', outcome, 'method', method,
-            'user_agent', user_agent), id, 'login_events.ip', ip
-        from identity.login_events where user_id = (select id from me)
-        union all
-        select 'ip_address', jsonb_build_object('first_kind', first_kind, 'first_seen_at', first_seen_at,
-            'last_seen_at', last_seen_at, 'seen_count', seen_count), id, 'ip_addresses.ip', ip
-        from identity.ip_addresses where user_id = (select id from me)
-        union all
-        select 'api_token', jsonb_build_object('name', name, 'prefix', prefix, 'last4', last4, 'scopes', scopes,
-            'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at,
-            'revoked_at', revoked_at), null, null, null
-        from identity.api_tokens where user_id = (select id from me)
-        union all
-        select 'role', jsonb_build_object('role', role, 'granted_at', granted_at, 'expires_at', expires_at,
-            'revoked_at', revoked_at), null, null, null
-        from identity.role_grants where user_id = (select id from me)
-        union all
-        select 'consent', jsonb_build_object('document', document_key, 'version', version, 'given_at', given_at,
-            'withdrawn_at', withdrawn_at), null, null, null
-        from identity.consents where user_id = (select id from me)
-        union all
-        select 'break_from_playing', jsonb_build_object('kind', kind, 'activities', activities,
-            'starts_at', starts_at, 'ends_at', ends_at, 'return_requested_at', return_requested_at,
-            'lifted_at', lifted_at), null, null, null
-        from identity.play_exclusions where user_id = (select id from me)
-        union all
-        select 'friend', jsonb_build_object('user_id', friend_id, 'state', state, 'changed_at', changed_at), null,
-          null, null
-        from identity.friends where user_id = (select id from me)
-        union all
-        select 'privacy_request', jsonb_build_object('kind', kind, 'state', state, 'requested_at', requested_at,
-            'finished_at', finished_at), null, null, null
-        from identity.privacy_requests where user_id = (select id from me)""",
-        user_id,
-    )
+    return db.stream(tx, Known, KNOWN, user_id)

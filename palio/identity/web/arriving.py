@@ -182,6 +182,7 @@ async def _identities(
     values = {
         "present": "identities",
         "me": await service.accounts.me(tx, user_id=user_id, now=ask.now),
+        "factors": await service.factors.factors_of(tx, user_id=user_id),
         "linked": [(one, _title(house.providers, one)) for one in linked],
         "others": others,
         "telegram": _telegram(house) if "telegram" not in has else (),

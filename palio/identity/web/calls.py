@@ -36,6 +36,7 @@ from palio.identity.errors import (
     ProofRequired,
     RefreshReused,
     RegistrationClosed,
+    RegistrationRefused,
     SaidAlready,
     ScopeUnknown,
     SecondFactorRequired,
@@ -89,7 +90,10 @@ routes = Routes("identity")
 
 
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
-APPLICATION = (RegistrationClosed, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved, UsernameTaken)
+APPLICATION = (
+    *(RegistrationClosed, RegistrationRefused, EmailInvalid, EmailNotAllowed),
+    *(UsernameInvalid, UsernameReserved, UsernameTaken),
+)
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
 ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)

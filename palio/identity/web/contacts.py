@@ -14,6 +14,7 @@ from palio.identity.errors import (
     EmailKnown,
     EmailNotAllowed,
     EmailUnverified,
+    LastLoginMethod,
     NoSuchEmail,
     TimeZoneChangeTooSoon,
     TimeZoneInvalid,
@@ -119,7 +120,7 @@ async def make_email_primary(email_id: UUID, house: InHouse, ask: Ask) -> say.Em
     scope=NO_TOKEN,
     step_up=True,
     example=say.Done("done"),
-    refuses=[NoSuchEmail, EmailIsPrimary],
+    refuses=[NoSuchEmail, EmailIsPrimary, LastLoginMethod],
     idempotency="none",
 )
 async def remove_email(email_id: UUID, house: InHouse, ask: Ask) -> say.Done:

@@ -78,6 +78,7 @@ async def take_break(said: say.TakeBreak, ask: Ask, house: InHouse) -> say.Exclu
     step_up=True,
     example=A_BREAK,
     refuses=[NoSuchExclusion, ExclusionRuns],
+    for_restricted=True,
     idempotency="none",
 )
 async def ask_to_return(exclusion_id: UUID, ask: Ask, house: InHouse) -> say.ExclusionAnswer:
@@ -110,7 +111,7 @@ async def _limits(request: Request, ask: Asking, tx: Tx, filled: Filled | None =
         "present": "limits",
         "breaks": [(one, rules.play.is_on(one, ask.now), rules.play.may_ask_to_return(one, ask.now)) for one in found],
         "is_proven": is_proven(ask),
-        "has_factor": bool(await service.factors.factors_of(tx, user_id=me_of(ask))),
+        "factors": await service.factors.factors_of(tx, user_id=me_of(ask)),
         "day_long": rules.play.RETURN_WAIT,
         "told": told,
         "now": ask.now,
@@ -118,14 +119,14 @@ async def _limits(request: Request, ask: Asking, tx: Tx, filled: Filled | None =
     return show(request, "limits", values, filled)
 
 
-@routes.form(PAGE, access="owner", again=_limits, step_up=True, for_viewers=True, idempotency="none")
+@routes.form(PAGE, access="owner", again=_limits, step_up=True, for_restricted=True, idempotency="none")
 async def take_break_by_form(form: Annotated[BreakForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Stop playing at once."""
     await doors.take_break(house, user_id=me_of(ask), length=form.length, now=ask.now)
     return go(f"{PAGE}?told=set")
 
 
-@routes.form(f"{PAGE}/return", access="owner", again=_limits, step_up=True, for_viewers=True, idempotency="none")
+@routes.form(f"{PAGE}/return", access="owner", again=_limits, step_up=True, for_restricted=True, idempotency="none")
 async def return_by_form(form: Annotated[ReturnForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Ask to play again after a self-exclusion that is over."""
     await doors.ask_to_return(house, user_id=me_of(ask), exclusion_id=form.exclusion_id, now=ask.now)

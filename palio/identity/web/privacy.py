@@ -36,6 +36,7 @@ from palio.infra import settings
 from palio.infra.db import Tx
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.refusals import ImpersonationReadOnly
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Instant
 
@@ -204,7 +205,7 @@ async def list_exports(ask: Ask, tx: InTx) -> ExportsAnswer:
     access="owner",
     scope=NO_TOKEN,
     step_up=True,
-    for_viewers=True,
+    for_restricted=True,
     example=AN_EXPORT,
     refuses=[NoSuchUser, ExportTooSoon],
     idempotency="none",
@@ -221,7 +222,7 @@ async def ask_for_export(ask: Ask, house: InHouse) -> ExportAnswer:
     access="owner",
     scope=NO_TOKEN,
     step_up=True,
-    for_viewers=True,
+    for_restricted=True,
     example=AN_ERASURE,
     refuses=[NoSuchUser, ErasureBlocked],
     idempotency="none",
@@ -237,7 +238,7 @@ async def ask_for_erasure(ask: Ask, house: InHouse) -> ErasureAnswer:
     access="owner",
     scope=NO_TOKEN,
     step_up=True,
-    for_viewers=True,
+    for_restricted=True,
     example=AN_ERASURE,
     refuses=[NoSuchPrivacyRequest],
     idempotency="none",
@@ -284,7 +285,7 @@ async def list_consents(ask: Ask, tx: InTx) -> ConsentsAnswer:
     CONSENTS,
     access="owner",
     scope=NO_TOKEN,
-    for_viewers=True,
+    for_restricted=True,
     example=SOME_CONSENTS,
     refuses=[NoSuchDocument],
     idempotency="none",
@@ -330,7 +331,7 @@ async def _privacy(
         "ip_days": settings.value(IP_RETENTION_DAYS),
         "is_saved": is_saved,
         "is_proven": is_proven(ask),
-        "has_factor": me.has_second_factor,
+        "factors": await service.factors.factors_of(tx, user_id=me.user.id),
         "exports": await service.privacy.exports_of(tx, user_id=me.user.id),
         "erasure": await service.privacy.erasure_of(tx, user_id=me.user.id),
         "wait_days": settings.value(ERASURE_WAIT_DAYS),
@@ -363,7 +364,7 @@ async def save_privacy(form: Annotated[say.PrivacyForm, Form()], house: InHouse,
     return go(f"{PAGE}?saved=true")
 
 
-@routes.form(f"{PAGE}/export", access="owner", again=_privacy, step_up=True, for_viewers=True, idempotency="none")
+@routes.form(f"{PAGE}/export", access="owner", again=_privacy, step_up=True, for_restricted=True, idempotency="none")
 async def export_by_form(house: InHouse, ask: Ask) -> Response:
     """Ask for a copy of one's data."""
     await doors.ask_for_export(house, user_id=me_of(ask), now=ask.now)
@@ -372,7 +373,9 @@ async def export_by_form(house: InHouse, ask: Ask) -> Response:
 
 @routes.page(f"{PAGE}/export/{{request_id:uuid}}", access="owner")
 async def export_file(request_id: UUID, ask: Ask, house: InHouse) -> Response:
-    """A copy of one's own data as a file. Refuses with NoSuchPrivacyRequest."""
+    """A copy of one's own data as a file. Refuses with NoSuchPrivacyRequest, ImpersonationReadOnly."""
+    if ask.actor.impersonator:
+        raise ImpersonationReadOnly  # it is read by the house, and holds what stays sealed to staff
     content = await doors.fetch_export(house, user_id=me_of(ask), request_id=request_id, now=ask.now)
     return Response(
         content,
@@ -381,21 +384,21 @@ async def export_file(request_id: UUID, ask: Ask, house: InHouse) -> Response:
     )
 
 
-@routes.form(f"{PAGE}/erase", access="owner", again=_privacy, step_up=True, for_viewers=True, idempotency="none")
+@routes.form(f"{PAGE}/erase", access="owner", again=_privacy, step_up=True, for_restricted=True, idempotency="none")
 async def erase_by_form(house: InHouse, ask: Ask) -> Response:
     """Ask to be erased."""
     await doors.ask_for_erasure(house, user_id=me_of(ask), now=ask.now)
     return go(f"{PAGE}#erase")
 
 
-@routes.form(f"{PAGE}/stay", access="owner", again=_privacy, step_up=True, for_viewers=True, idempotency="none")
+@routes.form(f"{PAGE}/stay", access="owner", again=_privacy, step_up=True, for_restricted=True, idempotency="none")
 async def stay_by_form(house: InHouse, ask: Ask) -> Response:
     """Stay after all."""
     await doors.cancel_erasure(house, user_id=me_of(ask), now=ask.now)
     return go(f"{PAGE}#erase")
 
 
-@routes.form(f"{PAGE}/consent", access="owner", again=_privacy, for_viewers=True, idempotency="none")
+@routes.form(f"{PAGE}/consent", access="owner", again=_privacy, for_restricted=True, idempotency="none")
 async def consent_by_form(form: Annotated[ConsentForm, Form()], house: InHouse, ask: Ask) -> Response:
     """Accept a document, or take that back."""
     await _consent(house, ask, form.document, form.version, accept=form.accept)

@@ -25,6 +25,7 @@ from palio.identity.errors import (
     PhoneTaken,
     ProviderProofInvalid,
     RegistrationClosed,
+    RegistrationRefused,
     SecondFactorRequired,
     TelegramAlreadyLinked,
     TelegramProofInvalid,
@@ -60,7 +61,7 @@ Wanted: TypeAlias = Annotated[
 ]
 Link: TypeAlias = Annotated[bool, Query(description="Link the account there to one's own")]
 
-NEW = (RegistrationClosed, TooManyAttempts)
+NEW = (RegistrationClosed, RegistrationRefused, TooManyAttempts)
 COMING = (MethodClosed, ContactUnverified, SecondFactorRequired, TooManyAttempts)
 PROVIDED = (NoSuchProvider, ProviderProofInvalid, LinkRequired, EmailNotAllowed, Upstream, *NEW)
 NUMBER = (PhoneInvalid, PhoneCountryBlocked)
