@@ -8,7 +8,8 @@ from palio.kernel.ids import UserId
 
 FOUND = (
     "select u.id, u.username, u.display_name, u.kind::text, u.status::text, u.registered_with::text, u.locale,"
-    " u.time_zone, u.country, u.board_name::text, u.created_at, u.activated_at, u.version from identity.users u"
+    " u.time_zone, u.country, u.country_source::text, u.city, u.board_name::text, u.created_at, u.activated_at,"
+    " u.version from identity.users u"
 )
 SEEN_FROM_MAX = 50
 
@@ -22,6 +23,26 @@ async def list_by_email(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
         + """ join identity.emails e on e.user_id = u.id where e.bidx_version = %s and e.bidx = %s
         order by (e.verified_at is null), e.created_at desc limit %s""",
         *(index.version, index.digest, limit),
+    )
+
+
+async def list_by_phone(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
+    """Whose number this is."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND + " join identity.phones p on p.user_id = u.id where p.bidx_version = %s and p.bidx = %s limit %s",
+        *(index.version, index.digest, limit),
+    )
+
+
+async def list_by_telegram(tx: Tx, telegram_id: int) -> list[User]:
+    """Whose Telegram account this is."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND + " join identity.telegram_accounts t on t.user_id = u.id where t.telegram_id = %s",
+        telegram_id,
     )
 
 
