@@ -286,7 +286,7 @@ class User:
     version: int
 
 
-Sought: TypeAlias = Literal["name", "id", "email", "ip"]
+Sought: TypeAlias = Literal["name", "id", "email", "phone", "ip"]
 
 
 @dataclass(frozen=True, slots=True)

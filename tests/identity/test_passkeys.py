@@ -63,7 +63,7 @@ async def test_a_passkey_alone_opens_a_session_that_counts_as_two_factors(
         me = await service.accounts.me(tx, user_id=alice.user_id, now=noon)
     assert [(one.outcome, one.method) for one in log_ins] == [("success", "passkey"), ("success", "password")]
     assert (known.name, known.last_used_at) == ("my key", later(noon, minutes=1))
-    assert me.ways == ["password", "passkey"]
+    assert me.ways == ("email_link", "passkey", "password")
 
 
 async def test_with_a_passkey_a_password_is_not_enough(world: World, noon: datetime, alice: identity.SignedIn) -> None:

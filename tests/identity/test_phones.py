@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from palio import identity
-from palio.identity import doors, jobs, rules
+from palio.identity import doors, jobs, rules, service
 from palio.identity.messages import SendCode
+from palio.identity.types import TelegramUser
 from palio.infra import db
 from palio.infra.outbox import Stored, shape_of
 from palio.kernel.errors import Upstream
@@ -281,3 +282,23 @@ async def test_a_number_is_added_to_an_account_and_belongs_to_it_alone(phones: P
 async def test_without_a_gateway_there_is_no_such_way(phones: Phones) -> None:
     with pytest.raises(identity.MethodClosed):
         await doors.ask_for_code(phones.world.house, number=ADA_NUMBER, locale="en", now=phones.now)
+
+
+async def test_staff_find_somebody_by_his_whole_number_and_telegram_id_and_by_nothing_less(phones: Phones) -> None:
+    ada, ben = await phones.world.player("ada", phones.now), await phones.world.player("7000000001x", phones.now)
+    async with phones.world.database.begin_system("a test") as tx:
+        await service.phones.link(tx, user_id=ada.id, number=ADA_NUMBER, now=phones.now)
+        await service.telegram.link(tx, user_id=ada.id, user=TelegramUser(7_000_000_001), now=phones.now)
+        found = {
+            text: [one.username for one in await identity.search(tx, text=text)]
+            for text in (ADA_NUMBER, "+49 151 2345-6789", ADA_NUMBER[:-1], BEN_NUMBER, "+", "7000000001", "7000000002")
+        }
+    assert found == {
+        ADA_NUMBER: ["ada"],
+        "+49 151 2345-6789": ["ada"],
+        ADA_NUMBER[:-1]: [],
+        BEN_NUMBER: [],
+        "+": [],
+        "7000000001": ["ada", ben.username],
+        "7000000002": [],
+    }

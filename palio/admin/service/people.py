@@ -13,7 +13,7 @@ from palio.kernel.providers import Panel
 
 
 async def find_people(tx: Tx, *, text: str) -> list[Person]:
-    """Whose user name begins so, or whose id, whole e-mail or network address it is; at most 20."""
+    """Whose user name begins so, or whose id, whole address, number or Telegram id it is; at most 20."""
     return [_person(user) for user in await identity.search(tx, text=text.strip())]
 
 

@@ -5,7 +5,7 @@ import re
 from datetime import datetime
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import EmailInvalid, OwnAccount
+from palio.identity.errors import EmailInvalid, OwnAccount, PhoneInvalid
 from palio.identity.messages import ProfileChanged
 from palio.identity.service import accounts
 from palio.identity.service.suspensions import suspension_of
@@ -18,15 +18,18 @@ FOUND_MAX = 20
 TEXT_CHARACTERS_MAX = 300
 CORRECTED = ("display_name", "country", "locale", "board_name")
 PREFIX = re.compile(r"[A-Za-z0-9_.-]{2,80}")
+TELEGRAM_ID = re.compile(r"[1-9][0-9]{3,17}")
 
 
 def _sought_by(text: str) -> Sought:
-    """What somebody is looked for by: an id, a whole e-mail address, a network address, or how his name begins."""
+    """What somebody is looked for by: an id, a whole address or number, or how his name begins."""
     if rules.names.id_of(text):
         return "id"
     if "@" in text:
         return "email"
-    return "ip" if _is_address(text) else "name"
+    if _is_address(text):
+        return "ip"
+    return "phone" if text.startswith("+") else "name"
 
 
 def _is_address(text: str) -> bool:
@@ -38,8 +41,8 @@ def _is_address(text: str) -> bool:
 
 
 async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
-    """For staff: at most 20 users whose name begins so (two signs are needed), or whose id, whole e-mail address or
-    network address it is. What is none of these finds nobody.
+    """For staff: at most 20 users whose name begins so (two signs are needed), or whose id, whole e-mail address,
+    number (with its +), network address or Telegram id it is. What is none of these finds nobody.
     """
     text, limit = text.strip()[:TEXT_CHARACTERS_MAX], min(limit, FOUND_MAX)
     sought = _sought_by(text)
@@ -50,10 +53,22 @@ async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
         return await _by_email(tx, text, limit)
     if sought == "ip":
         return await sql.people.list_by_network(tx, personal.network_of(tx, text), limit)
+    if sought == "phone":
+        return await _by_phone(tx, text, limit)
     if not PREFIX.fullmatch(text):
         return []
+    linked = await sql.people.list_by_telegram(tx, int(text)) if TELEGRAM_ID.fullmatch(text) else []
     prefix = text.lower().replace("_", r"\_")  # which `like` would read as any sign
-    return await sql.users.list_named(tx, prefix, limit)
+    named = await sql.users.list_named(tx, prefix, limit)
+    return [*linked, *(one for one in named if one not in linked)][:limit]
+
+
+async def _by_phone(tx: Tx, text: str, limit: int) -> list[User]:
+    try:
+        number = rules.phones.require_number(text, countries=())
+    except PhoneInvalid:
+        return []
+    return await sql.people.list_by_phone(tx, personal.phone_index(tx, number), limit)
 
 
 async def _by_email(tx: Tx, text: str, limit: int) -> list[User]:

@@ -26,6 +26,26 @@ async def list_by_email(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
     )
 
 
+async def list_by_phone(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
+    """Whose number this is."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND + " join identity.phones p on p.user_id = u.id where p.bidx_version = %s and p.bidx = %s limit %s",
+        *(index.version, index.digest, limit),
+    )
+
+
+async def list_by_telegram(tx: Tx, telegram_id: int) -> list[User]:
+    """Whose Telegram account this is."""
+    return await db.rows(
+        tx,
+        User,
+        FOUND + " join identity.telegram_accounts t on t.user_id = u.id where t.telegram_id = %s",
+        telegram_id,
+    )
+
+
 async def list_by_network(tx: Tx, network: Network, limit: int) -> list[User]:
     """Who came from this very address, the last one first."""
     return await db.rows(

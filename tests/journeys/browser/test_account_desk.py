@@ -30,7 +30,9 @@ async def test_somebody_is_found_read_suspended_and_let_in_again(browser: Browse
     async with looking(browser, console.base, size="desktop", theme="day") as (page, seen):
         await page.set_extra_http_headers(console.staff(console.noor))
         await page.goto(f"{console.base}/console/people")
-        await page.get_by_label("User name, id, e-mail or network address").fill("olga@example.com")
+        await page.get_by_label("User name, id, e-mail, telephone, network address or Telegram id").fill(
+            "olga@example.com"
+        )
         await page.get_by_role("button", name="Find", exact=True).click()
         await page.locator("#found li a").click()
         await page.get_by_role("link", name="Open the account").click()
