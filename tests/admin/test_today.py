@@ -7,7 +7,7 @@ from uuid import UUID
 from palio.admin import Defect, rules
 from palio.admin import console as admin_console
 from palio.admin.types import FeedNow, JobsNow, LateNow, QueueLag
-from palio.entry.wiring import PERMISSIONS
+from palio.entry.wiring import EXPORTS, PERMISSIONS
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.providers import Fact, Panel, Queue, Waiting
@@ -122,4 +122,5 @@ def test_what_the_console_itself_offers_can_be_granted() -> None:
     entries = {entry.permission for entry in admin_console.RAIL}
 
     assert (routes | entries) - declared == {"public"}  # the catalogue of what webhooks can hear is open to everybody
-    assert {name for name in declared if name.startswith("admin.")} - routes == set()
+    asked = {one.permission for one in EXPORTS} | {"admin.export.personal"}  # besides that of the call
+    assert {name for name in declared if name.startswith("admin.")} - routes == asked

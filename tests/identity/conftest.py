@@ -1,5 +1,6 @@
 """A database of identity's own: what lets people in really commits."""
 
+import secrets
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -20,7 +21,7 @@ async def committed(
 ) -> AsyncIterator[World]:
     places = {"198.51.100.0/24": ("DE", "Berlin"), "203.0.113.0/24": ("JP", "Osaka")}
     geo = Geo(write_geo(tmp_path_factory.mktemp("geo") / "places.mmdb", places))
-    world = World(cluster, f"palio_identity_{worker_id}", geo=geo)
+    world = World(cluster, f"palio_identity_{worker_id}_{secrets.token_hex(3)}", geo=geo)
     await world.open()
     yield world
     await world.close()

@@ -201,6 +201,7 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
     mine = await seen(Actor("player", alice.id, request))
     of_staff = {"reveals", "reveal_permits", "staff_notes"}  # their subject does not see them
     unused = {"passkeys", "privacy_steps", "recovery_codes", "refresh_tokens", "user_pii", "factor_resets"}
+    unused |= {"time_zone_changes"}
     elsewhere = {"phones", "external_identities", "telegram_accounts", "telegram_link_events", "otp_challenges"}
     empty = {name for name, count in mine.items() if not count}
     assert empty == {*of_staff, *unused, *elsewhere, "auth_flows"}

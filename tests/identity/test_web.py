@@ -233,7 +233,7 @@ async def test_a_passkey_is_made_opens_the_account_and_goes(app: ASGIApp, alice:
     (known,) = (await alice.post("/me/passkeys", json=made)).json()["items"]
     assert (known["name"], known["last_used_at"]) == ("my key", None)
     assert code_of(await alice.post("/me/passkeys", json=made)) == (401, "identity.passkey_invalid")
-    assert (await alice.get("/me")).json()["auth_methods"] == ["password", "passkey"]
+    assert (await alice.get("/me")).json()["auth_methods"] == ["passkey", "password"]
 
     async with browser(app) as phone:
         options = (await phone.post("/auth/passkey/options")).json()["public_key"]

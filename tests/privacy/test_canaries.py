@@ -82,10 +82,10 @@ def test_the_scan_finds_what_is_there() -> None:
 
 async def drive(world: World, noon: datetime, folder: Path) -> Planted:
     """Everything somebody can tell of himself, and everything that is done with it."""
+    await world.empty(noon)
     world.database.equipment = replace(
         world.equipment, storage=Storage(folder), personal=wiring.PERSONAL, sealed=wiring.SEALED_COLUMNS
     )
-    await world.empty(noon)
     transport = httpx2.ASGITransport(application(world), client=(IP, 4711))
     async with httpx2.AsyncClient(
         transport=transport, base_url="https://palio.test/api/v1", headers={**OURS, "user-agent": AGENT}
