@@ -81,7 +81,7 @@ def test_an_upgrade_nobody_asked_for_is_answered_at_our_edge(begun: Begun) -> No
 
 
 def test_kill_9_takes_the_server_along_and_loses_nothing(begun: Begun) -> None:
-    """No server process after 3 s; the next start is ready and has every committed row."""
+    """No server process after 3 s, or 10 on a busy machine; the next start is ready and has every committed row."""
     deployment, process = begun.deployment, begun.process
     until(lambda: process.url and process.is_ready())
     with psycopg.connect(embedded.at(deployment.home).dsn(), autocommit=True) as conn:
@@ -90,7 +90,7 @@ def test_kill_9_takes_the_server_along_and_loses_nothing(begun: Begun) -> None:
 
     process.signal(signal.SIGKILL)
 
-    until(lambda: not deployment.server_processes(), seconds_max=3)
+    until(lambda: not deployment.server_processes(), seconds_max=10)
     again = deployment.start("up", "--no-demo")
     until(lambda: again.url and again.is_ready())
     with psycopg.connect(embedded.at(deployment.home).dsn()) as conn:
