@@ -83,12 +83,11 @@ async def test_somebody_comes_in_by_a_provider_adds_a_telephone_and_comes_in_by_
         await page.get_by_role("button", name="Unlink Google").click()
         await expect(page.get_by_role("status")).to_contain_text("It no longer opens your account.")
 
-    async with looking(browser, place.base, size="phone", script=False) as (page, seen):
+    async with looking(browser, place.base, size="phone", script=False) as (page, _):
         await page.goto(f"{place.base}/sign-in")
         await page.get_by_role("link", name="Go on with a code to your phone").click()
         await page.get_by_label("Telephone number").fill("+49 151 23456789")
         await page.get_by_role("button", name="Send the code").click()
-        assert await ours(seen) == []
         await page.get_by_label("Code", exact=True).fill(await place.code())
         await page.get_by_role("button", name="Go on").click()
         await page.goto(f"{place.base}/account")
