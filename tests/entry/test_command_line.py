@@ -67,7 +67,7 @@ def test_an_unknown_option_is_misuse_and_a_near_one_is_named(path: tuple[str, ..
     ("words", "said"),
     [
         (["identiti"], "No such command 'identiti'. Did you mean 'identity'?"),
-        (["identity", "createe", "x"], "No such command 'createe'. Did you mean 'create'?"),
+        (["identity", "createe", "x"], "No such command 'createe'. Did you mean 'create', 'reinstate'?"),
         (["identity", "create", "x", "--jsn"], "No such option: --jsn (Possible options: --json)"),
         (["identity", "create"], "Missing argument 'NAME'."),
         (["identity", "show", "a", "b"], "Got unexpected extra argument(s) (b)"),
@@ -101,7 +101,7 @@ def test_misuse_is_a_problem_object_for_a_program() -> None:
     assert told.answer == {
         "type": "/problems/usage",
         "code": "usage",
-        "detail": "No such command 'createe'. Did you mean 'create'?",
+        "detail": "No such command 'createe'. Did you mean 'create', 'reinstate'?",
         "facts": {},
     }
 
