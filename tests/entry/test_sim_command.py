@@ -84,8 +84,8 @@ def test_a_rehearsal_begins_and_says_what_will_be_seen(command: Command, served:
             "sim.refused",
             "ms: Input should be a valid integer",
         ),
-        (("faults", "add", "reset", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks"),
-        (("journal", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks"),
+        (("faults", "add", "reset", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram"),
+        (("journal", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram"),
         (("rehearse", "flood"), "sim.refused", "there is no scenario flood: feed-liar, feed-outage"),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_help_names_every_effect() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("moon",), "there is no simulator moon: feed, smtp, hooks [unknown_sim]"),
+        (("moon",), "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram [unknown_sim]"),
         (("--scenario", "flood"), "there is no scenario flood: feed-liar, feed-outage [sim_refused]"),
         (("feed", "--faults", "FILE"), "holds no JSON list of objects [faults_invalid]"),
     ],
