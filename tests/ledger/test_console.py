@@ -835,9 +835,8 @@ async def test_a_name_that_no_database_can_hold_is_nobodys(console: Console) -> 
     desk = f"{PAGE}/adjust"
     async with console.talk(console.staff(console.noor)) as noor:
         fields = form_of((await noor.get(desk)).text, desk)
-        page = await noor.post(f"{desk}/effect", data={**fields, "player": "a\0b", "asset": "USD", "amount": "5"})
-        refused = [
+        refused = [await noor.post(f"{desk}/effect", data={**fields, "player": "a\0b", "asset": "USD", "amount": "5"})]
+        refused += [
             await noor.get(f"{PAGE}{path}") for path in ("?address=%00", "?asset=%00", "?q=a%00b", "/assets/%00")
         ]
-    assert (page.status_code, "ledger.no_such_player" in page.text or "Nobody has this" in page.text) == (422, True)
-    assert [one.status_code for one in refused] == [400] * 4
+    assert [one.status_code for one in refused] == [400] * 5
