@@ -84,8 +84,16 @@ def test_a_rehearsal_begins_and_says_what_will_be_seen(command: Command, served:
             "sim.refused",
             "ms: Input should be a valid integer",
         ),
-        (("faults", "add", "reset", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram"),
-        (("journal", "--sim", "moon"), "sim.refused", "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram"),
+        (
+            ("faults", "add", "reset", "--sim", "moon"),
+            "sim.refused",
+            "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram",
+        ),
+        (
+            ("journal", "--sim", "moon"),
+            "sim.refused",
+            "there is no simulator moon: feed, smtp, hooks, oidc, otp, telegram",
+        ),
         (("rehearse", "flood"), "sim.refused", "there is no scenario flood: feed-liar, feed-outage"),
     ],
 )
