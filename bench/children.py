@@ -44,7 +44,7 @@ async def running(
 
 
 def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PALIO_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PALIO_", "PYTHON"))}
 
 
 async def _stop(child: asyncio.subprocess.Process, words: tuple[str, ...], log: Path) -> None:

@@ -1,5 +1,6 @@
 """The description of the API: OpenAPI 3.1, from what the routes declare."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -32,6 +33,21 @@ SECURITY_SCHEMES = {
         "description": "An API token or the access token of an app; `X-API-Token` takes an API token too.",
     },
 }
+
+
+class Description:
+    """The document of one process, made when somebody first asks for it: it takes a second or two, and few ask."""
+
+    def __init__(self, modules: Sequence[Routes]) -> None:
+        self._modules = modules
+        self._made = b""
+        self._making = asyncio.Lock()
+
+    async def read(self) -> bytes:
+        """The document as JSON; whoever asks while it is made waits for it, everybody else is served meanwhile."""
+        async with self._making:
+            self._made = self._made or await asyncio.to_thread(describe, self._modules)
+        return self._made
 
 
 def describe(modules: Sequence[Routes]) -> bytes:

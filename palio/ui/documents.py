@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from palio.kernel.errors import NotFound, Refusal
 from palio.kernel.topics import LiveType, Topic
 from palio.ui import asyncapi, pages, problems
+from palio.ui.description import Description
 from palio.ui.routes import Routes
 from palio.ui.streams import hearing
 
@@ -63,8 +64,9 @@ async def get_problem(request: Request, code: str) -> HTMLResponse:
 
 @routes.page("/api/v1/openapi.json", access="public")
 async def get_description(request: Request) -> Response:
-    """The description of the API, made once."""
-    return Response(request.app.state.description, media_type="application/json")
+    """The description of the API."""
+    description: Description = request.app.state.description
+    return Response(await description.read(), media_type="application/json")
 
 
 @routes.page("/api/v1/asyncapi.json", access="public")

@@ -4,13 +4,14 @@ What happens to a request, in this order: who asks, how often, may he, did he as
 """
 
 import hashlib
+import threading
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from http import HTTPStatus
-from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
@@ -20,6 +21,7 @@ from pydantic import TypeAdapter
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import compile_path
 
 from palio.infra.db import Database, Tx
 from palio.infra.deprecations import Deprecations
@@ -82,6 +84,7 @@ OF_EVERY_BODY: tuple[type[Refusal], ...] = (MalformedJson, UnknownField, Unsuppo
 OF_EVERY_KEY: tuple[type[Refusal], ...] = (IdempotencyKeyInvalid, KeyReused, InProgress)
 OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+READING = threading.RLock()  # the description is made in a thread, while the loop reads what requests are for
 NO_CONTROL = "The text holds a control character; leave it out."
 NO_CONTENT: dict[str, object] = {"description": "It is done; there is nothing to say", "content": {}}
 
@@ -118,11 +121,47 @@ register_url_convertor("int", _Number())
 
 
 class Route(APIRoute):
-    """A route that has declared who may use it."""
+    """A route that has declared who may use it.
+
+    The framework reads its handler when the route is first used: it takes some milliseconds each, and a process that
+    starts would wait for many hundred that nobody has asked for. `complete` then says what follows from the handler.
+    """
 
     rules: Rules
     module: str
-    refuses: tuple[type[Refusal], ...] = ()
+    refuses: tuple[type[Refusal], ...]
+
+    def __init__(
+        self,
+        path: str,
+        handler: Callable[..., Any],
+        *,
+        method: str,
+        complete: Callable[["Route"], None] | None = None,
+        **offer: Any,
+    ) -> None:
+        self.path, self.endpoint, self.methods, self.name = path, handler, {method}, handler.__name__
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        read = super().__init__
+
+        def unread() -> None:
+            read(path, handler, methods=[method], **offer)
+            if complete:
+                complete(self)
+
+        self._unread: Callable[[], None] | None = unread
+
+    if not TYPE_CHECKING:  # else a checker would believe that there is every attribute
+
+        def __getattr__(self, name: str) -> object:
+            """What is known when the handler has been read: all but address, method and rules."""
+            with READING:
+                if unread := self.__dict__.pop("_unread", None):
+                    unread()
+            try:
+                return self.__dict__[name]
+            except KeyError:
+                raise AttributeError(name) from None
 
     @property
     def access(self) -> Access:
@@ -195,8 +234,13 @@ class Call(Route):
     `is_open_ended` is led to by others, who add parameters of their own.
     """
 
-    row: strict.Json = None
+    example: object = None
     is_open_ended = False
+
+    @cached_property
+    def row(self) -> strict.Json:
+        """The first row of the example of a list; None when it is no list."""
+        return _plain(_items_of(self.example)[0]) if _items_of(self.example) else None
 
     def get_route_handler(self) -> Handler:
         answer = self.audited(super().get_route_handler())
@@ -434,26 +478,24 @@ class Routes:
         Tokens need the scope `<module>:read` for what is not public, unless `scope` names another. `is_open_ended` is
         for what others lead to, who add parameters of their own.
         """
-        row = _first_row(example)
+        is_list = bool(_items_of(example))
         rules = self._rules("GET", access, scope, rate=rate, deprecation=deprecation)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            every = (*refuses, *(OF_EVERY_LIST if row else ()), *_of_access(rules.terms), *_of_every_call(path))
-            if row:
-                self._add(self._table(path, handler, row), rules, every, handler)
-            route = Call(
-                f"/api/v1{path}",
-                handler,
-                methods=["GET"],
-                operation_id=f"{self.module}_{handler.__name__}",
-                tags=[self.module],
-                summary=(handler.__doc__ or "").strip().splitlines()[0],
-                response_class=response_class,
-                responses={200: _example(example, response_class, file), **_documented(every)},
-                openapi_extra=_declared(rules, tier, every) | ({"parameters": [FIELDS_PARAMETER]} if row else {}),
-            )
-            route.row, route.is_open_ended = row, is_open_ended
-            return self._add(route, rules, every, handler)
+            every = (*refuses, *(OF_EVERY_LIST if is_list else ()), *_of_access(rules.terms), *_of_every_call(path))
+            if is_list:
+                self._add(self._table(path, handler, example), rules)
+
+            def complete(route: Route) -> None:
+                route.refuses = every
+                route.responses = {200: _example(example, response_class, file), **_documented(every)}
+                parameters = {"parameters": [FIELDS_PARAMETER]} if is_list else {}
+                route.openapi_extra = _declared(rules, tier, every) | parameters
+
+            route = self._call("GET", path, handler, complete, response_class=response_class)
+            route.example, route.is_open_ended = example, is_open_ended
+            self._add(route, rules)
+            return handler
 
         return declare
 
@@ -496,30 +538,46 @@ class Routes:
         status = offer.get("status", 200)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            route = Call(
-                f"/api/v1{path}",
-                handler,
-                methods=[method],
-                status_code=status,
-                operation_id=f"{self.module}_{handler.__name__}",
-                tags=[self.module],
-                summary=(handler.__doc__ or "").strip().splitlines()[0],
-                response_class=JSONResponse,
-            )
-            every = (*offer.get("refuses", ()), *_of_change(route, rules))
-            done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
-            route.responses = {status: done, **_documented(every)}
-            route.openapi_extra = _declared(rules, offer.get("tier", "core"), every)
-            return self._add(route, rules, every, handler)
+            def complete(route: Route) -> None:
+                every = (*offer.get("refuses", ()), *_of_change(route, rules))
+                done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
+                route.refuses = every
+                route.responses = {status: done, **_documented(every)}
+                route.openapi_extra = _declared(rules, offer.get("tier", "core"), every)
+
+            self._add(self._call(method, path, handler, complete, status_code=status), rules)
+            return handler
 
         return declare
 
-    def _table(self, path: str, handler: Callable[Given, Answer], row: strict.Json) -> Call:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[..., Any],
+        complete: Callable[[Route], None],
+        *,
+        status_code: int | None = None,
+        response_class: type[Response] = JSONResponse,
+    ) -> Call:
+        return Call(
+            f"/api/v1{path}",
+            handler,
+            method=method,
+            complete=complete,
+            status_code=status_code,
+            operation_id=f"{self.module}_{handler.__name__}",
+            tags=[self.module],
+            summary=(handler.__doc__ or "").strip().splitlines()[0],
+            response_class=response_class,
+        )
+
+    def _table(self, path: str, handler: Callable[..., Any], example: object) -> Call:
         """The same list under an address that always answers CSV."""
         operation_id = f"{self.module}_{handler.__name__}_csv"
         address = f"/api/v1{path}{tables.ENDING}"
-        route = Call(address, handler, methods=["GET"], operation_id=operation_id, include_in_schema=False)
-        route.row = row
+        route = Call(address, handler, method="GET", operation_id=operation_id, include_in_schema=False)
+        route.example = example
         return route
 
     def page(self, path: str, *, access: Access) -> Declare:
@@ -527,8 +585,8 @@ class Routes:
         rules = self._rules("GET", access, NO_SCOPE if access == "public" else NO_TOKEN)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            route = Page(path, handler, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
-            return self._add(route, rules, (), handler)
+            self._add(Page(path, handler, method="GET", response_class=HTMLResponse, include_in_schema=False), rules)
+            return handler
 
         return declare
 
@@ -546,8 +604,11 @@ class Routes:
         rules = self._rules("POST", "public", NO_SCOPE)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            route = Hook(path, handler, methods=["POST"], include_in_schema=False)
-            return self._add(route, rules, tuple(refuses), handler)
+            def complete(route: Route) -> None:
+                route.refuses = tuple(refuses)
+
+            self._add(Hook(path, handler, method="POST", complete=complete, include_in_schema=False), rules)
+            return handler
 
         return declare
 
@@ -586,9 +647,10 @@ class Routes:
         )
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            route = Form(path, handler, methods=["POST"], response_class=HTMLResponse, include_in_schema=False)
+            route = Form(path, handler, method="POST", response_class=HTMLResponse, include_in_schema=False)
             route.again, route.asks_code = again, asks_code
-            return self._add(route, rules, (), handler)
+            self._add(route, rules)
+            return handler
 
         return declare
 
@@ -616,12 +678,9 @@ class Routes:
             terms, tuple(rate), idempotency, frozenset(secrets), unaudited, body_bytes_max, keeps_keys, deprecation
         )
 
-    def _add(
-        self, route: Route, rules: Rules, refuses: tuple[type[Refusal], ...], handler: Callable[Given, Answer]
-    ) -> Callable[Given, Answer]:
-        route.rules, route.refuses, route.module = rules, refuses, self.module
+    def _add(self, route: Route, rules: Rules) -> None:
+        route.rules, route.module = rules, self.module
         self.all.append(route)
-        return handler
 
 
 def takes_version(route: Route) -> bool:
@@ -695,7 +754,7 @@ def _of_every_call(path: str) -> tuple[type[Refusal], ...]:
     return (*OF_EVERY_CALL, NotFound) if "{" in path else OF_EVERY_CALL
 
 
-def _of_change(route: Call, rules: Rules) -> tuple[type[Refusal], ...]:
+def _of_change(route: Route, rules: Rules) -> tuple[type[Refusal], ...]:
     return (
         *_of_access(rules.terms),
         *_of_every_call(route.path),
@@ -757,7 +816,8 @@ def _example(example: object, response_class: type[Response], file: str = "") ->
     content: dict[str, object] = {media_type: {"example": _plain(example)}}
     if file:
         content[file] = {"schema": {"type": "string"}}
-    if row := _first_row(example):
+    if items := _items_of(example):
+        row = _plain(items[0])
         content[tables.MEDIA_TYPE] = {"example": tables.write([row], columns=list(tables.cells(row)))}
     return {"content": content}
 
@@ -773,11 +833,10 @@ def _plain(example: object) -> strict.Json:
     return plain
 
 
-def _first_row(example: object) -> strict.Json:
-    """The first row of the example of a list; None when it is no list."""
-    plain = _plain(example)
-    items = plain.get("items") if isinstance(plain, dict) else None
-    return items[0] if isinstance(items, list) else None
+def _items_of(example: object) -> Sequence[object]:
+    """The rows of the example of a list; none of anything else."""
+    items = example.get("items") if isinstance(example, Mapping) else getattr(example, "items", None)
+    return items if isinstance(items, list | tuple) else ()
 
 
 def _documented(refuses: Iterable[type[Refusal]]) -> dict[int | str, dict[str, object]]:

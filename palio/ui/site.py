@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,14 +17,16 @@ import palio
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.ratelimit import Limiter
 from palio.kernel.errors import Refusal
-from palio.ui import description, problems
+from palio.ui import problems
 from palio.ui.actor import Identify, nobody
+from palio.ui.description import Description
+from palio.ui.dispatch import Dispatch
 from palio.ui.edge import BODY_BYTES_MAX, Edge, Served
 from palio.ui.files import COMPRESSED_BYTES_MIN
 from palio.ui.guard import Guard
 from palio.ui.headers import SecurityHeaders
 from palio.ui.proxies import Network, Proxies
-from palio.ui.routes import Route, Routes
+from palio.ui.routes import Call, Route, Routes
 
 
 def assemble(
@@ -48,7 +51,7 @@ def assemble(
     app = FastAPI(
         title="Palio",
         version=palio.__version__,
-        routes=[route for module in modules for route in (*module.all, *module.sockets)],
+        routes=[Dispatch(chain.from_iterable((*module.all, *module.sockets) for module in modules))],
         openapi_url=None,
         redirect_slashes=False,
     )
@@ -56,7 +59,8 @@ def assemble(
         setattr(app.state, name, part)
     app.state.identify, app.state.limiter = identify, limiter
     app.state.guard = Guard(key or secrets.token_bytes(KEY_BYTES))
-    app.state.description = description.describe(modules)
+    app.state.calls = [route for module in modules for route in module.all if isinstance(route, Call)]
+    app.state.description = Description(modules)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=6)  # leaves event streams alone
     app.add_exception_handler(Refusal, problems.on_refusal)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)

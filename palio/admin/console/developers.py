@@ -120,7 +120,8 @@ async def _going(request: Request, tx: Tx, ask: Asking) -> list[GoingAnswer]:
 
 
 def _declared(request: Request) -> list[tuple[Call, Deprecation]]:
-    found = [(one, one.rules.deprecation) for one in request.app.routes if isinstance(one, Call)]
+    calls: list[Call] = request.app.state.calls
+    found = [(one, one.rules.deprecation) for one in calls]
     return [(one, said) for one, said in found if said and one.include_in_schema]
 
 

@@ -133,7 +133,7 @@ async def _tokens(
 
 def _scopes(request: Request, ask: Asking) -> list[str]:
     """The scopes that some call asks for which whoever asks may use; others would be good for nothing."""
-    calls = [route for route in request.app.routes if isinstance(route, Call)]
+    calls: list[Call] = request.app.state.calls
     asked = {call.rules.terms.scope for call in calls if call.access in FOR_EVERYBODY | ask.permissions}
     return sorted(asked & rules.tokens.SCOPES)
 
