@@ -1,11 +1,15 @@
 """The operator at the terminal: commands act as the system, in the name of the account that runs them."""
 
 import getpass
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
+from palio.entry import terminal
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
+
+Answer = TypeVar("Answer")
 
 
 def actor() -> Actor:
@@ -38,3 +42,13 @@ async def acting(database: Database, *, dry_run: bool = False, seconds_max: int 
             yield tx
             if dry_run:
                 raise _TrialOverError
+
+
+def act(work: Callable[[Tx], Awaitable[Answer]], *, dry_run: bool = False, as_json: bool = False) -> Answer:
+    """What comes of work in one transaction of a command, as of `acting`. A refusal is told and ends the program."""
+
+    async def carry_out(place: terminal.Place) -> Answer:
+        async with acting(place.database, dry_run=dry_run) as tx:
+            return await work(tx)
+
+    return terminal.run(carry_out, json=as_json)

@@ -76,6 +76,10 @@ async def write_to_whoever_asked(database: Database, job: WriteToWhoeverAsked, e
 
 
 async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -> Letter | None:
+    if kind == "factors_reset":
+        if await sql.resets.find(tx, contact.user_id) is None:
+            return None  # it was taken back meanwhile
+        return await _note(tx, kind, contact, await personal.address_of(tx, contact), token_id)
     if kind == "email_verification" and contact.verified_at:
         kind = "account_exists"
     if kind == "email_change" and contact.verified_at:
@@ -259,6 +263,8 @@ async def _erase(database: Database, turn: Turn) -> None:
             keys = await turn.section.files(tx, user_id)
         await _remove(database, keys)
     async with database.begin_system("somebody is erased") as tx:
+        if not await service.privacy.hold_step(tx, turn=turn):
+            return
         if turn.section is None:
             await service.privacy.finish_erasure(tx, request=turn.request, now=clock.now())
         else:

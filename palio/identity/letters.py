@@ -18,6 +18,7 @@ PATHS: dict[LetterKind, str] = {
     "email_taken": "/forgot-password",
     "email_removed": "/forgot-password",
     "erase_confirm": "/erase/",
+    "factors_reset": "/account/security",
     "login_link": "/sign-in/link/",
 }
 

@@ -60,6 +60,7 @@ LetterKind: TypeAlias = Literal[
     "email_taken",
     "email_removed",
     "erase_confirm",
+    "factors_reset",
     "login_link",
 ]
 CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]

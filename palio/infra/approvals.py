@@ -288,6 +288,7 @@ async def open_proposal(
         *(needed or proposal.needed, now + timedelta(hours=settings.value(HOURS))),
     )
     if not is_new:
+        tx.is_audited = True  # as the one that waits was written down
         return await _waiting(tx, proposal, sha256)
     made = await lock(tx, approval_id=approval_id)
     await _record(tx, actor, made, "approval.open", {"state": (None, "open"), "command": (None, made.command)}, reason)

@@ -428,8 +428,22 @@ create table affiliates.link_events (
 create index on affiliates.link_events (player_id, at);
 create index on affiliates.link_events (user_id, at);
 create index on affiliates.link_events (request_id, at) where request_id is not null;
-create trigger append_only before update or delete on affiliates.link_events
+create trigger never_removed before delete on affiliates.link_events
   for each row execute function infra.refuse_change();
+create function affiliates.event_forgets() returns trigger language plpgsql as $$
+begin -- a step stays as it was; only the words that name somebody go, once he is erased
+  if infra.actor_kind() <> 'system' or new.name is not null or new.telegram_id is not null or new.note <> ''
+    or (new.id, new.request_id, new.link_id, new.user_id, new.player_id, new.uid, new.from_state, new.to_state,
+        new.actor_id, new.at)
+      is distinct from
+      (old.id, old.request_id, old.link_id, old.user_id, old.player_id, old.uid, old.from_state, old.to_state,
+        old.actor_id, old.at) then
+    raise exception 'a step of a link never changes' using errcode = 'PL004';
+  end if;
+  return new;
+end $$;
+create trigger forgets before update on affiliates.link_events
+  for each row execute function affiliates.event_forgets();
 alter table affiliates.link_events enable row level security;
 alter table affiliates.link_events force row level security;
 create policy owner_sees on affiliates.link_events for select to palio_app
@@ -466,3 +480,4 @@ grant select, insert, delete on affiliates.pushes to palio_app;
 grant select, insert on affiliates.feed_mappings, affiliates.payloads, affiliates.player_names, affiliates.stats,
   affiliates.anomalies, affiliates.link_events, affiliates.attachments to palio_app;
 grant delete on affiliates.attachments to palio_app;
+grant update (name, telegram_id, note) on affiliates.link_events to palio_app;

@@ -16,6 +16,7 @@ from palio.infra.db import Tx
 from palio.ui import pages
 from palio.ui.access import Access, is_fresh
 from palio.ui.actor import Asking
+from palio.ui.problems import Problem, wrong_of
 
 Group: TypeAlias = Literal[
     "today", "people", "money", "compete", "play", "store", "talk", "sources", "insight", "system"
@@ -94,12 +95,16 @@ async def render(
     present: str,
     block: str | None = None,
     status: int = 200,
+    problem: Problem | None = None,
 ) -> HTMLResponse:
-    """A page of the console in its frame, or its block alone; `present` is the address of its entry in the rail."""
+    """A page of the console in its frame, or its block alone; `present` is the address of its entry in the rail.
+
+    With a `problem` a form of it was refused: the page says what is `wrong` with which field, and has its status.
+    """
     frame: Frame = request.app.state.frame
     usable = {entry.path for entry in frame.usable(ask)}
     around = {"present": present, "ask": ask, "now": ask.now, "usable": usable, "is_fresh": is_fresh(ask)}
-    framed: dict[str, object] = {**values, **around}
+    framed: dict[str, object] = {"problem": problem, "wrong": wrong_of(problem), **values, **around}
     if not (block and "HX-Request" in request.headers):
         framed |= {"rail": await frame.rail(tx, ask), "staff_name": await frame.named(tx, ask)}
-    return pages.render(request, name, framed, block=block, status=status)
+    return pages.render(request, name, framed, block=block, status=problem.status if problem else status)

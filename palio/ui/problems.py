@@ -57,6 +57,11 @@ class FieldProblem:
     code: str
     detail: str
 
+    @property
+    def root(self) -> str:
+        """The member of the root it leads through: the field of a form."""
+        return self.pointer.strip("/").partition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -71,6 +76,11 @@ class Problem:
     facts: Mapping[str, object] = field(default_factory=dict)
     errors: tuple[FieldProblem, ...] = ()
     retry_after_s: int | None = None
+
+
+def wrong_of(problem: Problem | None) -> dict[str, str]:
+    """What is wrong with a form, by its fields; nothing where it is no field's fault."""
+    return {place.root: place.detail for place in problem.errors} if problem else {}
 
 
 DOCUMENT = TypeAdapter(Problem)

@@ -625,3 +625,34 @@ async def test_a_card_shows_staff_every_step(tx: Tx, programme: types.Programme)
         await affiliates.request_card(tx, request_id=LinkRequestId(new_id()))
     assert replace(card.request, state="pending") == card.request
     assert service.LINK_MOVE in COMMANDS
+
+
+async def test_steps_outlive_whoever_is_erased_without_a_word_of_him(tx: Tx, programme: types.Programme) -> None:
+    alice, bob, stella = await user(tx, "alice"), await user(tx, "bob"), await staff(tx, "stella")
+    first = await ask(tx, programme, alice, note="I am Alice of the harbour")
+    await affiliates.take(tx, request_id=first.id, actor=stella, now=NOW)
+    await affiliates.ask_more(tx, request_id=first.id, actor=stella, note="show the harbour", now=NOW)
+    await affiliates.answer(tx, request_id=first.id, user_id=alice, note="here is the harbour", now=NOW)
+    await ask(tx, programme, bob, uid="b", note="I am Bob")
+    everything = "select l::text from affiliates.link_events l where user_id = %s order by at, id"
+    before, his = await steps(tx, alice), await db.column(tx, everything, bob)
+
+    await affiliates.PRIVACY.erase(tx, alice, NOW + DAY)
+    await affiliates.PRIVACY.erase(tx, alice, NOW + DAY)
+
+    after = await steps(tx, alice)
+    assert [step[:2] for step in after] == [*(step[:2] for step in before), ("pending", "cancelled")]
+    assert {note for _, _, note in after} == {""}
+    assert "harbour" not in " ".join(await db.column(tx, everything, alice))
+    named = """select count(*) from affiliates.link_events
+        where user_id = %s and (name is not null or telegram_id is not null)"""
+    assert await db.value(tx, named, alice) == 0
+    assert await db.column(tx, everything, bob) == his
+    for change in (
+        "update affiliates.link_events set to_state = 'approved', name = null, telegram_id = null, note = ''",
+        "update affiliates.link_events set note = 'rewritten'",
+        "delete from affiliates.link_events",
+    ):
+        with pytest.raises(psycopg.Error, match=r"permission denied|never changes"):
+            async with tx.transaction():
+                await tx.execute(change)

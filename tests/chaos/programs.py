@@ -3,6 +3,7 @@
 No product of this release makes competitions of users, so the worker gets a handler that does what such a product does.
 """
 
+import os
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -72,6 +73,12 @@ ROUTES = {**SUBSCRIPTIONS, SettleGame: (settle,), PayOnce: (pay_once,), PayNaive
 def command(*words: str) -> None:
     """`palio WORDS`."""
     cli.main(words)
+
+
+def keyed(keyring: str, *words: str) -> None:
+    """`palio WORDS`, or without words a worker, with the keys of this file."""
+    os.environ["PALIO_KEYRING_FILE"] = keyring
+    command(*words) if words else worker()
 
 
 def worker() -> None:

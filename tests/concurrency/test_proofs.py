@@ -12,11 +12,12 @@ from palio.identity.types import TokenRow
 from palio.infra import db, embedded, totp
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal, Unavailable
-from palio.kernel.ids import UserId
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.identity import HOME, PASSWORD, World, secret_in
 from tests.factories.passkeys import Authenticator
 
 RUNNERS = 30
+SYSTEM = Actor("system", None, RequestId(new_id()))
 Act = Callable[[Tx, asyncio.Barrier], Awaitable[bool]]
 
 
@@ -34,13 +35,13 @@ async def world(crowd: World, noon: datetime) -> World:
     return crowd
 
 
-async def race(world: World, act: Act) -> int:
+async def race(world: World, act: Act, actor: Actor = SYSTEM) -> int:
     """How many of thirty succeed who hold a transaction each and start together."""
     ready = asyncio.Barrier(RUNNERS)
 
     async def run() -> bool:
         try:
-            async with world.database.begin_system("a race") as tx:
+            async with world.database.begin(actor) as tx:
                 return await act(tx, ready)
         except Unavailable:
             raise  # they were in each other's way, which is no answer

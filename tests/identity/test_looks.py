@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from palio import identity
+from palio.entry.desk import frame
 from palio.identity import console, web
 from palio.identity.rules.phones import masked
 from palio.identity.service import contacts, looks, phones, sessions, telegram
@@ -55,6 +56,7 @@ async def desk(world: World, session: identity.SignedIn) -> AsyncIterator[httpx2
             "house": world.house,
             "pages": Pages(Languages()),
             "cursors": Cursors(bytes(32)),
+            "frame": frame(),
             "keep_viewer": web.keep_viewer,
         },
         served=lambda served: None,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -315,3 +316,15 @@ async def test_the_first_owner_comes_in_by_the_printed_link_once(app: ASGIApp, w
             client, "/console/sign-in", "/console/sign-in", identifier="owner@example.com", password=PASSWORD
         )
         assert (refused.status_code, "Set up a second factor as a player" in refused.text) == (409, True)
+
+
+def test_a_password_is_hidden_while_it_is_typed() -> None:
+    """On every page there is, and a program that keeps passwords knows which it is."""
+    written = re.compile(r'{{ field\([^}]*type="password"[^}]*}}|<input[^>]*type="password"[^>]*>')
+    named = re.compile(r'{{ field\("(?:password|current)"[^}]*}}|<input[^>]*name="(?:password|current)"[^>]*>')
+    found, meant = [], []
+    for path in (Path(__file__).parents[2] / "palio").rglob("templates/**/*.html"):
+        found += written.findall(path.read_text())
+        meant += [one for one in named.findall(path.read_text()) if "hidden" not in one]
+    assert len(found) >= 6 and {*meant} <= {*found}
+    assert [one for one in found if "-password" not in one] == []

@@ -6,12 +6,13 @@ import pytest
 
 from palio import identity
 from palio.identity import doors
-from palio.identity.service import resets, sessions
+from palio.identity.service import contacts, resets, sessions
 from palio.infra import totp
 from palio.infra.approvals import Approved
 from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.identity import HOME, PASSWORD, World, cookie, later
+from tests.factories.passkeys import Authenticator
 from tests.identity.test_looks import desk, employed
 from tests.identity.test_web import application, browser
 
@@ -67,6 +68,50 @@ async def test_who_uses_his_factor_keeps_it(world: World, noon: datetime) -> Non
     await doors.second_factor(world.house, ticket=entered.ticket, code=code, visitor=HOME, now=now)
 
     assert (await due(world, later(noon, days=2)), await factors_of(world, alice.id)) == (0, ("totp",))
+
+
+async def test_each_address_he_has_proven_is_written_to_and_none_once_it_is_taken_back(
+    world: World, noon: datetime
+) -> None:
+    alice, bela = await world.player("alice", noon), await world.player("bela", noon)
+    for name in ("alice", "bela"):
+        await world.with_factor(await world.signed_in(name, noon), noon)
+    await world.deliver()
+    async with world.database.begin_system("a test") as tx:
+        await contacts.add_email(tx, user_id=alice.id, text="unproven@example.com", now=noon)
+    await world.deliver()
+    await agreed(world, alice.id, noon)
+    letters = await world.deliver()
+    await agreed(world, bela.id, noon)
+    async with world.database.begin_system("a test") as tx:
+        await resets.cancel_reset(tx, user_id=bela.id, now=noon)
+    late = await world.deliver()
+
+    assert [(one.to, one.subject) for one in letters] == [
+        ("alice@example.com", "Your second factors are about to be removed")
+    ]
+    assert "/account/security" in letters[0].text and "/account/security" in letters[0].html
+    assert late == []
+
+
+async def test_a_passkey_is_a_factor_that_was_not_lost(world: World, noon: datetime) -> None:
+    alice = await world.player("alice", noon)
+    session = await world.signed_in("alice", noon)
+    key = Authenticator()
+    options = await doors.new_passkey_options(world.house, user_id=alice.id, now=noon)
+    await doors.add_passkey(
+        world.house,
+        user_id=alice.id,
+        session_id=session.session_id,
+        credential=key.make(options),
+        name="my key",
+        now=noon,
+    )
+    await agreed(world, alice.id, noon)
+    answer = key.sign(await doors.passkey_options(world.house, now=noon))
+    await doors.sign_in_by_passkey(world.house, credential=answer, kind="browser", visitor=HOME, now=noon)
+
+    assert (await due(world, later(noon, days=2)), await factors_of(world, alice.id)) == (0, ("passkey",))
 
 
 async def test_he_reads_of_it_and_keeps_them_by_a_button(world: World) -> None:

@@ -66,11 +66,20 @@ async def crowd(world: World, count: int, now: datetime) -> None:
         )
 
 
+async def forgotten(world: World) -> None:
+    """Somebody was erased before: the key he had is destroyed, is never emptied, and is nothing that is left."""
+    user_id = UserId(new_id())
+    async with world.database.begin_system("a test") as tx:
+        await crypto.seal(tx, "Some Body", personal.place_of_full_name(user_id))
+        await crypto.shred(tx, user_id)
+
+
 @pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.nightly)])
 async def test_people_sign_in_and_are_found_throughout(world: World, ring: Keyring, noon: datetime, count: int) -> None:
     players = ["ada", "bela", "carol"]
     for name in players:
         await world.player(name, noon)
+    await forgotten(world)
     await crowd(world, count, noon)
     ring.wrapping[2] = bytes(range(100, 132))
     over = asyncio.Event()
@@ -99,8 +108,8 @@ async def test_people_sign_in_and_are_found_throughout(world: World, ring: Keyri
             break
 
     assert sign_ins >= len(players)
-    held = await world.count("select count(*) from infra.data_keys where kek_id = 1 and emptied_at is null")
-    assert held == 0
+    under_old = "select count(*) from infra.data_keys where kek_id = 1 and emptied_at is null and destroyed_at is null"
+    assert await world.count(under_old) == 0
     for one in wiring.SEALED_COLUMNS:
         left = await world.count(
             sql.SQL(

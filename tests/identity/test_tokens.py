@@ -1,5 +1,6 @@
 """Tokens: of apps, which are renewed, and of programs, which have scopes."""
 
+import base64
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +26,34 @@ async def app_of(world: World, now: datetime) -> identity.SignedIn:
 async def refreshed(world: World, token: str, now: datetime, device: str | None = APP.device_key) -> tuple[str, str]:
     found = await identity.refresh(world.house, token=token, device_key=device, now=now)
     return found.access_token, found.refresh_token
+
+
+async def test_an_app_that_never_rests_is_signed_out_after_ninety_days(world: World, noon: datetime) -> None:
+    session = await app_of(world, noon)
+    assert session.tokens
+    token = session.tokens.refresh_token
+    for day in range(6, 90, 6):
+        access, token = await refreshed(world, token, later(noon, days=day))
+    _, token = await refreshed(world, token, later(noon, days=89.99))
+
+    assert not await world.recognised(bearer(access), later(noon, days=90))
+    with pytest.raises(identity.TokenExpired):
+        await refreshed(world, token, later(noon, days=90))
+
+
+async def test_whatever_opens_a_session_is_256_bits_of_chance(world: World, noon: datetime) -> None:
+    """And no two are alike, in what they are made of either."""
+    app = await app_of(world, noon)
+    assert app.tokens
+    browsers = [await world.signed_in("alice", noon) for _ in range(20)]
+    pairs = [await refreshed(world, app.tokens.refresh_token, noon)]
+    found = [app.tokens.access_token, app.tokens.refresh_token, *pairs[0], *(one.cookie or "" for one in browsers)]
+    found += [one.device_key for one in browsers]
+    keys = [base64.urlsafe_b64decode(one + "=") for one in found]
+
+    assert {len(key) for key in keys} == {32} and len({*keys}) == len(keys)
+    bits = "".join(f"{byte:08b}" for key in keys for byte in key)
+    assert 0.45 < bits.count("1") / len(bits) < 0.55
 
 
 async def test_an_access_token_lives_a_quarter_of_an_hour_and_buys_its_successor(world: World, noon: datetime) -> None:

@@ -49,6 +49,21 @@ async def test_every_answer_has_the_headers(client: httpx2.AsyncClient, method: 
     assert (answer.status_code, edge_of(answer)) == (status, EDGE)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/races/38", "text/html; charset=utf-8"),
+        ("/races/99", "text/html; charset=utf-8"),
+        ("/api/v1/openapi.json", "application/json"),  # which is UTF-8, whatever is said
+        ("/api/v1/nothing", "application/problem+json"),
+    ],
+)
+async def test_what_is_text_says_how_it_is_written(client: httpx2.AsyncClient, path: str, kind: str) -> None:
+    answer = await client.get(path, headers={"accept": "text/html" if "html" in kind else "*/*"})
+    answer.content.decode("utf-8")
+    assert answer.headers["content-type"] == kind
+
+
 async def test_the_answer_to_a_defect_has_them_too_and_says_nothing_of_it() -> None:
     """What happened is told once, under the id that the caller is given."""
     told = []

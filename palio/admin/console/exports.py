@@ -20,7 +20,7 @@ from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.operations import owner_of
 from palio.ui.paging import Paged, first_part
-from palio.ui.problems import Problem
+from palio.ui.problems import Problem, wrong_of
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/exports"
@@ -81,7 +81,7 @@ async def _edit(
         "narrowed": _told(source, typed.get("narrowed", "")),
         "may_have_names": PERSONAL in ask.permissions,
         "problem": problem,
-        "wrong": {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {},
+        "wrong": wrong_of(problem),
     }
     status = problem.status if problem else 200
     return await console.render(request, ask, tx, "admin/export_new.html", values, present=HERE, status=status)

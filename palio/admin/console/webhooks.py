@@ -23,7 +23,7 @@ from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paged
-from palio.ui.problems import Problem
+from palio.ui.problems import Problem, wrong_of
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/webhooks"
@@ -46,7 +46,7 @@ async def _show(
     problem: Problem | None = None,
     block: str | None = None,
 ) -> HTMLResponse:
-    wrong = {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {}
+    wrong = wrong_of(problem)
     around = {"may_manage": MANAGE in ask.permissions, "problem": problem, "wrong": wrong}
     status = problem.status if problem else 200
     template = f"admin/{name}.html"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from palio.affiliates.console.schemas import Host
 from palio.affiliates.errors import BadMapping, NoteMissing
 from palio.affiliates.types import AuthKind, Coverage, FeedCard, FeedChange, NewFeed, ProgrammeChange
+from palio.ui import problems
 from palio.ui.problems import Problem
 from palio.ui.values import Blank
 
@@ -158,8 +159,5 @@ def lines_between(before: str, after: str) -> list[tuple[str, str]]:
 
 def wrong_of(problem: Problem | None) -> dict[str, str]:
     """What is wrong, by field; nothing where it is no field's fault."""
-    if problem is None:
-        return {}
-    if field := FIELD_OF.get(problem.code):
-        return {field: problem.detail}
-    return {place.pointer.split("/")[1]: place.detail for place in problem.errors}
+    field = FIELD_OF.get(problem.code) if problem else None
+    return {field: problem.detail} if problem and field else problems.wrong_of(problem)

@@ -67,7 +67,10 @@ async def list_own_objects(tx: Tx, user_id: UserId) -> list[str]:
 
 
 async def delete_known(tx: Tx, user_id: UserId, *, now: datetime) -> None:
-    """Remove the pictures somebody sent, and what he and staff wrote into his requests; the requests stay."""
+    """Remove the pictures somebody sent, what he and staff wrote into his requests, and what names him in their steps.
+
+    Requests and steps stay, with ids alone.
+    """
     await db.run(tx, "delete from affiliates.attachments where user_id = %s", user_id)
     await db.run(
         tx,
@@ -75,4 +78,10 @@ async def delete_known(tx: Tx, user_id: UserId, *, now: datetime) -> None:
           name_at_request = null, telegram_id = null, telegram_name = null, updated_at = %s
         where user_id = %s""",
         *(now, user_id),
+    )
+    await db.run(
+        tx,
+        """update affiliates.link_events set name = null, telegram_id = null, note = ''
+        where user_id = %s and (name is not null or telegram_id is not null or note <> '')""",
+        user_id,
     )

@@ -54,6 +54,7 @@ from palio.kernel.ids import UserId
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import Limit
+from palio.ui.problems import wrong_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank
 
@@ -230,7 +231,7 @@ def _wrong(filled: Filled | None) -> dict[str, str]:
         return {}
     if filled.problem.code in ABOUT_THE_PLAYER:
         return {"player": _words_of(filled)}
-    return {place.pointer.rpartition("/")[2]: place.detail for place in filled.problem.errors}
+    return wrong_of(filled.problem)
 
 
 def _words_of(filled: Filled) -> str:

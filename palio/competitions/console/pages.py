@@ -44,7 +44,7 @@ from palio.ui import console
 from palio.ui.access import Access
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
-from palio.ui.problems import Problem
+from palio.ui.problems import Problem, wrong_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Asset, Blank, decimal
 
@@ -231,7 +231,7 @@ async def _act(
         "is_open": is_open,
         "typed": given,
         "problem": problem,
-        "wrong": {each.pointer.lstrip("/"): each.detail for each in problem.errors} if problem else {},
+        "wrong": wrong_of(problem),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,8 @@ from palio.entry.options import AsJson, DryRun, Reason
 from palio.entry.printing import Cell, columns, record, tell
 
 if TYPE_CHECKING:
-    from palio.entry.terminal import Place
     from palio.identity import Grant, Role, Session, Suspension, User
+    from palio.infra.db import Tx
 
 app = typer.Typer(no_args_is_help=True, help="Accounts of people and services, their roles, sessions and tokens.")
 app.add_typer(api_tokens.app, name="token")
@@ -42,22 +43,21 @@ def create(
 ) -> None:
     """Make an account that is active at once and cannot sign in yet. Exit status 1: the name is taken or unfit."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: terminal.Place) -> identity.User:
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            return await identity.create(
-                tx,
-                username=name,
-                display_name=display_name,
-                kind="service" if service else "person",
-                now=clock.now(),
-                reason=operators.reason(),
-                via="cli",
-            )
+    async def work(tx: "Tx") -> "User":
+        return await identity.create(
+            tx,
+            username=name,
+            display_name=display_name,
+            kind="service" if service else "person",
+            now=clock.now(),
+            reason=operators.reason(),
+            via="cli",
+        )
 
-    user = terminal.run(work, json=as_json)
+    user = operators.act(work, dry_run=dry_run, as_json=as_json)
     head = [f"Would make the account {user.username}; nothing was changed."] if dry_run else []
     tell(user, as_json=as_json, lines=[*head, *record(_lines(user))])
 
@@ -66,13 +66,12 @@ def create(
 def show(user: NameOrId, *, as_json: AsJson = False) -> None:
     """Print one account. Exit status 1: there is none of this name or id."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
 
-    async def work(place: terminal.Place) -> identity.User:
-        async with operators.acting(place.database) as tx:
-            return await identity.get(tx, name_or_id=user)
+    async def work(tx: "Tx") -> "User":
+        return await identity.get(tx, name_or_id=user)
 
-    found = terminal.run(work, json=as_json)
+    found = operators.act(work, as_json=as_json)
     tell(found, as_json=as_json, lines=record(_lines(found)))
 
 
@@ -93,19 +92,18 @@ def first_owner(
 ) -> None:
     """Print a link by which somebody becomes the first owner within an hour. Exit status 1: there is an owner."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> Invitation:
+    async def work(tx: "Tx") -> Invitation:
         now = clock.now()
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            secret = await identity.invite_first_owner(
-                tx, email=email, now=now, reason=operators.reason("the first owner"), via="cli"
-            )
-            shown = "…" if dry_run else secret
-            return Invitation(tx.equipment.site + OWNER_PATH + shown, now + timedelta(hours=OWNER_LINK_HOURS))
+        secret = await identity.invite_first_owner(
+            tx, email=email, now=now, reason=operators.reason("the first owner"), via="cli"
+        )
+        shown = "…" if dry_run else secret
+        return Invitation(tx.equipment.site + OWNER_PATH + shown, now + timedelta(hours=OWNER_LINK_HOURS))
 
-    made = terminal.run(work, json=as_json)
+    made = operators.act(work, dry_run=dry_run, as_json=as_json)
     head = ["This was a dry run; nothing was changed."] if dry_run else ["Good once, for whoever opens it first:"]
     tell(made, as_json=as_json, lines=[*head, made.link, *record({"until": made.expires_at})])
 
@@ -114,13 +112,12 @@ def first_owner(
 def roles(*, as_json: AsJson = False) -> None:
     """List the roles and what each may do."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
 
-    async def work(place: "Place") -> "list[Role]":
-        async with operators.acting(place.database) as tx:
-            return await identity.list_roles(tx)
+    async def work(tx: "Tx") -> "list[Role]":
+        return await identity.list_roles(tx)
 
-    found = terminal.run(work, json=as_json)
+    found = operators.act(work, as_json=as_json)
     rows = [[each.name, each.title, ", ".join(each.permissions)] for each in found]
     tell(found, as_json=as_json, lines=columns(["role", "title", "permissions"], rows))
 
@@ -137,47 +134,43 @@ def grant(
 ) -> None:
     """Give somebody a role; his sessions end. Exit status 1: no such user or role, or he has it."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "Grant":
+    async def work(tx: "Tx") -> "Grant":
         now = clock.now()
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            return await identity.grant_role(
-                tx,
-                user_id=found.id,
-                role=role,
-                reason=operators.reason(reason),
-                now=now,
-                expires_at=now + timedelta(days=days) if days else None,
-                via="cli",
-            )
+        found = await identity.get(tx, name_or_id=user)
+        return await identity.grant_role(
+            tx,
+            user_id=found.id,
+            role=role,
+            reason=operators.reason(reason),
+            now=now,
+            expires_at=now + timedelta(days=days) if days else None,
+            via="cli",
+        )
 
-    made = terminal.run(work, json=as_json)
+    made = operators.act(work, dry_run=dry_run, as_json=as_json)
     facts: dict[str, Cell] = {"user": str(made.user_id), "role": made.role, "until": made.expires_at}
-    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(facts)])
+    _tell(made, facts, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def revoke(user: NameOrId, role: RoleName, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Take a role from somebody; his sessions end. Exit status 1: he does not have it, or he is the last owner."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "list[Grant]":
+    async def work(tx: "Tx") -> "list[Grant]":
         now = clock.now()
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            await identity.revoke_role(
-                tx, user_id=found.id, role=role, reason=operators.reason(reason), now=now, via="cli"
-            )
-            return await identity.grants_of(tx, user_id=found.id, now=now)
+        found = await identity.get(tx, name_or_id=user)
+        await identity.revoke_role(tx, user_id=found.id, role=role, reason=operators.reason(reason), now=now, via="cli")
+        return await identity.grants_of(tx, user_id=found.id, now=now)
 
-    left = terminal.run(work, json=as_json)
+    left = operators.act(work, dry_run=dry_run, as_json=as_json)
     names = ", ".join(each.role for each in left) or "none"
-    tell(left, as_json=as_json, lines=[*_head(dry_run=dry_run), *record({"roles left": names})])
+    _tell(left, {"roles left": names}, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -190,19 +183,18 @@ def sessions(
 ) -> None:
     """List the open sessions of somebody, or end them all. Exit status 1: no such user."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "list[Session]":
+    async def work(tx: "Tx") -> "list[Session]":
         now = clock.now()
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            listed = await identity.sessions_of(tx, user_id=found.id, current=None, now=now)
-            if end:
-                await identity.end_sessions(tx, user_id=found.id, reason="revoked_by_staff", now=now)
-            return listed
+        found = await identity.get(tx, name_or_id=user)
+        listed = await identity.sessions_of(tx, user_id=found.id, current=None, now=now)
+        if end:
+            await identity.end_sessions(tx, user_id=found.id, reason="revoked_by_staff", now=now)
+        return listed
 
-    found = terminal.run(work, json=as_json)
+    found = operators.act(work, dry_run=dry_run, as_json=as_json)
     head = [*_head(dry_run=dry_run), f"{len(found)} {'ended' if end else 'open'}"]
     rows = [[str(each.id), each.kind, each.device, each.ip, each.last_seen_at] for each in found]
     table = columns(["session", "kind", "device", "address", "last seen"], rows) if rows else []
@@ -213,15 +205,14 @@ def sessions(
 def end_sessions(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Sign somebody out everywhere. Exit status 1: no such user, or he is signed in nowhere."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> int:
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            return await identity.end_for_staff(tx, user_id=found.id, why=operators.reason(reason), now=clock.now())
+    async def work(tx: "Tx") -> int:
+        found = await identity.get(tx, name_or_id=user)
+        return await identity.end_for_staff(tx, user_id=found.id, why=operators.reason(reason), now=clock.now())
 
-    ended = terminal.run(work, json=as_json)
+    ended = operators.act(work, dry_run=dry_run, as_json=as_json)
     tell({"ended": ended}, as_json=as_json, lines=[*_head(dry_run=dry_run), f"{ended} ended"])
 
 
@@ -236,40 +227,38 @@ def suspend(
 ) -> None:
     """Suspend an account, or say anew why and for how long. Exit status 1: no such user, or the last owner."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> "Suspension":
+    async def work(tx: "Tx") -> "Suspension":
         now = clock.now()
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            return await identity.suspend(
-                tx,
-                user_id=found.id,
-                reason=reason,
-                until=now + timedelta(days=days) if days else None,
-                now=now,
-                remark=f"({operators.by()})",
-                via="cli",
-            )
+        found = await identity.get(tx, name_or_id=user)
+        return await identity.suspend(
+            tx,
+            user_id=found.id,
+            reason=reason,
+            until=now + timedelta(days=days) if days else None,
+            now=now,
+            remark=f"({operators.by()})",
+            via="cli",
+        )
 
-    made = terminal.run(work, json=as_json)
-    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(_standing(made))])
+    made = operators.act(work, dry_run=dry_run, as_json=as_json)
+    _tell(made, _standing(made), dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def reinstate(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let a suspended account in again. Exit status 1: no such user, or it is not suspended."""
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
 
-    async def work(place: "Place") -> "Suspension":
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            return await identity.reinstate(tx, user_id=found.id, reason=operators.reason(reason), via="cli")
+    async def work(tx: "Tx") -> "Suspension":
+        found = await identity.get(tx, name_or_id=user)
+        return await identity.reinstate(tx, user_id=found.id, reason=operators.reason(reason), via="cli")
 
-    made = terminal.run(work, json=as_json)
-    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(_standing(made))])
+    made = operators.act(work, dry_run=dry_run, as_json=as_json)
+    _tell(made, _standing(made), dry_run=dry_run, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,23 +276,26 @@ def reset_mfa(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_jso
     Whoever has this machine stands for the two people that the console asks for.
     """
     from palio import identity
-    from palio.entry import operators, terminal
+    from palio.entry import operators
     from palio.kernel import clock
 
-    async def work(place: "Place") -> Planned:
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            found = await identity.get(tx, name_or_id=user)
-            planned = await identity.plan_reset(
-                tx, user_id=found.id, reason=operators.reason(reason), now=clock.now(), via="cli"
-            )
-            return Planned(str(found.id), planned.due_at)
+    async def work(tx: "Tx") -> Planned:
+        found = await identity.get(tx, name_or_id=user)
+        planned = await identity.plan_reset(
+            tx, user_id=found.id, reason=operators.reason(reason), now=clock.now(), via="cli"
+        )
+        return Planned(str(found.id), planned.due_at)
 
-    made = terminal.run(work, json=as_json)
-    tell(made, as_json=as_json, lines=[*_head(dry_run=dry_run), *record({"user": made.user_id, "at": made.due_at})])
+    made = operators.act(work, dry_run=dry_run, as_json=as_json)
+    _tell(made, {"user": made.user_id, "at": made.due_at}, dry_run=dry_run, as_json=as_json)
 
 
 def _standing(found: "Suspension") -> dict[str, Cell]:
     return {"user": found.username, "status": found.status, "why": found.reason, "until": found.until}
+
+
+def _tell(found: object, facts: Mapping[str, Cell], *, dry_run: bool, as_json: bool) -> None:
+    tell(found, as_json=as_json, lines=[*_head(dry_run=dry_run), *record(facts)])
 
 
 def _head(*, dry_run: bool) -> list[str]:

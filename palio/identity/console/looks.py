@@ -79,7 +79,6 @@ async def write_note(user_id: UUID, said: say.WriteNote, ask: Ask, tx: InTx) -> 
 async def propose_factor_reset(user_id: UUID, said: say.Why, ask: Ask, tx: InTx) -> say.Proposed:
     """Propose that somebody's lost second factors are removed, a day after somebody else agrees, unless he objects."""
     found = await resets.propose_reset(tx, user_id=UserId(user_id), reason=said.reason, now=ask.now)
-    tx.is_audited = True  # the proposal was, when it was made first
     return say.Proposed(found.id)
 
 

@@ -9,7 +9,7 @@ from fastapi import Form, Query, Request, Response
 from pydantic import Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from palio.identity.console.answers import Typed, Why, WhyForm
+from palio.identity.console.answers import Why, WhyForm
 from palio.identity.errors import NoSuchRule, PatternInvalid, PatternUnsafe
 from palio.identity.rules.emails import IITM
 from palio.identity.schemas import EXAMPLE_ID, Body
@@ -35,23 +35,24 @@ Pattern = Annotated[str, StringConstraints(strict=True, max_length=400)]  # rule
 Remark = Annotated[str, StringConstraints(strict=True, max_length=200)]
 
 
-class ChangeRule(Why):
+class WriteRule(Why):
     """What a rule does to which addresses, and why it is to."""
 
     action: Allowance
     kind: RuleKind
     pattern: Pattern
     note: Remark = ""
+
+
+class ChangeRule(WriteRule):
+    """What a rule does to which addresses, whether it is on, and why."""
+
     enabled: bool = True
 
 
-class AddRule(Why):
+class AddRule(WriteRule):
     """A new rule; without a position it is the last."""
 
-    action: Allowance
-    kind: RuleKind
-    pattern: Pattern
-    note: Remark = ""
     position: Annotated[int, Field(strict=True, ge=1, le=1_000)] | None = None
 
 
@@ -72,7 +73,7 @@ class AddForm(WhyForm):
 
     action: Allowance
     kind: RuleKind
-    pattern: Typed
+    pattern: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
     note: Annotated[str, Field(max_length=200)] = ""
     position: Annotated[int | None, Blank] = None
 
@@ -135,16 +136,8 @@ async def _listed(tx: Tx) -> RulesAnswer:
     return RulesAnswer(tuple(map(RuleAnswer.of, found)), settings.value(EMAIL_DEFAULT))
 
 
-@routes.get(PATH, access=READ, scope=NO_TOKEN, example=RULES)
-async def list_email_rules(tx: InTx) -> RulesAnswer:
-    """List the rules in the order in which they are read."""
-    return await _listed(tx)
-
-
-@routes.post(PATH, access=EDIT, scope=NO_TOKEN, step_up=True, example=A_RULE, refuses=WRONG, status=201)
-async def add_email_rule(said: AddRule, ask: Ask, tx: InTx, response: Response) -> RuleAnswer:
-    """Put a rule at a position, or at the end."""
-    made = await policy.add_rule(
+async def _add(said: AddRule | AddForm, ask: Asking, tx: Tx) -> EmailRule:
+    return await policy.add_rule(
         tx,
         action=said.action,
         kind=said.kind,
@@ -154,6 +147,18 @@ async def add_email_rule(said: AddRule, ask: Ask, tx: InTx, response: Response) 
         now=ask.now,
         reason=approvals.checked_reason(said.reason),
     )
+
+
+@routes.get(PATH, access=READ, scope=NO_TOKEN, example=RULES)
+async def list_email_rules(tx: InTx) -> RulesAnswer:
+    """List the rules in the order in which they are read."""
+    return await _listed(tx)
+
+
+@routes.post(PATH, access=EDIT, scope=NO_TOKEN, step_up=True, example=A_RULE, refuses=WRONG, status=201)
+async def add_email_rule(said: AddRule, ask: Ask, tx: InTx, response: Response) -> RuleAnswer:
+    """Put a rule at a position, or at the end."""
+    made = await _add(said, ask, tx)
     versions.tell(response, made.version)
     return RuleAnswer.of(made)
 
@@ -233,7 +238,6 @@ async def _policy(
     tried: str = "",
 ) -> HTMLResponse:
     lines = [line for line in tried.splitlines() if line.strip()][:SAMPLES_MAX]
-    wrong = {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {}
     listed = await _listed(tx)
     values = {
         "rules": listed.items,
@@ -241,12 +245,10 @@ async def _policy(
         "tried": tried,
         "samples": await policy.try_addresses(tx, addresses=lines) if lines else [],
         "typed": typed or {},
-        "problem": problem,
-        "wrong": wrong,
         "may_edit": EDIT in ask.permissions,
     }
-    status, name = problem.status if problem else 200, "identity/console/policy.html"
-    return await console.render(request, ask, tx, name, values, present=HERE, block="samples", status=status)
+    page = "identity/console/policy.html"
+    return await console.render(request, ask, tx, page, values, present=HERE, block="samples", problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -257,16 +259,7 @@ async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Respo
 @routes.form(f"{HERE}/add", access=EDIT, step_up=True, again=_again)
 async def add_rule_by_form(form: Annotated[AddForm, Form()], ask: Ask, tx: InTx) -> RedirectResponse:
     """Put a rule at a position, or at the end."""
-    await policy.add_rule(
-        tx,
-        action=form.action,
-        kind=form.kind,
-        pattern=form.pattern.strip(),
-        note=form.note,
-        position=form.position,
-        now=ask.now,
-        reason=approvals.checked_reason(form.reason),
-    )
+    await _add(form, ask, tx)
     return RedirectResponse(HERE, 303)
 
 

@@ -194,13 +194,11 @@ async def _edit(
     values = {
         "role": role,
         "typed": typed,
-        "problem": problem,
         "groups": _by_module([name for name in known if name in ask.permissions]),
         "beyond": [name for name in role.permissions if name not in ask.permissions] if role else [],
         "may_edit": EDIT in ask.permissions,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "identity/console/role.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "identity/console/role.html", values, present=HERE, problem=problem)
 
 
 @routes.page(f"{HERE}/new", access=EDIT)

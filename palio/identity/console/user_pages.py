@@ -96,10 +96,8 @@ async def _act(
     typed: Mapping[str, str],
     problem: Problem | None = None,
 ) -> HTMLResponse:
-    wrong = {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {}
-    values = {**await _known(ask, tx, user_id), "act": act, "typed": typed, "problem": problem, "wrong": wrong}
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "identity/console/act.html", values, present=PEOPLE, status=status)
+    values = {**await _known(ask, tx, user_id), "act": act, "typed": typed}
+    return await console.render(request, ask, tx, "identity/console/act.html", values, present=PEOPLE, problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -178,5 +176,4 @@ async def propose_reset_by_form(
 ) -> RedirectResponse:
     """Propose that lost second factors are removed."""
     found = await resets.propose_reset(tx, user_id=UserId(user_id), reason=form.reason, now=ask.now)
-    tx.is_audited = True  # the proposal was, when it was made first
     return RedirectResponse(f"/console/identity/users/{user_id}?proposed={found.id}", 303)

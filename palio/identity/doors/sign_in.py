@@ -170,13 +170,13 @@ async def _judge_code(house: House, account: Account, code: str, visitor: Visito
 
 
 async def _use_code(tx: Tx, user_id: UserId, proof: _Proof, now: datetime) -> None:
+    await service.resets.stop(tx, user_id=user_id, now=now)  # who has his factor has not lost it, if it is one
     if proof.code_id is not None:
         is_used = await service.factors.use_recovery_code(tx, code_id=proof.code_id, now=now)
     else:
         is_used = await service.factors.use_totp(tx, user_id=user_id, code=proof.digits or "", now=now)
     if not is_used:
         raise SecondFactorWrong
-    await service.resets.stop(tx, user_id=user_id, now=now)  # who has his factor has not lost it
 
 
 async def _enter(

@@ -30,7 +30,9 @@ async def impersonate(tx: Tx, *, user_id: UserId, reason: str, now: datetime) ->
     Refuses with NoSuchUser, ReasonTooShort, OwnAccount, NotAPlayer.
     """
     by = tx.actor.user_id
-    known = await sql.suspensions.lock(tx, user_id)
+    if by is not None:
+        await sql.looks.lock_reader(tx, by)  # of two at once the later one ends the earlier
+    known = await sql.suspensions.lock(tx, user_id)  # whoever makes him staff waits, or was waited for
     user = await accounts.get(tx, name_or_id=user_id)
     why = rules.looks.require_player(
         user_id, user.kind, user.status, is_staff=known is not None and known.is_staff, by=by, reason=reason

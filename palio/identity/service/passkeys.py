@@ -13,7 +13,7 @@ from palio.identity.errors import (
     PasskeyNameInvalid,
     TooManyPasskeys,
 )
-from palio.identity.service import accounts, credentials, sessions
+from palio.identity.service import accounts, credentials, resets, sessions
 from palio.identity.types import Account, AuthMethod, Passkey, PasskeyId, SessionId
 from palio.infra import passkeys
 from palio.infra.db import Tx
@@ -108,7 +108,8 @@ async def account_of(tx: Tx, *, credential: Mapping[str, Any]) -> Account | None
 
 
 async def use(tx: Tx, *, user_id: UserId, credential: Mapping[str, Any], now: datetime) -> None:
-    """Accept what a passkey of this user has signed, once. Refuses with PasskeyInvalid."""
+    """Accept what a passkey of this user has signed, once: he has not lost it. Refuses with PasskeyInvalid."""
+    await resets.stop(tx, user_id=user_id, now=now)  # before the passkey is locked, as its removal does
     try:
         found = await sql.passkeys.lock_passkey(tx, passkeys.id_in(credential))
         owner = passkeys.owner_in(credential)

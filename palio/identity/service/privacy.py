@@ -94,8 +94,9 @@ async def ask_for_erasure(tx: Tx, *, user_id: UserId, is_ordered: bool = False, 
     """Note that somebody wants to be erased, and write to him; the link of that letter confirms it. Audited.
 
     Without an address it is confirmed at once, and so it is where an operator orders it. A repeat while one is open
-    changes nothing. For the system. Refuses with NoSuchUser, ErasureBlocked.
+    changes nothing. For the system. Refuses with NoSuchUser, LastOwner, ErasureBlocked.
     """
+    await _require_owner_left(tx, user_id, now)
     await sql.credentials.lock_user(tx, user_id)
     if found := await sql.privacy.find_open(tx, user_id, "erase"):
         return found
@@ -114,9 +115,10 @@ async def confirm_erasure(tx: Tx, *, secret: str, now: datetime) -> PrivacyReque
     """Confirm by the mailed link that somebody wants to be erased: his account closes, and he may wait and change his
     mind until it begins. Of two at once one is refused. For the system.
 
-    Refuses with TokenInvalid, NoSuchPrivacyRequest, ErasureBlocked.
+    Refuses with TokenInvalid, NoSuchPrivacyRequest, LastOwner, ErasureBlocked.
     """
     token = await credentials.open_link(tx, secret=secret, purpose="erase_confirm", now=now)
+    await _require_owner_left(tx, token.user_id, now)
     await registration.lock_link(tx, token=token)
     if not await sql.credentials.update_used(tx, token.id, now=now):
         raise TokenInvalid
@@ -166,6 +168,13 @@ async def obstacles(tx: Tx, *, user_id: UserId, now: datetime) -> list[Obstacle]
     for section in tx.equipment.personal:
         found += await section.blocks(tx, user_id, now - BLOCKED_AT_MOST)
     return found
+
+
+async def _require_owner_left(tx: Tx, user_id: UserId, now: datetime) -> None:
+    """Somebody always owns the house, also when two owners go at once; before the account is locked, as elsewhere."""
+    owners = await sql.roles.lock_owners(tx, now=now)
+    if user_id in owners:
+        rules.roles.require_owner_left(owners, user_id)
 
 
 async def _require_unblocked(tx: Tx, user_id: UserId, now: datetime) -> None:
@@ -228,6 +237,15 @@ async def next_turn(tx: Tx, *, request_id: UUID) -> Turn | None:
         return Turn(request, None, secret)
     await sql.privacy.update_step_tried(tx, request_id, left[0].section)
     return Turn(request, sections[left[0].section], secret)
+
+
+async def hold_step(tx: Tx, *, turn: Turn) -> bool:
+    """Keep everybody else from a step until the transaction ends; False if somebody has done it since it was begun."""
+    request = await sql.privacy.lock_request(tx, turn.request.id)
+    if request is None or request.state != "running":
+        return False
+    left = [step.section for step in await sql.privacy.list_steps(tx, [request.id]) if step.finished_at is None]
+    return turn.section.module in left if turn.section else not left
 
 
 async def fail_step(tx: Tx, *, turn: Turn, failure: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from palio.identity import sql
 from palio.identity.errors import FactorMissing, NoReset, OwnAccount
-from palio.identity.messages import SecurityChanged
+from palio.identity.messages import SecurityChanged, SendLetter
 from palio.identity.service import accounts, factors, sessions
 from palio.identity.types import FactorReset
 from palio.infra import approvals, audit, outbox
@@ -53,7 +53,9 @@ async def plan_reset(
     reset_id: UUID | None = None,
     via: audit.Via | None = None,
 ) -> FactorReset:
-    """Plan for a day later that somebody's second factors go, and tell him; what is planned already stays. Audited.
+    """Plan for a day later that somebody's second factors go, and write so to each address he has proven.
+
+    What is planned already stays. Audited.
 
     For two people, or the house. Refuses with NoSuchUser, FactorMissing.
     """
@@ -64,7 +66,9 @@ async def plan_reset(
     if not await sql.resets.insert(tx, wish):
         return await sql.resets.find(tx, user.id) or wish
     await _record(tx, "mfa_reset.plan", user.id, reason, via)
-    await outbox.send(tx, SecurityChanged(user.id, "factors_reset_planned"))
+    proven = [one.id for one in await sql.contacts.list_emails(tx, user.id) if one.verified_at]
+    letters = [SendLetter("factors_reset", email_id) for email_id in proven]
+    await outbox.send(tx, SecurityChanged(user.id, "factors_reset_planned"), *letters)
     return wish
 
 

@@ -67,6 +67,9 @@ async def grant_role(
     user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=granter.user_id, held=held, reason=reason)
     rules.roles.require_later(expires_at, now)
+    await sql.credentials.lock_user(tx, user.id)  # nobody begins to look as him meanwhile
+    if not await sql.own_roles.hold(tx, found.name):
+        raise NoSuchRole(role=role)
     grant = Grant(new_id(), user.id, found.name, granter.user_id, reason, now, expires_at)
     if not await sql.roles.insert_grant(tx, grant):
         raise AlreadyGranted(role=role)

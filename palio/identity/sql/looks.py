@@ -54,8 +54,8 @@ async def insert_look(
 
 
 async def lock_reader(tx: Tx, by: UserId) -> None:
-    """Let one reveal of somebody of the staff wait for the other."""
-    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended(%s, 0))", f"identity.reveals|{by}")
+    """Let one look of somebody of the staff wait for the other."""
+    await db.run(tx, "select pg_advisory_xact_lock(hashtextextended(%s, 0))", f"identity.looks|{by}")
 
 
 async def count_reveals(tx: Tx, by: UserId, *, since: datetime) -> int:

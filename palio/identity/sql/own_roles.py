@@ -14,6 +14,11 @@ async def lock(tx: Tx, name: str) -> Role | None:
     return await db.find(tx, Role, ROLE + " where name = %s for update", name)
 
 
+async def hold(tx: Tx, name: str) -> bool:
+    """Keep a role from being removed until the transaction ends; False if it is gone."""
+    return bool(await db.run(tx, "select from identity.roles where name = %s for key share", name))
+
+
 async def insert(tx: Tx, role: Role, *, now: datetime) -> bool:
     """Store a role; False if there is one of this name."""
     return bool(

@@ -9,16 +9,12 @@ from palio.kernel.ids import UserId
 
 
 async def lock(tx: Tx, user_id: UserId) -> Suspension | None:
-    """How an account stands, which waits for us; None if there is none."""
-    return await db.find(
-        tx,
-        Suspension,
-        """select u.id as user_id, u.username, u.status::text, u.suspension_reason as reason,
-          u.suspended_until as until,
-          exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff
-        from identity.users u where u.id = %s for no key update of u""",
-        user_id,
-    )
+    """How an account stands, which waits for us; None if there is none.
+
+    It is read once it is ours: one statement would see the roles of before it waited.
+    """
+    await db.run(tx, "select from identity.users where id = %s for no key update", user_id)
+    return await find(tx, user_id)
 
 
 async def find(tx: Tx, user_id: UserId) -> Suspension | None:

@@ -38,6 +38,7 @@ from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.console import RailEntry
 from palio.ui.paging import Paged, Paging, first_part
+from palio.ui.problems import wrong_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank, Instant
 
@@ -388,7 +389,7 @@ async def _names(ask: Asking, tx: Tx, ids: list[UserId]) -> Mapping[UserId, str]
 
 def _refused(filled: Filled | None) -> dict[str, object]:
     """What was typed into a form that was refused, and why, by field."""
-    wrong = {one.pointer.split("/")[1]: one.detail for one in filled.problem.errors} if filled else {}
+    wrong = wrong_of(filled.problem if filled else None)
     return {
         "typed": filled.values if filled else {},
         "wrong": wrong,

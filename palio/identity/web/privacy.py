@@ -13,6 +13,7 @@ from palio.identity import schemas as say
 from palio.identity.errors import (
     ErasureBlocked,
     ExportTooSoon,
+    LastOwner,
     NoSuchDocument,
     NoSuchPrivacyRequest,
     NoSuchUser,
@@ -224,7 +225,7 @@ async def ask_for_export(ask: Ask, house: InHouse) -> ExportAnswer:
     step_up=True,
     for_restricted=True,
     example=AN_ERASURE,
-    refuses=[NoSuchUser, ErasureBlocked],
+    refuses=[NoSuchUser, LastOwner, ErasureBlocked],
     idempotency="none",
     status=202,
 )

@@ -36,7 +36,7 @@ class _Words(dict[str, str]):
 
 def show(request: Request, name: str, values: Mapping[str, object], filled: Filled | None = None) -> HTMLResponse:
     """A page of identity. With `filled` a form of it was refused: it shows what was typed, and why."""
-    wrong = wrong_of(filled.problem) if filled else {}
+    wrong = _wrong_of(filled.problem) if filled else {}
     around = {
         "typed": _Words(filled.values if filled else {}),
         "wrong": _Words(wrong),
@@ -46,9 +46,9 @@ def show(request: Request, name: str, values: Mapping[str, object], filled: Fill
     return pages.render(request, f"identity/{name}.html", {**around, **values}, headers={"Cache-Control": "no-store"})
 
 
-def wrong_of(problem: Problem) -> dict[str, str]:
-    """What is wrong, by field; nothing where it is no field's fault."""
-    return {place.pointer.split("/")[1]: _words_of(problem, place) for place in problem.errors}
+def _wrong_of(problem: Problem) -> dict[str, str]:
+    """What is wrong, by field, in the words of these pages."""
+    return {place.root: _words_of(problem, place) for place in problem.errors}
 
 
 def _words_of(problem: Problem, place: FieldProblem) -> str:
