@@ -509,6 +509,19 @@ class PasswordTooWeak(Invalid):
     blames = "password"
 
 
+class TextLanguageInvalid(Invalid):
+    """A text is in no language that there is; write it like de or pt-BR."""
+
+    code = "identity.text_language_invalid"
+    blames = "texts"
+
+
+class NoSuchAvatar(NotFound):
+    """There is no such picture; it may have been removed."""
+
+    code = "identity.no_such_avatar"
+
+
 class LocaleInvalid(Invalid):
     """There is no such language; write it like de or pt-BR."""
 

@@ -13,6 +13,7 @@ from palio.identity.messages import (
     KeepNoLonger,
     LiftSuspensions,
     Purge,
+    RemovePictures,
     ResetFactors,
     RunPrivacy,
     SendCode,
@@ -35,6 +36,7 @@ from palio.kernel.schedules import Schedule
 PRIVACY_SCHEDULE = Schedule("identity.privacy_run", "every 1m", TickPrivacy(), at_start=True)
 EXCLUSION_SCHEDULE = Schedule("identity.exclusion_tick", "every 1m", TickExclusions(), at_start=True)
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+PICTURES_SCHEDULE = Schedule("identity.remove_pictures", "27 * * * *", RemovePictures())
 RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
 RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
 LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
@@ -165,6 +167,16 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+
+
+@handles(RemovePictures, queue="bulk")
+async def remove_pictures(database: Database, job: RemovePictures) -> None:
+    """Remove the files of pictures that have served, or were never shown; what is left waits for the next hour."""
+    async with database.begin_system("pictures that have served") as tx:
+        keys = await service.avatars.unneeded(tx, now=clock.now())
+    await _remove(database, [rules.names.file_of_avatar(key) for key in keys])
+    async with database.begin_system("pictures that have served") as tx:
+        await sql.avatars.delete_files(tx, keys)
 
 
 @handles(KeepNoLonger, queue="bulk")

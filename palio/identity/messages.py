@@ -260,5 +260,10 @@ class Purge(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RemovePictures(Job):
+    """Remove the files of pictures that have served, or were never shown."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepNoLonger(Job):
     """Forget what is kept for a while only: addresses and programs, ended sessions, old attempts to sign in."""

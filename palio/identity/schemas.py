@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
 from palio.identity.types import (
     Acquaintance,
@@ -41,10 +41,20 @@ Line = Annotated[str, StringConstraints(strict=True, max_length=300)]  # rules s
 Word = Annotated[str, StringConstraints(strict=True, max_length=1_024)]
 
 
+AVATAR_CHARACTERS_MAX = 2_900_000  # two MiB, written as Base64
+
+
 class Body(BaseModel):
     """What every call that takes something takes: the fields it knows, and no others."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class ConsentGiven(Body):
+    """A document that an applicant has read and accepts, in this version."""
+
+    document: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+    version: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
 
 class Register(Body):
@@ -58,11 +68,13 @@ class Register(Body):
     locale: Line = "en"
     time_zone: Line = "UTC"
     referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
+    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = []
     client: Client = "browser"
 
     def application(self) -> Application:
         """What the house judges."""
-        return Application(**self.model_dump(exclude={"client"}))
+        given = tuple((one.document, one.version) for one in self.consents)
+        return Application(**self.model_dump(exclude={"client", "consents"}), consents=given)
 
 
 class VerifyEmail(Body):
@@ -352,16 +364,21 @@ class WidgetForm(Onward):
     result: Annotated[str, StringConstraints(max_length=4_096)]
 
 
+ACCEPTED = r"^[a-z][a-z0-9-]{1,39}:[1-9][0-9]{0,5}$"  # a document and its version, as a box of the page sends them
+
+
 class SignUp(Body):
     """What the form of an application asks for."""
 
     username: Line
     email: Line
     password: Word
+    accept: Annotated[list[Annotated[str, Field(pattern=ACCEPTED)]], Field(max_length=100)] = []
 
     def application(self, locale: str) -> Application:
         """What the house judges."""
-        return Application(self.username, self.email, self.password, locale=locale)
+        given = tuple((key, int(version)) for key, _, version in (one.partition(":") for one in self.accept))
+        return Application(self.username, self.email, self.password, locale=locale, consents=given)
 
 
 class ProveEmail(Body):
@@ -493,6 +510,24 @@ class FriendForm(AskForFriend):
     q: Annotated[str, StringConstraints(max_length=80)] = ""
 
 
+def address_of_avatar(key: str | None) -> str | None:
+    """Where the picture of somebody is read, if he shows one."""
+    return f"/media/{key}" if key else None
+
+
+class SendAvatar(Body):
+    """A JPEG, PNG or WebP of at most 2 MiB, as Base64."""
+
+    picture: Annotated[Base64Bytes, Field(max_length=AVATAR_CHARACTERS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarAnswer:
+    """Where one's picture is read; null where there is none."""
+
+    avatar_url: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class PlayerCardAnswer:
     """What everybody may know of a player. `display_name` is as much of his name as he shows."""
@@ -500,10 +535,11 @@ class PlayerCardAnswer:
     id: UUID
     display_name: str
     member_since: Instant
+    avatar_url: str | None = None
 
     @classmethod
     def of(cls, one: Acquaintance) -> "PlayerCardAnswer":
-        return cls(one.user_id, one.name, one.member_since)
+        return cls(one.user_id, one.name, one.member_since, address_of_avatar(one.avatar_key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,10 +558,12 @@ class FriendAnswer:
     member_since: Instant
     state: FriendState | None
     since: Instant | None
+    avatar_url: str | None = None
 
     @classmethod
     def of(cls, one: Acquaintance) -> "FriendAnswer":
-        return cls(one.user_id, one.name, one.member_since, one.state, one.changed_at)
+        picture = address_of_avatar(one.avatar_key)
+        return cls(one.user_id, one.name, one.member_since, one.state, one.changed_at, picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -607,6 +645,7 @@ class MeAnswer:
     last_login_at: Instant | None
     created_at: Instant
     version: int
+    avatar_url: str | None = None
 
     @classmethod
     def of(cls, me: Me, opened: Collection[AuthMethod]) -> "MeAnswer":
@@ -636,6 +675,7 @@ class MeAnswer:
             me.last_login_at,
             user.created_at,
             user.version,
+            address_of_avatar(me.avatar_key),
         )
 
 

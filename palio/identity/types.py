@@ -232,7 +232,9 @@ PERMISSION_EXCLUSION = Permission(
     roles=("support", "moderator"),
 )
 PERMISSION_EXCLUSION_UNDO = Permission("identity.exclusion.undo", "Decide that a mistaken break is undone.")
+PERMISSION_DOCUMENT = Permission("identity.document.publish", "Publish what players are asked to accept.")
 PERMISSIONS = (
+    PERMISSION_DOCUMENT,
     *(PERMISSION_PRIVACY, PERMISSION_EXCLUSION, PERMISSION_EXCLUSION_UNDO),
     PERMISSION_PROVE,
     PERMISSION_READ,
@@ -292,9 +294,9 @@ Sought: TypeAlias = Literal["name", "id", "email", "phone", "ip"]
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """An address of a user as staff see it: that there is one, never which."""
+    """An address or a number of a user as staff see it: that there is one, never which."""
 
-    id: EmailId
+    id: UUID
     is_primary: bool
     verified_at: datetime | None
     created_at: datetime
@@ -319,6 +321,7 @@ class Record:
     user: User
     suspension: "Suspension"
     contacts: tuple[Contact, ...]
+    phones: tuple[Contact, ...]
     seen_from: tuple[SeenFrom, ...]
     has_full_name: bool
     has_birth_date: bool
@@ -326,6 +329,7 @@ class Record:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
+    avatar_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +353,7 @@ class Note:
     created_at: datetime
 
 
-SealedField: TypeAlias = Literal["email", "full_name", "birth_date", "ip"]
+SealedField: TypeAlias = Literal["email", "phone", "full_name", "birth_date", "ip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +407,7 @@ class Card:
     board_name: BoardName
     status: UserStatus
     created_at: datetime
+    avatar_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +436,7 @@ class Standing:
     zones_from: list[datetime]
     last_login_at: datetime | None
     telegram_id: int | None
+    avatar_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +473,7 @@ class Me:
     today: LocalDay
     ways: tuple[AuthMethod, ...] = ()
     telegram_id: int | None = None
+    avatar_key: str | None = None
 
     @property
     def has_second_factor(self) -> bool:
@@ -530,6 +537,7 @@ class Application:
     locale: str = "en"
     time_zone: str = "UTC"
     referral_code: str | None = None
+    consents: tuple[tuple[str, int], ...] = ()  # documents, and which version of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -963,6 +971,7 @@ class Acquaintance:
     member_since: datetime
     state: FriendState | None
     changed_at: datetime | None
+    avatar_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -1030,6 +1039,27 @@ class Consent:
     version: int
     given_at: datetime
     withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a document as staff see it, with the languages there are of it."""
+
+    key: str
+    version: int
+    locales: list[str]
+    acceptance_required: bool
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A document that whoever registers must accept: its newest version, and from which on a consent counts."""
+
+    key: str
+    version: int
+    needed: int
+    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,20 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # of a moving one, the first frame
 BYTES_MAX = 5 << 20
 PIXELS_MAX = 40_000_000
 SIDE_MAX = 2_000  # what is longer is made smaller
+STILL = ("JPEG", "PNG", "WEBP")
+FACE_BYTES_MAX, FACE_SIDE = 2 << 20, 512
 QUALITY = 85
 MEDIA_TYPE = "image/webp"
 
 
 class NotAPicture(Invalid):
-    """The file is no picture that can be read: send a JPEG, PNG, WebP or GIF."""
+    """The file is no picture that can be read: send one of `formats`."""
 
     code: ClassVar[str] = "file.not_a_picture"
 
 
 class PictureTooLarge(TooLarge):
-    """The picture is too large: at most 5 MiB and 40 million pixels."""
+    """The picture is too large: at most `bytes_max` bytes and 40 million pixels."""
 
     code: ClassVar[str] = "file.too_large"
 
@@ -54,25 +56,39 @@ def redraw(content: bytes) -> Picture:
 
     It costs the processor some tenths of a second: call it beside the loop. Refuses with NotAPicture, PictureTooLarge.
     """
-    if len(content) > BYTES_MAX:
-        raise PictureTooLarge
+    upright = _decoded(content, FORMATS, BYTES_MAX)
+    upright.thumbnail((SIDE_MAX, SIDE_MAX))
+    return _drawn(upright)
+
+
+def redraw_face(content: bytes) -> Picture:
+    """The middle of a still picture as a square of 512 pixels, likewise without anything that is none of it.
+
+    Call it beside the loop. Refuses with NotAPicture, PictureTooLarge (from 2 MiB on).
+    """
+    upright = _decoded(content, STILL, FACE_BYTES_MAX)
+    return _drawn(ImageOps.fit(upright, (FACE_SIDE, FACE_SIDE)))
+
+
+def _decoded(content: bytes, formats: tuple[str, ...], bytes_max: int) -> Image.Image:
+    """What the file shows, upright; of a moving one, the first frame."""
+    if len(content) > bytes_max:
+        raise PictureTooLarge(bytes_max=bytes_max)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _drawn(content)
+            with Image.open(io.BytesIO(content), formats=formats) as image:
+                if image.width * image.height > PIXELS_MAX:
+                    raise PictureTooLarge(bytes_max=bytes_max)
+                image.draft("RGB", (SIDE_MAX, SIDE_MAX))  # a large JPEG is decoded smaller from the start
+                return ImageOps.exif_transpose(image).convert("RGBA")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureTooLarge from None
+        raise PictureTooLarge(bytes_max=bytes_max) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError):
-        raise NotAPicture from None
+        raise NotAPicture(formats=formats) from None
 
 
-def _drawn(content: bytes) -> Picture:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > PIXELS_MAX:
-            raise PictureTooLarge
-        image.draft("RGB", (SIDE_MAX, SIDE_MAX))  # a large JPEG is decoded smaller from the start
-        upright = ImageOps.exif_transpose(image).convert("RGBA")
-    upright.thumbnail((SIDE_MAX, SIDE_MAX))
+def _drawn(upright: Image.Image) -> Picture:
     fresh = Image.new("RGB", upright.size, "white")
     fresh.paste(upright, mask=upright)
     drawn = io.BytesIO()

@@ -24,6 +24,7 @@ create table identity.users (
   country_source identity.country_source,
   city text check (char_length(city) between 1 and 100),
   board_name identity.board_name not null,
+  avatar_key text unique check (avatar_key ~ '^[0-9a-f]{32}$'),
   created_at timestamptz not null,
   activated_at timestamptz,
   suspended_until timestamptz,
@@ -71,12 +72,21 @@ create policy operators on identity.users for all to palio_app
 create policy definer_reads on identity.users for select to palio_owner using (true);
 grant select, insert, update on identity.users to palio_app;
 
+-- Pictures of players as files. A row stands before its file does, so that none is left that nobody knows of.
+create table identity.avatar_files (
+  key text primary key check (key ~ '^[0-9a-f]{32}$'),
+  user_id uuid not null references identity.users on delete cascade,
+  created_at timestamptz not null,
+  dropped_at timestamptz check (dropped_at >= created_at)); -- another took its place, or it was removed
+create index on identity.avatar_files (user_id);
+create index on identity.avatar_files (created_at);
+
 -- What everybody may know of a user: the only way past row security to other people's rows.
 create function identity.cards(ids uuid[])
   returns table (id uuid, username text, display_name text, board_name identity.board_name,
-                 status identity.user_status, created_at timestamptz)
+                 status identity.user_status, created_at timestamptz, avatar_key text)
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at
+  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at, u.avatar_key
   from identity.users u where u.id = any (ids) and u.status <> 'pending' $$;
 revoke all on function identity.cards(uuid[]) from public;
 grant execute on function identity.cards(uuid[]) to palio_app;
@@ -84,9 +94,9 @@ grant execute on function identity.cards(uuid[]) to palio_app;
 -- The same of whoever bears a name: it stands on boards, and signing up tells that it is taken.
 create function identity.card_named(name text)
   returns table (id uuid, username text, display_name text, board_name identity.board_name,
-                 status identity.user_status, created_at timestamptz)
+                 status identity.user_status, created_at timestamptz, avatar_key text)
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at
+  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at, u.avatar_key
   from identity.users u where u.username_key = name and u.status <> 'pending' $$;
 revoke all on function identity.card_named(text) from public;
 grant execute on function identity.card_named(text) to palio_app;
@@ -388,7 +398,7 @@ create index factor_resets_due on identity.factor_resets (due_at) where cancelle
 create table identity.reveals (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
-  name text not null check (name in ('email', 'full_name', 'birth_date', 'ip')),
+  name text not null check (name in ('email', 'phone', 'full_name', 'birth_date', 'ip')),
   row_id uuid,
   by_id uuid not null,
   at timestamptz not null,
@@ -646,9 +656,9 @@ create index on identity.friends (friend_id);
 -- Letters of user names sort before '~'.
 create function identity.cards_found(beginning text, count int)
   returns table (id uuid, username text, display_name text, board_name identity.board_name,
-                 status identity.user_status, created_at timestamptz)
+                 status identity.user_status, created_at timestamptz, avatar_key text)
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at
+  select u.id, u.username, u.display_name, u.board_name, u.status, u.created_at, u.avatar_key
   from identity.users u
   where u.username_key ~>=~ beginning and u.username_key ~<~ (beginning || '~')
     and (u.board_name = 'full' or u.username_key = beginning)
@@ -673,7 +683,7 @@ begin
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
     'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps', 'phones', 'external_identities',
-    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows']
+    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -700,7 +710,8 @@ grant select, insert on identity.documents, identity.reveals, identity.reveal_pe
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
-  identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows to palio_app;
+  identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
+  identity.avatar_files to palio_app;
 grant select, insert, delete on identity.telegram_link_events to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;

@@ -6,9 +6,9 @@ import pytest
 
 from palio import identity
 from palio.identity import personal, sql
-from palio.identity.service import sessions
+from palio.identity.service import avatars, phones, sessions
 from palio.identity.types import EmailId, Visitor
-from palio.infra import crypto
+from palio.infra import crypto, db
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from tests.admin.house import Console, acts_of, form_of
@@ -199,3 +199,42 @@ async def test_notes_are_written_and_read_by_the_staff(console: Console) -> None
     assert (formed.status_code, denied.json()["code"]) == (303, "permission_missing")
     assert [one["body"] for one in listed] == ["answers politely", "plays from two phones"]
     assert "answers politely" in shown
+
+
+async def test_a_telephone_number_is_read_on_the_page_like_every_sealed_value(console: Console) -> None:
+    user = await somebody(console)
+    page, number = f"/console/identity/users/{user}", "+4915199887766"
+    async with console.begin() as tx:
+        await phones.link(tx, user_id=user, number=number, now=clock.now())
+    async with console.talk(console.staff(console.noor, permissions=ALL)) as noor:
+        phone_id = (await noor.get(f"{CALL}/{user}")).json()["phones"][0]["id"]
+        before = (await noor.get(page)).text
+        address = f"{page}/reveal?name=phone&id={phone_id}"
+        asked = (await noor.get(address)).text
+        form = form_of(asked, f"{page}/reveal")
+        done = await noor.post(f"{page}/reveal", data={**form, "reason": "she cannot get in"})
+        shown = (await noor.get(page)).text
+
+    assert address.replace("&", "&amp;") in before and number not in before
+    assert "Telephone number" in asked
+    assert (done.status_code, number in shown) == (303, True)
+
+
+async def test_a_picture_is_seen_and_removed_on_its_page(console: Console) -> None:
+    user = await somebody(console)
+    page, key = f"/console/identity/users/{user}", new_id().hex
+    async with console.begin() as tx:
+        await db.run(tx, "insert into identity.avatar_files values (%s, %s, now())", key, user)
+        await avatars.show(tx, user_id=user, key=key, now=clock.now())
+    async with console.talk(console.staff(console.noor, permissions=ALL)) as noor:
+        before = (await noor.get(page)).text
+        form = form_of((await noor.get(f"{page}/avatar")).text, f"{page}/avatar")
+        short = await noor.post(f"{page}/avatar", data={**form, "reason": "why"})
+        form = form_of(short.text, f"{page}/avatar")
+        done = await noor.post(f"{page}/avatar", data={**form, "reason": "a picture of somebody else"})
+        after = (await noor.get(page)).text
+    async with console.talk(console.staff(console.noor, permissions="identity.user.read")) as reader:
+        denied = await reader.get(f"{page}/avatar")
+
+    assert f'src="/media/{key}"' in before and f"{page}/avatar" in before
+    assert (short.status_code, done.status_code, f"/media/{key}" in after, denied.status_code) == (422, 303, False, 403)

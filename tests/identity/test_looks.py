@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 import httpx2
 import psycopg
@@ -12,7 +12,7 @@ from palio import identity
 from palio.entry.desk import frame
 from palio.identity import console, web
 from palio.identity.rules.phones import masked
-from palio.identity.service import contacts, looks, phones, sessions, telegram
+from palio.identity.service import accounts, contacts, looks, phones, sessions, telegram
 from palio.identity.types import Revealed, Sealed, SessionId, TelegramUser
 from palio.infra import db
 from palio.infra.approvals import Approval, Approved
@@ -329,3 +329,45 @@ async def test_notes_are_for_the_staff_alone(world: World, noon: datetime) -> No
         hers = await looks.notes_of(tx, user_id=alice.id)
 
     assert ([(one.body, one.author_id) for one in notes], hers) == ([("plays from two phones", staff.user_id)], [])
+
+
+async def test_every_kind_of_sealed_value_is_read_by_one_with_a_reason_and_audited(world: World) -> None:
+    """A number among them; of another's row there is nothing."""
+    now = clock.now()
+    alice, bob = await world.player("alice", now), await world.player("bob", now)
+    async with world.database.begin_system("a test") as tx:
+        await phones.link(tx, user_id=alice.id, number=NUMBER, now=now)
+        born = date(1990, 12, 31)
+        await accounts.say_once(tx, user_id=alice.id, born=born, now=now)
+        rows = {
+            name: await db.value(tx, f"select id from identity.{table} where user_id = %s limit 1", alice.id)  # noqa: S608
+            for name, table in (("email", "emails"), ("phone", "phones"), ("ip", "ip_addresses"))
+        }
+    staff = await employed(world, "stella", "support", now)
+    values = {"email": "alice@example.com", "phone": NUMBER, "ip": HOME.ip, "birth_date": "1990-12-31"}
+    address = f"/console/identity/users/{alice.id}"
+    async with desk(world, staff) as client:
+        told = (await client.get(address)).json()
+        answers = {
+            name: await client.post(
+                f"{address}/reveal", json={"name": name, "id": rows.get(name) and str(rows[name]), "reason": WHY}
+            )
+            for name in values
+        }
+        foreign = await client.post(
+            f"/console/identity/users/{bob.id}/reveal", json={"name": "phone", "id": str(rows["phone"]), "reason": WHY}
+        )
+        unsaid = await client.post(f"{address}/reveal", json={"name": "phone", "id": str(rows["phone"]), "reason": ""})
+
+    assert [one["id"] for one in told["phones"]] == [str(rows["phone"])]
+    assert {name: answer.json()["value"] for name, answer in answers.items()} == values
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "identity.nothing_sealed")
+    assert unsaid.status_code == 422
+    async with world.database.begin_system("a test") as tx:
+        audited = await db.column(
+            tx,
+            "select changes::text from infra.audit_rows where subject_user_id = %s and action = %s order by id",
+            *(alice.id, "user.reveal"),
+        )
+    assert audited == [f'{{"{name}": ["•", "•"]}}' for name in values]
+    assert NUMBER not in world.everything()

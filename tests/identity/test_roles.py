@@ -6,7 +6,7 @@ import pytest
 from psycopg import sql
 
 from palio import identity
-from palio.identity.service import friends
+from palio.identity.service import avatars, friends
 from palio.identity.types import PERMISSIONS
 from palio.infra import db
 from palio.kernel.errors import Forbidden
@@ -172,6 +172,7 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
             tx, key="terms", texts={"en": "Be fair."}, acceptance_required=False, now=noon
         )
         await identity.give_consent(tx, user_id=alice.id, key="terms", version=version, now=noon)
+        await avatars.announce(tx, user_id=alice.id, now=noon)
         await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
         await identity.ask_for_export(tx, user_id=alice.id, now=noon)
     with world.superuser() as server:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body
+from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body, address_of_avatar
 from palio.identity.types import (
     AuthMethod,
     BoardName,
@@ -54,7 +54,7 @@ class SuspendForm(WhyForm):
 
 
 class Reveal(Why):
-    """Which sealed value is read, and why: `id` is the row of an e-mail or a network address."""
+    """Which sealed value is read, and why: `id` is the row of an e-mail, a number or a network address."""
 
     name: SealedField
     id: UUID | None = None
@@ -189,6 +189,7 @@ class RecordAnswer:
     user: UserAnswer
     suspension: SuspensionAnswer
     emails: tuple[ContactAnswer, ...]
+    phones: tuple[ContactAnswer, ...]
     seen_from: tuple[SeenFromAnswer, ...]
     has_full_name: bool
     has_birth_date: bool
@@ -196,6 +197,7 @@ class RecordAnswer:
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: Instant | None
+    avatar_url: str | None = None
 
     @classmethod
     def of(cls, one: Record) -> "RecordAnswer":
@@ -203,12 +205,14 @@ class RecordAnswer:
             UserAnswer.of(one.user),
             SuspensionAnswer.of(one.suspension),
             tuple(map(ContactAnswer.of, one.contacts)),
+            tuple(map(ContactAnswer.of, one.phones)),
             tuple(map(SeenFromAnswer.of, one.seen_from)),
             *(one.has_full_name, one.has_birth_date),
             methods=("password",) if one.has_password else (),
             has_second_factor=one.has_second_factor,
             recovery_codes_left=one.recovery_codes_left,
             last_login_at=one.last_login_at,
+            avatar_url=address_of_avatar(one.avatar_key),
         )
 
 
@@ -242,6 +246,13 @@ class NoteAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureAnswer:
+    """Where the picture of somebody is read; null where there is none."""
+
+    avatar_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NotesAnswer:
     """The notes of the staff about somebody, the newest first."""
 
@@ -265,6 +276,7 @@ class Proposed:
 
 
 AN_ID = EXAMPLE_ID
+NO_PICTURE = PictureAnswer(None)
 A_VALUE = RevealedAnswer("email", EXAMPLE_ID, "pia@example.com", MOMENT)
 AN_IMPERSONATION = ImpersonationAnswer(EXAMPLE_ID, EXAMPLE_ID, MOMENT)
 A_NOTE = NoteAnswer(EXAMPLE_ID, EXAMPLE_ID, "writes politely, plays from two phones", MOMENT)
@@ -277,6 +289,7 @@ A_SUSPENSION = SuspensionAnswer("suspended", "several accounts of one person", M
 A_RECORD = RecordAnswer(
     A_USER,
     SuspensionAnswer("active", None, None),
+    (ContactAnswer(EXAMPLE_ID, True, MOMENT, MOMENT),),
     (ContactAnswer(EXAMPLE_ID, True, MOMENT, MOMENT),),
     (SeenFromAnswer(EXAMPLE_ID, "login", MOMENT, MOMENT, 4, True),),
     has_full_name=True,

@@ -5,9 +5,10 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from palio.identity.console import answers as say
-from palio.identity.console.users import ONE, READ
+from palio.identity.console.users import EDIT, ONE, READ
 from palio.identity.errors import (
     FactorMissing,
+    NoSuchAvatar,
     NoSuchUser,
     NotAPlayer,
     NoteInvalid,
@@ -15,7 +16,7 @@ from palio.identity.errors import (
     OwnAccount,
     ReasonTooShort,
 )
-from palio.identity.service import accounts, looks, resets
+from palio.identity.service import accounts, avatars, looks, resets
 from palio.identity.types import Revealed, Sealed
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
@@ -65,6 +66,20 @@ async def list_notes(user_id: UUID, tx: InTx) -> say.NotesAnswer:
 async def write_note(user_id: UUID, said: say.WriteNote, ask: Ask, tx: InTx) -> say.NoteAnswer:
     """Write a note about somebody, which others of the staff read."""
     return say.NoteAnswer.of(await looks.write_note(tx, user_id=UserId(user_id), body=said.body, now=ask.now))
+
+
+@routes.post(
+    f"{ONE}/avatar/remove",
+    access=EDIT,
+    scope=NO_TOKEN,
+    step_up=True,
+    example=say.NO_PICTURE,
+    refuses=[NoSuchUser, OwnAccount, NoSuchAvatar, ReasonMissing],
+)
+async def remove_avatar(user_id: UUID, said: say.Why, ask: Ask, tx: InTx) -> say.PictureAnswer:
+    """Remove the picture somebody shows of himself, with a reason."""
+    await avatars.remove_by_staff(tx, user_id=UserId(user_id), reason=said.reason, now=ask.now)
+    return say.NO_PICTURE
 
 
 @routes.post(

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio.identity.console import answers as say
 from palio.identity.console.looks import IMPERSONATE, NOTE, RESET, REVEAL
 from palio.identity.console.users import EDIT, READ, SUSPEND
-from palio.identity.service import accounts, looks, people, resets, suspensions
+from palio.identity.service import accounts, avatars, looks, people, resets, suspensions
 from palio.identity.types import Revealed, Sealed, SealedField
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -27,6 +27,7 @@ ACTS = {
     "reinstate": SUSPEND,
     "reveal": REVEAL,
     "note": NOTE,
+    "avatar": EDIT,
     "impersonate": IMPERSONATE,
     "mfa-reset": RESET,
 }
@@ -148,6 +149,15 @@ async def reveal_by_form(
     if isinstance(found, Revealed):
         return RedirectResponse(f"/console/identity/users/{user_id}#sealed", 303)
     return RedirectResponse(f"/console/identity/users/{user_id}?waiting={found.id}", 303)
+
+
+@routes.form(f"{ACCOUNT}/avatar", access=EDIT, step_up=True, asks_code=True, again=_again)
+async def remove_avatar_by_form(
+    user_id: UUID, form: Annotated[say.WhyForm, Form()], ask: Ask, tx: InTx
+) -> RedirectResponse:
+    """Remove the picture somebody shows of himself."""
+    await avatars.remove_by_staff(tx, user_id=UserId(user_id), reason=form.reason, now=ask.now)
+    return _to(user_id)
 
 
 @routes.form(f"{ACCOUNT}/note", access=NOTE, again=_again)

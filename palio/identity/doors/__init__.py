@@ -14,6 +14,7 @@ from palio.identity.doors.account import (
     sign_out,
     update_profile,
 )
+from palio.identity.doors.avatars import put_avatar, read_avatar, remove_avatar
 from palio.identity.doors.contacts import (
     add_email,
     change_zone,
@@ -110,8 +111,11 @@ __all__ = [
     "offer_telegram_link",
     "passkey_options",
     "pending_totp",
+    "put_avatar",
+    "read_avatar",
     "refresh",
     "register",
+    "remove_avatar",
     "remove_email",
     "remove_passkey",
     "remove_totp",

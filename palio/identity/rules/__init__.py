@@ -1,6 +1,7 @@
 """Decisions of identity, a file for each noun: `rules.names.require_username`."""
 
 from palio.identity.rules import (
+    documents,
     emails,
     factors,
     friends,
@@ -21,6 +22,7 @@ from palio.identity.rules import (
 )
 
 __all__ = [
+    "documents",
     "emails",
     "factors",
     "friends",

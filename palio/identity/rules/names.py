@@ -216,6 +216,16 @@ def public_name(card: Card) -> str:
     return card.display_name
 
 
+def file_of_avatar(key: str) -> str:
+    """Where the file of a picture lies."""
+    return f"avatars/{key}"
+
+
+def shown_avatar(card: Card) -> str | None:
+    """The key of the picture that strangers see; who hides his name hides his face."""
+    return None if card.status == "erased" or card.board_name == "hidden" else card.avatar_key
+
+
 def id_of(name_or_id: str | UUID) -> UserId | None:
     """The id, if it is one: a user name never reads like an id."""
     if isinstance(name_or_id, UUID):

@@ -230,6 +230,7 @@ async def me(tx: Tx, *, user_id: UserId, now: datetime) -> Me:
         _today(user, standing, now),
         tuple(await sql.methods.list_ways(tx, user_id)),
         standing.telegram_id,
+        standing.avatar_key,
     )
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from palio.identity import sql
+from palio.identity import rules, sql
 from palio.identity.errors import NoSuchDocument
 from palio.identity.messages import ConsentChanged
-from palio.identity.types import Asked, Consent, Document
+from palio.identity.types import Asked, Consent, Document, Needed, Version
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
 CONSENTS_MAX = 200
+VERSIONS_MAX = 500
 
 
 async def publish_document(
@@ -20,10 +21,16 @@ async def publish_document(
     """Publish the next version of a document, a text for each language; answers its number. Audited.
 
     With `acceptance_required` nobody plays on before he has accepted it, or a later one; without, words are corrected
-    and earlier consents stand.
+    and earlier consents stand. The newest version once more publishes nothing, and answers its number.
+    Refuses with TextLanguageInvalid.
     """
+    rules.documents.require_languages(texts)
     await sql.play.lock_document(tx, key)
-    version = await sql.play.find_newest_version(tx, key) + 1
+    newest = await sql.play.find_newest_version(tx, key)
+    known = await sql.play.list_texts(tx, key, newest)
+    if known and rules.documents.is_the_same(known, texts, acceptance_required=acceptance_required):
+        return newest
+    version = newest + 1
     await sql.play.insert_document(
         tx, key=key, version=version, texts=texts, acceptance_required=acceptance_required, now=now
     )
@@ -52,12 +59,39 @@ async def give_consent(tx: Tx, *, user_id: UserId, key: str, version: int, now: 
     return is_new
 
 
+async def give_all(tx: Tx, *, user_id: UserId, given: Mapping[str, int], locale: str, now: datetime) -> None:
+    """Note what somebody who registers accepts of what he is asked to; whatever else he names is left out.
+
+    For the system.
+    """
+    asked = {one.key: one for one in await needed(tx, locale=locale, now=now)}
+    accepted = {key: version for key, version in given.items() if key in asked and 0 < version <= asked[key].version}
+    if accepted:
+        await sql.play.insert_consents(tx, [new_id() for _ in accepted], user_id, accepted, now=now)
+        await outbox.send(tx, *(ConsentChanged(user_id, key) for key in sorted(accepted)))
+
+
 async def withdraw_consent(tx: Tx, *, user_id: UserId, key: str, now: datetime) -> bool:
     """Note that somebody takes back what he accepted of a document; False if there was nothing. For the system."""
     is_changed = await sql.play.update_consents_withdrawn(tx, user_id, key, now=now) > 0
     if is_changed:
         await outbox.send(tx, ConsentChanged(user_id, key))
     return is_changed
+
+
+async def versions(tx: Tx) -> list[Version]:
+    """The versions of all documents for staff, by name, the newest first; at most 500."""
+    return await sql.play.list_versions(tx, VERSIONS_MAX)
+
+
+async def texts_of(tx: Tx, *, key: str) -> list[Document]:
+    """The newest version of a document in every language; none where there is no such document."""
+    return await sql.play.list_texts(tx, key, await sql.play.find_newest_version(tx, key))
+
+
+async def needed(tx: Tx, *, locale: str, now: datetime) -> list[Needed]:
+    """What whoever registers must accept, with a title in a language or one that there is."""
+    return await sql.play.list_needed(tx, locale, now=now)
 
 
 async def document(tx: Tx, *, key: str, locale: str, version: int | None = None, now: datetime) -> Document:

@@ -129,4 +129,5 @@ def _met(card: Card, row: Friend | None) -> Acquaintance:
         card.created_at,
         row.state if row else None,
         row.changed_at if row else None,
+        rules.names.shown_avatar(card),
     )

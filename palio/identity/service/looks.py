@@ -169,6 +169,7 @@ def _place(sealed: Sealed) -> Place:
     user_id, row_id = sealed.user_id, sealed.row_id or sealed.user_id
     places = {
         "email": personal.place_of_email(row_id, user_id),
+        "phone": personal.place_of_phone(row_id, user_id),
         "ip": personal.place_of_ip("ip_addresses", row_id, user_id),
         "full_name": personal.place_of_full_name(user_id),
         "birth_date": personal.place_of_birth_date(user_id),

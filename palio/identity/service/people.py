@@ -87,6 +87,7 @@ async def record_of(tx: Tx, *, user_id: UserId, now: datetime) -> Record:
         user,
         await suspension_of(tx, user_id=user_id),
         tuple(await sql.people.list_contacts(tx, user_id)),
+        tuple(await sql.people.list_phones(tx, user_id)),
         tuple(await sql.people.list_seen_from(tx, user_id)),
         has_full_name=standing.full_name is not None,
         has_birth_date=standing.birth_date is not None,
@@ -94,6 +95,7 @@ async def record_of(tx: Tx, *, user_id: UserId, now: datetime) -> Record:
         has_second_factor=standing.has_totp or standing.has_passkey,
         recovery_codes_left=standing.recovery_codes_left,
         last_login_at=standing.last_login_at,
+        avatar_key=standing.avatar_key,
     )
 
 

@@ -419,10 +419,11 @@ async def _blocks(tx: Tx, user_id: UserId, since: datetime) -> Sequence[Obstacle
 
 
 async def _files(tx: Tx, user_id: UserId) -> Sequence[str]:
-    """Copies that were made for him, and parts of them."""
+    """Copies that were made for him and parts of them, and his pictures."""
     found = await sql.privacy.list_requests(tx, user_id, "export", SHOWN_MAX)
     parts = [rules.privacy.part_key(one, section.module) for one in found for section in tx.equipment.personal]
-    return [*parts, *(one.file_key for one in found if one.file_key)]
+    pictures = [rules.names.file_of_avatar(key) for key in await sql.avatars.list_keys(tx, user_id)]
+    return [*parts, *(one.file_key for one in found if one.file_key), *pictures]
 
 
 async def _erase(tx: Tx, user_id: UserId, now: datetime) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from palio.identity import personal, rules, sql
 from palio.identity.errors import RegistrationClosed, TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
-from palio.identity.service import accounts, arrivals, play, sessions
+from palio.identity.service import accounts, arrivals, documents, play, sessions
 from palio.identity.types import (
     EMAIL_DEFAULT,
     REGISTRATION,
@@ -24,12 +24,14 @@ from palio.kernel.ids import UserId, new_id
 async def judge_application(tx: Tx, *, application: Application, now: datetime) -> None:
     """Let an application pass before its password is hashed.
 
-    Refuses with RegistrationClosed, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved, UsernameTaken,
-    DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid,
+    Refuses with RegistrationClosed, ConsentRequired, EmailInvalid, EmailNotAllowed, UsernameInvalid, UsernameReserved,
+    UsernameTaken, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid,
     TimeZoneInvalid.
     """
     if settings.value(REGISTRATION) == "closed":
         raise RegistrationClosed
+    needed = await documents.needed(tx, locale=application.locale, now=now)
+    rules.documents.require_consents(needed, dict(application.consents))
     await require_email(tx, text=application.email)
     username = rules.names.require_username(application.username, longest=settings.value(USERNAME_MAX))
     shown = rules.names.require_display_name(application.display_name or username)
@@ -80,6 +82,7 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
         name = rules.names.require_full_name(application.full_name)
         full_name = await crypto.seal(tx, name, personal.place_of_full_name(user_id))
         await sql.contacts.insert_full_name(tx, user_id, full_name, now=now)
+    await documents.give_all(tx, user_id=user_id, given=dict(application.consents), locale=application.locale, now=now)
     await sessions.note_network(tx, user_id=user_id, visitor=visitor, kind="registration", now=now)
     await outbox.send(tx, UserRegistered(user_id, "password", application.referral_code))
     await outbox.send(tx, SendLetter("email_verification", email_id))

@@ -2,6 +2,7 @@
 
 from palio.identity.sql import (
     attempts,
+    avatars,
     contacts,
     credentials,
     devices,
@@ -29,6 +30,7 @@ from palio.identity.sql import (
 
 __all__ = [
     "attempts",
+    "avatars",
     "contacts",
     "credentials",
     "devices",

@@ -120,7 +120,7 @@ async def list_found(tx: Tx, beginning: str, *, limit: int) -> list[Card]:
         tx,
         Card,
         """
-        select id, username, display_name, board_name::text, status::text, created_at
+        select id, username, display_name, board_name::text, status::text, created_at, avatar_key
         from identity.cards_found(%s::text, %s::int)""",
         *(beginning, limit),
     )

@@ -86,13 +86,14 @@ async def list_open(tx: Tx, user_id: UserId, by: UserId, *, since: datetime) -> 
         """select f.name, f.row_id, f.at, f.value from (
           select r.name, r.row_id, max(r.at) as at, case r.name
             when 'email' then (select e.address from identity.emails e where e.id = r.row_id and e.user_id = %s)
+            when 'phone' then (select p.number from identity.phones p where p.id = r.row_id and p.user_id = %s)
             when 'ip' then (select a.ip from identity.ip_addresses a where a.id = r.row_id and a.user_id = %s)
             when 'full_name' then (select p.full_name from identity.user_pii p where p.user_id = %s)
             when 'birth_date' then (select p.birth_date from identity.user_pii p where p.user_id = %s)
           end as value
           from identity.reveals r where r.user_id = %s and r.by_id = %s and r.at > %s group by r.name, r.row_id) as f
         where f.value is not null order by f.at limit 100""",
-        *(user_id, user_id, user_id, user_id, user_id, by, since),
+        *(user_id, user_id, user_id, user_id, user_id, user_id, by, since),
     )
 
 
@@ -138,12 +139,14 @@ async def find_sealed(tx: Tx, sealed: Sealed) -> bytes | None:
         tx,
         """select case %s
           when 'email' then (select address from identity.emails where user_id = %s and id = %s::uuid)
+          when 'phone' then (select number from identity.phones where user_id = %s and id = %s::uuid)
           when 'ip' then (select ip from identity.ip_addresses where user_id = %s and id = %s::uuid)
           when 'full_name' then (select full_name from identity.user_pii where user_id = %s)
           when 'birth_date' then (select birth_date from identity.user_pii where user_id = %s)
         end""",
         sealed.name,
-        *(sealed.user_id, sealed.row_id, sealed.user_id, sealed.row_id, sealed.user_id, sealed.user_id),
+        *(sealed.user_id, sealed.row_id, sealed.user_id, sealed.row_id, sealed.user_id, sealed.row_id),
+        *(sealed.user_id, sealed.user_id),
     )
     return found
 

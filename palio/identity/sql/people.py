@@ -69,6 +69,17 @@ async def list_contacts(tx: Tx, user_id: UserId) -> list[Contact]:
     )
 
 
+async def list_phones(tx: Tx, user_id: UserId) -> list[Contact]:
+    """The numbers of a user, the proven one first; at most 20."""
+    return await db.rows(
+        tx,
+        Contact,
+        """select id, verified_at is not null as is_primary, verified_at, created_at from identity.phones
+        where user_id = %s order by is_primary desc, created_at limit 20""",
+        user_id,
+    )
+
+
 async def list_seen_from(tx: Tx, user_id: UserId) -> list[SeenFrom]:
     """From where a user came, the newest first; at most 50. What has served its time is not kept."""
     return await db.rows(

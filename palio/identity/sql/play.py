@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import Asked, Consent, Document, Exclusion, ExclusionKind, PlayActivity, UserStatus
+from palio.identity.types import (
+    Asked,
+    Consent,
+    Document,
+    Exclusion,
+    ExclusionKind,
+    Needed,
+    PlayActivity,
+    UserStatus,
+    Version,
+)
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -328,6 +338,50 @@ async def insert_document(
     )
 
 
+async def list_texts(tx: Tx, key: str, version: int) -> list[Document]:
+    """A version of a document in every language, by language; at most 100."""
+    return await db.rows(
+        tx,
+        Document,
+        """select key, version, locale, body_md as body, sha256, acceptance_required, published_at
+        from identity.documents where key = %s and version = %s order by locale limit 100""",
+        *(key, version),
+    )
+
+
+async def list_versions(tx: Tx, limit: int) -> list[Version]:
+    """The versions of all documents, by name, the newest first."""
+    return await db.rows(
+        tx,
+        Version,
+        """select key, version, array_agg(locale order by locale) as locales, acceptance_required, published_at
+        from identity.documents group by key, version, acceptance_required, published_at
+        order by key, version desc limit %s""",
+        limit,
+    )
+
+
+async def list_needed(tx: Tx, locale: str, *, now: datetime) -> list[Needed]:
+    """What whoever registers must accept, by name, each with its first heading in a language or one there is."""
+    return await db.rows(
+        tx,
+        Needed,
+        """
+        select a.key, a.version, a.needed, coalesce(t.title, a.key) as title
+        from (
+          select key, max(version) as version, max(version) filter (where acceptance_required) as needed
+          from identity.documents where published_at <= %s
+          group by key having bool_or(acceptance_required) order by key limit 100) a
+        join lateral (
+          select substring(d.body_md from '^#[ ]+([^\n]{1,100})') as title from identity.documents d
+          where d.key = a.key and d.version = a.version
+          order by (d.locale = %s) desc, (d.locale = split_part(%s, '-', 1)) desc, (d.locale = 'en') desc, d.locale
+          limit 1) t on true
+        order by a.key""",
+        *(now, locale, locale),
+    )
+
+
 async def find_document(tx: Tx, key: str, version: int | None, locale: str, *, now: datetime) -> Document | None:
     """A version of a document (None: the newest that is out), in a language or in the first there is."""
     return await db.find(
@@ -388,6 +442,19 @@ async def insert_consent(tx: Tx, row_id: UUID, user_id: UserId, *, key: str, ver
             on conflict (user_id, document_key, version) where withdrawn_at is null do nothing""",
             *(row_id, user_id, key, version, now),
         )
+    )
+
+
+async def insert_consents(
+    tx: Tx, row_ids: Sequence[UUID], user_id: UserId, given: Mapping[str, int], *, now: datetime
+) -> None:
+    """Note that somebody who is new accepts these versions; of each there is a row id."""
+    await db.run(
+        tx,
+        """insert into identity.consents (id, user_id, document_key, version, given_at)
+        select x.id, %s, x.key, x.version, %s from unnest(%s::uuid[], %s::text[], %s::int[]) as x (id, key, version)
+        on conflict (user_id, document_key, version) where withdrawn_at is null do nothing""",
+        *(user_id, now, list(row_ids), list(given), list(given.values())),
     )
 
 

@@ -238,7 +238,7 @@ async def update_erased(tx: Tx, user_id: UserId, name: str) -> None:
         """
         update identity.users set username = %s, display_name = %s, status = 'erased', suspended_until = null,
           suspension_reason = null, country = null, country_source = null, city = null, locale = 'en',
-          time_zone = 'UTC', board_name = 'hidden'
+          time_zone = 'UTC', board_name = 'hidden', avatar_key = null
         where id = %s""",
         *(name, name, user_id),
     )
@@ -274,7 +274,7 @@ KNOWN = """
 with me as (select %s::uuid as id)
 select 'account' as kind, jsonb_build_object('id', id, 'username', username, 'display_name', display_name,
     'kind', kind, 'status', status, 'registered_with', registered_with, 'locale', locale,
-    'time_zone', time_zone, 'country', country, 'city', city, 'board_name', board_name,
+    'time_zone', time_zone, 'country', country, 'city', city, 'board_name', board_name, 'avatar', avatar_key,
     'created_at', created_at, 'activated_at', activated_at, 'suspended_until', suspended_until,
     'suspension_reason', suspension_reason) as facts,
   null::uuid as row_id, null as place, null::bytea as sealed

@@ -99,7 +99,7 @@ async def list_cards(tx: Tx, user_ids: Sequence[UserId]) -> list[Card]:
         tx,
         Card,
         """
-        select id, username, display_name, board_name::text, status::text, created_at
+        select id, username, display_name, board_name::text, status::text, created_at, avatar_key
         from identity.cards(%s::uuid[])""",
         list(user_ids),
     )
@@ -121,7 +121,7 @@ async def find_card(tx: Tx, username_key: str) -> Card | None:
         tx,
         Card,
         """
-        select id, username, display_name, board_name::text, status::text, created_at
+        select id, username, display_name, board_name::text, status::text, created_at, avatar_key
         from identity.card_named(%s::text)""",
         username_key,
     )
@@ -178,7 +178,8 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
             where z.user_id = u.id), '{}') as zones_from,
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
             order by l.at desc limit 1) as last_login_at,
-          (select t.telegram_id from identity.telegram_accounts t where t.user_id = u.id) as telegram_id
+          (select t.telegram_id from identity.telegram_accounts t where t.user_id = u.id) as telegram_id,
+          (select x.avatar_key from identity.users x where x.id = u.id) as avatar_key
         from (select %s::uuid as id) as u
           left join identity.emails e on e.user_id = u.id and e.is_primary
           left join identity.user_pii p on p.user_id = u.id""",

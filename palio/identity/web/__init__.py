@@ -2,6 +2,7 @@
 
 from palio.identity.web.account import routes as account
 from palio.identity.web.arriving import routes as arriving
+from palio.identity.web.avatars import routes as avatars
 from palio.identity.web.calls import routes as calls
 from palio.identity.web.contacts import routes as contacts
 from palio.identity.web.desk import RAIL
@@ -25,6 +26,15 @@ from palio.ui.routes import Routes
 __all__ = ["RAIL", "Reception", "Recollection", "Turnstile", "keep_viewer", "prove_in_form", "routes"]
 
 routes = Routes("identity")
-routes.all = [*arriving.all, *ways.all, *entering.all, *account.all, *suspended.all, *impersonation.all, *resets.all]
+routes.all = [
+    *arriving.all,
+    *ways.all,
+    *entering.all,
+    *account.all,
+    *suspended.all,
+    *impersonation.all,
+    *resets.all,
+    *avatars.all,
+]
 routes.all += [*security.all, *friends.all, *play.all, *privacy.all, *calls.all, *history.all, *passkeys.all]
 routes.all += [*contacts.all, *grants.all, *staff.all, *desk.all]

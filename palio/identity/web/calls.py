@@ -14,6 +14,7 @@ from palio.identity.errors import (
     BadCredentials,
     BirthDateInvalid,
     CharacterNotAllowed,
+    ConsentRequired,
     ContactUnverified,
     CountryInvalid,
     DisplayNameInvalid,
@@ -92,7 +93,7 @@ routes = Routes("identity")
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
 APPLICATION = (
     *(RegistrationClosed, RegistrationRefused, EmailInvalid, EmailNotAllowed),
-    *(UsernameInvalid, UsernameReserved, UsernameTaken),
+    *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired),
 )
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
 ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)

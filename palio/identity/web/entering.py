@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from palio.identity import doors
 from palio.identity import schemas as say
+from palio.identity.service import documents
 from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind, SignedIn
 from palio.identity.web.offering import ways_of
 from palio.identity.web.reception import (
@@ -30,7 +31,7 @@ from palio.infra import settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.ui import limits, problems
-from palio.ui.actor import Ask, Asking
+from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.edge import CODE
 from palio.ui.leading import CONSOLE, SIGN_IN, ours
 from palio.ui.pages import language_of
@@ -47,16 +48,18 @@ Told = Annotated[str, Query(max_length=20)]  # what has just been done, which th
 
 
 @routes.page("/sign-up", access="public")
-async def sign_up(request: Request, ask: Ask) -> Response:
+async def sign_up(request: Request, ask: Ask, tx: InTx) -> Response:
     """The form of an application."""
-    return go("/account") if ask.actor.kind == "player" else show(request, "sign_up", {"ways": ways_of(request)})
+    return go("/account") if ask.actor.kind == "player" else await _sign_up(request, ask, tx)
 
 
-async def _sign_up_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
-    return show(request, "sign_up", {"ways": ways_of(request)}, filled)
+async def _sign_up(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None) -> Response:
+    """The form, also one that was refused, with what is to be accepted."""
+    needed = await documents.needed(tx, locale=language_of(request).tag, now=ask.now)
+    return show(request, "sign_up", {"ways": ways_of(request), "needed": needed}, filled)
 
 
-@routes.form("/sign-up", access="public", again=_sign_up_again, rate=GUESSES, idempotency="none")
+@routes.form("/sign-up", access="public", again=_sign_up, rate=GUESSES, idempotency="none")
 async def apply(
     request: Request, form: Annotated[say.SignUp, Form()], visitor: From, house: InHouse, ask: Ask
 ) -> Response:

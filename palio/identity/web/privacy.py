@@ -35,6 +35,7 @@ from palio.identity.web.reception import GUESSES, InHouse, me_of
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra import settings
 from palio.infra.db import Tx
+from palio.ui import markdown
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.refusals import ImpersonationReadOnly
@@ -411,7 +412,7 @@ async def document_page(request: Request, key: Key, ask: Ask, tx: InTx, version:
     """A version of what players are asked to accept. Refuses with NoSuchDocument."""
     locale = _wanted(request)
     found = await service.documents.document(tx, key=key, locale=locale, version=version, now=ask.now)
-    return show(request, "document", {"document": found})
+    return show(request, "document", {"document": found, "text": markdown.render(found.body)})
 
 
 @routes.page("/erase/{token}", access="public")
