@@ -1,8 +1,9 @@
 """How staff meet the ledger: calls and pages of the console."""
 
-from palio.ledger.console.calls import READ
 from palio.ledger.console.calls import routes as calls
-from palio.ledger.console.pages import (
+from palio.ledger.console.calls.rights import READ
+from palio.ledger.console.pages import routes as pages
+from palio.ledger.console.pages.places import (
     ADJUST,
     ADJUSTMENTS,
     ASSETS,
@@ -14,7 +15,6 @@ from palio.ledger.console.pages import (
     TRANSFERS,
     TREASURY,
 )
-from palio.ledger.console.pages import routes as pages
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
 
