@@ -841,10 +841,11 @@ class Changed(NamedTuple):
 
     Where everybody was read it is not said who is out: nobody is. `horizon` is from which transaction on the next look
     must read, `version` the newest one that changed the list, `is_private` says that the transaction that looked has
-    written something itself.
+    written something itself. Of two looks that are not private the one of the later `moment` has seen all of the other.
     """
 
     horizon: int
+    moment: int
     version: int
     is_private: bool
     entrants: Sequence[int]
