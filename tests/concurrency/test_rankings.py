@@ -263,6 +263,39 @@ async def change(
     await competitions.submit_many(tx, items, now=at + HOUR)
 
 
+async def test_whoever_is_looked_for_is_the_one_who_is_shown_and_a_place_read_apart_shows_another(
+    database: Database, started: tuple[CompetitionId, list[EntrantId]], noon: datetime
+) -> None:
+    """Somebody overtakes and is overtaken all the time. The control asks for his place first, and then who is there."""
+    competition_id, entrants = started
+    mine, others = entrants[10], []
+
+    async def move() -> None:
+        for n in range(60):
+            async with database.begin(SYSTEM) as tx:
+                await add(tx, competition_id, mine, 9 if n % 2 else -9, noon + timedelta(seconds=9_000 + n))
+
+    async def look() -> None:
+        async with database.begin(NOBODY) as tx:
+            competition = await competitions.get(tx, competition_id=competition_id)
+            asked = {"competition": competition, "entrant_id": mine, "now": noon}
+            found = await competitions.nearby(tx, radius=1, **asked)  # type: ignore[arg-type]  # as they are named
+            assert found is not None and found.row.standing.entrant_id == mine
+            places = [row.standing.place for row in found.board.rows]
+            assert places == [*range(places[0], places[0] + len(places))]
+            assert (found.board.after, found.row.standing.place in places) == (places[0] - 1, True)
+            place = found.row.standing.place
+            await asyncio.sleep(0.005)
+            (there,) = await shown(tx, competition_id, after=place - 1, limit=1)
+            others.append(there[2] != mine)
+
+    async with asyncio.TaskGroup() as group:
+        mover = group.create_task(move())
+        while not mover.done():
+            await look()
+    assert any(others)
+
+
 async def test_a_look_that_comes_back_late_changes_nothing_and_taken_as_it_comes_it_does(
     database: Database, started: tuple[CompetitionId, list[EntrantId]], noon: datetime
 ) -> None:
