@@ -36,6 +36,7 @@ ScoreKind: TypeAlias = Literal["score", "correction", "adjust"]
 RuleKind: TypeAlias = Literal["bps", "fixed", "proportional"]
 ItemKind: TypeAlias = Literal["code", "badge", "goods"]
 Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_fee", "rollover", "sponsor"]
+RefundTo: TypeAlias = Literal["wallet"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
 WayIn: TypeAlias = Literal["automatic", "closed", "out", "uninvited", "full", "open", "invited", "in"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
@@ -191,6 +192,13 @@ REVIEW_H = Setting(
     unit="h",
     low=0,
     high=336,
+)
+REFUND_TO: Setting[RefundTo] = Setting(
+    "competitions.refund_to",
+    "choice",
+    "wallet",
+    "Where what a player paid goes when a competition is cancelled: into his wallet, until payments can be returned",
+    choices=("wallet",),
 )
 UNCLAIMED_DAYS = Setting(
     "competitions.unclaimed_d",
@@ -841,10 +849,11 @@ class Changed(NamedTuple):
 
     Where everybody was read it is not said who is out: nobody is. `horizon` is from which transaction on the next look
     must read, `version` the newest one that changed the list, `is_private` says that the transaction that looked has
-    written something itself.
+    written something itself. Of two looks that are not private the one of the later `moment` has seen all of the other.
     """
 
     horizon: int
+    moment: int
     version: int
     is_private: bool
     entrants: Sequence[int]
@@ -881,15 +890,6 @@ class Wanted:
     month: int | None = None
     is_archived: bool = False
     has_drafts: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a list, newest first: at most so many older than a competition, or, going back, newer than it."""
-
-    limit: int
-    older_than: CompetitionId | None = None
-    newer_than: CompetitionId | None = None
 
 
 @dataclass(frozen=True, slots=True)

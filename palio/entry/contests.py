@@ -18,13 +18,13 @@ from palio.competitions.types import (
     EntrantId,
     NewCompetition,
     NewEntrant,
-    Part,
     PrizeRule,
     Submission,
     Wanted,
 )
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.parts import Part
 from palio.sim import CAST
 
 DAY, NOON, HOUR = timedelta(days=1), timedelta(hours=12), timedelta(hours=1)

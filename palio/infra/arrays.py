@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
-from typing import Any, ClassVar, LiteralString
+from typing import Any, ClassVar, LiteralString, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +170,9 @@ async def columns(tx: Tx, statement: LiteralString, *values: object) -> list[tup
         cursor.adapters.register_loader(_INT8_ARRAY, Int8sLoader)
         await cursor.execute(statement, values, binary=True)
         return await cursor.fetchall()
+
+
+Wholes: TypeAlias = npt.NDArray[np.int64]
 
 
 class WholesLoader(Loader):

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel import parts
 from palio.kernel.ids import Actor, UserId
 
 Via: TypeAlias = Literal["web", "bot", "cli", "mcp", "job"]
@@ -98,14 +99,7 @@ class Wanted:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of the rows: at most `limit`, behind `older_than` or in front of `newer_than` (instant and id)."""
-
-    limit: int
-    older_than: tuple[datetime, int] | None = None
-    newer_than: tuple[datetime, int] | None = None
-
+Part: TypeAlias = parts.Part[tuple[datetime, int]]  # rows are ordered by instant and id
 
 ROWS = """
     select at, id, actor_kind, actor_id, subject_user_id, action, entity_type, entity_id, changes, reason, request_id,

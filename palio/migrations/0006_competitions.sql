@@ -368,26 +368,27 @@ $$;
 revoke all on function competitions.newest_change from public;
 grant execute on function competitions.newest_change to palio_app;
 
--- The same of many lists at once, each since a horizon of its own, with the present scores: one statement is one moment. A
--- row per list; of more than `p_limit` entrants only so many. A plan of its own reads no list whole to find a few of it.
+-- The same of many lists at once, each since a horizon of its own, with the present scores: one statement is one moment.
+-- One row, whose columns go together from `lists` on: in which list, the newest of these changes, who, and what he has. Of
+-- more than `p_limit` entrants of a list only so many, ours first. `private` are the lists that this transaction changed. A
+-- plan of its own reads no list whole to find a few of it.
 create function competitions.changes(p_lists bigint[], p_since bigint[], p_limit bigint)
-returns table (list_id bigint, horizon bigint, version bigint, is_mine boolean, entrants bigint[], scores bigint[],
-  reached timestamptz[], subscores bigint[], ranked bigint[]) language plpgsql stable security definer
+returns table (horizon bigint, moment bigint, private bigint[], lists bigint[], versions bigint[], entrants bigint[],
+  scores bigint[], reached timestamptz[], subscores bigint[], ranked bigint[]) language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
+declare own bigint := pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset();
 begin
   return query
-    select u.l, infra.tx_horizon(), (select coalesce(max(r.tx_id), 0) from competitions.receipts r where r.list_id = u.l),
-      exists (select from competitions.receipts r where r.list_id = u.l
-        and r.tx_id = pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset()), c.*
+    select infra.tx_horizon(), infra.tx_moment(), coalesce(array_agg(u.l) filter (where e.is_mine), '{}'),
+      coalesce(array_agg(u.l), '{}'), coalesce(array_agg(e.tx_id), '{}'), coalesce(array_agg(s.entrant_id), '{}'),
+      coalesce(array_agg(s.score), '{}'), coalesce(array_agg(s.reached_at), '{}'), coalesce(array_agg(s.subscore), '{}'),
+      coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')
     from (select unnest(p_lists) as l, unnest(p_since) as h) u cross join lateral (
-      select coalesce(array_agg(s.entrant_id), '{}'), coalesce(array_agg(s.score), '{}'),
-        coalesce(array_agg(s.reached_at), '{}'), coalesce(array_agg(s.subscore), '{}'),
-        coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')
-      from (select distinct r.entrant_id from (
-          select r.entrant_id from competitions.receipts r where r.list_id = u.l and r.tx_id >= u.h offset 0) r
-        limit p_limit) e cross join lateral (
-        select s.* from competitions.scores s where s.list_id = u.l and s.entrant_id = e.entrant_id offset 0) s) c;
+      select r.entrant_id, max(r.tx_id) as tx_id, bool_or(r.tx_id = own) as is_mine from (
+        select r.entrant_id, r.tx_id from competitions.receipts r where r.list_id = u.l and r.tx_id >= u.h offset 0) r
+      group by r.entrant_id order by 3 desc nulls last limit p_limit) e cross join lateral (
+      select s.* from competitions.scores s where s.list_id = u.l and s.entrant_id = e.entrant_id offset 0) s;
 end $$;
 revoke all on function competitions.changes from public;
 grant execute on function competitions.changes to palio_app;
@@ -396,21 +397,19 @@ grant execute on function competitions.changes to palio_app;
 -- used for that instant. `i_` are the changes, `r_` the receipts they become: which change (from 1) on which of `p_lists`,
 -- which come in order. Answers the entrants of the changes, and every score that moved; no row, and nothing done, if
 -- anything is not as described: then the ordinary statements find out what. Locks as they do: lists, then receipts, then
--- scores, each by number. p_alone is for a statement that is a transaction of its own, on behalf of the system.
+-- scores, each by number. It is a transaction of its own, on behalf of the system.
 create function competitions.submit_plain(i_kinds text[], i_refs text[], i_keys text[], i_at timestamptz[], i_ways text[],
   i_deltas bigint[], i_subs bigint[], i_facts jsonb[], p_lists bigint[], r_items bigint[], r_lists bigint[],
-  p_now timestamptz, p_alone boolean)
+  p_now timestamptz)
 returns table (numbers bigint[], lists bigint[], entrants bigint[], scores bigint[]) language plpgsql
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
 declare tx bigint; owners uuid[];
 begin
-  if p_alone then
-    if infra.actor_kind() <> 'none' then
-      raise exception 'a transaction has begun, on somebody''s behalf' using errcode = '25001';
-    end if;
-    perform set_config('palio.kind', 'system', true), set_config('lock_timeout', '2s', true);
+  if infra.actor_kind() <> 'none' then
+    raise exception 'a transaction has begun, on somebody''s behalf' using errcode = '25001';
   end if;
+  perform set_config('palio.kind', 'system', true), set_config('lock_timeout', '2s', true);
   perform pg_advisory_xact_lock_shared(hashtextextended('competitions.list|' || u.l, 0)) from (select unnest(p_lists) as l) u;
   if (select count(*) from competitions.lists l where l.id = any (p_lists) and l.state = 'live') < cardinality(p_lists) then
     return;
@@ -441,6 +440,26 @@ begin
       returning s.list_id, s.entrant_id, s.score)
   select array_agg(c.list_id), array_agg(c.entrant_id), array_agg(c.score) into lists, entrants, scores from counted c;
   return next;
+end $$;
+
+-- The same, and after its commit what has changed on `l_lists`, each since a horizon: two
+-- statements in one round trip. Nothing is looked at where nothing was done.
+create procedure competitions.submit_and_look(i_kinds text[], i_refs text[], i_keys text[], i_at timestamptz[], i_ways text[],
+  i_deltas bigint[], i_subs bigint[], i_facts jsonb[], p_lists bigint[], r_items bigint[], r_lists bigint[],
+  p_now timestamptz, l_lists bigint[], l_since bigint[], l_limit bigint,
+  inout numbers bigint[], inout lists bigint[], inout entrants bigint[], inout scores bigint[],
+  inout horizon bigint, inout moment bigint, inout private bigint[], inout c_lists bigint[], inout c_versions bigint[],
+  inout c_entrants bigint[], inout c_scores bigint[], inout c_reached timestamptz[], inout c_subscores bigint[],
+  inout c_ranked bigint[]) language plpgsql as $$
+begin
+  select s.numbers, s.lists, s.entrants, s.scores into numbers, lists, entrants, scores
+    from competitions.submit_plain(i_kinds, i_refs, i_keys, i_at, i_ways, i_deltas, i_subs, i_facts, p_lists, r_items,
+      r_lists, p_now) s;
+  if numbers is null then return; end if;
+  commit;
+  select c.horizon, c.moment, c.private, c.lists, c.versions, c.entrants, c.scores, c.reached, c.subscores, c.ranked
+    into horizon, moment, private, c_lists, c_versions, c_entrants, c_scores, c_reached, c_subscores, c_ranked
+    from competitions.changes(l_lists, l_since, l_limit) c;
 end $$;
 
 -- An entrant's doubt about a frozen ranking, answered before anything is paid.

@@ -486,18 +486,13 @@ class ArchiveAnswer:
 
 def part_of(page: Paging) -> Part:
     """Which part of a list of races a page is."""
-    if page.position is None:
-        return Part(page.limit)
-    number = int(page.position.key[0])
-    return Part(page.limit, newer_than=number) if page.position.is_back else Part(page.limit, older_than=number)
+    return page.wanted(lambda ends_at, number: (datetime.fromisoformat(str(ends_at)), int(number)))
 
 
 def ends(found: RaceLines, page: Paging) -> tuple[str | None, str | None]:
     """The cursors `(next, prev)` beside a part of a list of races; next is older."""
-    if not found.lines:
-        return None, None
-    older = page.behind(found.lines[-1].number) if found.has_older else None
-    return older, page.before(found.lines[0].number) if found.has_newer else None
+    keys = [(line.ends_at.isoformat(), line.number) for line in found.lines]
+    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
 
 
 @dataclass(frozen=True, slots=True)

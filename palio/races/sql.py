@@ -26,7 +26,6 @@ from palio.races.types import (
     Wanted,
 )
 
-NUMBER_MAX = 2**63 - 1
 RACE = """
     select competition_id, number, programme_id, linked_only, previous_id, start_state, start_snapshot_id, start_seq,
       final_state, final_snapshot_id, last_seq, stage, review_reasons, backdated_reason, gap_from, gap_to,
@@ -39,6 +38,9 @@ LISTED = """
     where status = any(coalesce(%s::text[], array[status])) and programme_id = coalesce(%s::uuid, programme_id)
       and year is not distinct from coalesce(%s::int, year) and month is not distinct from coalesce(%s::int, month)
       and (year is not null or not %s) and (status <> 'draft' or %s) """
+CURRENT_FIRST = """
+    order by status in ('completed', 'archived', 'cancelled'),
+      case when status in ('completed', 'archived', 'cancelled') then ends_at end desc, number desc """
 
 
 async def insert_race(
@@ -94,25 +96,25 @@ async def list_open(tx: Tx, programme_id: ProgrammeId | None) -> list[Race]:
 
 
 async def list_newest(tx: Tx, wanted: Wanted, programme_id: ProgrammeId | None, part: Part) -> list[Listed]:
-    """A part of the races that are wanted, newest first."""
+    """A part of the races that are wanted, those that end last first."""
     narrowed = (list(wanted.states) or None, programme_id, wanted.year, wanted.month, wanted.is_over, wanted.has_drafts)
     if part.newer_than is None:
-        last = part.older_than or NUMBER_MAX
-        return await db.rows(
-            tx, Listed, LISTED + "and number < %s order by number desc limit %s", *narrowed, last, part.limit
+        behind = (
+            "and (ends_at, number) < (coalesce(%s, 'infinity'::timestamptz), %s) order by ends_at desc, number desc"
         )
-    found = await db.rows(
-        tx, Listed, LISTED + "and number > %s order by number limit %s", *narrowed, part.newer_than, part.limit
-    )
+        last = part.older_than or (None, 0)
+        return await db.rows(tx, Listed, LISTED + behind + " limit %s", *narrowed, *last, part.limit)
+    before = "and (ends_at, number) > (%s, %s) order by ends_at, number limit %s"
+    found = await db.rows(tx, Listed, LISTED + before, *narrowed, *part.newer_than, part.limit)
     return found[::-1]
 
 
 async def list_current_first(tx: Tx, limit: int) -> list[Listed]:
-    """The newest races, those that are not over first."""
+    """The newest races, those that are not over first; of the others those that ended last."""
     return await db.rows(
         tx,
         Listed,
-        LISTED + "order by status in ('completed', 'archived', 'cancelled'), number desc limit %s",
+        LISTED + CURRENT_FIRST + "limit %s",
         *(None, None, None, None, False, False, limit),
     )
 

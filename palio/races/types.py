@@ -19,6 +19,7 @@ from palio.competitions.types import (
     SeriesId,
     Status,
 )
+from palio.kernel import parts
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
 from palio.kernel.providers import RowKey
@@ -380,13 +381,7 @@ class Wanted:
     has_drafts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a list, newest first: at most so many races older than a number, or, going back, newer than it."""
-
-    limit: int
-    older_than: int | None = None
-    newer_than: int | None = None
+Part: TypeAlias = parts.Part[tuple[datetime, int]]  # races are ordered by when they end, then by number
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,9 @@ class Formats:
             decimal(abs(score), scale), format=pattern, locale=self._locale
         )
 
-    def share(self, bps: int) -> str:
-        """Basis points as percent: 1250 is `12.5%`."""
-        return format_percent(decimal(bps, 4), format="#,##0.##%", locale=self._locale)
+    def share(self, bps: int, *, is_column: bool = False) -> str:
+        """Basis points as percent: 1250 is `12.5%`, or `12.50%` where one stands below the other."""
+        return format_percent(decimal(bps, 4), format="#,##0.00%" if is_column else "#,##0.##%", locale=self._locale)
 
     def when(self, at: datetime, now: datetime) -> str:
         """How long ago, or until, within a day; else the day and the time."""

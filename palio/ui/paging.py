@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
+from palio.kernel import parts
 from palio.kernel.providers import ROW_KEY_PARTS, After, RowKey, Spot
 from palio.ui import tables
 from palio.ui.actor import Ask, Asking
@@ -20,6 +21,7 @@ from palio.ui.values import Whole
 
 Key: TypeAlias = tuple[int | str, ...]  # the sort values of one row, its id last
 Row = TypeVar("Row")
+Wanted = TypeVar("Wanted")
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 AGE_DAYS_MAX = 7
@@ -119,6 +121,19 @@ class Paging:
         if self.position is None:
             return None, None
         return (None, self.position.key) if self.position.is_back else (self.position.key, None)
+
+    def wanted(self, read: Callable[..., Wanted]) -> parts.Part[Wanted]:
+        """Which part of a list is asked for that is read newest first; `read` makes what orders a row of a cursor."""
+        if self.position is None:
+            return parts.Part(self.limit)
+        key = read(*self.position.key)
+        is_back = self.position.is_back
+        return parts.Part(self.limit, newer_than=key) if is_back else parts.Part(self.limit, older_than=key)
+
+    def ends(self, keys: Sequence[Key], *, has_newer: bool, has_older: bool) -> tuple[str | None, str | None]:
+        """The cursors `(next, prev)` beside the rows with these keys, newest first; next is older."""
+        older = self.behind(*keys[-1]) if keys and has_older else None
+        return older, self.before(*keys[0]) if keys and has_newer else None
 
     def part(self, found: Sequence[Row], key: Callable[[Row], Key]) -> Part[Row]:
         """The page, out of the rows on that side in the order of the list: one more than it takes, if there are more.

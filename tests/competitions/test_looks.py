@@ -215,6 +215,31 @@ async def test_a_first_page_is_told_for_a_quarter_of_a_second_and_then_looked_at
     assert renewed.headers["etag"] != first.headers["etag"]
 
 
+async def test_a_transaction_that_began_earlier_and_commits_later_changes_the_tag(
+    client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
+) -> None:
+    """The version of a board is that of its newest transaction, and was told before the older one committed."""
+    code, crowd = board
+    path = f"/api/v1/boards/{code}/all"
+    async with house.database.begin(SYSTEM) as late:
+        await add(late, code, crowd[1:2], [5])
+        async with house.database.begin(SYSTEM) as newer:
+            await add(newer, code, crowd[:1], [5])
+        first = await client.get(path)
+    house.seconds += 0.3
+    told = {"if-none-match": first.headers["etag"]}
+    again, ordinary = await client.get(path), await client.get(path, headers={**SOMEBODY, **told})
+    house.seconds += 0.3
+    same = await client.get(path, headers={**SOMEBODY, "if-none-match": again.headers["etag"]})
+
+    assert [item["score"] for item in first.json()["items"]][:2] == [75, 60]
+    assert [item["score"] for item in again.json()["items"]][:2] == [75, 65]
+    assert (again.json()["version"], again.json()["of"]) == (first.json()["version"], first.json()["of"])
+    assert again.headers["etag"] != first.headers["etag"]
+    assert (ordinary.status_code, ordinary.headers["etag"]) == (200, again.headers["etag"])
+    assert same.status_code == 304
+
+
 async def test_a_page_is_told_as_it_was_while_the_database_is_away_and_says_when_it_is_stale(
     client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
 ) -> None:

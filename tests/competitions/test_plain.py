@@ -79,7 +79,7 @@ async def board_of(database: Database, op: Op = "add", *, has_subscore: bool = F
 
 async def alone(database: Database, items: Sequence[ProgramScore | Refused]) -> list[Outcome | None]:
     async with database.alone("a test") as tx:
-        return await programs.submit_alone_many(tx, items, now=NOW)
+        return (await programs.submit_alone_many(tx, items, now=NOW)).outcomes
 
 
 async def stored(database: Database, code: str) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:

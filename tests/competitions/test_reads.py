@@ -9,12 +9,19 @@ from palio.competitions.service import rankings as service
 from palio.competitions.service.rankings import Rankings
 from palio.competitions.types import BoardRow, CompetitionId, EntrantId, ListId
 from palio.infra.db import Database, Tx
+from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.competitions import HOUR, enter, live, score, settle
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 TIED = range(86, 116)  # thirty places across the border of the first hundred
 SCORES = [5000 - 3 * place if place not in TIED else 5000 - 3 * 86 for place in range(1, 251)]
+
+
+async def place_of(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
+    competition = await competitions.get(tx, competition_id=competition_id)
+    found = await competitions.nearby(tx, competition=competition, entrant_id=entrant_id, radius=0, now=clock.now())
+    return found.row.standing.place if found else None
 
 
 async def pages(tx: Tx, competition_id: CompetitionId, size: int) -> list[list[BoardRow]]:
@@ -63,13 +70,13 @@ async def test_an_entrant_is_found_by_place_and_by_name(tx: Tx, noon: datetime) 
     competition_id, other = await live(tx, noon), await live(tx, noon)
     entrants = await enter(tx, competition_id, 3, noon)
     await score(tx, competition_id, entrants, [9, 7, 8], noon)
-    ahead = [await competitions.place_of(tx, competition_id=competition_id, entrant_id=one) for one in entrants]
+    ahead = [await place_of(tx, competition_id, one) for one in entrants]
     await settle(tx, competition_id, noon + 6 * HOUR)
-    after = [await competitions.place_of(tx, competition_id=competition_id, entrant_id=one) for one in entrants]
+    after = [await place_of(tx, competition_id, one) for one in entrants]
     known = await competitions.entrants_many(tx, [*entrants, EntrantId(2**60)])
 
     assert ahead == after == [1, 3, 2]
-    assert await competitions.place_of(tx, competition_id=other, entrant_id=entrants[0]) is None
+    assert await place_of(tx, other, entrants[0]) is None
     assert known.keys() == set(entrants) and known[entrants[0]].entrant_id == entrants[0]
 
 
@@ -86,7 +93,7 @@ async def test_a_live_board_is_what_the_freeze_would_write(
     await score(tx, competition_id, entrants, [7, 7, 0, 5, 4, -1, 9, 7, 5, -4, 0, 12], noon)
 
     board = await competitions.top(tx, competition_id=competition_id, limit=20)
-    places = [await competitions.place_of(tx, competition_id=competition_id, entrant_id=one) for one in entrants]
+    places = [await place_of(tx, competition_id, one) for one in entrants]
     await settle(tx, competition_id, noon + 6 * HOUR)
     frozen = await competitions.standings(tx, competition_id=competition_id, limit=20)
     counted = await competitions.top(tx, competition_id=competition_id, limit=20)

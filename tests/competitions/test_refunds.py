@@ -10,9 +10,10 @@ from palio import competitions, ledger
 from palio.competitions import jobs
 from palio.competitions.messages import ReturnContributions
 from palio.competitions.service import refunds
-from palio.competitions.types import CompetitionId, Contribution, NewSeries, TakeBack
+from palio.competitions.types import REFUND_TO, CompetitionId, Contribution, NewSeries, TakeBack
 from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
+from palio.kernel import settings
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import (
     HOUR,
@@ -37,6 +38,14 @@ HOUSES = ("house:prizes", "house:promotions", "treasury:main", "external:manual"
 
 async def cancel(tx: Tx, competition_id: CompetitionId, now: datetime) -> None:
     await competitions.cancel(tx, competition_id=competition_id, actor=STAFF, reason=WHY, now=now, approved_by=SECOND)
+
+
+def test_a_way_back_that_does_not_exist_is_refused() -> None:
+    """Into the wallet there is a way; back to where a payment came from there is none, and nobody is told otherwise."""
+    assert settings.read(REFUND_TO, "wallet") == "wallet"
+    with pytest.raises(settings.NotAllowed) as refused:
+        settings.read(REFUND_TO, "source")
+    assert refused.value.facts["choices"] == ["wallet"]
 
 
 async def test_a_cancellation_gives_every_source_exactly_its_own(tx: Tx, noon: datetime) -> None:

@@ -344,7 +344,7 @@ async def test_plain_scores_that_race_the_end_of_a_list_are_in_its_standings_and
     async def submit(number: int) -> bool:
         async with database.alone("a test") as tx:
             item = named(crowd[number % 20], 1, f"k{number}", "steps", at)
-            [outcome] = await programs.submit_alone_many(tx, [item], now=before)
+            [outcome] = (await programs.submit_alone_many(tx, [item], now=before)).outcomes
         return outcome is not None
 
     async def close() -> None:

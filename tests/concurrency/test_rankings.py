@@ -11,7 +11,9 @@ from random import Random
 import pytest
 
 from palio import competitions
-from palio.competitions.service import reads
+from palio.competitions import sql
+from palio.competitions.service import rankings, reads
+from palio.competitions.service.rankings import Glance, Rankings
 from palio.competitions.types import Admission, CompetitionId, EntrantId, StateChange, Submission
 from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
@@ -259,3 +261,101 @@ async def change(
         return
     items = [Submission(competition_id, who, chance.randrange(-40, 90), str(new_id()), at) for who in crowd]
     await competitions.submit_many(tx, items, now=at + HOUR)
+
+
+async def test_whoever_is_looked_for_is_the_one_who_is_shown_and_a_place_read_apart_shows_another(
+    database: Database, started: tuple[CompetitionId, list[EntrantId]], noon: datetime
+) -> None:
+    """Somebody overtakes and is overtaken all the time. The control asks for his place first, and then who is there."""
+    competition_id, entrants = started
+    mine, others = entrants[10], []
+
+    async def move() -> None:
+        for n in range(60):
+            async with database.begin(SYSTEM) as tx:
+                await add(tx, competition_id, mine, 9 if n % 2 else -9, noon + timedelta(seconds=9_000 + n))
+
+    async def look() -> None:
+        async with database.begin(NOBODY) as tx:
+            competition = await competitions.get(tx, competition_id=competition_id)
+            asked = {"competition": competition, "entrant_id": mine, "now": noon}
+            found = await competitions.nearby(tx, radius=1, **asked)  # type: ignore[arg-type]  # as they are named
+            assert found is not None and found.row.standing.entrant_id == mine
+            places = [row.standing.place for row in found.board.rows]
+            assert places == [*range(places[0], places[0] + len(places))]
+            assert (found.board.after, found.row.standing.place in places) == (places[0] - 1, True)
+            place = found.row.standing.place
+            await asyncio.sleep(0.005)
+            (there,) = await shown(tx, competition_id, after=place - 1, limit=1)
+            others.append(there[2] != mine)
+
+    async with asyncio.TaskGroup() as group:
+        mover = group.create_task(move())
+        while not mover.done():
+            await look()
+    assert any(others)
+
+
+async def test_a_look_that_comes_back_late_changes_nothing_and_taken_as_it_comes_it_does(
+    database: Database, started: tuple[CompetitionId, list[EntrantId]], noon: datetime
+) -> None:
+    """Two looks at one list, the earlier one told last. The control has forgotten when it looked."""
+    competition_id, entrants = started
+    orders, mine = database.remembered(Rankings), entrants[0]
+    async with database.begin(NOBODY) as tx:
+        terms = (await competitions.get(tx, competition_id=competition_id)).terms
+        order = await rankings.live(tx, terms=terms)
+
+    async def look_after(delta: int) -> Glance:
+        async with database.begin(SYSTEM) as tx:
+            await add(tx, competition_id, mine, delta, noon + timedelta(seconds=9_000))
+        since = orders.since([terms])
+        async with database.begin(NOBODY) as tx:
+            return Glance(since, await sql.get_changed_many(tx, since, rankings.CHANGED_MAX), noon)
+
+    async def rank(glance: Glance) -> int:
+        return (await rankings.ranks_seen(orders, glance=glance, asked={terms: [mine]}))[terms.list_id][mine]
+
+    early, late = await look_after(5), await look_after(90)
+    assert [await rank(late), await rank(early), await rank(late)] == [1, 1, 1]
+    order.moment = 0
+    assert await rank(early) > 1
+
+
+async def test_a_look_from_where_the_order_has_not_come_to_is_left_out(
+    database: Database, started: tuple[CompetitionId, list[EntrantId]], noon: datetime
+) -> None:
+    """An order that was loaded by somebody with an older picture lacks what lies between."""
+    competition_id, entrants = started
+    orders = database.remembered(Rankings)
+    async with database.begin(NOBODY) as tx:
+        terms = (await competitions.get(tx, competition_id=competition_id)).terms
+        order = await rankings.live(tx, terms=terms)
+        since = orders.since([terms])
+        glance = Glance(since, await sql.get_changed_many(tx, since, rankings.CHANGED_MAX), noon)
+    order.horizon -= 1
+    assert await rankings.ranks_seen(orders, glance=glance, asked={terms: entrants[:1]}) == {}
+
+
+async def test_moments_rise_as_statements_follow_each_other(database: Database) -> None:
+    """While transactions begin and end in any order; the control counts the end of the snapshot alone, and stands."""
+    moments, ends, is_over = [], [], asyncio.Event()
+
+    async def write(seconds: float) -> None:
+        while not is_over.is_set():
+            async with database.begin(SYSTEM) as tx:
+                await db.value(tx, "select infra.tx_id()")
+                await asyncio.sleep(seconds)
+
+    async with asyncio.TaskGroup() as group:
+        for seconds in (0.002, 0.005, 0.011):
+            group.create_task(write(seconds))
+        for _ in range(200):
+            async with database.alone("a test") as tx:
+                found = "select infra.tx_moment(), pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+                moment, end = await (await tx.execute(found)).fetchone()  # type: ignore[misc]  # there is a row
+            moments.append(moment)
+            ends.append(end)
+        is_over.set()
+    assert moments == sorted(moments)
+    assert len(set(moments)) > len(set(ends))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -502,3 +503,19 @@ async def test_one_statement_answers_for_any_number_of_people(tx: Tx, statements
     statements.clear()
     await identity.require_play_many(tx, [(user_id, "stake") for user_id in people], now=noon)
     assert len(statements) == 2  # those who pay are held first
+
+
+async def test_no_table_of_people_is_read_whole(tx: Tx, statements: list[str], noon: datetime) -> None:
+    """Whatever the number of people there are, only those who are asked about are looked at."""
+    people = [(await identity.create(tx, username=f"user{n}", now=noon)).id for n in range(3)]
+    statements.clear()
+    await identity.require_play_many(tx, [(user_id, "compete") for user_id in people], now=noon)
+    (asked,) = statements
+    await tx.execute("set local enable_seqscan = off")
+    ((plan,),) = await (await tx.execute("explain (format json) " + asked, (noon, noon, noon, people))).fetchall()
+
+    def read_whole(node: dict[str, Any]) -> set[str]:
+        own = {node["Relation Name"]} if node["Node Type"] == "Seq Scan" else set()
+        return own.union(*map(read_whole, node.get("Plans", [])))
+
+    assert read_whole(plan[0]["Plan"]) <= {"documents"}

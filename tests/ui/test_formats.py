@@ -59,6 +59,7 @@ def test_counts_and_shares() -> None:
         "+5",
     )
     assert (EN.share(1_250), EN.share(10_000), DE.share(375)) == ("12.5%", "100%", "3,75%")
+    assert [EN.share(bps, is_column=True) for bps in (1_250, 10_000, 7)] == ["12.50%", "100.00%", "0.07%"]
 
 
 def test_times_are_relative_within_a_day_and_exact_beyond() -> None:

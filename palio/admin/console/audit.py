@@ -101,17 +101,10 @@ async def list_audit(
 
 def part_of(page: Paging) -> Part:
     """Which part of the rows a page is."""
-    if page.position is None:
-        return Part(page.limit)
-    at, row_id = page.position.key
-    key = (datetime.fromisoformat(str(at)), int(row_id))
-    return Part(page.limit, newer_than=key) if page.position.is_back else Part(page.limit, older_than=key)
+    return page.wanted(lambda at, row_id: (datetime.fromisoformat(str(at)), int(row_id)))
 
 
 def ends_of(found: Acts, page: Paging) -> tuple[str | None, str | None]:
     """The cursors `(next, prev)` beside a part; next is older."""
-    if not found.acts:
-        return None, None
-    first, last = found.acts[0], found.acts[-1]
-    older = page.behind(last.at.isoformat(), last.id) if found.has_older else None
-    return older, page.before(first.at.isoformat(), first.id) if found.has_newer else None
+    keys = [(act.at.isoformat(), act.id) for act in found.acts]
+    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)

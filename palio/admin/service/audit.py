@@ -1,6 +1,6 @@
 """The audit browser: who did what, with names."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,11 +20,8 @@ async def search(tx: Tx, *, wanted: Wanted, part: Part) -> Acts:
     """What was done, the newest first. Refuses with WindowTooWide."""
     if not timedelta() < wanted.until - wanted.since <= timedelta(days=WINDOW_DAYS_MAX):
         raise WindowTooWide(days_max=WINDOW_DAYS_MAX)
-    found = await audit.search(tx, wanted=wanted, part=Part(part.limit + 1, part.older_than, part.newer_than))
-    has_more = len(found) > part.limit
-    if part.newer_than is None:
-        return Acts(await _named(tx, found[: part.limit]), part.older_than is not None, has_more)
-    return Acts(await _named(tx, found[-part.limit :]), has_more, has_older=True)
+    rows, has_newer, has_older = part.cut(await audit.search(tx, wanted=wanted, part=part.and_one))
+    return Acts(await _named(tx, rows), has_newer, has_older)
 
 
 async def names_of(tx: Tx, *, ids: Collection[UUID | None]) -> dict[UUID, str]:
@@ -34,7 +31,7 @@ async def names_of(tx: Tx, *, ids: Collection[UUID | None]) -> dict[UUID, str]:
     return {user_id: name for user_id, name in names.items()}  # noqa: C416 - a copy whose keys are any ids
 
 
-async def _named(tx: Tx, rows: list[Row]) -> list[Act]:
+async def _named(tx: Tx, rows: Sequence[Row]) -> list[Act]:
     names = await names_of(tx, ids=[user_id for row in rows for user_id in (row.actor_id, row.subject_user_id)])
     return [
         Act(

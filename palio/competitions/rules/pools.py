@@ -1,5 +1,6 @@
 """What a contribution is worth to the pool and to the treasury, and what goes back of it: exact to the unit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from palio.competitions.types import (
     Gate,
     Kept,
     Parts,
+    RefundTo,
     Refused,
     Source,
     TakeBack,
@@ -29,6 +31,7 @@ KINDS = {
     "sponsor": "competitions.fund",
     "entry_fee": "competitions.entry_fee",
 }
+PAID_BACK: Mapping[RefundTo, str] = {"wallet": "user:{payer}:main"}
 KIND = "competitions.contribution"  # of every other source
 
 
@@ -147,10 +150,10 @@ def take_back_post(kept: Kept, item: TakeBack, parts: Parts) -> Post:
     return _returning(f"take_back:{item.key}", "competitions.take_back", kept, parts, item.to)
 
 
-def refund_post(kept: Kept) -> Post:
-    """The transfer that gives back what is left of a contribution."""
+def refund_post(kept: Kept, to: RefundTo) -> Post:
+    """The transfer that gives back what is left of a contribution; `to` is where players get back what they paid."""
     key = f"comp:{kept.competition_id}:refund:{kept.id}"
-    return _returning(key, "competitions.refund", kept, returned_by(kept, kept.left), refund_address(kept))
+    return _returning(key, "competitions.refund", kept, returned_by(kept, kept.left), refund_address(kept, to))
 
 
 def _returning(key: str, kind: str, kept: Kept, parts: Parts, to: str) -> Post:
@@ -163,11 +166,11 @@ def _returning(key: str, kind: str, kept: Kept, parts: Parts, to: str) -> Post:
     return Post(key, kind, tuple(leg for leg in legs if leg[-1]), metadata=facts)
 
 
-def refund_address(kept: Kept) -> str:
-    """Where a contribution goes back to: payments into the wallet of their payer, the rest where it came from.
+def refund_address(kept: Kept, to: RefundTo) -> str:
+    """Where a contribution goes back to: what a player paid to him, the rest where it came from.
 
     The pool before, from which something rolled over, is closed: the treasury has it.
     """
     if kept.source in SHARED and kept.payer_id:
-        return f"user:{kept.payer_id}:main"
+        return PAID_BACK[to].format(payer=kept.payer_id)
     return "treasury:main" if kept.source == "rollover" else kept.from_address

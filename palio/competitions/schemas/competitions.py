@@ -16,7 +16,6 @@ from palio.competitions.types import (
     Line,
     Lines,
     ListId,
-    Part,
     Participation,
     PoolSums,
     Prizes,
@@ -24,6 +23,7 @@ from palio.competitions.types import (
     SourceSum,
     Standing,
 )
+from palio.kernel.parts import Part
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money, decimal
 
@@ -426,21 +426,15 @@ class EndedListAnswer:
         return cls(lines, *ends(found, page))
 
 
-def part_of(page: Paging) -> Part:
+def part_of(page: Paging) -> Part[CompetitionId]:
     """Which part of a list of competitions a page is."""
-    if page.position is None:
-        return Part(page.limit)
-    last = CompetitionId(UUID(str(page.position.key[0])))
-    return Part(page.limit, newer_than=last) if page.position.is_back else Part(page.limit, older_than=last)
+    return page.wanted(lambda last: CompetitionId(UUID(str(last))))
 
 
 def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
     """The cursors `(next, prev)` beside a part of a list of competitions; next is older."""
-    if not found.lines:
-        return None, None
-    newest, oldest = found.lines[0].competition.id, found.lines[-1].competition.id
-    older = page.behind(str(oldest)) if found.has_older else None
-    return older, page.before(str(newest)) if found.has_newer else None
+    keys = [(str(line.competition.id),) for line in found.lines]
+    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
 
 
 def _beside(shown: Shown, page: Paging | None) -> dict[str, str | None]:

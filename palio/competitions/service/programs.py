@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from palio import identity
@@ -12,6 +13,7 @@ from palio.competitions.rules import lifecycle, periods, plain
 from palio.competitions.rules.plain import Plain
 from palio.competitions.service import known, rankings, reads, scores, telling
 from palio.competitions.service.known import KnownBoards, KnownLists
+from palio.competitions.service.rankings import Glance, Rankings
 from palio.competitions.sql import plain as plain_sql
 from palio.competitions.types import (
     Counted,
@@ -48,21 +50,56 @@ async def submit_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: d
     return [one if isinstance(one, Refused) else next(done) for one in numbered]
 
 
-async def submit_alone_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: datetime) -> list[Outcome | None]:
-    """Count the plain ones in one statement that is a transaction by itself, on a connection without one.
+class Flown(NamedTuple):
+    """What became of some submissions, None for those that `submit_many` has to look at, and what was seen after it."""
 
-    None, and nothing is done, for those that `submit_many` has to look at: all of them, if anything is in the way.
+    outcomes: list[Outcome | None]
+    asked: Mapping[RankTerms, Sequence[EntrantId]]
+    glance: Glance | None
+
+
+async def submit_alone_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: datetime) -> Flown:
+    """Count the plain ones in one statement that is a transaction by itself, on a connection without one, and look at
+    their lists after its commit, where this process knows their rankings.
+
+    Nothing is done if anything is in the way.
     """
     outcomes: list[Outcome | None] = [None] * len(items)
     boards, lists = db.memory(tx, KnownBoards).by_code, db.memory(tx, KnownLists).by_key
     batch = plain.read(items[: scores.ITEMS_MAX], boards, lists, now)
-    added = await plain_sql.submit_plain(tx, batch, now, is_alone=True) if batch.places else None
+    if not batch.places:
+        return Flown(outcomes, {}, None)
+    terms = _terms_of_batch(batch)
+    since = db.memory(tx, rankings.Rankings).since(terms.values())
+    added = await plain_sql.submit_and_look(tx, batch, now, since=since, limit=rankings.CHANGED_MAX)
     if added is None:
-        return outcomes
+        return Flown(outcomes, {}, None)
     for place, counted in batch.counted(added.entrants, added.scores).items():
         outcomes[place] = counted
     _tell(tx, batch)
-    return outcomes
+    asked: dict[RankTerms, list[EntrantId]] = {}
+    for list_id, entrant in added.scores:
+        asked.setdefault(terms[ListId(list_id)], []).append(EntrantId(entrant))
+    return Flown(outcomes, asked, Glance(since, added.changed, now))
+
+
+def _terms_of_batch(batch: Plain) -> dict[ListId, RankTerms]:
+    """How the lists are ranked on which these count."""
+    boards = {list_id: aim.board for lists, aim in zip(batch.lists, batch.aims, strict=True) for list_id in lists}
+    return {list_id: board.terms(list_id) for list_id, board in boards.items()}
+
+
+async def ranks_flown(orders: Rankings, flown: Flown) -> list[Mapping[ListId, int] | None]:
+    """The ranks that they have led to, as of the look after them; None where another look is wanted."""
+    if flown.glance is None:
+        return [None] * len(flown.outcomes)
+    ranks = await rankings.ranks_seen(orders, glance=flown.glance, asked=flown.asked)
+    return [
+        _ranks_of(outcome, ranks)
+        if isinstance(outcome, Counted) and all(each.list_id in ranks for each in outcome.lists)
+        else None
+        for outcome in flown.outcomes
+    ]
 
 
 def _tell(tx: Tx, batch: Plain) -> None:

@@ -10,13 +10,13 @@ sorts the table.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from time import monotonic
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import structlog
 
@@ -63,6 +63,7 @@ class Live:
     ranking: Ranking
     terms: RankTerms
     horizon: int
+    moment: int
     version: int
     as_of: datetime
     provisional: Provisional | None = None
@@ -86,6 +87,14 @@ class Live:
             left = competition.guaranteed_pool - sum(amounts.values())
             self.provisional = Provisional(amounts, left, promised)
         return self.provisional
+
+
+class Glance(NamedTuple):
+    """What a look has found on lists, each since a horizon."""
+
+    since: Mapping[ListId, int]
+    changed: Mapping[ListId, Changed]
+    as_of: datetime
 
 
 @dataclass(slots=True)
@@ -116,6 +125,10 @@ class Rankings:
         """Whether a list is here, ranked like that."""
         held = self._held.get(terms.list_id)
         return held is not None and held.live is not None and held.live.terms == terms
+
+    def since(self, asked: Iterable[RankTerms]) -> dict[ListId, int]:
+        """From which transaction on those of these lists are to be looked at that are here, ranked like that."""
+        return {terms.list_id: self._held[terms.list_id].live.horizon for terms in asked if self.knows(terms)}  # type: ignore[union-attr]  # it is known
 
     def forget(self, list_id: ListId) -> None:
         """Leave a list that does not change any more."""
@@ -166,16 +179,12 @@ async def load(tx: Tx, *, terms: RankTerms) -> Live:
 async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) -> dict[ListId, Mapping[int, int]]:
     """The shown ranks of those who have one, by list; of a list that is being loaded none.
 
-    Lists that are known are brought up to date in one statement, and so of one moment.
+    Lists that are known are looked at in one statement, and so at one moment.
     """
-    rankings = db.memory(tx, Rankings)
-    known = {terms: rankings.of(terms.list_id) for terms in sorted(asked) if rankings.knows(terms)}
-    found: dict[ListId, Mapping[int, int]] = {}
-    async with AsyncExitStack() as turns:
-        for held in known.values():  # by number, so that nobody waits in a circle
-            await turns.enter_async_context(held.turn)
-        for terms, order in (await _renewed_many(tx, rankings, known)).items():
-            found[terms.list_id] = order.ranking.ranks_of(asked[terms])
+    rankings, as_of = db.memory(tx, Rankings), clock.now()
+    since = rankings.since(asked)
+    changed = await sql.get_changed_many(tx, since, CHANGED_MAX) if since else {}
+    found = await ranks_seen(rankings, glance=Glance(since, changed, as_of), asked=asked)
     for terms in asked:
         if terms.list_id not in found:
             with suppress(Warming):
@@ -183,22 +192,24 @@ async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) 
     return found
 
 
-async def _renewed_many(tx: Tx, rankings: Rankings, known: Mapping[RankTerms, _Held]) -> dict[RankTerms, Live]:
-    """Those of these that are still there, as of this moment; their turns are ours. Who needs more is left out."""
-    lives = {terms: held.live for terms, held in known.items() if held.live and held.live.terms == terms}
-    as_of = clock.now()
-    since = {terms.list_id: each.horizon for terms, each in lives.items()}
-    found = await sql.get_changed_many(tx, since, CHANGED_MAX) if since else {}
-    renewed: dict[RankTerms, Live] = {}
-    for terms, each in lives.items():
-        changed = found[terms.list_id]
-        if changed.is_private or len(changed.entrants) >= CHANGED_MAX:
+async def ranks_seen(
+    rankings: Rankings, *, glance: Glance, asked: Mapping[RankTerms, Sequence[EntrantId]]
+) -> dict[ListId, Mapping[int, int]]:
+    """The same after a look at these lists, as of then or later; those that want another look are left out."""
+    found: dict[ListId, Mapping[int, int]] = {}
+    for terms in asked:
+        held, changed = rankings.of(terms.list_id), glance.changed.get(terms.list_id)
+        if changed is None or changed.is_private or len(changed.entrants) >= CHANGED_MAX:
             continue
-        _look_after(rankings, known[terms], terms)
-        renewed[terms] = _renewed(each, changed, as_of)
-        if each.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
-            await asyncio.to_thread(each.ranking.merge)
-    return renewed
+        async with held.turn:
+            known = held.live
+            if known and known.terms == terms and glance.since[terms.list_id] <= known.horizon:
+                _look_after(rankings, held, terms)
+                _renewed(known, changed, glance.as_of)
+                if known.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
+                    await asyncio.to_thread(known.ranking.merge)
+                found[terms.list_id] = known.ranking.ranks_of(asked[terms])
+    return found
 
 
 async def check(tx: Tx, *, terms: RankTerms, chance: Chance) -> list[int]:
@@ -270,13 +281,17 @@ async def _loaded(terms: RankTerms, found: Changed, as_of: datetime) -> Live:
         direction=terms.direction,
         ties=terms.tie_rule,
     )
-    return Live(ranking, terms, found.horizon, found.version, as_of)
+    return Live(ranking, terms, found.horizon, found.moment, found.version, as_of)
 
 
 def _renewed(known: Live, found: Changed, as_of: datetime) -> Live:
+    """What somebody knows who has looked later is left as it is: he has seen all of this."""
+    if found.moment < known.moment:
+        return known
     if len(found.entrants):
         subscores = found.subscores if known.terms.has_subscore else None
         known.ranking.apply(found.entrants, found.scores, found.reached_at_us, subscores, found.is_ranked)
-        known.version, known.provisional, known.stamp = found.version, None, next(_stamps)
-    known.horizon, known.as_of = found.horizon, as_of
+        known.version = max(known.version, found.version)
+        known.provisional, known.stamp = None, next(_stamps)
+    known.horizon, known.moment, known.as_of = found.horizon, found.moment, as_of
     return known

@@ -103,15 +103,6 @@ async def _with_trends(tx: Tx, competition: Competition, board: Board, now: date
     return replace(board, rows=tuple(rows)) if earlier else board
 
 
-async def place_of(tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId) -> int | None:
-    """Where an entrant stands in the ranking; None if nowhere. Refuses with NoSuchCompetition."""
-    competition = await get(tx, competition_id=competition_id)
-    if competition.standings_hash:
-        return await sql.find_place(tx, competition.list_id, entrant_id)
-    found = (await rankings.live(tx, terms=competition.terms)).ranking.place_of(entrant_id)
-    return found.place if found else None
-
-
 async def entrants_many(tx: Tx, entrant_ids: Sequence[EntrantId]) -> dict[EntrantId, Entrant]:
     """Who these entrants are; those that do not exist are missing."""
     return {found.entrant_id: found for found in await sql.list_entrants(tx, entrant_ids)}
@@ -238,9 +229,14 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: After) ->
     passed, limit = await spots.frozen(tx, terms=competition.terms, after=after, limit=limit)
     lead = 1 if passed and limit else 0
     found = await sql.list_standings(tx, competition.list_id, limit + lead, after=passed - lead)
-    rows = found[lead:]
+    board = await _frozen_rows(tx, competition, found[lead:])
+    return replace(board, after=passed, above=found[0].score if found and lead else None)
+
+
+async def _frozen_rows(tx: Tx, competition: Competition, rows: Sequence[Standing]) -> Board:
+    """Rows of a frozen ranking, one after another, with what they have won."""
     counts = await db.memory(tx, _Counts).of(tx, competition)
-    rewards = await sql.list_rewards(tx, competition.id, limit, after=passed)
+    rewards = await sql.list_rewards_of(tx, competition.id, [standing.entrant_id for standing in rows])
     won = {reward.entrant_id: reward for reward in rewards}
     left = await sql.find_undistributed(tx, competition.id)
     ties = Counter(standing.rank for standing in rows) | await _ties(tx, competition, [*rows[:1], *rows[-1:]])
@@ -250,8 +246,6 @@ async def _frozen(tx: Tx, competition: Competition, limit: int, after: After) ->
         qualified=counts.qualified,
         undistributed=left.amount if left else 0,
         is_provisional=False,
-        after=passed,
-        above=found[0].score if found and lead else None,
     )
 
 
@@ -278,13 +272,13 @@ async def nearby(
 
 
 async def _nearby_frozen(tx: Tx, competition: Competition, entrant_id: EntrantId, radius: int) -> Nearby | None:
-    place = await sql.find_place(tx, competition.list_id, entrant_id)
-    if place is None:
+    """In one statement, because a decision of staff may write the ranking anew."""
+    found = await sql.list_standings_around(tx, competition.list_id, entrant_id, radius)
+    if not found:
         return None
-    first = max(0, place - 1 - radius)
-    board = await _frozen(tx, competition, place + radius - first, first)
-    row = board.rows[place - 1 - first]
-    rank = row.standing.rank or place
+    board = replace(await _frozen_rows(tx, competition, found), after=found[0].place - 1)
+    row = next(row for row in board.rows if row.standing.entrant_id == entrant_id)
+    rank = row.standing.rank or row.standing.place
     better = await sql.list_standings(tx, competition.list_id, 1, after=rank - 2) if rank > 1 else []
     ahead = Ahead(better[0].rank, better[0].score) if better and better[0].rank else None
     return Nearby(board, row, ahead)

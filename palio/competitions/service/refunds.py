@@ -9,8 +9,8 @@ from palio.competitions.messages import CompetitionCancelled, ReturnContribution
 from palio.competitions.rules import lifecycle
 from palio.competitions.rules import pools as rules
 from palio.competitions.service import pools
-from palio.competitions.types import Competition, CompetitionId
-from palio.infra import outbox
+from palio.competitions.types import REFUND_TO, Competition, CompetitionId
+from palio.infra import outbox, settings
 from palio.infra.db import Tx
 
 REFUNDS_MAX = 10_000  # of one step
@@ -31,7 +31,8 @@ async def return_next(tx: Tx, *, competition_id: CompetitionId, now: datetime, l
     What a wallet does not take (it is frozen or closed) stays where it is and is tried again later.
     """
     left = await sql.lock_left(tx, competition_id, limit)
-    outcomes = await ledger.post_many(tx, [rules.refund_post(kept) for kept in left], now=now) if left else []
+    posts = [rules.refund_post(kept, settings.value(REFUND_TO)) for kept in left]
+    outcomes = await ledger.post_many(tx, posts, now=now) if left else []
     done = [
         (kept.id, kept.left) for kept, outcome in zip(left, outcomes, strict=True) if isinstance(outcome, ledger.Posted)
     ]

@@ -18,7 +18,6 @@ from palio.competitions.types import (
     EntrantId,
     Line,
     Lines,
-    Part,
     PrizeRule,
     Prizes,
     Shown,
@@ -26,6 +25,7 @@ from palio.competitions.types import (
     Wanted,
 )
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 from palio.kernel.providers import After
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
@@ -33,13 +33,10 @@ PLACES_MAX = 1_000
 STRANGER = "Player"
 
 
-async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> Lines:
+async def listed(tx: Tx, *, wanted: Wanted, part: Part[CompetitionId]) -> Lines:
     """A part of the competitions that are wanted, newest first; drafts are only for staff."""
-    found = await sql.list_newest(tx, wanted, Part(part.limit + 1, part.older_than, part.newer_than))
-    has_more = len(found) > part.limit
-    if part.newer_than is None:
-        return Lines(await lines_many(tx, found[: part.limit]), part.older_than is not None, has_more)
-    return Lines(await lines_many(tx, found[-part.limit :]), has_more, has_older=True)
+    found, has_newer, has_older = part.cut(await sql.list_newest(tx, wanted, part.and_one))
+    return Lines(await lines_many(tx, found), has_newer, has_older)
 
 
 async def lines_many(tx: Tx, found: Sequence[Competition]) -> tuple[Line, ...]:

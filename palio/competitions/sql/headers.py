@@ -13,12 +13,12 @@ from palio.competitions.types import (
     Gate,
     ListId,
     NewCompetition,
-    Part,
     Product,
     Wanted,
 )
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 
 HEADER = """
     select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
@@ -128,7 +128,7 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
     return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
 
 
-async def list_newest(tx: Tx, wanted: Wanted, part: Part) -> list[Competition]:
+async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list[Competition]:
     """A part of what everybody may see of the competitions that are wanted, newest first."""
     narrowed = (wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts)
     if part.newer_than is None:

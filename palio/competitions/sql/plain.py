@@ -6,7 +6,8 @@ from datetime import datetime
 
 from palio.competitions.rules import submitting
 from palio.competitions.rules.plain import Plain
-from palio.competitions.types import EntrantId
+from palio.competitions.sql.scores import changed_of
+from palio.competitions.types import Changed, EntrantId, ListId
 from palio.infra import arrays
 from palio.infra.arrays import Int8s, Jsons, Moments, Texts
 from palio.infra.db import Tx
@@ -14,21 +15,31 @@ from palio.infra.db import Tx
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The entrants of submissions in their order, and what they have then, by list and entrant."""
+    """The entrants of submissions in their order, what they have then, by list and entrant, and what a look at lists
+    has found after the commit.
+    """
 
     entrants: Sequence[EntrantId]
     scores: Mapping[tuple[int, int], int]
+    changed: Mapping[ListId, Changed]
 
 
-async def submit_plain(tx: Tx, plain: Plain, now: datetime, *, is_alone: bool = False) -> Added | None:
-    """Count all of them in one statement. `is_alone` is for a connection without a transaction.
+async def submit_and_look(
+    tx: Tx, plain: Plain, now: datetime, *, since: Mapping[ListId, int], limit: int
+) -> Added | None:
+    """Count all of them in one statement, commit, and look what has changed on lists, each since a horizon: for a
+    connection without a transaction.
 
     None, and nothing is done, where a list is final, somebody has not been met, or a key was used before.
     """
-    found = await arrays.columns(tx, SUBMIT_PLAIN, *_columns(plain), now, is_alone)
-    for numbers, lists, entrants, scores in found:
-        return Added(numbers, dict(zip(zip(lists, entrants, strict=True), scores, strict=True)))
-    return None
+    looked = Int8s.of(list(since)), Int8s.of(list(since.values())), limit
+    [found] = await arrays.wholes(tx, SUBMIT_AND_LOOK, *_columns(plain), now, *looked)
+    numbers, lists, entrants, scores, *changed = found
+    if numbers is None:
+        return None
+    places = zip(lists.tolist(), entrants.tolist(), strict=True)
+    counted = dict(zip(places, scores.tolist(), strict=True))
+    return Added(numbers.tolist(), counted, changed_of(since, *changed) if since else {})
 
 
 def _columns(plain: Plain) -> Sequence[object]:
@@ -51,5 +62,6 @@ def _columns(plain: Plain) -> Sequence[object]:
     )
 
 
-SUBMIT_PLAIN = """select numbers, lists, entrants, scores
-    from competitions.submit_plain(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+SUBMIT_AND_LOOK = """
+    call competitions.submit_and_look(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+      null, null, null, null, null, null, null, null, null, null, null, null, null, null)"""

@@ -1,6 +1,6 @@
 """Receipts and the scores they add up to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from palio.competitions.types import (
     StateChange,
 )
 from palio.infra import arrays, db
-from palio.infra.arrays import Int8s, Jsons, Moments, Texts
+from palio.infra.arrays import Int8s, Jsons, Moments, Texts, Wholes
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
@@ -242,7 +242,7 @@ async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
     async for *head, entrants, scores, reached, subscores in arrays.stream_wholes(
         tx,
         """
-        select infra.tx_horizon(), n.tx_id, n.is_mine, s.entrants, s.scores, s.reached, s.subscores
+        select infra.tx_horizon(), infra.tx_moment(), n.tx_id, n.is_mine, s.entrants, s.scores, s.reached, s.subscores
         from competitions.newest_change(%s) n left join lateral (
           select array_agg(entrant_id) as entrants, array_agg(score) as scores, array_agg(reached_at) as reached,
             array_agg(subscore) as subscores
@@ -253,10 +253,10 @@ async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
         parts.append((entrants, scores, reached, subscores))
     columns = [list(column) for column in zip(*parts, strict=True)]
     parts.clear()
-    horizon, version, is_private = heads[0]
+    horizon, moment, version, is_private = heads[0]
     # one column after another, so that no two of everybody are here for long
     entrants, scores, reached, subscores = (arrays.joined(columns.pop(0)) for _ in range(len(columns)))
-    return Changed(horizon, version, is_private, entrants, scores, reached, subscores, ())
+    return Changed(horizon, moment, version, is_private, entrants, scores, reached, subscores, ())
 
 
 async def get_changed(tx: Tx, list_id: ListId, since: int, limit: int) -> Changed:
@@ -266,14 +266,27 @@ async def get_changed(tx: Tx, list_id: ListId, since: int, limit: int) -> Change
 
 async def get_changed_many(tx: Tx, since: Mapping[ListId, int], limit: int) -> dict[ListId, Changed]:
     """The same of many lists, each since a horizon of its own, all of one moment."""
-    found = await arrays.wholes(
+    [found] = await arrays.wholes(
         tx,
         """
-        select list_id, horizon, version, is_mine, entrants, scores, reached, subscores, ranked
+        select horizon, moment, private, lists, versions, entrants, scores, reached, subscores, ranked
         from competitions.changes(%s, %s, %s)""",
         *(Int8s.of(list(since)), Int8s.of(list(since.values())), limit),
     )
-    return {list_id: Changed(*changed) for list_id, *changed in found}
+    return changed_of(since, *found)
+
+
+def changed_of(
+    asked: Iterable[ListId], horizon: int, moment: int, private: Wholes, lists: Wholes, *rows: Wholes
+) -> dict[ListId, Changed]:
+    """What a look at lists has found, by list; the first column of the rows are their versions."""
+    found = {}
+    for list_id in asked:
+        is_here = lists == list_id
+        versions, *columns = rows if is_here.all() else [column[is_here] for column in rows]
+        version = int(versions.max()) if len(versions) else 0
+        found[list_id] = Changed(horizon, moment, version, list_id in private, *columns)
+    return found
 
 
 async def get_sampled(
@@ -284,7 +297,8 @@ async def get_sampled(
     [(*found, sampled, ranks)] = await arrays.wholes(
         tx,
         """
-        select infra.tx_horizon(), n.tx_id, n.is_mine, s.*, r.* from competitions.newest_change(%s) n, (
+        select infra.tx_horizon(), infra.tx_moment(), n.tx_id, n.is_mine, s.*, r.*
+        from competitions.newest_change(%s) n, (
           select coalesce(array_agg(s.entrant_id), '{}'), coalesce(array_agg(s.score), '{}'),
             coalesce(array_agg(s.reached_at), '{}'),
             coalesce(array_agg(s.subscore), '{}'), coalesce(array_agg((s.state = 'ranked')::int::bigint), '{}')

@@ -130,6 +130,22 @@ async def list_standings(tx: Tx, list_id: ListId, limit: int, *, after: int = 0)
     )
 
 
+async def list_standings_around(tx: Tx, list_id: ListId, entrant_id: EntrantId, radius: int) -> list[Standing]:
+    """The place of an entrant in the frozen ranking and those beside it; none for who does not stand there."""
+    return await db.rows(
+        tx,
+        Standing,
+        """
+        select s.place, s.rank, s.entrant_id, e.kind, e.ref, e.label, e.user_id, s.score, s.subscore, s.reached_at
+        from competitions.standings own
+        join competitions.standings s on s.list_id = own.list_id
+          and s.place between own.place - %s and own.place + %s
+        join competitions.entrants e on e.id = s.entrant_id
+        where own.list_id = %s and own.entrant_id = %s order by s.place""",
+        *(radius, radius, list_id, entrant_id),
+    )
+
+
 async def list_standings_of(tx: Tx, list_id: ListId, entrant_ids: Sequence[EntrantId]) -> list[Standing]:
     """The places of these entrants in the frozen ranking; those who do not stand there are left out."""
     return await db.rows(

@@ -17,6 +17,7 @@ from palio.competitions.schemas.boards import (
     HistoryAnswer,
     MyLineAnswer,
     beside,
+    write_lines,
 )
 from palio.competitions.service.boards import history, of_country, of_friends
 from palio.competitions.web.competitions import FRIENDS, OF_COUNTRY, Narrow
@@ -75,9 +76,10 @@ async def get_board(
     asked = BoardAsk(code, period, ask.now)
     for source in _sources_of(request, code):
         if view := await _read(tx, source, ask, asked, page, narrow):
-            if tag := tag_of(view):
+            answer = BoardAnswer.of_view(view, *beside(view, page))
+            if tag := tag_of(view, write_lines(answer.items)):
                 response.headers["ETag"] = tag
-            return BoardAnswer.of_view(view, *beside(view, page))
+            return answer
     raise NoSuchBoard(code=code, period=period)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from palio.competitions.service import programs
+from palio.competitions.service.rankings import Rankings
 from palio.competitions.types import ListId, Outcome, ProgramScore, Refused
 from palio.infra import db
 from palio.infra.db import Database, Tx
@@ -60,25 +61,31 @@ class Scorer:
     async def _flush(self, units: Sequence[Unit]) -> list[list[Told]]:
         told: list[list[Told]] = []
         for part in _parts(units):
-            items = [item for unit in part for item in unit]
-            done = iter(await self._ranked(items, await self._carry_out_soon(items)))
+            done = iter(await self._carry_out_soon([item for unit in part for item in unit]))
             told += [[next(done) for _ in unit] for unit in part]
         return told
 
-    async def _carry_out_soon(self, unit: Unit) -> Sequence[Outcome]:
+    async def _carry_out_soon(self, unit: Unit) -> list[Told]:
         """Each by itself: in one statement those that are plain, if nothing is in their way, the others as always.
 
         So are all when nobody knows what became of the statement: a key that was used answers as it did.
         """
-        done: list[Outcome | None] = [None] * len(unit)
+        outcomes: list[Outcome | None] = [None] * len(unit)
+        ranks: list[Mapping[ListId, int] | None] = [None] * len(unit)
         with suppress(Unavailable):
             async with self._database.alone("plain scores of programs") as tx:
-                done = await programs.submit_alone_many(tx, unit, now=clock.now())
-        if left := [place for place, outcome in enumerate(done) if outcome is None]:
+                flown = await programs.submit_alone_many(tx, unit, now=clock.now())
+            outcomes, ranks = flown.outcomes, await programs.ranks_flown(self._database.remembered(Rankings), flown)
+        if left := [place for place, outcome in enumerate(outcomes) if outcome is None]:
             others = await self._carry_out([unit[place] for place in left], "each")
             for place, outcome in zip(left, others, strict=True):
-                done[place] = outcome
-        return [outcome for outcome in done if outcome is not None]
+                outcomes[place] = outcome
+        done = [outcome for outcome in outcomes if outcome is not None]
+        if unranked := [place for place, known in enumerate(ranks) if known is None]:
+            late = await self._ranked([unit[place] for place in unranked], [done[place] for place in unranked])
+            for place, told in zip(unranked, late, strict=True):
+                ranks[place] = told.ranks
+        return [Told(outcome, known or {}) for outcome, known in zip(done, ranks, strict=True)]
 
     async def _carry_out(self, unit: Unit, mode: Mode) -> Sequence[Outcome]:
         async def work(tx: Tx) -> list[Outcome]:

@@ -11,10 +11,11 @@ from starlette.responses import HTMLResponse
 from palio.competitions.schemas.cards import Card, Group
 from palio.competitions.schemas.competitions import EndedAnswer, ends, part_of
 from palio.competitions.service import entering, showing
-from palio.competitions.types import Line, Lines, Part, Product, Status, Wanted
+from palio.competitions.types import Line, Lines, Product, Status, Wanted
 from palio.competitions.web import addresses
 from palio.competitions.web.competitions import Month, State, Year
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from time import monotonic
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ NAMES_MAX = 200_000
 CODE, PERIOD, NUMBER = re.compile(r"[a-z0-9_.-]{1,100}"), re.compile(r"[A-Za-z0-9:-]{1,20}"), re.compile(r"[0-9]{1,18}")
 SHAPE: TypeAdapter[BoardAnswer] = TypeAdapter(BoardAnswer)
 ITEMS = b'{"items":'
+TAG_BYTES = 8
 ENCODED = frozenset("%+")  # what only the ordinary way reads
 
 
@@ -206,7 +208,7 @@ class Looks:
             self._lines[look] = _Lines(lines, stamp, self._names.since, sight.earlier)
             return Told(ITEMS + lines + rest)
         following = self._paging(look).behind(*places[-1].key) if len(places) < view.of else None
-        return Told(ITEMS + lines + _rest(view, following, None), tag_of(view))
+        return Told(ITEMS + lines + _rest(view, following, None), tag_of(view, lines))
 
     async def _tell_otherwise(self, asked: Sequence[_Asked]) -> list[Told | None]:
         """What these see of lists that are empty, final, or being loaded."""
@@ -216,9 +218,13 @@ class Looks:
         told: list[Told | None] = []
         for (look, _, is_stale), seen in zip(asked, views, strict=True):
             view = replace(seen, is_stale=seen.is_stale or is_stale) if seen else None
-            ends = beside(view, self._paging(look)) if view and look.entrant is None else (None, None)
-            tag = tag_of(view) if view and look.entrant is None else ""
-            told.append(Told(SHAPE.dump_json(BoardAnswer.of_view(view, *ends)), tag) if view else None)
+            if view is None:
+                told.append(None)
+                continue
+            ends = beside(view, self._paging(look)) if look.entrant is None else (None, None)
+            answer = BoardAnswer.of_view(view, *ends)
+            tag = tag_of(view, write_lines(answer.items)) if look.entrant is None else ""
+            told.append(Told(SHAPE.dump_json(answer), tag))
         return told
 
     def _paging(self, look: Look) -> Paging:
@@ -307,11 +313,15 @@ def _rest(view: BoardView, after: str | None, before: str | None) -> bytes:
     return SHAPE.dump_json(BoardAnswer.of_view(view, after, before)).removeprefix(ITEMS + b"[]")
 
 
-def tag_of(view: BoardView) -> str:
-    """What a board says changes with its version, and its arrows and names by the hour; what is in doubt has no tag."""
+def tag_of(view: BoardView, lines: bytes) -> str:
+    """The state of a board whose lines are written like that; what is in doubt has no tag.
+
+    A version alone would not do: a transaction that began earlier may commit later, and change lines but no version.
+    The hour is there for the cursors, which grow old.
+    """
     if view.is_stale or view.is_warming or view.as_of is None:
         return ""
-    return f'W/"{view.version}.{view.of}.{view.as_of:%Y%m%d%H}"'
+    return f'W/"{view.version}.{view.of}.{view.as_of:%Y%m%d%H}.{blake2b(lines, digest_size=TAG_BYTES).hexdigest()}"'
 
 
 def _read_top(names: tuple[str, ...], query: str) -> Look | None:

@@ -28,8 +28,9 @@ PeriodName = Annotated[
 def list_competitions(*, limit: Limit = 50, as_json: AsJson = False) -> None:
     """List competitions, the newest first; drafts are left out."""
     from palio import competitions
-    from palio.competitions.types import Part, Wanted
+    from palio.competitions.types import Wanted
     from palio.entry import operators, terminal
+    from palio.kernel.parts import Part
 
     async def work(place: terminal.Place) -> "tuple[Line, ...]":
         async with operators.acting(place.database) as tx:

@@ -182,8 +182,9 @@ async def _anchors(place: "Place") -> Verified:
 async def _boards(place: "Place") -> Verified:
     """Each competition in a transaction of its own: it is one moment of it, and others need not wait for all."""
     from palio import competitions
-    from palio.competitions.types import Part, Wanted
+    from palio.competitions.types import Wanted
     from palio.entry import operators
+    from palio.kernel.parts import Part
 
     count, last = 0, None
     broken: list[dict[str, object]] = []

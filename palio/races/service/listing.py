@@ -24,14 +24,14 @@ async def recent(tx: Tx, *, limit: int = 50) -> list[RaceLine]:
 
 
 async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> RaceLines:
-    """A part of the races that are wanted, newest first; at most 10,000. Refuses with affiliates.NoSuchProgramme."""
+    """A part of the races that are wanted, those that end last first; at most 10,000.
+
+    Refuses with affiliates.NoSuchProgramme.
+    """
     programme = await affiliates.programme(tx, code=wanted.programme) if wanted.programme else None
-    one_more = Part(part.limit + 1, part.older_than, part.newer_than)
-    found = await sql.list_newest(tx, wanted, programme.id if programme else None, one_more)
-    has_more = len(found) > part.limit
-    if part.newer_than is None:
-        return RaceLines(tuple(await _lines(tx, found[: part.limit])), part.older_than is not None, has_more)
-    return RaceLines(tuple(await _lines(tx, found[-part.limit :])), has_more, has_older=True)
+    listed = await sql.list_newest(tx, wanted, programme.id if programme else None, part.and_one)
+    found, has_newer, has_older = part.cut(listed)
+    return RaceLines(tuple(await _lines(tx, found)), has_newer, has_older)
 
 
 async def pages_many(tx: Tx, competition_ids: Sequence[UUID]) -> Mapping[UUID, OwnPage]:

@@ -105,11 +105,10 @@ async def _placed(
     tx: Tx, race: Race, competition: Competition, entrant_id: EntrantId, now: datetime
 ) -> tuple[Mine, Standing]:
     """His line between its neighbours, and both sides of the line where prizes end."""
-    place = await competitions.place_of(tx, competition_id=competition.id, entrant_id=entrant_id)
-    if place is None:
+    found = await competitions.nearby(tx, competition=competition, entrant_id=entrant_id, radius=1, now=now)
+    if found is None:
         raise NotEntered(number=race.number)
-    first = max(0, place - 2)
-    board = await competitions.top(tx, competition_id=competition.id, after=first, limit=place - first + 1, now=now)
+    board = found.board
     lines = await reading.rows_of(tx, race=race, competition=competition, board=board)
     index = next(n for n, row in enumerate(lines) if row.entrant_id == entrant_id)
     paid_places = showing.places_of(competitions.read_prize_rule(competition.prize_rule))

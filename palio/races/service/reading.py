@@ -1,6 +1,7 @@
 """What is seen of races. Reading never writes; only jobs and staff move a race."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from palio import affiliates, competitions, ledger
@@ -31,10 +32,15 @@ async def view(
     race, competition = await find(tx, number=number)
     if competition.status == "draft" and not has_drafts:
         raise NoSuchRace(number=number)
-    programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
-    shown = await _pictures(tx, race)
     limit = min(rows_max, ROWS_MAX)
     board = await competitions.top(tx, competition_id=competition.id, limit=limit, after=after, now=now)
+    return await _view(tx, race, competition, board, now)
+
+
+async def _view(tx: Tx, race: Race, competition: Competition, board: Board, now: datetime) -> RaceView:
+    """The race with these rows of its board."""
+    programme = await affiliates.programme_status(tx, programme_id=race.programme_id)
+    shown = await _pictures(tx, race)
     rule = competitions.read_prize_rule(competition.prize_rule)
     ahead = competitions.preview_prizes(
         rule, pool=competition.guaranteed_pool, entrants=showing.places_of(rule), empty_rule=competition.empty_rule
@@ -104,12 +110,17 @@ async def lines(tx: Tx, *, number: int, limit: int = ROWS_MAX) -> list[Line]:
 
 
 async def entrant(tx: Tx, *, number: int, entrant_id: int, now: datetime) -> RaceView:
-    """The race with the one line of an entrant. Refuses with NoSuchRace, NotStarted, NoSuchEntrant."""
-    _, competition = await find_started(tx, number=number)
-    place = await competitions.place_of(tx, competition_id=competition.id, entrant_id=EntrantId(entrant_id))
-    if place is None:
+    """The race with the one line of an entrant, all as of one moment. Refuses with NoSuchRace, NotStarted,
+    NoSuchEntrant.
+    """
+    race, competition = await find_started(tx, number=number)
+    found = await competitions.nearby(tx, competition=competition, entrant_id=EntrantId(entrant_id), radius=1, now=now)
+    if found is None:
         raise NoSuchEntrant(number=number, entrant_id=entrant_id)
-    return await standings(tx, number=number, now=now, rows_max=1, after=place - 1)
+    passed = found.row.standing.place - 1
+    above = next((row.standing.score for row in found.board.rows if row.standing.place == passed), None)
+    board = replace(found.board, rows=(found.row,), after=passed, above=above)
+    return await _view(tx, race, competition, board, now)
 
 
 async def changes(
