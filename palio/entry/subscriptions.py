@@ -1,6 +1,7 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
 from palio import affiliates, competitions, identity, ledger, races
+from palio.admin import jobs as admin_jobs
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
 from palio.entry import approving
@@ -19,6 +20,7 @@ from palio.infra.messages import (
     RunOperation,
     SealAudit,
     SettingChanged,
+    TellWebhookOwner,
     TellWebhooks,
     WakeWebhooks,
     WatchWebhooks,
@@ -40,7 +42,9 @@ SUBSCRIPTIONS: Routes = {
     DeliverWebhooks: (webhooks.deliver,),
     WakeWebhooks: (webhooks.wake,),
     WatchWebhooks: (webhooks.watch,),
+    TellWebhookOwner: (admin_jobs.tell_webhook_owner,),
     identity.SendLetter: (identity_jobs.send_letter,),
+    identity.SendNote: (identity_jobs.send_note,),
     identity.SendFarewell: (identity_jobs.send_farewell,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.SendCode: (identity_jobs.send_code,),
