@@ -4,7 +4,7 @@ from palio import affiliates, competitions, identity, ledger, races
 from palio.admin import jobs as admin_jobs
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
-from palio.entry import approving
+from palio.entry import approving, notices
 from palio.identity import jobs as identity_jobs
 from palio.infra import operations, partitions, pruning, rotation, seals, webhooks
 from palio.infra.jobs import Routes
@@ -66,6 +66,8 @@ SUBSCRIPTIONS: Routes = {
     ledger.SealTransfers: (ledger_jobs.seal,),
     SettingChanged: (ledger_jobs.keep_pace,),
     ledger.ExpireLots: (ledger_jobs.expire_lots,),
+    affiliates.FeedStale: (notices.tell_of_stale,),
+    affiliates.FeedRecovered: (notices.tell_of_recovered,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),
