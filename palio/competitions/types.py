@@ -882,7 +882,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list of competitions is narrowed to; None: not at all. Year and month are those of the archive."""
+    """What a list of competitions is narrowed to; None: not at all. Year and month are those of the archive.
+
+    They begin in `[begins_since, begins_until)`.
+    """
 
     status: Status | None = None
     product: Product | None = None
@@ -890,6 +893,8 @@ class Wanted:
     month: int | None = None
     is_archived: bool = False
     has_drafts: bool = False
+    begins_since: datetime | None = None
+    begins_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

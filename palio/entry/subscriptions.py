@@ -1,9 +1,10 @@
 """Who hears what: the one place where messages are bound to handlers of higher modules."""
 
 from palio import affiliates, competitions, identity, ledger, races
+from palio.admin import jobs as admin_jobs
 from palio.affiliates import jobs as affiliate_jobs
 from palio.competitions import jobs as competition_jobs
-from palio.entry import approving
+from palio.entry import approving, notices
 from palio.identity import jobs as identity_jobs
 from palio.infra import operations, partitions, pruning, rotation, seals, webhooks
 from palio.infra.jobs import Routes
@@ -19,6 +20,7 @@ from palio.infra.messages import (
     RunOperation,
     SealAudit,
     SettingChanged,
+    TellWebhookOwner,
     TellWebhooks,
     WakeWebhooks,
     WatchWebhooks,
@@ -40,7 +42,9 @@ SUBSCRIPTIONS: Routes = {
     DeliverWebhooks: (webhooks.deliver,),
     WakeWebhooks: (webhooks.wake,),
     WatchWebhooks: (webhooks.watch,),
+    TellWebhookOwner: (admin_jobs.tell_webhook_owner,),
     identity.SendLetter: (identity_jobs.send_letter,),
+    identity.SendNote: (identity_jobs.send_note,),
     identity.SendFarewell: (identity_jobs.send_farewell,),
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.SendCode: (identity_jobs.send_code,),
@@ -63,6 +67,8 @@ SUBSCRIPTIONS: Routes = {
     ledger.SealTransfers: (ledger_jobs.seal,),
     SettingChanged: (ledger_jobs.keep_pace,),
     ledger.ExpireLots: (ledger_jobs.expire_lots,),
+    affiliates.FeedStale: (notices.tell_of_stale,),
+    affiliates.FeedRecovered: (notices.tell_of_recovered,),
     affiliates.TickFeeds: (affiliate_jobs.tick,),
     affiliates.FetchFeed: (affiliate_jobs.fetch_feed,),
     affiliates.TakePushed: (affiliate_jobs.take_pushed,),

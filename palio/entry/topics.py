@@ -5,6 +5,7 @@ from uuid import UUID
 
 from palio import affiliates, competitions, ledger, races
 from palio.competitions.types import CompetitionId
+from palio.entry import notices
 from palio.infra import approvals, operations
 from palio.infra.db import Tx
 from palio.kernel.topics import Topic
@@ -17,6 +18,7 @@ TOPICS: tuple[Topic, ...] = (
     *ledger.TOPICS,
     *approvals.TOPICS,
     *operations.TOPICS,
+    *notices.TOPICS,
 )
 
 

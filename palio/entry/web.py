@@ -14,6 +14,7 @@ from palio.affiliates import web as affiliates
 from palio.competitions import console as competitions_console
 from palio.competitions import web as competitions
 from palio.entry import clockwork, curtain, desk, home, hooks, mailbox, probes, recipients, status, vouching
+from palio.entry.sections import SECTIONS
 from palio.entry.topics import HIDDEN, TOPICS
 from palio.entry.wiring import BOARDS, ENTRY_CHECKS, PRODUCT_PAGES, Wiring
 from palio.identity import Doorman, House
@@ -141,6 +142,7 @@ def parts(wiring: Wiring) -> dict[str, object]:
         "frame": desk.frame(),
         "people": desk.Names(),
         "causes": CAUSES,
+        "sections": SECTIONS,
         "find_recipient": recipients.find,
         "mailbox": partial(mailbox.path_of, wiring),
     }

@@ -16,6 +16,7 @@ from palio.affiliates import jobs as affiliate_jobs
 from palio.affiliates import types as affiliates_types
 from palio.competitions import jobs as competition_jobs
 from palio.competitions import types as competitions_types
+from palio.competitions import web as competitions_web
 from palio.entry import figures, vouching
 from palio.entry.published import PUBLIC
 from palio.entry.subscriptions import SUBSCRIPTIONS
@@ -62,11 +63,20 @@ from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
-from palio.kernel.providers import BoardSource, EntryCheck, ExportSource, PrivacySection, ProductPages, SealedColumn
+from palio.kernel.providers import (
+    BoardSource,
+    Bulk,
+    EntryCheck,
+    ExportSource,
+    PrivacySection,
+    ProductPages,
+    SealedColumn,
+)
 from palio.kernel.schedules import Schedule
 from palio.kernel.settings import Catalogue, Setting
 from palio.ledger import jobs as ledger_jobs
 from palio.ledger import types as ledger_types
+from palio.ledger import web as ledger_web
 from palio.races import jobs as race_jobs
 from palio.races import types as races_types
 from palio.ui import types as ui_types
@@ -105,6 +115,7 @@ PERSONAL: tuple[PrivacySection[Tx], ...] = (  # accounts go last: until then som
     *(privacy.PRIVACY, ledger.PRIVACY, competitions.PRIVACY, affiliates.PRIVACY, identity.PRIVACY),
 )
 EXPORTS: tuple[ExportSource[Tx], ...] = (admin.AUDIT_EXPORT,)
+BULK: tuple[Bulk[Database], ...] = (*ledger_web.BULK, *competitions_web.BULK)
 PRODUCT_PAGES: tuple[ProductPages[Tx], ...] = (races.PAGES,)
 
 
@@ -266,6 +277,7 @@ async def opened(
             jobs.addresses(routes),
             published={one.kind: one.name for one in PUBLIC},
             exports={one.name: one for one in EXPORTS},
+            bulk={one.call: one for one in BULK},
             wake=hub.wake,
             tell=hub.tell,
             keyring=keys,

@@ -19,6 +19,7 @@ from palio.identity.messages import (
     SendCode,
     SendFarewell,
     SendLetter,
+    SendNote,
     TickExclusions,
     TickPrivacy,
     WriteToWhoeverAsked,
@@ -117,6 +118,24 @@ async def _note(tx: Tx, kind: LetterKind, contact: Recipient, address: str, numb
         secret="",
         number=number.hex,
     )
+
+
+@handles(SendNote, queue="outgoing")
+async def send_note(database: Database, job: SendNote, envelope: Envelope) -> None:
+    """Write to the proven address of somebody, if he has one. Run again, it sends the same letter again."""
+    async with database.begin_system("a letter") as tx:
+        contact = await sql.contacts.find_primary(tx, job.user_id)
+        if contact is None or contact.verified_at is None:
+            return
+        letter = letters.write_note(
+            job.subject,
+            job.paragraphs,
+            to=await personal.address_of(tx, contact),
+            locale=contact.locale,
+            link=tx.equipment.site + job.path,
+            number=envelope.event_id.hex,
+        )
+    await database.equipment.mail.send(letter)
 
 
 @handles(SendFarewell, queue="outgoing")

@@ -1,5 +1,6 @@
 """The letters identity writes itself, in the language of who receives them."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def write(kind: LetterKind, *, to: str, username: str, locale: str, site: str, s
     return Letter(
         to, subject, body.strip() + "\n", environment.get_template(f"mail_{kind}.html").render(values), number
     )
+
+
+def write_note(subject: str, paragraphs: Sequence[str], *, to: str, locale: str, link: str, number: str) -> Letter:
+    """What another module has to say to somebody: a line, paragraphs, and the page where it goes on."""
+    values = {"subject": subject, "paragraphs": paragraphs, "link": link}
+    environment = _environment(locale)
+    text = environment.get_template("mail_note.txt").render(values).partition("\n")[2]
+    return Letter(to, subject, text.strip() + "\n", environment.get_template("mail_note.html").render(values), number)
 
 
 def words_of_code(locale: str) -> str:

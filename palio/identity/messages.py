@@ -208,6 +208,16 @@ class TickExclusions(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class SendNote(Job):
+    """Write to somebody what another module has to say: a line, paragraphs, and a page of ours. No personal data."""
+
+    user_id: UserId
+    subject: str
+    paragraphs: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendLetter(Job):
     """Write to one contact of a user."""
 

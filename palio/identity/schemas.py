@@ -1,7 +1,7 @@
 """How people and their proofs look from outside: what calls take, and what they answer."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
@@ -619,7 +619,7 @@ class SessionBegun:
 
 @dataclass(frozen=True, slots=True)
 class MeAnswer:
-    """Who is signed in, as he sees himself."""
+    """Who is signed in, as he sees himself; `included` is what he asked to be told besides, by its name."""
 
     id: UUID
     username: str
@@ -646,6 +646,7 @@ class MeAnswer:
     created_at: Instant
     version: int
     avatar_url: str | None = None
+    included: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, me: Me, opened: Collection[AuthMethod]) -> "MeAnswer":

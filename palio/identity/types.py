@@ -1,5 +1,6 @@
 """Words of identity: a user and what others may see of him, how he proves who he is, and what follows from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, NewType, TypeAlias
@@ -738,6 +739,15 @@ class SeenAddress:
     first_seen_at: datetime
     last_seen_at: datetime
     seen_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogInsWanted:
+    """Which attempts of somebody are wanted: in `[since, until)`, with these outcomes; none named: with any."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    outcomes: Sequence[Outcome] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,14 @@ class WatchWebhooks(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class TellWebhookOwner(Job):
+    """Write to whoever is responsible for an endpoint: it has failed for so many days, or hears nothing any more."""
+
+    endpoint: UUID
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookDisabled(Event):
     """An endpoint hears nothing any more: it is gone, or has failed for five days."""
 

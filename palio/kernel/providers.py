@@ -1,14 +1,15 @@
 """Shapes that modules offer upward; `entry/wiring.py` holds the literal tuples of who offers what."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
-from palio.kernel.ids import UserId
+from palio.kernel.ids import Actor, UserId
 
 Tx = TypeVar("Tx")
+Database = TypeVar("Database")
 
 RowKey: TypeAlias = tuple[int, ...]  # what orders the lines of a board: score, subscore, time reached in µs, entrant
 ROW_KEY_PARTS = 4
@@ -33,6 +34,31 @@ class Spot(NamedTuple):
 
 
 After: TypeAlias = int | Spot  # behind a place, or where somebody has come to
+
+
+@dataclass(frozen=True, slots=True)
+class BulkDone:
+    """What came of bulk work: the body that its call would have answered, and the code of a refusal of all of it."""
+
+    body: bytes
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """A bulk call as it was asked: its `operationId`, the names in its address, and its body."""
+
+    call: str
+    names: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk(Generic[Database]):
+    """What carries a bulk call out later, for an actor; again, items that were done before stay done."""
+
+    call: str
+    carry_out: Callable[[Database, Actor, Wished], Awaitable[BulkDone]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ create table infra.operations (
   state text not null check (state in ('queued', 'running', 'done', 'failed', 'cancelled')), is_of_staff bool not null,
   done bigint not null default 0, total bigint, params jsonb not null check (octet_length(params::text) <= 65536),
   snapshot text, cursor jsonb, parts int not null default 0, size_bytes bigint not null default 0, sha256 bytea check (octet_length(sha256) = 32),
-  has_files bool not null default false, error_code text, tries smallint not null default 0, version int not null default 1,
+  has_files bool not null default false, asked bytea check (octet_length(asked) <= 8388608), error_code text, tries smallint not null default 0, version int not null default 1,
   created_at timestamptz not null, started_at timestamptz, touched_at timestamptz not null, finished_at timestamptz, expires_at timestamptz,
   check ((state in ('done', 'failed', 'cancelled')) = (finished_at is not null)), check ((state = 'failed') = (error_code is not null)));
 create index on infra.operations (owner_id, id);

@@ -4,13 +4,16 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 import palio
+from palio.ui import counting
+from palio.ui.paging import COUNT
 from palio.ui.problems import Problem
-from palio.ui.routes import Routes
+from palio.ui.routes import Call, Routes
 
 SCHEMAS = "#/components/schemas/{model}"
 KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -63,6 +66,8 @@ def describe(modules: Sequence[Routes]) -> bytes:
     for place, status, media_type, content in _examples(modules):  # with their nulls, which the framework leaves out
         path, method = place
         document["paths"][path][method]["responses"][status]["content"][media_type] |= content
+    for name in _counted(modules, document["paths"]):
+        document["components"]["schemas"][name]["properties"][COUNT] = counting.SCHEMA
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")
     components = document.setdefault("components", {})
@@ -77,6 +82,13 @@ def _examples(modules: Sequence[Routes]) -> Iterator[tuple[tuple[str, str], str,
             for media_type, content in answer["content"].items():
                 method = next(iter(route.methods or ())).lower()
                 yield (route.path_format, method), str(status), media_type, content
+
+
+def _counted(modules: Sequence[Routes], paths: dict[str, Any]) -> set[str]:
+    """The schemas of lists that also say how many rows they have, where they are asked."""
+    pages = [one.path_format for module in modules for one in module.all if isinstance(one, Call) and one.is_paged]
+    answers = [paths[path]["get"]["responses"]["200"]["content"] for path in pages if path in paths]
+    return {answer["application/json"]["schema"]["$ref"].rpartition("/")[2] for answer in answers}
 
 
 def _of_version_3_1(part: object) -> object:

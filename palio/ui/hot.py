@@ -42,7 +42,7 @@ ANYTHING = frozenset(
     {None, b"*/*", b"application/json", b"application/json, */*", b"application/json, text/plain, */*"}
 )
 LENGTH_DIGITS_MAX = 9
-OUT_OF_THE_WAY = frozenset({b"transfer-encoding", b"x-api-token"})
+OUT_OF_THE_WAY = frozenset({b"transfer-encoding", b"x-api-token", b"prefer"})
 OF_EVERY_ANSWER = (
     (b"content-type", b"application/json"),
     (b"vary", b"Authorization, Cookie"),

@@ -107,7 +107,9 @@ async def take_besides(request: Request, ask: Asking, limit: Limit) -> None:
     limiter: Limiter | None = request.app.state.limiter
     if limiter is None:
         return
-    [left] = await limiter.take([(limit.policy, f"user:{ask.actor.user_id}")])
+    subject = subject_of(request.client.host if request.client else "")
+    caller = subject if limit.by == "address" or ask.actor.user_id is None else _caller(ask.actor.user_id)
+    [left] = await limiter.take([(limit.policy, caller)])
     if left.is_refused:
         facts = {"policy": limit.name, "limit": limit.quota, "window_s": limit.window_s}
         raise TooMany(**facts, retry_after_s=left.retry_after_s)

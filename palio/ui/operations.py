@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Request, Response
+from pydantic import TypeAdapter
 
 from palio.infra import operations
-from palio.infra.operations import NoSuchOperation, Operation, OperationKind, OperationOver, OperationState
+from palio.infra.db import Database
+from palio.infra.operations import (
+    NoSuchOperation,
+    NotReady,
+    Operation,
+    OperationKind,
+    OperationOver,
+    OperationState,
+)
+from palio.kernel.errors import Gone
 from palio.kernel.ids import UserId
-from palio.ui import versions
+from palio.ui import strict, versions
 from palio.ui.access import NO_SCOPE
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.routes import Routes
@@ -79,6 +89,9 @@ class OperationAnswer:
         )
 
 
+SHAPE = TypeAdapter(OperationAnswer)
+
+
 def _exported(params: Mapping[str, Any]) -> Exported:
     return Exported(params["resource"], params["filter"], params["fields"], params["format"], params["gzip"])
 
@@ -125,6 +138,22 @@ def told(operation: Operation, response: Response) -> OperationAnswer:
 async def get_operation(operation_id: UUID, ask: Ask, tx: InTx, response: Response) -> OperationAnswer:
     """Read how far a piece of work of yours is; the topic `me:operations` tells when that changes."""
     return told(await operations.get_mine(tx, operation_id=operation_id, owner=owner_of(ask)), response)
+
+
+@routes.get(
+    f"{ONE}/result",
+    access="owner",
+    example={"results": [], "counts": {"ok": 0, "duplicate": 0, "refused": 0}},
+    refuses=[NoSuchOperation, NotReady, Gone],
+    scope=NO_SCOPE,
+    tier="expected",
+)
+async def get_operation_result(operation_id: UUID, ask: Ask, request: Request) -> Response:
+    """Read what came of bulk work: what its call would have answered; of work that failed as a whole, with its code."""
+    database: Database = request.app.state.database
+    async with database.begin(ask.actor) as tx:
+        found = await operations.get_mine(tx, operation_id=operation_id, owner=owner_of(ask))
+    return Response(await operations.result_of(database, found), media_type=strict.JSON_TYPE)
 
 
 @routes.post(

@@ -27,6 +27,9 @@ LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 AGE_DAYS_MAX = 7
 MAC_BYTES = 16
 HOUR_S = 3_600
+COUNT, AROUND = "count", "around"  # parameters of lists: how many there are, and in whose middle a part begins
+OF_A_PART = frozenset({"limit", "cursor", "fields", "include", COUNT})  # what changes neither rows nor their order
+WHOLE = "palio.whole"  # in the scope of a request whose list is read as far as may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +192,12 @@ async def paging(
     limit: Annotated[Whole, Query(ge=1, le=LIMIT_MAX, description="How many rows at most")] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, Query(max_length=1_000, description="`next` or `prev` of an answer")] = None,
 ) -> Paging:
-    """Read what part is asked for; a table (CSV) holds as much as one may. Refuses as a cursor does."""
+    """Read what part is asked for; a table (CSV) and a count go as far as one may. Refuses as a cursor does."""
+    is_whole = tables.is_wanted(request) or WHOLE in request.scope
     listing = listing_of(request, str(ask.actor.user_id or ""))
     cursors: Cursors = request.app.state.cursors
     position = cursors.read(cursor, listing, ask.now) if cursor else None
-    return Paging(tables.ROWS_MAX if tables.is_wanted(request) else limit, position, listing, cursors, ask.now)
+    return Paging(tables.ROWS_MAX if is_whole else limit, position, listing, cursors, ask.now)
 
 
 Paged = Annotated[Paging, Depends(paging)]
@@ -209,7 +213,5 @@ def listing_of(request: Request, caller: str) -> Listing:
     """The list that a request is about: its address without what only says which part of it."""
     asked = {name: value for name, value in request.query_params.items() if value}
     sort = asked.pop("sort", "")
-    filters = urlencode(
-        sorted((name, value) for name, value in asked.items() if name not in {"limit", "cursor", "fields"})
-    )
+    filters = urlencode(sorted((name, value) for name, value in asked.items() if name not in OF_A_PART))
     return Listing(request.url.path.removesuffix(tables.ENDING), sort, filters, caller)

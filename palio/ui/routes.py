@@ -26,6 +26,7 @@ from starlette.routing import compile_path
 from palio.infra.db import Database, Tx
 from palio.infra.deprecations import Deprecations
 from palio.infra.idempotency import Asked, InProgress, KeyReused
+from palio.infra.operations import TooManyOpen
 from palio.kernel import clock
 from palio.kernel.errors import (
     Forbidden,
@@ -40,13 +41,14 @@ from palio.kernel.errors import (
     Unavailable,
 )
 from palio.ui import access as accesses
-from palio.ui import actor, keys, limits, problems, strict, tables, versions
+from palio.ui import actor, counting, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_BYTES_MAX, SAFE_METHODS
 from palio.ui.going import Deprecation
 from palio.ui.guard import CSRF, KEY, PROOF, FormRequest, Guard
 from palio.ui.limits import Limit
+from palio.ui.paging import COUNT
 from palio.ui.problems import Problem
 from palio.ui.refusals import (
     BodyTooLarge,
@@ -74,6 +76,7 @@ Idempotency: TypeAlias = Literal["required", "optional", "none"]
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 Handler: TypeAlias = Callable[[Request], Coroutine[None, None, Response]]
+Ahead: TypeAlias = Callable[[Request, Mapping[str, object]], Awaitable[None]]  # of a request, and what it says
 
 OF_EVERY_CALL: tuple[type[Refusal], ...] = (
     *(NotAcceptable, Malformed, UnknownParameter, Invalid, InternalError, Unavailable, TooMany, TokenInUrl),
@@ -86,6 +89,10 @@ OF_EVERY_VERSION: tuple[type[Refusal], ...] = (Required, Stale)
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 READING = threading.RLock()  # the description is made in a thread, while the loop reads what requests are for
 NO_CONTROL = "The text holds a control character; leave it out."
+ACCEPTED: dict[str, object] = {
+    "description": "It is done later: follow it at the address in `Location`",
+    "content": {strict.JSON_TYPE: {"schema": {"$ref": "#/components/schemas/OperationAnswer"}}},
+}
 NO_CONTENT: dict[str, object] = {"description": "It is done; there is nothing to say", "content": {}}
 
 
@@ -130,6 +137,7 @@ class Route(APIRoute):
     rules: Rules
     module: str
     refuses: tuple[type[Refusal], ...]
+    ahead: Ahead | None = None
 
     def __init__(
         self,
@@ -137,7 +145,7 @@ class Route(APIRoute):
         handler: Callable[..., Any],
         *,
         method: str,
-        complete: Callable[["Route"], None] | None = None,
+        complete: Callable[[], None] | None = None,
         **offer: Any,
     ) -> None:
         self.path, self.endpoint, self.methods, self.name = path, handler, {method}, handler.__name__
@@ -147,7 +155,7 @@ class Route(APIRoute):
         def unread() -> None:
             read(path, handler, methods=[method], **offer)
             if complete:
-                complete(self)
+                complete()
 
         self._unread: Callable[[], None] | None = unread
 
@@ -242,10 +250,20 @@ class Call(Route):
         """The first row of the example of a list; None when it is no list."""
         return _plain(_items_of(self.example)[0]) if _items_of(self.example) else None
 
+    @cached_property
+    def known(self) -> set[str]:
+        """The parameters of its handler."""
+        return {each.alias for each in get_flat_params(self.dependant) if isinstance(each.field_info, params.Query)}
+
+    @property
+    def is_paged(self) -> bool:
+        """Is this a list that is read in parts?"""
+        return self.row is not None and "cursor" in self.known
+
     def get_route_handler(self) -> Handler:
         answer = self.audited(super().get_route_handler())
         media_type = getattr(self.response_class, "media_type", None) or strict.JSON_TYPE
-        known = {each.alias for each in get_flat_params(self.dependant) if isinstance(each.field_info, params.Query)}
+        known = self.known
         takes_json = self.body_field is not None
 
         async def strictly(request: Request) -> Response:
@@ -254,7 +272,7 @@ class Call(Route):
             wanted = tables.MEDIA_TYPE if as_table else media_type
             if not strict.accepts(request.headers.get("accept", ""), wanted):
                 raise NotAcceptable(media_type=wanted)
-            known_here = known | {FIELDS} if self.row is not None else known
+            known_here = known | self._of_lists(is_table=as_table)
             if not self.is_open_ended and (odd := _odd_parameters(request, known_here)):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
@@ -267,7 +285,10 @@ class Call(Route):
             if request.method not in SAFE_METHODS:
                 return _told(request, ask, await self._change(strict_request, ask, answer))
             row, names = self._fields(request)
+            is_counted = self._is_counted(request)
             response = await answer(strict_request)
+            if is_counted and response.status_code == HTTPStatus.OK:
+                response = await counting.tell(strict_request, ask, response, answer)
             if names and response.status_code == HTTPStatus.OK:
                 response = _narrowed(response, names)
             if as_table and response.status_code == HTTPStatus.OK:
@@ -275,6 +296,19 @@ class Call(Route):
             return _told(request, ask, _unless_known(request, ask, response))
 
         return self._going(strictly)
+
+    def _of_lists(self, *, is_table: bool) -> set[str]:
+        """The parameters of every list; a table has no place for a count."""
+        return {FIELDS, COUNT} if self.is_paged and not is_table else {FIELDS} if self.row is not None else set()
+
+    def _is_counted(self, request: Request) -> bool:
+        """Is it wanted how many there are? Refuses with RequestValidationError what is no way to count."""
+        if not self.is_paged or not (asked := request.query_params.get(COUNT, "")):
+            return False
+        if asked != counting.EXACT:
+            words = f"Lists are counted as {counting.EXACT!r}, or not at all"
+            raise RequestValidationError([{"type": "literal_error", "loc": ("query", COUNT), "msg": words}])
+        return True
 
     def _fields(self, request: Request) -> tuple[strict.Json, frozenset[str]]:
         """A row with the fields of a list that are wanted, and their names; none are named where all are.
@@ -312,6 +346,9 @@ class Call(Route):
 
     async def _change(self, request: strict.StrictRequest, ask: Asking, answer: Handler) -> Response:
         """Carry out what changes something, once for each key."""
+        if self.ahead:
+            wished = await request.json()
+            await self.ahead(request, wished if isinstance(wished, dict) else {})
         key = keys.key_of(request) if self.rules.idempotency != "none" else None
         if key is None:
             if self.rules.idempotency == "required":
@@ -346,9 +383,10 @@ class Offer(TypedDict, total=False):
     unless `scope` names another; "session" is for what no token may do. `step_up` wants a fresh second factor;
     `for_viewers` is for what whoever only looks may do too, `for_restricted` for what somebody whose account is
     suspended may. What staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and
-    bulk. `for_services` is for what programs may do that hold the permission; with `keeps_keys` the module keeps the
-    keys by itself, and its handler reads them (`keys.key_of`). A `deprecation` announces that the call
-    goes away.
+    bulk. `ahead` is done before the transaction begins: what looks outside, and leaves what it found in the scope of
+    the request. `may_wait` is for bulk whose handler lets it be done later (`background.accept`). `for_services` is for
+    what programs may do that hold the permission; with `keeps_keys` the module keeps the keys by itself, and its
+    handler reads them (`keys.key_of`). A `deprecation` announces that the call goes away.
     """
 
     access: typing.Required[Access]
@@ -363,6 +401,8 @@ class Offer(TypedDict, total=False):
     for_restricted: bool
     unaudited: str
     body_bytes_max: int
+    ahead: Ahead
+    may_wait: bool
     for_services: bool
     keeps_keys: bool
     deprecation: Deprecation
@@ -421,6 +461,8 @@ class Form(Route):
             return await actor.asking(request), stale
 
     async def _change(self, form: FormRequest, ask: Asking, answer: Handler) -> Response:
+        if self.ahead:
+            await self.ahead(form, await form.typed())
         key = keys.read_key(form.carried[KEY] or None) if self.rules.idempotency != "none" else None
         if key is None and self.rules.idempotency == "required":
             raise IdempotencyKeyRequired
@@ -486,11 +528,10 @@ class Routes:
             if is_list:
                 self._add(self._table(path, handler, example), rules)
 
-            def complete(route: Route) -> None:
+            def complete() -> None:
                 route.refuses = every
                 route.responses = {200: _example(example, response_class, file), **_documented(every)}
-                parameters = {"parameters": [FIELDS_PARAMETER]} if is_list else {}
-                route.openapi_extra = _declared(rules, tier, every) | parameters
+                route.openapi_extra = _declared(rules, tier, every) | _of_list(route)
 
             route = self._call("GET", path, handler, complete, response_class=response_class)
             route.example, route.is_open_ended = example, is_open_ended
@@ -538,14 +579,18 @@ class Routes:
         status = offer.get("status", 200)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            def complete(route: Route) -> None:
-                every = (*offer.get("refuses", ()), *_of_change(route, rules))
+            def complete() -> None:
+                later = offer.get("may_wait", False)
+                every = (*offer.get("refuses", ()), *([TooManyOpen] if later else ()), *_of_change(route, rules))
                 done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
                 route.refuses = every
-                route.responses = {status: done, **_documented(every)}
-                route.openapi_extra = _declared(rules, offer.get("tier", "core"), every)
+                route.responses = {status: done, **({202: ACCEPTED} if later else {}), **_documented(every)}
+                more = [PREFER_PARAMETER] if later else []
+                route.openapi_extra = _declared(rules, offer.get("tier", "core"), every, more)
 
-            self._add(self._call(method, path, handler, complete, status_code=status), rules)
+            route = self._call(method, path, handler, complete, status_code=status)
+            route.ahead = offer.get("ahead")
+            self._add(route, rules)
             return handler
 
         return declare
@@ -555,7 +600,7 @@ class Routes:
         method: str,
         path: str,
         handler: Callable[..., Any],
-        complete: Callable[[Route], None],
+        complete: Callable[[], None],
         *,
         status_code: int | None = None,
         response_class: type[Response] = JSONResponse,
@@ -604,10 +649,11 @@ class Routes:
         rules = self._rules("POST", "public", NO_SCOPE)
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
-            def complete(route: Route) -> None:
+            def complete() -> None:
                 route.refuses = tuple(refuses)
 
-            self._add(Hook(path, handler, method="POST", complete=complete, include_in_schema=False), rules)
+            route = Hook(path, handler, method="POST", complete=complete, include_in_schema=False)
+            self._add(route, rules)
             return handler
 
         return declare
@@ -626,6 +672,7 @@ class Routes:
         for_restricted: bool = False,
         unaudited: str = "",
         body_bytes_max: int = BODY_BYTES_MAX,
+        ahead: Ahead | None = None,
     ) -> Declare:
         """Declare what the form of a page is sent to (POST). The handler takes `Annotated[Model, Form()]`.
 
@@ -648,7 +695,7 @@ class Routes:
 
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             route = Form(path, handler, method="POST", response_class=HTMLResponse, include_in_schema=False)
-            route.again, route.asks_code = again, asks_code
+            route.again, route.asks_code, route.ahead = again, asks_code, ahead
             self._add(route, rules)
             return handler
 
@@ -775,6 +822,13 @@ FIELDS_PARAMETER = {
     "description": "Which fields of a row are wanted, between commas; all of them without it",
     "schema": {"type": "string", "minLength": 1, "maxLength": 500},
 }
+PREFER_PARAMETER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`respond-async`: it is done later, and the answer (202) says where to ask what came of it",
+    "schema": {"type": "string", "maxLength": 255},
+}
 KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -783,10 +837,12 @@ KEY_PARAMETER = {
 }
 
 
-def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict[str, object]:
-    key = KEY_PARAMETER | {"required": rules.idempotency == "required"}
+def _declared(
+    rules: Rules, tier: str, refuses: Iterable[type[Refusal]], more: Sequence[Mapping[str, object]] = ()
+) -> dict[str, object]:
+    key = [KEY_PARAMETER | {"required": rules.idempotency == "required"}] if rules.idempotency != "none" else []
     return {
-        **({"parameters": [key]} if rules.idempotency != "none" else {}),
+        **({"parameters": [*key, *more]} if key or more else {}),
         "security": _proofs_of(rules.terms),
         **({"deprecated": True, "x-sunset": str(rules.deprecation.sunset)} if rules.deprecation else {}),
         "x-access": rules.terms.access,
@@ -797,6 +853,13 @@ def _declared(rules: Rules, tier: str, refuses: Iterable[type[Refusal]]) -> dict
         "x-mcp": "none",
         "x-problems": sorted({kind.code for kind in refuses}),
     }
+
+
+def _of_list(route: Call) -> dict[str, object]:
+    """What every list takes beside its own parameters."""
+    if route.row is None:
+        return {}
+    return {"parameters": [FIELDS_PARAMETER, *([counting.PARAMETER] if route.is_paged else [])]}
 
 
 def _proofs_of(terms: Terms) -> list[dict[str, list[str]]]:

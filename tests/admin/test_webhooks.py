@@ -398,3 +398,47 @@ def test_the_receivers_to_copy_verify_what_we_sign(tmp_path: Path) -> None:
         for body, status in ((message.body, 0), (message.body + b" ", 1)):
             given = [secret, message.webhook_id, message.timestamp, signature]
             assert subprocess.run([*command, *given], input=body, check=False).returncode == status
+
+
+async def test_a_name_is_looked_up_while_no_transaction_waits(console: Console, staff: httpx2.AsyncClient) -> None:
+    """Also under a key; and a repeat is told what the first was, although nobody knows the name any more."""
+    database = console.wiring.database
+    in_use: list[int] = []
+
+    async def looking(host: str, port: int) -> Sequence[str]:
+        stats = database.pool.get_stats()
+        in_use.append(stats["pool_size"] - stats["pool_available"])
+        return await resolve(host, port)
+
+    async def forgotten(_host: str, _port: int) -> Sequence[str]:
+        raise OSError("there is no such name")
+
+    equipment = database.equipment
+    database.equipment = replace(equipment, http=Client(resolve=looking))
+    made = await staff.post(CALL, json=NEW, headers={"Idempotency-Key": "k7"})
+    one = f"{CALL}/{made.json()['webhook']['id']}"
+    changed = await staff.patch(one, json={"url": NEW["url"], **WHY}, headers={"If-Match": '"1"'})
+    database.equipment = replace(equipment, http=Client(resolve=forgotten))
+    again = await staff.post(CALL, json=NEW, headers={"Idempotency-Key": "k7"})
+    other = await staff.post(CALL, json=NEW, headers={"Idempotency-Key": "k8"})
+
+    assert (made.status_code, changed.status_code, in_use) == (201, 200, [0, 0])
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert (other.status_code, other.json()["code"]) == (422, "url_refused")
+
+
+async def test_deliveries_are_narrowed_by_state_and_time(console: Console, staff: httpx2.AsyncClient) -> None:
+    made = (await staff.post(CALL, json=NEW)).json()["webhook"]["id"]
+    told = events(3, now=clock.now())
+    async with console.begin() as tx:
+        await webhooks.tell(tx, TellWebhooks(tuple(told)))
+    now = clock.now()
+    later = {"created_at.gt": (now + timedelta(minutes=1)).isoformat()}
+    answers = [
+        (await staff.get(f"{CALL}/{made}/deliveries", params={"count": "exact", **query})).json()
+        for query in ({}, {"state": "queued,failed"}, {"state.ne": "queued"}, later, {"limit": 2})
+    ]
+    refused = await staff.get(f"{CALL}/{made}/deliveries", params={"state": "lost"})
+
+    assert [answer["count"] for answer in answers] == [3, 3, 0, 0, 3]
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/state")

@@ -10,7 +10,7 @@ from psycopg import sql
 from palio import identity
 from palio.entry.subscriptions import SUBSCRIPTIONS
 from palio.identity import doors, jobs, types
-from palio.identity.messages import SendFarewell, SendLetter, WriteToWhoeverAsked
+from palio.identity.messages import SendFarewell, SendLetter, SendNote, WriteToWhoeverAsked
 from palio.identity.service.sessions import Recognised
 from palio.infra import db, embedded, totp
 from palio.infra.db import Database, Equipment
@@ -29,6 +29,7 @@ ELSEWHERE = identity.Visitor("203.0.113.9", "curl/8.5")
 PERMISSIONS = types.PERMISSIONS
 LETTER_JOBS = (
     (SendLetter, jobs.send_letter),
+    (SendNote, jobs.send_note),
     (SendFarewell, jobs.send_farewell),
     (WriteToWhoeverAsked, jobs.write_to_whoever_asked),
 )

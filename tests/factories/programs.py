@@ -17,6 +17,7 @@ from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.kernel.settings import Catalogue
 from palio.ledger import web as ledger
+from palio.ui import operations
 from palio.ui.edge import Served
 from palio.ui.hot import HotRoutes
 from palio.ui.languages import Languages
@@ -81,7 +82,7 @@ class Bank:
             return quick(counted) if self.is_quick else counted
 
         return assemble(
-            [ledger.routes],
+            [ledger.routes, operations.routes],
             state={"database": self.database, "teller": teller, "pages": Pages(Languages())},
             served=self.served.append,
             identify=Reception(doorman),

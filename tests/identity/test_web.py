@@ -9,7 +9,9 @@ import pytest
 from starlette.types import ASGIApp
 
 from palio import identity
+from palio.entry.sections import SECTIONS
 from palio.identity import web
+from palio.identity.web.calls import SECTIONS as DESCRIBED
 from palio.infra import totp
 from palio.infra.ratelimit import Limiter
 from palio.kernel import clock
@@ -32,6 +34,7 @@ def application(world: World, limiter: Limiter | None = None) -> ASGIApp:
             "house": world.house,
             "pages": Pages(Languages()),
             "cursors": Cursors(bytes(32)),
+            "sections": SECTIONS,
         },
         served=lambda served: None,
         identify=web.Reception(world.doorman),
@@ -380,3 +383,56 @@ async def test_the_fourth_registration_from_an_address_within_an_hour_waits(worl
     assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
     assert answers[-1].json()["facts"]["policy"] == "sign-up"
     assert await world.count("select count(*) from identity.users") == 3
+
+
+async def test_an_account_tells_besides_what_was_named(alice: httpx2.AsyncClient) -> None:
+    """Sections of other modules, each once; without them it says its version, and a strange one is refused."""
+    plain, more = await alice.get("/me"), await alice.get("/me?include=roles,wallets,links,roles")
+    odd = await alice.get("/me?include=wallets,secrets")
+
+    told = more.json()
+    assert (plain.json()["included"], plain.headers["etag"]) == ({}, f'"{told["version"]}"')
+    assert told["included"] == {"roles": [], "wallets": told["included"]["wallets"], "links": []}
+    assert {one["asset"]: one["available"]["amount"] for one in told["included"]["wallets"]} == {
+        one["asset"]: 0 for one in told["included"]["wallets"]
+    }
+    assert more.headers["etag"].startswith("W/")
+    assert {**told, "included": {}} == plain.json()
+    assert (odd.status_code, odd.json()["errors"][0]["pointer"]) == (422, "/include")
+
+
+async def test_a_token_is_told_no_section_beyond_its_scopes(
+    alice: httpx2.AsyncClient, app: ASGIApp, world: World
+) -> None:
+    async with world.database.begin_system("a test") as tx:
+        user = await identity.get(tx, name_or_id="alice")
+        made = await identity.create_token(tx, user_id=user.id, name="game", scopes=["identity:read"], now=clock.now())
+    async with browser(app) as program:
+        headers = {"authorization": f"Bearer {made.secret}"}
+        allowed = await program.get("/me?include=roles", headers=headers)
+        refused = await program.get("/me?include=roles,wallets", headers=headers)
+
+    assert allowed.json()["included"] == {"roles": []}
+    assert (code_of(refused), refused.json()["facts"]["scope"]) == ((403, "scope_missing"), "ledger:read")
+
+
+async def test_sections_are_those_that_are_described() -> None:
+    assert set(SECTIONS) == set(DESCRIBED)
+
+
+async def test_own_history_is_narrowed_by_time_and_outcome(alice: httpx2.AsyncClient) -> None:
+    whole = (await alice.get("/me/logins?count=exact")).json()
+    at = whole["items"][0]["at"]
+    counts = [
+        (await alice.get("/me/logins", params={"count": "exact", **query})).json()["count"]
+        for query in ({"at.gte": at}, {"at.gt": at}, {"at.lte": at}, {"outcome": "success"}, {"outcome.ne": "success"})
+    ]
+    ips = [
+        (await alice.get("/me/ips", params={"count": "exact", **query})).json()["count"]
+        for query in ({}, {"last_seen_at.lt": "2020-01-01T00:00:00Z"})
+    ]
+
+    assert whole["count"] == len(whole["items"]) > 0
+    assert (counts[0] >= 1, counts[1], counts[2]) == (True, counts[1], whole["count"] - counts[1])
+    assert counts[3] + counts[4] == whole["count"] and counts[3] >= 1
+    assert (ips[0] >= 1, ips[1]) == (True, 0)

@@ -62,12 +62,12 @@ class Stream:
 
 
 @asynccontextmanager
-async def housed(dsn: str, make: Callable[[Hub], ASGIApp]) -> AsyncIterator[House]:
+async def housed(dsn: str, make: Callable[[Hub], ASGIApp], *, sends_ahead_bytes: int = 0) -> AsyncIterator[House]:
     """The application over a hub that listens, for the length of the block."""
     hub = Hub(dsn)
     database = Database(dsn, equipment=Equipment(tell=hub.tell), connections_max=RUNNERS_MAX)
     await database.pool.open(wait=True)
-    async with listening_hub(hub, database), serve(make(hub)) as base:
+    async with listening_hub(hub, database), serve(make(hub), sends_ahead_bytes=sends_ahead_bytes) as base:
         yield House(hub, database, base)
     await database.pool.close()
 

@@ -246,7 +246,7 @@ async def test_the_description_tells_of_tables_and_cursors(client: httpx2.AsyncC
         "n,name,price_asset,price_amount\r\n1,"
     )
     assert {"cursor_invalid", "cursor_mismatch", "cursor_expired"} <= set(call["x-problems"])
-    assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last", "fields"}
+    assert {parameter["name"] for parameter in call["parameters"]} == {"limit", "cursor", "last", "fields", "count"}
     assert "/api/v1/numbers.csv" not in document["paths"]
 
 

@@ -1,8 +1,9 @@
 """Calls about exports: what there is to export, asking for it, following it, and the one-time link to the file."""
 
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Depends, Response
 
 from palio.admin.console import export_schemas as say
 from palio.admin.errors import WindowTooWide
@@ -10,6 +11,7 @@ from palio.infra import approvals, operations
 from palio.infra.approvals import ReasonMissing
 from palio.infra.db import Tx
 from palio.infra.operations import (
+    ANY_WORK,
     FieldUnknown,
     FilterInvalid,
     FilterUnknown,
@@ -17,9 +19,11 @@ from palio.infra.operations import (
     NotReady,
     Operation,
     OperationOver,
+    OperationState,
     PeopleTooMany,
     ResourceUnknown,
     Wish,
+    WorkWanted,
 )
 from palio.kernel import clock
 from palio.kernel.errors import Forbidden, Gone
@@ -27,6 +31,7 @@ from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import Limit
 from palio.ui.operations import AN_OPERATION, OperationAnswer, owner_of, told
 from palio.ui.paging import Paged, Paging
+from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 
 RUN, PERSONAL = "admin.export.run", "admin.export.personal"
@@ -35,6 +40,8 @@ ONE = f"{BASE}/{{operation_id:uuid}}"
 OPERATION = "/console/operations/{operation_id:uuid}"
 FILES = "/console/exports/files"
 RATE = (Limit("exports", 10, 3_600),)
+States: TypeAlias = Annotated[list[OperationState], Depends(of_words("state", get_args(OperationState)))]
+Created: TypeAlias = Annotated[Span, Depends(of_times("created_at"))]
 routes = Routes("admin")
 
 
@@ -77,16 +84,20 @@ async def begin(tx: Tx, ask: Asking, wish: Wish, reason: str) -> Operation:
 
 
 @routes.get(BASE, access=RUN, example=say.EXPORTS, tier="expected")
-async def list_exports(ask: Ask, tx: InTx, page: Paged) -> say.ExportsAnswer:
+async def list_exports(ask: Ask, tx: InTx, page: Paged, states: States, created: Created) -> say.ExportsAnswer:
     """List the exports you have asked for, the newest first."""
-    rows, older = await some_exports(tx, ask, page)
+    rows, older = await some_exports(tx, ask, page, WorkWanted(states, created.since, created.until))
     return say.ExportsAnswer([OperationAnswer.of(one) for one in rows], older, None)
 
 
-async def some_exports(tx: Tx, ask: Asking, page: Paging) -> tuple[list[Operation], str | None]:
+async def some_exports(
+    tx: Tx, ask: Asking, page: Paging, wanted: WorkWanted = ANY_WORK
+) -> tuple[list[Operation], str | None]:
     """The exports of a page, and the cursor of those behind it."""
     behind = UUID(str(page.position.key[0])) if page.position else None
-    found = await operations.list_mine(tx, owner=owner_of(ask), kind="export", limit=page.limit + 1, behind=behind)
+    found = await operations.list_mine(
+        tx, owner=owner_of(ask), kind="export", wanted=wanted, limit=page.limit + 1, behind=behind
+    )
     rows = found[: page.limit]
     return rows, page.behind(str(rows[-1].id)) if len(found) > page.limit else None
 

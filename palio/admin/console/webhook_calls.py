@@ -1,8 +1,8 @@
 """Calls about webhooks: endpoints, what was sent to them, and the catalogue of what they can hear."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
@@ -29,13 +29,16 @@ from palio.kernel.events import TypeName
 from palio.ui import versions
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged, Paging
+from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
 READ, MANAGE = "admin.webhook.read", "admin.webhook.manage"
+LOOKED = "palio.looked"  # in the scope of a request: what is wrong with its address
 BASE = "/console/webhooks"
 ONE = f"{BASE}/{{endpoint_id:uuid}}"
-States = Annotated[str, Query(max_length=80, pattern=r"|[a-z]+(,[a-z]+)*", description="One or several, by commas")]
+States: TypeAlias = Annotated[list[DeliveryState], Depends(of_words("state", get_args(DeliveryState)))]
+Created: TypeAlias = Annotated[Span, Depends(of_times("created_at"))]
 routes = Routes("admin")
 
 
@@ -44,24 +47,22 @@ def known_of(request: Request) -> list[TypeName]:
     return [one.name for one in desk_of(request).published]
 
 
-async def look_at(request: Request, url: str | None) -> None:
-    """See that an address may be called, before anything else is done with it. Refuses with UrlRefused."""
+async def look_ahead(request: Request, said: Mapping[str, object]) -> None:
+    """See whether an address may be called, while no transaction waits for it; `require_looked` says what was seen."""
     database: Database = request.app.state.database
-    if url:
-        try:
-            await database.equipment.http.require(url, profile=webhooks.profile(database.equipment))
-        except UrlRefused as refusal:
-            raise refusal.blaming("url") from None
+    url = said.get("url")
+    if not isinstance(url, str) or not url.strip() or len(url) > say.URL_CHARACTERS_MAX:
+        return
+    try:
+        await database.equipment.http.require(url.strip(), profile=webhooks.profile(database.equipment))
+    except UrlRefused as refusal:
+        request.scope[LOOKED] = refusal.blaming("url")
 
 
-async def _new(request: Request, body: say.NewWebhook, ask: Ask) -> say.NewWebhook:
-    await look_at(request, body.url)
-    return body
-
-
-async def _changed(request: Request, body: say.ChangedWebhook, ask: Ask) -> say.ChangedWebhook:
-    await look_at(request, body.url)
-    return body
+def require_looked(request: Request) -> None:
+    """Refuses with UrlRefused where `look_ahead` saw that the address may not be called."""
+    if refusal := request.scope.get(LOOKED):
+        raise refusal
 
 
 @routes.get("/event-types", access="public", example=say.EVENT_TYPES, tier="expected")
@@ -85,17 +86,19 @@ async def list_webhooks(ask: Ask, tx: InTx) -> say.Webhooks:
     refuses=[UrlRefused, UnknownType, TooManyEndpoints, ReasonMissing],
     secrets=["secret"],
     step_up=True,
+    ahead=look_ahead,
     status=201,
     tier="expected",
 )
 async def create_webhook(
     request: Request,
-    body: Annotated[say.NewWebhook, Depends(_new)],
+    body: say.NewWebhook,
     ask: Ask,
     tx: InTx,
     response: Response,
 ) -> say.NewWebhookAnswer:
     """Have an address hear of some types. Its secret is told this once."""
+    require_looked(request)
     endpoint_id, secret = await webhooks.create(
         tx, wish=body.wish(), known=known_of(request), reason=approvals.checked_reason(body.reason), now=ask.now
     )
@@ -123,18 +126,20 @@ async def _told(tx: Tx, endpoint_id: UUID, now: datetime, response: Response) ->
     example=say.A_WEBHOOK,
     refuses=[NoSuchEndpoint, UrlRefused, UnknownType, ReasonMissing, Stale],
     step_up=True,
+    ahead=look_ahead,
     tier="expected",
 )
 async def change_webhook(
     request: Request,
     endpoint_id: UUID,
-    body: Annotated[say.ChangedWebhook, Depends(_changed)],
+    body: say.ChangedWebhook,
     seen: Seen,
     ask: Ask,
     tx: InTx,
     response: Response,
 ) -> say.WebhookAnswer:
     """Change where, what or how fast an endpoint hears; its secret stays."""
+    require_looked(request)
     old = await webhooks.get_endpoint(tx, endpoint_id)
     reason = approvals.checked_reason(body.reason)
     known = known_of(request)
@@ -234,13 +239,14 @@ async def list_webhook_deliveries(
     endpoint_id: UUID,
     tx: InTx,
     page: Paged,
-    state: States = "",
+    states: States,
+    created: Created,
     type: Annotated[str, Query(max_length=80, description="How the type begins")] = "",  # noqa: A002 - its public name
 ) -> say.Deliveries:
     """List what was sent to an endpoint, the newest first."""
     await webhooks.get_endpoint(tx, endpoint_id)
-    states: Sequence[DeliveryState] = [one for one in state.split(",") if one]  # type: ignore[misc]  # others match none
-    rows, older = await some_deliveries(tx, endpoint_id, Wanted(states, type), page)
+    wanted = Wanted(states, type, since=created.since, until=created.until)
+    rows, older = await some_deliveries(tx, endpoint_id, wanted, page)
     return say.Deliveries(tuple(map(say.DeliveryAnswer.of, rows)), older, None)
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from fastapi import Depends, Form, Query, Request, Response
+from fastapi import Form, Query, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from palio.admin import schemas
 from palio.admin.console import webhook_schemas as say
 from palio.admin.console.receivers import RECEIVERS
-from palio.admin.console.webhook_calls import MANAGE, READ, known_of, look_at, some_deliveries
+from palio.admin.console.webhook_calls import MANAGE, READ, known_of, look_ahead, require_looked, some_deliveries
 from palio.admin.schemas import desk_of
 from palio.infra import approvals, webhooks
 from palio.infra.db import Tx
@@ -93,17 +93,13 @@ async def _new_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> R
     return await _edit(request, ask, tx, filled.values, filled.problem)
 
 
-async def _looked_at(request: Request, form: Annotated[say.WebhookForm, Form()], ask: Ask) -> say.WebhookForm:
-    await look_at(request, form.url.strip())
-    return form
+Wished: TypeAlias = Annotated[say.WebhookForm, Form()]
 
 
-Looked = Annotated[say.WebhookForm, Depends(_looked_at)]
-
-
-@routes.form(f"{HERE}/new", access=MANAGE, again=_new_again, step_up=True, idempotency="none")
-async def add_webhook(request: Request, form: Looked, ask: Ask, tx: InTx) -> HTMLResponse:
+@routes.form(f"{HERE}/new", access=MANAGE, again=_new_again, step_up=True, idempotency="none", ahead=look_ahead)
+async def add_webhook(request: Request, form: Wished, ask: Ask, tx: InTx) -> HTMLResponse:
     """Make an endpoint; the page that answers is the only one to show its secret."""
+    require_looked(request)
     reason = approvals.checked_reason(form.reason)
     endpoint_id, secret = await webhooks.create(
         tx, wish=form.wish(), known=known_of(request), reason=reason, now=ask.now
@@ -330,11 +326,12 @@ async def _edit_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> 
     return await _edit(request, ask, tx, filled.values, filled.problem, endpoint)
 
 
-@routes.form(f"{ONE}/edit", access=MANAGE, again=_edit_again, step_up=True)
+@routes.form(f"{ONE}/edit", access=MANAGE, again=_edit_again, step_up=True, ahead=look_ahead)
 async def change_webhook_by_form(
-    request: Request, endpoint_id: UUID, form: Looked, ask: Ask, tx: InTx
+    request: Request, endpoint_id: UUID, form: Wished, ask: Ask, tx: InTx
 ) -> RedirectResponse:
     """Change where, what and how fast it hears."""
+    require_looked(request)
     reason, known = approvals.checked_reason(form.reason), known_of(request)
     await webhooks.change(
         tx, endpoint_id=endpoint_id, wish=form.wish(), known=known, version=form.version, reason=reason, now=ask.now

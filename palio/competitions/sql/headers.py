@@ -38,10 +38,12 @@ WANTED = (
     HEADER
     + """left join competitions.archives a on a.competition_id = c.id
     cross join (select %s::text as status, %s::text as product, %s::int as year, %s::int as month,
-      %s::bool as is_archived, %s::bool as has_drafts) w
+      %s::bool as is_archived, %s::bool as has_drafts, coalesce(%s::timestamptz, '-infinity') as begins_since,
+      coalesce(%s::timestamptz, 'infinity') as begins_until) w
     where (c.status <> 'draft' or w.has_drafts) and (w.status is null or c.status = w.status)
       and (w.product is null or c.product = w.product) and (w.year is null or a.year = w.year)
-      and (w.month is null or a.month = w.month) and (a.competition_id is not null or not w.is_archived) """
+      and (w.month is null or a.month = w.month) and (a.competition_id is not null or not w.is_archived)
+      and c.starts_at >= w.begins_since and c.starts_at < w.begins_until """
 )
 ID_MAX = UUID(int=2**128 - 1)
 
@@ -130,7 +132,10 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
 
 async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list[Competition]:
     """A part of what everybody may see of the competitions that are wanted, newest first."""
-    narrowed = (wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts)
+    narrowed = (
+        *(wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts),
+        *(wanted.begins_since, wanted.begins_until),
+    )
     if part.newer_than is None:
         last = part.older_than or ID_MAX
         return await db.rows(

@@ -14,11 +14,11 @@ from palio.competitions.web import (
 )
 from palio.competitions.web.gathering import Scorer
 from palio.competitions.web.looking import Looks
-from palio.competitions.web.scores import short_ways
+from palio.competitions.web.scores import BULK, short_ways
 from palio.competitions.web.warming import Warmer
 from palio.ui.routes import Routes
 
-__all__ = ["Looks", "Scorer", "Warmer", "routes", "short_ways"]
+__all__ = ["BULK", "Looks", "Scorer", "Warmer", "routes", "short_ways"]
 
 routes = Routes("competitions")
 routes.all = [

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 
 from palio.competitions.errors import NoSuchCompetition, ResultsHidden
 from palio.competitions.schemas.competitions import (
@@ -24,6 +24,7 @@ from palio.competitions.types import CompetitionId, Product, Wanted
 from palio.competitions.web.own import user_of
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged
+from palio.ui.ranges import Span, of_times
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
@@ -41,16 +42,18 @@ Narrow = Annotated[
 ]
 State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
+Begins: TypeAlias = Annotated[Span, Depends(of_times("starts_at"))]
 Year = Annotated[Whole | None, Query(ge=2000, le=2100)]
 Month = Annotated[Whole | None, Query(ge=1, le=12)]
 
 
 @routes.get("/competitions", access="public", example=COMPETITIONS_EXAMPLE)
 async def list_competitions(
-    tx: InTx, page: Paged, status: State | None = None, product: Product | None = None
+    tx: InTx, page: Paged, begins: Begins, status: State | None = None, product: Product | None = None
 ) -> CompetitionsAnswer:
     """List competitions, the newest first."""
-    found = await showing.listed(tx, wanted=Wanted(status, product), part=part_of(page))
+    wanted = Wanted(status, product, begins_since=begins.since, begins_until=begins.until)
+    found = await showing.listed(tx, wanted=wanted, part=part_of(page))
     return CompetitionsAnswer.of(found, page)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from palio.competitions import errors
 from palio.competitions.schemas.scores import (
@@ -24,9 +24,12 @@ from palio.competitions.schemas.scores import (
 )
 from palio.competitions.types import PERMISSION_SCORE_SUBMIT, CompetitionId, ProgramScore, Refused
 from palio.competitions.web.gathering import Mode, Scorer, ScoresRefusedError, Told
+from palio.infra.db import Database
 from palio.kernel.errors import Refusal, TooLarge
-from palio.ui import problems
-from palio.ui.actor import Asking
+from palio.kernel.ids import Actor
+from palio.kernel.providers import Bulk, BulkDone, Wished
+from palio.ui import background, problems, strict
+from palio.ui.actor import Ask, Asking
 from palio.ui.hot import Answer, HotRoute, Plain
 from palio.ui.limits import MINUTE_S, Limit
 from palio.ui.problems import FieldProblem
@@ -78,9 +81,14 @@ async def submit_board_score(code: Code, form: ScoreForm, scorer: AtScorer) -> S
     rate=[BATCHES],
     unaudited=NO_AUDIT,
     body_bytes_max=BATCH_BYTES_MAX,
+    may_wait=True,
 )
-async def submit_board_scores(code: Code, form: ScoresForm, scorer: AtScorer) -> ScoresAnswer:
+async def submit_board_scores(
+    code: Code, form: ScoresForm, request: Request, ask: Ask, scorer: AtScorer
+) -> ScoresAnswer:
     """Submit many scores to a board of everybody: each by itself, or all of them or none."""
+    if accepted := await background.accept(request, ask, items=len(form.items)):
+        return accepted  # type: ignore[return-value]  # where to ask what came of it
     return await _submit_batch(scorer, form, lambda item: item.score(board=code))
 
 
@@ -108,11 +116,36 @@ async def submit_score(competition_id: Id, form: ScoreForm, scorer: AtScorer) ->
     rate=[BATCHES],
     unaudited=NO_AUDIT,
     body_bytes_max=BATCH_BYTES_MAX,
+    may_wait=True,
 )
-async def submit_scores(competition_id: Id, form: ScoresForm, scorer: AtScorer) -> ScoresAnswer:
+async def submit_scores(
+    competition_id: Id, form: ScoresForm, request: Request, ask: Ask, scorer: AtScorer
+) -> ScoresAnswer:
     """Submit many scores to a competition: each by itself, or all of them or none."""
+    if accepted := await background.accept(request, ask, items=len(form.items)):
+        return accepted  # type: ignore[return-value]  # where to ask what came of it
     where = CompetitionId(competition_id)
     return await _submit_batch(scorer, form, lambda item: item.score(competition_id=where))
+
+
+async def carry_out_later(database: Database, _: Actor, wished: Wished) -> BulkDone:
+    """Carry out a batch that nobody waits for. Refuses as the call does, except that one taken back whole says why."""
+    form, names = ScoresForm.model_validate(strict.parse(wished.body)), wished.names
+    where = CompetitionId(UUID(names["competition_id"])) if "competition_id" in names else None
+    try:
+        answer = await _submit_batch(
+            Scorer(database), form, lambda item: item.score(board=names.get("code"), competition_id=where)
+        )
+    except BatchRefused as refusal:
+        return BulkDone(BODY.dump_json({"code": refusal.code, **refusal.facts}), refusal.code)
+    return BulkDone(BODY.dump_json(asdict(answer)))
+
+
+BODY: TypeAdapter[Mapping[str, object]] = TypeAdapter(Mapping[str, object])
+BULK: tuple[Bulk[Database], ...] = (
+    Bulk("competitions_submit_board_scores", carry_out_later),
+    Bulk("competitions_submit_scores", carry_out_later),
+)
 
 
 def short_ways(scorer: Scorer) -> Sequence[HotRoute[Any]]:

@@ -15,6 +15,7 @@ from palio.identity.types import (
     AuthMethod,
     DeviceId,
     LogIn,
+    LogInsWanted,
     Network,
     Outcome,
     SeenAddress,
@@ -23,6 +24,8 @@ from palio.identity.types import (
 from palio.infra import crypto, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+
+ANY_LOG_IN = LogInsWanted()
 
 
 async def account_of(tx: Tx, *, identifier: str) -> Account | None:
@@ -113,10 +116,15 @@ async def take_back(tx: Tx, *, attempt: Attempt) -> None:
 
 
 async def log_ins(
-    tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
+    tx: Tx,
+    *,
+    user_id: UserId,
+    wanted: LogInsWanted = ANY_LOG_IN,
+    behind: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
 ) -> list[LogIn]:
-    """The attempts to sign in as this user behind one of them, or all, the newest first."""
-    events = await sql.attempts.list_events(tx, user_id, behind=behind, limit=limit)
+    """The attempts to sign in as this user that are wanted, behind one of them, or all, the newest first."""
+    events = await sql.attempts.list_events(tx, user_id, wanted, behind=behind, limit=limit)
     if tx.actor.impersonator:
         events = [replace(event, ip=None) for event in events]
     sealed = [
@@ -140,13 +148,19 @@ async def log_ins(
 
 
 async def addresses_of(
-    tx: Tx, *, user_id: UserId, behind: tuple[datetime, UUID] | None = None, limit: int = 50
+    tx: Tx,
+    *,
+    user_id: UserId,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    behind: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
 ) -> list[SeenAddress]:
-    """The addresses this user came from behind one of them, or all, the last used first.
+    """The addresses this user came from behind one of them, or all, the last used first: in `[since, until)` at last.
 
     Staff who look as him see that there are some.
     """
-    rows = await sql.contacts.list_networks(tx, user_id, behind=behind, limit=limit)
+    rows = await sql.contacts.list_networks(tx, user_id, since=since, until=until, behind=behind, limit=limit)
     if tx.actor.impersonator:
         rows = [replace(row, ip=None) for row in rows]
     sealed = [(row.ip, personal.place_of_ip("ip_addresses", row.id, user_id)) for row in rows if row.ip is not None]

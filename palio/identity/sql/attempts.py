@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import AuthMethod, DeviceId, Failures, Network, Outcome
+from palio.identity.types import AuthMethod, DeviceId, Failures, LogInsWanted, Network, Outcome
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -125,8 +125,10 @@ async def failures_of_factor(tx: Tx, user_id: UserId, since: datetime) -> Failur
     return found or Failures(0, None)
 
 
-async def list_events(tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] | None, limit: int) -> list[Event]:
-    """The attempts of a user behind one of them, or all, the newest first."""
+async def list_events(
+    tx: Tx, user_id: UserId, wanted: LogInsWanted, *, behind: tuple[datetime, UUID] | None, limit: int
+) -> list[Event]:
+    """The attempts of a user that are wanted, behind one of them, or all, the newest first."""
     at, event_id = behind or (None, None)
     return await db.rows(
         tx,
@@ -134,8 +136,11 @@ async def list_events(tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] 
         """select at, id, outcome::text, method::text, device_id, ip, country, city, user_agent
         from identity.login_events
         where user_id = %s and (at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
+          and at >= coalesce(%s::timestamptz, '-infinity') and at < coalesce(%s::timestamptz, 'infinity')
+          and (%s::text[] = '{}' or outcome::text = any (%s::text[]))
         order by at desc, id desc limit %s""",
-        *(user_id, at, event_id, LAST_ID, limit),
+        *(user_id, at, event_id, LAST_ID, wanted.since, wanted.until),
+        *(list(wanted.outcomes), list(wanted.outcomes), limit),
     )
 
 

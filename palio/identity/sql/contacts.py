@@ -200,9 +200,15 @@ async def upsert_network(
 
 
 async def list_networks(
-    tx: Tx, user_id: UserId, *, behind: tuple[datetime, UUID] | None, limit: int
+    tx: Tx,
+    user_id: UserId,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    behind: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[SeenSealed]:
-    """The addresses a user came from behind one of them, or all, the last used first."""
+    """The addresses a user came from behind one of them, or all, the last used first: in `[since, until)` at last."""
     at, row_id = behind or (None, None)
     return await db.rows(
         tx,
@@ -210,8 +216,10 @@ async def list_networks(
         """select id, ip, country, city, first_kind, first_seen_at, last_seen_at, seen_count
         from identity.ip_addresses
         where user_id = %s and (last_seen_at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
+          and last_seen_at >= coalesce(%s::timestamptz, '-infinity')
+          and last_seen_at < coalesce(%s::timestamptz, 'infinity')
         order by last_seen_at desc, id desc limit %s""",
-        *(user_id, at, row_id, LAST_ID, limit),
+        *(user_id, at, row_id, LAST_ID, since, until, limit),
     )
 
 

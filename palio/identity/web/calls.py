@@ -1,10 +1,11 @@
 """Sign-in and one's own account as calls."""
 
+from dataclasses import replace
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from palio.identity import doors, service
 from palio.identity import schemas as say
@@ -56,10 +57,10 @@ from palio.identity.errors import (
 )
 from palio.identity.types import (
     LetterKind,
-    SecondFactorDue,
     SessionId,
     TokenId,
 )
+from palio.identity.web.coming import DONE, OPEN, OWN, Arrival, Arriving
 from palio.identity.web.reception import (
     DAY_S,
     GUESSES,
@@ -68,7 +69,6 @@ from palio.identity.web.reception import (
     SIGN_UP,
     From,
     InHouse,
-    admit,
     cookie_name,
     keep,
     keep_session,
@@ -77,10 +77,12 @@ from palio.identity.web.reception import (
     prove,
     session_of,
 )
+from palio.infra.db import Tx
 from palio.infra.passwords import HashingBusy
-from palio.ui import limits, versions
-from palio.ui.access import NO_SCOPE, NO_TOKEN
-from palio.ui.actor import Ask, InTx
+from palio.ui import including, limits, versions
+from palio.ui.access import NO_TOKEN
+from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.refusals import ScopeMissing
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
@@ -102,39 +104,33 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 
 @routes.post(
     "/auth/register",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Registered("accepted", None),
     refuses=[*APPLICATION, *NAMES, FullNameInvalid, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
-    idempotency="none",
     status=202,
 )
-async def register_user(
-    form: say.Register, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.Registered:
+async def register_user(form: say.Register, arriving: Arriving) -> say.Registered:
     """Apply for an account; its address is written to, and the link in the letter makes it active.
 
     What is refused does not count as one of the few that an address may send.
     """
     application = form.application()
-    await doors.judge_application(house, application=application, now=ask.now)
-    await limits.take(request, ask, SIGN_UP)
-    told = await doors.register(house, application=application, visitor=visitor, now=ask.now)
+    await doors.judge_application(arriving.house, application=application, now=arriving.now)
+    await limits.take(arriving.request, arriving.ask, SIGN_UP)
+    told = await doors.register(arriving.house, application=application, visitor=arriving.visitor, now=arriving.now)
     if form.client == "app":
         return say.Registered("accepted", told)
-    keep(request, response, REGISTRATION, told, DAY_S)
+    keep(arriving.request, arriving.response, REGISTRATION, told, DAY_S)
     return say.Registered("accepted", None)
 
 
 @routes.post(
     "/auth/verify-email",
-    access="public",
-    scope=NO_SCOPE,
-    example=say.Done("done"),
+    **OPEN,
+    example=DONE,
     refuses=[TokenInvalid, ProofRequired, *GUESSING],
     rate=GUESSES,
-    idempotency="none",
 )
 async def verify_email(form: say.VerifyEmail, request: Request, visitor: From, house: InHouse, ask: Ask) -> say.Done:
     """Prove an address by the mailed link, as whoever registered with it."""
@@ -146,17 +142,15 @@ async def verify_email(form: say.VerifyEmail, request: Request, visitor: From, h
         visitor=visitor,
         now=ask.now,
     )
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/auth/resend-verification",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Done(),
     refuses=[EmailInvalid],
     rate=LETTERS,
-    idempotency="none",
     status=202,
 )
 async def resend_verification(form: say.Address, house: InHouse) -> say.Done:
@@ -166,12 +160,10 @@ async def resend_verification(form: say.Address, house: InHouse) -> say.Done:
 
 @routes.post(
     "/auth/password/forgot",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Done(),
     refuses=[EmailInvalid],
     rate=LETTERS,
-    idempotency="none",
     status=202,
 )
 async def forget_password(form: say.Address, house: InHouse) -> say.Done:
@@ -186,103 +178,85 @@ async def _ask_for_letter(house: House, letter: LetterKind, form: say.Address) -
 
 @routes.post(
     "/auth/password/reset",
-    access="public",
-    scope=NO_SCOPE,
-    example=say.Done("done"),
+    **OPEN,
+    example=DONE,
     refuses=[TokenInvalid, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
-    idempotency="none",
 )
 async def reset_password(form: say.NewPassword, house: InHouse, ask: Ask) -> say.Done:
     """Choose a new password by the mailed link; every session and API token ends."""
     await doors.reset_password(house, secret=form.token, new=form.password, now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/auth/first-owner",
-    access="public",
-    scope=NO_SCOPE,
-    example=say.Done("done"),
+    **OPEN,
+    example=DONE,
     refuses=[TokenInvalid, OwnerExists, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
-    idempotency="none",
 )
 async def accept_first_owner(form: say.NewPassword, house: InHouse, ask: Ask) -> say.Done:
     """Become the first owner by the link that the operator printed."""
     await doors.accept_first_owner(house, secret=form.token, new=form.password, now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/auth/login",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[*GUESSING, SecondFactorRequired, ContactUnverified, NotStaff, AccountSuspended, FactorMissing],
     rate=GUESSES,
-    idempotency="none",
 )
-async def log_in(
-    form: say.LogInBy, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def log_in(form: say.LogInBy, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by name or address and password; with a second factor set up, get a ticket for it."""
     found = await doors.sign_in(
-        house,
+        arriving.house,
         identifier=form.identifier,
         password=form.password,
         kind=form.kind,
-        visitor=visitor,
-        now=ask.now,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
-    if isinstance(found, SecondFactorDue):
-        raise SecondFactorRequired(ticket=found.ticket, factors=list(found.factors))
-    admit(request, response, found)
-    return say.SessionBegun.of(found)
+    return arriving.begin(found)
 
 
 @routes.post(
     "/auth/mfa",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[TicketExpired, SecondFactorWrong, PasskeyInvalid, TooManyAttempts, HashingBusy],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_second_factor(
-    form: say.SecondFactor, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_second_factor(form: say.SecondFactor, arriving: Arriving) -> say.SessionBegun:
     """Begin the session whose password was right, by a code or a passkey."""
     if form.passkey:
         found = await doors.second_factor_by_passkey(
-            house,
+            arriving.house,
             ticket=form.ticket,
             credential=form.passkey.model_dump(),
             trusts_device=form.trust_device,
-            visitor=visitor,
-            now=ask.now,
+            visitor=arriving.visitor,
+            now=arriving.now,
         )
     else:
         found = await doors.second_factor(
-            house,
+            arriving.house,
             ticket=form.ticket,
             code=form.code,
             trusts_device=form.trust_device,
-            visitor=visitor,
-            now=ask.now,
+            visitor=arriving.visitor,
+            now=arriving.now,
         )
-    admit(request, response, found)
-    return say.SessionBegun.of(found)
+    return arriving.begin(found)
 
 
 @routes.post(
     "/auth/refresh",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.TokensAnswer("kR9…", "vQ2…", say.MOMENT),
     refuses=[TokenRevoked, TokenExpired, RefreshReused],
-    idempotency="none",
 )
 async def refresh_tokens(form: say.Refresh, visitor: From, house: InHouse, ask: Ask) -> say.TokensAnswer:
     """Exchange a refresh token for the next pair; the same again within ten seconds gets the same pair."""
@@ -290,69 +264,67 @@ async def refresh_tokens(form: say.Refresh, visitor: From, house: InHouse, ask: 
     return say.TokensAnswer.of(found)
 
 
-@routes.post(
-    "/auth/logout", access="public", scope=NO_TOKEN, example=say.Done("done"), idempotency="none", for_viewers=True
-)
+@routes.post("/auth/logout", access="public", scope=NO_TOKEN, example=DONE, idempotency="none", for_viewers=True)
 async def log_out(request: Request, response: Response, ask: Ask, house: InHouse) -> say.Done:
     """End this session; without one nothing happens."""
     await leave(request, response, house, ask)
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/auth/step-up",
     access="player",
     scope=NO_TOKEN,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     for_restricted=True,
     idempotency="none",
 )
-async def step_up(
-    form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.Done:
+async def step_up(form: say.Proof, arriving: Arriving) -> say.Done:
     """Prove anew who acts in this session, for what needs a fresh proof."""
+    return await _prove(form, arriving)
+
+
+async def _prove(form: say.Proof, at: Arrival) -> say.Done:
     passkey = form.passkey.model_dump() if form.passkey else None
-    await prove(request, response, visitor, house, ask, form.secret, passkey)
-    return say.Done("done")
+    await prove(at.request, at.response, at.visitor, at.house, at.ask, form.secret, passkey)
+    return DONE
 
 
 @routes.post(
     "/console/identity/step-up",
     access="identity.session.prove",
     scope=NO_TOKEN,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[*GUESSING, SecondFactorWrong, PasskeyInvalid, NoSuchSession],
     rate=GUESSES,
     idempotency="none",
     unaudited="it changes the session of whoever asks, and nothing else",
 )
-async def step_up_in_console(
-    form: say.Proof, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.Done:
+async def step_up_in_console(form: say.Proof, arriving: Arriving) -> say.Done:
     """Prove anew who acts in this session of the console."""
-    passkey = form.passkey.model_dump() if form.passkey else None
-    await prove(request, response, visitor, house, ask, form.secret, passkey)
-    return say.Done("done")
+    return await _prove(form, arriving)
 
 
 @routes.post(
     "/console/identity/log-out",
     access="identity.session.prove",
     scope=NO_TOKEN,
-    example=say.Done("done"),
+    example=DONE,
     idempotency="none",
     unaudited="the session tells when and why it ended",
 )
 async def log_out_of_console(request: Request, response: Response, ask: Ask, house: InHouse) -> say.Done:
     """End this session of the console."""
     await leave(request, response, house, ask)
-    return say.Done("done")
+    return DONE
 
 
 # one's own account
 
+SECTIONS = ("wallets", "links", "roles")
+Included: TypeAlias = Annotated[list[str], Depends(including.of_names(SECTIONS))]
 ME = say.MeAnswer(
     say.EXAMPLE_ID,
     "alice",
@@ -397,12 +369,28 @@ A_TOKEN = say.ApiTokenAnswer(
 )
 
 
-@routes.get("/me", access="owner", example=ME)
-async def get_me(ask: Ask, tx: InTx, response: Response, house: InHouse) -> say.MeAnswer:
-    """Read one's own account; `auth_methods` are the ways in that work now."""
-    me = await service.accounts.me(tx, user_id=me_of(ask), now=ask.now)
-    versions.tell(response, me.user.version)
-    return say.MeAnswer.of(me, house.opened())
+@routes.get("/me", access="owner", example=ME, refuses=[ScopeMissing])
+async def get_me(
+    request: Request, ask: Ask, tx: InTx, response: Response, house: InHouse, include: Included
+) -> say.MeAnswer:
+    """Read one's own account; `auth_methods` are the ways in that work now. `include` adds what others know of one.
+
+    Only without it does the answer say which version of the account it is.
+    """
+    if include:
+        sections = await including.read(request.app.state.sections, ask, tx, include)
+        return replace(await _me(ask, tx, house), included=sections)
+    return await _versioned(ask, tx, response, house)
+
+
+async def _me(ask: Asking, tx: Tx, house: House) -> say.MeAnswer:
+    return say.MeAnswer.of(await service.accounts.me(tx, user_id=me_of(ask), now=ask.now), house.opened())
+
+
+async def _versioned(ask: Asking, tx: Tx, response: Response, house: House) -> say.MeAnswer:
+    found = await _me(ask, tx, house)
+    versions.tell(response, found.version)
+    return found
 
 
 @routes.patch("/me", access="owner", example=ME, refuses=[*NAMES, *ONCE], idempotency="none")
@@ -424,18 +412,16 @@ async def update_me(
         country=form.country,
         now=ask.now,
     )
-    return await get_me(ask, tx, response, house)
+    return await _versioned(ask, tx, response, house)
 
 
 @routes.put(
     "/me/password",
-    access="owner",
-    scope=NO_TOKEN,
-    example=say.Done("done"),
+    **OWN,
+    example=DONE,
     refuses=[*GUESSING, PasswordTooWeak],
     rate=GUESSES,
     for_restricted=True,
-    idempotency="none",
 )
 async def change_password(form: say.ChangePassword, visitor: From, house: InHouse, ask: Ask) -> say.Done:
     """Set a new password by the present one; all other sessions end."""
@@ -448,7 +434,7 @@ async def change_password(form: say.ChangePassword, visitor: From, house: InHous
         visitor=visitor,
         now=ask.now,
     )
-    return say.Done("done")
+    return DONE
 
 
 @routes.get("/me/sessions", access="owner", scope=NO_TOKEN, example=say.Sessions([A_SESSION]))
@@ -519,22 +505,20 @@ async def create_api_token(form: say.MakeToken, ask: Ask, tx: InTx) -> say.NewAp
     "/me/api-tokens/{key_id:uuid}",
     access="owner",
     scope=NO_TOKEN,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[NoSuchToken],
 )
 async def revoke_api_token(key_id: UUID, ask: Ask, tx: InTx) -> say.Done:
     """End one of one's API tokens."""
     await service.tokens.revoke_token(tx, user_id=me_of(ask), token_id=TokenId(key_id), now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/tokens/revoke-leaked",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Done(),
     rate=LETTERS,
-    idempotency="none",
     status=202,
 )
 async def revoke_leaked_token(form: say.LeakedToken, house: InHouse, ask: Ask) -> say.Done:
@@ -545,12 +529,10 @@ async def revoke_leaked_token(form: say.LeakedToken, house: InHouse, ask: Ask) -
 
 @routes.post(
     "/me/mfa/totp",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
     example=say.EnrolmentAnswer("JBSWY3DPEHPK3PXP", "otpauth://totp/…"),
     refuses=[FactorExists],
-    idempotency="none",
 )
 async def begin_totp(house: InHouse, ask: Ask) -> say.EnrolmentAnswer:
     """Get the secret for an authenticator; it counts after its first code."""
@@ -559,48 +541,45 @@ async def begin_totp(house: InHouse, ask: Ask) -> say.EnrolmentAnswer:
 
 @routes.post(
     "/me/mfa/totp/confirm",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[FactorExists, FactorMissing, SecondFactorWrong, TooManyAttempts],
-    idempotency="none",
 )
-async def confirm_totp(
-    form: say.Code, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.Done:
+async def confirm_totp(form: say.Code, arriving: Arriving) -> say.Done:
     """Make the authenticator count, by its first code."""
     cookie = await doors.confirm_totp(
-        house, user_id=me_of(ask), session_id=session_of(ask), code=form.code, visitor=visitor, now=ask.now
+        arriving.house,
+        user_id=me_of(arriving.ask),
+        session_id=session_of(arriving.ask),
+        code=form.code,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
     if cookie:
-        keep_session(request, response, cookie, is_console=False)
-    return say.Done("done")
+        keep_session(arriving.request, arriving.response, cookie, is_console=False)
+    return DONE
 
 
 @routes.delete(
     "/me/mfa/totp",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[FactorMissing],
-    idempotency="none",
 )
 async def remove_totp(house: InHouse, ask: Ask) -> say.Done:
     """Remove the authenticator and the recovery codes; staff are then no longer let into the console."""
     await doors.remove_totp(house, user_id=me_of(ask))
-    return say.Done("done")
+    return DONE
 
 
 @routes.post(
     "/me/recovery-codes",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
     example=say.RecoveryCodes(["1-abcd-efgh-jkm"]),
     refuses=[FactorMissing, HashingBusy],
-    idempotency="none",
 )
 async def new_recovery_codes(house: InHouse, ask: Ask) -> say.RecoveryCodes:
     """Get ten recovery codes in the place of all earlier ones; they are shown this once."""

@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeAlias, TypeVar, get_args
 from uuid import UUID
+
+from fastapi import Depends
 
 from palio.identity import schemas as say
 from palio.identity import service
 from palio.identity.errors import NoSuchDevice
-from palio.identity.types import DeviceId
+from palio.identity.types import DeviceId, LogInsWanted, Outcome
 from palio.identity.web.reception import me_of, session_of
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged, Paging
+from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 
 routes = Routes("identity")
+
+At: TypeAlias = Annotated[Span, Depends(of_times("at"))]
+Outcomes: TypeAlias = Annotated[list[Outcome], Depends(of_words("outcome", get_args(Outcome)))]
+LastSeen: TypeAlias = Annotated[Span, Depends(of_times("last_seen_at"))]
 
 A_LOG_IN = say.LogInAnswer(
     say.EXAMPLE_ID,
@@ -47,17 +54,27 @@ Row = TypeVar("Row", bound=Dated)
 
 
 @routes.get("/me/logins", access="owner", scope=NO_TOKEN, example=say.LogIns([A_LOG_IN], None))
-async def list_log_ins(ask: Ask, tx: InTx, page: Paged) -> say.LogIns:
+async def list_log_ins(ask: Ask, tx: InTx, page: Paged, at: At, outcomes: Outcomes) -> say.LogIns:
     """List the attempts to sign in as oneself, the newest first."""
-    found = await service.attempts.log_ins(tx, user_id=me_of(ask), behind=behind_of(page), limit=page.limit + 1)
+    wanted = LogInsWanted(at.since, at.until, outcomes)
+    found = await service.attempts.log_ins(
+        tx, user_id=me_of(ask), wanted=wanted, behind=behind_of(page), limit=page.limit + 1
+    )
     shown, following = part_of(page, [(one.at, one) for one in found])
     return say.LogIns([say.LogInAnswer.of(one) for one in shown], following)
 
 
 @routes.get("/me/ips", access="owner", scope=NO_TOKEN, example=say.Addresses([AN_ADDRESS], None))
-async def list_addresses(ask: Ask, tx: InTx, page: Paged) -> say.Addresses:
+async def list_addresses(ask: Ask, tx: InTx, page: Paged, last_seen: LastSeen) -> say.Addresses:
     """List the addresses one came from, the last used first."""
-    found = await service.attempts.addresses_of(tx, user_id=me_of(ask), behind=behind_of(page), limit=page.limit + 1)
+    found = await service.attempts.addresses_of(
+        tx,
+        user_id=me_of(ask),
+        since=last_seen.since,
+        until=last_seen.until,
+        behind=behind_of(page),
+        limit=page.limit + 1,
+    )
     shown, following = part_of(page, [(one.last_seen_at, one) for one in found])
     return say.Addresses([say.AddressAnswer.of(one) for one in shown], following)
 

@@ -32,16 +32,17 @@ from palio.identity.errors import (
     TokenInvalid,
     TooManyAttempts,
 )
-from palio.identity.types import Arrived, SecondFactorDue, SignedIn
+from palio.identity.types import Arrived
 from palio.identity.web.calls import BEGUN
+from palio.identity.web.coming import DONE, OPEN, OWN, Arrival, Arriving
 from palio.identity.web.entering import come_in, refuse_on_page
-from palio.identity.web.reception import GUESSES, LETTERS, From, InHouse, admit, cookie_name, me_of
+from palio.identity.web.reception import GUESSES, LETTERS, InHouse, cookie_name, me_of
 from palio.identity.web.showing import go
 from palio.infra.passwords import HashingBusy
 from palio.kernel.errors import Refusal, Unauthenticated, Upstream
 from palio.kernel.ids import UserId
 from palio.ui import access as accesses
-from palio.ui.access import NO_SCOPE, NO_TOKEN
+from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.leading import PROVE, ours
 from palio.ui.limits import Limit
@@ -73,12 +74,10 @@ AN_IDENTITY = say.IdentityAnswer(say.EXAMPLE_ID, "google", "", say.MOMENT, say.M
 
 @routes.post(
     "/auth/phone/request",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Done(),
     refuses=[MethodClosed, *NUMBER, TooManyAttempts, HashingBusy],
     rate=CODES,
-    idempotency="none",
     status=202,
 )
 async def request_code(form: say.PhoneNumber, request: Request, house: InHouse, ask: Ask) -> say.Done:
@@ -89,38 +88,32 @@ async def request_code(form: say.PhoneNumber, request: Request, house: InHouse, 
 
 @routes.post(
     "/auth/phone/verify",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[*NUMBER, CodeWrong, HashingBusy, *COMING, *NEW],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_by_phone(
-    form: say.PhoneSignIn, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_by_phone(form: say.PhoneSignIn, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by the code that came to a number; the first time it makes an account."""
     found = await doors.enter_by_phone(
-        house,
+        arriving.house,
         number=form.number,
         code=form.code,
         kind=form.client,
-        locale=language_of(request).tag,
-        visitor=visitor,
-        now=ask.now,
+        locale=arriving.locale,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
-    return _begun(request, response, found)
+    return arriving.begin(found)
 
 
 @routes.post(
     "/me/phone/request",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
     example=say.Done(),
     refuses=[MethodClosed, *NUMBER, TooManyAttempts, HashingBusy],
     rate=CODES,
-    idempotency="none",
     status=202,
 )
 async def request_code_to_link(form: say.PhoneNumber, request: Request, house: InHouse, ask: Ask) -> say.Done:
@@ -133,18 +126,16 @@ async def request_code_to_link(form: say.PhoneNumber, request: Request, house: I
 
 @routes.post(
     "/me/phone/verify",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[MethodClosed, *NUMBER, CodeWrong, HashingBusy, PhoneTaken],
     rate=GUESSES,
-    idempotency="none",
 )
 async def link_phone(form: say.PhoneCode, house: InHouse, ask: Ask) -> say.Done:
     """Add a number to one's account by the code that came to it."""
     await doors.link_phone(house, user_id=me_of(ask), number=form.number, code=form.code, now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 # a mailed link
@@ -152,12 +143,10 @@ async def link_phone(form: say.PhoneCode, house: InHouse, ask: Ask) -> say.Done:
 
 @routes.post(
     "/auth/link/request",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.Done(),
     refuses=[MethodClosed, EmailInvalid],
     rate=LETTERS,
-    idempotency="none",
     status=202,
 )
 async def request_login_link(form: say.Address, house: InHouse) -> say.Done:
@@ -168,19 +157,17 @@ async def request_login_link(form: say.Address, house: InHouse) -> say.Done:
 
 @routes.post(
     "/auth/link/use",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[TokenInvalid, *COMING],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_by_link(
-    form: say.LoginLink, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_by_link(form: say.LoginLink, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by the mailed link, once."""
-    found = await doors.enter_by_link(house, secret=form.token, kind=form.client, visitor=visitor, now=ask.now)
-    return _begun(request, response, found)
+    found = await doors.enter_by_link(
+        arriving.house, secret=form.token, kind=form.client, visitor=arriving.visitor, now=arriving.now
+    )
+    return arriving.begin(found)
 
 
 # Telegram
@@ -188,60 +175,50 @@ async def enter_by_link(
 
 @routes.post(
     "/auth/telegram/mini-app",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[TelegramProofInvalid, *COMING, *NEW],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_by_mini_app(
-    form: say.MiniApp, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_by_mini_app(form: say.MiniApp, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by what Telegram told its Mini App (`initData`), once; the first time it makes an account."""
     found = await doors.enter_by_mini_app(
-        house,
+        arriving.house,
         init_data=form.init_data,
         kind=form.client,
-        locale=language_of(request).tag,
-        visitor=visitor,
-        now=ask.now,
+        locale=arriving.locale,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
-    return _begun(request, response, found)
+    return arriving.begin(found)
 
 
 @routes.post(
     "/auth/telegram/widget",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[TelegramProofInvalid, *COMING, *NEW],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_by_widget(
-    form: say.Widget, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_by_widget(form: say.Widget, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by what the Login Widget of Telegram told a page, once; the first time it makes an account."""
     found = await doors.enter_by_widget(
-        house,
+        arriving.house,
         fields=form.fields,
         kind=form.client,
-        locale=language_of(request).tag,
-        visitor=visitor,
-        now=ask.now,
+        locale=arriving.locale,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
-    return _begun(request, response, found)
+    return arriving.begin(found)
 
 
 @routes.post(
     "/me/telegram/link",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
     example=say.LinkOfferAnswer("https://t.me/palio_bot?start=link_…", say.MOMENT),
     refuses=[MethodClosed],
-    idempotency="none",
 )
 async def offer_telegram_link(house: InHouse, ask: Ask) -> say.LinkOfferAnswer:
     """Get the address at which one's Telegram account is linked, by a button of the bot; good once, for ten minutes."""
@@ -251,33 +228,29 @@ async def offer_telegram_link(house: InHouse, ask: Ask) -> say.LinkOfferAnswer:
 
 @routes.post(
     "/me/telegram/code",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[MethodClosed, CodeWrong, TelegramAlreadyLinked, HashingBusy],
     rate=GUESSES,
-    idempotency="none",
 )
 async def link_telegram_by_code(form: say.Code, house: InHouse, ask: Ask) -> say.Done:
     """Link one's Telegram account by the code that the bot told it."""
     await doors.link_by_code(house, user_id=me_of(ask), code=form.code, now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 @routes.delete(
     "/me/telegram",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[NoSuchIdentity, LastLoginMethod],
-    idempotency="none",
 )
 async def unlink_telegram(house: InHouse, ask: Ask) -> say.Done:
     """Unlink one's Telegram account, if there is another way in."""
     await doors.unlink_telegram(house, user_id=me_of(ask), now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 # what opens one's account from outside
@@ -292,13 +265,11 @@ async def list_identities(ask: Ask, tx: InTx) -> say.Identities:
 
 @routes.post(
     "/me/identities",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[NoSuchProvider, MethodClosed, ProviderProofInvalid, IdentityTaken, Upstream],
     rate=GUESSES,
-    idempotency="none",
 )
 async def link_identity(form: say.LinkIdToken, house: InHouse, ask: Ask) -> say.Done:
     """Link an account at a provider by the ID token that an app got; a browser goes to `/auth/{provider}/start`."""
@@ -310,22 +281,20 @@ async def link_identity(form: say.LinkIdToken, house: InHouse, ask: Ask) -> say.
         nonce=form.nonce,
         now=ask.now,
     )
-    return say.Done("done")
+    return DONE
 
 
 @routes.delete(
     "/me/identities/{identity_id:uuid}",
-    access="owner",
-    scope=NO_TOKEN,
+    **OWN,
     step_up=True,
-    example=say.Done("done"),
+    example=DONE,
     refuses=[NoSuchIdentity, LastLoginMethod],
-    idempotency="none",
 )
 async def unlink_identity(identity_id: UUID, house: InHouse, ask: Ask) -> say.Done:
     """Unlink something that opens one's account, if there is another way in."""
     await doors.unlink(house, user_id=me_of(ask), identity_id=identity_id, now=ask.now)
-    return say.Done("done")
+    return DONE
 
 
 # providers
@@ -384,82 +353,62 @@ async def start_at_provider(
 )
 async def come_back(
     provider: str,
-    request: Request,
-    response: Response,
-    visitor: From,
-    house: InHouse,
-    ask: Ask,
+    arriving: Arriving,
     state: Annotated[str, Query(max_length=300)] = "",
     code: Annotated[str | None, Query(max_length=4_096)] = None,
 ) -> say.CameBack:
     """Come back from a provider, in the browser that left: with a session, or with the account linked."""
-    return await _come_back(provider, request, response, visitor, house, ask, state, code)
+    return await _come_back(provider, arriving, state, code)
 
 
 @routes.post(
     "/auth/{provider}/callback",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=say.CameBack(BEGUN, "/"),
     refuses=[FlowInvalid, IdentityTaken, *PROVIDED, *COMING],
     rate=GUESSES,
-    idempotency="none",
 )
-async def come_back_by_form(
-    provider: str, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.CameBack:
+async def come_back_by_form(provider: str, arriving: Arriving) -> say.CameBack:
     """The same for providers that send people back by a form of their own page, as Apple does."""
-    form = await request.form(max_files=0, max_fields=20)
+    form = await arriving.request.form(max_files=0, max_fields=20)
     said = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
-    return await _come_back(provider, request, response, visitor, house, ask, said.get("state", ""), said.get("code"))
+    return await _come_back(provider, arriving, said.get("state", ""), said.get("code"))
 
 
 @routes.post(
     "/auth/{provider}/token",
-    access="public",
-    scope=NO_SCOPE,
+    **OPEN,
     example=BEGUN,
     refuses=[*PROVIDED, *COMING],
     rate=GUESSES,
-    idempotency="none",
 )
-async def enter_by_token(
-    provider: str, form: say.IdToken, request: Request, response: Response, visitor: From, house: InHouse, ask: Ask
-) -> say.SessionBegun:
+async def enter_by_token(provider: str, form: say.IdToken, arriving: Arriving) -> say.SessionBegun:
     """Begin a session by the ID token that an app got from a provider, once; the first time it makes an account."""
     found = await doors.enter_by_token(
-        house,
+        arriving.house,
         provider=provider,
         id_token=form.id_token,
         nonce=form.nonce,
         kind=form.client,
-        locale=language_of(request).tag,
-        visitor=visitor,
-        now=ask.now,
+        locale=arriving.locale,
+        visitor=arriving.visitor,
+        now=arriving.now,
     )
-    return _begun(request, response, found)
+    return arriving.begin(found)
 
 
-async def _come_back(
-    provider: str,
-    request: Request,
-    response: Response,
-    visitor: From,
-    house: InHouse,
-    ask: Asking,
-    state: str,
-    code: str | None,
-) -> say.CameBack:
+async def _come_back(provider: str, arriving: Arrival, state: str, code: str | None) -> say.CameBack:
+    request = arriving.request
     try:
         found = await doors.come_back(
-            house,
+            arriving.house,
             provider=provider,
             state=state,
             code=code,
             browser_key=_flow_key(request) or "",
-            locale=language_of(request).tag,
-            visitor=visitor,
-            now=ask.now,
+            locale=arriving.locale,
+            visitor=arriving.visitor,
+            now=arriving.now,
         )
     except Refusal as refusal:
         if not _is_page(request):
@@ -469,8 +418,7 @@ async def _come_back(
         return _shown_as(say.CameBack, page)
     if _is_page(request):
         return _shown_as(say.CameBack, _page_of(request, found))
-    session = _begun(request, response, found.entered) if found.entered else None
-    return say.CameBack(session, found.return_path)
+    return say.CameBack(arriving.begin(found.entered) if found.entered else None, found.return_path)
 
 
 def _page_of(request: Request, found: Arrived) -> Response:
@@ -482,13 +430,6 @@ def _page_of(request: Request, found: Arrived) -> Response:
 def _shown_as(kind: type[Told], page: Response) -> Told:
     """A page in the place of an answer, which is sent as it is."""
     return cast("Told", page)
-
-
-def _begun(request: Request, response: Response, found: SignedIn | SecondFactorDue) -> say.SessionBegun:
-    if isinstance(found, SecondFactorDue):
-        raise SecondFactorRequired(ticket=found.ticket, factors=list(found.factors))
-    admit(request, response, found)
-    return say.SessionBegun.of(found)
 
 
 def _who_links(ask: Asking) -> UserId:

@@ -12,6 +12,8 @@ from palio.infra.operations.asking import (
     personal_of,
     start,
 )
+from palio.infra.operations.bulk import NeverEnds, TooManyOpen, result_of
+from palio.infra.operations.bulk import ask as ask_bulk
 from palio.infra.operations.links import SECONDS as LINK_SECONDS
 from palio.infra.operations.links import make_link, redeem
 from palio.infra.operations.marks import Mark, mark_of, whose
@@ -19,6 +21,7 @@ from palio.infra.operations.running import ROWS_AT_ONCE, Written, carry_out, fil
 from palio.infra.operations.settings import PLAYER_HOURS, SETTINGS, STAFF_DAYS
 from palio.infra.operations.tending import SCHEDULE, keep
 from palio.infra.operations.work import (
+    ANY_WORK,
     TOPICS,
     NoSuchOperation,
     NotReady,
@@ -26,14 +29,17 @@ from palio.infra.operations.work import (
     OperationKind,
     OperationOver,
     OperationState,
+    WorkWanted,
     add,
     cancel,
     find_mine,
     get_mine,
     list_mine,
 )
+from palio.kernel.providers import Wished
 
 __all__ = [
+    "ANY_WORK",
     "FORMATS",
     "LINK_SECONDS",
     "PLAYER_HOURS",
@@ -46,6 +52,7 @@ __all__ = [
     "FilterInvalid",
     "FilterUnknown",
     "Mark",
+    "NeverEnds",
     "NoSuchOperation",
     "NotReady",
     "Operation",
@@ -54,9 +61,13 @@ __all__ = [
     "OperationState",
     "PeopleTooMany",
     "ResourceUnknown",
+    "TooManyOpen",
     "Wish",
+    "Wished",
+    "WorkWanted",
     "Written",
     "add",
+    "ask_bulk",
     "ask_of",
     "cancel",
     "carry_out",
@@ -70,6 +81,7 @@ __all__ = [
     "parts_of",
     "personal_of",
     "redeem",
+    "result_of",
     "run",
     "start",
     "whose",

@@ -23,7 +23,7 @@ from palio.infra.audit import Via
 from palio.infra.db import Database, Tx
 from palio.infra.files import storage_of
 from palio.infra.messages import ExportReady, RunOperation
-from palio.infra.operations import asking, marks, work
+from palio.infra.operations import asking, bulk, marks, work
 from palio.infra.operations.asking import Wish
 from palio.infra.operations.settings import PLAYER_HOURS, STAFF_DAYS
 from palio.infra.operations.work import Operation
@@ -104,8 +104,13 @@ def _writer(tx: Tx, export_id: UUID, wish: Wish, snapshot: str) -> _Writer:
 
 @handles(RunOperation, queue="bulk")
 async def run(database: Database, job: RunOperation) -> None:
-    """Carry out an export, or go on with it."""
-    await carry_out(database, job.operation)
+    """Carry out a piece of work, or go on with it."""
+    async with database.begin_system("what is to be done") as tx:
+        operation = await work.lock(tx, job.operation)
+    if operation and operation.kind == "bulk":
+        await bulk.carry_out(database, job.operation)
+    else:
+        await carry_out(database, job.operation)
 
 
 async def carry_out(database: Database, operation_id: UUID, *, rows_at_once: int = ROWS_AT_ONCE) -> None:

@@ -1,6 +1,6 @@
 """The rows of operations: whoever asked for one sees it, follows it and can stop it; nobody else knows of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from palio.infra import audit, db, outbox, relay
 from palio.infra.db import Tx
 from palio.infra.messages import RunOperation
-from palio.kernel.errors import Conflict, NotFound
+from palio.kernel.errors import Conflict, Gone, NotFound
 from palio.kernel.ids import UserId, new_id
 from palio.kernel.topics import OWNER, LiveType, Topic
 
@@ -37,6 +37,14 @@ class NotReady(Conflict):
     """The operation is `state`: there is no file yet, or never will be."""
 
     code: ClassVar[str] = "operation.not_ready"
+
+
+def require_result(operation: "Operation") -> None:
+    """Refuses with NotReady where bulk work has come to no end yet, and with Gone where its result is past its time."""
+    if operation.kind != "bulk" or operation.finished_at is None or not operation.parts:
+        raise NotReady(state=operation.state)
+    if not operation.has_files:
+        raise Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +147,38 @@ async def get_mine(tx: Tx, *, operation_id: UUID, owner: UserId) -> Operation:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class WorkWanted:
+    """Which pieces of work are wanted: in which states (none named: in all), asked for in `[since, until)`."""
+
+    states: Sequence[OperationState] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+ANY_WORK = WorkWanted()
+
+
 async def list_mine(
-    tx: Tx, *, owner: UserId, kind: OperationKind, limit: int, behind: UUID | None = None
+    tx: Tx,
+    *,
+    owner: UserId,
+    kind: OperationKind,
+    limit: int,
+    wanted: WorkWanted = ANY_WORK,
+    behind: UUID | None = None,
 ) -> list[Operation]:
     """What somebody has asked for, the newest first, behind an id."""
     return await db.rows(
         tx,
         Operation,
-        COLUMNS + " where owner_id = %s and kind = %s and (%s::uuid is null or id < %s) order by id desc limit %s",
-        *(owner, kind, behind, behind, limit),
+        COLUMNS
+        + """ where owner_id = %s and kind = %s and (%s::uuid is null or id < %s)
+          and (%s::text[] = '{}' or state = any (%s::text[]))
+          and created_at >= coalesce(%s::timestamptz, '-infinity')
+          and created_at < coalesce(%s::timestamptz, 'infinity')
+        order by id desc limit %s""",
+        *(owner, kind, behind, behind, list(wanted.states), list(wanted.states), wanted.since, wanted.until, limit),
     )
 
 

@@ -11,7 +11,7 @@ from palio.infra import audit, crypto, db, outbox, settings
 from palio.infra.audit import SEALED, Via
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
-from palio.infra.messages import DeliverWebhooks, WebhookDisabled
+from palio.infra.messages import DeliverWebhooks, TellWebhookOwner, WebhookDisabled
 from palio.infra.targets import target_of
 from palio.infra.webhooks import verdicts
 from palio.infra.webhooks.settings import ENDPOINTS_MAX
@@ -353,6 +353,7 @@ async def disable(tx: Tx, *, endpoint_id: UUID, why: DisabledReason) -> None:
     await _cancel_waiting(tx, endpoint_id)
     await _record(tx, "webhook.disable", endpoint_id, {"state": ("active", "disabled"), "why": (None, why)}, "")
     await outbox.send(tx, WebhookDisabled(endpoint_id))
+    await outbox.send(tx, TellWebhookOwner(endpoint_id, days=0))
 
 
 async def _cancel_waiting(tx: Tx, endpoint_id: UUID) -> None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from palio.infra import audit, db, settings
+from palio.infra import audit, db, outbox, settings
 from palio.infra.db import Tx
-from palio.infra.messages import WatchWebhooks
+from palio.infra.messages import TellWebhookOwner, WatchWebhooks
 from palio.infra.webhooks import endpoints, verdicts
 from palio.infra.webhooks.settings import RETENTION_DAYS
 from palio.kernel import clock
@@ -70,7 +70,7 @@ async def watch(tx: Tx, job: WatchWebhooks) -> None:
 
 
 async def _tell(tx: Tx, one: Failing, day: int) -> None:
-    """What staff see of it: the alarm on their first page, and this line in the audit log."""
+    """What staff see of it: the alarm on their first page, this line in the audit log, and a letter to its owner."""
     await db.run(tx, "update infra.webhook_endpoints set told_days = %s where id = %s", day, one.id)
     await audit.record(
         tx,
@@ -80,6 +80,8 @@ async def _tell(tx: Tx, one: Failing, day: int) -> None:
         entity_id=str(one.id),
         changes={"days": (one.told_days, day), "since": (None, one.failing_since)},
     )
+    if day < verdicts.FAILING_DAYS_MAX:  # on the last day it is switched off, and that is told
+        await outbox.send(tx, TellWebhookOwner(one.id, days=day))
 
 
 async def prune(tx: Tx, *, now: datetime, rows_max: int) -> None:

@@ -2,10 +2,10 @@
 
 from palio.ledger.web import gifts, limits, pages, proofs, transfers, wallet
 from palio.ledger.web.gathering import Teller
-from palio.ledger.web.transfers import short_ways
+from palio.ledger.web.transfers import BULK, short_ways
 from palio.ui.routes import Routes
 
-__all__ = ["Teller", "routes", "short_ways"]
+__all__ = ["BULK", "Teller", "routes", "short_ways"]
 
 routes = Routes("ledger")
 routes.all = [

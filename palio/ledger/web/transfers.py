@@ -10,7 +10,10 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 from pydantic import ValidationError
 
+from palio.infra.db import Database
 from palio.kernel.errors import Refusal, Unauthenticated
+from palio.kernel.ids import Actor
+from palio.kernel.providers import Bulk, BulkDone, Wished
 from palio.ledger import errors
 from palio.ledger.schemas import transfers as shapes
 from palio.ledger.schemas.transfers import (
@@ -33,7 +36,7 @@ from palio.ledger.types import (
     Refused,
 )
 from palio.ledger.web.gathering import Teller
-from palio.ui import keys, problems
+from palio.ui import background, keys, problems, strict
 from palio.ui.actor import Ask, Asking
 from palio.ui.hot import Answer, HotRoute, Plain
 from palio.ui.limits import MINUTE_S, Limit
@@ -79,7 +82,7 @@ async def post_transfer(
 ) -> TransferAnswer:
     """Post a transfer once for its key, however often it is sent."""
     key = _key_of(keys.key_of(request))
-    item = shapes.post_of(form, api_key(_user_of(ask), key), ask.actor)
+    item = shapes.post_of(form, api_key(_user_of(ask.actor), key), ask.actor)
     posted = _posted((await teller.post([item]))[0])
     if posted.replayed:
         response.headers.update(keys.REPLAYED)
@@ -96,11 +99,26 @@ async def post_transfer(
     rate=[BATCHES],
     unaudited=NO_AUDIT,
     body_bytes_max=BATCH_BYTES_MAX,
+    may_wait=True,
 )
 async def post_transfer_batch(form: BatchForm, request: Request, ask: Ask, teller: InBank) -> BatchAnswer:
     """Post many transfers, holds, releases and reversals: each by itself, or all of them or none."""
-    answer = await _carry_out(teller, await _judged(form, ask))
+    if accepted := await background.accept(request, ask, items=len(form.items)):
+        return accepted  # type: ignore[return-value]  # where to ask what came of it
+    answer = await _carry_out(teller, await _judged(form, ask.actor))
     return Response(answer.body, answer.status, media_type="application/json")  # type: ignore[return-value]  # as it says
+
+
+async def carry_out_later(database: Database, actor: Actor, wished: Wished) -> BulkDone:
+    """Carry out a batch that nobody waits for. Refuses as the call does, except that one taken back whole says why."""
+    batch = await _judged(BatchForm.model_validate(strict.parse(wished.body)), actor)
+    try:
+        return BulkDone((await _carry_out(Teller(database), batch)).body)
+    except BatchRefused as refusal:
+        return BulkDone(shapes.encode({"code": refusal.code, **refusal.facts}), refusal.code)
+
+
+BULK: tuple[Bulk[Database], ...] = (Bulk("ledger_post_transfer_batch", carry_out_later),)
 
 
 def short_ways(teller: Teller) -> Sequence[HotRoute[Any]]:
@@ -108,13 +126,13 @@ def short_ways(teller: Teller) -> Sequence[HotRoute[Any]]:
 
     async def answer_transfer(ask: Asking, work: tuple[str, shapes.QuickTransfer]) -> Answer:
         key, form = work
-        [outcome] = await teller.post([shapes.quick_post(form, api_key(_user_of(ask), key), ask.actor)])
+        [outcome] = await teller.post([shapes.quick_post(form, api_key(_user_of(ask.actor), key), ask.actor)])
         posted = _posted(outcome)
         return Answer(CREATED, shapes.written(posted), posted.replayed)
 
     async def answer_batch(ask: Asking, work: tuple[QuickBatch, Sequence[shapes.QuickItem]]) -> Answer:
         batch, forms = work
-        prefix, posts = api_key(_user_of(ask), ""), []
+        prefix, posts = api_key(_user_of(ask.actor), ""), []
         for start in _slices(len(forms)):
             posts += [shapes.quick_post(form, prefix + form.key, ask.actor) for form in forms[start]]
             await asyncio.sleep(0)
@@ -159,14 +177,14 @@ class _Batch:
     refused: dict[int, tuple[Refusal, Sequence[FieldProblem]]] = field(default_factory=dict)
 
 
-async def _judged(form: BatchForm, ask: Asking) -> _Batch:
+async def _judged(form: BatchForm, actor: Actor) -> _Batch:
     """Judge each item by the shape of its kind."""
     batch = _Batch([], [], form.mode, form.dry_run)
     items: list[Item | Refused] = []
     raw: Sequence[object] = form.items  # nothing has looked at them
     for part in _slices(len(raw)):
         for index, one in enumerate(raw[part], part.start):
-            found = _item_of(one, ask, index)
+            found = _item_of(one, actor, index)
             if isinstance(found, tuple):
                 batch.refused[index] = found
                 items.append(Refused(found[0].code))
@@ -178,7 +196,7 @@ async def _judged(form: BatchForm, ask: Asking) -> _Batch:
     return batch
 
 
-def _item_of(raw: object, ask: Asking, index: int) -> Item | tuple[Refusal, Sequence[FieldProblem]]:
+def _item_of(raw: object, actor: Actor, index: int) -> Item | tuple[Refusal, Sequence[FieldProblem]]:
     """What is meant, or why it is refused, with every bad place."""
     op = raw.get("op", "transfer") if isinstance(raw, dict) else None
     shape = shapes.SHAPES.get(op) if isinstance(op, str) else None
@@ -197,7 +215,7 @@ def _item_of(raw: object, ask: Asking, index: int) -> Item | tuple[Refusal, Sequ
     if not shapes.KEY.fullmatch(form.key):
         refusal = IdempotencyKeyInvalid()
         return refusal, [FieldProblem(f"/items/{index}/key", refusal.code, refusal.detail)]
-    return shapes.item_of(form, ask.actor, _user_of(ask))
+    return shapes.item_of(form, actor, _user_of(actor))
 
 
 async def _carry_out(teller: Teller, batch: _Batch) -> Answer:
@@ -248,11 +266,11 @@ def _key_of(key: str | None) -> str:
     return key
 
 
-def _user_of(ask: Asking) -> UUID:
+def _user_of(actor: Actor) -> UUID:
     """Whoever asks. Refuses with Unauthenticated."""
-    if ask.actor.user_id is None:
+    if actor.user_id is None:
         raise Unauthenticated
-    return ask.actor.user_id
+    return actor.user_id
 
 
 def _posted(outcome: AnyOutcome) -> Posted:

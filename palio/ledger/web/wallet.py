@@ -44,6 +44,7 @@ from palio.ui import limits, tables
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import HOUR_S, MINUTE_S, Limit
 from palio.ui.paging import Paged
+from palio.ui.ranges import Span, of_times
 from palio.ui.routes import Routes
 from palio.ui.values import Asset, Money
 
@@ -67,6 +68,7 @@ async def list_transactions(
     tx: InTx,
     page: Paged,
     narrowed: Annotated[Narrowed, Depends()],
+    created: Annotated[Span, Depends(of_times("created_at"))],
     since: From = None,
     until: To = None,
 ) -> LinesAnswer:
@@ -75,7 +77,8 @@ async def list_transactions(
     As a table it holds what is hidden as well, so that its amounts add up.
     """
     kinds = {kind.code for kind in await reading.kinds(tx)}
-    wanted = narrowed.filter(since=since, until=until, kinds=kinds, with_hidden=tables.is_wanted(request))
+    span = created.within(since, until)
+    wanted = narrowed.filter(since=span.since, until=span.until, kinds=kinds, with_hidden=tables.is_wanted(request))
     after, before = cursors_of(page)
     known = await reading.asset_of(tx, code=asset)
     owner_id = owner_of(ask.actor.user_id)

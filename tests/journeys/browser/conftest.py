@@ -57,11 +57,16 @@ class Seen:
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a free port of this machine; gives its address."""
+async def serve(app: ASGIApp, *, sends_ahead_bytes: int = 0) -> AsyncIterator[str]:
+    """The application on a free port of this machine; gives its address.
+
+    With `sends_ahead_bytes` the system takes no more than about that for a client who does not read.
+    """
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error", **PROTOCOLS)
     server = uvicorn.Server(config)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
+    if sends_ahead_bytes:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sends_ahead_bytes)
     serving = asyncio.create_task(server.serve([listener]))
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = server.force_exit = True
