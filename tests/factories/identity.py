@@ -92,7 +92,8 @@ class World:
         with self.superuser() as server:
             server.execute(
                 """truncate identity.users, identity.roles, identity.email_rules, identity.username_holds,
-                identity.login_events, identity.exclusion_marks, infra.rate_buckets, jobs.procrastinate_jobs cascade"""
+                identity.login_events, identity.exclusion_marks, identity.documents, infra.rate_buckets,
+                jobs.procrastinate_jobs cascade"""
             )
         self.mail.letters.clear()
         self.database.equipment = self.equipment  # whatever a test before put there
