@@ -180,7 +180,7 @@ def tell(metrics: Metrics, served: Served) -> None:
 
 def _facts(served: Served) -> dict[str, str | float]:
     return {
-        "request_id": str(served.request_id),
+        "request_id": served.request_id,
         "method": served.method,
         "route": served.route,
         "status": served.status,

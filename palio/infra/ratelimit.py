@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 import structlog
@@ -71,8 +71,7 @@ class Policy:
         return self.window_s / self.quota
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What is left of a policy for somebody: how many, and in how many seconds all of it is back."""
 
     policy: Policy

@@ -154,9 +154,20 @@ class Listener:
             self._lost |= self._waiting.keys() & self.topics
             self._waiting = {name: each for name, each in self._waiting.items() if name not in self.topics}
         if self._is_too_much():
-            lost = {"topics": sorted(self.own_topics), "from": str(frame.seq)}
-            self._keep([Frame("resync", json.dumps(lost), frame.topic, seq=frame.seq, is_log=True)])
+            self._lose(frame.topic, frame.seq)
         self._wake()
+
+    def pass_over(self, seq: int) -> None:
+        """Have the owner read his topics again, unless he was told everything up to a number."""
+        if self.own_topics and seq > self._seq:
+            self._seq = seq
+            self._lose(min(self.own_topics), seq)
+            self._wake()
+
+    def _lose(self, topic: str, seq: int) -> None:
+        """Say, instead of what waits in the log, that it is to be read again and goes on behind a number."""
+        lost = {"topics": sorted(self.own_topics), "from": str(seq)}
+        self._keep([Frame("resync", json.dumps(lost), topic, seq=seq, is_log=True)])
 
     def _is_too_much(self) -> bool:
         size = self._bytes + sum(len(frame.data) for frame in self._waiting.values())
@@ -425,6 +436,12 @@ class Hub:
         heard = self._owners.get(user_id, ()) if user_id else [each for one in self._owners.values() for each in one]
         for listener in heard:
             listener.put_next(frame)
+
+    def pass_over(self, seq: int) -> None:
+        """Nothing up to this number was passed on here: whoever was not told of it otherwise reads his topics again."""
+        for listeners in self._owners.values():
+            for listener in listeners:
+                listener.pass_over(seq)
 
     @property
     def states_behind(self) -> dict[str, Frame]:

@@ -307,7 +307,7 @@ async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0
     """Everything numbered since `last`, to whom it is for; answers the number it came to.
 
     While nobody is here to hear, nothing is read: whoever comes now reads what he has missed by himself, and begins
-    behind all that is `told`, because that is committed.
+    behind all that is `told`, because that is committed. The first look begins at the newest, whoever was here before.
     """
     states = hub.states_behind  # seen before we look: whatever has a lower number than these is there by now
     if last is not None and told and not hub.has_owners:
@@ -316,6 +316,8 @@ async def _pass_on(database: Database, hub: Hub, last: int | None, told: int = 0
     async with database.begin_system("passing on of live events") as tx:
         found = [] if last is None else await events_after(tx, after=last)
         came_to = await newest(tx) if last is None else found[-1].seq if found else last
+    if last is None:
+        hub.pass_over(came_to)
     for event in found:
         if hub.has_ears_for(event.user_id):  # most are told to people who are not here
             hub.pass_to(event.user_id, event.frame())

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -33,11 +33,10 @@ REQUEST_ID, CODE = "palio.request_id", "palio.code"  # what a request says of it
 RATE_HEADERS = "palio.rate_headers"  # and what its answer will say about limits
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """One answered request, for logs and metrics: `route` is the template, never the address; `code` the refusal."""
 
-    request_id: RequestId
+    request_id: str
     method: str
     route: str
     status: int
@@ -79,7 +78,8 @@ class Edge:
         request_id = _taken(headers.get("x-request-id")) or RequestId(new_id())
         scope = {**scope, REQUEST_ID: request_id, "method": _answered(method, scope["path"])}
         began, status, defect = time.perf_counter(), 500, None
-        identity = (b"x-request-id", str(request_id).encode())
+        told_id = str(request_id)
+        identity = (b"x-request-id", told_id.encode())
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -102,7 +102,7 @@ class Edge:
         finally:
             route = getattr(scope.get("route"), "path_format", "")
             seconds, code = time.perf_counter() - began, scope.get(CODE)
-            self._served(Served(request_id, method, route, status, seconds, code, defect))
+            self._served(Served(told_id, method, route, status, seconds, code, defect))
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         """What is answered before any route: another address, or a refusal."""

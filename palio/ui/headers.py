@@ -18,6 +18,7 @@ HEADERS = [
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 ]
 SEND = "palio.send"  # the server's own, in the scope
+OVER_TLS_SCHEMES = frozenset({"https", "wss"})
 OVER_TLS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -32,8 +33,10 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
         scope[SEND] = send
-        policy = _embed_policy() if scope["path"].startswith(EMBEDS) else PAGES
-        extra = of_every_answer(policy, is_over_tls=scope["scheme"] in {"https", "wss"})
+        is_over_tls = scope["scheme"] in OVER_TLS_SCHEMES
+        extra = OF_PAGES[is_over_tls]
+        if scope["path"].startswith(EMBEDS):
+            extra = of_every_answer(_embed_policy(), is_over_tls=is_over_tls)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] in {"http.response.start", "websocket.http.response.start"}:
@@ -46,6 +49,9 @@ class SecurityHeaders:
 def of_every_answer(policy: tuple[bytes, bytes] = PAGES, *, is_over_tls: bool = False) -> list[tuple[bytes, bytes]]:
     """The security headers, for whoever writes an answer past all others."""
     return [policy, *HEADERS, OVER_TLS] if is_over_tls else [policy, *HEADERS]
+
+
+OF_PAGES = {is_over_tls: of_every_answer(is_over_tls=is_over_tls) for is_over_tls in (False, True)}
 
 
 def unwrapped(scope: Scope, send: Send) -> Send:

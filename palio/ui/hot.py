@@ -20,10 +20,10 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from palio.infra.ratelimit import Limiter
+from palio.infra.ratelimit import Left, Limiter
 from palio.kernel import clock
 from palio.kernel.errors import Refusal
-from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.ids import Actor, RequestId, new_id_text
 from palio.ui import access, limits, problems
 from palio.ui.actor import Asking
 from palio.ui.edge import BODY_SECONDS_MAX, HEADER_BYTES_MAX, RATE_HEADERS, REQUEST_ID, Served
@@ -33,7 +33,7 @@ from palio.ui.routes import Call
 
 Work = TypeVar("Work")
 Headers: TypeAlias = Mapping[bytes, bytes]
-Recognise: TypeAlias = Callable[[bytes, str | None, RequestId], Awaitable[Asking | None]]
+Recognise: TypeAlias = Callable[[bytes, str | None, str], Awaitable[Asking | None]]
 Straight: TypeAlias = Callable[[Send, bytes, bytes], bool]
 
 BEARER = b"Bearer "
@@ -203,7 +203,7 @@ class HotRoutes:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        ask = Asking(Actor("none", None, request_id), clock.now())
+        ask = Asking(Actor("none", None, RequestId(UUID(request_id))), clock.now())
 
         async def answered(told: str) -> int:
             await _tell(scope, send, await hot.answer(work), told, request_id)
@@ -218,27 +218,30 @@ class HotRoutes:
         hot: HotRoute[Any] | HotRead[Any],
         call: Call,
         ask: Asking,
-        request_id: RequestId,
+        request_id: str,
         began: float,
         answered: Callable[[str], Awaitable[int]],
     ) -> None:
         """Count a request and answer it, or say why not; then tell of it."""
-        scope[REQUEST_ID] = request_id
         status, code, defect = 500, None, None
+        left: Sequence[Left] = ()
         try:
-            status = await answered(await self._counted(scope, hot, call, ask))
+            left = await self._counted(scope, hot, call, ask)
+            if refusal := limits.refusal_of(left):
+                raise refusal  # noqa: TRY301 - told as every other one
+            status = await answered(limits.lines(left))
         except Refusal as refusal:
             code = refusal.code
-            status = await _refuse(scope, send, refusal, request_id)
+            status = await _refuse(scope, send, refusal, left, request_id)
         except Exception as error:  # noqa: BLE001 - a bug of ours: the caller is told that, and the log what it was
             defect = error
-            status = await _refuse(scope, send, InternalError(), request_id)
+            status = await _refuse(scope, send, InternalError(), left, request_id)
         finally:
             seconds = time.perf_counter() - began
             self._served(Served(request_id, hot.method, call.path, status, seconds, code, defect))
 
     async def _known(
-        self, scope: Scope, hot: HotRoute[Any], call: Call, headers: Headers, request_id: RequestId
+        self, scope: Scope, hot: HotRoute[Any], call: Call, headers: Headers, request_id: str
     ) -> Asking | None:
         """Who asks, if it is somebody who may; the ordinary way refuses everybody else."""
         client = scope.get("client")
@@ -250,18 +253,16 @@ class HotRoutes:
             return None
         return ask
 
-    async def _counted(self, scope: Scope, hot: HotRoute[Any] | HotRead[Any], call: Call, ask: Asking) -> str:
-        """Count the request; what its answer says of limits. Refuses with TooMany, Unavailable."""
+    async def _counted(
+        self, scope: Scope, hot: HotRoute[Any] | HotRead[Any], call: Call, ask: Asking
+    ) -> Sequence[Left]:
+        """Count the request; what is left to the caller. Refuses with Unavailable."""
         if self._limiter is None:
-            return ""
+            return ()
         client, rules = scope.get("client"), call.rules
         address = limits.subject_of(client[0] if client else "")
         is_strict = rules.idempotency == "required"
-        left = await self._limiter.take(limits.wanted(ask, hot.method, rules.limits, address, is_strict=is_strict))
-        told = scope[RATE_HEADERS] = limits.told(left)
-        if refusal := limits.refusal_of(left):
-            raise refusal
-        return "".join([f"{name}: {value}\r\n" for name, value in told.items()])
+        return await self._limiter.take(limits.wanted(ask, hot.method, rules.limits, address, is_strict=is_strict))
 
 
 def _plain_headers(scope: Scope, bytes_max: int) -> Headers | None:
@@ -300,13 +301,13 @@ def _form_of(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{\w+\\\}", f"({NAME})", re.escape(path)))
 
 
-def _request_id(headers: Headers) -> RequestId | None:
+def _request_id(headers: Headers) -> str | None:
     """The caller's own id, or a new one; None where his is not as we write it."""
     own = headers.get(b"x-request-id")
     if own is None:
-        return RequestId(new_id())
+        return new_id_text()
     try:
-        return RequestId(UUID(own.decode("latin-1")))
+        return str(UUID(own.decode("latin-1")))
     except ValueError:
         return None
 
@@ -345,10 +346,10 @@ def _again(first: Message, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _send(scope: Scope, send: Send, answer: Answer, told: str, request_id: RequestId) -> None:
+async def _send(scope: Scope, send: Send, answer: Answer, told: str, request_id: str) -> None:
     """Answer: in one piece where the server can, else as everybody does."""
     body = answer.body
-    own = f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n{told.lower()}".encode()
+    own = f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n{told}".encode()
     if answer.is_replay:
         own += b"%b: %b\r\n" % REPLAYED
     straight: Straight | None = scope.get(STRAIGHT)
@@ -361,10 +362,10 @@ async def _send(scope: Scope, send: Send, answer: Answer, told: str, request_id:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _tell(scope: Scope, send: Send, told: Told, limits_told: str, request_id: RequestId) -> None:
+async def _tell(scope: Scope, send: Send, told: Told, limits_told: str, request_id: str) -> None:
     """Answer what everybody may know, and for how long it may be kept."""
     tag = f"etag: {told.tag}\r\n" if told.tag else ""
-    own = f"content-length: {len(told.body)}\r\nx-request-id: {request_id}\r\n{tag}{limits_told.lower()}".encode()
+    own = f"content-length: {len(told.body)}\r\nx-request-id: {request_id}\r\n{tag}{limits_told}".encode()
     straight: Straight | None = scope.get(STRAIGHT)
     if straight and straight(unwrapped(scope, send), _TOLD_HEADS[scope["scheme"] == "https"] + own, told.body):
         return
@@ -391,11 +392,12 @@ _TOLD_HEADS: dict[bool, bytes] = {
 }
 
 
-async def _refuse(scope: Scope, send: Send, refusal: Refusal, request_id: RequestId) -> int:
+async def _refuse(scope: Scope, send: Send, refusal: Refusal, left: Sequence[Left], request_id: str) -> int:
     """The problem document of the ordinary way."""
+    scope[REQUEST_ID], scope[RATE_HEADERS] = RequestId(UUID(request_id)), limits.told(left) if left else {}
     request = Request(scope)
     response = problems.respond(request, problems.describe(request, refusal))
-    response.headers["x-request-id"] = str(request_id)
+    response.headers["x-request-id"] = request_id
     await response(scope, _nothing, send)
     return response.status_code
 

@@ -164,6 +164,14 @@ def _policy(name: str, quota: int, window_s: int, is_strict: bool) -> Policy:
     return Policy(name, quota, window_s, lot=max(1, lot), is_strict=is_strict)
 
 
+def lines(left: Sequence[Left]) -> str:
+    """Both headers as they stand in an answer; none where nothing is counted."""
+    if len(left) == 1:
+        [only] = left
+        return f"ratelimit-policy: {_named(only.policy)}\r\nratelimit: {_left_of(only)}\r\n"
+    return "".join([f"{name.lower()}: {value}\r\n" for name, value in told(left).items()]) if left else ""
+
+
 def told(left: Sequence[Left]) -> dict[str, str]:
     """Both headers, the tightest policy first."""
     if len(left) == 1:

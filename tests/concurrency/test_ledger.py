@@ -350,7 +350,8 @@ async def test_new_accounts_are_made_once(crowd: Database) -> None:
         assert await found.fetchone() == (2,)
 
 
-async def test_writers_of_random_batches_leave_a_sound_ledger(crowd: Database) -> None:
+@pytest.mark.parametrize("batches", [25, pytest.param(200, marks=pytest.mark.nightly)])
+async def test_writers_of_random_batches_leave_a_sound_ledger(crowd: Database, batches: int) -> None:
     """Eight of them over fifty wallets, with keys and holds they share and one transaction in ten undone."""
     wallets = [await funded(crowd, 50) for _ in range(50)]
     keys = [new_id().hex for _ in range(300)]
@@ -358,7 +359,7 @@ async def test_writers_of_random_batches_leave_a_sound_ledger(crowd: Database) -
 
     async def writer(seed: int) -> None:
         dice = random.Random(seed)  # noqa: S311 - the same walk every time
-        for _ in range(25):
+        for _ in range(batches):
             items: list[Item] = [
                 pay(dice.choice(keys), dice.choice(wallets), dice.choice([-30, -7, -1, 2, 9]))
                 for _ in range(dice.randrange(1, 20))

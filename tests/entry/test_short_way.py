@@ -107,8 +107,8 @@ async def test_requests_are_written_down_and_counted_together(
         web.log.info("request", request_id="x")
         telling, answered = web.Telling(metrics), [new_id() for _ in range(3)]
         for number in answered:
-            telling.hear(Served(number, "POST", TRANSFERS, 201, 0.0123, None, None))
-        telling.hear(Served(new_id(), "POST", TRANSFERS, 409, 0.001, "ledger.insufficient_funds", None))
+            telling.hear(Served(str(number), "POST", TRANSFERS, 201, 0.0123, None, None))
+        telling.hear(Served(str(new_id()), "POST", TRANSFERS, 409, 0.001, "ledger.insufficient_funds", None))
         telling.tell()
     finally:
         root.handlers[:], root.level = before

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import httpx2
@@ -24,6 +25,7 @@ from palio.ui.languages import Languages
 from palio.ui.pages import Pages
 from palio.ui.routes import Call
 from palio.ui.site import assemble
+from tests.factories.identity import RING
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 TRANSFERS, BATCH = "/api/v1/ledger/transfers", "/api/v1/ledger/transfers/batch"
@@ -56,6 +58,7 @@ class Bank:
     """What one web process offers programs, with all its controls, and what it told of each request."""
 
     def __init__(self, database: Database, *, is_quick: bool = True, key: bytes = bytes(32)) -> None:
+        database.equipment = replace(database.equipment, keyring=RING)  # of a token it is noted where it was used last
         self.served: list[Served] = []
         self.ordinary = 0  # how many requests went the ordinary way
         self.database, self.is_quick = database, is_quick

@@ -112,6 +112,23 @@ async def test_a_transfer_is_posted_once_and_told_again(
     ]
 
 
+async def test_a_key_is_of_one_program(client: httpx2.AsyncClient, bank: Bank, database: Database, wallet: str) -> None:
+    """Nobody reads what another one did under the same key; the order of what stands in a body says nothing."""
+    key, body = str(new_id()), move(wallet, 7)
+    first = await client.post(TRANSFERS, json=body, headers=under(key))
+    _, secret = await program(database)
+    async with bank.talk(secret) as stranger:
+        theirs = await stranger.post(TRANSFERS, json=move(wallet, 9), headers=under(key))
+        mine = await stranger.post(TRANSFERS, json=body, headers=under(key))
+    turned = {"legs": [dict(reversed(leg.items())) for leg in reversed(body["legs"])], "kind": body["kind"]}  # type: ignore[call-overload]  # a list of legs
+    again = await client.post(TRANSFERS, json=turned, headers=under(key))
+
+    assert (first.status_code, theirs.status_code, mine.status_code) == (201, 201, 422)
+    assert first.json()["id"] != theirs.json()["id"]
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    assert await balance(database, wallet) == 16
+
+
 async def test_a_batch_answers_each_item(
     client: httpx2.AsyncClient, database: Database, service: tuple[UserId, str], wallet: str
 ) -> None:

@@ -14,7 +14,7 @@ from palio.infra.db import Database
 from palio.kernel.ids import UserId, new_id
 from palio.ledger import Post
 from tests.conftest import SYSTEM
-from tests.factories.ledger import HOUSE
+from tests.factories.ledger import HOUSE, new_wallet, owner_of, pay
 from tests.ui.conftest import talk_to
 from tests.ui.people import caller
 from tests.ui.product import product
@@ -128,6 +128,36 @@ async def test_pages_go_on_and_back_beside_new_movements(
 
 def first_prev(page: dict) -> str:
     return page["prev"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 20])
+async def test_fifty_of_one_instant_are_walked_there_and_back(
+    client: httpx2.AsyncClient, database: Database, noon: datetime, size: int
+) -> None:
+    """After three that are a microsecond apart; one more comes on the way, and both walks end."""
+    wallet = new_wallet()
+    moment = timedelta(microseconds=1)
+    async with database.begin(SYSTEM) as tx:
+        for n in range(3):
+            await ledger.post(tx, pay(f"{wallet}:{n}", wallet, 1), now=noon + n * moment)
+        await ledger.post_many(tx, [pay(f"{wallet}:{n}", wallet, 1) for n in range(3, 53)], now=noon + 3 * moment)
+
+    async def walked(page: dict, way: str) -> list[list[int]]:
+        pages = [[line["seq"] for line in page["items"]]]
+        while page[way]:
+            page = await lines(client, owner_of(wallet), f"?limit={size}&cursor={page[way]}")
+            pages.append([line["seq"] for line in page["items"]])
+        ends[way] = page
+        return pages
+
+    ends: dict[str, dict] = {}
+    first = await lines(client, owner_of(wallet), f"?limit={size}")
+    async with database.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay(f"{wallet}:53", wallet, 1), now=noon + 4 * moment)
+    there = await walked(first, "next")
+    back = await walked(ends["next"], "prev")
+    assert [seq for page in there for seq in page] == list(range(53, 0, -1))
+    assert [seq for page in reversed(back) for seq in page] == list(range(54, 0, -1))
 
 
 async def test_a_table_holds_the_same_movements_and_runs_no_formula(client: httpx2.AsyncClient, owner: UserId) -> None:

@@ -366,6 +366,30 @@ async def test_events_are_read_only_where_somebody_listens_and_then_none_is_miss
     assert [frame.topic for frame in await listener.take(1)] == ["me:wallet"]
 
 
+async def test_who_was_here_before_the_first_look_reads_again_what_it_passed_over(
+    database: Database, noon: datetime
+) -> None:
+    """A process that has just started, or had no database until now, passes on nothing that was numbered before."""
+    alice, bob, hub = UserId(new_id()), UserId(new_id()), Hub("nobody speaks")
+    await pay(database, alice, 1, noon)
+    await number_all(database)
+    early, late = (hub.join([], own_topics=["me:wallet"], owner=user_id) for user_id in (alice, bob))
+    early.begin(await newest(database))
+    await pay(database, alice, 1, noon)
+    await number_all(database)
+    head = await newest(database)
+
+    assert await relay._pass_on(database, hub, None) == head
+    late.begin(head)  # he had come, and was told of everything by himself
+    await pay(database, bob, 1, noon)
+    await number_all(database)
+    await relay._pass_on(database, hub, head)
+
+    [lost] = await early.take(1)
+    assert (lost.event, json.loads(lost.data)) == ("resync", {"topics": ["me:wallet"], "from": str(head)})
+    assert [(frame.event, frame.topic) for frame in await late.take(1)] == [("changed", "me:wallet")]
+
+
 @pytest.fixture
 async def grown_old(database: Database, noon: datetime) -> AsyncIterator[None]:
     """Numbers have been given for longer than the minute in which everything is kept."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import Depends, Request, Response
 
@@ -88,7 +89,7 @@ class Turnstile:
         self._sharer = Sharer(self._look)
         self._seen: dict[tuple[bytes, str | None], tuple[Asking, Remembered]] = {}
 
-    async def __call__(self, authorization: bytes, ip: str | None, request_id: RequestId) -> Asking | None:
+    async def __call__(self, authorization: bytes, ip: str | None, request_id: str) -> Asking | None:
         """The context of a request by this token, from this address; None if it is not good here and now."""
         ask, remembered = self._seen.get((authorization, ip), (None, None))
         if remembered and self._doorman.still_remembers(remembered):
@@ -99,7 +100,7 @@ class Turnstile:
         found = await self._sharer.ask(presented)
         if found is None:
             return None
-        ask = asking_of(found, request_id)
+        ask = asking_of(found, RequestId(UUID(request_id)))
         if remembered := self._doorman.remembered_of(presented, found):
             if len(self._seen) >= TOKENS_AT_ONCE_MAX:
                 self._seen.clear()

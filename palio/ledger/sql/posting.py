@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from palio.infra import arrays, db
 from palio.infra.arrays import Hashes, Int2s, Int8s, Jsons, Moments, Packed, Texts, Uuids
 from palio.infra.db import Tx
-from palio.kernel.ids import Actor, new_ids
+from palio.kernel.ids import Actor, ActorKind, UserId, new_ids
 from palio.ledger.rules import limits
 from palio.ledger.rules import lots as lot_rules
 from palio.ledger.rules.ground import (
@@ -426,7 +427,12 @@ def actor_text(actor: Actor | None) -> str | None:
     """Who posted something, as transfers keep it."""
     if actor is None:
         return None
-    return f"{actor.kind}:{actor.user_id}" if actor.user_id else actor.kind
+    return _named(actor.kind, actor.user_id) if actor.user_id else actor.kind
+
+
+@lru_cache(maxsize=1_000)
+def _named(kind: ActorKind, user_id: UserId) -> str:
+    return f"{kind}:{user_id}"
 
 
 class _RefusedRow(TypedDict):
