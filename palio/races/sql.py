@@ -38,6 +38,9 @@ LISTED = """
     where status = any(coalesce(%s::text[], array[status])) and programme_id = coalesce(%s::uuid, programme_id)
       and year is not distinct from coalesce(%s::int, year) and month is not distinct from coalesce(%s::int, month)
       and (year is not null or not %s) and (status <> 'draft' or %s) """
+ENDED_BEFORE = """
+    and (ends_at, number) < (coalesce(%s, 'infinity'::timestamptz), %s) order by ends_at desc, number desc limit %s"""
+ENDED_AFTER = "and (ends_at, number) > (%s, %s) order by ends_at, number limit %s"
 CURRENT_FIRST = """
     order by status in ('completed', 'archived', 'cancelled'),
       case when status in ('completed', 'archived', 'cancelled') then ends_at end desc, number desc """
@@ -99,13 +102,8 @@ async def list_newest(tx: Tx, wanted: Wanted, programme_id: ProgrammeId | None, 
     """A part of the races that are wanted, those that end last first."""
     narrowed = (list(wanted.states) or None, programme_id, wanted.year, wanted.month, wanted.is_over, wanted.has_drafts)
     if part.newer_than is None:
-        behind = (
-            "and (ends_at, number) < (coalesce(%s, 'infinity'::timestamptz), %s) order by ends_at desc, number desc"
-        )
-        last = part.older_than or (None, 0)
-        return await db.rows(tx, Listed, LISTED + behind + " limit %s", *narrowed, *last, part.limit)
-    before = "and (ends_at, number) > (%s, %s) order by ends_at, number limit %s"
-    found = await db.rows(tx, Listed, LISTED + before, *narrowed, *part.newer_than, part.limit)
+        return await db.rows(tx, Listed, LISTED + ENDED_BEFORE, *narrowed, *(part.older_than or (None, 0)), part.limit)
+    found = await db.rows(tx, Listed, LISTED + ENDED_AFTER, *narrowed, *part.newer_than, part.limit)
     return found[::-1]
 
 

@@ -314,7 +314,7 @@ async def test_a_look_that_comes_back_late_changes_nothing_and_taken_as_it_comes
             return Glance(since, await sql.get_changed_many(tx, since, rankings.CHANGED_MAX), noon)
 
     async def rank(glance: Glance) -> int:
-        return (await rankings.ranks_seen(orders, glance=glance, asked={terms: [mine]}))[terms.list_id][mine]
+        return (await orders.after(glance, {terms: [mine]}))[terms.list_id][mine]
 
     early, late = await look_after(5), await look_after(90)
     assert [await rank(late), await rank(early), await rank(late)] == [1, 1, 1]
@@ -334,7 +334,7 @@ async def test_a_look_from_where_the_order_has_not_come_to_is_left_out(
         since = orders.since([terms])
         glance = Glance(since, await sql.get_changed_many(tx, since, rankings.CHANGED_MAX), noon)
     order.horizon -= 1
-    assert await rankings.ranks_seen(orders, glance=glance, asked={terms: entrants[:1]}) == {}
+    assert await orders.after(glance, {terms: entrants[:1]}) == {}
 
 
 async def test_moments_rise_as_statements_follow_each_other(database: Database) -> None:

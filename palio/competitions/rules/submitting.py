@@ -80,9 +80,10 @@ def aim(item: Submission, board: ScoreBoard | None, now: datetime) -> Aim | Refu
     day = item.day or periods.day_of(item.happened_at or now, board.tz)
     if not _has_begun(item, day, board.tz, now):
         return Refused("competitions.outside_window", {"happened_at": _said(item)})
-    spans = periods.on(board.kinds, day, board.tz)
-    open_ones = tuple(span for span in spans if not is_over(span, board, now))
-    closed = tuple(span.key for span in spans if is_over(span, board, now))
+    spans = open_ones = periods.on(board.kinds, day, board.tz)
+    closed = tuple([span.key for span in spans if is_over(span, board, now)])
+    if closed:
+        open_ones = tuple([span for span in spans if span.key not in closed])
     if not open_ones:
         return Refused("competitions.list_final", {"periods": list(closed)})
     return Aim(board, item.happened_at or periods.midnight(day, board.tz), open_ones, closed)
@@ -172,9 +173,11 @@ def _refuse(number: str) -> object:
 
 def _has_begun(item: Submission, day: date, tz: str, now: datetime) -> bool:
     """Whether the event can lie behind us: a day may have begun elsewhere already."""
-    if item.happened_at is not None and item.happened_at > now + AHEAD_MAX:
+    if day.year < periods.YEAR_FIRST:
         return False
-    return day.year >= periods.YEAR_FIRST and day <= periods.day_of(now + ZONES_AHEAD_MAX, tz)
+    if item.happened_at is not None:
+        return item.happened_at <= now + AHEAD_MAX
+    return day <= periods.day_of(now + ZONES_AHEAD_MAX, tz)
 
 
 def _invalid(item: Submission) -> Refused:

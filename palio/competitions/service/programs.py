@@ -57,12 +57,24 @@ class Flown(NamedTuple):
     asked: Mapping[RankTerms, Sequence[EntrantId]]
     glance: Glance | None
 
+    async def ranks(self, orders: Rankings) -> list[Mapping[ListId, int] | None]:
+        """The ranks that they have led to, as of the look after them or later; None where another look is wanted."""
+        if self.glance is None:
+            return [None] * len(self.outcomes)
+        ranks = await orders.after(self.glance, self.asked)
+        return [
+            _ranks_of(outcome, ranks)
+            if isinstance(outcome, Counted) and all(each.list_id in ranks for each in outcome.lists)
+            else None
+            for outcome in self.outcomes
+        ]
+
 
 async def submit_alone_many(tx: Tx, items: Sequence[ProgramScore | Refused], *, now: datetime) -> Flown:
-    """Count the plain ones in one statement that is a transaction by itself, on a connection without one, and look at
-    their lists after its commit, where this process knows their rankings.
+    """Count the plain ones in one statement that is a transaction by itself, on a connection without one.
 
-    Nothing is done if anything is in the way.
+    After its commit it looks at their lists, where this process knows their rankings. Nothing is done if anything is in
+    the way.
     """
     outcomes: list[Outcome | None] = [None] * len(items)
     boards, lists = db.memory(tx, KnownBoards).by_code, db.memory(tx, KnownLists).by_key
@@ -87,19 +99,6 @@ def _terms_of_batch(batch: Plain) -> dict[ListId, RankTerms]:
     """How the lists are ranked on which these count."""
     boards = {list_id: aim.board for lists, aim in zip(batch.lists, batch.aims, strict=True) for list_id in lists}
     return {list_id: board.terms(list_id) for list_id, board in boards.items()}
-
-
-async def ranks_flown(orders: Rankings, flown: Flown) -> list[Mapping[ListId, int] | None]:
-    """The ranks that they have led to, as of the look after them; None where another look is wanted."""
-    if flown.glance is None:
-        return [None] * len(flown.outcomes)
-    ranks = await rankings.ranks_seen(orders, glance=flown.glance, asked=flown.asked)
-    return [
-        _ranks_of(outcome, ranks)
-        if isinstance(outcome, Counted) and all(each.list_id in ranks for each in outcome.lists)
-        else None
-        for outcome in flown.outcomes
-    ]
 
 
 def _tell(tx: Tx, batch: Plain) -> None:

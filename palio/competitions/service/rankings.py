@@ -130,6 +130,28 @@ class Rankings:
         """From which transaction on those of these lists are to be looked at that are here, ranked like that."""
         return {terms.list_id: self._held[terms.list_id].live.horizon for terms in asked if self.knows(terms)}  # type: ignore[union-attr]  # it is known
 
+    async def after(
+        self, glance: Glance, asked: Mapping[RankTerms, Sequence[EntrantId]]
+    ) -> dict[ListId, Mapping[int, int]]:
+        """The shown ranks of those who have one after a look at their lists, as of then or later.
+
+        Lists that want another look are left out.
+        """
+        found: dict[ListId, Mapping[int, int]] = {}
+        for terms in asked:
+            held, changed = self.of(terms.list_id), glance.changed.get(terms.list_id)
+            if changed is None or changed.is_private or len(changed.entrants) >= CHANGED_MAX:
+                continue
+            async with held.turn:
+                known = held.live
+                if known and known.terms == terms and glance.since[terms.list_id] <= known.horizon:
+                    _look_after(self, held, terms)
+                    _renewed(known, changed, glance.as_of)
+                    if known.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
+                        await asyncio.to_thread(known.ranking.merge)
+                    found[terms.list_id] = known.ranking.ranks_of(asked[terms])
+        return found
+
     def forget(self, list_id: ListId) -> None:
         """Leave a list that does not change any more."""
         self._held.pop(list_id, None)
@@ -184,31 +206,11 @@ async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) 
     rankings, as_of = db.memory(tx, Rankings), clock.now()
     since = rankings.since(asked)
     changed = await sql.get_changed_many(tx, since, CHANGED_MAX) if since else {}
-    found = await ranks_seen(rankings, glance=Glance(since, changed, as_of), asked=asked)
+    found = await rankings.after(Glance(since, changed, as_of), asked)
     for terms in asked:
         if terms.list_id not in found:
             with suppress(Warming):
                 found[terms.list_id] = (await live(tx, terms=terms)).ranking.ranks_of(asked[terms])
-    return found
-
-
-async def ranks_seen(
-    rankings: Rankings, *, glance: Glance, asked: Mapping[RankTerms, Sequence[EntrantId]]
-) -> dict[ListId, Mapping[int, int]]:
-    """The same after a look at these lists, as of then or later; those that want another look are left out."""
-    found: dict[ListId, Mapping[int, int]] = {}
-    for terms in asked:
-        held, changed = rankings.of(terms.list_id), glance.changed.get(terms.list_id)
-        if changed is None or changed.is_private or len(changed.entrants) >= CHANGED_MAX:
-            continue
-        async with held.turn:
-            known = held.live
-            if known and known.terms == terms and glance.since[terms.list_id] <= known.horizon:
-                _look_after(rankings, held, terms)
-                _renewed(known, changed, glance.as_of)
-                if known.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
-                    await asyncio.to_thread(known.ranking.merge)
-                found[terms.list_id] = known.ranking.ranks_of(asked[terms])
     return found
 
 

@@ -75,7 +75,7 @@ class Scorer:
         with suppress(Unavailable):
             async with self._database.alone("plain scores of programs") as tx:
                 flown = await programs.submit_alone_many(tx, unit, now=clock.now())
-            outcomes, ranks = flown.outcomes, await programs.ranks_flown(self._database.remembered(Rankings), flown)
+            outcomes, ranks = flown.outcomes, await flown.ranks(self._database.remembered(Rankings))
         if left := [place for place, outcome in enumerate(outcomes) if outcome is None]:
             others = await self._carry_out([unit[place] for place in left], "each")
             for place, outcome in zip(left, others, strict=True):
