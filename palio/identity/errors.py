@@ -516,6 +516,12 @@ class TextLanguageInvalid(Invalid):
     blames = "texts"
 
 
+class IndexKeyNeeded(Conflict):
+    """By this index key something is still found; wait until `palio keys index` counts none."""
+
+    code = "identity.index_key_needed"
+
+
 class NoSuchAvatar(NotFound):
     """There is no such picture; it may have been removed."""
 
