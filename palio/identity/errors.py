@@ -510,7 +510,7 @@ class PasswordTooWeak(Invalid):
 
 
 class TextLanguageInvalid(Invalid):
-    """A text is in no language that there is; write it like de or pt-BR."""
+    """There is no text, or it is in no language that there is; write that like de or pt-BR."""
 
     code = "identity.text_language_invalid"
     blames = "texts"
