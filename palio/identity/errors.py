@@ -510,10 +510,16 @@ class PasswordTooWeak(Invalid):
 
 
 class TextLanguageInvalid(Invalid):
-    """A text is in no language that there is; write it like de or pt-BR."""
+    """There is no text, or it is in no language that there is; write that like de or pt-BR."""
 
     code = "identity.text_language_invalid"
     blames = "texts"
+
+
+class IndexKeyNeeded(Conflict):
+    """By this index key something is still found; wait until `palio keys index` counts none."""
+
+    code = "identity.index_key_needed"
 
 
 class NoSuchAvatar(NotFound):

@@ -13,6 +13,7 @@ from palio.identity.messages import (
     KeepNoLonger,
     LiftSuspensions,
     Purge,
+    Reindex,
     RemovePictures,
     ResetFactors,
     RunPrivacy,
@@ -26,7 +27,7 @@ from palio.identity.messages import (
 )
 from palio.identity.service.privacy import Turn
 from palio.identity.types import IP_RETENTION_DAYS, EmailId, EmailRow, LetterKind, TokenPurpose, User
-from palio.infra import crypto, files, settings
+from palio.infra import crypto, files, outbox, settings
 from palio.infra.db import Database, Tx
 from palio.infra.keyring import BlindIndex
 from palio.infra.mail import Letter
@@ -37,6 +38,8 @@ from palio.kernel.schedules import Schedule
 PRIVACY_SCHEDULE = Schedule("identity.privacy_run", "every 1m", TickPrivacy(), at_start=True)
 EXCLUSION_SCHEDULE = Schedule("identity.exclusion_tick", "every 1m", TickExclusions(), at_start=True)
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+REINDEX_SCHEDULE = Schedule("identity.reindex", "every 10m", Reindex(), at_start=True)
+REINDEX_TURNS_MAX = 40  # of one job: then others have their turn, and the next goes on
 PICTURES_SCHEDULE = Schedule("identity.remove_pictures", "27 * * * *", RemovePictures())
 RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger())
 RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
@@ -87,7 +90,7 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         kind = "account_exists"
     if kind == "email_change" and contact.verified_at:
         return None
-    if kind == "email_change" and await sql.contacts.is_verified(tx, contact.bidx):
+    if kind == "email_change" and await sql.contacts.is_verified(tx, contact.known):
         return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
     if kind == "login_link" and not contact.verified_at:
         kind = "email_verification"
@@ -186,6 +189,19 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+
+
+@handles(Reindex, queue="bulk")
+async def reindex(database: Database, job: Reindex) -> None:
+    """Take some turns of a rotation of index keys, and have the next job go on while there is more to do."""
+    if database.equipment.keyring is None:
+        return
+    for _ in range(REINDEX_TURNS_MAX):
+        async with database.begin_system("a rotation of indexes") as tx:
+            if not await service.reindexing.turn(tx, now=clock.now()):
+                return
+    async with database.begin_system("a rotation of indexes goes on") as tx:
+        await outbox.send(tx, Reindex(), key="more")
 
 
 @handles(RemovePictures, queue="bulk")

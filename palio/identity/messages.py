@@ -270,6 +270,11 @@ class Purge(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class Reindex(Job):
+    """Have the index key that is to follow take the place of the present one, where there are two."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemovePictures(Job):
     """Remove the files of pictures that have served, or were never shown."""
 

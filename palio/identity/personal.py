@@ -112,9 +112,9 @@ def email_index(tx: Tx, address: str) -> BlindIndex:
     return keyring_of(tx).blind_index("identity.emails.address", address)
 
 
-def normal_index(tx: Tx, address: str) -> bytes:
+def normal_index(tx: Tx, address: str) -> BlindIndex:
     """What the accounts of one mailbox are found by, however its owner writes it."""
-    return keyring_of(tx).blind_index("identity.emails.normal", rules.emails.normal_form(address)).digest
+    return keyring_of(tx).blind_index("identity.emails.normal", rules.emails.normal_form(address))
 
 
 def account_index(tx: Tx, identifier: str) -> bytes:
@@ -182,9 +182,9 @@ def subject_index(tx: Tx, provider: str, subject: str) -> BlindIndex:
     return keyring_of(tx).blind_index("identity.external_identities.subject", f"{provider}|{subject}")
 
 
-def telegram_mark(tx: Tx, telegram_id: int) -> bytes:
+def telegram_mark(tx: Tx, telegram_id: int) -> BlindIndex:
     """What a Telegram account is known by once its row is gone."""
-    return keyring_of(tx).blind_index("identity.telegram_accounts.telegram_id", str(telegram_id)).digest
+    return keyring_of(tx).blind_index("identity.telegram_accounts.telegram_id", str(telegram_id))
 
 
 def naming_index(tx: Tx, naming: str) -> bytes:

@@ -503,16 +503,22 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class EmailRow:
-    """An address of a user, sealed; `bidx` finds it."""
+    """An address of a user, sealed; `bidx` finds it, and `bidx_next` while the keys of indexes change."""
 
     id: EmailId
     user_id: UserId
     address: bytes
     bidx: bytes
+    bidx_next: bytes | None
     verified_at: datetime | None
     locale: str
     username: str
     status: UserStatus
+
+    @property
+    def known(self) -> list[bytes]:
+        """Every index that a row of this address may have now."""
+        return [self.bidx] if self.bidx_next is None else [self.bidx, self.bidx_next]
 
 
 @dataclass(frozen=True, slots=True)

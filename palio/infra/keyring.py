@@ -25,10 +25,19 @@ class KeyringError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BlindIndex:
-    """What a sealed value is looked up by, and the version of the key that made it."""
+    """What a sealed value is looked up by, and the version of the key that made it.
+
+    While one index key takes the place of another, `next` is what the later one makes of the value.
+    """
 
     digest: bytes
     version: int
+    next: bytes | None = None
+
+    @property
+    def known(self) -> list[bytes]:
+        """Every index that a row of this value may have now."""
+        return [self.digest] if self.next is None else [self.digest, self.next]
 
 
 @dataclass(slots=True)
@@ -36,13 +45,15 @@ class Keyring:
     """Keys by number; the highest number of each kind is the one new values are written with, but for a `staged` one.
 
     `sealing` are the secret halves of the keys that seals are signed with: where there is none, nothing is sealed.
-    Wrapping keys come and go while processes run, so a ring that was read from a file looks there again.
+    Of index keys the lowest is the present one; a second one is to take its place, and nothing of it is used alone
+    while it is `staged_index`. Keys come and go while processes run, so a ring that was read from a file looks again.
     """
 
     wrapping: Keys = field(repr=False)
     index: Keys = field(repr=False)
     sealing: Keys = field(repr=False, default_factory=dict)
     staged: int | None = None
+    staged_index: int | None = None
     path: Path | None = None
     stamp: Stamp | None = field(repr=False, default=None)
 
@@ -52,11 +63,12 @@ class Keyring:
         return max(number for number in self.wrapping if number != self.staged)
 
     def look(self) -> None:
-        """Take up the wrapping keys that the file has now, if it was written since. Raises KeyringError."""
+        """Take up the keys that the file has now, if it was written since. Raises KeyringError."""
         if self.path is None or _stamp(self.path) == self.stamp:
             return
         found = load(self.path)
-        self.wrapping, self.staged, self.stamp = found.wrapping, found.staged, found.stamp
+        self.wrapping, self.staged = found.wrapping, found.staged
+        self.index, self.staged_index, self.stamp = found.index, found.staged_index, found.stamp
 
     def wrapping_key(self, number: int) -> bytes:
         """A wrapping key, which may have come since this process began. Raises KeyringError."""
@@ -68,13 +80,26 @@ class Keyring:
 
     def blind_index(self, column: str, value: str) -> BlindIndex:
         """The index of a value in its normal form, in a column `schema.table.column`: equal values, equal bytes."""
-        version = max(self.index)
-        column_key = hmac.digest(self.index[version], f"palio-index|{column}".encode(), "sha256")
-        return BlindIndex(hmac.digest(column_key, value.encode(), "sha256"), version)
+        self.look()
+        digests = [_index_of(self.index[version], column, value) for version in sorted(self.index)[:2]]
+        return BlindIndex(digests[0], self.index_version, digests[1] if len(digests) > 1 else None)
+
+    @property
+    def index_version(self) -> int:
+        """The present index key."""
+        return min(self.index)
+
+    @property
+    def next_index_version(self) -> int | None:
+        """The index key that is to take its place; None where none is."""
+        return max(self.index) if len(self.index) > 1 else None
 
     def key_for(self, purpose: str) -> bytes:
-        """A key of its own for something that is not stored, like the signature of a cursor."""
-        return hmac.digest(self.index[max(self.index)], f"palio-key|{purpose}".encode(), "sha256")
+        """A key of its own for something that is not stored, like the signature of a cursor.
+
+        It comes of the present index key, so whatever was made by it is good no more once another takes its place.
+        """
+        return hmac.digest(self.index[self.index_version], f"palio-key|{purpose}".encode(), "sha256")
 
 
 def load_or_make(path: Path) -> Keyring:
@@ -95,7 +120,8 @@ def load(path: Path) -> Keyring:
         stamp = _stamp(path)  # before it is read: what is written meanwhile is read again
         stored = json.loads(path.read_text())
         sealing = _keys(stored["sealing"]) if "sealing" in stored else {}
-        ring = Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing, stored.get("staged"), path, stamp)
+        staged = stored.get("staged"), stored.get("staged_index")
+        ring = Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing, *staged, path, stamp)
     except FileNotFoundError:
         raise KeyringError(f"there is no keyring at {path}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as failure:
@@ -143,6 +169,38 @@ def drop_wrapping_key(path: Path, number: int) -> None:
         del stored["wrapping"][str(number)]
         if stored.get("staged") == number:
             del stored["staged"]
+
+
+def add_index_key(path: Path, *, is_staged: bool = False) -> int:
+    """Add a key that blind indexes are to be made with, and return its number, one above the present one.
+
+    One that is staged is known and written beside the other, and nothing is moved to it until a call that does not
+    stage. Raises KeyringError where two are kept already, none of them staged.
+    """
+    with _changing(path) as stored:
+        numbers = sorted(map(int, stored["index"]))
+        staged = stored.pop("staged_index", None)
+        if staged is None and len(numbers) > 1:
+            raise KeyringError(f"index key {numbers[-1]} is still taking the place of {numbers[0]}")
+        number = numbers[-1] if staged else numbers[-1] + 1
+        stored["index"].setdefault(str(number), _new_key())
+        if is_staged:
+            stored["staged_index"] = number
+    return int(number)
+
+
+def drop_index_key(path: Path, number: int) -> None:
+    """Forget the index key that another has taken the place of. Raises KeyringError where it is not that."""
+    ring = load(path)
+    if ring.next_index_version is None or number != ring.index_version or ring.staged_index is not None:
+        raise KeyringError(f"index key {number} is in use, or there is none of this number")
+    with _changing(path) as stored:
+        del stored["index"][str(number)]
+
+
+def _index_of(key: bytes, column: str, value: str) -> bytes:
+    column_key = hmac.digest(key, f"palio-index|{column}".encode(), "sha256")
+    return hmac.digest(column_key, value.encode(), "sha256")
 
 
 @contextmanager

@@ -126,8 +126,11 @@ create table identity.emails (
   user_id uuid not null references identity.users on delete cascade,
   address bytea not null,
   bidx bytea not null check (length(bidx) = 32),
+  bidx_next bytea check (length(bidx_next) = 32), -- by the index key that is to follow, while one follows
   bidx_version smallint not null,
   normal_bidx bytea not null check (length(normal_bidx) = 32), -- without what only tells apart letters to one person
+  normal_next bytea check (length(normal_next) = 32),
+  check ((bidx_next is null) = (normal_next is null)),
   is_primary bool not null,
   verified_at timestamptz,
   created_at timestamptz not null,
@@ -135,14 +138,18 @@ create table identity.emails (
 comment on column identity.emails.address is 'sealed';
 create unique index emails_verified on identity.emails (bidx_version, bidx) where verified_at is not null;
 create unique index emails_primary on identity.emails (user_id) where is_primary;
-create index on identity.emails (bidx_version, bidx, created_at desc);
+create index on identity.emails (bidx, created_at desc);
 create index on identity.emails (normal_bidx) where verified_at is not null;
+create unique index emails_verified_next on identity.emails (bidx_next) where verified_at is not null;
+create index emails_next on identity.emails (bidx_next) where bidx_next is not null;
+create index on identity.emails (normal_next) where normal_next is not null;
 
 create table identity.phones (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
   number bytea not null,
   bidx bytea not null check (length(bidx) = 32),
+  bidx_next bytea check (length(bidx_next) = 32),
   bidx_version smallint not null,
   country char(2) check (country ~ '^[A-Z]{2}$'), -- null: a number of no country
   verified_at timestamptz,
@@ -150,7 +157,20 @@ create table identity.phones (
   unique (user_id, bidx));
 comment on column identity.phones.number is 'sealed';
 create unique index phones_verified on identity.phones (bidx_version, bidx) where verified_at is not null;
+create unique index phones_verified_next on identity.phones (bidx_next) where verified_at is not null;
+create index on identity.phones (bidx);
+create index phones_next on identity.phones (bidx_next) where bidx_next is not null;
 create unique index phones_one on identity.phones (user_id) where verified_at is not null;
+
+-- How far one index key has taken the place of another: a row for each table that has such indexes.
+create table identity.index_rotations (
+  version smallint not null, -- of the key that follows
+  part text not null check (part in ('emails', 'phones', 'external_identities')),
+  begun_at timestamptz not null,
+  filled_to uuid, -- the last row of this pass
+  filled_at timestamptz, -- since when every row has both indexes
+  moved_at timestamptz, -- since when every row has the later one alone
+  primary key (version, part));
 
 create table identity.username_holds (
   username_key text primary key,
@@ -192,12 +212,15 @@ create table identity.external_identities (
   provider text not null check (provider ~ '^(google|apple|oidc:[a-z][a-z0-9-]{0,19})$'),
   subject bytea not null,
   subject_bidx bytea not null check (length(subject_bidx) = 32),
+  bidx_next bytea check (length(bidx_next) = 32),
   bidx_version smallint not null,
   linked_at timestamptz not null,
   last_used_at timestamptz,
-  unique (provider, bidx_version, subject_bidx),
+  unique (subject_bidx, bidx_version, provider),
   unique (user_id, provider));
 comment on column identity.external_identities.subject is 'sealed';
+create unique index external_identities_next on identity.external_identities (bidx_next, provider)
+  where bidx_next is not null;
 
 -- Telegram accounts that were met, whether they belong to a user here or not.
 create table identity.telegram_accounts (
@@ -575,6 +598,7 @@ create trigger refuse_shortening before update on identity.play_exclusions
 -- nothing, and outliving his account.
 create table identity.exclusion_marks (
   mark_bidx bytea not null check (length(mark_bidx) = 32),
+  bidx_version smallint not null,
   kind identity.exclusion_kind not null,
   ends_at timestamptz, -- null: it does not end
   created_by uuid, -- null: the player himself
@@ -715,6 +739,7 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
 grant select, insert, delete on identity.telegram_link_events to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
+grant select, insert, update on identity.index_rotations to palio_app;
 grant select, insert, update on identity.privacy_requests, identity.privacy_steps to palio_app;
 grant select, insert, update, delete on identity.exclusion_marks to palio_app;
 

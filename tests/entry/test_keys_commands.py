@@ -66,3 +66,32 @@ def test_nothing_starts_with_a_keyring_that_lacks_a_key(command: Command, ring: 
     told = command("keys", "status")
     assert told.status == 78
     assert "1" in told.err
+
+
+def test_an_index_key_takes_over_and_the_earlier_one_is_dropped_once_nothing_is_found_by_it(
+    command: Command, ring: Path, cluster: embedded.Cluster, database_name: str
+) -> None:
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as server:
+        server.execute("truncate identity.emails, identity.phones, identity.external_identities")
+        server.execute(
+            """insert into identity.exclusion_marks (mark_bidx, bidx_version, kind, created_at)
+            values (sha256('gone'), 1, 'time_out', now())"""
+        )
+    staged = command("keys", "rotate-index", "--stage", "--reason", "three machines", "--json")
+    assert (staged.status, staged.answer["key"], staged.answer["is_staged"]) == (0, 2, True)
+    assert keyring.load(ring).staged_index == 2
+    assert command("keys", "rotate-index", "--reason", "three machines", "--json").answer["key"] == 2
+    assert keyring.load(ring).staged_index is None
+    assert command("keys", "rotate-index", "--reason", "a third").status == 78
+
+    assert command("keys", "index", "--json").answer == [{"version": 1, "part": "marks", "rows": 1}]
+    refused = command("keys", "drop-index", "1", "--reason", "rotated", "--json")
+    assert (refused.status, refused.answer["code"]) == (1, "identity.index_key_needed")
+    assert refused.answer["facts"]["rows"] == {"marks": 1}
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as server:
+        server.execute("truncate identity.exclusion_marks")
+    assert command("keys", "drop-index", "2", "--reason", "rotated").status == 78
+    assert command("keys", "drop-index", "1", "--reason", "rotated", "--dry-run").status == 0
+    assert list(json.loads(ring.read_text())["index"]) == ["1", "2"]
+    assert command("keys", "drop-index", "1", "--reason", "rotated").status == 0
+    assert list(json.loads(ring.read_text())["index"]) == ["2"]

@@ -42,6 +42,13 @@ def test_a_consent_counts_from_the_version_that_binds_to_the_newest(
     assert refused.value.facts == {"documents": missing}
 
 
+@pytest.mark.parametrize("locales", [[], ["no such"], ["en", ""]])
+def test_a_document_has_a_text_and_each_a_language(locales: list[str]) -> None:
+    with pytest.raises(identity.TextLanguageInvalid):
+        rules.documents.require_languages(locales)
+    rules.documents.require_languages(["en", "pt-BR"])
+
+
 async def test_staff_publish_a_version_and_the_same_again_publishes_nothing(world: World) -> None:
     staff = await employed(world, "olga", "admin", clock.now())
     async with desk(world, staff) as client:

@@ -55,7 +55,7 @@ async def test_asked_accepted_and_parted_over_http(people: dict[str, tuple[Clien
     assert found["code"] == "validation_failed"
     found = (await alice.get("/users", params={"username.prefix": "Bob"})).json()["items"]
     assert [(one["id"], one["display_name"]) for one in found] == [(str(bob_id), "bob")]
-    assert set(found[0]) == {"id", "display_name", "member_since"}
+    assert set(found[0]) == {"id", "display_name", "member_since", "avatar_url"}
     assert (await alice.get(f"/users/{bob_id}")).json() == found[0]
     assert code_of(await alice.get(f"/users/{new_id()}")) == (404, "identity.no_such_user")
 

@@ -127,6 +127,7 @@ async def test_a_copy_holds_all_that_every_module_knows_and_only_its_owner_has_i
 
 
 UNTOLD = {  # tables with a column `user_id` whose rows nobody is told, and why
+    "avatar_files": "the picture that is shown is told with the account; others are about to go",
     "auth_flows": "secrets of ten minutes",
     "otp_challenges": "secrets of ten minutes",
     "privacy_steps": "how far this very copy is, told where it is fetched",

@@ -62,7 +62,7 @@ async def crowd(world: World, count: int, now: datetime) -> None:
             select *, true, now(), now()
             from unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::bytea[], %s::int[], %s::bytea[])""",
             *(rows, ids, sealed, [personal.email_index(tx, one).digest for one in mails], [1] * count),
-            [personal.normal_index(tx, one) for one in mails],
+            [personal.normal_index(tx, one).digest for one in mails],
         )
 
 

@@ -146,6 +146,89 @@ def drop(
     tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
 
 
+@app.command("rotate-index")
+def rotate_index(
+    *,
+    reason: Reason,
+    stage: Annotated[
+        bool,
+        typer.Option("--stage", help="Have both keys be known, and move nothing before the next call without this."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a key that addresses and numbers are found by. The present one goes on until every row has the new index too.
+
+    With several machines: stage it first, give each the file, then call again. Exit status 78: there is no keyring, or
+    two keys are at it already.
+    """
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.infra import keyring, outbox
+
+    async def work(place: "Place") -> tuple[int, str]:
+        path = _keyring_of(place)
+        async with operators.acting(place.database) as tx:
+            number = keyring.add_index_key(path, is_staged=stage)
+            await _write_down(tx, "key.stage" if stage else "key.rotate", f"index:{number}", reason)
+            await outbox.send(tx, identity.Reindex(), key="rotate")
+        return number, str(path)
+
+    number, path = terminal.run(work, json=as_json)
+    told = (
+        f"Index key {number} is written beside the present one. Give every machine this file, then call again: {path}"
+    )
+    if not stage:
+        told = f"Index key {number} takes over; palio keys index tells how far it is. {path}"
+    tell({"key": number, "file": path, "is_staged": stage}, as_json=as_json, lines=[told])
+
+
+@app.command("index")
+def index_status(*, as_json: AsJson = False) -> None:
+    """Count what is found by each index key: addresses, numbers, accounts at providers, and marks of breaks."""
+    from palio import identity
+    from palio.entry import operators, terminal
+
+    async def work(place: "Place") -> "list[identity.HeldByIndexKey]":
+        async with operators.acting(place.database) as tx:
+            return await identity.index_status(tx)
+
+    found = terminal.run(work, json=as_json)
+    rows: list[list[str | int]] = [[one.version, one.part, one.rows] for one in found]
+    tell(found, as_json=as_json, lines=columns(["index key", "of", "rows"], rows))
+
+
+@app.command("drop-index")
+def drop_index(
+    number: Annotated[int, typer.Argument(metavar="KEY", help="An index key: palio keys index.")],
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget the index key that another has taken the place of. What was signed with it is asked for anew.
+
+    Exit status 1: something is found by it. 78: it is the one in use, or there is none of this number.
+    """
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.infra import keyring
+
+    async def work(place: "Place") -> str:
+        path = _keyring_of(place)
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            await identity.require_index_key_unneeded(tx, version=number)
+            await _write_down(tx, "key.drop", f"index:{number}", reason)
+            if not dry_run:
+                keyring.drop_index_key(path, number)
+        return str(path)
+
+    path = terminal.run(work, json=as_json)
+    told = (
+        f"Would drop index key {number}; nothing was changed." if dry_run else f"Index key {number} is gone from {path}"
+    )
+    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+
+
 def _keyring_of(place: "Place") -> Path:
     """The file of the keyring. Raises KeyringError where there is none."""
     from palio.entry import wiring

@@ -1,6 +1,6 @@
 """Which documents somebody must have accepted before he is let in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from palio.identity.errors import ConsentRequired, LocaleInvalid, TextLanguageInvalid
 from palio.identity.rules import names
@@ -17,8 +17,10 @@ def require_consents(needed: Sequence[Needed], given: Mapping[str, int]) -> None
         raise ConsentRequired(documents=missing)
 
 
-def require_languages(locales: Iterable[str]) -> None:
-    """Let texts in languages that there are be published. Refuses with TextLanguageInvalid."""
+def require_languages(locales: Collection[str]) -> None:
+    """Let texts in languages that there are be published, one at least. Refuses with TextLanguageInvalid."""
+    if not locales:
+        raise TextLanguageInvalid
     try:
         for locale in locales:
             names.require_locale(locale)

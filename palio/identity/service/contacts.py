@@ -44,7 +44,7 @@ async def add_email(tx: Tx, *, user_id: UserId, text: str, now: datetime) -> Ema
     await sql.credentials.lock_user(tx, user_id)
     known = await sql.contacts.list_emails(tx, user_id)
     index = personal.email_index(tx, address)
-    if any(row.bidx == index.digest for row in known):
+    if any(row.bidx in index.known for row in known):
         raise EmailKnown
     if len(known) >= EMAILS_MAX:
         raise TooManyEmails(limit=EMAILS_MAX)

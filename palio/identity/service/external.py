@@ -32,19 +32,19 @@ async def arrive(tx: Tx, *, who: Vouching, locale: str, visitor: Visitor, now: d
     """
     await _use(tx, who, now)
     subject = personal.subject_index(tx, who.provider, who.subject)
-    await sql.contacts.lock_address(tx, subject.digest)
+    await sql.contacts.lock_address(tx, subject.known)
     if found := await sql.external.find_identity(tx, who.provider, subject):
         await sql.external.update_last_used(tx, found.id, now=now)
         return found.user_id
     address = await _proven_address(tx, who)
     index = personal.email_index(tx, address) if address else None
     if index:
-        await sql.contacts.lock_address(tx, index.digest)
+        await sql.contacts.lock_address(tx, index.known)
         owner = await sql.contacts.find_owner_of(tx, index)
         if owner and owner.verified_at:
             raise LinkRequired
     method = rules.methods.method_of(who.provider)
-    marks = [subject.digest, *([personal.normal_index(tx, address)] if address else [])]
+    marks = [*subject.known, *(personal.normal_index(tx, address).known if address else [])]
     user_id = await arrivals.begin_account(tx, method=method, marks=marks, locale=locale, visitor=visitor, now=now)
     if address and index:
         await _give_address(tx, user_id, address, index, now)
@@ -59,6 +59,7 @@ async def link(tx: Tx, *, user_id: UserId, who: Vouching, now: datetime) -> None
     """
     await _use(tx, who, now)
     subject = personal.subject_index(tx, who.provider, who.subject)
+    await sql.contacts.lock_address(tx, subject.known)
     await sql.credentials.lock_user(tx, user_id)
     found = await sql.external.find_identity(tx, who.provider, subject)
     if found and found.user_id == user_id:
@@ -122,8 +123,8 @@ async def _give_address(tx: Tx, user_id: UserId, address: str, index: BlindIndex
     email_id, normal = EmailId(new_id()), personal.normal_index(tx, address)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
     await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
-    await sql.contacts.update_verified(tx, user_id, index.digest, now=now)
-    await sql.contacts.delete_rivals(tx, user_id, index.digest)
+    await sql.contacts.update_verified(tx, user_id, index.known, now=now)
+    await sql.contacts.delete_rivals(tx, user_id, index.known)
     await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "email", first=True))
 

@@ -92,11 +92,11 @@ async def arrive(tx: Tx, *, number: str, locale: str, visitor: Visitor, now: dat
     Refuses with RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
     """
     index = personal.phone_index(tx, number)
-    await sql.contacts.lock_address(tx, index.digest)
+    await sql.contacts.lock_address(tx, index.known)
     if owner := await sql.phones.find_owner_of(tx, index):
         return owner.user_id
     user_id = await arrivals.begin_account(
-        tx, method="phone_otp", marks=[index.digest], locale=locale, visitor=visitor, now=now
+        tx, method="phone_otp", marks=index.known, locale=locale, visitor=visitor, now=now
     )
     await _insert(tx, user_id, number, now)
     await outbox.send(tx, ContactVerified(user_id, "phone", first=True))
@@ -106,7 +106,7 @@ async def arrive(tx: Tx, *, number: str, locale: str, visitor: Visitor, now: dat
 async def link(tx: Tx, *, user_id: UserId, number: str, now: datetime) -> None:
     """Give a user a number that he has proven; his already, nothing changes. Audited. Refuses with PhoneTaken."""
     index = personal.phone_index(tx, number)
-    await sql.contacts.lock_address(tx, index.digest)
+    await sql.contacts.lock_address(tx, index.known)
     await sql.credentials.lock_user(tx, user_id)
     owner = await sql.phones.find_owner_of(tx, index)
     if owner and owner.user_id == user_id:

@@ -210,7 +210,12 @@ async def _mark(tx: Tx, user_ids: Sequence[UserId], kinds: Sequence[ExclusionKin
 
 async def _telegram(tx: Tx, user_ids: Sequence[UserId]) -> list[Mark]:
     found = await sql.play.list_telegram(tx, user_ids)
-    return [Mark(one.user_id, personal.telegram_mark(tx, one.telegram_id)) for one in found]
+    made = [(one.user_id, personal.telegram_mark(tx, one.telegram_id)) for one in found]
+    return [
+        Mark(user_id, digest, index.version + later)
+        for user_id, index in made
+        for later, digest in enumerate(index.known)
+    ]
 
 
 async def end_breaks(tx: Tx, *, now: datetime) -> int:

@@ -62,7 +62,7 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
     address = personal.canonical_email(application.email)
     index, key = personal.email_index(tx, address), application.username.lower()
     normal = personal.normal_index(tx, address)
-    await arrivals.require_unmarked(tx, marks=[normal], now=now)
+    await arrivals.require_unmarked(tx, marks=normal.known, now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
     if owner and owner.verified_at:
         await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)
@@ -103,7 +103,8 @@ async def verify_email(tx: Tx, *, token: TokenRow, now: datetime) -> UserId:
 
 async def lock_link(tx: Tx, *, token: TokenRow) -> None:
     """Let one use of a link wait for the other: the address first, since whoever proves it removes its other users."""
-    await sql.contacts.lock_address(tx, token.target_bidx)
+    found = await sql.contacts.find_by_index(tx, token.user_id, token.target_bidx)
+    await sql.contacts.lock_address(tx, found.known if found else [token.target_bidx])
     await sql.credentials.lock_user(tx, token.user_id)
 
 
@@ -112,11 +113,12 @@ async def take_address(tx: Tx, *, user_id: UserId, bidx: bytes, now: datetime) -
 
     It is another's already, or the user has it no more.
     """
-    if await sql.contacts.is_verified(tx, bidx):
+    found = await sql.contacts.find_by_index(tx, user_id, bidx)
+    if found is None or await sql.contacts.is_verified(tx, found.known):
         raise TokenInvalid
-    if not await sql.contacts.update_verified(tx, user_id, bidx, now=now):
+    if not await sql.contacts.update_verified(tx, user_id, found.known, now=now):
         raise TokenInvalid
-    await sql.contacts.delete_rivals(tx, user_id, bidx)
+    await sql.contacts.delete_rivals(tx, user_id, found.known)
     first = await sql.credentials.update_active(tx, user_id, now=now)
     await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "email", first=first))

@@ -36,7 +36,7 @@ async def arrive(tx: Tx, *, proof: Proof, locale: str, visitor: Visitor, now: da
     row = await touch_telegram(tx, user=proof.user, now=now)  # locks it: of two at once one makes the account
     if row.user_id:
         return row.user_id
-    marks = [personal.telegram_mark(tx, row.telegram_id)]
+    marks = personal.telegram_mark(tx, row.telegram_id).known
     user_id = await arrivals.begin_account(tx, method="telegram", marks=marks, locale=locale, visitor=visitor, now=now)
     await _link(tx, user_id, row.telegram_id, now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=True))

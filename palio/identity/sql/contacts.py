@@ -13,7 +13,7 @@ from palio.infra.keyring import BlindIndex
 from palio.kernel.ids import UserId
 
 EMAIL = (
-    "select e.id, e.user_id, e.address, e.bidx, e.verified_at, u.locale, u.username, u.status::text"
+    "select e.id, e.user_id, e.address, e.bidx, e.bidx_next, e.verified_at, u.locale, u.username, u.status::text"
     " from identity.emails e join identity.users u on u.id = e.user_id"
 )
 
@@ -58,16 +58,18 @@ async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
         tx,
         EmailRow,
         EMAIL
-        + """ where e.bidx_version = %s and e.bidx = %s and (e.verified_at is not null or u.status = 'pending')
+        + """ where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
+          and (e.verified_at is not null or u.status = 'pending')
         order by (e.verified_at is null), e.created_at desc limit 1""",
-        index.version,
-        index.digest,
+        *(index.known, index.known),
     )
 
 
 async def find_by_index(tx: Tx, user_id: UserId, bidx: bytes) -> EmailRow | None:
     """The address of this user with that index, or None."""
-    return await db.find(tx, EmailRow, EMAIL + " where e.user_id = %s and e.bidx = %s", user_id, bidx)
+    return await db.find(
+        tx, EmailRow, EMAIL + " where e.user_id = %s and (e.bidx = %s or e.bidx_next = %s)", *(user_id, bidx, bidx)
+    )
 
 
 async def find_primary(tx: Tx, user_id: UserId) -> EmailRow | None:
@@ -75,26 +77,34 @@ async def find_primary(tx: Tx, user_id: UserId) -> EmailRow | None:
     return await db.find(tx, EmailRow, EMAIL + " where e.user_id = %s and e.is_primary", user_id)
 
 
-async def lock_address(tx: Tx, bidx: bytes) -> None:
-    """Let one claim to an address wait for the other."""
-    await db.run(tx, "select pg_advisory_xact_lock(%s::bigint)", int.from_bytes(bidx[:8], signed=True))
+async def lock_address(tx: Tx, known: Sequence[bytes]) -> None:
+    """Let one claim to an address, by every index it may have, wait for the other."""
+    locks = sorted(int.from_bytes(bidx[:8], signed=True) for bidx in known)
+    await db.run(tx, "select pg_advisory_xact_lock(x) from unnest(%s::bigint[]) as x", locks)
 
 
-async def is_verified(tx: Tx, bidx: bytes) -> bool:
-    """Is the address proven by somebody?"""
-    found = await db.value(tx, "select true from identity.emails where bidx = %s and verified_at is not null", bidx)
+async def is_verified(tx: Tx, known: Sequence[bytes]) -> bool:
+    """Is the address of these indexes proven by somebody?"""
+    found = await db.value(
+        tx,
+        """select exists (select from identity.emails
+          where (bidx = any (%s::bytea[]) or bidx_next = any (%s::bytea[])) and verified_at is not null)""",
+        *(list(known), list(known)),
+    )
     return bool(found)
 
 
 async def insert_email(
-    tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, normal: bytes, now: datetime
+    tx: Tx, email_id: EmailId, user_id: UserId, *, address: bytes, index: BlindIndex, normal: BlindIndex, now: datetime
 ) -> None:
     """Store an address, not verified yet; the first one of a user is the primary one."""
     await db.run(
         tx,
-        """insert into identity.emails (id, user_id, address, bidx, bidx_version, normal_bidx, is_primary, created_at)
-        values (%s, %s, %s, %s, %s, %s, not exists (select from identity.emails where user_id = %s), %s)""",
-        *(email_id, user_id, address, index.digest, index.version, normal, user_id, now),
+        """insert into identity.emails (id, user_id, address, bidx, bidx_next, bidx_version, normal_bidx, normal_next,
+          is_primary, created_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, not exists (select from identity.emails where user_id = %s), %s)""",
+        *(email_id, user_id, address, index.digest, index.next, index.version, normal.digest, normal.next),
+        *(user_id, now),
     )
 
 
@@ -122,18 +132,19 @@ async def delete_email(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
     await db.run(tx, "delete from identity.emails where user_id = %s and id = %s", *(user_id, email_id))
 
 
-async def update_verified(tx: Tx, user_id: UserId, bidx: bytes, *, now: datetime) -> bool:
+async def update_verified(tx: Tx, user_id: UserId, known: Sequence[bytes], *, now: datetime) -> bool:
     """Note that the user's address is proven; False if he has it no more, or has proven it before."""
     return bool(
         await db.run(
             tx,
-            "update identity.emails set verified_at = %s where user_id = %s and bidx = %s and verified_at is null",
-            *(now, user_id, bidx),
+            """update identity.emails set verified_at = %s
+            where user_id = %s and bidx = any (%s::bytea[]) and verified_at is null""",
+            *(now, user_id, list(known)),
         )
     )
 
 
-async def delete_rivals(tx: Tx, user_id: UserId, bidx: bytes) -> int:
+async def delete_rivals(tx: Tx, user_id: UserId, known: Sequence[bytes]) -> int:
     """Remove accounts of others that wait for this address to be proven: the first to prove it owns it.
 
     Who has an account already and only said that it was his has it no more.
@@ -141,15 +152,16 @@ async def delete_rivals(tx: Tx, user_id: UserId, bidx: bytes) -> int:
     await db.run(
         tx,
         """delete from identity.emails e using identity.users u
-        where u.id = e.user_id and e.bidx = %s and e.verified_at is null and u.id <> %s and u.status <> 'pending'""",
-        *(bidx, user_id),
+        where u.id = e.user_id and (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
+          and e.verified_at is null and u.id <> %s and u.status <> 'pending'""",
+        *(list(known), list(known), user_id),
     )
     return await db.run(
         tx,
         """delete from identity.users u using identity.emails e
-        where e.user_id = u.id and e.bidx = %s and e.verified_at is null and u.id <> %s and u.status = 'pending'""",
-        bidx,
-        user_id,
+        where e.user_id = u.id and (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
+          and e.verified_at is null and u.id <> %s and u.status = 'pending'""",
+        *(list(known), list(known), user_id),
     )
 
 

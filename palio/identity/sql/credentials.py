@@ -40,11 +40,11 @@ async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
         tx,
         Account,
         ACCOUNT
-        + """ join identity.emails e on e.user_id = u.id where e.bidx_version = %s and e.bidx = %s
+        + """ join identity.emails e on e.user_id = u.id
+        where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
           and (e.verified_at is not null or u.status = 'pending')
         order by (e.verified_at is null), e.created_at desc limit 1""",
-        index.version,
-        index.digest,
+        *(index.known, index.known),
     )
 
 

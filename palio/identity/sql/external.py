@@ -17,8 +17,9 @@ async def find_identity(tx: Tx, provider: str, index: BlindIndex) -> ExternalRow
     return await db.find(
         tx,
         ExternalRow,
-        EXTERNAL + " where provider = %s and bidx_version = %s and subject_bidx = %s",
-        *(provider, index.version, index.digest),
+        EXTERNAL
+        + """ where provider = %s and (subject_bidx = any (%s::bytea[]) or bidx_next = any (%s::bytea[])) limit 1""",
+        *(provider, index.known, index.known),
     )
 
 
@@ -35,9 +36,9 @@ async def insert_identity(
         await db.run(
             tx,
             """insert into identity.external_identities
-              (id, user_id, provider, subject, subject_bidx, bidx_version, linked_at, last_used_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-            *(row_id, user_id, provider, subject, index.digest, index.version, now, now),
+              (id, user_id, provider, subject, subject_bidx, bidx_next, bidx_version, linked_at, last_used_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+            *(row_id, user_id, provider, subject, index.digest, index.next, index.version, now, now),
         )
     )
 

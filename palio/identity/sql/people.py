@@ -20,9 +20,10 @@ async def list_by_email(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
         tx,
         User,
         FOUND
-        + """ join identity.emails e on e.user_id = u.id where e.bidx_version = %s and e.bidx = %s
+        + """ join identity.emails e on e.user_id = u.id
+        where e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[])
         order by (e.verified_at is null), e.created_at desc limit %s""",
-        *(index.version, index.digest, limit),
+        *(index.known, index.known, limit),
     )
 
 
@@ -31,8 +32,10 @@ async def list_by_phone(tx: Tx, index: BlindIndex, limit: int) -> list[User]:
     return await db.rows(
         tx,
         User,
-        FOUND + " join identity.phones p on p.user_id = u.id where p.bidx_version = %s and p.bidx = %s limit %s",
-        *(index.version, index.digest, limit),
+        FOUND
+        + """ join identity.phones p on p.user_id = u.id
+        where p.bidx = any (%s::bytea[]) or p.bidx_next = any (%s::bytea[]) limit %s""",
+        *(index.known, index.known, limit),
     )
 
 

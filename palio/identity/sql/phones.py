@@ -21,9 +21,9 @@ async def find_owner_of(tx: Tx, index: BlindIndex) -> PhoneRow | None:
     return await db.find(
         tx,
         PhoneRow,
-        PHONE + " where bidx_version = %s and bidx = %s and verified_at is not null",
-        index.version,
-        index.digest,
+        PHONE
+        + """ where (bidx = any (%s::bytea[]) or bidx_next = any (%s::bytea[])) and verified_at is not null limit 1""",
+        *(index.known, index.known),
     )
 
 
@@ -39,9 +39,10 @@ async def insert_phone(
     return bool(
         await db.run(
             tx,
-            """insert into identity.phones (id, user_id, number, bidx, bidx_version, country, verified_at, created_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-            *(phone_id, user_id, number, index.digest, index.version, country, now, now),
+            """insert into identity.phones
+              (id, user_id, number, bidx, bidx_next, bidx_version, country, verified_at, created_at)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+            *(phone_id, user_id, number, index.digest, index.next, index.version, country, now, now),
         )
     )
 

@@ -27,11 +27,17 @@ EXCLUSION = (
 
 
 # What somebody is known by when he comes anew. A Telegram account has no keyed index in its row: it is handed in.
+# While one index key takes the place of another, each is known by both; the later one has the next number.
 MARKS = """with marks as (
-  select user_id, normal_bidx as mark from identity.emails where verified_at is not null
-  union all select user_id, bidx from identity.phones where verified_at is not null
-  union all select user_id, subject_bidx from identity.external_identities
-  union all select * from unnest(%s::uuid[], %s::bytea[]))
+  select user_id, normal_bidx as mark, bidx_version as version from identity.emails where verified_at is not null
+  union all select user_id, normal_next, bidx_version + 1 from identity.emails
+    where verified_at is not null and normal_next is not null
+  union all select user_id, bidx, bidx_version from identity.phones where verified_at is not null
+  union all select user_id, bidx_next, bidx_version + 1 from identity.phones
+    where verified_at is not null and bidx_next is not null
+  union all select user_id, subject_bidx, bidx_version from identity.external_identities
+  union all select user_id, bidx_next, bidx_version + 1 from identity.external_identities where bidx_next is not null
+  union all select * from unnest(%s::uuid[], %s::bytea[], %s::int[]))
 """
 
 
@@ -41,6 +47,7 @@ class Mark:
 
     user_id: UserId
     mark: bytes
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +136,16 @@ async def lock_accounts_of(tx: Tx, user_id: UserId) -> list[UserId]:
         select u.id from identity.users u
         where u.id = %s or u.id in (
           select other.user_id from identity.emails mine
-            join identity.emails other on other.normal_bidx = mine.normal_bidx and other.verified_at is not null
+            join identity.emails other on other.normal_bidx = any (array[mine.normal_bidx, mine.normal_next])
+              and other.verified_at is not null
+          where mine.user_id = %s and mine.verified_at is not null
+          union all
+          select other.user_id from identity.emails mine
+            join identity.emails other on other.normal_next = any (array[mine.normal_bidx, mine.normal_next])
+              and other.verified_at is not null
           where mine.user_id = %s and mine.verified_at is not null)
         order by u.id for update""",
-        *(user_id, user_id),
+        *(user_id, user_id, user_id),
     )
     return found
 
@@ -247,8 +260,8 @@ async def upsert_marks(
         tx,
         MARKS  # noqa: S608 - of constants
         + """
-        insert into identity.exclusion_marks as m (mark_bidx, kind, ends_at, created_by, created_at)
-        select e.mark, x.kind, nullif(max(coalesce(x.ends_at, 'infinity')), 'infinity'),
+        insert into identity.exclusion_marks as m (mark_bidx, bidx_version, kind, ends_at, created_by, created_at)
+        select e.mark, min(e.version), x.kind, nullif(max(coalesce(x.ends_at, 'infinity')), 'infinity'),
           (array_agg(x.created_by order by x.starts_at))[1], min(x.starts_at)
         from identity.play_exclusions x join marks e on e.user_id = x.user_id
         where x.user_id = any (%s::uuid[]) and x.kind = any (%s::text[]::identity.exclusion_kind[])
@@ -307,8 +320,8 @@ async def delete_marks_of(tx: Tx, user_ids: Sequence[UserId], telegram: Sequence
     )
 
 
-def _columns(telegram: Sequence[Mark]) -> tuple[list[UserId], list[bytes]]:
-    return [one.user_id for one in telegram], [one.mark for one in telegram]
+def _columns(telegram: Sequence[Mark]) -> tuple[list[UserId], list[bytes], list[int]]:
+    return [one.user_id for one in telegram], [one.mark for one in telegram], [one.version for one in telegram]
 
 
 # documents

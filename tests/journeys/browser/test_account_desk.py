@@ -76,6 +76,7 @@ async def looked_at(page: Page, seen: Seen, console: Console, user: UserId, way:
         "account-suspend": f"{account}/suspend",
         "account-correct": f"{account}/correct",
         "roles": "/console/identity/roles",
+        "documents": "/console/identity/documents",
         "role-new": "/console/identity/roles/new",
         "policy": "/console/identity/email-rules?try=pia@example.com",
         "logins": "/console/identity/logins",
