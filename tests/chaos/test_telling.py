@@ -18,7 +18,7 @@ from palio.infra import db, embedded, jobs, outbox, webhooks
 from palio.infra.db import Database
 from palio.infra.messages import TellWebhooks
 from palio.kernel import clock
-from palio.sim import World, fault_of
+from palio.sim import Clock, World, fault_of
 from tests.chaos.herald import ROUTES
 from tests.factories.webhooks import endpoint, equip, events
 
@@ -72,9 +72,7 @@ async def town(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[T
     dsn = cluster.dsn("palio_app", name)
     database = equip(Database(dsn), addresses=jobs.addresses(ROUTES))
     await database.pool.open(wait=True)
-    async with World().serving() as world:
-        world.clock.set(clock.now())
-        world.clock.speed(1)
+    async with World(clock=Clock()).serving() as world:
         yield Town(database, dsn, world)
         world.expected(len(world.journal))
     await database.pool.close()
