@@ -63,8 +63,7 @@ async def test_a_picture_is_sent_on_the_profile_and_seen_by_friends(browser: Bro
         await page.get_by_label("A picture of you").set_input_files(PICTURE)
         await page.get_by_role("button", name="Show this picture").click()
         await expect(page.get_by_role("status")).to_contain_text("Saved.")
-        shown = page.get_by_role("img", name="Your picture")
-        assert await shown.evaluate("one => one.naturalWidth") == 512
+        await expect(page.get_by_role("img", name="Your picture")).to_have_js_property("naturalWidth", 512)
         await page.get_by_label("A picture of you").set_input_files("tests/corpora/upload/refused-svg.svg")
         await page.get_by_role("button", name="Show this picture").click()
         await expect(page.get_by_role("alert")).to_contain_text("no picture that can be read")
