@@ -40,6 +40,7 @@ def test_a_first_start_fills_a_demo_behind_a_server_that_answers(deployment: Dep
     until(
         lambda: is_whole(process) and "ana " in process.output and "demo.json" in process.output,
         seconds_max=FILL_SECONDS_MAX,
+        what=lambda: f"a whole demo\n{process.output}{process.errors[-4_000:]}",
     )
     told_of = re.findall(r"^  (\w+) +(\w+) +[a-z0-9-]{19} +(?:otpauth://\S+|-)$", process.output, re.MULTILINE)
     assert told_of[0] == ("olga", "owner") and told_of[-1] == ("emil", "player") and len(told_of) == 11

@@ -131,11 +131,14 @@ def test_another_key_reads_nothing() -> None:
 
 
 def test_the_keyring_has_a_key_for_each_purpose() -> None:
-    """It is none of the keys that stored values are made with."""
-    ring = Keyring({1: bytes(32)}, {1: bytes(32), 2: b"x" * 32})
-    keys = {ring.key_for("cursors"), ring.key_for("others"), Keyring({1: bytes(32)}, {1: bytes(32)}).key_for("cursors")}
+    """It is none of the keys that stored values are made with, and comes of the present index key."""
+    one, two, both = (
+        Keyring({1: bytes(32)}, index) for index in ({1: bytes(32)}, {2: b"x" * 32}, {1: bytes(32), 2: b"x" * 32})
+    )
+    keys = {one.key_for("cursors"), one.key_for("others"), two.key_for("cursors")}
 
-    assert len(keys) == 3 and keys.isdisjoint([*ring.wrapping.values(), *ring.index.values()])
+    assert len(keys) == 3 and keys.isdisjoint([*both.wrapping.values(), *both.index.values()])
+    assert both.key_for("cursors") == one.key_for("cursors"), "while another key takes its place"
 
 
 async def test_a_list_is_walked_there_and_back(client: httpx2.AsyncClient) -> None:
