@@ -7,7 +7,7 @@ from collections import Counter
 
 from tests.operations.processes import Deployment, Process, until
 
-FILL_SECONDS_MAX, MOVE_SECONDS_MAX = 300, 60
+FILL_SECONDS_MAX, MOVE_SECONDS_MAX = 600, 60  # a busy machine, and the job of the killed one is first missed
 
 
 def told(process: Process, *words: str) -> dict[str, object]:
