@@ -22,13 +22,13 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "cookie",
         "name": "__Host-palio_session",
-        "description": "A browser that is signed in. What it changes must come from a page of ours (`Sec-Fetch-Site`).",
+        "description": "A signed-in browser sends it by itself; changes must come from our pages (`Sec-Fetch-Site`).",
     },
     "console": {
         "type": "apiKey",
         "in": "cookie",
         "name": "__Host-palio_console",
-        "description": "A browser of staff, signed in to the console with a second factor.",
+        "description": "A browser that is signed in to the console, with a second factor, sends it by itself.",
     },
     "bearer": {
         "type": "http",
