@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from starlette.types import ASGIApp
 
 from palio.entry.server import PROTOCOLS
 from tests.conftest import CHROMIUM
 
+PATIENCE_MS = 30_000  # nothing here measures speed, and a busy machine answers late
 SIZES = {"desktop": (1280, 900), "phone": (390, 844), "small": (320, 640)}
 # what is wider than the box that hides the rest of it; what only screen readers get is skipped, and text that is typed
 CUT = """() => [...document.querySelectorAll("body *")].filter((e) => e.scrollWidth > e.clientWidth + 1
@@ -77,6 +78,7 @@ async def serve(app: ASGIApp, *, sends_ahead_bytes: int = 0) -> AsyncIterator[st
 async def browser() -> AsyncIterator[Browser]:
     flags = ["--disable-background-networking"] + (["--no-sandbox"] if os.geteuid() == 0 else [])
     async with async_playwright() as play:
+        expect.set_options(timeout=PATIENCE_MS)
         browser = await play.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         await browser.close()
@@ -98,6 +100,6 @@ async def looking(
     )
     await context.add_cookies([{"name": "theme", "value": theme, "url": base}])
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page, Seen(page, base)
     await context.close()
