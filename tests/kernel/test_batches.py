@@ -135,6 +135,22 @@ def tens(number: int) -> list[int]:
     return [number // 10]
 
 
+async def test_whoever_waits_leaves_before_those_who_arrived_are_answered():
+    order: list[str] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        order.append(f"{len(items)} leave")
+        await asyncio.sleep(0.01)
+        return items
+
+    gatherer = Gatherer(flush)
+    first = gatherer.submit(1)
+    first.add_done_callback(lambda _: order.append("answered"))
+    await asyncio.sleep(0)
+    await asyncio.gather(first, gatherer.submit(2), gatherer.submit(3))
+    assert order == ["1 leave", "2 leave", "answered"]
+
+
 async def test_the_few_who_touch_what_others_aboard_touch_take_the_next_flight_first():
     airline = Airline()
     gatherer = Gatherer(airline.flush, touches=tens)
