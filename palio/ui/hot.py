@@ -59,6 +59,7 @@ OF_SOMEBODY = frozenset(
 NAME = "[A-Za-z0-9_.:-]+"  # in an address: whatever needs more characters goes the ordinary way
 STRAIGHT = "palio.straight"  # how the server writes an answer in one piece, if it can: what `Straight` is, in the scope
 REPLAYED = (b"idempotency-replayed", b"true")
+NOBODY = Asking(Actor("none", None, RequestId(UUID(int=0))), clock.now())  # whose calls are counted by his address
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +204,12 @@ class HotRoutes:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        ask = Asking(Actor("none", None, RequestId(UUID(request_id))), clock.now())
 
         async def answered(told: str) -> int:
             await _tell(scope, send, await hot.answer(work), told, request_id)
             return HTTPStatus.OK
 
-        await self._answer(scope, send, hot, call, ask, request_id, began, answered)
+        await self._answer(scope, send, hot, call, NOBODY, request_id, began, answered)
 
     async def _answer(
         self,

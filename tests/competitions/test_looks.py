@@ -59,6 +59,38 @@ class Away(Database):
             yield tx
 
 
+class Counting(Database):
+    """Another one's transactions and lone statements, counted."""
+
+    def __init__(self, other: Database) -> None:
+        super().__init__("", connections_max=1)
+        self._other, self.begun, self.alones, self.ended = other, 0, 0, 0
+        self.held: list[asyncio.Event] = []  # for these the next lone statements wait
+
+    @asynccontextmanager
+    async def begin(
+        self, actor: Actor, *, seconds_max: int | None = None, generic_plans: bool = False
+    ) -> AsyncIterator[Tx]:
+        self.begun += 1
+        async with self._other.begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def alone(self, reason: str) -> AsyncIterator[Tx]:
+        self.alones += 1
+        if self.held:
+            await self.held.pop(0).wait()
+        async with self._other.alone(reason) as tx:
+            yield tx
+        self.ended += 1
+
+    async def until(self, *, alones: int, ended: int) -> None:
+        """Wait until so many lone statements have begun, and so many are answered."""
+        async with asyncio.timeout(20):
+            while (self.alones, self.ended) != (alones, ended):  # noqa: ASYNC110 - done beside us, and told to nobody
+                await asyncio.sleep(0.01)
+
+
 @dataclass
 class House:
     """One process with its short way, the time in which its pages grow old, and what went the ordinary way."""
@@ -309,6 +341,66 @@ async def test_a_name_is_told_for_five_seconds_and_then_read_again(
     assert (before, kept, await name()) == ("Walker 0", "Walker 0", "Runner")
 
 
+async def test_names_are_read_again_together_before_they_are_too_old(
+    away: Away, board: tuple[str, list[EntrantId]]
+) -> None:
+    """Whoever asks meanwhile is told what they were, and afterwards nobody has to read one."""
+    code, crowd = board
+    reading = Counting(away)
+    seconds = 0.0
+    looks = web.Looks(reading, CURSORS, now=lambda: seconds)
+
+    async def names() -> list[str]:
+        told = [await looks.around(Look(code, "all", 0, entrant=str(entrant))) for entrant in crowd[:2]]
+        return [line["name"] for answer in told for line in json.loads(answer.body)["items"]]
+
+    before = await names()
+    async with away.begin(SYSTEM) as tx:
+        await tx.execute("update competitions.entrants set label = 'Runner' where id = %s", [crowd[1]])
+    assert await names() == before == ["Walker 0", "Walker 1"]
+    reading.alones = 0
+    seconds = 2.6
+    meanwhile = await names()
+    async with asyncio.timeout(20):
+        while (now := await names()) == before:  # noqa: ASYNC110 - names are read beside us, and tell nobody
+            await asyncio.sleep(0.01)
+    seconds = 5.05  # as old as they may not be, had they not been read since
+
+    assert (meanwhile, now, await names()) == (before, ["Walker 0", "Runner"], ["Walker 0", "Runner"])
+    assert reading.alones == 1
+
+
+async def test_a_name_that_is_forgotten_while_others_are_read_is_read_too(
+    away: Away, board: tuple[str, list[EntrantId]]
+) -> None:
+    code, crowd = board
+    reading = Counting(away)
+    seconds = 0.0
+    looks = web.Looks(reading, CURSORS, now=lambda: seconds)
+
+    async def names(entrant: EntrantId, radius: int) -> list[str]:
+        told = await looks.around(Look(code, "all", radius, entrant=str(entrant)))
+        return [line["name"] for line in json.loads(told.body)["items"]]
+
+    assert await names(crowd[0], 1) == ["Walker 0", "Walker 1"]
+    seconds = 2.6
+    await names(crowd[0], 0)
+    await reading.until(alones=2, ended=2)
+    renewal, others = asyncio.Event(), asyncio.Event()
+    reading.held = [renewal, others]
+    await names(crowd[0], 0)
+    seconds = 5.3
+    await names(crowd[0], 0)
+    await reading.until(alones=3, ended=2)
+    asking = asyncio.create_task(names(crowd[2], 1))
+    await reading.until(alones=4, ended=2)
+    renewal.set()
+    await reading.until(alones=4, ended=3)
+    others.set()
+
+    assert await asking == ["Walker 1", "Walker 2", "Walker 3"]
+
+
 async def test_lines_are_told_as_they_were_written_until_something_of_them_changes(
     client: httpx2.AsyncClient, house: House, board: tuple[str, list[EntrantId]]
 ) -> None:
@@ -341,27 +433,10 @@ async def test_who_asks_at_once_is_served_by_one_look(away: Away, board: tuple[s
     """Thirty readers around different people: there is one look at the order, and one at the names."""
     code, crowd = board
 
-    class Counting(Away):
-        begun = 0
-
-        @asynccontextmanager
-        async def begin(
-            self, actor: Actor, *, seconds_max: int | None = None, generic_plans: bool = False
-        ) -> AsyncIterator[Tx]:
-            self.begun += 1
-            async with away.begin(actor, seconds_max=seconds_max, generic_plans=generic_plans) as tx:
-                yield tx
-
-        @asynccontextmanager
-        async def alone(self, reason: str) -> AsyncIterator[Tx]:
-            self.begun += 1
-            async with away.alone(reason) as tx:
-                yield tx
-
-    counting = Counting("", connections_max=1)
+    counting = Counting(away)
     looks = web.Looks(counting, CURSORS)
 
     told = await asyncio.gather(*(looks.around(Look(code, "all", 1, entrant=str(crowd[n % 7]))) for n in range(30)))
 
-    assert counting.begun == 2
+    assert counting.begun + counting.alones == 2
     assert {len(json.loads(one.body)["items"]) for one in told} == {2, 3}

@@ -38,12 +38,15 @@ PAGES_MAX = 1_000
 LINES_MAX = 20_000  # some 30 MB
 PATIENCE_S = 0.5  # whoever knows how a board was waits so long for how it is
 NAMES_KEPT_S = 5  # as long as anybody may keep an answer
+NAMES_RENEWED_AFTER_S = NAMES_KEPT_S / 2
+NAMES_AT_ONCE = 2_000
 NAMES_MAX = 200_000
-CODE, PERIOD, NUMBER = re.compile(r"[a-z0-9_.-]{1,100}"), re.compile(r"[A-Za-z0-9:-]{1,20}"), re.compile(r"[0-9]{1,18}")
+CODE, PERIOD = re.compile(r"[a-z0-9_.-]{1,100}"), re.compile(r"[A-Za-z0-9:-]{1,20}")
+TOP = re.compile(r"(limit=(?P<limit>[0-9]{1,4}))?")
+AROUND = re.compile(r"entrant=(?P<entrant>[0-9]{1,18})(&radius=(?P<radius>[0-9]{1,4}))?")
 SHAPE: TypeAdapter[BoardAnswer] = TypeAdapter(BoardAnswer)
 ITEMS = b'{"items":'
 TAG_BYTES = 8
-ENCODED = frozenset("%+")  # what only the ordinary way reads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +76,16 @@ class _Found(NamedTuple):
 
 
 class _Lines(NamedTuple):
-    """The lines around somebody as they were written, and of what: which places, names, and ranks of an hour ago."""
+    """The lines around somebody as they were written, and of what: which places, names, and ranks of an hour ago.
+
+    `edition` is that of the names with which these were compared last.
+    """
 
     written: bytes
     stamp: int
-    names_since: float
     earlier: Mapping[int, int]
+    names: Mapping[EntrantId, str]
+    edition: int
 
 
 class _Rest(NamedTuple):
@@ -152,8 +159,12 @@ class Looks:
         order = seen.sight.order
         if not kept or not order or kept.stamp != order.stamp or kept.earlier is not seen.sight.earlier:
             return None
-        if kept.names_since != self._names.since or self._names.are_old:
+        if not self._names.are_sound:
             return None
+        if kept.edition != self._names.edition:
+            if not self._names.are_still(kept.names):
+                return None
+            self._lines[look] = kept._replace(edition=self._names.edition)
         rest = self._rests.get((look.code, look.period))
         if rest is None or rest[1:] != (seen, order.as_of, is_stale):
             written = _rest(_view_of(seen.sight, is_stale=is_stale), None, None)
@@ -205,7 +216,8 @@ class Looks:
         if look.entrant is not None:
             if len(self._lines) >= LINES_MAX:
                 self._lines.clear()
-            self._lines[look] = _Lines(lines, stamp, self._names.since, sight.earlier)
+            own = {entrant: names[entrant] for place in places if (entrant := EntrantId(place.entrant)) in names}
+            self._lines[look] = _Lines(lines, stamp, sight.earlier, own, self._names.edition)
             return Told(ITEMS + lines + rest)
         following = self._paging(look).behind(*places[-1].key) if len(places) < view.of else None
         return Told(ITEMS + lines + _rest(view, following, None), tag_of(view, lines))
@@ -248,7 +260,11 @@ class Looks:
 
 
 class _Names:
-    """What entrants are called, for a few seconds; what was known before is good enough while nobody can be asked."""
+    """What entrants are called, for a few seconds; what was known before is good enough while nobody can be asked.
+
+    Names that somebody wanted lately are read again, all together, before they are too old, and meanwhile told as they
+    were: so hardly anybody waits for a name. Each time begins another `edition`.
+    """
 
     def __init__(
         self,
@@ -257,32 +273,71 @@ class _Names:
         patience_s: float,
     ) -> None:
         self._read, self._now, self._patience_s = read, now, patience_s
-        self.since = now()
+        self.edition = 0
+        self._since = now()
         self._known: dict[EntrantId, str] = {}
+        self._wanted: set[EntrantId] = set()
+        self._renewal: asyncio.Task[None] | None = None
 
     @property
-    def are_old(self) -> bool:
-        """Whether they have been known for so long that they are to be read again."""
-        return self._now() - self.since > NAMES_KEPT_S
+    def are_sound(self) -> bool:
+        """Whether none of them has been known for so long that it is to be read before it is told."""
+        age = self._now() - self._since
+        if age > NAMES_RENEWED_AFTER_S and self._wanted and self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._end_renewal)
+        return age <= NAMES_KEPT_S
+
+    def are_still(self, names: Mapping[EntrantId, str]) -> bool:
+        """Whether these are the names of their entrants, as far as is known."""
+        self._wanted.update(names)
+        return all(self._known.get(entrant) == name for entrant, name in names.items())
 
     async def of(self, entrants: AbstractSet[EntrantId]) -> Mapping[EntrantId, str]:
         """The names of these, and of others. Refuses with Unavailable."""
-        is_old = self.are_old or len(self._known) > NAMES_MAX
-        missing = entrants if is_old else [entrant for entrant in entrants if entrant not in self._known]
-        if not missing:
-            return self._known
-        is_known_anyway = all(entrant in self._known for entrant in missing)
-        try:
-            async with asyncio.timeout(self._patience_s if is_known_anyway else None):
-                found = await self._read(missing)
-        except (Unavailable, TimeoutError):
-            if is_known_anyway:
-                return self._known
-            raise
-        if is_old:
-            self._known, self.since = {}, self._now()
-        self._known.update(found)
+        is_new = not self.are_sound or len(self._known) > NAMES_MAX
+        self._wanted |= entrants
+        missing: Collection[EntrantId] = entrants if is_new else self._unknown_of(entrants)
+        while missing:
+            edition, at = self.edition, self._now()
+            try:
+                async with asyncio.timeout(None if self._unknown_of(entrants) else self._patience_s):
+                    found = await self._read(missing)
+            except (Unavailable, TimeoutError):
+                if self._unknown_of(entrants):
+                    raise
+                break
+            if is_new and edition == self.edition:
+                self._begin_edition({}, at)
+            self._known.update(found)
+            is_new = False
+            missing = self._unknown_of(entrants) if edition != self.edition else ()  # some may be forgotten meanwhile
         return self._known
+
+    def _unknown_of(self, entrants: AbstractSet[EntrantId]) -> list[EntrantId]:
+        return [entrant for entrant in entrants if entrant not in self._known]
+
+    async def _renew(self) -> None:
+        """Read again who was wanted since the last time, in parts between which others have their turn."""
+        at, wanted, before = self._now(), list(self._wanted), self._known
+        self._wanted = set()
+        found: dict[EntrantId, str] = {}
+        for start in range(0, len(wanted), NAMES_AT_ONCE):
+            found.update(await self._read(wanted[start : start + NAMES_AT_ONCE]))
+        if self._known is before:
+            self._begin_edition(found, at)
+        else:  # somebody could not wait for us
+            self._begin_edition(self._known | found, min(self._since, at))
+
+    def _begin_edition(self, known: dict[EntrantId, str], since: float) -> None:
+        self._known, self._since = known, since
+        self.edition += 1
+
+    def _end_renewal(self, renewal: asyncio.Task[None]) -> None:
+        """What was known stays good enough for a while when nobody can be asked; anything else is a fault of ours."""
+        self._renewal = None
+        if not renewal.cancelled() and not isinstance(renewal.exception(), (Unavailable, TimeoutError)):
+            renewal.result()
 
 
 def _together(asked: Sequence[_Asked]) -> Collection[Sequence[_Asked]]:
@@ -325,31 +380,23 @@ def tag_of(view: BoardView, lines: bytes) -> str:
 
 
 def _read_top(names: tuple[str, ...], query: str) -> Look | None:
-    given = _given(names, query, {"limit"})
-    limit = None if given is None else _number(given.get("limit", str(LIMIT_DEFAULT)), 1, LIMIT_MAX)
-    return Look(names[0], names[1], limit) if limit else None
+    code, period = names
+    found = TOP.fullmatch(query) if _is_board(code, period) else None
+    if found is None:
+        return None
+    limit = LIMIT_DEFAULT if found["limit"] is None else int(found["limit"])
+    return Look(code, period, limit) if 1 <= limit <= LIMIT_MAX else None
 
 
 def _read_around(names: tuple[str, ...], query: str) -> Look | None:
-    given = _given(names, query, {"entrant", "radius"})
-    if given is None or not NUMBER.fullmatch(given.get("entrant", "")):
-        return None
-    radius = _number(given.get("radius", str(RADIUS_DEFAULT)), 0, RADIUS_MAX)
-    return None if radius is None else Look(names[0], names[1], radius, entrant=given["entrant"])
-
-
-def _given(names: tuple[str, ...], query: str, known: set[str]) -> dict[str, str] | None:
-    """The parameters of a plain address of a board of everybody, else None."""
     code, period = names
-    if not CODE.fullmatch(code) or not PERIOD.fullmatch(period):
+    found = AROUND.fullmatch(query) if _is_board(code, period) else None
+    if found is None:
         return None
-    if not ENCODED.isdisjoint(query):
-        return None
-    pairs = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
-    given = dict(pairs)
-    return given if len(given) == len(pairs) and given.keys() <= known else None
+    radius = RADIUS_DEFAULT if found["radius"] is None else int(found["radius"])
+    return Look(code, period, radius, entrant=found["entrant"]) if radius <= RADIUS_MAX else None
 
 
-def _number(text: str, low: int, high: int) -> int | None:
-    is_plain = NUMBER.fullmatch(text) is not None
-    return int(text) if is_plain and low <= int(text) <= high else None
+def _is_board(code: str, period: str) -> bool:
+    """Whether this is how boards and their periods are named; what is not, the ordinary way refuses."""
+    return CODE.fullmatch(code) is not None and PERIOD.fullmatch(period) is not None
