@@ -45,7 +45,8 @@ class Seen:
             self.complaints.append(f"asked {url}")
 
     async def barriers(self) -> list[str]:
-        """What keeps people out, as axe sees it."""
+        """What keeps people out, as axe sees it once the page is there."""
+        await self.page.wait_for_load_state()
         answer = await Axe().run(self.page, options=AXE_OPTIONS)
         found = answer.response["violations"]
         return [f"{one['id']}: {[node['html'][:100] for node in one['nodes'][:3]]}" for one in found]

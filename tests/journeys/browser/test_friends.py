@@ -57,6 +57,7 @@ async def test_two_find_ask_and_accept_each_other_and_part(
         await right(hers, seen, f"asking-{size}-{theme}", script=script)
 
         await sign_in(his, place.base, ben, to=PAGE)
+        await expect(his.locator("#asked")).to_contain_text(ann)
         await right(his, noticed, f"asked-{size}-{theme}", script=script)
         await his.get_by_role("button", name=f"Be friends with {ann}").click()
         await expect(his.get_by_role("status")).to_contain_text("You are friends now.")
