@@ -215,6 +215,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         [
             growth_line(growth(costs)),
             *[_line(arm, found[arm.name].rates_of_core) for arm in (*singles, hot, bulk, calm)],
+            *tpcb.caveats(share),
         ],
     )
 

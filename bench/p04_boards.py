@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from random import Random
 from statistics import median
@@ -240,7 +240,8 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         arms: list[Arm] = [yardstick, one, four, *tops, *mine, *bares]
         pids = (pid, *(bare.pid for bare in bares))
         found = await interleave(arms, rounds=plan.rounds, meter=ground.meter(*pids), tell=tell)
-    return _findings(found, yardstick.name, one, four, tops, mine, [bare.name for bare in bares], sizes, weights)
+    findings = _findings(found, yardstick.name, one, four, tops, mine, [bare.name for bare in bares], sizes, weights)
+    return replace(findings, notes=[*findings.notes, *tpcb.caveats(share)])
 
 
 def _findings(

@@ -63,6 +63,15 @@ def scale_of(share: float) -> int:
     return max(1, round(ACCOUNTS * share / ACCOUNTS_PER_SCALE))
 
 
+def caveats(share: float) -> list[str]:
+    """What is to be said beside ratios to a smaller yard-stick than the stated one."""
+    scale, stated = scale_of(share), scale_of(1)
+    told = (
+        f"TPCB at scale {scale} instead of {stated}: its {CLIENTS} clients wait for each other, so ratios to it flatter"
+    )
+    return [told] if scale < stated else []
+
+
 @asynccontextmanager
 async def ready(ground: Ground, *, seconds: float, share: float = 1.0) -> AsyncIterator[Tpcb]:
     """The yard-stick with its tables filled and aged; pgbench counts in whole seconds."""
