@@ -6,8 +6,7 @@ Unauthenticated
 ├── SecondFactorWrong
 ├── TicketExpired, PasskeyInvalid
 ├── RefreshReused
-├── TokenExpired
-├── TokenRevoked
+├── TokenExpired, TokenRevoked, TokenElsewhere
 └── CodeWrong, FlowInvalid, ProviderProofInvalid, TelegramProofInvalid
 Forbidden
 ├── ContactUnverified
@@ -92,15 +91,21 @@ class RefreshReused(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """This token has run out; sign in again."""
+    """This token has run out; sign in again, or make another one."""
 
     code = "token_expired"
 
 
 class TokenRevoked(Unauthenticated):
-    """This session has ended; sign in again."""
+    """This token was revoked, or its session has ended; sign in again, or make another one."""
 
     code = "token_revoked"
+
+
+class TokenElsewhere(Unauthenticated):
+    """This token counts only from the networks it is bound to; come from one of them."""
+
+    code = "identity.token_elsewhere"
 
 
 class ContactUnverified(Forbidden):

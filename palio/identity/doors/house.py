@@ -14,6 +14,7 @@ from palio.infra import settings
 from palio.infra.db import Database
 from palio.infra.oidc import Issuers, Provider
 from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict
+from palio.kernel.errors import Unauthenticated
 
 SITE = "palio"
 
@@ -100,14 +101,27 @@ class Doorman:
 
     async def recognise(self, presented: Presented, *, now: datetime) -> Found | None:
         """Who it is, or None: what is shown is unknown, has ended, or does not count here."""
+        found = await self._known(presented, now)
+        return None if rules.sessions.refusal_of(found, presented, now) else found
+
+    async def admit(self, presented: Presented, *, now: datetime) -> Found:
+        """Who it is. Refuses with Unauthenticated what is unknown, and with TokenRevoked, TokenExpired, TokenElsewhere
+        what is known and does not count here and now.
+        """
+        found = await self._known(presented, now)
+        refusal = rules.sessions.refusal_of(found, presented, now)
+        if found is None or refusal:
+            raise refusal or Unauthenticated
+        return found
+
+    async def _known(self, presented: Presented, now: datetime) -> Found | None:
+        """Whose this is, whether it counts or not."""
         if presented.token.startswith("palio_") and not rules.tokens.is_api_token(presented.token):
             return None  # a typing error, or a guess: not worth a look-up
         found = self.database.remembered(Recognised).recall(presented)
         if found is None:
             async with self.database.begin_system("who asks") as tx:
                 found = await service.sessions.authenticate(tx, presented=presented, now=now)
-        if found is None or not rules.sessions.is_admitted(found, presented, now):
-            return None
         return found
 
     def remembered_of(self, presented: Presented, found: Found) -> "Remembered | None":

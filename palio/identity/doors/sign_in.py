@@ -116,7 +116,7 @@ async def step_up(
 async def refresh(house: House, *, token: str, device_key: str | None, now: datetime) -> Tokens:
     """The next pair of tokens of an app. A repeat within ten seconds gets the same pair, any other ends the session.
 
-    Refuses with TokenRevoked, TokenExpired, RefreshReused.
+    Refuses with Unauthenticated, TokenRevoked, TokenExpired, RefreshReused.
     """
     async with house.database.begin_system("refresh") as tx:
         found = await service.sessions.refresh(tx, token=token, device_key=device_key, now=now)

@@ -79,6 +79,7 @@ from palio.identity.web.reception import (
 )
 from palio.infra.db import Tx
 from palio.infra.passwords import HashingBusy
+from palio.kernel.errors import Unauthenticated
 from palio.ui import including, limits, versions
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
@@ -256,7 +257,7 @@ async def enter_second_factor(form: say.SecondFactor, arriving: Arriving) -> say
     "/auth/refresh",
     **OPEN,
     example=say.TokensAnswer("kR9…", "vQ2…", say.MOMENT),
-    refuses=[TokenRevoked, TokenExpired, RefreshReused],
+    refuses=[Unauthenticated, TokenRevoked, TokenExpired, RefreshReused],
 )
 async def refresh_tokens(form: say.Refresh, visitor: From, house: InHouse, ask: Ask) -> say.TokensAnswer:
     """Exchange a refresh token for the next pair; the same again within ten seconds gets the same pair."""

@@ -11,7 +11,7 @@ from fastapi import Depends, Request, Response
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
-from palio.identity.errors import AccountSuspended, TokenRevoked
+from palio.identity.errors import AccountSuspended
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.infra.tickets import Holder
 from palio.kernel import clock
@@ -41,15 +41,14 @@ class Reception:
     doorman: Doorman
 
     async def __call__(self, request: Request) -> Asking:
-        """The context of a request. Refuses with TokenRevoked."""
+        """The context of a request. Refuses with Unauthenticated, TokenRevoked, TokenExpired, TokenElsewhere."""
         presented = presented_by(request)
         if presented is None:
             return await nobody(request)
         now = clock.now()
-        found = await self.doorman.recognise(presented, now=now)
+        is_token = presented.kind == "bearer"
+        found = await (self.doorman.admit if is_token else self.doorman.recognise)(presented, now=now)
         if found is None:
-            if presented.kind == "bearer":
-                raise TokenRevoked
             return await nobody(request)
         may_act = request.method not in SAFE_METHODS
         ask = asking_of(found, request_id_of(request.scope), may_act=may_act)
