@@ -856,6 +856,14 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Somebody who owns the house now; `is_lasting` says that his grant does not run out."""
+
+    user_id: UserId
+    is_lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EmailRule:
     """One rule of the e-mail policy; the lowest position that knows an address decides."""
 

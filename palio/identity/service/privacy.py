@@ -172,9 +172,7 @@ async def obstacles(tx: Tx, *, user_id: UserId, now: datetime) -> list[Obstacle]
 
 async def _require_owner_left(tx: Tx, user_id: UserId, now: datetime) -> None:
     """Somebody always owns the house, also when two owners go at once; before the account is locked, as elsewhere."""
-    owners = await sql.roles.lock_owners(tx, now=now)
-    if user_id in owners:
-        rules.roles.require_owner_left(owners, user_id)
+    rules.roles.require_owner_left(await sql.roles.lock_owners(tx, now=now), user_id)
 
 
 async def _require_unblocked(tx: Tx, user_id: UserId, now: datetime) -> None:

@@ -95,9 +95,7 @@ async def revoke_role(
     user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
     if role == rules.roles.OWNER:
-        owners = await sql.roles.lock_owners(tx, now=now)
-        if user.id in owners:
-            rules.roles.require_owner_left(owners, user.id)
+        rules.roles.require_owner_left(await sql.roles.lock_owners(tx, now=now), user.id)
     if not await sql.roles.update_revoked(tx, user.id, role, by=tx.actor.user_id, now=now):
         raise NotGranted(role=role)
     await _told(tx, "role.revoke", user.id, (role, None), reason, via, now)
