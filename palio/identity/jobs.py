@@ -265,16 +265,23 @@ async def run_privacy(database: Database, job: RunPrivacy) -> None:
 
 
 async def _copy(database: Database, turn: Turn) -> None:
-    """Write the part of a module, or put all parts together; the same again replaces what is there."""
+    """Write the part of a module, or put all parts together. Of several at once all go on with what the first wrote."""
     if turn.section is None:
         await _put_together(database, turn)
         return
     async with database.begin_system("a part of a copy") as tx:
-        part, rows = await service.privacy.write_part(tx, section=turn.section, user_id=turn.request.user_id)
-    key = rules.privacy.part_key(turn.request, turn.section.module)
-    await files.storage_of(database).put(key, crypto.encrypted(part, turn.secret, key))
+        part = await service.privacy.write_part(tx, section=turn.section, user_id=turn.request.user_id)
+    part = await _kept(database, turn, rules.privacy.part_key(turn.request, turn.section.module), part)
     async with database.begin_system("a part of a copy") as tx:
-        await service.privacy.finish_step(tx, turn=turn, rows=rows, now=clock.now())
+        await service.privacy.finish_step(tx, turn=turn, rows=part.count(b"\n"), now=clock.now())
+
+
+async def _kept(database: Database, turn: Turn, key: str, content: bytes) -> bytes:
+    """Keep this under the key, encrypted, and answer it; where something is kept there already, answer that."""
+    storage = files.storage_of(database)
+    if await storage.keep(key, crypto.encrypted(content, turn.secret, key)):
+        return content
+    return crypto.decrypted(await storage.get(key), turn.secret, key)
 
 
 async def _put_together(database: Database, turn: Turn) -> None:
@@ -283,12 +290,17 @@ async def _put_together(database: Database, turn: Turn) -> None:
         steps = await service.privacy.steps_of(tx, request_id=turn.request.id)
     storage = files.storage_of(database)
     parts = {}
-    for step in steps:
-        part = rules.privacy.part_key(turn.request, step.section)
-        parts[f"{step.section}.jsonl"] = crypto.decrypted(await storage.get(part), turn.secret, part)
+    try:
+        for step in steps:
+            part = rules.privacy.part_key(turn.request, step.section)
+            parts[f"{step.section}.jsonl"] = crypto.decrypted(await storage.get(part), turn.secret, part)
+    except FileNotFoundError:
+        async with database.begin_system("the parts of a copy") as tx:
+            if await service.privacy.hold_step(tx, turn=turn):
+                raise
+        return  # somebody was quicker: he has put them together and removed them
     parts["README.txt"] = rules.privacy.explained(steps, site=database.equipment.site, at=now).encode()
-    content = await asyncio.to_thread(_packed, parts)
-    await storage.put(key, crypto.encrypted(content, turn.secret, key))
+    content = await _kept(database, turn, key, await asyncio.to_thread(_packed, parts))
     async with database.begin_system("a copy is ready") as tx:
         await service.privacy.finish_export(tx, request=turn.request, content=content, now=now)
     await _remove(database, [rules.privacy.part_key(turn.request, step.section) for step in steps])

@@ -252,19 +252,18 @@ async def fail_step(tx: Tx, *, turn: Turn, failure: str) -> None:
         await sql.privacy.update_step_failed(tx, turn.request.id, turn.section.module, failure)
 
 
-async def write_part(tx: Tx, *, section: PrivacySection[Tx], user_id: UserId) -> tuple[bytes, int]:
-    """What a module knows of somebody, a line of JSON for each thing, and how many it is.
+async def write_part(tx: Tx, *, section: PrivacySection[Tx], user_id: UserId) -> bytes:
+    """What a module knows of somebody, a line of JSON for each thing.
 
     Raises ValueError if it is too much for a file.
     """
-    told, count = io.BytesIO(), 0
+    told = io.BytesIO()
     async for row in section.export(tx, user_id):
         line = json.dumps({"of": row.kind, **row.facts}, ensure_ascii=False, default=str)
         if told.tell() + len(line) > PART_BYTES_MAX:
             raise ValueError(f"more than {PART_BYTES_MAX} bytes of {section.module}")
         told.write(line.encode() + b"\n")
-        count += 1
-    return told.getvalue(), count
+    return told.getvalue()
 
 
 async def finish_step(tx: Tx, *, turn: Turn, rows: int | None, now: datetime) -> None:
