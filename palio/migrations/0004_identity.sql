@@ -38,6 +38,7 @@ create table identity.users (
 );
 -- A search by the beginning of a name; equality has the unique index.
 create index users_username_prefix on identity.users (username_key text_pattern_ops);
+create index users_newest on identity.users (created_at desc, id desc);
 create index users_suspended on identity.users (suspended_until) where suspended_until is not null;
 
 -- Each status and where it may lead; `closing` goes back to what it was, which `activated_at` and the reason remember.

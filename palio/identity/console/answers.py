@@ -134,9 +134,11 @@ class UserAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UsersAnswer:
-    """Who was found."""
+    """Who was found; of all, a part of them."""
 
     items: tuple[UserAnswer, ...]
+    next: str | None = None
+    prev: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

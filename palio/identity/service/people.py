@@ -9,10 +9,12 @@ from palio.identity.errors import EmailInvalid, OwnAccount, PhoneInvalid
 from palio.identity.messages import ProfileChanged
 from palio.identity.service import accounts
 from palio.identity.service.suspensions import suspension_of
+from palio.identity.sql.people import Born
 from palio.identity.types import Correction, Record, Sought, User
 from palio.infra import approvals, audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut, Part
 
 FOUND_MAX = 20
 TEXT_CHARACTERS_MAX = 300
@@ -61,6 +63,11 @@ async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
     prefix = text.lower().replace("_", r"\_")  # which `like` would read as any sign
     named = await sql.users.list_named(tx, prefix, limit)
     return [*linked, *(one for one in named if one not in linked)][:limit]
+
+
+async def newest(tx: Tx, *, part: Part[Born]) -> Cut[User]:
+    """For staff: a part of all accounts, those that were made last first."""
+    return part.cut(await sql.people.list_newest(tx, part.and_one))
 
 
 async def _by_phone(tx: Tx, text: str, limit: int) -> list[User]:
