@@ -4,7 +4,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
@@ -189,6 +189,7 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+    await sql.uploads.delete_days(tx, before=now.astimezone(UTC).date())
 
 
 @handles(Reindex, queue="bulk")

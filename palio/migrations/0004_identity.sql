@@ -82,6 +82,14 @@ create table identity.avatar_files (
 create index on identity.avatar_files (user_id);
 create index on identity.avatar_files (created_at);
 
+-- How many bytes somebody has sent on a day of UTC, in files of every kind, the refused ones too.
+create table identity.upload_days (
+  user_id uuid not null references identity.users on delete cascade,
+  day date not null,
+  bytes bigint not null check (bytes > 0),
+  primary key (user_id, day));
+create index on identity.upload_days (day);
+
 -- What everybody may know of a user: the only way past row security to other people's rows.
 create function identity.cards(ids uuid[])
   returns table (id uuid, username text, display_name text, board_name identity.board_name,
@@ -708,7 +716,8 @@ begin
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
     'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps', 'phones', 'external_identities',
-    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files']
+    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files',
+    'upload_days']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -736,7 +745,7 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
   identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
-  identity.avatar_files to palio_app;
+  identity.avatar_files, identity.upload_days to palio_app;
 grant select, insert, delete on identity.telegram_link_events to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;

@@ -137,6 +137,7 @@ UNTOLD = {  # tables with a column `user_id` whose rows nobody is told, and why
     "refresh_tokens": "secrets; their sessions are told",
     "reveal_permits": "between two of the staff; what was read is told",
     "staff_notes": "what staff write for each other",
+    "upload_days": "how many bytes were sent today, to count them",
     "verification_tokens": "secrets of mailed links",
 }
 

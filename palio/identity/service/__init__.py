@@ -30,6 +30,7 @@ from palio.identity.service import (
     suspensions,
     telegram,
     tokens,
+    uploads,
     zones,
 )
 
@@ -63,5 +64,6 @@ __all__ = [
     "suspensions",
     "telegram",
     "tokens",
+    "uploads",
     "zones",
 ]

@@ -25,6 +25,7 @@ from palio.identity.sql import (
     suspensions,
     telegram,
     tokens,
+    uploads,
     users,
     zones,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "suspensions",
     "telegram",
     "tokens",
+    "uploads",
     "users",
     "zones",
 ]
