@@ -69,6 +69,7 @@ FlowIntent: TypeAlias = Literal["login", "link"]
 LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+Consents: TypeAlias = tuple[tuple[str, int], ...]  # documents that somebody accepts, and which version of each
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
@@ -544,7 +545,7 @@ class Application:
     locale: str = "en"
     time_zone: str = "UTC"
     referral_code: str | None = None
-    consents: tuple[tuple[str, int], ...] = ()  # documents, and which version of each
+    consents: Consents = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1175,6 +1176,7 @@ class Flow:
     return_path: str
     intent: FlowIntent
     user_id: UserId | None
+    consents: dict[str, int] = field(default_factory=dict)  # what he accepts if he turns out to be new
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ create table identity.auth_flows (
   return_path text not null check (return_path like '/%'),
   intent text not null check (intent in ('login', 'link')),
   user_id uuid references identity.users on delete cascade,
+  consents jsonb not null default '{}', -- documents that he accepts if he turns out to be new, and which versions
   created_at timestamptz not null,
   expires_at timestamptz not null check (expires_at > created_at),
   used_at timestamptz,

@@ -14,6 +14,7 @@ from palio.identity.doors.account import (
     sign_out,
     update_profile,
 )
+from palio.identity.doors.arrival import to_accept
 from palio.identity.doors.avatars import put_avatar, read_avatar, remove_avatar
 from palio.identity.doors.contacts import (
     add_email,
@@ -131,6 +132,7 @@ __all__ = [
     "step_up",
     "step_up_by_passkey",
     "take_break",
+    "to_accept",
     "unlink",
     "unlink_telegram",
     "update_profile",

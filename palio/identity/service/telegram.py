@@ -10,6 +10,7 @@ from palio.identity.service import arrivals, credentials, identities, play
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
     Challenge,
+    Consents,
     TelegramRow,
     TelegramUser,
     TokenRow,
@@ -27,17 +28,21 @@ async def touch_telegram(tx: Tx, *, user: TelegramUser, now: datetime) -> Telegr
     return await sql.telegram.upsert_account(tx, new_id(), user, now=now)
 
 
-async def arrive(tx: Tx, *, proof: Proof, locale: str, visitor: Visitor, now: datetime) -> UserId:
+async def arrive(
+    tx: Tx, *, proof: Proof, consents: Consents = (), locale: str, visitor: Visitor, now: datetime
+) -> UserId:
     """Whose account a proof of Telegram opens, else a new one. Each proof is good once.
 
-    Refuses with TelegramProofInvalid, RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
+    Refuses with TelegramProofInvalid, and as `arrivals.begin_account` does.
     """
     await use_proof(tx, proof=proof, now=now)
     row = await touch_telegram(tx, user=proof.user, now=now)  # locks it: of two at once one makes the account
     if row.user_id:
         return row.user_id
     marks = personal.telegram_mark(tx, row.telegram_id).known
-    user_id = await arrivals.begin_account(tx, method="telegram", marks=marks, locale=locale, visitor=visitor, now=now)
+    user_id = await arrivals.begin_account(
+        tx, method="telegram", marks=marks, consents=consents, locale=locale, visitor=visitor, now=now
+    )
     await _link(tx, user_id, row.telegram_id, now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=True))
     return user_id

@@ -1,6 +1,6 @@
 """The pages that let people in: sign-up and the proof of an address, sign-in, a forgotten password, the first owner."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from palio.identity import doors
 from palio.identity import schemas as say
+from palio.identity.errors import ConsentRequired
 from palio.identity.service import documents
-from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind, SignedIn
+from palio.identity.types import MFA_TRUST_DAYS, Needed, SecondFactorDue, SessionKind, SignedIn
 from palio.identity.web.offering import ways_of
 from palio.identity.web.reception import (
     DAY_S,
@@ -259,6 +260,17 @@ def come_in(request: Request, found: SignedIn | SecondFactorDue, wanted: str) ->
         return _factor(request, found.ticket, wanted, found.factors)
     response = go(ours(wanted))
     admit(request, response, found)
+    return response
+
+
+def ask_to_accept(
+    request: Request, needed: Sequence[Needed], *, address: str, again: Mapping[str, str] | None = None
+) -> Response:
+    """What is to be accepted by whoever is new: a button sends `again` to an address, or, without that, leads there."""
+    values = {"needed": needed, "address": address, "again": again}
+    response = show(request, "accept", values)
+    response.status_code = problems.status_of(ConsentRequired)
+    request.scope[CODE] = ConsentRequired.code
     return response
 
 
