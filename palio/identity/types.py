@@ -69,6 +69,7 @@ FlowIntent: TypeAlias = Literal["login", "link"]
 LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+ConsentSource: TypeAlias = Literal["registration", "account"]
 Consents: TypeAlias = tuple[tuple[str, int], ...]  # documents that somebody accepts, and which version of each
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
@@ -291,6 +292,7 @@ class User:
     version: int
 
 
+Born: TypeAlias = tuple[datetime, UserId]  # when an account was made, and whose: what orders accounts
 Sought: TypeAlias = Literal["name", "id", "email", "phone", "ip"]
 
 
@@ -1058,12 +1060,13 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """That somebody accepted a version of a document, and whether he took it back."""
+    """That somebody accepted a version of a document, where, and whether he took it back."""
 
     document_key: str
     version: int
     given_at: datetime
     withdrawn_at: datetime | None
+    source: ConsentSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -1213,3 +1216,32 @@ class Vouching:
     is_email_verified: bool
     nonce: str = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where somebody can be written to: what is proven of him, and does not turn letters or messages away.
+
+    The address that he chose comes first.
+    """
+
+    emails: tuple[str, ...] = ()
+    phone: str | None = None
+    telegram_id: int | None = None
+
+
+FactName: TypeAlias = Literal["country", "locale", "time_zone", "age_band", "registered_at", "last_active_at"]
+Facts: TypeAlias = dict[FactName, "str | datetime | None"]
+AgeBand: TypeAlias = Literal["0-15", "16-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+", "undisclosed"]
+SignalKind: TypeAlias = Literal["ip_net", "device", "email_normal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that accounts of one person may have in common: keyed, so that it tells nothing but that."""
+
+    user_id: UserId
+    kind: SignalKind
+    value: bytes
+    first_at: datetime
+    last_at: datetime

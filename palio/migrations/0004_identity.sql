@@ -142,6 +142,7 @@ create table identity.emails (
   check ((bidx_next is null) = (normal_next is null)),
   is_primary bool not null,
   verified_at timestamptz,
+  bounced_at timestamptz, -- since when nothing arrives there
   created_at timestamptz not null,
   unique (user_id, bidx));
 comment on column identity.emails.address is 'sealed';
@@ -564,8 +565,18 @@ create table identity.consents (
   document_key text not null,
   version int not null,
   given_at timestamptz not null,
-  withdrawn_at timestamptz check (withdrawn_at >= given_at));
+  withdrawn_at timestamptz check (withdrawn_at >= given_at),
+  source text not null check (source in ('registration', 'account')),
+  ip_bidx bytea check (length(ip_bidx) = 32)); -- of where it was given from
 create unique index consents_live on identity.consents (user_id, document_key, version) where withdrawn_at is null;
+
+-- What users were called in a system that was there before.
+create table identity.legacy_ids (
+  source text not null check (source ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  legacy_id text not null check (char_length(legacy_id) between 1 and 100),
+  user_id uuid not null references identity.users on delete cascade,
+  primary key (source, legacy_id));
+create index on identity.legacy_ids (user_id);
 
 -- When somebody is not to play, and what. Value is never kept from its owner: nobody is excluded from taking it out.
 create type identity.play_activity as enum
@@ -718,7 +729,7 @@ begin
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
     'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps', 'phones', 'external_identities',
     'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files',
-    'upload_days']
+    'upload_days', 'legacy_ids']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -741,7 +752,7 @@ end $$;
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
   identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions,
   identity.user_activity, identity.time_zone_changes, identity.factor_resets to palio_app;
-grant select, insert on identity.documents, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
+grant select, insert on identity.documents, identity.legacy_ids, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,

@@ -22,7 +22,7 @@ async def find_people(tx: Tx, *, text: str) -> list[Person]:
 async def newest_people(tx: Tx, *, part: Part[tuple[datetime, UserId]]) -> Cut[Person]:
     """A part of everybody who has an account, those who came last first."""
     found = await identity.newest(tx, part=part)
-    return found._replace(rows=[_person(user) for user in found.rows])
+    return Cut([_person(user) for user in found.rows], found.has_newer, found.has_older)
 
 
 async def card(tx: Tx, *, desk: Desk, held: Collection[str], user_id: UUID, now: datetime) -> Card:

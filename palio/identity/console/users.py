@@ -21,7 +21,7 @@ from palio.identity.errors import (
     OwnAccount,
 )
 from palio.identity.service import people, suspensions
-from palio.identity.types import User
+from palio.identity.types import Born, User
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
 from palio.kernel.parts import Cut, Part
@@ -58,7 +58,7 @@ async def find_users(tx: InTx, page: Paged, q: Text = None) -> say.UsersAnswer:
     return say.UsersAnswer(tuple(map(say.UserAnswer.of, found.rows)), *ends_of(found, page))
 
 
-def part_of(page: Paging) -> Part[people.Born]:
+def part_of(page: Paging) -> Part[Born]:
     """Which part of all accounts a page is."""
     return page.wanted(lambda at, user_id: (datetime.fromisoformat(str(at)), UserId(UUID(str(user_id)))))
 

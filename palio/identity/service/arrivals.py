@@ -64,7 +64,7 @@ async def begin_account(
     )
     if not await sql.users.insert_user(tx, user):
         raise Unavailable(retry_after_s=1)  # one in 800 billion draws a name that is taken
-    await documents.give_all(tx, user_id=user.id, given=given, locale=locale, now=now)
+    await documents.give_all(tx, user_id=user.id, given=given, locale=locale, ip=visitor.ip, now=now)
     await sessions.note_network(tx, user_id=user.id, visitor=visitor, kind="registration", now=now)
     await outbox.send(tx, UserRegistered(user.id, method))
     return user.id

@@ -9,8 +9,7 @@ from palio.identity.errors import EmailInvalid, OwnAccount, PhoneInvalid
 from palio.identity.messages import ProfileChanged
 from palio.identity.service import accounts
 from palio.identity.service.suspensions import suspension_of
-from palio.identity.sql.people import Born
-from palio.identity.types import Correction, Record, Sought, User
+from palio.identity.types import Born, Correction, Record, Sought, User
 from palio.infra import approvals, audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId

@@ -82,7 +82,14 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
         name = rules.names.require_full_name(application.full_name)
         full_name = await crypto.seal(tx, name, personal.place_of_full_name(user_id))
         await sql.contacts.insert_full_name(tx, user_id, full_name, now=now)
-    await documents.give_all(tx, user_id=user_id, given=dict(application.consents), locale=application.locale, now=now)
+    await documents.give_all(
+        tx,
+        user_id=user_id,
+        given=dict(application.consents),
+        locale=application.locale,
+        ip=visitor.ip,
+        now=now,
+    )
     await sessions.note_network(tx, user_id=user_id, visitor=visitor, kind="registration", now=now)
     await outbox.send(tx, UserRegistered(user_id, "password", application.referral_code))
     await outbox.send(tx, SendLetter("email_verification", email_id))

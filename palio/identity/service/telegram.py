@@ -11,6 +11,7 @@ from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
     Challenge,
     Consents,
+    LinkAction,
     TelegramRow,
     TelegramUser,
     TokenRow,
@@ -23,9 +24,31 @@ from palio.kernel.ids import UserId, new_id
 PROOF = "telegram_hash"
 
 
-async def touch_telegram(tx: Tx, *, user: TelegramUser, now: datetime) -> TelegramRow:
-    """Keep the row of a Telegram account current: at each update of the bot, and at each proof."""
-    return await sql.telegram.upsert_account(tx, new_id(), user, now=now)
+async def touch_telegram(tx: Tx, *, user: TelegramUser, has_started: bool = False, now: datetime) -> TelegramRow:
+    """Keep the row of a Telegram account current: at each update of the bot, and at each proof.
+
+    `has_started` says that it has started the bot: it may be written to again if it had blocked it.
+    """
+    row = await sql.telegram.upsert_account(tx, new_id(), user, now=now)
+    if has_started and await sql.telegram.update_unblocked(tx, user.telegram_id):
+        await _note(tx, row.telegram_id, row.user_id, "bot_unblocked", now)
+    return row
+
+
+async def telegram_blocked(tx: Tx, *, telegram_id: int, now: datetime) -> bool:
+    """Note that a Telegram account takes nothing from the bot any more, until it starts it; False if that is known, or
+    there is none. For the system.
+    """
+    owners = await sql.telegram.update_blocked(tx, telegram_id, now=now)
+    if owners:
+        await _note(tx, telegram_id, owners[0], "bot_blocked", now)
+    return bool(owners)
+
+
+async def _note(tx: Tx, telegram_id: int, user_id: UserId | None, action: LinkAction, now: datetime) -> None:
+    await sql.telegram.insert_event(
+        tx, new_id(), telegram_id=telegram_id, user_id=user_id, action=action, actor_id=user_id, now=now
+    )
 
 
 async def arrive(
@@ -131,7 +154,5 @@ async def link_by_code(tx: Tx, *, user_id: UserId, challenge: Challenge, now: da
 async def _link(tx: Tx, user_id: UserId, telegram_id: int, now: datetime) -> None:
     if not await sql.telegram.update_linked(tx, telegram_id, user_id, now=now):
         raise TelegramAlreadyLinked
-    await sql.telegram.insert_event(
-        tx, new_id(), telegram_id=telegram_id, user_id=user_id, action="linked", actor_id=user_id, now=now
-    )
+    await _note(tx, telegram_id, user_id, "linked", now)
     await outbox.send(tx, TelegramLinked(user_id, telegram_id))

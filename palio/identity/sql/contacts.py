@@ -137,7 +137,7 @@ async def update_verified(tx: Tx, user_id: UserId, known: Sequence[bytes], *, no
     return bool(
         await db.run(
             tx,
-            """update identity.emails set verified_at = %s
+            """update identity.emails set verified_at = %s, bounced_at = null
             where user_id = %s and bidx = any (%s::bytea[]) and verified_at is null""",
             *(now, user_id, list(known)),
         )

@@ -119,12 +119,19 @@ async def has_token(tx: Tx, token_id: UUID) -> bool:
 
 
 async def update_used(tx: Tx, token_id: UUID, *, now: datetime) -> bool:
-    """Use a link up; False if somebody was quicker, or it is no longer good."""
+    """Use a link up; False if somebody was quicker, or it is no longer good. Where it was sent, letters arrive."""
     return bool(
-        await db.run(
+        await db.value(
             tx,
-            """update identity.verification_tokens set used_at = %s
-            where id = %s and used_at is null and revoked_at is null and expires_at > %s""",
+            """with used as (
+              update identity.verification_tokens set used_at = %s
+              where id = %s and used_at is null and revoked_at is null and expires_at > %s
+              returning user_id, target_bidx),
+            arrived as (
+              update identity.emails e set bounced_at = null from used u
+              where e.user_id = u.user_id and (e.bidx = u.target_bidx or e.bidx_next = u.target_bidx)
+                and e.bounced_at is not null)
+            select count(*) from used""",
             *(now, token_id, now),
         )
     )

@@ -1,16 +1,11 @@
 """Statements by which staff find people, and of what they see of one."""
 
-from datetime import datetime
-from typing import TypeAlias
-
-from palio.identity.types import Contact, Network, SeenFrom, User
+from palio.identity.types import Born, Contact, Network, SeenFrom, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
 from palio.kernel.ids import UserId
 from palio.kernel.parts import Part
-
-Born: TypeAlias = tuple[datetime, UserId]  # when an account was made, and whose: what orders accounts
 
 FOUND = (
     "select u.id, u.username, u.display_name, u.kind::text, u.status::text, u.registered_with::text, u.locale,"

@@ -31,6 +31,28 @@ async def upsert_account(tx: Tx, row_id: UUID, user: TelegramUser, *, now: datet
     return found
 
 
+async def update_blocked(tx: Tx, telegram_id: int, *, now: datetime) -> list[UserId | None]:
+    """Note that an account has blocked the bot; answers whose it is, in a list that is empty if that is known."""
+    return await db.column(
+        tx,
+        """update identity.telegram_accounts set bot_blocked_at = %s
+        where telegram_id = %s and bot_blocked_at is null returning user_id""",
+        *(now, telegram_id),
+    )
+
+
+async def update_unblocked(tx: Tx, telegram_id: int) -> bool:
+    """Note that an account lets the bot write to it again; False if it always did."""
+    return bool(
+        await db.run(
+            tx,
+            """update identity.telegram_accounts set bot_blocked_at = null
+            where telegram_id = %s and bot_blocked_at is not null""",
+            telegram_id,
+        )
+    )
+
+
 async def find_of(tx: Tx, user_id: UserId) -> TelegramRow | None:
     """The Telegram account of a user."""
     return await db.find(tx, TelegramRow, ROW + " where user_id = %s", user_id)
@@ -70,7 +92,7 @@ async def insert_event(
     event_id: UUID,
     *,
     telegram_id: int,
-    user_id: UserId,
+    user_id: UserId | None,
     action: LinkAction,
     actor_id: UUID | None,
     now: datetime,
