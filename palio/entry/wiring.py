@@ -310,6 +310,7 @@ async def opened(
         async with database.begin_system("is it at home here") as tx:
             await clusters.require_known(tx)
             await rotation.require_keys(tx)
+            await identity.require_peppers(tx)
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)

@@ -14,6 +14,7 @@ Forbidden
 ├── RegistrationClosed, RegistrationRefused, OwnExclusion, MethodClosed
 ├── NotStaff
 ├── SelfGrant, OwnAccount, NotAPlayer
+├── PasswordChangeNeeded
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
@@ -24,7 +25,8 @@ Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
 ├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
-├── FactorExists, FactorMissing
+├── FactorExists, FactorMissing, NoPassword
+├── IndexKeyNeeded, PepperNeeded
 ├── TooManyTokens, TooManyPasskeys, PasskeyKnown
 ├── LastLoginMethod
 ├── SaidAlready
@@ -154,6 +156,12 @@ class AccountSuspended(Forbidden):
     """This account is suspended or about to be closed; until that is over it does nothing."""
 
     code = "identity.account_suspended"
+
+
+class PasswordChangeNeeded(Forbidden):
+    """Choose a new password in your account first; until then you only read what is yours."""
+
+    code = "identity.password_change_needed"
 
 
 class ConsentRequired(Forbidden):
@@ -525,6 +533,19 @@ class IndexKeyNeeded(Conflict):
     """By this index key something is still found; wait until `palio keys index` counts none."""
 
     code = "identity.index_key_needed"
+
+
+class PepperNeeded(Conflict):
+    """Passwords were mixed with this pepper; it can go once all of their owners have signed in or chosen another."""
+
+    code = "identity.pepper_needed"
+
+
+class NoPassword(Conflict):
+    """This account has no password that could be changed."""
+
+    code = "identity.no_password"
+    blames = "must_change_password"
 
 
 class NoSuchAvatar(NotFound):

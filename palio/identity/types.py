@@ -330,6 +330,7 @@ class Record:
     has_full_name: bool
     has_birth_date: bool
     has_password: bool
+    must_change_password: bool
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
@@ -387,6 +388,7 @@ class Correction:
     country: str | None = None
     locale: str | None = None
     board_name: BoardName | None = None
+    must_change_password: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +443,7 @@ class Standing:
     last_login_at: datetime | None
     telegram_id: int | None
     avatar_key: str | None
+    must_change_password: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,6 +554,14 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordHash:
+    """What is stored of a password: its hash as a PHC string, and the pepper it was mixed with before, if any."""
+
+    phc: str
+    pepper_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Whose proof is judged: his stored hash, and what stands behind it. Nobody has none of all that."""
 
@@ -558,7 +569,9 @@ class Account:
     username: str
     status: UserStatus
     hash: str | None
+    pepper_id: int | None
     changed_at: datetime | None
+    must_change: bool
     has_second_factor: bool
     is_staff: bool
 
@@ -678,6 +691,7 @@ class Found:
     absolute_expires_at: datetime
     token_expires_at: datetime
     ended_at: datetime | None
+    must_change: bool = False
     is_service: bool = False
     impersonator_id: UserId | None = None
     impersonation_reason: str | None = None

@@ -198,7 +198,10 @@ create table identity.time_zone_changes (
 create table identity.passwords (
   user_id uuid primary key references identity.users on delete cascade,
   hash text not null check (hash like '$argon2id$%'),
-  changed_at timestamptz not null);
+  pepper_id smallint, -- which key of the keyring the password was mixed with before it was hashed; null: none
+  changed_at timestamptz not null,
+  must_change bool not null default false); -- until there is another one its owner only reads
+create index on identity.passwords (pepper_id) where pepper_id is not null;
 
 create table identity.verification_tokens (
   id uuid primary key,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints
 
 from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body, address_of_avatar
 from palio.identity.types import (
@@ -86,10 +86,11 @@ class Correct(Why):
     country: Line | None = None
     locale: Line | None = None
     board_name: BoardName | None = None
+    must_change_password: StrictBool | None = None
 
     def correction(self) -> Correction:
         """What is to be put right."""
-        return Correction(self.display_name, self.country, self.locale, self.board_name)
+        return Correction(self.display_name, self.country, self.locale, self.board_name, self.must_change_password)
 
 
 class CorrectForm(WhyForm):
@@ -100,10 +101,11 @@ class CorrectForm(WhyForm):
     locale: Typed
     board_name: BoardName
     version: int
+    must_change_password: Annotated[bool | None, Blank] = None
 
     def correction(self) -> Correction:
         """What is to be put right."""
-        return Correction(self.display_name, self.country, self.locale, self.board_name)
+        return Correction(self.display_name, self.country, self.locale, self.board_name, self.must_change_password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class RecordAnswer:
     recovery_codes_left: int
     last_login_at: Instant | None
     avatar_url: str | None = None
+    must_change_password: bool = False
 
     @classmethod
     def of(cls, one: Record) -> "RecordAnswer":
@@ -215,6 +218,7 @@ class RecordAnswer:
             recovery_codes_left=one.recovery_codes_left,
             last_login_at=one.last_login_at,
             avatar_url=address_of_avatar(one.avatar_key),
+            must_change_password=one.must_change_password,
         )
 
 

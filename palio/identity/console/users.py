@@ -16,6 +16,7 @@ from palio.identity.errors import (
     LocaleInvalid,
     MixedScripts,
     NameImitates,
+    NoPassword,
     NoSuchUser,
     NotSuspendable,
     OwnAccount,
@@ -83,7 +84,7 @@ async def get_user(user_id: UUID, ask: Ask, tx: InTx, response: Response) -> say
     scope=NO_TOKEN,
     step_up=True,
     example=say.A_USER,
-    refuses=[NoSuchUser, OwnAccount, ReasonMissing, *NAMES],
+    refuses=[NoSuchUser, OwnAccount, NoPassword, ReasonMissing, *NAMES],
 )
 async def correct_user(user_id: UUID, said: say.Correct, seen: Seen, tx: InTx, response: Response) -> say.UserAnswer:
     """Correct what an account says of its bearer, with a reason; the same again changes nothing."""

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from palio.identity import rules, service
 from palio.identity.errors import BadCredentials, MethodClosed, NoSuchProvider, TooManyAttempts
 from palio.identity.service.sessions import Recognised
-from palio.identity.types import METHODS, Attempt, AuthMethod, Found, Presented
+from palio.identity.types import METHODS, Account, Attempt, AuthMethod, Found, PasswordHash, Presented
 from palio.infra import settings
 from palio.infra.db import Database
+from palio.infra.keyring import Keyring, KeyringError
 from palio.infra.oidc import Issuers, Provider
-from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict
+from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict, peppered
 from palio.kernel.errors import Unauthenticated
 
 SITE = "palio"
@@ -76,12 +77,32 @@ class House:
         """
         if attempt.wait_s:
             raise TooManyAttempts(retry_after_s=attempt.wait_s)
+        account, ring = attempt.account, self._keyring()
+        key = ring.pepper_key(account.pepper_id if account else ring.pepper_id)
         try:
-            return await self.hasher.verify(password, attempt.account.hash if attempt.account else None)
+            return await self.hasher.verify(peppered(password, key), account.hash if account else None)
         except HashingBusy:
             async with self.database.begin_system("an attempt that was not judged") as tx:
                 await service.attempts.take_back(tx, attempt=attempt)
             raise
+
+    async def hashed(self, password: str) -> PasswordHash:
+        """What is to be stored of a password. Refuses with HashingBusy. Raises KeyringError."""
+        ring = self._keyring()
+        pepper_id = ring.pepper_id
+        return PasswordHash(await self.hasher.hash(peppered(password, ring.pepper_key(pepper_id))), pepper_id)
+
+    async def renewed(self, account: Account, verdict: Verdict, password: str) -> PasswordHash | None:
+        """What is to be stored of a right password from now on: parameters have risen, or it lacks today's pepper."""
+        pepper_id = self._keyring().pepper_id
+        if account.pepper_id != pepper_id:
+            return await self.hashed(password)
+        return PasswordHash(verdict.renewed, pepper_id) if verdict.renewed else None
+
+    def _keyring(self) -> Keyring:
+        if self.database.equipment.keyring is None:
+            raise KeyringError("this process has no keyring")
+        return self.database.equipment.keyring
 
     def require_password(self, word: str, own_words: list[str]) -> None:
         """Let a new password pass. Refuses with PasswordTooWeak."""

@@ -28,9 +28,11 @@ async def register(house: House, *, application: Application, visitor: Visitor, 
     PasswordTooWeak, HashingBusy.
     """
     await judge_application(house, application=application, now=now)
-    phc = await house.hasher.hash(application.password)
+    password = await house.hashed(application.password)
     async with house.database.begin_system("registration") as tx:
-        return await service.registration.register(tx, application=application, phc=phc, visitor=visitor, now=now)
+        return await service.registration.register(
+            tx, application=application, password=password, visitor=visitor, now=now
+        )
 
 
 async def verify_email(

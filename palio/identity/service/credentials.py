@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from palio.identity import personal, sql
-from palio.identity.errors import NoSuchUser, TokenInvalid
+from palio.identity.errors import NoSuchUser, PepperNeeded, TokenInvalid
 from palio.identity.messages import Change, SecurityChanged, WriteToWhoeverAsked
 from palio.identity.service import registration, sessions, tokens
-from palio.identity.types import Account, EmailRow, LetterKind, SessionId, TokenPurpose, TokenRow
+from palio.identity.types import Account, EmailRow, LetterKind, PasswordHash, SessionId, TokenPurpose, TokenRow
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
+from palio.infra.keyring import KeyringError
 from palio.kernel.ids import UserId
 
 LIFE: dict[TokenPurpose, timedelta] = {
@@ -91,15 +92,17 @@ async def get_account(tx: Tx, *, user_id: UserId) -> Account:
     return account
 
 
-async def change_password(tx: Tx, *, user_id: UserId, phc: str, current: SessionId | None, now: datetime) -> None:
+async def change_password(
+    tx: Tx, *, user_id: UserId, password: PasswordHash, current: SessionId | None, now: datetime
+) -> None:
     """Set the password of somebody who has proven himself; every other session of his ends."""
     await sql.credentials.lock_user(tx, user_id)
-    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await sessions.end_sessions(tx, user_id=user_id, but=current, reason="password_changed", now=now)
     await tell_of_change(tx, user_id=user_id, what="password_changed")
 
 
-async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+async def reset_password(tx: Tx, *, token: TokenRow, password: PasswordHash, now: datetime) -> UserId:
     """Set the password of whoever holds the link, once: all his sessions and API tokens end.
 
     Where the address was never proven before, the link proves it, and every other proof goes: it may be a stranger's.
@@ -116,16 +119,34 @@ async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) ->
         await registration.take_address(tx, user_id=user_id, bidx=token.target_bidx, now=now)
         await sql.factors.delete_factors(tx, user_id)
         await sql.credentials.update_revoked(tx, user_id, "email_verification", now=now)
-    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await sessions.end_sessions(tx, user_id=user_id, reason="password_changed", now=now)
     await tokens.revoke_all(tx, user_id=user_id, reason="password_reset", now=now)
     await tell_of_change(tx, user_id=user_id, what="password_reset")
     return user_id
 
 
-async def renew_hash(tx: Tx, *, user_id: UserId, phc: str, was: str) -> None:
-    """Store the same password by today's parameters, unless it was changed meanwhile."""
-    await sql.credentials.update_password_if(tx, user_id, phc, was=was)
+async def renew_hash(tx: Tx, *, user_id: UserId, password: PasswordHash, was: str) -> None:
+    """Store the same password by today's parameters and pepper, unless it was changed meanwhile."""
+    await sql.credentials.update_password_if(tx, user_id, password, was=was)
+
+
+async def peppers_in_use(tx: Tx) -> list[int]:
+    """The numbers of the peppers that some password was mixed with, each found by one look into the index."""
+    return await sql.credentials.list_peppers(tx)
+
+
+async def require_peppers(tx: Tx) -> None:
+    """Let a process begin that can judge every password. Raises KeyringError, naming the numbers that are missing."""
+    ring = tx.equipment.keyring
+    if ring and (missing := [number for number in await peppers_in_use(tx) if number not in ring.pepper]):
+        raise KeyringError(f"the keyring lacks peppers that passwords need: {', '.join(map(str, missing))}")
+
+
+async def require_pepper_unneeded(tx: Tx, *, number: int) -> None:
+    """Let a pepper be dropped. Refuses with PepperNeeded."""
+    if number in await peppers_in_use(tx):
+        raise PepperNeeded(pepper=number)
 
 
 async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change, provider: str | None = None) -> None:

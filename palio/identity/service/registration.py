@@ -13,6 +13,7 @@ from palio.identity.types import (
     USERNAME_MAX,
     Application,
     EmailId,
+    PasswordHash,
     TokenRow,
     Visitor,
 )
@@ -52,7 +53,7 @@ async def require_email(tx: Tx, *, text: str) -> str:
     return address
 
 
-async def register(tx: Tx, *, application: Application, phc: str, visitor: Visitor, now: datetime) -> str:
+async def register(tx: Tx, *, application: Application, password: PasswordHash, visitor: Visitor, now: datetime) -> str:
     """Make the pending account of a judged application and have a link sent to its address.
 
     Returns what only this applicant is told, and by which he is known when he opens the link. If the address is proven
@@ -77,7 +78,7 @@ async def register(tx: Tx, *, application: Application, phc: str, visitor: Visit
         raise UsernameTaken(username=application.username)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
     await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
-    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, user_id, password, now=now)
     if application.full_name is not None:
         name = rules.names.require_full_name(application.full_name)
         full_name = await crypto.seal(tx, name, personal.place_of_full_name(user_id))

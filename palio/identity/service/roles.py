@@ -15,7 +15,7 @@ from palio.identity.errors import (
 )
 from palio.identity.messages import RoleGranted, RoleRevoked
 from palio.identity.service import accounts, credentials, registration, sessions
-from palio.identity.types import Application, EmailId, EmailRow, Grant, Role, TokenRow
+from palio.identity.types import Application, EmailId, EmailRow, Grant, PasswordHash, Role, TokenRow
 from palio.infra import audit, crypto, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId, new_id
@@ -128,7 +128,7 @@ async def invite_first_owner(tx: Tx, *, email: str, now: datetime, reason: str, 
     return secret
 
 
-async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+async def become_first_owner(tx: Tx, *, token: TokenRow, password: PasswordHash, now: datetime) -> UserId:
     """Use the printed link up: the account is active, its password set, and it owns the house. Audited.
 
     Refuses with TokenInvalid, OwnerExists.
@@ -143,7 +143,7 @@ async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime
         raise TokenInvalid
     if contact.verified_at is None:
         await registration.take_address(tx, user_id=token.user_id, bidx=token.target_bidx, now=now)
-    await sql.credentials.upsert_password(tx, token.user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, token.user_id, password, now=now)
     reason = "became the first owner by the printed link"
     await grant_role(tx, user_id=token.user_id, role=rules.roles.OWNER, reason=reason, now=now)
     return token.user_id

@@ -179,7 +179,8 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
             order by l.at desc limit 1) as last_login_at,
           (select t.telegram_id from identity.telegram_accounts t where t.user_id = u.id) as telegram_id,
-          (select x.avatar_key from identity.users x where x.id = u.id) as avatar_key
+          (select x.avatar_key from identity.users x where x.id = u.id) as avatar_key,
+          exists (select from identity.passwords w where w.user_id = u.id and w.must_change) as must_change_password
         from (select %s::uuid as id) as u
           left join identity.emails e on e.user_id = u.id and e.is_primary
           left join identity.user_pii p on p.user_id = u.id""",

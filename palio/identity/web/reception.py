@@ -11,12 +11,12 @@ from fastapi import Depends, Request, Response
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
-from palio.identity.errors import AccountSuspended
+from palio.identity.errors import AccountSuspended, PasswordChangeNeeded
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.infra.tickets import Holder
 from palio.kernel import clock
 from palio.kernel.batches import Sharer
-from palio.kernel.errors import Unauthenticated
+from palio.kernel.errors import Refusal, Unauthenticated
 from palio.kernel.ids import RequestId, UserId
 from palio.ui.actor import Asking, Viewing, nobody
 from palio.ui.edge import SAFE_METHODS, request_id_of
@@ -143,9 +143,18 @@ def asking_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> 
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
         is_service=found.is_service,
-        restricted=AccountSuspended if found.status == "suspended" and not found.impersonator_id else None,
+        restricted=_restricted(found),
         viewing=_viewing_of(found),
     )
+
+
+def _restricted(found: Found) -> type[Refusal] | None:
+    """What somebody is refused with who only reads: his account is suspended, or he must choose another password."""
+    if found.impersonator_id:
+        return None
+    if found.status == "suspended":
+        return AccountSuspended
+    return PasswordChangeNeeded if found.must_change else None
 
 
 def _viewing_of(found: Found) -> Viewing | None:
