@@ -11,7 +11,7 @@ Unauthenticated
 Forbidden
 ├── ContactUnverified
 ├── ProofRequired
-├── RegistrationClosed, RegistrationRefused, OwnExclusion, MethodClosed
+├── RegistrationClosed, InvitationNeeded, RegistrationRefused, OwnExclusion, MethodClosed
 ├── NotStaff
 ├── SelfGrant, OwnAccount, NotAPlayer
 ├── PasswordChangeNeeded
@@ -23,7 +23,7 @@ NotFound
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
-├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
+├── TooManyEmails, EmailTaken, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
 ├── FactorExists, FactorMissing, NoPassword
 ├── IndexKeyNeeded, PepperNeeded
@@ -126,6 +126,12 @@ class RegistrationClosed(Forbidden):
     """No new accounts are made at the moment."""
 
     code = "identity.registration_closed"
+
+
+class InvitationNeeded(Forbidden):
+    """Here accounts are made by invitation; ask whoever runs this house for one."""
+
+    code = "identity.invitation_needed"
 
 
 class NotStaff(Forbidden):
@@ -340,6 +346,13 @@ class TooManyEmails(Conflict):
     """You have `limit` addresses already; remove one first."""
 
     code = "identity.too_many_emails"
+
+
+class EmailTaken(Conflict):
+    """Somebody has an account with this address already."""
+
+    code = "identity.email_taken"
+    blames = "email"
 
 
 class EmailKnown(Conflict):

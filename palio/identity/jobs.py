@@ -58,6 +58,7 @@ PURPOSE: dict[LetterKind, TokenPurpose] = {
     "account_exists": "password_reset",
     "erase_confirm": "erase_confirm",
     "login_link": "login_link",
+    "invite": "invite",
 }
 
 
@@ -88,7 +89,7 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         return await _note(tx, kind, contact, await personal.address_of(tx, contact), token_id)
     if kind == "email_verification" and contact.verified_at:
         kind = "account_exists"
-    if kind == "email_change" and contact.verified_at:
+    if kind in {"email_change", "invite"} and contact.verified_at:
         return None
     if kind == "email_change" and await sql.contacts.is_verified(tx, contact.known):
         return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)

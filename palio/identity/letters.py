@@ -21,6 +21,7 @@ PATHS: dict[LetterKind, str] = {
     "erase_confirm": "/erase/",
     "factors_reset": "/account/security",
     "login_link": "/sign-in/link/",
+    "invite": "/invitation/",
 }
 
 

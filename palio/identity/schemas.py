@@ -69,17 +69,32 @@ class Newcomer(Body):
         return tuple((one.document, one.version) for one in self.consents)
 
 
-class Register(Newcomer):
-    """An application for an account. A browser is known again by a cookie, an app by what the answer says."""
+class NewPerson(Newcomer):
+    """What somebody says of himself who is to get an account."""
 
     username: Line
-    email: Line
     password: Word
     full_name: Line | None = None
     display_name: Line | None = None
     locale: Line = "en"
     time_zone: Line = "UTC"
     referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
+
+
+class AcceptInvitation(NewPerson):
+    """Who comes by an invitation, with the secret of the mailed link."""
+
+    token: Line
+
+    def application(self) -> Application:
+        """What the house judges; the address is that of the letter."""
+        return Application(**self.model_dump(exclude={"token", "consents"}), email="", consents=self.given)
+
+
+class Register(NewPerson):
+    """An application for an account. A browser is known again by a cookie, an app by what the answer says."""
+
+    email: Line
     client: Client = "browser"
 
     def application(self) -> Application:
@@ -399,6 +414,17 @@ class SignUp(Accepting):
     def application(self, locale: str) -> Application:
         """What the house judges."""
         return Application(self.username, self.email, self.password, locale=locale, consents=given_by(self.accept))
+
+
+class InvitedForm(Accepting):
+    """Name and password of somebody who was invited."""
+
+    username: Line
+    password: Word
+
+    def application(self, locale: str) -> Application:
+        """What the house judges; the address is that of the letter."""
+        return Application(self.username, "", self.password, locale=locale, consents=given_by(self.accept))
 
 
 class ProveEmail(Body):

@@ -52,6 +52,7 @@ TokenPurpose: TypeAlias = Literal[
     "erase_confirm",
     "login_link",
     "telegram_link",
+    "invite",
 ]
 LetterKind: TypeAlias = Literal[
     "email_verification",
@@ -63,6 +64,7 @@ LetterKind: TypeAlias = Literal[
     "erase_confirm",
     "factors_reset",
     "login_link",
+    "invite",
 ]
 CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
 FlowIntent: TypeAlias = Literal["login", "link"]
@@ -88,8 +90,8 @@ REGISTRATION = Setting(
     "identity.registration",
     "choice",
     "open",
-    "Who may make an account: everybody, or nobody for now.",
-    choices=("open", "closed"),
+    "Who may make an account: everybody, whoever was invited by staff, or nobody for now.",
+    choices=("open", "invite", "closed"),
 )
 EMAIL_DEFAULT: Setting[Allowance] = Setting(
     "identity.email_default",
@@ -205,6 +207,7 @@ PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out."
 PERMISSION_CORRECT = Permission(
     "identity.user.edit", "Correct the shown name, country and language of accounts.", roles=("support",)
 )
+PERMISSION_INVITE = Permission("identity.user.invite", "Invite people to make an account.", roles=("support",))
 PERMISSION_SUSPEND = Permission(
     "identity.user.suspend", "Suspend accounts and let them in again.", roles=("support", "moderator")
 )
@@ -224,6 +227,9 @@ PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one ho
 PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
+PERMISSION_EMAIL_BYPASS = Permission(
+    "identity.email_rule.bypass", "Invite people at addresses that the e-mail rules refuse."
+)
 PERMISSION_PRIVACY = Permission(
     "identity.privacy.manage",
     "See who wants a copy of his data or to be erased, and set a failed step going.",
@@ -245,7 +251,7 @@ PERMISSIONS = (
     *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
     *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT, PERMISSION_RESET_FACTORS),
-    PERMISSION_EMAIL_RULE,
+    *(PERMISSION_EMAIL_RULE, PERMISSION_EMAIL_BYPASS, PERMISSION_INVITE),
 )
 
 
@@ -551,6 +557,15 @@ class Application:
     time_zone: str = "UTC"
     referral_code: str | None = None
     consents: Consents = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An account that waits for whoever was invited, under a drawn name until he chooses his."""
+
+    user_id: UserId
+    username: str
+    invited_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,8 @@ create table identity.verification_tokens (
 create unique index verification_tokens_live on identity.verification_tokens (user_id, purpose)
   where used_at is null and revoked_at is null;
 create index on identity.verification_tokens (target_bidx, created_at);
+create index verification_tokens_invited on identity.verification_tokens (created_at)
+  where purpose = 'invite' and used_at is null and revoked_at is null;
 
 -- Accounts elsewhere that somebody comes in by. `subject` is what the provider calls him.
 create table identity.external_identities (

@@ -57,7 +57,7 @@ from palio.identity.doors.recovery import (
     new_recovery_codes,
     reset_password,
 )
-from palio.identity.doors.registration import judge_application, register, verify_email
+from palio.identity.doors.registration import accept_invitation, judge_application, register, verify_email
 from palio.identity.doors.sign_in import refresh, second_factor, sign_in, step_up
 from palio.identity.doors.telegram import (
     enter_by_mini_app,
@@ -73,6 +73,7 @@ __all__ = [
     "House",
     "TelegramBot",
     "accept_first_owner",
+    "accept_invitation",
     "add_email",
     "add_passkey",
     "ask_for_code",

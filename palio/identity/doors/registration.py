@@ -35,6 +35,26 @@ async def register(house: House, *, application: Application, visitor: Visitor, 
         )
 
 
+async def accept_invitation(
+    house: House, *, secret: str, application: Application, visitor: Visitor, now: datetime
+) -> UserId:
+    """Make the account that somebody was invited to, by the mailed link, once; its address is that of the letter.
+
+    Refuses with MethodClosed, TokenInvalid, PasswordTooWeak, HashingBusy, and as `judge_person` does.
+    """
+    house.require_open("password")
+    async with house.database.begin_system("an invitation") as tx:
+        token = await service.credentials.open_link(tx, secret=secret, purpose="invite", now=now)
+        await service.registration.judge_person(tx, application=application, bearer=token.user_id, now=now)
+        own_words = await service.credentials.own_words(tx, user_id=token.user_id)
+    house.require_password(application.password, [application.username, *own_words])
+    password = await house.hashed(application.password)
+    async with house.database.begin_system("an invitation") as tx:
+        return await service.invitations.accept(
+            tx, token=token, application=application, password=password, visitor=visitor, now=now
+        )
+
+
 async def verify_email(
     house: House,
     *,

@@ -30,6 +30,7 @@ HELD = timedelta(days=7)  # how long a name is kept that somebody chose for an a
 MARKS_IN_A_ROW_MAX = 3  # pointed Hebrew needs three; more is a tower that covers its neighbours
 MASK_CHARACTERS, SHORT_NAME_CHARACTERS = 3, 6
 
+USERNAME_CHARACTERS_MIN = 3
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import RegistrationClosed, RegistrationRefused, TooManyAttempts
+from palio.identity.errors import InvitationNeeded, RegistrationClosed, RegistrationRefused, TooManyAttempts
 from palio.identity.messages import UserRegistered
 from palio.identity.service import documents, sessions
 from palio.identity.types import REGISTRATION, AuthMethod, Consents, NewUser, Visitor
@@ -15,6 +15,12 @@ from palio.kernel.errors import Unavailable
 from palio.kernel.ids import UserId, new_id
 
 SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network
+
+
+def require_open() -> None:
+    """Let somebody make an account by himself. Refuses with RegistrationClosed, InvitationNeeded."""
+    if (opened := settings.value(REGISTRATION)) != "open":
+        raise InvitationNeeded if opened == "invite" else RegistrationClosed
 
 
 async def require_unmarked(tx: Tx, *, marks: Sequence[bytes], now: datetime) -> None:
@@ -36,10 +42,9 @@ async def begin_account(
     """Make an active account for somebody who has proven who he is elsewhere; he may choose another name later.
 
     `marks` is what he is known by if he is not to play, `consents` what he accepts. Refuses with RegistrationClosed,
-    ConsentRequired, RegistrationRefused, TooManyAttempts, Unavailable.
+    InvitationNeeded, ConsentRequired, RegistrationRefused, TooManyAttempts, Unavailable.
     """
-    if settings.value(REGISTRATION) == "closed":
-        raise RegistrationClosed
+    require_open()
     given = dict(consents)
     rules.documents.require_consents(await documents.needed(tx, locale=locale, now=now), given)
     await require_unmarked(tx, marks=marks, now=now)
@@ -61,6 +66,8 @@ async def begin_account(
         board_name="full",
         created_at=now,
         activated_at=now,
+        country=network.country,
+        city=network.city,
     )
     if not await sql.users.insert_user(tx, user):
         raise Unavailable(retry_after_s=1)  # one in 800 billion draws a name that is taken

@@ -21,6 +21,7 @@ LIFE: dict[TokenPurpose, timedelta] = {
     "erase_confirm": timedelta(hours=24),
     "login_link": timedelta(minutes=15),
     "telegram_link": timedelta(minutes=10),
+    "invite": timedelta(days=7),
 }
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
 

@@ -55,7 +55,7 @@ async def letter_of_code(tx: Tx, *, challenge_id: UUID, locale: str, words: str,
     waits = await sql.phones.find_challenge(tx, challenge_id)
     if waits is None or waits.target is None or now >= waits.expires_at:
         return None
-    is_closed = waits.purpose == "sign_in" and settings.value(REGISTRATION) == "closed"
+    is_closed = waits.purpose == "sign_in" and settings.value(REGISTRATION) != "open"
     number = await crypto.open_sealed(tx, waits.target, personal.place_of_target(waits.id, waits.user_id))
     if is_closed and await sql.phones.find_owner_of(tx, personal.phone_index(tx, number)) is None:
         return None

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from palio.identity.sql.attempts import LAST_ID
-from palio.identity.types import EmailId, EmailRow, Network, NetworkKind
+from palio.identity.types import EmailId, EmailRow, Invitation, Network, NetworkKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -252,6 +252,19 @@ async def list_stale_pending(tx: Tx, *, now: datetime, age: timedelta, limit: in
         tx,
         "select id from identity.users where status = 'pending' and created_at < %s order by created_at limit %s",
         *(now - age, limit),
+    )
+
+
+async def list_invited(tx: Tx, limit: int) -> list[Invitation]:
+    """Pending accounts with a live invitation, the newest first."""
+    return await db.rows(
+        tx,
+        Invitation,
+        """select u.id as user_id, u.username, u.created_at as invited_at
+        from identity.verification_tokens t join identity.users u on u.id = t.user_id
+        where t.purpose = 'invite' and t.used_at is null and t.revoked_at is null and u.status = 'pending'
+        order by u.created_at desc, u.id desc limit %s""",
+        limit,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.identity.types import BoardName, Card, NewUser, Residence, Standing, User
+from palio.identity.types import Application, BoardName, Card, NewUser, Residence, Standing, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -59,6 +59,17 @@ async def update_username(tx: Tx, user_id: UserId, username: str, *, now: dateti
         tx,
         "update identity.users set username = %s, username_changed_at = %s where id = %s",
         *(username, now, user_id),
+    )
+
+
+async def update_applicant(tx: Tx, user_id: UserId, said: Application, *, display_name: str) -> None:
+    """Give an account that waits for its bearer the name, language and zone that he chooses; the name is locked and
+    free.
+    """
+    await db.run(
+        tx,
+        """update identity.users set username = %s, display_name = %s, locale = %s, time_zone = %s where id = %s""",
+        *(said.username, display_name, said.locale, said.time_zone, user_id),
     )
 
 

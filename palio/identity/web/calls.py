@@ -24,8 +24,10 @@ from palio.identity.errors import (
     FactorExists,
     FactorMissing,
     FullNameInvalid,
+    InvitationNeeded,
     LifetimeInvalid,
     LocaleInvalid,
+    MethodClosed,
     MixedScripts,
     NameImitates,
     NetworkInvalid,
@@ -94,11 +96,12 @@ routes = Routes("identity")
 
 
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
-APPLICATION = (
-    *(RegistrationClosed, RegistrationRefused, EmailInvalid, EmailNotAllowed),
-    *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired),
-)
+APPLICATION = (RegistrationClosed, InvitationNeeded, RegistrationRefused, EmailInvalid, EmailNotAllowed)
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
+PERSON = (
+    *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired, FullNameInvalid, TimeZoneInvalid),
+    *NAMES,
+)
 ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 
@@ -107,7 +110,7 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     "/auth/register",
     **OPEN,
     example=say.Registered("accepted", None),
-    refuses=[*APPLICATION, *NAMES, FullNameInvalid, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
+    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
     status=202,
 )
@@ -200,6 +203,21 @@ async def reset_password(form: say.NewPassword, house: InHouse, ask: Ask) -> say
 async def accept_first_owner(form: say.NewPassword, house: InHouse, ask: Ask) -> say.Done:
     """Become the first owner by the link that the operator printed."""
     await doors.accept_first_owner(house, secret=form.token, new=form.password, now=ask.now)
+    return DONE
+
+
+@routes.post(
+    "/auth/invitation",
+    **OPEN,
+    example=DONE,
+    refuses=[TokenInvalid, MethodClosed, *PERSON, RegistrationRefused, PasswordTooWeak, HashingBusy],
+    rate=GUESSES,
+)
+async def accept_invitation(form: say.AcceptInvitation, visitor: From, house: InHouse, ask: Ask) -> say.Done:
+    """Make the account that one was invited to, by the mailed link; the address of the letter is proven by that."""
+    await doors.accept_invitation(
+        house, secret=form.token, application=form.application(), visitor=visitor, now=ask.now
+    )
     return DONE
 
 

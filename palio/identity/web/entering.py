@@ -182,6 +182,27 @@ async def become_owner(token: str, form: Annotated[say.OneNewPassword, Form()], 
     return go(f"{SIGN_IN}?told=owner&next=/account/authenticator")
 
 
+@routes.page("/invitation/{token}", access="public")
+async def invitation(request: Request, token: str, ask: Ask, tx: InTx) -> Response:
+    """Name and password of somebody who was invited: to look at it changes nothing."""
+    return await _invited(request, ask, tx)
+
+
+async def _invited(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None) -> Response:
+    needed = await documents.needed(tx, locale=language_of(request).tag, now=ask.now)
+    return show(request, "invitation", {"token": request.path_params["token"], "needed": needed}, filled)
+
+
+@routes.form("/invitation/{token}", access="public", again=_invited, rate=GUESSES, idempotency="none")
+async def accept_invitation(
+    request: Request, token: str, form: Annotated[say.InvitedForm, Form()], visitor: From, house: InHouse, ask: Ask
+) -> Response:
+    """Make the account, and go on to the sign-in."""
+    application = form.application(language_of(request).tag)
+    await doors.accept_invitation(house, secret=token, application=application, visitor=visitor, now=ask.now)
+    return go(f"{SIGN_IN}?told=verified")
+
+
 # sign-in, of players and of staff
 
 

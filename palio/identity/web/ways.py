@@ -17,6 +17,7 @@ from palio.identity.errors import (
     EmailNotAllowed,
     FlowInvalid,
     IdentityTaken,
+    InvitationNeeded,
     LastLoginMethod,
     LinkRequired,
     MethodClosed,
@@ -72,7 +73,7 @@ Accepting: TypeAlias = Annotated[
 ]
 Link: TypeAlias = Annotated[bool, Query(description="Link the account there to one's own")]
 
-NEW = (RegistrationClosed, ConsentRequired, RegistrationRefused, TooManyAttempts)
+NEW = (RegistrationClosed, InvitationNeeded, ConsentRequired, RegistrationRefused, TooManyAttempts)
 COMING = (MethodClosed, ContactUnverified, SecondFactorRequired, TooManyAttempts)
 PROVIDED = (NoSuchProvider, ProviderProofInvalid, LinkRequired, EmailNotAllowed, Upstream, *NEW)
 NUMBER = (PhoneInvalid, PhoneCountryBlocked)
