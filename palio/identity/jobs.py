@@ -87,12 +87,12 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         if await sql.resets.find(tx, contact.user_id) is None:
             return None  # it was taken back meanwhile
         return await _note(tx, kind, contact, await personal.address_of(tx, contact), token_id)
-    if kind == "email_verification" and contact.verified_at:
-        kind = "account_exists"
     if kind in {"email_change", "invite"} and contact.verified_at:
         return None
-    if kind == "email_change" and await sql.contacts.is_verified(tx, contact.known):
-        return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
+    if kind in {"email_change", "email_verification"} and await sql.contacts.is_verified(tx, contact.known):
+        if not contact.verified_at:
+            return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
+        kind = "account_exists"
     if kind == "login_link" and not contact.verified_at:
         kind = "email_verification"
     secret = await service.credentials.make_mailed_link(
@@ -108,6 +108,7 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         site=tx.equipment.site,
         secret=secret,
         number=token_id.hex,
+        life=service.credentials.life_of(PURPOSE[kind]),
     )
 
 

@@ -629,10 +629,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The application is taken. `registration` is what an app shows with the link; a browser has it as a cookie."""
+    """The application is taken. `registration` is what an app shows with the link; a browser has it as a cookie.
+
+    `session` is there where the proof of the address may wait.
+    """
 
     status: Literal["accepted"]
     registration: str | None
+    session: "SessionBegun | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,14 @@ REGISTRATION = Setting(
     "Who may make an account: everybody, whoever was invited by staff, or nobody for now.",
     choices=("open", "invite", "closed"),
 )
+EMAIL_VERIFICATION = Setting(
+    "identity.email_verification",
+    "choice",
+    "required",
+    "When somebody who registers proves his address: before he comes in, or later, and until then he stakes, pays in,"
+    " takes out and redeems nothing.",
+    choices=("required", "deferred"),
+)
 EMAIL_DEFAULT: Setting[Allowance] = Setting(
     "identity.email_default",
     "choice",
@@ -188,10 +196,59 @@ TELEGRAM_PROOF_MAX_AGE_S = Setting(
     low=60,
     high=86_400,
 )
+RESERVED_NAMES: Setting[tuple[str, ...]] = Setting(
+    "identity.reserved_names",
+    "list",
+    (),
+    "User names that nobody takes besides those that would pass for the house itself, in small letters. Who has one"
+    " keeps it.",
+    of="text",
+    high=1_000,
+    pattern="[a-z0-9][a-z0-9_.-]{2,79}",
+)
+
+
+def _link_minutes(purpose: TokenPurpose, what: str, default: int) -> Setting[int]:
+    words = f"How long the link is good that {what}."
+    return Setting(f"identity.{purpose}_minutes", "int", default, words, "minutes", low=5, high=43_200)
+
+
+LINK_MINUTES: dict[TokenPurpose, Setting[int]] = {
+    "email_verification": _link_minutes("email_verification", "proves the address of an applicant", 1_440),
+    "email_change": _link_minutes("email_change", "proves an address somebody adds to his account", 1_440),
+    "password_reset": _link_minutes("password_reset", "sets a new password", 60),
+    "login_link": _link_minutes("login_link", "opens an account without a password", 15),
+    "invite": _link_minutes("invite", "makes the account of somebody who was invited", 10_080),
+    "telegram_link": _link_minutes("telegram_link", "links a Telegram account", 10),
+    "erase_confirm": _link_minutes("erase_confirm", "confirms that somebody wants to be erased", 1_440),
+    "first_owner": _link_minutes("first_owner", "makes the first owner", 60),
+}
+HASH_MEMORY_KIB = Setting(
+    "identity.hash_memory_kib",
+    "int",
+    19_456,
+    "Memory that each hash of a password takes. Passwords are hashed anew when their owners sign in.",
+    "KiB",
+    low=19_456,
+    high=1_048_576,
+)
+HASH_PASSES = Setting(
+    "identity.hash_passes",
+    "int",
+    2,
+    "Passes over that memory for each hash of a password.",
+    "passes",
+    low=2,
+    high=20,
+)
 SETTINGS = (
+    *(LINK_MINUTES["email_verification"], LINK_MINUTES["email_change"], LINK_MINUTES["password_reset"]),
+    *(LINK_MINUTES["login_link"], LINK_MINUTES["invite"], LINK_MINUTES["telegram_link"]),
+    *(LINK_MINUTES["erase_confirm"], LINK_MINUTES["first_owner"]),
+    *(RESERVED_NAMES, HASH_MEMORY_KIB, HASH_PASSES),
     *(METHODS, PHONE_COUNTRIES, TELEGRAM_PROOF_MAX_AGE_S),
     *(MIN_AGE, BLOCKED_COUNTRIES),
-    *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
+    *(USERNAME_MAX, REGISTRATION, EMAIL_VERIFICATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS, ERASURE_WAIT_DAYS),
 )
 
@@ -566,6 +623,14 @@ class Invitation:
     user_id: UserId
     username: str
     invited_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What somebody who registers is told: by what he is known with the link; where that may wait, he is in."""
+
+    told: str
+    session: "SignedIn | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,18 @@ class Hasher:
         threads: int | None = None,
         waiting: int = WAITING_MAX,
     ) -> None:
-        self._hashes = PasswordHash((Argon2Hasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES),))
+        self._memory_kib, self._passes, self._hashes = memory_kib, passes, _hashes_of(memory_kib, passes)
         threads = threads or 2 * (os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hash")
         self._taken, self._places = 0, threads + waiting
         self._decoy: str | None = None
+
+    def raise_to(self, *, memory_kib: int, passes: int) -> None:
+        """Hash with this much from now on; what is less than before changes nothing."""
+        wanted = max(memory_kib, self._memory_kib), max(passes, self._passes)
+        if wanted != (self._memory_kib, self._passes):
+            self._memory_kib, self._passes = wanted
+            self._hashes, self._decoy = _hashes_of(*wanted), None
 
     async def hash(self, word: str) -> str:
         """The hash to store, as a PHC string. Refuses with HashingBusy."""
@@ -82,6 +89,10 @@ class Hasher:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._taken -= 1
+
+
+def _hashes_of(memory_kib: int, passes: int) -> PasswordHash:
+    return PasswordHash((Argon2Hasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES),))
 
 
 class Leaked:

@@ -121,7 +121,7 @@ class World:
         registration = await identity.register(house or self.house, application=application, visitor=HOME, now=now)
         (letter,) = await self.deliver()
         await identity.verify_email(
-            self.house, secret=secret_in(letter), registration=registration, visitor=HOME, now=now
+            self.house, secret=secret_in(letter), registration=registration.told, visitor=HOME, now=now
         )
         async with self.database.begin_system("a test") as tx:
             return await identity.get(tx, name_or_id=username)

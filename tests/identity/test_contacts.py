@@ -106,14 +106,14 @@ async def test_whoever_reads_an_address_that_was_only_said_takes_over_nothing(
     async with world.database.begin_system("a test") as tx:
         await identity.ask_for_letter(tx, letter="password_reset", email="typo@example.com")
     assert await world.deliver() == []
-    told = await identity.register(
+    made = await identity.register(
         world.house,
         application=identity.Application("carol", "typo@example.com", PASSWORD),
         visitor=HOME,
         now=noon,
     )
     (letter,) = await world.deliver()
-    await identity.verify_email(world.house, secret=secret_in(letter), registration=told, visitor=HOME, now=noon)
+    await identity.verify_email(world.house, secret=secret_in(letter), registration=made.told, visitor=HOME, now=noon)
     assert [one.address for one in await emails(world, alice)] == ["alice@example.com"]
 
 

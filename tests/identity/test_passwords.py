@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
@@ -13,6 +13,7 @@ from palio.infra import db
 from palio.infra.keyring import Keyring, KeyringError
 from palio.kernel import clock
 from tests.factories.identity import HOME, PASSWORD, RING, World, quick_hasher
+from tests.factories.ways import opened
 from tests.identity.test_looks import desk, employed
 from tests.identity.test_web import application, browser, code_of
 
@@ -65,6 +66,50 @@ async def test_a_pepper_is_mixed_in_as_people_sign_in_and_a_hash_alone_tells_not
         with pytest.raises(identity.PepperNeeded):
             await identity.require_pepper_unneeded(tx, number=2)
         await identity.require_peppers(tx)
+
+
+async def test_hashes_are_as_hard_as_the_house_says_and_never_weaker(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    weak = (await stored(world))[0]
+    await opened(world, HASH_PASSES=3, HASH_MEMORY_KIB=20_000)
+    try:
+        house = doors.House(world.database, quick_hasher())
+        assert [await came_in(house, noon) for _ in range(2)] == [True, True]
+        assert (weak.split("$")[3], (await stored(world))[0].split("$")[3]) == ("m=8,t=1,p=1", "m=20000,t=3,p=1")
+    finally:
+        await opened(world)
+    assert await came_in(house, noon)
+    assert (await stored(world))[0].split("$")[3] == "m=20000,t=3,p=1"
+
+
+async def test_links_are_good_as_long_as_the_house_says_and_the_letter_says_so(world: World, noon: datetime) -> None:
+    await world.player("alice", noon)
+    for minutes, words in ((7, "7 minutes"), (60, "1 hour"), (1_440, "24 hours"), (43_200, "30 days")):
+        await opened(world, **{"identity.password_reset_minutes": minutes})
+        try:
+            await doors.ask_for_letter(world.house, letter="password_reset", email="alice@example.com")
+            (letter,) = await world.deliver()
+        finally:
+            await opened(world)
+        assert f"good for {words}" in letter.text
+        assert f"good for {words}" in letter.html
+        async with world.database.begin_system("a test") as tx:
+            life = await db.value(
+                tx,
+                "select max(expires_at) - max(created_at) from identity.verification_tokens where revoked_at is null",
+            )
+            await db.run(tx, "delete from identity.verification_tokens")
+        assert life == timedelta(minutes=minutes)
+
+
+async def test_names_that_the_house_keeps_are_nobodys(world: World, noon: datetime) -> None:
+    await opened(world, RESERVED_NAMES=["mascot"])
+    try:
+        with pytest.raises(identity.UsernameReserved):
+            await world.player("Mascot", noon)
+        await world.player("mascot2", noon)
+    finally:
+        await opened(world)
 
 
 async def test_without_its_pepper_no_password_is_judged_and_no_process_begins(world: World, noon: datetime) -> None:

@@ -9,12 +9,22 @@ from typing import NamedTuple
 from palio.identity import rules, service
 from palio.identity.errors import BadCredentials, MethodClosed, NoSuchProvider, TooManyAttempts
 from palio.identity.service.sessions import Recognised
-from palio.identity.types import METHODS, Account, Attempt, AuthMethod, Found, PasswordHash, Presented
+from palio.identity.types import (
+    HASH_MEMORY_KIB,
+    HASH_PASSES,
+    METHODS,
+    Account,
+    Attempt,
+    AuthMethod,
+    Found,
+    PasswordHash,
+    Presented,
+)
 from palio.infra import settings
 from palio.infra.db import Database
 from palio.infra.keyring import Keyring, KeyringError
 from palio.infra.oidc import Issuers, Provider
-from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict, peppered
+from palio.infra.passwords import MEMORY_KIB, PASSES, Hasher, HashingBusy, Leaked, Verdict, peppered
 from palio.kernel.errors import Unauthenticated
 
 SITE = "palio"
@@ -77,6 +87,7 @@ class House:
         """
         if attempt.wait_s:
             raise TooManyAttempts(retry_after_s=attempt.wait_s)
+        self._harden()
         account, ring = attempt.account, self._keyring()
         key = ring.pepper_key(account.pepper_id if account else ring.pepper_id)
         try:
@@ -88,6 +99,7 @@ class House:
 
     async def hashed(self, password: str) -> PasswordHash:
         """What is to be stored of a password. Refuses with HashingBusy. Raises KeyringError."""
+        self._harden()
         ring = self._keyring()
         pepper_id = ring.pepper_id
         return PasswordHash(await self.hasher.hash(peppered(password, ring.pepper_key(pepper_id))), pepper_id)
@@ -98,6 +110,12 @@ class House:
         if account.pepper_id != pepper_id:
             return await self.hashed(password)
         return PasswordHash(verdict.renewed, pepper_id) if verdict.renewed else None
+
+    def _harden(self) -> None:
+        """Hash as hard as the house says, where that is harder than the program does by itself."""
+        memory_kib, passes = settings.value(HASH_MEMORY_KIB), settings.value(HASH_PASSES)
+        if memory_kib > MEMORY_KIB or passes > PASSES:
+            self.hasher.raise_to(memory_kib=memory_kib, passes=passes)
 
     def _keyring(self) -> Keyring:
         if self.database.equipment.keyring is None:

@@ -5,25 +5,29 @@ from uuid import UUID
 
 from palio.identity import personal, sql
 from palio.identity.errors import NoSuchUser, PepperNeeded, TokenInvalid
-from palio.identity.messages import Change, SecurityChanged, WriteToWhoeverAsked
+from palio.identity.messages import Change, SecurityChanged, TelegramUnlinked, WriteToWhoeverAsked
 from palio.identity.service import registration, sessions, tokens
-from palio.identity.types import Account, EmailRow, LetterKind, PasswordHash, SessionId, TokenPurpose, TokenRow
-from palio.infra import audit, outbox
+from palio.identity.types import (
+    LINK_MINUTES,
+    Account,
+    EmailRow,
+    LetterKind,
+    PasswordHash,
+    SessionId,
+    TokenPurpose,
+    TokenRow,
+)
+from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
 from palio.infra.keyring import KeyringError
-from palio.kernel.ids import UserId
+from palio.kernel.ids import UserId, new_id
 
-LIFE: dict[TokenPurpose, timedelta] = {
-    "email_verification": timedelta(hours=24),
-    "email_change": timedelta(hours=24),
-    "password_reset": timedelta(hours=1),
-    "first_owner": timedelta(hours=1),
-    "erase_confirm": timedelta(hours=24),
-    "login_link": timedelta(minutes=15),
-    "telegram_link": timedelta(minutes=10),
-    "invite": timedelta(days=7),
-}
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
+
+
+def life_of(purpose: TokenPurpose) -> timedelta:
+    """How long a link of this purpose is good from now on."""
+    return timedelta(minutes=settings.value(LINK_MINUTES[purpose]))
 
 
 async def ask_for_letter(tx: Tx, *, letter: LetterKind, email: str) -> None:
@@ -54,7 +58,7 @@ async def make_link(tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailR
     if not await sql.credentials.has_token(tx, token_id):
         await sql.credentials.lock_user(tx, to.user_id)
         await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
-        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + LIFE[purpose], None, None)
+        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + life_of(purpose), None, None)
         await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
     return secret
 
@@ -119,12 +123,32 @@ async def reset_password(tx: Tx, *, token: TokenRow, password: PasswordHash, now
     if email.verified_at is None:
         await registration.take_address(tx, user_id=user_id, bidx=token.target_bidx, now=now)
         await sql.factors.delete_factors(tx, user_id)
+        await sql.methods.delete_others(tx, user_id, email.id)
+        await unlink_telegram(tx, user_id=user_id, now=now)
         await sql.credentials.update_revoked(tx, user_id, "email_verification", now=now)
     await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await sessions.end_sessions(tx, user_id=user_id, reason="password_changed", now=now)
     await tokens.revoke_all(tx, user_id=user_id, reason="password_reset", now=now)
     await tell_of_change(tx, user_id=user_id, what="password_reset")
     return user_id
+
+
+async def unlink_telegram(tx: Tx, *, user_id: UserId, now: datetime) -> bool:
+    """Unlink the Telegram account of a user, whose row stays; False if he has none."""
+    row = await sql.telegram.find_of(tx, user_id)
+    if row is None or not await sql.telegram.update_unlinked(tx, user_id, row.id, now=now):
+        return False
+    await sql.telegram.insert_event(
+        tx,
+        new_id(),
+        telegram_id=row.telegram_id,
+        user_id=user_id,
+        action="unlinked",
+        actor_id=user_id,
+        now=now,
+    )
+    await outbox.send(tx, TelegramUnlinked(user_id, row.telegram_id))
+    return True
 
 
 async def renew_hash(tx: Tx, *, user_id: UserId, password: PasswordHash, was: str) -> None:

@@ -33,7 +33,6 @@ from palio.kernel.providers import Obstacle, PersonalRow, PrivacySection
 EXPORT_APART = timedelta(hours=24)
 EXPORT_KEPT = timedelta(days=7)
 BLOCKED_AT_MOST = timedelta(days=30)  # what is open longer than that holds nobody back any more
-CONFIRM_WITHIN = timedelta(hours=24)
 SHOWN_MAX = 50
 DUE_AT_ONCE = 100
 OPENED_AT_ONCE = 500
@@ -186,10 +185,11 @@ async def _require_unblocked(tx: Tx, user_id: UserId, now: datetime) -> None:
 async def start_due(tx: Tx, *, now: datetime) -> int:
     """Begin what is due, and send on what has begun and lies still; answers how many began.
 
-    An erasure that something has come in the way of waits, at most 30 days. What nobody confirmed within a day is
-    dropped.
+    An erasure that something has come in the way of waits, at most 30 days. What nobody confirmed while its link was
+    good is dropped.
     """
-    for request_id in await sql.privacy.list_unconfirmed(tx, before=now - CONFIRM_WITHIN, limit=DUE_AT_ONCE):
+    life = credentials.life_of("erase_confirm")
+    for request_id in await sql.privacy.list_unconfirmed(tx, before=now - life, limit=DUE_AT_ONCE):
         await sql.privacy.update_state(tx, request_id, "cancelled", finished_at=now)
     started = 0
     for request in await sql.privacy.list_due(tx, now=now, limit=DUE_AT_ONCE):

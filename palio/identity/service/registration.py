@@ -9,7 +9,7 @@ from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
 from palio.identity.service import accounts, arrivals, documents, play, sessions
 from palio.identity.types import (
     EMAIL_DEFAULT,
-    USERNAME_MAX,
+    EMAIL_VERIFICATION,
     Application,
     EmailId,
     EmailRow,
@@ -47,7 +47,7 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
     CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid, TimeZoneInvalid.
     """
     await _require_consents(tx, application, now)
-    username = rules.names.require_username(application.username, longest=settings.value(USERNAME_MAX))
+    username = accounts.require_username(application.username)
     shown = rules.names.require_display_name(application.display_name or username)
     await accounts.require_own_face(tx, username=username, display_name=shown)
     if application.full_name is not None:
@@ -67,11 +67,20 @@ async def require_email(tx: Tx, *, text: str) -> str:
     return address
 
 
-async def register(tx: Tx, *, application: Application, password: PasswordHash, visitor: Visitor, now: datetime) -> str:
-    """Make the pending account of a judged application and have a link sent to its address.
+def may_wait() -> bool:
+    """Comes in who registers before he has proven his address?"""
+    return settings.value(EMAIL_VERIFICATION) == "deferred"
 
-    Returns what only this applicant is told, and by which he is known when he opens the link. If the address is proven
-    by somebody already, he is written to instead, and the name is kept for a week: from outside both look alike.
+
+async def register(
+    tx: Tx, *, application: Application, password: PasswordHash, visitor: Visitor, now: datetime
+) -> tuple[str, UserId | None]:
+    """Make the account of a judged application and have a link sent to its address.
+
+    Returns what only this applicant is told, and by which he is known when he opens the link; and whose account it is,
+    where he comes in before he has proven the address. If the address is proven by somebody already, that one is
+    written to. Then, where the proof comes first, no account is made and the name is kept for a week; where it may
+    wait, an account is made whose address never becomes proven. From outside both look alike.
     Refuses with UsernameTaken, EmailInvalid, and with RegistrationRefused who is not to play.
     """
     address = personal.canonical_email(application.email)
@@ -79,14 +88,15 @@ async def register(tx: Tx, *, application: Application, password: PasswordHash, 
     normal = personal.normal_index(tx, address)
     await arrivals.require_unmarked(tx, marks=normal.known, now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
-    if owner and owner.verified_at:
+    is_active = may_wait()
+    if owner and owner.verified_at and not is_active:
         await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)
         await outbox.send(tx, SendLetter("account_exists", owner.id))
-        return personal.new_secret()
+        return personal.new_secret(), None
     user_id, email_id = UserId(new_id()), EmailId(new_id())
     shown = rules.names.require_display_name(application.display_name or application.username)
     network = personal.network_of(tx, visitor.ip)
-    applicant = rules.names.applicant(application, user_id=user_id, display_name=shown, now=now)
+    applicant = rules.names.applicant(application, user_id=user_id, display_name=shown, is_active=is_active, now=now)
     user = replace(applicant, country=network.country, city=network.city)
     if not await sql.users.insert_user(tx, user):
         raise UsernameTaken(username=application.username)
@@ -95,7 +105,7 @@ async def register(tx: Tx, *, application: Application, password: PasswordHash, 
     await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await take_in(tx, user_id=user_id, application=application, visitor=visitor, now=now)
     await outbox.send(tx, SendLetter("email_verification", email_id))
-    return personal.derived(tx, "registration", user_id)
+    return personal.derived(tx, "registration", user_id), user_id if is_active else None
 
 
 async def take_in(tx: Tx, *, user_id: UserId, application: Application, visitor: Visitor, now: datetime) -> None:
@@ -146,10 +156,11 @@ async def take_address(tx: Tx, *, user_id: UserId, bidx: bytes, now: datetime) -
     found = await sql.contacts.find_by_index(tx, user_id, bidx)
     if found is None or await sql.contacts.is_verified(tx, found.known):
         raise TokenInvalid
+    first = not await sql.contacts.has_proven(tx, user_id)
     if not await sql.contacts.update_verified(tx, user_id, found.known, now=now):
         raise TokenInvalid
     await sql.contacts.delete_rivals(tx, user_id, found.known)
-    first = await sql.credentials.update_active(tx, user_id, now=now)
+    await sql.credentials.update_active(tx, user_id, now=now)
     await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "email", first=first))
 

@@ -98,7 +98,7 @@ async def link(tx: Tx, *, user_id: UserId, user: TelegramUser, now: datetime) ->
 
 async def offer_link(tx: Tx, *, user_id: UserId, now: datetime) -> tuple[str, datetime]:
     """The secret by which the bot knows who opens it from the site, and until when; the one before is void."""
-    secret, expires_at = personal.new_secret(), now + credentials.LIFE["telegram_link"]
+    secret, expires_at = personal.new_secret(), now + credentials.life_of("telegram_link")
     await sql.credentials.lock_user(tx, user_id)
     await sql.credentials.update_revoked(tx, user_id, "telegram_link", now=now)
     row = TokenRow(new_id(), user_id, "telegram_link", b"", expires_at, None, None)

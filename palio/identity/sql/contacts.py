@@ -52,14 +52,14 @@ async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
 async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
     """Whose address this is: the verified one, else that of the newest account that waits for it.
 
-    An address that somebody with an account only says to be his opens nothing.
+    An address that somebody with an account only adds to his opens nothing.
     """
     return await db.find(
         tx,
         EmailRow,
         EMAIL
         + """ where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
-          and (e.verified_at is not null or u.status = 'pending')
+          and (e.verified_at is not null or u.status = 'pending' or e.is_primary)
         order by (e.verified_at is null), e.created_at desc limit 1""",
         *(index.known, index.known),
     )
@@ -92,6 +92,19 @@ async def is_verified(tx: Tx, known: Sequence[bytes]) -> bool:
         *(list(known), list(known)),
     )
     return bool(found)
+
+
+async def has_proven(tx: Tx, user_id: UserId) -> bool:
+    """Has a user proven any contact?"""
+    return bool(
+        await db.value(
+            tx,
+            """select exists (select from identity.emails where user_id = %s and verified_at is not null)
+              or exists (select from identity.phones where user_id = %s and verified_at is not null)
+              or exists (select from identity.telegram_accounts where user_id = %s)""",
+            *(user_id, user_id, user_id),
+        )
+    )
 
 
 async def insert_email(

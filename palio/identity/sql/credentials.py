@@ -35,7 +35,7 @@ async def find_account_by_name(tx: Tx, username_key: str | None) -> Account | No
 async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
     """The account of an address: the verified one, else the newest that waits for it.
 
-    An address that somebody with an account only says to be his names nobody.
+    An address that somebody with an account only adds to his names nobody.
     """
     return await db.find(
         tx,
@@ -43,7 +43,7 @@ async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
         ACCOUNT
         + """ join identity.emails e on e.user_id = u.id
         where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
-          and (e.verified_at is not null or u.status = 'pending')
+          and (e.verified_at is not null or u.status = 'pending' or e.is_primary)
         order by (e.verified_at is null), e.created_at desc limit 1""",
         *(index.known, index.known),
     )

@@ -117,16 +117,21 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 async def register_user(form: say.Register, arriving: Arriving) -> say.Registered:
     """Apply for an account; its address is written to, and the link in the letter makes it active.
 
-    What is refused does not count as one of the few that an address may send.
+    Where the proof of the address may wait, the answer is 201 with a session. What is refused does not count as one of
+    the few that an address may send.
     """
     application = form.application()
     await doors.judge_application(arriving.house, application=application, now=arriving.now)
     await limits.take(arriving.request, arriving.ask, SIGN_UP)
-    told = await doors.register(arriving.house, application=application, visitor=arriving.visitor, now=arriving.now)
+    made = await doors.register(
+        arriving.house, application=application, kind=form.client, visitor=arriving.visitor, now=arriving.now
+    )
+    session = arriving.begin(made.session) if made.session else None
+    arriving.response.status_code = 201 if session else 202
     if form.client == "app":
-        return say.Registered("accepted", told)
-    keep(arriving.request, arriving.response, REGISTRATION, told, DAY_S)
-    return say.Registered("accepted", None)
+        return say.Registered("accepted", made.told, session)
+    keep(arriving.request, arriving.response, REGISTRATION, made.told, DAY_S)
+    return say.Registered("accepted", None, session)
 
 
 @routes.post(

@@ -68,9 +68,11 @@ async def apply(
     application = form.application(language_of(request).tag)
     await doors.judge_application(house, application=application, now=ask.now)
     await limits.take(request, ask, SIGN_UP)
-    told = await doors.register(house, application=application, visitor=visitor, now=ask.now)
-    response = go("/sign-up/sent")
-    keep(request, response, REGISTRATION, told, DAY_S)
+    made = await doors.register(house, application=application, visitor=visitor, now=ask.now)
+    response = go("/account" if made.session else "/sign-up/sent")
+    keep(request, response, REGISTRATION, made.told, DAY_S)
+    if made.session:
+        admit(request, response, made.session)
     return response
 
 

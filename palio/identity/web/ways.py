@@ -466,7 +466,7 @@ def _who_links(ask: Asking) -> UserId:
     if ask.actor.kind != "player" or ask.session_id is None:
         raise Unauthenticated
     if not accesses.is_fresh(ask):
-        raise StepUpRequired(minutes_max=accesses.STEP_UP_MINUTES_MAX)
+        raise accesses.step_up_needed()
     return me_of(ask)
 
 
