@@ -49,7 +49,7 @@ PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(day
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
 DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
 REVEAL_AGE = timedelta(days=1)
-PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
+PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 200, 100_000
 Recipient: TypeAlias = EmailRow | User
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_change": "email_change",
@@ -182,10 +182,11 @@ async def send_code(database: Database, job: SendCode, envelope: Envelope) -> No
 
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
-    """Remove dead links, names that are free again and people who never proved a contact."""
+    """Remove dead links, names that are free again, and people who proved no contact and are needed by no module."""
     now = clock.now()
     stale = await sql.contacts.list_stale_pending(tx, now=now, age=PENDING_AGE, limit=PENDING_AT_ONCE)
-    await sql.contacts.delete_users(tx, stale)
+    free = [user_id for user_id in stale if not await service.privacy.obstacles(tx, user_id=user_id, now=now)]
+    await sql.contacts.delete_users(tx, free)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
