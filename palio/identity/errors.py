@@ -19,7 +19,7 @@ Forbidden
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion, NoSuchPrivacyRequest, NothingSealed, NoReset
-├── NoSuchProvider, NoSuchIdentity
+├── NoSuchProvider, NoSuchIdentity, NoSuchTelegram
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
@@ -270,6 +270,13 @@ class NoReset(NotFound):
     """No removal of second factors waits here."""
 
     code = "identity.no_reset"
+
+
+class NoSuchTelegram(NotFound):
+    """No account here is linked to this Telegram account."""
+
+    code = "identity.no_such_telegram"
+    blames = "telegram_id"
 
 
 class NotAsked(NotFound):

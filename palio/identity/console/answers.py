@@ -67,6 +67,18 @@ class RevealForm(WhyForm):
     id: Annotated[UUID | None, Blank] = None
 
 
+class MoveTelegram(Why):
+    """The number of a Telegram account that is to be this account's, and why."""
+
+    telegram_id: Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,17}$")]
+
+
+class MoveTelegramForm(WhyForm):
+    """The same, from a page."""
+
+    telegram_id: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
+
+
 class WriteNote(Body):
     """A note for others of the staff."""
 
@@ -106,6 +118,13 @@ class CorrectForm(WhyForm):
     def correction(self) -> Correction:
         """What is to be put right."""
         return Correction(self.display_name, self.country, self.locale, self.board_name, self.must_change_password)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The Telegram account that is this account's now."""
+
+    telegram_id: str
 
 
 @dataclass(frozen=True, slots=True)

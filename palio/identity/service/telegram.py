@@ -3,10 +3,16 @@
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import TelegramAlreadyLinked, TelegramProofInvalid, TokenInvalid
-from palio.identity.messages import ContactVerified, TelegramLinked
+from palio.identity.errors import (
+    NoSuchTelegram,
+    OwnAccount,
+    TelegramAlreadyLinked,
+    TelegramProofInvalid,
+    TokenInvalid,
+)
+from palio.identity.messages import ContactVerified, TelegramLinked, TelegramUnlinked
 from palio.identity.rules.telegram import Proof
-from palio.identity.service import arrivals, credentials, identities, play
+from palio.identity.service import accounts, arrivals, credentials, identities, play
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
     Challenge,
@@ -17,7 +23,7 @@ from palio.identity.types import (
     TokenRow,
     Visitor,
 )
-from palio.infra import outbox, settings
+from palio.infra import approvals, audit, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
@@ -94,6 +100,51 @@ async def link(tx: Tx, *, user_id: UserId, user: TelegramUser, now: datetime) ->
     await play.carry_over(tx, user_id=user_id, now=now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=False))
     await identities.tell(tx, user_id=user_id, provider="telegram", is_linked=True)
+
+
+async def move(tx: Tx, *, telegram_id: int, user_id: UserId, reason: str, now: datetime) -> None:
+    """Link a Telegram account that is somebody's to somebody else, as staff, who say why. Audited; both are told.
+
+    Linked to him already, nothing changes. Refuses with NoSuchUser, OwnAccount, NoSuchTelegram, TelegramAlreadyLinked
+    where he has another one, and with approvals.ReasonMissing.
+    """
+    why = approvals.checked_reason(reason)
+    user = await accounts.get(tx, name_or_id=user_id)
+    await sql.credentials.lock_user(tx, user.id)  # before the account, as whoever links one does
+    row = await sql.telegram.lock_account(tx, telegram_id)
+    if row is None or row.user_id is None:
+        raise NoSuchTelegram
+    if tx.actor.user_id in {user.id, row.user_id}:
+        raise OwnAccount
+    if row.user_id == user.id:
+        return
+    if await sql.telegram.find_of(tx, user.id):
+        raise TelegramAlreadyLinked
+    await sql.telegram.update_moved(tx, telegram_id, user.id, now=now)
+    await sql.telegram.insert_event(
+        tx,
+        new_id(),
+        telegram_id=telegram_id,
+        user_id=user.id,
+        action="moved",
+        actor_id=tx.actor.user_id,
+        reason=why,
+        now=now,
+    )
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="telegram.move",
+        entity_type="user",
+        entity_id=str(user.id),
+        changes={"telegram_of": (row.user_id, user.id)},
+        reason=why,
+        subject=user.id,
+    )
+    await play.carry_over(tx, user_id=user.id, now=now)
+    for one, is_linked in ((row.user_id, False), (user.id, True)):
+        await identities.tell(tx, user_id=one, provider="telegram", is_linked=is_linked)
+    await outbox.send(tx, TelegramUnlinked(row.user_id, telegram_id), TelegramLinked(user.id, telegram_id))
 
 
 async def offer_link(tx: Tx, *, user_id: UserId, now: datetime) -> tuple[str, datetime]:

@@ -75,6 +75,16 @@ async def update_linked(tx: Tx, telegram_id: int, user_id: UserId, *, now: datet
     )
 
 
+async def update_moved(tx: Tx, telegram_id: int, user_id: UserId, *, now: datetime) -> None:
+    """Link an account that is somebody's to somebody else, who has none."""
+    await db.run(
+        tx,
+        """update identity.telegram_accounts set user_id = %s, verified_at = %s, updated_at = %s
+        where telegram_id = %s""",
+        *(user_id, now, now, telegram_id),
+    )
+
+
 async def update_unlinked(tx: Tx, user_id: UserId, row_id: UUID, *, now: datetime) -> bool:
     """Unlink the account of a user; its row stays. False if he has it no more."""
     return bool(
@@ -95,12 +105,13 @@ async def insert_event(
     user_id: UserId | None,
     action: LinkAction,
     actor_id: UUID | None,
+    reason: str | None = None,
     now: datetime,
 ) -> None:
     """Write down what became of a link."""
     await db.run(
         tx,
-        """insert into identity.telegram_link_events (id, telegram_id, user_id, action, actor_id, at)
-        values (%s, %s, %s, %s, %s, %s)""",
-        *(event_id, telegram_id, user_id, action, actor_id, now),
+        """insert into identity.telegram_link_events (id, telegram_id, user_id, action, actor_id, at, reason)
+        values (%s, %s, %s, %s, %s, %s, %s)""",
+        *(event_id, telegram_id, user_id, action, actor_id, now, reason),
     )
