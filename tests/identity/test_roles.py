@@ -7,7 +7,7 @@ from psycopg import sql
 
 from palio import identity
 from palio.entry import operators
-from palio.identity.service import avatars, friends
+from palio.identity.service import avatars, friends, uploads
 from palio.identity.types import PERMISSIONS
 from palio.infra import db
 from palio.kernel.errors import Forbidden
@@ -199,6 +199,8 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
         await avatars.announce(tx, user_id=alice.id, now=noon)
         await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
         await identity.ask_for_export(tx, user_id=alice.id, now=noon)
+        await uploads.take(tx, user_id=alice.id, sent=1, now=noon)
+        await identity.note_legacy(tx, source="shop", ids=[("17", alice.id)])
     with world.superuser() as server:
         owned = [
             name
