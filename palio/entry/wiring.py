@@ -80,7 +80,6 @@ from palio.ledger import web as ledger_web
 from palio.races import jobs as race_jobs
 from palio.races import types as races_types
 from palio.ui import types as ui_types
-from palio.ui.access import STEP_UP_MINUTES
 
 if TYPE_CHECKING:
     from palio.sim import Mailbox
@@ -133,7 +132,7 @@ ENTRY_CHECKS: tuple[EntryCheck[Tx], ...] = (
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
-    *(*marks.SETTINGS, STEP_UP_MINUTES),
+    *(*marks.SETTINGS, ui_types.STEP_UP_MINUTES),
     *webhooks.SETTINGS,
     *operations.SETTINGS,
     *identity_types.SETTINGS,

@@ -108,7 +108,7 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         site=tx.equipment.site,
         secret=secret,
         number=token_id.hex,
-        life=service.credentials.life_of(PURPOSE[kind]),
+        life=service.credentials.life_of(tx, purpose=PURPOSE[kind]),
     )
 
 

@@ -580,6 +580,7 @@ create table identity.legacy_ids (
   source text not null check (source ~ '^[a-z][a-z0-9_-]{0,39}$'),
   legacy_id text not null check (char_length(legacy_id) between 1 and 100),
   user_id uuid not null references identity.users on delete cascade,
+  created_at timestamptz not null,
   primary key (source, legacy_id));
 create index on identity.legacy_ids (user_id);
 

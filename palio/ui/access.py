@@ -6,24 +6,15 @@ from typing import TypeAlias
 
 from palio.infra import settings
 from palio.kernel.errors import Forbidden, Unauthenticated
-from palio.kernel.settings import Setting
 from palio.ui.actor import Asking
 from palio.ui.edge import SAFE_METHODS
 from palio.ui.refusals import ImpersonationReadOnly, MfaRequired, ScopeMissing, SessionRequired, StepUpRequired
+from palio.ui.types import STEP_UP_MINUTES
 
 Access: TypeAlias = str  # "public", "player", "owner", or the permission it takes: "races.race.edit"
 
 OF_PLAYERS = {"player", "owner"}  # an owner is a player whose rows the use case finds, and nobody else's
 NO_SCOPE, NO_TOKEN = "none", "session"  # every token may do it; no token may
-STEP_UP_MINUTES = Setting(
-    "api.step_up_minutes",
-    "int",
-    5,
-    "How long a fresh proof of who somebody is counts for what is dangerous.",
-    "minutes",
-    low=1,
-    high=15,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,9 +230,9 @@ async def test_signals_are_what_accounts_share_and_say_nothing_else(world: World
 async def test_people_of_a_system_before_are_found_by_what_it_called_them(world: World, noon: datetime) -> None:
     alice, bob = await world.player("alice", noon), await world.player("bob", noon)
     async with world.database.begin_system("a test") as tx:
-        assert await identity.note_legacy(tx, source="shop", ids=[("17", alice.id), ("18", bob.id)]) == 2
-        assert await identity.note_legacy(tx, source="shop", ids=[("17", bob.id)]) == 0
-        assert await identity.note_legacy(tx, source="quiz", ids=[("17", bob.id)]) == 1
+        assert await identity.note_legacy(tx, source="shop", ids=[("17", alice.id), ("18", bob.id)], now=noon) == 2
+        assert await identity.note_legacy(tx, source="shop", ids=[("17", bob.id)], now=noon) == 0
+        assert await identity.note_legacy(tx, source="quiz", ids=[("17", bob.id)], now=noon) == 1
         asked = (("shop", "17"), ("shop", "18"), ("quiz", "17"), ("quiz", "18"))
         found = [await identity.find_by_legacy(tx, source=source, legacy_id=one) for source, one in asked]
     assert found == [alice.id, bob.id, bob.id, None]

@@ -202,8 +202,8 @@ async def test_staff_change_theirs_before_the_console_opens(
     async with world.database.begin_system("a test") as tx:
         robot = await identity.create(tx, username="robot", now=noon)
         with pytest.raises(identity.NoPassword):
-            await service.people.require_new_password(tx, robot.id, must=True)
-        assert await service.people.require_new_password(tx, stella.user_id, must=True)
+            await service.people.require_new_password(tx, user_id=robot.id, must=True)
+        assert await service.people.require_new_password(tx, user_id=stella.user_id, must=True)
     with pytest.raises(identity.PasswordChangeNeeded):
         await identity.sign_in(
             world.house, identifier="stella", password=PASSWORD, kind="console", visitor=HOME, now=noon

@@ -200,7 +200,7 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
         await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
         await identity.ask_for_export(tx, user_id=alice.id, now=noon)
         await uploads.take(tx, user_id=alice.id, sent=1, now=noon)
-        await identity.note_legacy(tx, source="shop", ids=[("17", alice.id)])
+        await identity.note_legacy(tx, source="shop", ids=[("17", alice.id)], now=noon)
     with world.superuser() as server:
         owned = [
             name

@@ -221,7 +221,7 @@ class RecordAnswer:
     recovery_codes_left: int
     last_login_at: Instant | None
     avatar_url: str | None = None
-    must_change_password: bool = False
+    must_renew: bool = False  # his password, before he does anything
 
     @classmethod
     def of(cls, one: Record) -> "RecordAnswer":
@@ -237,7 +237,7 @@ class RecordAnswer:
             recovery_codes_left=one.recovery_codes_left,
             last_login_at=one.last_login_at,
             avatar_url=address_of_avatar(one.avatar_key),
-            must_change_password=one.must_change_password,
+            must_renew=one.must_change_password,
         )
 
 

@@ -44,7 +44,7 @@ async def create(
     Refuses with UsernameInvalid, UsernameReserved, UsernameTaken, DisplayNameInvalid, CharacterNotAllowed,
     MixedScripts, NameImitates.
     """
-    require_username(username)
+    require_username(tx, text=username)
     shown = rules.names.require_display_name(username if display_name is None else display_name)
     await require_own_face(tx, username=username, display_name=shown)
     user = rules.names.new_user(user_id=UserId(new_id()), username=username, display_name=shown, kind=kind, now=now)
@@ -66,7 +66,7 @@ async def create(
     return await get(tx, name_or_id=user.id)
 
 
-def require_username(text: str) -> str:
+def require_username(tx: Tx, *, text: str) -> str:
     """The name, if anybody may bear it here. Refuses with UsernameInvalid, UsernameReserved."""
     longest, reserved = settings.value(USERNAME_MAX), settings.value(RESERVED_NAMES)
     return rules.names.require_username(text, longest=longest, reserved=reserved)
@@ -168,7 +168,7 @@ async def rename(tx: Tx, *, user_id: UserId, username: str, now: datetime) -> Us
     user = await get(tx, name_or_id=user_id)
     if username == user.username:
         return user
-    require_username(username)
+    require_username(tx, text=username)
     rules.names.require_rename(await sql.users.find_renamed_at(tx, user_id), now)
     old, new = user.username.lower(), username.lower()
     if new != old:

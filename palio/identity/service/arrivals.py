@@ -17,7 +17,7 @@ from palio.kernel.ids import UserId, new_id
 SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network
 
 
-def require_open() -> None:
+def require_open(tx: Tx) -> None:
     """Let somebody make an account by himself. Refuses with RegistrationClosed, InvitationNeeded."""
     if (opened := settings.value(REGISTRATION)) != "open":
         raise InvitationNeeded if opened == "invite" else RegistrationClosed
@@ -44,7 +44,7 @@ async def begin_account(
     `marks` is what he is known by if he is not to play, `consents` what he accepts. Refuses with RegistrationClosed,
     InvitationNeeded, ConsentRequired, RegistrationRefused, TooManyAttempts, Unavailable.
     """
-    require_open()
+    require_open(tx)
     given = dict(consents)
     rules.documents.require_consents(await documents.needed(tx, locale=locale, now=now), given)
     await require_unmarked(tx, marks=marks, now=now)

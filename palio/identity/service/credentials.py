@@ -25,7 +25,7 @@ from palio.kernel.ids import UserId, new_id
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
 
 
-def life_of(purpose: TokenPurpose) -> timedelta:
+def life_of(tx: Tx, *, purpose: TokenPurpose) -> timedelta:
     """How long a link of this purpose is good from now on."""
     return timedelta(minutes=settings.value(LINK_MINUTES[purpose]))
 
@@ -58,7 +58,7 @@ async def make_link(tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailR
     if not await sql.credentials.has_token(tx, token_id):
         await sql.credentials.lock_user(tx, to.user_id)
         await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
-        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + life_of(purpose), None, None)
+        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + life_of(tx, purpose=purpose), None, None)
         await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
     return secret
 

@@ -50,8 +50,10 @@ async def contacts_many(tx: Tx, *, ids: Collection[UserId]) -> dict[UserId, Reac
 
 
 async def mark_bounced(tx: Tx, *, address_bidx: bytes, now: datetime) -> bool:
-    """Note that nothing arrives at a proven address, named by its index; nobody is written to there until it is proven
-    anew. False where it is nobody's, or noted already. For the system.
+    """Note that nothing arrives at a proven address, named by its index. For the system.
+
+    Nobody is written to there until a link that was mailed to it is opened. Answers False where it is nobody's, or
+    noted already.
     """
     return await sql.facts.update_bounced(tx, address_bidx, now=now) > 0
 
@@ -128,10 +130,10 @@ async def find_by_legacy(tx: Tx, *, source: str, legacy_id: str) -> UserId | Non
     return await sql.facts.find_legacy(tx, source, legacy_id)
 
 
-async def note_legacy(tx: Tx, *, source: str, ids: Sequence[tuple[str, UserId]]) -> int:
+async def note_legacy(tx: Tx, *, source: str, ids: Sequence[tuple[str, UserId]], now: datetime) -> int:
     """Note what a system that was there before called at most 10,000 users; what is noted already stays.
 
     Answers how many are new. For the system. Refuses with TooLarge.
     """
     _require_few(len(ids))
-    return await sql.facts.insert_legacy(tx, source, ids)
+    return await sql.facts.insert_legacy(tx, source, ids, now=now)

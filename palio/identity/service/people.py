@@ -133,7 +133,9 @@ async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, versi
         for field in CORRECTED
         if getattr(before, field) != getattr(after, field)
     }
-    if to.must_change_password is not None and await require_new_password(tx, user_id, must=to.must_change_password):
+    if to.must_change_password is not None and await require_new_password(
+        tx, user_id=user_id, must=to.must_change_password
+    ):
         changes["must_change_password"] = (not to.must_change_password, to.must_change_password)
     if changes:
         await audit.record(
@@ -149,9 +151,10 @@ async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, versi
     return after
 
 
-async def require_new_password(tx: Tx, user_id: UserId, *, must: bool) -> bool:
-    """Have somebody choose another password before he does anything; False if it is so already. Refuses with
-    NoPassword.
+async def require_new_password(tx: Tx, *, user_id: UserId, must: bool) -> bool:
+    """Have somebody choose another password before he does anything, or not; False if it is so already.
+
+    Refuses with NoPassword.
     """
     account = await credentials.get_account(tx, user_id=user_id)
     if account.hash is None:

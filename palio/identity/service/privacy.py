@@ -188,7 +188,7 @@ async def start_due(tx: Tx, *, now: datetime) -> int:
     An erasure that something has come in the way of waits, at most 30 days. What nobody confirmed while its link was
     good is dropped.
     """
-    life = credentials.life_of("erase_confirm")
+    life = credentials.life_of(tx, purpose="erase_confirm")
     for request_id in await sql.privacy.list_unconfirmed(tx, before=now - life, limit=DUE_AT_ONCE):
         await sql.privacy.update_state(tx, request_id, "cancelled", finished_at=now)
     started = 0

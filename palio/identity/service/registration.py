@@ -29,7 +29,7 @@ async def judge_application(tx: Tx, *, application: Application, now: datetime) 
 
     Refuses with RegistrationClosed, InvitationNeeded, EmailInvalid, EmailNotAllowed, and as `judge_person` does.
     """
-    arrivals.require_open()
+    arrivals.require_open(tx)
     await _require_consents(tx, application, now)
     await require_email(tx, text=application.email)
     await judge_person(tx, application=application, now=now)
@@ -47,7 +47,7 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
     CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid, TimeZoneInvalid.
     """
     await _require_consents(tx, application, now)
-    username = accounts.require_username(application.username)
+    username = accounts.require_username(tx, text=application.username)
     shown = rules.names.require_display_name(application.display_name or username)
     await accounts.require_own_face(tx, username=username, display_name=shown)
     if application.full_name is not None:
@@ -67,7 +67,7 @@ async def require_email(tx: Tx, *, text: str) -> str:
     return address
 
 
-def may_wait() -> bool:
+def may_wait(tx: Tx) -> bool:
     """Comes in who registers before he has proven his address?"""
     return settings.value(EMAIL_VERIFICATION) == "deferred"
 
@@ -88,7 +88,7 @@ async def register(
     normal = personal.normal_index(tx, address)
     await arrivals.require_unmarked(tx, marks=normal.known, now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
-    is_active = may_wait()
+    is_active = may_wait(tx)
     if owner and owner.verified_at and not is_active:
         await sql.contacts.upsert_hold(tx, key, now=now, until=now + rules.names.HELD)
         await outbox.send(tx, SendLetter("account_exists", owner.id))

@@ -160,8 +160,9 @@ async def note_network(tx: Tx, *, user_id: UserId, visitor: Visitor, kind: Netwo
 
 
 async def authenticate(tx: Tx, *, presented: Presented, now: datetime) -> Found | None:
-    """What is known of whoever shows this cookie or token, also one that has ended, or None; it is remembered for a
-    second.
+    """What is known of whoever shows this cookie or token, also one that has ended, or None.
+
+    It is remembered for a second.
 
     An ended session is refused by the process that ended it at once, by others after that second.
     """

@@ -42,8 +42,9 @@ async def touch_telegram(tx: Tx, *, user: TelegramUser, has_started: bool = Fals
 
 
 async def telegram_blocked(tx: Tx, *, telegram_id: int, now: datetime) -> bool:
-    """Note that a Telegram account takes nothing from the bot any more, until it starts it; False if that is known, or
-    there is none. For the system.
+    """Note that a Telegram account takes nothing from the bot any more, until it starts it. For the system.
+
+    Answers False if that is known, or there is none.
     """
     owners = await sql.telegram.update_blocked(tx, telegram_id, now=now)
     if owners:
@@ -149,7 +150,7 @@ async def move(tx: Tx, *, telegram_id: int, user_id: UserId, reason: str, now: d
 
 async def offer_link(tx: Tx, *, user_id: UserId, now: datetime) -> tuple[str, datetime]:
     """The secret by which the bot knows who opens it from the site, and until when; the one before is void."""
-    secret, expires_at = personal.new_secret(), now + credentials.life_of("telegram_link")
+    secret, expires_at = personal.new_secret(), now + credentials.life_of(tx, purpose="telegram_link")
     await sql.credentials.lock_user(tx, user_id)
     await sql.credentials.update_revoked(tx, user_id, "telegram_link", now=now)
     row = TokenRow(new_id(), user_id, "telegram_link", b"", expires_at, None, None)

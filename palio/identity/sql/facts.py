@@ -161,12 +161,12 @@ async def find_legacy(tx: Tx, source: str, legacy_id: str) -> UserId | None:
     return found
 
 
-async def insert_legacy(tx: Tx, source: str, ids: Sequence[tuple[str, UserId]]) -> int:
+async def insert_legacy(tx: Tx, source: str, ids: Sequence[tuple[str, UserId]], *, now: datetime) -> int:
     """Note what a system that was there before called users; what is noted already stays. Answers how many are new."""
     return await db.run(
         tx,
-        """insert into identity.legacy_ids (source, legacy_id, user_id)
-        select %s, x.legacy_id, x.user_id from unnest(%s::text[], %s::uuid[]) as x (legacy_id, user_id)
+        """insert into identity.legacy_ids (source, created_at, legacy_id, user_id)
+        select %s, %s, x.legacy_id, x.user_id from unnest(%s::text[], %s::uuid[]) as x (legacy_id, user_id)
         on conflict (source, legacy_id) do nothing""",
-        *(source, [legacy_id for legacy_id, _ in ids], [user_id for _, user_id in ids]),
+        *(source, now, [legacy_id for legacy_id, _ in ids], [user_id for _, user_id in ids]),
     )

@@ -63,9 +63,7 @@ async def update_username(tx: Tx, user_id: UserId, username: str, *, now: dateti
 
 
 async def update_applicant(tx: Tx, user_id: UserId, said: Application, *, display_name: str) -> None:
-    """Give an account that waits for its bearer the name, language and zone that he chooses; the name is locked and
-    free.
-    """
+    """Give an account that waits for its bearer what he says of himself; the name is locked and free."""
     await db.run(
         tx,
         """update identity.users set username = %s, display_name = %s, locale = %s, time_zone = %s where id = %s""",
