@@ -78,6 +78,7 @@ class NewPerson(Newcomer):
     display_name: Line | None = None
     locale: Line = "en"
     time_zone: Line = "UTC"
+    country: Line | None = None
     referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
 
 

@@ -316,7 +316,7 @@ PERMISSIONS = (
 class NewUser:
     """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account.
 
-    Country and city are where he seems to be.
+    Country and city are where he seems to be, unless he says where he lives.
     """
 
     id: UserId
@@ -332,6 +332,7 @@ class NewUser:
     activated_at: datetime | None
     country: str | None = None
     city: str | None = None
+    country_source: CountrySource = "geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -614,6 +615,7 @@ class Application:
     time_zone: str = "UTC"
     referral_code: str | None = None
     consents: Consents = ()
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

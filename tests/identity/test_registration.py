@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from palio import identity
-from palio.identity import doors, service
+from palio.identity import doors, errors, service
 from palio.identity.rules import emails
 from palio.identity.types import TelegramUser
 from palio.kernel.errors import Refusal
@@ -275,6 +275,19 @@ def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
 )
 def test_an_honest_pattern_is_taken(pattern: str) -> None:
     assert emails.require_pattern("regex", pattern) == pattern
+
+
+async def test_who_says_where_he_lives_is_not_guessed_and_has_said_it_once(world: World, noon: datetime) -> None:
+    with pytest.raises(errors.CountryInvalid):
+        await register(world, noon, replace(ALICE, country="Sweden"))
+    await register(world, noon, replace(ALICE, country="SE"))
+    await register(world, noon, replace(ALICE, username="bob", email="bob@example.com"))
+    async with world.database.begin_system("a test") as tx:
+        alice, bob = [await identity.get(tx, name_or_id=name) for name in ("alice", "bob")]
+        with pytest.raises(errors.SaidAlready):
+            await service.accounts.say_once(tx, user_id=alice.id, country="NO", now=noon)
+    assert (alice.country, alice.country_source, alice.city) == ("SE", "user", None)
+    assert (bob.country, bob.country_source, bob.city) == ("DE", "geo", "Berlin")
 
 
 # where the proof of the address may wait

@@ -79,6 +79,8 @@ async def accept(
     await registration.judge_person(tx, application=application, bearer=user_id, now=now)
     shown = rules.names.require_display_name(application.display_name or application.username)
     await sql.users.update_applicant(tx, user_id, application, display_name=shown)
+    if application.country is not None:
+        await sql.users.update_country(tx, user_id, application.country)
     await registration.take_address(tx, user_id=user_id, bidx=token.target_bidx, now=now)
     await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await registration.take_in(tx, user_id=user_id, application=application, visitor=visitor, now=now)

@@ -44,7 +44,8 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
     """Let somebody be called so, and be new here, whatever his address; `bearer` is who may have the name already.
 
     Refuses with ConsentRequired, UsernameInvalid, UsernameReserved, UsernameTaken, DisplayNameInvalid,
-    CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, LocaleInvalid, TimeZoneInvalid.
+    CharacterNotAllowed, MixedScripts, NameImitates, FullNameInvalid, CountryInvalid,
+    LocaleInvalid, TimeZoneInvalid.
     """
     await _require_consents(tx, application, now)
     username = accounts.require_username(tx, text=application.username)
@@ -52,6 +53,8 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
     await accounts.require_own_face(tx, username=username, display_name=shown)
     if application.full_name is not None:
         rules.names.require_full_name(application.full_name)
+    if application.country is not None:
+        rules.names.require_country(application.country)
     rules.names.require_locale(application.locale)
     rules.names.require_time_zone(application.time_zone)
     key = username.lower()
@@ -98,6 +101,8 @@ async def register(
     network = personal.network_of(tx, visitor.ip)
     applicant = rules.names.applicant(application, user_id=user_id, display_name=shown, is_active=is_active, now=now)
     user = replace(applicant, country=network.country, city=network.city)
+    if application.country is not None:
+        user = replace(applicant, country=application.country, country_source="user")
     if not await sql.users.insert_user(tx, user):
         raise UsernameTaken(username=application.username)
     sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))

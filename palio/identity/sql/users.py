@@ -82,7 +82,7 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
                                         board_name, created_at, activated_at, country, country_source, city)
             values (%s, %s, %s, %s::identity.user_kind, %s::identity.user_status, %s::identity.auth_method, %s, %s,
                     %s::identity.board_name, %s, %s, %s,
-                    case when %s::text is not null then 'geo'::identity.country_source end, %s)
+                    case when %s::text is not null then %s::identity.country_source end, %s)
             on conflict (username_key) do nothing""",
             user.id,
             user.username,
@@ -97,6 +97,7 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
             user.activated_at,
             user.country,
             user.country,
+            user.country_source,
             user.city,
         )
     )

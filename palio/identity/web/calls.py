@@ -100,7 +100,7 @@ APPLICATION = (RegistrationClosed, InvitationNeeded, RegistrationRefused, EmailI
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
 PERSON = (
     *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired, FullNameInvalid, TimeZoneInvalid),
-    *NAMES,
+    *(CountryInvalid, *NAMES),
 )
 ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
