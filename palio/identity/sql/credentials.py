@@ -43,7 +43,8 @@ async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
         ACCOUNT
         + """ join identity.emails e on e.user_id = u.id
         where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
-          and (e.verified_at is not null or u.status = 'pending' or e.is_primary)
+          and (e.verified_at is not null or u.status = 'pending'
+            or (e.is_primary and u.registered_with = 'password')) -- he came with it, and proves it later
         order by (e.verified_at is null), e.created_at desc limit 1""",
         *(index.known, index.known),
     )
