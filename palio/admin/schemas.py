@@ -14,9 +14,8 @@ from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
 from palio.infra.job_control import Attempt, Queued, Scheduled
 from palio.kernel.providers import Change, Fact
-from palio.ui.access import STEP_UP_MINUTES_MAX, is_fresh
+from palio.ui.access import is_fresh, step_up_needed
 from palio.ui.actor import Asking
-from palio.ui.refusals import StepUpRequired
 from palio.ui.values import Blank, Instant, Moment, instant
 
 REASON_CHARACTERS_MAX = 500
@@ -31,7 +30,7 @@ class _Strict(BaseModel):
 def require_fresh(ask: Asking, *, is_sensitive: bool) -> None:
     """Let a sensitive setting be changed by whoever has just shown a second factor. Refuses with StepUpRequired."""
     if is_sensitive and not is_fresh(ask):
-        raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+        raise step_up_needed()
 
 
 def day_of(text: str) -> date | None:

@@ -150,9 +150,8 @@ class _Entrance:
             return
         password = self._sign_ins[person.username].password
         application = Application(person.username, person.email, password, display_name=person.display_name)
-        self._told[person.username] = await identity.register(
-            self._house, application=application, visitor=HERE, now=self._now
-        )
+        made = await identity.register(self._house, application=application, visitor=HERE, now=self._now)
+        self._told[person.username] = made.told
 
     async def ask_for_lost_letters(self) -> bool:
         """Have those written to again whose letter went to the mailbox of a process that was killed."""

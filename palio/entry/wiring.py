@@ -132,7 +132,7 @@ ENTRY_CHECKS: tuple[EntryCheck[Tx], ...] = (
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
-    *marks.SETTINGS,
+    *(*marks.SETTINGS, ui_types.STEP_UP_MINUTES),
     *webhooks.SETTINGS,
     *operations.SETTINGS,
     *identity_types.SETTINGS,
@@ -310,6 +310,7 @@ async def opened(
         async with database.begin_system("is it at home here") as tx:
             await clusters.require_known(tx)
             await rotation.require_keys(tx)
+            await identity.require_peppers(tx)
         await db.retrying(partial(database.begin_system, "settings"), partial(_declare, catalogue=catalogue))
         if _is_simulated(environment):
             await simulate(database)

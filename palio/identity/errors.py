@@ -6,26 +6,27 @@ Unauthenticated
 ├── SecondFactorWrong
 ├── TicketExpired, PasskeyInvalid
 ├── RefreshReused
-├── TokenExpired
-├── TokenRevoked
+├── TokenExpired, TokenRevoked, TokenElsewhere
 └── CodeWrong, FlowInvalid, ProviderProofInvalid, TelegramProofInvalid
 Forbidden
 ├── ContactUnverified
 ├── ProofRequired
-├── RegistrationClosed, RegistrationRefused, OwnExclusion, MethodClosed
+├── RegistrationClosed, InvitationNeeded, RegistrationRefused, OwnExclusion, MethodClosed
 ├── NotStaff
 ├── SelfGrant, OwnAccount, NotAPlayer
+├── PasswordChangeNeeded
 └── AccountSuspended, ConsentRequired, Underage, RegionBlocked, RegionUnknown, SelfExcluded
 NotFound
 ├── NoSuchUser, NoSuchSession, NoSuchDevice, NoSuchPasskey, NoSuchEmail, NoSuchToken, NoSuchRole, NoSuchRule
 ├── NoSuchDocument, NoSuchExclusion, NoSuchPrivacyRequest, NothingSealed, NoReset
-├── NoSuchProvider, NoSuchIdentity
+├── NoSuchProvider, NoSuchIdentity, NoSuchTelegram
 └── NotAsked
 Conflict
 ├── UsernameTaken, UsernameChangeTooSoon, TimeZoneChangeTooSoon, NameImitates
-├── TooManyEmails, EmailKnown, EmailIsPrimary, EmailUnverified
+├── TooManyEmails, EmailTaken, EmailKnown, EmailIsPrimary, EmailUnverified
 ├── LastOwner, OwnerExists, AlreadyGranted, NotGranted
-├── FactorExists, FactorMissing
+├── FactorExists, FactorMissing, NoPassword
+├── IndexKeyNeeded, PepperNeeded
 ├── TooManyTokens, TooManyPasskeys, PasskeyKnown
 ├── LastLoginMethod
 ├── SaidAlready
@@ -92,15 +93,21 @@ class RefreshReused(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """This token has run out; sign in again."""
+    """This token has run out; sign in again, or make another one."""
 
     code = "token_expired"
 
 
 class TokenRevoked(Unauthenticated):
-    """This session has ended; sign in again."""
+    """This token was revoked, or its session has ended; sign in again, or make another one."""
 
     code = "token_revoked"
+
+
+class TokenElsewhere(Unauthenticated):
+    """This token counts only from the networks it is bound to; come from one of them."""
+
+    code = "identity.token_elsewhere"
 
 
 class ContactUnverified(Forbidden):
@@ -119,6 +126,12 @@ class RegistrationClosed(Forbidden):
     """No new accounts are made at the moment."""
 
     code = "identity.registration_closed"
+
+
+class InvitationNeeded(Forbidden):
+    """Here accounts are made by invitation; ask whoever runs this house for one."""
+
+    code = "identity.invitation_needed"
 
 
 class NotStaff(Forbidden):
@@ -149,6 +162,12 @@ class AccountSuspended(Forbidden):
     """This account is suspended or about to be closed; until that is over it does nothing."""
 
     code = "identity.account_suspended"
+
+
+class PasswordChangeNeeded(Forbidden):
+    """Choose a new password in your account first; until then you only read what is yours."""
+
+    code = "identity.password_change_needed"
 
 
 class ConsentRequired(Forbidden):
@@ -253,6 +272,13 @@ class NoReset(NotFound):
     code = "identity.no_reset"
 
 
+class NoSuchTelegram(NotFound):
+    """No account here is linked to this Telegram account."""
+
+    code = "identity.no_such_telegram"
+    blames = "telegram_id"
+
+
 class NotAsked(NotFound):
     """This player has not asked to be your friend, or no longer does."""
 
@@ -327,6 +353,13 @@ class TooManyEmails(Conflict):
     """You have `limit` addresses already; remove one first."""
 
     code = "identity.too_many_emails"
+
+
+class EmailTaken(Conflict):
+    """Somebody has an account with this address already."""
+
+    code = "identity.email_taken"
+    blames = "email"
 
 
 class EmailKnown(Conflict):
@@ -520,6 +553,19 @@ class IndexKeyNeeded(Conflict):
     """By this index key something is still found; wait until `palio keys index` counts none."""
 
     code = "identity.index_key_needed"
+
+
+class PepperNeeded(Conflict):
+    """Passwords were mixed with this pepper; it can go once all of their owners have signed in or chosen another."""
+
+    code = "identity.pepper_needed"
+
+
+class NoPassword(Conflict):
+    """This account has no password that could be changed."""
+
+    code = "identity.no_password"
+    blames = "must_change_password"
 
 
 class NoSuchAvatar(NotFound):

@@ -4,7 +4,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
@@ -49,7 +49,7 @@ PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(day
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
 DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
 REVEAL_AGE = timedelta(days=1)
-PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 1_000, 100_000
+PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 200, 100_000
 Recipient: TypeAlias = EmailRow | User
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_change": "email_change",
@@ -58,6 +58,7 @@ PURPOSE: dict[LetterKind, TokenPurpose] = {
     "account_exists": "password_reset",
     "erase_confirm": "erase_confirm",
     "login_link": "login_link",
+    "invite": "invite",
 }
 
 
@@ -86,12 +87,12 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         if await sql.resets.find(tx, contact.user_id) is None:
             return None  # it was taken back meanwhile
         return await _note(tx, kind, contact, await personal.address_of(tx, contact), token_id)
-    if kind == "email_verification" and contact.verified_at:
-        kind = "account_exists"
-    if kind == "email_change" and contact.verified_at:
+    if kind in {"email_change", "invite"} and contact.verified_at:
         return None
-    if kind == "email_change" and await sql.contacts.is_verified(tx, contact.known):
-        return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
+    if kind in {"email_change", "email_verification"} and await sql.contacts.is_verified(tx, contact.known):
+        if not contact.verified_at:
+            return await _note(tx, "email_taken", contact, await personal.address_of(tx, contact), token_id)
+        kind = "account_exists"
     if kind == "login_link" and not contact.verified_at:
         kind = "email_verification"
     secret = await service.credentials.make_mailed_link(
@@ -107,6 +108,7 @@ async def _letter(tx: Tx, kind: LetterKind, contact: EmailRow, token_id: UUID) -
         site=tx.equipment.site,
         secret=secret,
         number=token_id.hex,
+        life=service.credentials.life_of(tx, purpose=PURPOSE[kind]),
     )
 
 
@@ -180,15 +182,17 @@ async def send_code(database: Database, job: SendCode, envelope: Envelope) -> No
 
 @handles(Purge, queue="bulk")
 async def purge(tx: Tx, job: Purge) -> None:
-    """Remove dead links, names that are free again and people who never proved a contact."""
+    """Remove dead links, names that are free again, and people who proved no contact and are needed by no module."""
     now = clock.now()
     stale = await sql.contacts.list_stale_pending(tx, now=now, age=PENDING_AGE, limit=PENDING_AT_ONCE)
-    await sql.contacts.delete_users(tx, stale)
+    free = [user_id for user_id in stale if not await service.privacy.obstacles(tx, user_id=user_id, now=now)]
+    await sql.contacts.delete_users(tx, free)
     await sql.contacts.delete_holds(tx, now=now)
     await sql.credentials.delete_dead_tokens(tx, before=now - DEAD_LINK_AGE)
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+    await sql.uploads.delete_days(tx, before=now.astimezone(UTC).date())
 
 
 @handles(Reindex, queue="bulk")
@@ -265,16 +269,23 @@ async def run_privacy(database: Database, job: RunPrivacy) -> None:
 
 
 async def _copy(database: Database, turn: Turn) -> None:
-    """Write the part of a module, or put all parts together; the same again replaces what is there."""
+    """Write the part of a module, or put all parts together. Of several at once all go on with what the first wrote."""
     if turn.section is None:
         await _put_together(database, turn)
         return
     async with database.begin_system("a part of a copy") as tx:
-        part, rows = await service.privacy.write_part(tx, section=turn.section, user_id=turn.request.user_id)
-    key = rules.privacy.part_key(turn.request, turn.section.module)
-    await files.storage_of(database).put(key, crypto.encrypted(part, turn.secret, key))
+        part = await service.privacy.write_part(tx, section=turn.section, user_id=turn.request.user_id)
+    part = await _kept(database, turn, rules.privacy.part_key(turn.request, turn.section.module), part)
     async with database.begin_system("a part of a copy") as tx:
-        await service.privacy.finish_step(tx, turn=turn, rows=rows, now=clock.now())
+        await service.privacy.finish_step(tx, turn=turn, rows=part.count(b"\n"), now=clock.now())
+
+
+async def _kept(database: Database, turn: Turn, key: str, content: bytes) -> bytes:
+    """Keep this under the key, encrypted, and answer it; where something is kept there already, answer that."""
+    storage = files.storage_of(database)
+    if await storage.keep(key, crypto.encrypted(content, turn.secret, key)):
+        return content
+    return crypto.decrypted(await storage.get(key), turn.secret, key)
 
 
 async def _put_together(database: Database, turn: Turn) -> None:
@@ -283,12 +294,17 @@ async def _put_together(database: Database, turn: Turn) -> None:
         steps = await service.privacy.steps_of(tx, request_id=turn.request.id)
     storage = files.storage_of(database)
     parts = {}
-    for step in steps:
-        part = rules.privacy.part_key(turn.request, step.section)
-        parts[f"{step.section}.jsonl"] = crypto.decrypted(await storage.get(part), turn.secret, part)
+    try:
+        for step in steps:
+            part = rules.privacy.part_key(turn.request, step.section)
+            parts[f"{step.section}.jsonl"] = crypto.decrypted(await storage.get(part), turn.secret, part)
+    except FileNotFoundError:
+        async with database.begin_system("the parts of a copy") as tx:
+            if await service.privacy.hold_step(tx, turn=turn):
+                raise
+        return  # somebody was quicker: he has put them together and removed them
     parts["README.txt"] = rules.privacy.explained(steps, site=database.equipment.site, at=now).encode()
-    content = await asyncio.to_thread(_packed, parts)
-    await storage.put(key, crypto.encrypted(content, turn.secret, key))
+    content = await _kept(database, turn, key, await asyncio.to_thread(_packed, parts))
     async with database.begin_system("a copy is ready") as tx:
         await service.privacy.finish_export(tx, request=turn.request, content=content, now=now)
     await _remove(database, [rules.privacy.part_key(turn.request, step.section) for step in steps])

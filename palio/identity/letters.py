@@ -1,6 +1,7 @@
 """The letters identity writes itself, in the language of who receives them."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from palio.identity.types import LetterKind
 from palio.infra.mail import Letter
 from palio.ui.languages import Languages
 
+HOUR_MINUTES, DAY_MINUTES = 60, 1_440
 TEMPLATES = Path(__file__).parent / "templates"
 PATHS: dict[LetterKind, str] = {
     "email_verification": "/verify-email/",
@@ -21,12 +23,25 @@ PATHS: dict[LetterKind, str] = {
     "erase_confirm": "/erase/",
     "factors_reset": "/account/security",
     "login_link": "/sign-in/link/",
+    "invite": "/invitation/",
 }
 
 
-def write(kind: LetterKind, *, to: str, username: str, locale: str, site: str, secret: str, number: str) -> Letter:
-    """The letter with its link. `site` is how players reach us, `number` what a second delivery is known by."""
-    values = {"username": username, "link": site + PATHS[kind] + secret, "site": site}
+def write(
+    kind: LetterKind,
+    *,
+    to: str,
+    username: str,
+    locale: str,
+    site: str,
+    secret: str,
+    number: str,
+    life: timedelta = timedelta(0),
+) -> Letter:
+    """The letter with its link. `site` is how players reach us, `number` what a second delivery is known by, `life` how
+    long the link is good.
+    """
+    values = {"username": username, "link": site + PATHS[kind] + secret, "site": site, "life": _words_of(life, locale)}
     environment = _environment(locale)
     text = environment.get_template(f"mail_{kind}.txt").render(values)
     subject, _, body = text.partition("\n")
@@ -41,6 +56,19 @@ def write_note(subject: str, paragraphs: Sequence[str], *, to: str, locale: str,
     environment = _environment(locale)
     text = environment.get_template("mail_note.txt").render(values).partition("\n")[2]
     return Letter(to, subject, text.strip() + "\n", environment.get_template("mail_note.html").render(values), number)
+
+
+def _words_of(life: timedelta, locale: str) -> str:
+    """A time in the largest unit that fits it: 2 days, 90 minutes."""
+    words = _languages().choose(locale).words
+    minutes = int(life / timedelta(minutes=1))
+    if minutes % DAY_MINUTES == 0 and minutes > DAY_MINUTES:
+        days = minutes // DAY_MINUTES
+        return words.ngettext("{n} day", "{n} days", days).format(n=days)
+    if minutes % HOUR_MINUTES == 0:
+        hours = minutes // HOUR_MINUTES
+        return words.ngettext("{n} hour", "{n} hours", hours).format(n=hours)
+    return words.ngettext("{n} minute", "{n} minutes", minutes).format(n=minutes)
 
 
 def words_of_code(locale: str) -> str:

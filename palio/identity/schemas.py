@@ -14,6 +14,7 @@ from palio.identity.types import (
     Application,
     AuthMethod,
     BoardName,
+    Consents,
     Device,
     Email,
     Enrolment,
@@ -57,24 +58,49 @@ class ConsentGiven(Body):
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
 
-class Register(Body):
-    """An application for an account. A browser is known again by a cookie, an app by what the answer says."""
+class Newcomer(Body):
+    """What somebody accepts if he turns out to have no account yet."""
+
+    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = []
+
+    @property
+    def given(self) -> Consents:
+        """The documents, and which version of each."""
+        return tuple((one.document, one.version) for one in self.consents)
+
+
+class NewPerson(Newcomer):
+    """What somebody says of himself who is to get an account."""
 
     username: Line
-    email: Line
     password: Word
     full_name: Line | None = None
     display_name: Line | None = None
     locale: Line = "en"
     time_zone: Line = "UTC"
+    country: Line | None = None
     referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
-    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = []
+
+
+class AcceptInvitation(NewPerson):
+    """Who comes by an invitation, with the secret of the mailed link."""
+
+    token: Line
+
+    def application(self) -> Application:
+        """What the house judges; the address is that of the letter."""
+        return Application(**self.model_dump(exclude={"token", "consents"}), email="", consents=self.given)
+
+
+class Register(NewPerson):
+    """An application for an account. A browser is known again by a cookie, an app by what the answer says."""
+
+    email: Line
     client: Client = "browser"
 
     def application(self) -> Application:
         """What the house judges."""
-        given = tuple((one.document, one.version) for one in self.consents)
-        return Application(**self.model_dump(exclude={"client", "consents"}), consents=given)
+        return Application(**self.model_dump(exclude={"client", "consents"}), consents=self.given)
 
 
 class VerifyEmail(Body):
@@ -276,7 +302,7 @@ class PhoneCode(PhoneNumber):
     code: Line
 
 
-class PhoneSignIn(PhoneCode):
+class PhoneSignIn(PhoneCode, Newcomer):
     """The same, and who asks: a browser gets a cookie, an app tokens."""
 
     client: Client = "browser"
@@ -292,7 +318,7 @@ class LoginLink(Body):
 Token = Annotated[str, StringConstraints(strict=True, max_length=16_384)]
 
 
-class IdToken(Body):
+class IdToken(Newcomer):
     """The ID token that an app got from a provider, and the nonce it asked for it with."""
 
     id_token: Token
@@ -308,7 +334,7 @@ class LinkIdToken(Body):
     nonce: Line
 
 
-class MiniApp(Body):
+class MiniApp(Newcomer):
     """What Telegram told a Mini App, as it told it."""
 
     init_data: Annotated[str, StringConstraints(strict=True, max_length=4_096)]
@@ -318,7 +344,7 @@ class MiniApp(Body):
 WidgetFields = Annotated[dict[Annotated[str, StringConstraints(max_length=40)], Word | StrictInt], Field(max_length=20)]
 
 
-class Widget(Body):
+class Widget(Newcomer):
     """What the Login Widget of Telegram handed to a page, as it handed it."""
 
     fields: WidgetFields
@@ -340,7 +366,22 @@ class PhoneForm(Onward):
     number: Line
 
 
-class PhoneCodeForm(PhoneForm):
+ACCEPTED = r"^[a-z][a-z0-9-]{1,39}:[1-9][0-9]{0,5}$"  # a document and its version, as pages send them
+Accepted = Annotated[list[Annotated[str, Field(pattern=ACCEPTED)]], Field(max_length=100)]
+
+
+def given_by(accept: Sequence[str]) -> Consents:
+    """The documents that a page says are accepted, and which version of each."""
+    return tuple((key, int(version)) for key, _, version in (one.partition(":") for one in accept))
+
+
+class Accepting(Body):
+    """A form of a page that may come with what somebody accepts."""
+
+    accept: Accepted = []
+
+
+class PhoneCodeForm(PhoneForm, Accepting):
     """The code that came to a number."""
 
     code: Line
@@ -358,27 +399,33 @@ class UnlinkForm(Body):
     identity_id: UUID
 
 
-class WidgetForm(Onward):
+class WidgetForm(Onward, Accepting):
     """What Telegram handed to the page behind its own: a JSON object in base64url."""
 
     result: Annotated[str, StringConstraints(max_length=4_096)]
 
 
-ACCEPTED = r"^[a-z][a-z0-9-]{1,39}:[1-9][0-9]{0,5}$"  # a document and its version, as a box of the page sends them
-
-
-class SignUp(Body):
+class SignUp(Accepting):
     """What the form of an application asks for."""
 
     username: Line
     email: Line
     password: Word
-    accept: Annotated[list[Annotated[str, Field(pattern=ACCEPTED)]], Field(max_length=100)] = []
 
     def application(self, locale: str) -> Application:
         """What the house judges."""
-        given = tuple((key, int(version)) for key, _, version in (one.partition(":") for one in self.accept))
-        return Application(self.username, self.email, self.password, locale=locale, consents=given)
+        return Application(self.username, self.email, self.password, locale=locale, consents=given_by(self.accept))
+
+
+class InvitedForm(Accepting):
+    """Name and password of somebody who was invited."""
+
+    username: Line
+    password: Word
+
+    def application(self, locale: str) -> Application:
+        """What the house judges; the address is that of the letter."""
+        return Application(self.username, "", self.password, locale=locale, consents=given_by(self.accept))
 
 
 class ProveEmail(Body):
@@ -583,10 +630,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The application is taken. `registration` is what an app shows with the link; a browser has it as a cookie."""
+    """The application is taken. `registration` is what an app shows with the link; a browser has it as a cookie.
+
+    `session` is there where the proof of the address may wait.
+    """
 
     status: Literal["accepted"]
     registration: str | None
+    session: "SessionBegun | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ TokenPurpose: TypeAlias = Literal[
     "erase_confirm",
     "login_link",
     "telegram_link",
+    "invite",
 ]
 LetterKind: TypeAlias = Literal[
     "email_verification",
@@ -63,12 +64,15 @@ LetterKind: TypeAlias = Literal[
     "erase_confirm",
     "factors_reset",
     "login_link",
+    "invite",
 ]
 CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
 FlowIntent: TypeAlias = Literal["login", "link"]
 LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
 RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+ConsentSource: TypeAlias = Literal["registration", "account"]
+Consents: TypeAlias = tuple[tuple[str, int], ...]  # documents that somebody accepts, and which version of each
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
 PlayActivity: TypeAlias = Literal["stake", "pay_in", "bonus", "compete", "redeem", "withdraw", "marketing"]
 ExclusionKind: TypeAlias = Literal["time_out", "self_exclusion", "operator_exclusion"]
@@ -86,8 +90,16 @@ REGISTRATION = Setting(
     "identity.registration",
     "choice",
     "open",
-    "Who may make an account: everybody, or nobody for now.",
-    choices=("open", "closed"),
+    "Who may make an account: everybody, whoever was invited by staff, or nobody for now.",
+    choices=("open", "invite", "closed"),
+)
+EMAIL_VERIFICATION = Setting(
+    "identity.email_verification",
+    "choice",
+    "required",
+    "When somebody who registers proves his address: before he comes in, or later, and until then he stakes, pays in,"
+    " takes out and redeems nothing.",
+    choices=("required", "deferred"),
 )
 EMAIL_DEFAULT: Setting[Allowance] = Setting(
     "identity.email_default",
@@ -184,10 +196,59 @@ TELEGRAM_PROOF_MAX_AGE_S = Setting(
     low=60,
     high=86_400,
 )
+RESERVED_NAMES: Setting[tuple[str, ...]] = Setting(
+    "identity.reserved_names",
+    "list",
+    (),
+    "User names that nobody takes besides those that would pass for the house itself, in small letters. Who has one"
+    " keeps it.",
+    of="text",
+    high=1_000,
+    pattern="[a-z0-9][a-z0-9_.-]{2,79}",
+)
+
+
+def _link_minutes(purpose: TokenPurpose, what: str, default: int) -> Setting[int]:
+    words = f"How long the link is good that {what}."
+    return Setting(f"identity.{purpose}_minutes", "int", default, words, "minutes", low=5, high=43_200)
+
+
+LINK_MINUTES: dict[TokenPurpose, Setting[int]] = {
+    "email_verification": _link_minutes("email_verification", "proves the address of an applicant", 1_440),
+    "email_change": _link_minutes("email_change", "proves an address somebody adds to his account", 1_440),
+    "password_reset": _link_minutes("password_reset", "sets a new password", 60),
+    "login_link": _link_minutes("login_link", "opens an account without a password", 15),
+    "invite": _link_minutes("invite", "makes the account of somebody who was invited", 10_080),
+    "telegram_link": _link_minutes("telegram_link", "links a Telegram account", 10),
+    "erase_confirm": _link_minutes("erase_confirm", "confirms that somebody wants to be erased", 1_440),
+    "first_owner": _link_minutes("first_owner", "makes the first owner", 60),
+}
+HASH_MEMORY_KIB = Setting(
+    "identity.hash_memory_kib",
+    "int",
+    19_456,
+    "Memory that each hash of a password takes. Passwords are hashed anew when their owners sign in.",
+    "KiB",
+    low=19_456,
+    high=1_048_576,
+)
+HASH_PASSES = Setting(
+    "identity.hash_passes",
+    "int",
+    2,
+    "Passes over that memory for each hash of a password.",
+    "passes",
+    low=2,
+    high=20,
+)
 SETTINGS = (
+    *(LINK_MINUTES["email_verification"], LINK_MINUTES["email_change"], LINK_MINUTES["password_reset"]),
+    *(LINK_MINUTES["login_link"], LINK_MINUTES["invite"], LINK_MINUTES["telegram_link"]),
+    *(LINK_MINUTES["erase_confirm"], LINK_MINUTES["first_owner"]),
+    *(RESERVED_NAMES, HASH_MEMORY_KIB, HASH_PASSES),
     *(METHODS, PHONE_COUNTRIES, TELEGRAM_PROOF_MAX_AGE_S),
     *(MIN_AGE, BLOCKED_COUNTRIES),
-    *(USERNAME_MAX, REGISTRATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
+    *(USERNAME_MAX, REGISTRATION, EMAIL_VERIFICATION, EMAIL_DEFAULT, SESSION_IDLE_DAYS, REFRESH_DAYS, ACCESS_MINUTES),
     *(THROTTLE_PERCENT, IP_RETENTION_DAYS, MFA_TRUST_DAYS, ERASURE_WAIT_DAYS),
 )
 
@@ -203,6 +264,7 @@ PERMISSION_END_SESSION = Permission("identity.session.end", "Sign somebody out."
 PERMISSION_CORRECT = Permission(
     "identity.user.edit", "Correct the shown name, country and language of accounts.", roles=("support",)
 )
+PERMISSION_INVITE = Permission("identity.user.invite", "Invite people to make an account.", roles=("support",))
 PERMISSION_SUSPEND = Permission(
     "identity.user.suspend", "Suspend accounts and let them in again.", roles=("support", "moderator")
 )
@@ -222,6 +284,9 @@ PERMISSION_GRANT = Permission("identity.role.grant", "Give and take roles one ho
 PERMISSION_ROLE_EDIT = Permission("identity.role.edit", "Make roles of the house, change and remove them.")
 PERMISSION_GRANT_OWNER = Permission("identity.role.grant_owner", "Make owners and finance.", owner_only=True)
 PERMISSION_EMAIL_RULE = Permission("identity.email_rule.edit", "Decide which addresses may register.")
+PERMISSION_EMAIL_BYPASS = Permission(
+    "identity.email_rule.bypass", "Invite people at addresses that the e-mail rules refuse."
+)
 PERMISSION_PRIVACY = Permission(
     "identity.privacy.manage",
     "See who wants a copy of his data or to be erased, and set a failed step going.",
@@ -243,7 +308,7 @@ PERMISSIONS = (
     *(PERMISSION_CORRECT, PERMISSION_SUSPEND, PERMISSION_REVEAL, PERMISSION_NOTE, PERMISSION_IMPERSONATE),
     PERMISSION_GRANT,
     *(PERMISSION_GRANT_OWNER, PERMISSION_ROLE_EDIT, PERMISSION_RESET_FACTORS),
-    PERMISSION_EMAIL_RULE,
+    *(PERMISSION_EMAIL_RULE, PERMISSION_EMAIL_BYPASS, PERMISSION_INVITE),
 )
 
 
@@ -251,7 +316,7 @@ PERMISSIONS = (
 class NewUser:
     """A user who is about to exist, everything judged. `registered_with` is None when an operator made the account.
 
-    Country and city are where he seems to be.
+    Country and city are where he seems to be, unless he says where he lives.
     """
 
     id: UserId
@@ -267,6 +332,7 @@ class NewUser:
     activated_at: datetime | None
     country: str | None = None
     city: str | None = None
+    country_source: CountrySource = "geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +356,7 @@ class User:
     version: int
 
 
+Born: TypeAlias = tuple[datetime, UserId]  # when an account was made, and whose: what orders accounts
 Sought: TypeAlias = Literal["name", "id", "email", "phone", "ip"]
 
 
@@ -327,6 +394,7 @@ class Record:
     has_full_name: bool
     has_birth_date: bool
     has_password: bool
+    must_change_password: bool
     has_second_factor: bool
     recovery_codes_left: int
     last_login_at: datetime | None
@@ -384,6 +452,7 @@ class Correction:
     country: str | None = None
     locale: str | None = None
     board_name: BoardName | None = None
+    must_change_password: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +507,7 @@ class Standing:
     last_login_at: datetime | None
     telegram_id: int | None
     avatar_key: str | None
+    must_change_password: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -544,7 +614,33 @@ class Application:
     locale: str = "en"
     time_zone: str = "UTC"
     referral_code: str | None = None
-    consents: tuple[tuple[str, int], ...] = ()  # documents, and which version of each
+    consents: Consents = ()
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An account that waits for whoever was invited, under a drawn name until he chooses his."""
+
+    user_id: UserId
+    username: str
+    invited_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What somebody who registers is told: by what he is known with the link; where that may wait, he is in."""
+
+    told: str
+    session: "SignedIn | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordHash:
+    """What is stored of a password: its hash as a PHC string, and the pepper it was mixed with before, if any."""
+
+    phc: str
+    pepper_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,7 +651,9 @@ class Account:
     username: str
     status: UserStatus
     hash: str | None
+    pepper_id: int | None
     changed_at: datetime | None
+    must_change: bool
     has_second_factor: bool
     is_staff: bool
 
@@ -675,6 +773,7 @@ class Found:
     absolute_expires_at: datetime
     token_expires_at: datetime
     ended_at: datetime | None
+    must_change: bool = False
     is_service: bool = False
     impersonator_id: UserId | None = None
     impersonation_reason: str | None = None
@@ -853,6 +952,14 @@ class Grant:
     reason: str
     granted_at: datetime
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Somebody who owns the house now; `is_lasting` says that his grant does not run out."""
+
+    user_id: UserId
+    is_lasting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -1049,12 +1156,13 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """That somebody accepted a version of a document, and whether he took it back."""
+    """That somebody accepted a version of a document, where, and whether he took it back."""
 
     document_key: str
     version: int
     given_at: datetime
     withdrawn_at: datetime | None
+    source: ConsentSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -1167,6 +1275,7 @@ class Flow:
     return_path: str
     intent: FlowIntent
     user_id: UserId | None
+    consents: dict[str, int] = field(default_factory=dict)  # what he accepts if he turns out to be new
 
 
 @dataclass(frozen=True, slots=True)
@@ -1203,3 +1312,32 @@ class Vouching:
     is_email_verified: bool
     nonce: str = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where somebody can be written to: what is proven of him, and does not turn letters or messages away.
+
+    The address that he chose comes first.
+    """
+
+    emails: tuple[str, ...] = ()
+    phone: str | None = None
+    telegram_id: int | None = None
+
+
+FactName: TypeAlias = Literal["country", "locale", "time_zone", "age_band", "registered_at", "last_active_at"]
+Facts: TypeAlias = dict[FactName, "str | datetime | None"]
+AgeBand: TypeAlias = Literal["0-15", "16-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+", "undisclosed"]
+SignalKind: TypeAlias = Literal["ip_net", "device", "email_normal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that accounts of one person may have in common: keyed, so that it tells nothing but that."""
+
+    user_id: UserId
+    kind: SignalKind
+    value: bytes
+    first_at: datetime
+    last_at: datetime

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from palio.infra.db import Database
 from palio.infra.storage import Storage
-from palio.kernel.errors import Invalid, TooLarge
+from palio.kernel.errors import Invalid, TooLarge, TooMany
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # of a moving one, the first frame
 BYTES_MAX = 5 << 20
@@ -18,6 +18,7 @@ PIXELS_MAX = 40_000_000
 SIDE_MAX = 2_000  # what is longer is made smaller
 STILL = ("JPEG", "PNG", "WEBP")
 FACE_BYTES_MAX, FACE_SIDE = 2 << 20, 512
+DAY_BYTES_MAX = 50 << 20  # that one person may send in a day
 QUALITY = 85
 MEDIA_TYPE = "image/webp"
 
@@ -32,6 +33,12 @@ class PictureTooLarge(TooLarge):
     """The picture is too large: at most `bytes_max` bytes and 40 million pixels."""
 
     code: ClassVar[str] = "file.too_large"
+
+
+class SentEnough(TooMany):
+    """Files of at most `bytes_max` bytes are taken of you in a day; send more tomorrow."""
+
+    code: ClassVar[str] = "file.sent_enough"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ class Keyring:
 
     `sealing` are the secret halves of the keys that seals are signed with: where there is none, nothing is sealed.
     Of index keys the lowest is the present one; a second one is to take its place, and nothing of it is used alone
-    while it is `staged_index`. Keys come and go while processes run, so a ring that was read from a file looks again.
+    while it is `staged_index`. Passwords are mixed with a `pepper` before they are hashed, where there is one. Keys
+    come and go while processes run, so a ring that was read from a file looks again.
     """
 
     wrapping: Keys = field(repr=False)
@@ -54,6 +55,8 @@ class Keyring:
     sealing: Keys = field(repr=False, default_factory=dict)
     staged: int | None = None
     staged_index: int | None = None
+    pepper: Keys = field(repr=False, default_factory=dict)
+    staged_pepper: int | None = None
     path: Path | None = None
     stamp: Stamp | None = field(repr=False, default=None)
 
@@ -69,6 +72,7 @@ class Keyring:
         found = load(self.path)
         self.wrapping, self.staged = found.wrapping, found.staged
         self.index, self.staged_index, self.stamp = found.index, found.staged_index, found.stamp
+        self.pepper, self.staged_pepper = found.pepper, found.staged_pepper
 
     def wrapping_key(self, number: int) -> bytes:
         """A wrapping key, which may have come since this process began. Raises KeyringError."""
@@ -77,6 +81,22 @@ class Keyring:
         if number not in self.wrapping:
             raise KeyringError(f"the keyring lacks wrapping key {number}")
         return self.wrapping[number]
+
+    @property
+    def pepper_id(self) -> int | None:
+        """The pepper that new passwords are mixed with; None: none."""
+        self.look()
+        return max((number for number in self.pepper if number != self.staged_pepper), default=None)
+
+    def pepper_key(self, number: int | None) -> bytes | None:
+        """A pepper, which may have come since this process began; of none, None. Raises KeyringError."""
+        if number is None:
+            return None
+        if number not in self.pepper:
+            self.look()
+        if number not in self.pepper:
+            raise KeyringError(f"the keyring lacks pepper {number}")
+        return self.pepper[number]
 
     def blind_index(self, column: str, value: str) -> BlindIndex:
         """The index of a value in its normal form, in a column `schema.table.column`: equal values, equal bytes."""
@@ -121,7 +141,11 @@ def load(path: Path) -> Keyring:
         stored = json.loads(path.read_text())
         sealing = _keys(stored["sealing"]) if "sealing" in stored else {}
         staged = stored.get("staged"), stored.get("staged_index")
-        ring = Keyring(_keys(stored["wrapping"]), _keys(stored["index"]), sealing, *staged, path, stamp)
+        pepper = _keys(stored["pepper"]) if stored.get("pepper") else {}
+        ring = Keyring(
+            *(_keys(stored["wrapping"]), _keys(stored["index"]), sealing, *staged),
+            *(pepper, stored.get("staged_pepper"), path, stamp),
+        )
     except FileNotFoundError:
         raise KeyringError(f"there is no keyring at {path}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as failure:
@@ -150,14 +174,37 @@ def add_wrapping_key(path: Path, *, above: int, is_staged: bool = False) -> int:
     One that is staged is only kept, until a call that does not stage takes it up: so each machine can be given the file
     before anything needs its key. Raises KeyringError.
     """
+    return _add(path, "wrapping", "staged", above=above, is_staged=is_staged)
+
+
+def add_pepper(path: Path, *, above: int, is_staged: bool = False) -> int:
+    """Add a pepper that new passwords are mixed with, as `add_wrapping_key` adds a key. Raises KeyringError."""
+    return _add(path, "pepper", "staged_pepper", above=above, is_staged=is_staged)
+
+
+def _add(path: Path, kind: str, staged: str, *, above: int, is_staged: bool) -> int:
     with _changing(path) as stored:
-        number = stored.pop("staged", None)
+        keys, number = stored.setdefault(kind, {}), stored.pop(staged, None)
         if number is None:
-            number = max([above, *map(int, stored["wrapping"])]) + 1
-            stored["wrapping"][str(number)] = _new_key()
+            number = max([above, *map(int, keys)]) + 1
+            keys[str(number)] = _new_key()
         if is_staged:
-            stored["staged"] = number
+            stored[staged] = number
     return int(number)
+
+
+def drop_pepper(path: Path, number: int) -> None:
+    """Forget a pepper that no password was mixed with; without any, passwords are hashed as they are again.
+
+    Raises KeyringError where there is none of this number, or a later one is there that is not staged.
+    """
+    ring = load(path)
+    if number not in ring.pepper or (number == ring.pepper_id and len(ring.pepper) > 1):
+        raise KeyringError(f"pepper {number} is the one in use, or there is none of this number")
+    with _changing(path) as stored:
+        del stored["pepper"][str(number)]
+        if stored.get("staged_pepper") == number:
+            del stored["staged_pepper"]
 
 
 def drop_wrapping_key(path: Path, number: int) -> None:

@@ -1,6 +1,8 @@
 """Hashes of what people type to get in: argon2id, worked out beside the event loop, a bounded number at once."""
 
 import asyncio
+import base64
+import hmac
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,13 @@ class Verdict:
     renewed: str | None = None
 
 
+def peppered(word: str, key: bytes | None) -> str:
+    """What is hashed in the place of a word, so that a stolen hash without the key tells nothing; None: the word."""
+    if key is None:
+        return word
+    return base64.b64encode(hmac.digest(key, word.encode(errors="surrogatepass"), "sha256")).decode()
+
+
 class Hasher:
     """One per process. Beyond the threads, 64 calls wait; more are refused before they cost anything."""
 
@@ -45,11 +54,18 @@ class Hasher:
         threads: int | None = None,
         waiting: int = WAITING_MAX,
     ) -> None:
-        self._hashes = PasswordHash((Argon2Hasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES),))
+        self._memory_kib, self._passes, self._hashes = memory_kib, passes, _hashes_of(memory_kib, passes)
         threads = threads or 2 * (os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hash")
         self._taken, self._places = 0, threads + waiting
         self._decoy: str | None = None
+
+    def raise_to(self, *, memory_kib: int, passes: int) -> None:
+        """Hash with this much from now on; what is less than before changes nothing."""
+        wanted = max(memory_kib, self._memory_kib), max(passes, self._passes)
+        if wanted != (self._memory_kib, self._passes):
+            self._memory_kib, self._passes = wanted
+            self._hashes, self._decoy = _hashes_of(*wanted), None
 
     async def hash(self, word: str) -> str:
         """The hash to store, as a PHC string. Refuses with HashingBusy."""
@@ -73,6 +89,10 @@ class Hasher:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._taken -= 1
+
+
+def _hashes_of(memory_kib: int, passes: int) -> PasswordHash:
+    return PasswordHash((Argon2Hasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES),))
 
 
 class Leaked:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -40,6 +40,19 @@ class Storage:
                 await obstore.put_async(self._store, _checked(key), content)
             except BaseError as failure:
                 raise OSError(f"the object store has not taken {key}: {type(failure).__name__}") from failure
+
+    async def keep(self, key: str, content: bytes) -> bool:
+        """Store the bytes unless there is something under the key, which then stays, and answers False. Of several at
+        once one stores. Raises OSError.
+        """
+        async with asyncio.timeout(OPERATION_SECONDS_MAX):
+            try:
+                await obstore.put_async(self._store, _checked(key), content, mode="create")
+            except AlreadyExistsError:
+                return False
+            except BaseError as failure:
+                raise OSError(f"the object store has not taken {key}: {type(failure).__name__}") from failure
+        return True
 
     async def get(self, key: str) -> bytes:
         """The bytes under the key; raises FileNotFoundError."""

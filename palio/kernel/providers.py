@@ -109,6 +109,24 @@ class PrivacySection(Generic[Tx]):
     erase: Callable[[Tx, UserId, datetime], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that players do on purpose in a module; of no product, or of one. A passive one makes no active day."""
+
+    name: str
+    product: str | None = None
+    is_passive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """How often somebody did something on a day of UTC."""
+
+    user_id: UserId
+    act: str
+    count: int
+
+
 PERIOD_WORDS = ("today", "week", "weekend", "month", "all")  # beside the keys: D:2026-03-18, W:2026-W12, …
 
 

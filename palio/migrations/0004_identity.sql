@@ -38,6 +38,7 @@ create table identity.users (
 );
 -- A search by the beginning of a name; equality has the unique index.
 create index users_username_prefix on identity.users (username_key text_pattern_ops);
+create index users_newest on identity.users (created_at desc, id desc);
 create index users_suspended on identity.users (suspended_until) where suspended_until is not null;
 
 -- Each status and where it may lead; `closing` goes back to what it was, which `activated_at` and the reason remember.
@@ -80,6 +81,14 @@ create table identity.avatar_files (
   dropped_at timestamptz check (dropped_at >= created_at)); -- another took its place, or it was removed
 create index on identity.avatar_files (user_id);
 create index on identity.avatar_files (created_at);
+
+-- How many bytes somebody has sent on a day of UTC, in files of every kind, the refused ones too.
+create table identity.upload_days (
+  user_id uuid not null references identity.users on delete cascade,
+  day date not null,
+  bytes bigint not null check (bytes > 0),
+  primary key (user_id, day));
+create index on identity.upload_days (day);
 
 -- What everybody may know of a user: the only way past row security to other people's rows.
 create function identity.cards(ids uuid[])
@@ -133,6 +142,7 @@ create table identity.emails (
   check ((bidx_next is null) = (normal_next is null)),
   is_primary bool not null,
   verified_at timestamptz,
+  bounced_at timestamptz, -- since when nothing arrives there
   created_at timestamptz not null,
   unique (user_id, bidx));
 comment on column identity.emails.address is 'sealed';
@@ -188,7 +198,10 @@ create table identity.time_zone_changes (
 create table identity.passwords (
   user_id uuid primary key references identity.users on delete cascade,
   hash text not null check (hash like '$argon2id$%'),
-  changed_at timestamptz not null);
+  pepper_id smallint, -- which key of the keyring the password was mixed with before it was hashed; null: none
+  changed_at timestamptz not null,
+  must_change bool not null default false); -- until there is another one its owner only reads
+create index on identity.passwords (pepper_id) where pepper_id is not null;
 
 create table identity.verification_tokens (
   id uuid primary key,
@@ -204,6 +217,8 @@ create table identity.verification_tokens (
 create unique index verification_tokens_live on identity.verification_tokens (user_id, purpose)
   where used_at is null and revoked_at is null;
 create index on identity.verification_tokens (target_bidx, created_at);
+create index verification_tokens_invited on identity.verification_tokens (created_at)
+  where purpose = 'invite' and used_at is null and revoked_at is null;
 
 -- Accounts elsewhere that somebody comes in by. `subject` is what the provider calls him.
 create table identity.external_identities (
@@ -277,6 +292,7 @@ create table identity.auth_flows (
   return_path text not null check (return_path like '/%'),
   intent text not null check (intent in ('login', 'link')),
   user_id uuid references identity.users on delete cascade,
+  consents jsonb not null default '{}', -- documents that he accepts if he turns out to be new, and which versions
   created_at timestamptz not null,
   expires_at timestamptz not null check (expires_at > created_at),
   used_at timestamptz,
@@ -554,8 +570,19 @@ create table identity.consents (
   document_key text not null,
   version int not null,
   given_at timestamptz not null,
-  withdrawn_at timestamptz check (withdrawn_at >= given_at));
+  withdrawn_at timestamptz check (withdrawn_at >= given_at),
+  source text not null check (source in ('registration', 'account')),
+  ip_bidx bytea check (length(ip_bidx) = 32)); -- of where it was given from
 create unique index consents_live on identity.consents (user_id, document_key, version) where withdrawn_at is null;
+
+-- What users were called in a system that was there before.
+create table identity.legacy_ids (
+  source text not null check (source ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  legacy_id text not null check (char_length(legacy_id) between 1 and 100),
+  user_id uuid not null references identity.users on delete cascade,
+  created_at timestamptz not null,
+  primary key (source, legacy_id));
+create index on identity.legacy_ids (user_id);
 
 -- When somebody is not to play, and what. Value is never kept from its owner: nobody is excluded from taking it out.
 create type identity.play_activity as enum
@@ -707,7 +734,8 @@ begin
     'refresh_tokens', 'api_tokens', 'login_events', 'ip_addresses', 'totp_secrets', 'recovery_codes', 'role_grants',
     'user_activity', 'passkeys', 'time_zone_changes', 'factor_resets',
     'consents', 'play_exclusions', 'friends', 'privacy_requests', 'privacy_steps', 'phones', 'external_identities',
-    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files']
+    'telegram_accounts', 'telegram_link_events', 'otp_challenges', 'auth_flows', 'avatar_files',
+    'upload_days', 'legacy_ids']
   loop
     execute format('alter table identity.%I enable row level security', owned);
     execute format('alter table identity.%I force row level security', owned);
@@ -730,12 +758,12 @@ end $$;
 grant select, insert, update on identity.user_pii, identity.sessions, identity.devices, identity.api_tokens,
   identity.ip_addresses, identity.roles, identity.role_grants, identity.consents, identity.play_exclusions,
   identity.user_activity, identity.time_zone_changes, identity.factor_resets to palio_app;
-grant select, insert on identity.documents, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
+grant select, insert on identity.documents, identity.legacy_ids, identity.reveals, identity.reveal_permits, identity.staff_notes to palio_app;
 grant select, insert, update, delete on identity.emails, identity.passwords, identity.verification_tokens,
   identity.refresh_tokens, identity.login_events, identity.totp_secrets, identity.recovery_codes, identity.email_rules,
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
   identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
-  identity.avatar_files to palio_app;
+  identity.avatar_files, identity.upload_days to palio_app;
 grant select, insert, delete on identity.telegram_link_events to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;

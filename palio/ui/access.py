@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
+from palio.infra import settings
 from palio.kernel.errors import Forbidden, Unauthenticated
 from palio.ui.actor import Asking
 from palio.ui.edge import SAFE_METHODS
 from palio.ui.refusals import ImpersonationReadOnly, MfaRequired, ScopeMissing, SessionRequired, StepUpRequired
+from palio.ui.types import STEP_UP_MINUTES
 
 Access: TypeAlias = str  # "public", "player", "owner", or the permission it takes: "races.race.edit"
 
 OF_PLAYERS = {"player", "owner"}  # an owner is a player whose rows the use case finds, and nobody else's
 NO_SCOPE, NO_TOKEN = "none", "session"  # every token may do it; no token may
-STEP_UP_MINUTES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ def scope_of(module: str, access: Access, method: str) -> str:
 
 def is_fresh(ask: Asking) -> bool:
     """Was a second factor shown within the last minutes?"""
-    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=STEP_UP_MINUTES_MAX)
+    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=settings.value(STEP_UP_MINUTES))
+
+
+def step_up_needed() -> StepUpRequired:
+    """What somebody is refused with whose proof is too old."""
+    return StepUpRequired(minutes_max=settings.value(STEP_UP_MINUTES))
 
 
 def require(terms: Terms, ask: Asking, method: str) -> None:
@@ -62,7 +68,7 @@ def require(terms: Terms, ask: Asking, method: str) -> None:
         if terms.scope not in ask.scopes:
             raise ScopeMissing(scope=terms.scope)
     if terms.step_up and not is_fresh(ask):
-        raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+        raise step_up_needed()
 
 
 def _require_more_than_reading(terms: Terms, ask: Asking) -> None:

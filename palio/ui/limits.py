@@ -38,6 +38,9 @@ class Limit:
         return Policy(self.name, self.quota, self.window_s, is_strict=self.is_strict)
 
 
+UPLOADS = (Limit("uploads", 10, HOUR_S),)  # of files of every kind: whoever takes one declares it
+
+
 def subject_of(host: str) -> str:
     """Who is counted where nobody is known: an address."""
     return f"address:{_network_of(host)}"

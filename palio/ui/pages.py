@@ -148,7 +148,7 @@ def render(
     ask: Asking | None = request.scope.get(ASKING)
     person = ask.actor.kind if ask else "unknown"  # pages of an edge that asks nobody lead to the account all the same
     around: dict[str, object] = {"theme": theme if theme in THEMES else None, "ribbon": ribbon(), "person": person}
-    around["is_restricted"] = ask is not None and ask.restricted is not None
+    around["restricted"] = ask.restricted.code if ask and ask.restricted else ""
     around["viewing"] = viewing = ask.viewing if ask else None
     around["minutes_left"] = ceil((viewing.until - ask.now) / timedelta(minutes=1)) if ask and viewing else 0
     html = _html(request, name, {**values, **around}, block, language)

@@ -11,3 +11,12 @@ EMBED_ORIGINS: Setting[tuple[str, ...]] = Setting(
     pattern=r"https?://(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?",
     high=50,
 )
+STEP_UP_MINUTES = Setting(
+    "ui.step_up_minutes",
+    "int",
+    5,
+    "How long a fresh proof of who somebody is counts for what is dangerous.",
+    "minutes",
+    low=1,
+    high=15,
+)

@@ -1,6 +1,8 @@
 """Accounts in the console: found by what is sealed, read without it, corrected and suspended by who may."""
 
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -67,6 +69,33 @@ async def test_people_are_found_by_a_name_an_id_and_by_sealed_addresses_as_a_who
         assert "pia.lund" not in text
         assert "203.0.113" not in text
     assert f"/console/identity/users/{user}" in card
+
+
+async def test_without_a_word_everybody_is_listed_who_came_last_first(console: Console) -> None:
+    """Page by page, forward and back, each of them once, also while others come."""
+    last = [await somebody(console) for _ in range(3)][::-1]
+    async with console.talk(console.staff(console.noor, permissions=ALL)) as noor:
+
+        async def page(cursor: str | None) -> dict[str, Any]:
+            answer = await noor.get(CALL, params={"limit": 2, **({"cursor": cursor} if cursor else {})})
+            assert answer.status_code == 200, answer.text
+            return dict(answer.json())
+
+        first = await page(None)
+        await somebody(console)
+        pages = [first]
+        while pages[-1]["next"]:
+            pages.append(await page(pages[-1]["next"]))
+        back = await page(pages[1]["prev"])
+        shown = (await noor.get("/console/people", params={"limit": 2})).text
+        older = re.search(r'rel="next" href="([^"]+)"', shown)
+        more = (await noor.get(f"/console/people{older[1] if older else ''}")).text
+
+    seen = [UUID(one["id"]) for each in pages for one in each["items"]]
+    assert (seen[:3], len(set(seen))) == (last, len(seen))
+    assert {console.noor, console.sana} <= {*seen}
+    assert (first["prev"] is not None, back["items"]) == (False, first["items"])
+    assert (f"/console/people/{last[0]}" in shown, f"/console/people/{last[1]}" in more) == (True, True)
 
 
 async def test_an_account_is_corrected_and_the_same_again_changes_nothing(console: Console) -> None:

@@ -51,8 +51,8 @@ def peopled(cluster: embedded.Cluster, database_name: str, owned: list[tuple[str
                     " values (gen_random_uuid(), %s, 'erase', 'requested', now())"
                 ),
                 (
-                    "insert into identity.consents (id, user_id, document_key, version, given_at)"
-                    " values (gen_random_uuid(), %s, 'terms', 1, now())"
+                    "insert into identity.consents (id, user_id, document_key, version, given_at, source)"
+                    " values (gen_random_uuid(), %s, 'terms', 1, now(), 'account')"
                 ),
                 (
                     "insert into identity.play_exclusions (id, user_id, kind, activities, starts_at)"

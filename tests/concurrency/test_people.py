@@ -1,4 +1,6 @@
-"""Two people at the same moment: both ask each other, both have room for one more, one stops playing as he stakes."""
+"""People at the same moment: both ask each other, both have room for one more, one stops playing as he stakes, one
+sends many pictures at once.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,10 +11,11 @@ import pytest
 
 from palio import identity
 from palio.identity import sql
-from palio.identity.service import friends
+from palio.identity.service import avatars, friends, uploads
 from palio.identity.types import Friend, FriendAct
 from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
+from palio.infra.files import DAY_BYTES_MAX
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.databases import own_database
@@ -189,3 +192,61 @@ async def waiting(crowd: Database) -> None:
         async with crowd.begin(SYSTEM) as tx:
             if await db.value(tx, "select count(*) from pg_locks where not granted"):
                 return
+
+
+async def lost_pictures(crowd: Database, now: datetime, *, naively: bool) -> tuple[int, int]:
+    """Many pictures of somebody are shown at once: how many files are shown, and how many neither shown nor dropped."""
+    (user_id,) = await people(crowd, 1, now)
+    async with crowd.begin(SYSTEM) as tx:
+        keys = [await avatars.announce(tx, user_id=user_id, now=now) for _ in range(PAIRS)]
+
+    def showing(key: str) -> Act:
+        async def act(tx: Tx) -> None:
+            if naively:
+                await sql.avatars.update_avatar(tx, user_id, key, now=now)  # as if nobody else did
+            else:
+                await avatars.show(tx, user_id=user_id, key=key, now=now)
+
+        return act
+
+    assert await at_once(crowd, [showing(key) for key in keys]) == ["done"] * PAIRS
+    async with crowd.begin(SYSTEM) as tx:
+        statement = """select count(*) filter (where f.key = u.avatar_key),
+          count(*) filter (where f.key <> u.avatar_key and f.dropped_at is null)
+        from identity.avatar_files f join identity.users u on u.id = f.user_id where u.id = %s"""
+        (found,) = await (await tx.execute(statement, (user_id,))).fetchall()
+    return found
+
+
+async def test_of_many_pictures_at_once_one_is_shown_and_all_others_are_known_to_have_served(
+    crowd: Database, noon: datetime
+) -> None:
+    """The control loses sight of some: their files would lie about until a day has passed."""
+    assert await lost_pictures(crowd, noon, naively=False) == (1, 0)
+    shown, lost = await lost_pictures(crowd, noon, naively=True)
+    assert (shown, lost > 0) == (1, True)
+
+
+async def test_a_day_takes_what_it_takes_however_many_send_at_once(crowd: Database, noon: datetime) -> None:
+    """Twelve files of a tenth of the day: ten are counted. The control, which looks first, counts all of them."""
+    one, other = await people(crowd, 2, noon)
+    sent = DAY_BYTES_MAX // 10
+
+    async def sending(tx: Tx) -> None:
+        await uploads.take(tx, user_id=one, sent=sent, now=noon)
+
+    async def naive(tx: Tx) -> None:
+        day = noon.date()
+        query = "select coalesce(sum(bytes), 0)::bigint from identity.upload_days where user_id = %s and day = %s"
+        before = await db.value(tx, query, other, day)
+        if before + sent <= DAY_BYTES_MAX:
+            await sql.uploads.upsert_day(tx, other, day, sent=sent, bytes_max=DAY_BYTES_MAX * 10)
+
+    answers = await at_once(crowd, [sending] * 12)
+    assert (answers.count("done"), answers.count("file.sent_enough")) == (10, 2)
+    await at_once(crowd, [naive] * 12)
+    async with crowd.begin(SYSTEM) as tx:
+        counted = await db.column(
+            tx, "select bytes / %s from identity.upload_days where user_id = any (%s) order by 1", sent, [one, other]
+        )
+    assert (counted[0], counted[1] > 10) == (10, True)

@@ -89,7 +89,7 @@ async def test_a_reset_link_is_used_once(world: World, noon: datetime) -> None:
     async with world.database.begin_system("a test") as tx:
         await identity.ask_for_letter(tx, letter="password_reset", email="alice@example.com")
     token = await link(world, noon, "password_reset")
-    phc = await world.house.hasher.hash("another good secret")
+    password = await world.house.hashed("another good secret")
 
     async def naive(tx: Tx, ready: asyncio.Barrier) -> bool:
         is_unused = await looked(tx, token)
@@ -98,7 +98,7 @@ async def test_a_reset_link_is_used_once(world: World, noon: datetime) -> None:
 
     async def careful(tx: Tx, ready: asyncio.Barrier) -> bool:
         await ready.wait()
-        await service.credentials.reset_password(tx, token=token, phc=phc, now=noon)
+        await service.credentials.reset_password(tx, token=token, password=password, now=noon)
         return True
 
     assert await race(world, naive) == RUNNERS

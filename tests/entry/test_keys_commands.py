@@ -51,6 +51,21 @@ def test_a_key_is_rotated_and_the_old_one_dropped_once_nothing_is_under_it(
     assert "wrapping key" in command("keys", "status").out
 
 
+def test_a_pepper_is_staged_taken_up_followed_and_dropped(command: Command, ring: Path) -> None:
+    assert keyring.load(ring).pepper_id is None
+    staged = command("keys", "pepper", "--stage", "--reason", "two machines", "--json")
+    assert (staged.answer["key"], keyring.load(ring).pepper_id) == (1, None)
+    assert command("keys", "pepper", "--reason", "two machines", "--json").answer["key"] == 1
+    assert keyring.load(ring).pepper_id == 1
+    assert command("keys", "pepper", "--reason", "yearly", "--json").answer["key"] == 2
+    assert command("keys", "drop-pepper", "2", "--reason", "over").status == 78
+    assert command("keys", "drop-pepper", "7", "--reason", "over").status == 78
+    assert command("keys", "drop-pepper", "1", "--reason", "over", "--dry-run").status == 0
+    assert sorted(json.loads(ring.read_text())["pepper"]) == ["1", "2"]
+    assert command("keys", "drop-pepper", "1", "--reason", "over").status == 0
+    assert (list(json.loads(ring.read_text())["pepper"]), keyring.load(ring).pepper_id) == (["2"], 2)
+
+
 def test_a_staged_key_is_not_used_until_the_next_call(command: Command, ring: Path) -> None:
     staged = command("keys", "rotate", "--stage", "--reason", "three machines", "--json")
     assert (staged.answer["key"], staged.answer["is_staged"]) == (2, True)

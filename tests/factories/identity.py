@@ -93,7 +93,8 @@ class World:
         with self.superuser() as server:
             server.execute(
                 """truncate identity.users, identity.roles, identity.email_rules, identity.username_holds,
-                identity.login_events, identity.exclusion_marks, identity.documents, infra.rate_buckets,
+                identity.login_events, identity.exclusion_marks, identity.documents, identity.used_proofs,
+                identity.telegram_accounts, identity.telegram_link_events, infra.rate_buckets,
                 jobs.procrastinate_jobs cascade"""
             )
         self.mail.letters.clear()
@@ -121,7 +122,7 @@ class World:
         registration = await identity.register(house or self.house, application=application, visitor=HOME, now=now)
         (letter,) = await self.deliver()
         await identity.verify_email(
-            self.house, secret=secret_in(letter), registration=registration, visitor=HOME, now=now
+            self.house, secret=secret_in(letter), registration=registration.told, visitor=HOME, now=now
         )
         async with self.database.begin_system("a test") as tx:
             return await identity.get(tx, name_or_id=username)

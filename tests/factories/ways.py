@@ -29,7 +29,7 @@ def visitor(n: int = 1) -> identity.Visitor:
 
 async def opened(world: World, *methods: str, **more: object) -> None:
     """Open these ways in, the usual ones without any; other settings by their names, the rest as they are declared."""
-    named = {getattr(types, name).key: value for name, value in more.items()}
+    named = {name if "." in name else getattr(types, name).key: value for name, value in more.items()}
     wanted = {setting: named.get(setting.key) for setting in types.SETTINGS}
     wanted[types.METHODS] = list(methods) or None
     async with world.database.begin_system("a test") as tx:

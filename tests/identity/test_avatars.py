@@ -14,8 +14,8 @@ from PIL import Image
 
 from palio import identity
 from palio.identity import doors, jobs, rules, service
-from palio.identity.messages import RemovePictures
-from palio.infra import db
+from palio.identity.messages import Purge, RemovePictures
+from palio.infra import db, files
 from palio.infra.approvals import ReasonMissing
 from palio.infra.storage import Storage
 from palio.kernel import clock
@@ -203,6 +203,29 @@ async def test_two_pictures_at_once_leave_one_shown_and_its_file_stays(
     assert shown in made
     assert [key for key, _ in await keys(world)] == [shown]
     assert await stored.has(rules.names.file_of_avatar(shown))
+
+
+async def test_a_day_takes_fifty_mebibytes_of_whatever_is_sent(world: World, noon: datetime) -> None:
+    """Also of what is no picture; the next day begins at midnight of UTC, and what was counted is forgotten."""
+    user = await world.player("alice", noon)
+    for _ in range(24):
+        with pytest.raises(files.PictureTooLarge):
+            await doors.put_avatar(world.house, user_id=user.id, content=bytes((2 << 20) + 1), now=noon)
+    left = (50 << 20) - 24 * ((2 << 20) + 1)
+    with pytest.raises(files.SentEnough) as refused:
+        await doors.put_avatar(world.house, user_id=user.id, content=bytes(left + 1), now=noon)
+    assert refused.value.facts == {"bytes_max": 50 << 20, "retry_after_s": 12 * 3_600 + 1}
+    with pytest.raises(files.NotAPicture):
+        await doors.put_avatar(world.house, user_id=user.id, content=bytes(left), now=noon)
+    with pytest.raises(files.SentEnough):
+        await doors.put_avatar(world.house, user_id=user.id, content=PLACED.read_bytes(), now=later(noon, days=0.49))
+    assert await keys(world) == []
+
+    await doors.put_avatar(world.house, user_id=user.id, content=PLACED.read_bytes(), now=later(noon, days=0.5))
+    assert await world.count("select count(*) from identity.upload_days") == 2
+    async with world.database.begin_system("a test") as tx:
+        await jobs.purge(tx, Purge())  # by the clock of this machine, which is later
+    assert await world.count("select count(*) from identity.upload_days") == 0
 
 
 async def test_who_is_erased_takes_his_pictures_along(world: World, stored: Storage, noon: datetime) -> None:

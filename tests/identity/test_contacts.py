@@ -106,15 +106,30 @@ async def test_whoever_reads_an_address_that_was_only_said_takes_over_nothing(
     async with world.database.begin_system("a test") as tx:
         await identity.ask_for_letter(tx, letter="password_reset", email="typo@example.com")
     assert await world.deliver() == []
-    told = await identity.register(
+    made = await identity.register(
         world.house,
         application=identity.Application("carol", "typo@example.com", PASSWORD),
         visitor=HOME,
         now=noon,
     )
     (letter,) = await world.deliver()
-    await identity.verify_email(world.house, secret=secret_in(letter), registration=told, visitor=HOME, now=noon)
+    await identity.verify_email(world.house, secret=secret_in(letter), registration=made.told, visitor=HOME, now=noon)
     assert [one.address for one in await emails(world, alice)] == ["alice@example.com"]
+
+
+async def test_a_first_address_that_is_added_later_is_only_said_too(world: World, noon: datetime) -> None:
+    """Who came by a telephone has none: the one he adds is the primary one, and names him once it is proven."""
+    async with world.database.begin_system("a test") as tx:
+        user_id = await service.phones.arrive(tx, number="+4915112345689", locale="en", visitor=HOME, now=noon)
+    await doors.add_email(world.house, user_id=user_id, text="typo@example.com", now=noon)
+    (letter,) = await world.deliver()
+    async with world.database.begin_system("a test") as tx:
+        await identity.ask_for_letter(tx, letter="password_reset", email="typo@example.com")
+    assert await world.deliver() == []
+    await doors.confirm_email(world.house, user_id=user_id, secret=secret_in(letter), now=noon)
+    async with world.database.begin_system("a test") as tx:
+        await identity.ask_for_letter(tx, letter="password_reset", email="typo@example.com")
+    assert len(await world.deliver()) == 1
 
 
 async def test_a_link_is_good_for_whom_it_was_made_until_the_address_goes(

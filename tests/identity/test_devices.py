@@ -130,9 +130,9 @@ async def test_trust_ends_with_a_new_password_and_is_never_for_staff(world: Worl
     async with world.database.begin_system("a test") as tx:
         await identity.revoke_role(tx, user_id=alice.id, role="support", reason="a test", now=noon)
     assert isinstance(await entered(world, later(noon, days=1), mine), identity.SignedIn)
-    phc = await world.house.hasher.hash(PASSWORD)
+    password = await world.house.hashed(PASSWORD)
     async with world.database.begin_system("a test") as tx:
-        await service.credentials.change_password(tx, user_id=alice.id, phc=phc, current=None, now=noon)
+        await service.credentials.change_password(tx, user_id=alice.id, password=password, current=None, now=noon)
     assert isinstance(await entered(world, later(noon, days=1), mine), identity.SecondFactorDue)
 
 

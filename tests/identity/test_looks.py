@@ -147,9 +147,9 @@ async def test_no_page_and_no_call_tells_what_is_sealed_to_whoever_looks(world: 
     """Generated from the routes, and with a control: the owner reads each of these values somewhere."""
     now = clock.now()
     application = identity.Application("alice", "canary@example.com", PASSWORD, full_name="Canary Birdsong")
-    registration = await identity.register(world.house, application=application, visitor=HOME, now=now)
+    made = await identity.register(world.house, application=application, visitor=HOME, now=now)
     (letter,) = await world.deliver()
-    await identity.verify_email(world.house, secret=secret_in(letter), registration=registration, visitor=HOME, now=now)
+    await identity.verify_email(world.house, secret=secret_in(letter), registration=made.told, visitor=HOME, now=now)
     async with world.database.begin_system("a test") as tx:
         alice = await identity.get(tx, name_or_id="alice")
         await phones.link(tx, user_id=alice.id, number=NUMBER, now=now)

@@ -262,9 +262,9 @@ async def test_the_last_way_in_stays_and_codes_go_with_the_last_factor(
     assert await world.count("select count(*) from identity.passkeys") == 1
     assert await world.count("select count(*) from identity.recovery_codes") == 10
 
-    phc = await world.house.hasher.hash(PASSWORD)
+    password = await world.house.hashed(PASSWORD)
     async with world.database.begin_system("a test") as tx:
-        await service.credentials.change_password(tx, user_id=alice.user_id, phc=phc, current=None, now=noon)
+        await service.credentials.change_password(tx, user_id=alice.user_id, password=password, current=None, now=noon)
     await doors.remove_passkey(world.house, user_id=alice.user_id, passkey_id=second.id)
     assert await world.count("select count(*) from identity.recovery_codes") == 0
 

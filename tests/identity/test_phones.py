@@ -15,7 +15,7 @@ from palio.kernel.errors import Upstream
 from palio.kernel.messages import Envelope
 from palio.sim import World as Outside
 from palio.sim import fault_of
-from tests.factories.identity import World, cookie
+from tests.factories.identity import HOME, World, cookie
 from tests.factories.ways import ADA_NUMBER, METHODS, house_of, opened, outside_at, visitor
 
 BEN_NUMBER = "+12025550143"
@@ -84,6 +84,17 @@ async def test_the_first_code_makes_an_account_and_the_next_opens_it(phones: Pho
     again = await phones.enter(await phones.code())
     assert isinstance(again, identity.SignedIn)
     assert again.user_id == first.user_id
+
+
+async def test_a_new_account_begins_in_the_country_of_its_address(phones: Phones) -> None:
+    code = await phones.code()
+    found = await doors.enter_by_phone(
+        phones.house, number=ADA_NUMBER, code=code, kind="app", locale="de", visitor=HOME, now=phones.now
+    )
+    async with phones.world.database.begin_system("a test") as tx:
+        assert isinstance(found, identity.SignedIn)
+        user = await identity.get(tx, name_or_id=found.user_id)
+    assert (user.country, user.country_source, user.city) == ("DE", "geo", "Berlin")
 
 
 async def test_what_the_gateway_gets_is_signed_and_says_all_that_a_provider_needs(phones: Phones) -> None:

@@ -489,9 +489,11 @@ async def test_who_excludes_himself_joins_nothing_and_no_score_of_his_counts_fro
 async def named(world: World, username: str, email: str, now: datetime) -> UserId:
     """Somebody who proved another address than that of his name."""
     application = identity.Application(username, email, PASSWORD)
-    told = await identity.register(world.house, application=application, visitor=HOME, now=now)
+    made = await identity.register(world.house, application=application, visitor=HOME, now=now)
     (letter,) = await world.deliver()
-    return await identity.verify_email(world.house, secret=secret_in(letter), registration=told, visitor=HOME, now=now)
+    return await identity.verify_email(
+        world.house, secret=secret_in(letter), registration=made.told, visitor=HOME, now=now
+    )
 
 
 async def test_one_statement_answers_for_any_number_of_people(tx: Tx, statements: list[str], noon: datetime) -> None:

@@ -1,6 +1,7 @@
 """A copy of what is known of somebody, and to be forgotten: step by step, whoever is killed in between."""
 
 import asyncio
+import hashlib
 import io
 import json
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID
 
 import pytest
@@ -135,6 +137,7 @@ UNTOLD = {  # tables with a column `user_id` whose rows nobody is told, and why
     "refresh_tokens": "secrets; their sessions are told",
     "reveal_permits": "between two of the staff; what was read is told",
     "staff_notes": "what staff write for each other",
+    "upload_days": "how many bytes were sent today, to count them",
     "verification_tokens": "secrets of mailed links",
 }
 
@@ -241,6 +244,59 @@ async def test_whoever_is_killed_between_two_steps_leaves_the_rest_to_the_next(
     world.database.equipment = sound
     await finish(world.database, asked.id)
     assert parts_of(await doors.fetch_export(house, user_id=alice.id, request_id=asked.id, now=noon))
+
+
+class Late(Storage):
+    """A storage where the first to do an act with a key waits until he is let go."""
+
+    def __init__(self, place: Path, *held_up: str) -> None:
+        super().__init__(place)
+        self.held_up, self.is_met, self.may_go = held_up, asyncio.Event(), asyncio.Event()
+
+    async def _wait(self, act: str, key: str) -> None:
+        if (act, key.rpartition("/")[2]) == self.held_up and not self.is_met.is_set():
+            self.is_met.set()
+            await self.may_go.wait()
+
+    async def get(self, key: str) -> bytes:
+        await self._wait("get", key)
+        return await super().get(key)
+
+    async def keep(self, key: str, content: bytes) -> bool:
+        await self._wait("keep", key)
+        return await super().keep(key, content)
+
+
+@pytest.mark.parametrize(
+    "held_up", [("keep", "identity.part"), ("get", "identity.part"), ("keep", "export.zip")], ids="-".join
+)
+async def test_an_operator_beside_a_worker_makes_one_copy_with_him(
+    world: World, house: doors.House, noon: datetime, at: Clock, tmp_path: Path, held_up: tuple[str, str]
+) -> None:
+    """Whoever was held up between two steps finds it done, by what the other one wrote, and nothing goes wrong."""
+    alice = await world.player("alice", noon)
+    asked = await doors.ask_for_export(house, user_id=alice.id, now=noon)
+    slow = Late(tmp_path / "files", *held_up)
+    world.database.equipment = replace(world.database.equipment, storage=slow)
+    operator = asyncio.create_task(finish(world.database, asked.id))
+    await slow.is_met.wait()
+    await finish(world.database, asked.id)
+    slow.may_go.set()
+    await operator
+
+    content = await doors.fetch_export(house, user_id=alice.id, request_id=asked.id, now=noon)
+    (digest,) = await rows_of(world, "select sha256 from identity.privacy_requests")
+    assert (set(parts_of(content)), hashlib.sha256(content).digest()) == (
+        {f"{section.module}.jsonl" for section in wiring.PERSONAL},
+        digest,
+    )
+    rows = sum(map(len, parts_of(content).values()))
+    assert await world.count("select sum(rows) from identity.privacy_steps") == rows
+
+
+async def rows_of(world: World, statement: LiteralString) -> list[bytes]:
+    async with world.database.begin_system("a test") as tx:
+        return await db.column(tx, statement)
 
 
 # to be erased

@@ -1,10 +1,15 @@
 """What has served its time goes, and nothing else."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from palio import identity
 from palio.identity import jobs, service
+from palio.infra.db import Tx
 from palio.kernel import clock
+from palio.kernel.ids import UserId
+from palio.kernel.providers import Obstacle
 from tests.factories.identity import HOME, PASSWORD, World, later
 
 
@@ -48,6 +53,23 @@ async def test_pending_people_old_sessions_links_and_addresses_go(world: World, 
     async with world.database.begin_system("a test") as tx:
         await jobs.keep_no_longer(tx, identity.KeepNoLonger())
     assert await world.count("select count(*) from identity.login_events") == 0
+
+
+async def test_somebody_of_whom_a_module_holds_something_open_is_not_removed(world: World) -> None:
+    for name in ("holds", "gave-up"):
+        application = identity.Application(name, f"{name}@example.com", PASSWORD)
+        await identity.register(world.house, application=application, visitor=HOME, now=later(clock.now(), days=-8))
+
+    async def blocks(tx: Tx, user_id: UserId, since: datetime) -> Sequence[Obstacle]:
+        user = await identity.get(tx, name_or_id=user_id)
+        return [Obstacle("store", "orders", 1)] if user.username == "holds" else []
+
+    section = replace(service.privacy.PRIVACY, module="store", blocks=blocks)
+    world.database.equipment = replace(world.database.equipment, personal=(section,))
+    async with world.database.begin_system("a test") as tx:
+        await jobs.purge(tx, identity.Purge())
+        assert (await identity.get(tx, name_or_id="holds")).status == "pending"
+        assert await identity.find(tx, name_or_id="gave-up") is None
 
 
 async def test_addresses_are_forgotten_and_kept_again_when_somebody_returns(world: World, noon: datetime) -> None:

@@ -1,21 +1,27 @@
 """Registration, and the link that proves an address."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from palio import identity
+from palio.identity import doors, errors, service
 from palio.identity.rules import emails
+from palio.identity.types import TelegramUser
 from palio.kernel.errors import Refusal
-from tests.factories.identity import ELSEWHERE, HOME, PASSWORD, World, later, secret_in, subjects
+from palio.kernel.ids import UserId
+from tests.factories.identity import ELSEWHERE, HOME, PASSWORD, World, cookie, later, secret_in, subjects
+from tests.factories.ways import opened
+from tests.identity.test_web import application, browser
 
 DAY = timedelta(hours=24)
 ALICE = identity.Application("Alice", " Alice@Example.COM ", PASSWORD, full_name="Alice Liddell")
 
 
 async def register(world: World, now: datetime, application: identity.Application = ALICE) -> str:
-    return await identity.register(world.house, application=application, visitor=HOME, now=now)
+    return (await identity.register(world.house, application=application, visitor=HOME, now=now)).told
 
 
 async def verify(world: World, secret: str, now: datetime, **proof: str) -> None:
@@ -269,3 +275,110 @@ def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
 )
 def test_an_honest_pattern_is_taken(pattern: str) -> None:
     assert emails.require_pattern("regex", pattern) == pattern
+
+
+async def test_who_says_where_he_lives_is_not_guessed_and_has_said_it_once(world: World, noon: datetime) -> None:
+    with pytest.raises(errors.CountryInvalid):
+        await register(world, noon, replace(ALICE, country="Sweden"))
+    await register(world, noon, replace(ALICE, country="SE"))
+    await register(world, noon, replace(ALICE, username="bob", email="bob@example.com"))
+    async with world.database.begin_system("a test") as tx:
+        alice, bob = [await identity.get(tx, name_or_id=name) for name in ("alice", "bob")]
+        with pytest.raises(errors.SaidAlready):
+            await service.accounts.say_once(tx, user_id=alice.id, country="NO", now=noon)
+    assert (alice.country, alice.country_source, alice.city) == ("SE", "user", None)
+    assert (bob.country, bob.country_source, bob.city) == ("DE", "geo", "Berlin")
+
+
+# where the proof of the address may wait
+
+
+@pytest.fixture
+async def deferred(world: World) -> AsyncIterator[None]:
+    await opened(world, EMAIL_VERIFICATION="deferred")
+    yield
+    await opened(world)
+
+
+async def made(world: World, now: datetime, application: identity.Application = ALICE) -> identity.SignedIn:
+    found = await identity.register(world.house, application=application, visitor=HOME, now=now)
+    assert found.session
+    return found.session
+
+
+async def may(world: World, user_id: UserId, now: datetime) -> list[str | None]:
+    activities = ("compete", "bonus", "stake", "pay_in", "redeem", "withdraw")
+    async with world.database.begin_system("a test") as tx:
+        found = await identity.require_play_many(tx, [(user_id, activity) for activity in activities], now=now)
+    return [refusal and refusal.code for refusal in found]
+
+
+@pytest.mark.usefixtures("deferred")
+async def test_who_proves_his_address_later_is_in_at_once_and_pays_nothing_before(world: World, noon: datetime) -> None:
+    session = await made(world, noon)
+    assert await world.recognised(cookie(session), noon)
+    assert await status(world) == "active"
+    assert await may(world, session.user_id, noon) == [None, None, *["identity.contact_unverified"] * 4]
+    assert (await world.signed_in("Alice@example.com", noon)).user_id == session.user_id
+
+    (letter,) = await world.deliver()
+    await verify(world, secret_in(letter), noon, password=PASSWORD)
+    assert await may(world, session.user_id, noon) == [None] * 6
+    with world.superuser() as server:
+        told = server.execute(
+            "select args->'message' from jobs.procrastinate_jobs where args::text like '%ContactVerified%'"
+        ).fetchall()
+    assert all(one["first"] for (one,) in told)
+
+
+@pytest.mark.usefixtures("deferred")
+async def test_an_address_that_is_proven_is_never_a_second_ones_and_both_answers_look_alike(
+    world: World, noon: datetime
+) -> None:
+    alice = await made(world, noon)
+    (letter,) = await world.deliver()
+    await verify(world, secret_in(letter), noon, password=PASSWORD)
+    second = await made(world, noon, replace(ALICE, username="second"))
+    (note,) = await world.deliver()
+    assert (note.to, "has an account already" in note.subject) == ("alice@example.com", True)
+    assert "/verify-email/" not in note.text
+    assert (await world.signed_in("alice@example.com", noon)).user_id == alice.user_id
+    assert await may(world, second.user_id, noon) == [None, None, *["identity.contact_unverified"] * 4]
+
+
+@pytest.mark.usefixtures("deferred")
+async def test_who_gets_a_letter_for_an_account_he_did_not_make_takes_it_over_by_a_new_password(
+    world: World, noon: datetime
+) -> None:
+    stranger = await made(world, noon)
+    await world.deliver()
+    async with world.database.begin_system("a test") as tx:
+        await service.telegram.link(tx, user_id=stranger.user_id, user=TelegramUser(7_000_000_001, None), now=noon)
+        await service.phones.link(tx, user_id=stranger.user_id, number="+4915112345689", now=noon)
+    await doors.add_email(world.house, user_id=stranger.user_id, text="stranger@example.com", now=noon)
+    await world.deliver()
+    await doors.ask_for_letter(world.house, letter="password_reset", email="alice@example.com")
+    (letter,) = await world.deliver()
+    await identity.reset_password(world.house, secret=secret_in(letter), new="another good secret", now=noon)
+    assert not await world.recognised(cookie(stranger), noon)
+    with pytest.raises(identity.BadCredentials):
+        await world.signed_in("alice", noon)
+    async with world.database.begin_system("a test") as tx:
+        assert await service.identities.identities_of(tx, user_id=stranger.user_id) == []
+        assert [one.address for one in await service.contacts.emails_of(tx, user_id=stranger.user_id)] == [
+            "alice@example.com"
+        ]
+
+
+@pytest.mark.usefixtures("deferred")
+async def test_over_http_it_is_created_with_a_session(world: World) -> None:
+    async with browser(application(world)) as client:
+        said = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}
+        answer = await client.post("/auth/register", json=said)
+        assert (answer.status_code, answer.json()["session"]["kind"]) == (201, "browser")
+        assert (await client.get("/me")).json()["email_verified"] is False
+    async with browser(application(world)) as client:
+        form = {"username": "bob", "email": "bob@example.com", "password": PASSWORD}
+        done = await client.post("https://palio.test/sign-up", data=form)
+        assert (done.status_code, done.headers["location"]) == (303, "/account")
+        assert (await client.get("https://palio.test/account")).status_code == 200

@@ -178,7 +178,7 @@ async def test_links_that_were_mailed_before_work_afterwards(world: World, ring:
     ring.index[2] = SECOND
     await to_the_end(world.database, noon)
     await identity.verify_email(
-        world.house, secret=secret_in(letter), registration=registration, visitor=HOME, now=later(noon, minutes=30)
+        world.house, secret=secret_in(letter), registration=registration.told, visitor=HOME, now=later(noon, minutes=30)
     )
     assert await world.count("select count(*) from identity.emails where verified_at is not null") == 1
 
@@ -190,7 +190,7 @@ async def test_of_two_who_prove_one_address_amid_a_rotation_one_owns_it(
     for name in ("alice", "mallory"):
         application = identity.Application(name, "one@example.com", PASSWORD)
         registration = await identity.register(world.house, application=application, visitor=HOME, now=noon)
-        letters.append((registration, (await world.deliver())[-1]))
+        letters.append((registration.told, (await world.deliver())[-1]))
         ring.index[2] = SECOND  # the second application is written with both
     with world.superuser() as server:  # and is as if it had been moved already
         server.execute(

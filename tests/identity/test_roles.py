@@ -6,7 +6,8 @@ import pytest
 from psycopg import sql
 
 from palio import identity
-from palio.identity.service import avatars, friends
+from palio.entry import operators
+from palio.identity.service import avatars, friends, uploads
 from palio.identity.types import PERMISSIONS
 from palio.infra import db
 from palio.kernel.errors import Forbidden
@@ -14,6 +15,7 @@ from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.identity import HOME, PASSWORD, World, cookie, later
 
 WHY = "for the test"
+EVERYTHING = frozenset(permission.name for permission in PERMISSIONS)
 NAMES = [("a@example.com", "owner"), ("support@example.com", "support2"), ("x.y+z@example.com", "x.yz")]
 
 
@@ -116,6 +118,28 @@ async def test_the_last_owner_stays(world: World, noon: datetime) -> None:
         await take(bob.id)
 
 
+async def test_an_owner_whose_grant_runs_out_is_not_the_one_who_stays(world: World, noon: datetime) -> None:
+    alice, bob = await world.player("alice", noon), await world.player("bob", noon)
+    await grant(world, alice.id, "owner", noon)
+    async with world.database.begin_system("a test") as tx:
+        await identity.grant_role(
+            tx, user_id=bob.id, role="owner", reason=WHY, now=noon, expires_at=later(noon, days=365)
+        )
+    for leave in (
+        lambda tx, user_id: identity.revoke_role(tx, user_id=user_id, role="owner", reason=WHY, now=noon),
+        lambda tx, user_id: identity.suspend(tx, user_id=user_id, reason=WHY, now=noon, held=EVERYTHING),
+        lambda tx, user_id: identity.ask_for_erasure(tx, user_id=user_id, now=noon),
+    ):
+        with pytest.raises(identity.LastOwner):
+            async with world.database.begin_system("a test") as tx:
+                await leave(tx, alice.id)
+        async with operators.acting(world.database, dry_run=True) as tx:
+            await leave(tx, bob.id)
+    assert (await held(world, alice.id, noon), await held(world, bob.id, noon)) == (["owner"], ["owner"])
+    with pytest.raises(identity.OwnerExists):
+        await first_owner(world, noon, "other@example.com")
+
+
 async def first_owner(world: World, now: datetime, email: str = "Chief@Example.com") -> str:
     async with world.database.begin_system("a test") as tx:
         return await identity.invite_first_owner(tx, email=email, now=now, reason=WHY)
@@ -175,6 +199,8 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
         await avatars.announce(tx, user_id=alice.id, now=noon)
         await friends.act(tx, user_id=alice.id, friend_id=bob.id, what="ask", now=noon)
         await identity.ask_for_export(tx, user_id=alice.id, now=noon)
+        await uploads.take(tx, user_id=alice.id, sent=1, now=noon)
+        await identity.note_legacy(tx, source="shop", ids=[("17", alice.id)], now=noon)
     with world.superuser() as server:
         owned = [
             name

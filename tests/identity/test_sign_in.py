@@ -340,7 +340,7 @@ async def test_a_reset_of_an_unproven_address_takes_it_and_what_a_stranger_set_u
     assert await attempt(world, noon, password="another good secret", visitor=HOME) == "ok"
     with pytest.raises(identity.TokenInvalid):
         await identity.verify_email(
-            world.house, secret=secret_in(letter), registration=registration, visitor=ELSEWHERE, now=noon
+            world.house, secret=secret_in(letter), registration=registration.told, visitor=ELSEWHERE, now=noon
         )
 
 

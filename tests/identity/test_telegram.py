@@ -7,14 +7,19 @@ import pytest
 
 from palio import identity
 from palio.identity import doors, service
+from palio.identity.types import TelegramUser
 from palio.infra import db
+from palio.kernel import clock
+from palio.kernel.ids import UserId
 from palio.sim import Telegram
 from palio.sim import World as Outside
 from tests.factories.identity import World, later
 from tests.factories.ways import METHODS, house_of, opened, outside_at, visitor
+from tests.identity.test_looks import desk, employed
 
 BIG = 7_000_000_001
 ADA = {"id": BIG, "first_name": "Ada", "username": "ada_l", "language_code": "en"}
+WHY = "he has lost that account"
 NAMELESS = {"id": 9_007_199_254_740_993, "first_name": "Ben"}  # what a float cannot hold, and without a user name
 
 
@@ -50,8 +55,6 @@ class Chat:
 async def chat(world: World, noon: datetime) -> AsyncIterator[Chat]:
     async with outside_at(noon) as outside:
         await opened(world, *METHODS)
-        with world.superuser() as server:
-            server.execute("truncate identity.telegram_accounts, identity.telegram_link_events, identity.used_proofs")
         yield Chat(world, outside, house_of(world, outside), noon)
         await opened(world)
 
@@ -167,6 +170,42 @@ async def test_a_linked_account_is_nobody_elses_and_a_denied_try_changes_no_row(
     assert await chat.rows() == before
     session = await chat.open_app(chat.telegram.init_data(ADA, at=chat.now))
     assert session.user_id == ada.id
+
+
+async def test_staff_move_an_account_with_a_reason_and_both_are_told(chat: Chat) -> None:
+    now = clock.now()
+    ada, ben, cleo = [await chat.world.player(name, now) for name in ("ada", "ben", "cleo")]
+    for user, telegram_id in ((ada, BIG), (cleo, BIG + 1)):
+        async with chat.world.database.begin_system("a test") as tx:
+            await service.telegram.link(tx, user_id=user.id, user=TelegramUser(telegram_id), now=now)
+    stella = await employed(chat.world, "stella", "support", now)
+    async with desk(chat.world, stella) as console:
+
+        async def moved(user_id: UserId, telegram_id: int, reason: str = WHY) -> tuple[int, str]:
+            said = {"telegram_id": str(telegram_id), "reason": reason}
+            answer = await console.post(f"/console/identity/users/{user_id}/telegram", json=said)
+            return answer.status_code, answer.json().get("code", "")
+
+        before = await chat.rows()
+        assert await moved(ben.id, BIG, "why") == (422, "approval.reason_missing")
+        assert await moved(ben.id, BIG + 2) == (404, "identity.no_such_telegram")
+        assert await moved(cleo.id, BIG) == (409, "identity.telegram_already_linked")
+        assert await moved(stella.user_id, BIG) == (403, "identity.own_account")
+        assert await chat.rows() == before
+        assert [await moved(ben.id, BIG) for _ in range(2)] == [(200, "")] * 2
+        page = await console.get(f"https://palio.test/console/identity/users/{ada.id}/telegram")
+        token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        form = {"csrf_token": token, "telegram_id": str(BIG), "reason": WHY}
+        back = await console.post(f"https://palio.test/console/identity/users/{ada.id}/telegram", data=form)
+        assert (back.status_code, back.headers["location"]) == (303, f"/console/identity/users/{ada.id}")
+    owners = {telegram_id: user_id for telegram_id, _, user_id, _ in await chat.rows()}
+    async with chat.world.database.begin_system("a test") as tx:
+        events = await db.column(
+            tx, "select action from identity.telegram_link_events where telegram_id = %s order by at, id", BIG
+        )
+        reasons = await db.column(tx, "select reason from infra.audit_rows where action = 'telegram.move'")
+    assert owners == {BIG: ada.id, BIG + 1: cleo.id}
+    assert (events, reasons) == (["linked", "moved", "moved"], [WHY, WHY])
 
 
 async def test_the_bot_links_whoever_opens_it_from_the_site_once(chat: Chat) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from palio import identity
 from palio.identity import rules
-from palio.kernel.errors import Refusal
+from palio.kernel.errors import Refusal, Unauthenticated
 from tests.factories.identity import HOME, World, later
 
 APP = replace(HOME, device_key="a-random-id-of-the-app-0123456789")
@@ -18,9 +18,9 @@ def bearer(token: str, ip: str | None = None) -> identity.Presented:
     return identity.Presented("bearer", token, ip=ip)
 
 
-async def app_of(world: World, now: datetime) -> identity.SignedIn:
-    await world.player("alice", now)
-    return await world.signed_in("alice", now, kind="app", visitor=APP)
+async def app_of(world: World, now: datetime, name: str = "alice") -> identity.SignedIn:
+    await world.player(name, now)
+    return await world.signed_in(name, now, kind="app", visitor=APP)
 
 
 async def refreshed(world: World, token: str, now: datetime, device: str | None = APP.device_key) -> tuple[str, str]:
@@ -121,8 +121,9 @@ async def test_an_app_that_rests_a_week_is_signed_out(world: World, noon: dateti
 
     with pytest.raises(identity.TokenExpired):
         await refreshed(world, session.tokens.refresh_token, later(noon, days=7))
-    with pytest.raises(identity.TokenRevoked):
+    with pytest.raises(Unauthenticated) as refused:
         await refreshed(world, "never given out", noon)
+    assert refused.value.code == "unauthenticated"
 
 
 async def make(world: World, now: datetime, **terms: object) -> identity.NewApiToken:
@@ -169,6 +170,35 @@ async def test_a_token_ends_when_it_is_revoked_found_or_old(world: World, noon: 
     async with world.database.begin_system("a test") as tx:
         with pytest.raises(identity.NoSuchToken):
             await identity.revoke_token(tx, user_id=made.token.user_id, token_id=made.token.id, now=noon)
+
+
+async def test_whoever_shows_a_token_is_told_what_became_of_it(world: World, noon: datetime) -> None:
+    made = await make(world, noon, days=30, ip_allow=["192.0.2.0/24"])
+    session = await app_of(world, noon, name="bob")
+    assert session.tokens
+    unknown = rules.tokens.api_token("00000000", "x" * 43)
+    shown = (
+        (bearer(made.secret, "192.0.2.9"), noon, None),
+        (bearer(made.secret, "192.0.3.9"), noon, "identity.token_elsewhere"),
+        (bearer(made.secret, "192.0.2.9"), later(noon, days=30), "token_expired"),
+        (bearer(session.tokens.access_token), later(noon, minutes=15), "token_expired"),
+        *((bearer(secret), noon, "unauthenticated") for secret in ("nonsense", "palio_nonsense", unknown)),
+    )
+    assert [await told(world, one, at) for one, at, _ in shown] == [code for _, _, code in shown]
+
+    async with world.database.begin_system("a test") as tx:
+        await identity.revoke_leaked(tx, secret=made.secret, now=noon)
+        await identity.end_sessions(tx, user_id=session.user_id, reason="logout", now=noon)
+    ended = (bearer(made.secret, "192.0.2.9"), bearer(session.tokens.access_token))
+    assert [await told(world, one, noon) for one in ended] == ["token_revoked"] * 2
+
+
+async def told(world: World, presented: identity.Presented, now: datetime) -> str | None:
+    try:
+        await world.doorman.admit(presented, now=now)
+    except Unauthenticated as refusal:
+        return refusal.code
+    return None
 
 
 async def test_a_token_bound_to_networks_is_good_from_them_alone(world: World, noon: datetime) -> None:

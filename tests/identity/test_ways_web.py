@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from palio import identity
 from palio.identity import doors
 from palio.identity.service.sessions import Recognised
-from palio.infra import totp
+from palio.infra import db, totp
 from palio.infra.ratelimit import Limiter
 from palio.sim import World as Outside
 from tests.factories.identity import PASSWORD, World
@@ -349,6 +349,97 @@ async def test_the_forms_of_the_telephone_lead_through(site: Site, http: httpx2.
     form = {"number": ADA_NUMBER, "code": await site.code(), "next": "/races"}
     done = await http.post(f"{here}/code", data=form, headers=HTML)
     assert (done.status_code, done.headers["location"]) == (303, "/races")
+
+
+# documents that must be accepted
+
+
+TERMS = {"en": "# Terms of play\n\nBe fair."}
+ACCEPTED = [{"document": "terms", "version": 1}]
+
+
+async def bound(site: Site) -> None:
+    """A house where whoever is new must accept its terms."""
+    async with site.world.database.begin_system("a test") as tx:
+        await identity.publish_document(tx, key="terms", texts=TERMS, acceptance_required=True, now=site.now)
+
+
+async def told(site: Site) -> tuple[int, list[tuple[str, int]], list[str]]:
+    """How many accounts there are, what was accepted, and how the attempts to come in ended."""
+    async with site.world.database.begin_system("a test") as tx:
+        users = await db.value(tx, "select count(*) from identity.users")
+        consents = await (await tx.execute("select document_key, version from identity.consents")).fetchall()
+        outcomes = await db.column(tx, "select outcome::text from identity.login_events order by at, id")
+    return users, consents, outcomes
+
+
+@pytest.mark.parametrize("way", ["phone", "mini-app", "widget", "token"])
+async def test_whoever_is_new_accepts_the_documents_first_and_comes_again_with_the_same_proof(
+    site: Site, http: httpx2.AsyncClient, way: str
+) -> None:
+    await bound(site)
+    ada = site.outside.oidc.people["ada"]
+    id_token = site.outside.oidc.id_token("google", site.outside.issuer_url("google"), ada, nonce="n", now=site.now)
+    if way == "phone":
+        await http.post("/auth/phone/request", json={"number": ADA_NUMBER})
+    path, proof = {
+        "phone": ("/auth/phone/verify", {"number": ADA_NUMBER, "code": await site.code() if way == "phone" else ""}),
+        "mini-app": ("/auth/telegram/mini-app", {"init_data": site.outside.telegram.init_data(ADA, at=site.now)}),
+        "widget": ("/auth/telegram/widget", {"fields": site.outside.telegram.widget(ADA, at=site.now)}),
+        "token": ("/auth/google/token", {"id_token": id_token, "nonce": "n"}),
+    }[way]
+    refused = await http.post(path, json=proof)
+    older = await http.post(path, json={**proof, "consents": [{"document": "other", "version": 1}]})
+    assert [code_of(one) for one in (refused, older)] == [(403, "identity.consent_required")] * 2
+    assert refused.json()["facts"] == {"documents": ["terms"]}
+    assert await told(site) == (0, [], ["not_allowed", "not_allowed"])
+
+    entered = await http.post(path, json={**proof, "consents": ACCEPTED})
+    assert entered.status_code == 200, entered.text
+    assert await told(site) == (1, [("terms", 1)], ["not_allowed", "not_allowed", "success"])
+    again = await http.post(path, json={**proof, "consents": ACCEPTED})
+    assert again.status_code == 401  # it was used
+
+
+async def test_who_has_an_account_comes_in_whatever_is_to_be_accepted_since(site: Site) -> None:
+    await site.phones.enter(await site.phones.code())
+    await bound(site)
+    assert isinstance(await site.phones.enter(await site.phones.code()), identity.SignedIn)
+
+
+async def test_pages_ask_whoever_is_new_to_accept_and_go_on(site: Site) -> None:
+    """By a button: with the same code, with what Telegram said, or once more by the provider."""
+    await bound(site)
+    here = "https://palio.test"
+    async with browser(site.app()) as http:
+        await http.post(f"{here}/sign-in/phone", data={"number": ADA_NUMBER, "next": "/races"}, headers=HTML)
+        form = {"number": ADA_NUMBER, "code": await site.code(), "next": "/races"}
+        page = await http.post(f"{here}/sign-in/phone/code", data=form, headers=HTML)
+        assert (page.status_code, "Terms of play" in page.text) == (403, True)
+        hidden = dict(re.findall(r'name="(number|code|next|accept)" value="([^"]*)"', page.text))
+        assert hidden == {**form, "accept": "terms:1"}
+        done = await http.post(f"{here}/sign-in/phone/code", data=hidden, headers=HTML)
+        assert (done.status_code, done.headers["location"]) == (303, "/races")
+    async with browser(site.app()) as http:
+        fields = site.outside.telegram.widget(ADA, at=site.now)
+        result = urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
+        page = await http.post(f"{here}/sign-in/telegram", data={"result": result, "next": "/races"}, headers=HTML)
+        hidden = dict(re.findall(r'name="(result|next|accept)" value="([^"]*)"', page.text))
+        assert (page.status_code, hidden) == (403, {"result": result, "next": "/races", "accept": "terms:1"})
+        done = await http.post(f"{here}/sign-in/telegram", data=hidden, headers=HTML)
+        assert (done.status_code, done.headers["location"]) == (303, "/races")
+    async with browser(site.app()) as http:
+        shown = await http.get("/auth/google/start", headers=HTML)
+        said = await agreed(shown.headers["location"])
+        page = await http.get("/auth/google/callback", params=said, headers=HTML)
+        link = re.search(r'href="(/api/v1/auth/google/start[^"]*)"', page.text)
+        assert (page.status_code, link and link[1]) == (403, "/api/v1/auth/google/start?accept=terms%3A1")
+        assert code_of(await http.get("/me")) == (401, "unauthenticated")
+        shown = await http.get(f"{here}/api/v1/auth/google/start?accept=terms%3A1", headers=HTML)
+        back = await http.get("/auth/google/callback", params=await agreed(shown.headers["location"]), headers=HTML)
+        assert back.status_code == 303
+        assert (await http.get("/me")).json()["email"] == "ada@example.com"
+    assert (await told(site))[:2] == (3, [("terms", 1)] * 3)
 
 
 async def test_the_way_back_never_leads_to_another_site(http: httpx2.AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """Objects: whole or not at all, by keys that cannot leave their folder."""
 
+import asyncio
 import hashlib
 
 import pytest
@@ -19,6 +20,14 @@ async def test_what_was_put_is_got_and_after_deletion_it_is_not_there(tmp_path):
     await storage.delete(key)
     with pytest.raises(FileNotFoundError):
         await storage.get(key)
+
+
+async def test_what_is_kept_first_stays_also_of_several_at_once(tmp_path):
+    storage = Storage(tmp_path / "files")
+    kept = await asyncio.gather(*(storage.keep("a/b", b"%d" % n) for n in range(8)))
+
+    assert (kept.count(True), await storage.get("a/b")) == (1, b"%d" % kept.index(True))
+    assert not await storage.keep("a/b", b"later")
 
 
 def test_content_is_addressed_by_its_hash():

@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[tuple[str, str, str, dict[str, object]], int, str]] = {
         ("stranger", "POST", "/auth/first-owner", {"json": {"token": UNKNOWN, "password": OTHER}}),
         *(410, "identity.token_invalid"),
     ),
-    "a token of nobody": (("stranger", "GET", "/me", {"headers": {"x-api-token": "palio_x"}}), 401, "token_revoked"),
+    "a token of nobody": (("stranger", "GET", "/me", {"headers": {"x-api-token": "palio_x"}}), 401, "unauthenticated"),
     "a short password": (applying(password="1x3y5z7"), 422, "identity.password_too_weak"),
     "a common password": (applying(password="Password123!"), 422, "identity.password_too_weak"),
     "keys in a row": (applying(password="qwertyuiop"), 422, "identity.password_too_weak"),

@@ -97,6 +97,7 @@ WORDS: Mapping[str, Any] = COMPETITION | {
     "permissions": ["admin.approval.read"],
     "player": "alice",
     "pool": "500.00",
+    "email": "once@example.net",
     "programme": "once",
     "public_note": WHY,
     "reason": WHY,
@@ -308,6 +309,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {  # why nothing accepts it here, and
     "POST /api/v1/console/identity/users/{user_id}/avatar/remove": (
         "nobody has a picture in the demo",
         "tests/identity/test_avatars.py",
+    ),
+    "POST /api/v1/console/identity/users/{user_id}/telegram": (
+        "nobody has a Telegram account in the demo",
+        "tests/identity/test_telegram.py",
     ),
     "POST /api/v1/console/identity/users/{user_id}/sessions/end": (NO_SIGN_IN, "tests/admin/test_sessions.py"),
     "DELETE /api/v1/me/devices/{device_id}": (NO_SIGN_IN, "tests/identity/test_web.py"),

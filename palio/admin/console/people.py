@@ -1,6 +1,7 @@
 """People: found by name, and shown with what modules know of them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Paged, Paging
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
@@ -25,11 +27,21 @@ routes = Routes("admin")
 
 @routes.page(HERE, access="admin.card.read")
 async def people_page(
-    request: Request, ask: Ask, tx: InTx, q: Annotated[str, Query(max_length=300)] = ""
+    request: Request, ask: Ask, tx: InTx, page: Paged, q: Annotated[str, Query(max_length=300)] = ""
 ) -> HTMLResponse:
-    """Find somebody."""
-    found = await service.find_people(tx, text=q)
-    return await console.render(request, ask, tx, "admin/people.html", {"found": found, "q": q}, present=HERE)
+    """Find somebody; without a word to look for, see everybody, those who came last first."""
+    found = {"found": await service.find_people(tx, text=q)} if q.strip() else await _newest(tx, page)
+    values = {"q": q, "older": None, "newer": None, **found}
+    return await console.render(request, ask, tx, "admin/people.html", values, present=HERE)
+
+
+async def _newest(tx: Tx, page: Paging) -> dict[str, object]:
+    found = await service.newest_people(
+        tx, part=page.wanted(lambda at, user_id: (datetime.fromisoformat(str(at)), UserId(UUID(str(user_id)))))
+    )
+    keys = [(one.created_at.isoformat(), str(one.id)) for one in found.rows]
+    older, newer = page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
+    return {"found": found.rows, "older": older, "newer": newer}
 
 
 @routes.page(HERE + "/{user_id:uuid}", access="admin.card.read")

@@ -4,7 +4,7 @@ from palio.admin.service.audit import names_of, search
 from palio.admin.service.audit_export import AUDIT_EXPORT
 from palio.admin.service.desk import Desk
 from palio.admin.service.inbox import Box, decide, get_proposal, list_proposals, withdraw
-from palio.admin.service.people import card, find_people
+from palio.admin.service.people import card, find_people, newest_people
 from palio.admin.service.settings import (
     change_settings,
     get_setting,
@@ -29,6 +29,7 @@ __all__ = [
     "list_proposals",
     "list_settings",
     "names_of",
+    "newest_people",
     "revert_setting",
     "search",
     "today",

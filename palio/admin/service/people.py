@@ -9,12 +9,20 @@ from palio.admin.service.desk import Desk
 from palio.admin.service.today import alone
 from palio.admin.types import Card, CardPanel, Person
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut, Part
 from palio.kernel.providers import Panel
 
 
 async def find_people(tx: Tx, *, text: str) -> list[Person]:
     """Whose user name begins so, or whose id, whole address, number or Telegram id it is; at most 20."""
     return [_person(user) for user in await identity.search(tx, text=text.strip())]
+
+
+async def newest_people(tx: Tx, *, part: Part[tuple[datetime, UserId]]) -> Cut[Person]:
+    """A part of everybody who has an account, those who came last first."""
+    found = await identity.newest(tx, part=part)
+    return Cut([_person(user) for user in found.rows], found.has_newer, found.has_older)
 
 
 async def card(tx: Tx, *, desk: Desk, held: Collection[str], user_id: UUID, now: datetime) -> Card:

@@ -229,6 +229,69 @@ def drop_index(
     tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
 
 
+@app.command()
+def pepper(
+    *,
+    reason: Reason,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Only keep the new pepper; the next call without this takes it up.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a pepper: passwords are mixed with it before they are hashed, each when its owner signs in or chooses it.
+
+    Without the file a stolen hash then tells nothing; if the file is lost, so are the passwords. With several machines:
+    stage it first, give each the file, then call again. Exit status 78: there is no keyring.
+    """
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.infra import keyring
+
+    async def work(place: "Place") -> tuple[int, str]:
+        path = _keyring_of(place)
+        async with operators.acting(place.database) as tx:
+            used = await identity.peppers_in_use(tx)
+            number = keyring.add_pepper(path, above=max(used, default=0), is_staged=stage)
+            await _write_down(tx, "key.stage" if stage else "key.rotate", f"pepper:{number}", reason)
+        return number, str(path)
+
+    number, path = terminal.run(work, json=as_json)
+    told = f"Pepper {number} is kept and not used yet. Give every machine this file, then call again: {path}"
+    if not stage:
+        told = f"Passwords are mixed with pepper {number} from now on, as their owners sign in. {path}"
+    tell({"key": number, "file": path, "is_staged": stage}, as_json=as_json, lines=[told])
+
+
+@app.command("drop-pepper")
+def drop_pepper(
+    number: Annotated[int, typer.Argument(metavar="KEY", help="A pepper that a later one has taken the place of.")],
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a pepper that no password was mixed with any more; backups that are older need it still.
+
+    Exit status 1: some password was. 78: it is the one in use, or there is none of this number.
+    """
+    from palio import identity
+    from palio.entry import operators, terminal
+    from palio.infra import keyring
+
+    async def work(place: "Place") -> str:
+        path = _keyring_of(place)
+        async with operators.acting(place.database, dry_run=dry_run) as tx:
+            await identity.require_pepper_unneeded(tx, number=number)
+            await _write_down(tx, "key.drop", f"pepper:{number}", reason)
+            if not dry_run:
+                keyring.drop_pepper(path, number)
+        return str(path)
+
+    path = terminal.run(work, json=as_json)
+    told = f"Would drop pepper {number}; nothing was changed." if dry_run else f"Pepper {number} is gone from {path}"
+    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+
+
 def _keyring_of(place: "Place") -> Path:
     """The file of the keyring. Raises KeyringError where there is none."""
     from palio.entry import wiring

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints
 
 from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body, address_of_avatar
 from palio.identity.types import (
@@ -67,6 +67,18 @@ class RevealForm(WhyForm):
     id: Annotated[UUID | None, Blank] = None
 
 
+class MoveTelegram(Why):
+    """The number of a Telegram account that is to be this account's, and why."""
+
+    telegram_id: Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,17}$")]
+
+
+class MoveTelegramForm(WhyForm):
+    """The same, from a page."""
+
+    telegram_id: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
+
+
 class WriteNote(Body):
     """A note for others of the staff."""
 
@@ -86,10 +98,11 @@ class Correct(Why):
     country: Line | None = None
     locale: Line | None = None
     board_name: BoardName | None = None
+    must_change_password: StrictBool | None = None
 
     def correction(self) -> Correction:
         """What is to be put right."""
-        return Correction(self.display_name, self.country, self.locale, self.board_name)
+        return Correction(self.display_name, self.country, self.locale, self.board_name, self.must_change_password)
 
 
 class CorrectForm(WhyForm):
@@ -100,10 +113,18 @@ class CorrectForm(WhyForm):
     locale: Typed
     board_name: BoardName
     version: int
+    must_change_password: Annotated[bool | None, Blank] = None
 
     def correction(self) -> Correction:
         """What is to be put right."""
-        return Correction(self.display_name, self.country, self.locale, self.board_name)
+        return Correction(self.display_name, self.country, self.locale, self.board_name, self.must_change_password)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The Telegram account that is this account's now."""
+
+    telegram_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +155,11 @@ class UserAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UsersAnswer:
-    """Who was found."""
+    """Who was found; of all, a part of them."""
 
     items: tuple[UserAnswer, ...]
+    next: str | None = None
+    prev: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +221,7 @@ class RecordAnswer:
     recovery_codes_left: int
     last_login_at: Instant | None
     avatar_url: str | None = None
+    must_renew: bool = False  # his password, before he does anything
 
     @classmethod
     def of(cls, one: Record) -> "RecordAnswer":
@@ -213,6 +237,7 @@ class RecordAnswer:
             recovery_codes_left=one.recovery_codes_left,
             last_login_at=one.last_login_at,
             avatar_url=address_of_avatar(one.avatar_key),
+            must_renew=one.must_change_password,
         )
 
 

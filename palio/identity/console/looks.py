@@ -9,14 +9,16 @@ from palio.identity.console.users import EDIT, ONE, READ
 from palio.identity.errors import (
     FactorMissing,
     NoSuchAvatar,
+    NoSuchTelegram,
     NoSuchUser,
     NotAPlayer,
     NoteInvalid,
     NothingSealed,
     OwnAccount,
     ReasonTooShort,
+    TelegramAlreadyLinked,
 )
-from palio.identity.service import accounts, avatars, looks, resets
+from palio.identity.service import accounts, avatars, looks, resets, telegram
 from palio.identity.types import Revealed, Sealed
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
@@ -80,6 +82,21 @@ async def remove_avatar(user_id: UUID, said: say.Why, ask: Ask, tx: InTx) -> say
     """Remove the picture somebody shows of himself, with a reason."""
     await avatars.remove_by_staff(tx, user_id=UserId(user_id), reason=said.reason, now=ask.now)
     return say.NO_PICTURE
+
+
+@routes.post(
+    f"{ONE}/telegram",
+    access=EDIT,
+    scope=NO_TOKEN,
+    step_up=True,
+    example=say.Moved("7000000001"),
+    refuses=[NoSuchUser, OwnAccount, NoSuchTelegram, TelegramAlreadyLinked, ReasonMissing],
+)
+async def move_telegram(user_id: UUID, said: say.MoveTelegram, ask: Ask, tx: InTx) -> say.Moved:
+    """Link a Telegram account that is linked to somebody else to this account; the same again changes nothing."""
+    await telegram.move(tx, telegram_id=int(said.telegram_id), user_id=UserId(user_id), reason=said.reason, now=ask.now)
+    tx.is_audited = True  # the first time it was
+    return say.Moved(said.telegram_id)
 
 
 @routes.post(

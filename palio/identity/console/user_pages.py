@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio.identity.console import answers as say
 from palio.identity.console.looks import IMPERSONATE, NOTE, RESET, REVEAL
 from palio.identity.console.users import EDIT, READ, SUSPEND
-from palio.identity.service import accounts, avatars, looks, people, resets, suspensions
+from palio.identity.service import accounts, avatars, looks, people, resets, suspensions, telegram
 from palio.identity.types import Revealed, Sealed, SealedField
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -28,6 +28,7 @@ ACTS = {
     "reveal": REVEAL,
     "note": NOTE,
     "avatar": EDIT,
+    "telegram": EDIT,
     "impersonate": IMPERSONATE,
     "mfa-reset": RESET,
 }
@@ -157,6 +158,16 @@ async def remove_avatar_by_form(
 ) -> RedirectResponse:
     """Remove the picture somebody shows of himself."""
     await avatars.remove_by_staff(tx, user_id=UserId(user_id), reason=form.reason, now=ask.now)
+    return _to(user_id)
+
+
+@routes.form(f"{ACCOUNT}/telegram", access=EDIT, step_up=True, asks_code=True, again=_again)
+async def move_telegram_by_form(
+    user_id: UUID, form: Annotated[say.MoveTelegramForm, Form()], ask: Ask, tx: InTx
+) -> RedirectResponse:
+    """Link a Telegram account that is somebody else's to this account."""
+    await telegram.move(tx, telegram_id=int(form.telegram_id), user_id=UserId(user_id), reason=form.reason, now=ask.now)
+    tx.is_audited = True  # the first time it was
     return _to(user_id)
 
 

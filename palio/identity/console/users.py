@@ -1,5 +1,6 @@
 """Accounts of others as calls: found, read, corrected, suspended and let in again."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -15,16 +16,20 @@ from palio.identity.errors import (
     LocaleInvalid,
     MixedScripts,
     NameImitates,
+    NoPassword,
     NoSuchUser,
     NotSuspendable,
     OwnAccount,
 )
 from palio.identity.service import people, suspensions
+from palio.identity.types import Born, User
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut, Part
 from palio.ui import versions
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
+from palio.ui.paging import Paged, Paging
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
@@ -33,16 +38,36 @@ ONE = PATH + "/{user_id:uuid}"
 READ, EDIT, SUSPEND = "identity.user.read", "identity.user.edit", "identity.user.suspend"
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid, CountryInvalid)
 Text = Annotated[
-    str,
-    Query(min_length=2, max_length=300, description="How a user name begins; or a whole id, e-mail or IP address"),
+    str | None,
+    Query(
+        min_length=2,
+        max_length=300,
+        description="How a user name begins; or a whole id, e-mail address, number, IP address or Telegram id",
+    ),
 ]
 routes = Routes("identity")
 
 
 @routes.get(PATH, access=READ, scope=NO_TOKEN, example=say.USERS)
-async def find_users(q: Text, tx: InTx) -> say.UsersAnswer:
-    """Find at most 20 accounts, by the beginning of the user name or by a whole id, e-mail or IP address."""
-    return say.UsersAnswer(tuple(map(say.UserAnswer.of, await people.search(tx, text=q))))
+async def find_users(tx: InTx, page: Paged, q: Text = None) -> say.UsersAnswer:
+    """Find at most 20 accounts, by the beginning of the user name or by a whole id, e-mail address, telephone number,
+    IP address or Telegram id; without, list all, those that were made last first.
+    """
+    if q is not None:
+        return say.UsersAnswer(tuple(map(say.UserAnswer.of, await people.search(tx, text=q))))
+    found = await people.newest(tx, part=part_of(page))
+    return say.UsersAnswer(tuple(map(say.UserAnswer.of, found.rows)), *ends_of(found, page))
+
+
+def part_of(page: Paging) -> Part[Born]:
+    """Which part of all accounts a page is."""
+    return page.wanted(lambda at, user_id: (datetime.fromisoformat(str(at)), UserId(UUID(str(user_id)))))
+
+
+def ends_of(found: Cut[User], page: Paging) -> tuple[str | None, str | None]:
+    """The cursors `(next, prev)` beside it; next is older."""
+    keys = [(one.created_at.isoformat(), str(one.id)) for one in found.rows]
+    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
 
 
 @routes.get(ONE, access=READ, scope=NO_TOKEN, example=say.A_RECORD, refuses=[NoSuchUser])
@@ -59,7 +84,7 @@ async def get_user(user_id: UUID, ask: Ask, tx: InTx, response: Response) -> say
     scope=NO_TOKEN,
     step_up=True,
     example=say.A_USER,
-    refuses=[NoSuchUser, OwnAccount, ReasonMissing, *NAMES],
+    refuses=[NoSuchUser, OwnAccount, NoPassword, ReasonMissing, *NAMES],
 )
 async def correct_user(user_id: UUID, said: say.Correct, seen: Seen, tx: InTx, response: Response) -> say.UserAnswer:
     """Correct what an account says of its bearer, with a reason; the same again changes nothing."""

@@ -14,6 +14,7 @@ from palio.identity.doors.account import (
     sign_out,
     update_profile,
 )
+from palio.identity.doors.arrival import to_accept
 from palio.identity.doors.avatars import put_avatar, read_avatar, remove_avatar
 from palio.identity.doors.contacts import (
     add_email,
@@ -56,7 +57,7 @@ from palio.identity.doors.recovery import (
     new_recovery_codes,
     reset_password,
 )
-from palio.identity.doors.registration import judge_application, register, verify_email
+from palio.identity.doors.registration import accept_invitation, judge_application, register, verify_email
 from palio.identity.doors.sign_in import refresh, second_factor, sign_in, step_up
 from palio.identity.doors.telegram import (
     enter_by_mini_app,
@@ -72,6 +73,7 @@ __all__ = [
     "House",
     "TelegramBot",
     "accept_first_owner",
+    "accept_invitation",
     "add_email",
     "add_passkey",
     "ask_for_code",
@@ -131,6 +133,7 @@ __all__ = [
     "step_up",
     "step_up_by_passkey",
     "take_break",
+    "to_accept",
     "unlink",
     "unlink_telegram",
     "update_profile",

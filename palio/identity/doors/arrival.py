@@ -1,12 +1,14 @@
 """What becomes of somebody who has proven who he is by another way than a password."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from palio.identity import service
 from palio.identity.doors.house import House
 from palio.identity.doors.sign_in import MAY_ENTER, ticket_of
-from palio.identity.errors import ContactUnverified, TooManyAttempts
-from palio.identity.types import Attempt, AuthMethod, SecondFactorDue, SessionKind, SignedIn, Visitor
+from palio.identity.errors import ConsentRequired, ContactUnverified, TooManyAttempts
+from palio.identity.types import Attempt, AuthMethod, Needed, SecondFactorDue, SessionKind, SignedIn, Visitor
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import UserId
@@ -22,10 +24,32 @@ async def knock(house: House, *, method: AuthMethod, visitor: Visitor, now: date
     return attempt
 
 
+async def to_accept(house: House, *, locale: str, now: datetime) -> list[Needed]:
+    """What whoever is new must accept, with titles in a language or one that there is."""
+    async with house.database.begin_system("what is to be accepted") as tx:
+        return await service.documents.needed(tx, locale=locale, now=now)
+
+
 async def take_back(house: House, attempt: Attempt) -> None:
     """Forget an attempt that could not be judged."""
     async with house.database.begin_system("an attempt that was not judged") as tx:
         await service.attempts.take_back(tx, attempt=attempt)
+
+
+@asynccontextmanager
+async def beginning(house: House, attempt: Attempt, reason: str) -> AsyncIterator[Tx]:
+    """The transaction in which a proof is used up, and its bearer let in.
+
+    Whoever has yet to accept something has not guessed wrong, and his proof is as good as before: he comes again with
+    it.
+    """
+    try:
+        async with house.database.begin_system(reason) as tx:
+            yield tx
+    except ConsentRequired:
+        async with house.database.begin_system("something is to be accepted first") as tx:
+            await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
+        raise
 
 
 async def enter(

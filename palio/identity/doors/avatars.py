@@ -10,10 +10,12 @@ from palio.kernel.ids import UserId
 
 
 async def put_avatar(house: House, *, user_id: UserId, content: bytes, now: datetime) -> str:
-    """Show a picture of somebody, drawn anew; answers its key.
+    """Show a picture of somebody, drawn anew; answers its key. What is sent counts, whatever becomes of it.
 
-    Refuses with NoSuchUser, and with files.NotAPicture, files.PictureTooLarge.
+    Refuses with NoSuchUser, and with files.SentEnough, files.NotAPicture, files.PictureTooLarge.
     """
+    async with house.database.begin_system("a file is sent") as tx:
+        await service.uploads.take(tx, user_id=user_id, sent=len(content), now=now)
     picture = await asyncio.to_thread(files.redraw_face, content)
     async with house.database.begin_system("a picture is announced") as tx:
         key = await service.avatars.announce(tx, user_id=user_id, now=now)

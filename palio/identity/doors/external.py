@@ -8,6 +8,7 @@ from palio.identity.doors.house import House
 from palio.identity.errors import NoSuchProvider, ProviderProofInvalid
 from palio.identity.types import (
     Arrived,
+    Consents,
     Departure,
     Flow,
     SecondFactorDue,
@@ -24,11 +25,19 @@ FLOW_LIFE = timedelta(minutes=10)
 
 
 async def leave_for(
-    house: House, *, provider: str, browser_key: str | None, wanted: str, user_id: UserId | None = None, now: datetime
+    house: House,
+    *,
+    provider: str,
+    browser_key: str | None,
+    wanted: str,
+    user_id: UserId | None = None,
+    consents: Consents = (),
+    now: datetime,
 ) -> Departure:
     """Where a provider vouches for somebody, who comes back within ten minutes in the same browser.
 
-    With `user_id` he wants his account there linked to the one here. Refuses with NoSuchProvider, MethodClosed,
+    With `user_id` he wants his account there linked to the one here; `consents` is what he accepts if he turns out to
+    be new. Refuses with NoSuchProvider, MethodClosed,
     Upstream.
     """
     known, key = house.provider(provider), browser_key or personal.new_secret()
@@ -43,6 +52,7 @@ async def leave_for(
         wanted,
         "link" if user_id else "login",
         user_id,
+        dict(consents),
     )
     async with house.database.begin_system("away to a provider") as tx:
         await service.external.begin_flow(
@@ -66,7 +76,8 @@ async def come_back(
 
     Where the provider does not answer he may try again within his ten minutes. Without a code he was turned away there.
     Refuses with NoSuchProvider, MethodClosed, FlowInvalid, ProviderProofInvalid, LinkRequired, IdentityTaken,
-    EmailNotAllowed, RegistrationClosed, RegistrationRefused, ContactUnverified, TooManyAttempts, Upstream.
+    EmailNotAllowed, RegistrationClosed, ConsentRequired, RegistrationRefused, ContactUnverified, TooManyAttempts,
+    Upstream.
     """
     known = house.provider(provider)
     method = rules.methods.method_of(provider)
@@ -87,12 +98,19 @@ async def come_back(
             await service.external.give_flow_back(tx, flow=flow)
             await service.attempts.take_back(tx, attempt=attempt)
         raise
-    async with house.database.begin_system("back from a provider") as tx:
+    async with arrival.beginning(house, attempt, "back from a provider") as tx:
         if flow.user_id:
             await service.external.link(tx, user_id=flow.user_id, who=_vouching(vouched), now=now)
             await service.attempts.take_back(tx, attempt=attempt)
             return Arrived(None, flow.return_path)
-        user_id = await service.external.arrive(tx, who=_vouching(vouched), locale=locale, visitor=visitor, now=now)
+        user_id = await service.external.arrive(
+            tx,
+            who=_vouching(vouched),
+            consents=tuple(flow.consents.items()),
+            locale=locale,
+            visitor=visitor,
+            now=now,
+        )
         entered = await arrival.enter(tx, attempt, user_id, method=method, kind="browser", visitor=visitor, now=now)
     return Arrived(arrival.required(entered), flow.return_path)
 
@@ -104,6 +122,7 @@ async def enter_by_token(
     id_token: str,
     nonce: str,
     kind: SessionKind,
+    consents: Consents = (),
     locale: str,
     visitor: Visitor,
     now: datetime,
@@ -111,7 +130,7 @@ async def enter_by_token(
     """Begin a session by the ID token that an app got from a provider, with the nonce that it asked for. Good once.
 
     Refuses with NoSuchProvider, MethodClosed, ProviderProofInvalid, LinkRequired, EmailNotAllowed, RegistrationClosed,
-    ContactUnverified, TooManyAttempts, Upstream.
+    ConsentRequired, RegistrationRefused, ContactUnverified, TooManyAttempts, Upstream.
     """
     known = house.provider(provider)
     method = rules.methods.method_of(provider)
@@ -123,8 +142,10 @@ async def enter_by_token(
     except Upstream:
         await arrival.take_back(house, attempt)
         raise
-    async with house.database.begin_system("a token of a provider") as tx:
-        user_id = await service.external.arrive(tx, who=_vouching(vouched), locale=locale, visitor=visitor, now=now)
+    async with arrival.beginning(house, attempt, "a token of a provider") as tx:
+        user_id = await service.external.arrive(
+            tx, who=_vouching(vouched), consents=consents, locale=locale, visitor=visitor, now=now
+        )
         entered = await arrival.enter(tx, attempt, user_id, method=method, kind=kind, visitor=visitor, now=now)
     return arrival.required(entered)
 

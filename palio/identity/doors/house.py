@@ -9,11 +9,23 @@ from typing import NamedTuple
 from palio.identity import rules, service
 from palio.identity.errors import BadCredentials, MethodClosed, NoSuchProvider, TooManyAttempts
 from palio.identity.service.sessions import Recognised
-from palio.identity.types import METHODS, Attempt, AuthMethod, Found, Presented
+from palio.identity.types import (
+    HASH_MEMORY_KIB,
+    HASH_PASSES,
+    METHODS,
+    Account,
+    Attempt,
+    AuthMethod,
+    Found,
+    PasswordHash,
+    Presented,
+)
 from palio.infra import settings
 from palio.infra.db import Database
+from palio.infra.keyring import Keyring, KeyringError
 from palio.infra.oidc import Issuers, Provider
-from palio.infra.passwords import Hasher, HashingBusy, Leaked, Verdict
+from palio.infra.passwords import MEMORY_KIB, PASSES, Hasher, HashingBusy, Leaked, Verdict, peppered
+from palio.kernel.errors import Unauthenticated
 
 SITE = "palio"
 
@@ -75,12 +87,40 @@ class House:
         """
         if attempt.wait_s:
             raise TooManyAttempts(retry_after_s=attempt.wait_s)
+        self._harden()
+        account, ring = attempt.account, self._keyring()
+        key = ring.pepper_key(account.pepper_id if account else ring.pepper_id)
         try:
-            return await self.hasher.verify(password, attempt.account.hash if attempt.account else None)
+            return await self.hasher.verify(peppered(password, key), account.hash if account else None)
         except HashingBusy:
             async with self.database.begin_system("an attempt that was not judged") as tx:
                 await service.attempts.take_back(tx, attempt=attempt)
             raise
+
+    async def hashed(self, password: str) -> PasswordHash:
+        """What is to be stored of a password. Refuses with HashingBusy. Raises KeyringError."""
+        self._harden()
+        ring = self._keyring()
+        pepper_id = ring.pepper_id
+        return PasswordHash(await self.hasher.hash(peppered(password, ring.pepper_key(pepper_id))), pepper_id)
+
+    async def renewed(self, account: Account, verdict: Verdict, password: str) -> PasswordHash | None:
+        """What is to be stored of a right password from now on: parameters have risen, or it lacks today's pepper."""
+        pepper_id = self._keyring().pepper_id
+        if account.pepper_id != pepper_id:
+            return await self.hashed(password)
+        return PasswordHash(verdict.renewed, pepper_id) if verdict.renewed else None
+
+    def _harden(self) -> None:
+        """Hash as hard as the house says, where that is harder than the program does by itself."""
+        memory_kib, passes = settings.value(HASH_MEMORY_KIB), settings.value(HASH_PASSES)
+        if memory_kib > MEMORY_KIB or passes > PASSES:
+            self.hasher.raise_to(memory_kib=memory_kib, passes=passes)
+
+    def _keyring(self) -> Keyring:
+        if self.database.equipment.keyring is None:
+            raise KeyringError("this process has no keyring")
+        return self.database.equipment.keyring
 
     def require_password(self, word: str, own_words: list[str]) -> None:
         """Let a new password pass. Refuses with PasswordTooWeak."""
@@ -100,14 +140,27 @@ class Doorman:
 
     async def recognise(self, presented: Presented, *, now: datetime) -> Found | None:
         """Who it is, or None: what is shown is unknown, has ended, or does not count here."""
+        found = await self._known(presented, now)
+        return None if rules.sessions.refusal_of(found, presented, now) else found
+
+    async def admit(self, presented: Presented, *, now: datetime) -> Found:
+        """Who it is. Refuses with Unauthenticated what is unknown, and with TokenRevoked, TokenExpired, TokenElsewhere
+        what is known and does not count here and now.
+        """
+        found = await self._known(presented, now)
+        refusal = rules.sessions.refusal_of(found, presented, now)
+        if found is None or refusal:
+            raise refusal or Unauthenticated
+        return found
+
+    async def _known(self, presented: Presented, now: datetime) -> Found | None:
+        """Whose this is, whether it counts or not."""
         if presented.token.startswith("palio_") and not rules.tokens.is_api_token(presented.token):
             return None  # a typing error, or a guess: not worth a look-up
         found = self.database.remembered(Recognised).recall(presented)
         if found is None:
             async with self.database.begin_system("who asks") as tx:
                 found = await service.sessions.authenticate(tx, presented=presented, now=now)
-        if found is None or not rules.sessions.is_admitted(found, presented, now):
-            return None
         return found
 
     def remembered_of(self, presented: Presented, found: Found) -> "Remembered | None":

@@ -10,6 +10,7 @@ from palio.identity.types import (
     PHONE_COUNTRIES,
     Challenge,
     CodePurpose,
+    Consents,
     SecondFactorDue,
     SessionKind,
     SignedIn,
@@ -45,12 +46,20 @@ async def ask_for_code(house: House, *, number: str, user_id: UserId | None = No
 
 
 async def enter_by_phone(
-    house: House, *, number: str, code: str, kind: SessionKind, locale: str, visitor: Visitor, now: datetime
+    house: House,
+    *,
+    number: str,
+    code: str,
+    kind: SessionKind,
+    consents: Consents = (),
+    locale: str,
+    visitor: Visitor,
+    now: datetime,
 ) -> SignedIn | SecondFactorDue:
     """Begin a session by the code that came to a number; the first time it makes an account.
 
     Refuses with MethodClosed, PhoneInvalid, PhoneCountryBlocked, CodeWrong, TooManyAttempts, HashingBusy,
-    RegistrationClosed, RegistrationRefused, ContactUnverified.
+    RegistrationClosed, ConsentRequired, RegistrationRefused, ContactUnverified.
     """
     to = _number(number)
     attempt = await arrival.knock(house, method="phone_otp", visitor=visitor, now=now)
@@ -59,10 +68,10 @@ async def enter_by_phone(
     except HashingBusy:
         await arrival.take_back(house, attempt)
         raise
-    async with house.database.begin_system("a code") as tx:
+    async with arrival.beginning(house, attempt, "a code") as tx:
         if not await service.phones.use_code(tx, challenge=challenge, now=now):
             raise CodeWrong
-        user_id = await service.phones.arrive(tx, number=to, locale=locale, visitor=visitor, now=now)
+        user_id = await service.phones.arrive(tx, number=to, consents=consents, locale=locale, visitor=visitor, now=now)
         entered = await arrival.enter(tx, attempt, user_id, method="phone_otp", kind=kind, visitor=visitor, now=now)
     return arrival.required(entered)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from palio.identity import service
 from palio.identity.doors.house import House
-from palio.identity.types import PrivacyRequest
+from palio.identity.types import PrivacyRequest, Visitor
 from palio.infra import crypto, files
 from palio.kernel.ids import UserId
 
@@ -42,10 +42,14 @@ async def cancel_erasure(house: House, *, user_id: UserId, now: datetime) -> Pri
         return await service.privacy.cancel_erasure(tx, user_id=user_id, now=now)
 
 
-async def give_consent(house: House, *, user_id: UserId, key: str, version: int, now: datetime) -> bool:
+async def give_consent(
+    house: House, *, user_id: UserId, key: str, version: int, visitor: Visitor, now: datetime
+) -> bool:
     """Accept a version of a document, as `service.documents.give_consent` does."""
     async with house.database.begin_system("a consent") as tx:
-        return await service.documents.give_consent(tx, user_id=user_id, key=key, version=version, now=now)
+        return await service.documents.give_consent(
+            tx, user_id=user_id, key=key, version=version, ip=visitor.ip, now=now
+        )
 
 
 async def withdraw_consent(house: House, *, user_id: UserId, key: str, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from palio.identity import rules, service
 from palio.identity.doors.house import House
 from palio.identity.doors.sign_in import prove_by_password
-from palio.identity.types import SessionId, TokenPurpose, TokenRow, Visitor
+from palio.identity.types import PasswordHash, SessionId, TokenPurpose, TokenRow, Visitor
 from palio.kernel.ids import UserId
 
 
@@ -23,10 +23,10 @@ async def change_password(
         own_words = await service.credentials.own_words(tx, user_id=user_id)
     attempt = await prove_by_password(house, account, current, visitor, now, blames="current")
     house.require_password(new, own_words)
-    phc = await house.hasher.hash(new)
+    password = await house.hashed(new)
     async with house.database.begin_system("a new password") as tx:
         await service.attempts.take_back(tx, attempt=attempt)
-        await service.credentials.change_password(tx, user_id=user_id, phc=phc, current=session_id, now=now)
+        await service.credentials.change_password(tx, user_id=user_id, password=password, current=session_id, now=now)
 
 
 async def reset_password(house: House, *, secret: str, new: str, now: datetime) -> UserId:
@@ -34,9 +34,9 @@ async def reset_password(house: House, *, secret: str, new: str, now: datetime) 
 
     Refuses with TokenInvalid, PasswordTooWeak, HashingBusy.
     """
-    token, phc = await _hash_for_link(house, secret, "password_reset", new, now)
+    token, password = await _hash_for_link(house, secret, "password_reset", new, now)
     async with house.database.begin_system("a password is reset") as tx:
-        return await service.credentials.reset_password(tx, token=token, phc=phc, now=now)
+        return await service.credentials.reset_password(tx, token=token, password=password, now=now)
 
 
 async def accept_first_owner(house: House, *, secret: str, new: str, now: datetime) -> UserId:
@@ -44,9 +44,9 @@ async def accept_first_owner(house: House, *, secret: str, new: str, now: dateti
 
     Refuses with TokenInvalid, OwnerExists, PasswordTooWeak, HashingBusy.
     """
-    token, phc = await _hash_for_link(house, secret, "first_owner", new, now)
+    token, password = await _hash_for_link(house, secret, "first_owner", new, now)
     async with house.database.begin_system("the first owner") as tx:
-        return await service.roles.become_first_owner(tx, token=token, phc=phc, now=now)
+        return await service.roles.become_first_owner(tx, token=token, password=password, now=now)
 
 
 async def new_recovery_codes(house: House, *, user_id: UserId, now: datetime) -> list[str]:
@@ -66,10 +66,10 @@ async def new_recovery_codes(house: House, *, user_id: UserId, now: datetime) ->
 
 async def _hash_for_link(
     house: House, secret: str, purpose: TokenPurpose, new: str, now: datetime
-) -> tuple[TokenRow, str]:
+) -> tuple[TokenRow, PasswordHash]:
     """The link, if it is good, and the hash of the password it is to set."""
     async with house.database.begin_system("a link") as tx:
         token = await service.credentials.open_link(tx, secret=secret, purpose=purpose, now=now)
         own_words = await service.credentials.own_words(tx, user_id=token.user_id)
     house.require_password(new, own_words)
-    return token, await house.hasher.hash(new)
+    return token, await house.hashed(new)

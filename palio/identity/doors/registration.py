@@ -5,7 +5,7 @@ from datetime import datetime
 from palio.identity import personal, service
 from palio.identity.doors.house import House, require_match
 from palio.identity.errors import ProofRequired
-from palio.identity.types import Application, Visitor
+from palio.identity.types import Application, Registration, SessionKind, Visitor
 from palio.kernel.ids import UserId
 
 
@@ -21,16 +21,47 @@ async def judge_application(house: House, *, application: Application, now: date
     house.require_password(application.password, [application.username, local])
 
 
-async def register(house: House, *, application: Application, visitor: Visitor, now: datetime) -> str:
+async def register(
+    house: House, *, application: Application, kind: SessionKind = "browser", visitor: Visitor, now: datetime
+) -> Registration:
     """Take an application; its address is written to, whatever is known of it.
 
-    Returns what only this applicant is told. Refuses as `judge_application` and `register` do, and with
+    Returns what only this applicant is told, with a session where the proof may wait.
+    Refuses as `judge_application` and `register` do, and with
     PasswordTooWeak, HashingBusy.
     """
     await judge_application(house, application=application, now=now)
-    phc = await house.hasher.hash(application.password)
+    password = await house.hashed(application.password)
     async with house.database.begin_system("registration") as tx:
-        return await service.registration.register(tx, application=application, phc=phc, visitor=visitor, now=now)
+        told, user_id = await service.registration.register(
+            tx, application=application, password=password, visitor=visitor, now=now
+        )
+        if user_id is None:
+            return Registration(told)
+        session = await service.sessions.begin_session(
+            tx, user_id=user_id, kind=kind, method="password", visitor=visitor, with_factor=False, now=now
+        )
+        return Registration(told, session)
+
+
+async def accept_invitation(
+    house: House, *, secret: str, application: Application, visitor: Visitor, now: datetime
+) -> UserId:
+    """Make the account that somebody was invited to, by the mailed link, once; its address is that of the letter.
+
+    Refuses with MethodClosed, TokenInvalid, PasswordTooWeak, HashingBusy, and as `judge_person` does.
+    """
+    house.require_open("password")
+    async with house.database.begin_system("an invitation") as tx:
+        token = await service.credentials.open_link(tx, secret=secret, purpose="invite", now=now)
+        await service.registration.judge_person(tx, application=application, bearer=token.user_id, now=now)
+        own_words = await service.credentials.own_words(tx, user_id=token.user_id)
+    house.require_password(application.password, [application.username, *own_words])
+    password = await house.hashed(application.password)
+    async with house.database.begin_system("an invitation") as tx:
+        return await service.invitations.accept(
+            tx, token=token, application=application, password=password, visitor=visitor, now=now
+        )
 
 
 async def verify_email(

@@ -13,6 +13,7 @@ from palio.identity.errors import (
     ContactUnverified,
     FactorMissing,
     NotStaff,
+    PasswordChangeNeeded,
     SecondFactorWrong,
     TicketExpired,
     TooManyAttempts,
@@ -21,6 +22,7 @@ from palio.identity.types import (
     Account,
     Attempt,
     AuthMethod,
+    PasswordHash,
     SecondFactorDue,
     SessionId,
     SessionKind,
@@ -29,7 +31,7 @@ from palio.identity.types import (
     Visitor,
 )
 from palio.infra.db import Tx
-from palio.infra.passwords import HashingBusy, Verdict
+from palio.infra.passwords import HashingBusy
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import UserId
 
@@ -47,7 +49,7 @@ async def sign_in(
     The console opens for staff with a second factor, which they set up as players. Whether nobody has the name, or the
     password is another: the answer is the same, and so is the work.
     Refuses with MethodClosed, BadCredentials, TooManyAttempts, HashingBusy, ContactUnverified, NotStaff,
-    AccountSuspended, FactorMissing.
+    AccountSuspended, PasswordChangeNeeded, FactorMissing.
     """
     if kind != "console":
         house.require_open("password")
@@ -56,8 +58,9 @@ async def sign_in(
     verdict = await house.compare(attempt, password)
     if attempt.account is None or not verdict.matches:
         raise BadCredentials
+    renewed = await house.renewed(attempt.account, verdict, password)
     async with house.database.begin_system("sign-in") as tx:
-        entered = await _enter(tx, attempt, attempt.account, verdict, kind, visitor, now)
+        entered = await _enter(tx, attempt, attempt.account, renewed, kind, visitor, now)
     if isinstance(entered, Refusal):
         raise entered
     return entered
@@ -116,7 +119,7 @@ async def step_up(
 async def refresh(house: House, *, token: str, device_key: str | None, now: datetime) -> Tokens:
     """The next pair of tokens of an app. A repeat within ten seconds gets the same pair, any other ends the session.
 
-    Refuses with TokenRevoked, TokenExpired, RefreshReused.
+    Refuses with Unauthenticated, TokenRevoked, TokenExpired, RefreshReused.
     """
     async with house.database.begin_system("refresh") as tx:
         found = await service.sessions.refresh(tx, token=token, device_key=device_key, now=now)
@@ -183,15 +186,15 @@ async def _enter(
     tx: Tx,
     attempt: Attempt,
     account: Account,
-    verdict: Verdict,
+    renewed: PasswordHash | None,
     kind: SessionKind,
     visitor: Visitor,
     now: datetime,
 ) -> SignedIn | SecondFactorDue | Refusal:
     """What becomes of a right password. A refusal is returned, so that what is written here stays."""
     user_id = account.user_id
-    if verdict.renewed and account.hash:
-        await service.credentials.renew_hash(tx, user_id=user_id, phc=verdict.renewed, was=account.hash)
+    if renewed and account.hash:
+        await service.credentials.renew_hash(tx, user_id=user_id, password=renewed, was=account.hash)
     today = await service.credentials.get_account(tx, user_id=user_id)
     if today.changed_at != account.changed_at:
         return BadCredentials()  # it was changed while we compared it
@@ -201,6 +204,9 @@ async def _enter(
     if today.status not in MAY_ENTER or (kind == "console" and not today.is_staff):
         await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
         return NotStaff() if today.status in MAY_ENTER else ContactUnverified()
+    if kind == "console" and today.must_change:
+        await service.attempts.conclude(tx, attempt=attempt, outcome="not_allowed")
+        return PasswordChangeNeeded()
     is_trusted = today.has_second_factor and await service.devices.stands_for_factor(
         tx, account=today, device_id=attempt.device_id, kind=kind, now=now
     )

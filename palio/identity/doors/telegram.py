@@ -13,6 +13,7 @@ from palio.identity.errors import CodeWrong, MethodClosed, TelegramProofInvalid
 from palio.identity.rules.telegram import Proof
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
+    Consents,
     LinkOffer,
     SecondFactorDue,
     SessionKind,
@@ -29,34 +30,52 @@ ESCAPED = re.compile(r"%(..)")
 
 
 async def enter_by_mini_app(
-    house: House, *, init_data: str, kind: SessionKind, locale: str, visitor: Visitor, now: datetime
+    house: House,
+    *,
+    init_data: str,
+    kind: SessionKind,
+    consents: Consents = (),
+    locale: str,
+    visitor: Visitor,
+    now: datetime,
 ) -> SignedIn | SecondFactorDue:
     """Begin a session by what Telegram told the Mini App that it opened; the first time it makes an account. Good once.
 
-    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, RegistrationRefused, ContactUnverified,
-    TooManyAttempts.
+    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, ConsentRequired, RegistrationRefused,
+    ContactUnverified, TooManyAttempts.
     """
     attempt = await arrival.knock(house, method="telegram", visitor=visitor, now=now)
     age_s_max, token = settings.value(TELEGRAM_PROOF_MAX_AGE_S), _bot(house).token
     proof = rules.telegram.read_init_data(_fields(init_data), bot_token=token, now=now, age_s_max=age_s_max)
-    async with house.database.begin_system("a mini app") as tx:
-        user_id = await service.telegram.arrive(tx, proof=proof, locale=locale, visitor=visitor, now=now)
+    async with arrival.beginning(house, attempt, "a mini app") as tx:
+        user_id = await service.telegram.arrive(
+            tx, proof=proof, consents=consents, locale=locale, visitor=visitor, now=now
+        )
         entered = await arrival.enter(tx, attempt, user_id, method="telegram", kind=kind, visitor=visitor, now=now)
     return arrival.required(entered)
 
 
 async def enter_by_widget(
-    house: House, *, fields: Mapping[str, str | int], kind: SessionKind, locale: str, visitor: Visitor, now: datetime
+    house: House,
+    *,
+    fields: Mapping[str, str | int],
+    kind: SessionKind,
+    consents: Consents = (),
+    locale: str,
+    visitor: Visitor,
+    now: datetime,
 ) -> SignedIn | SecondFactorDue:
     """Begin a session by what Telegram told a page of ours; the first time it makes an account. Good once.
 
-    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, RegistrationRefused, ContactUnverified,
-    TooManyAttempts.
+    Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, ConsentRequired, RegistrationRefused,
+    ContactUnverified, TooManyAttempts.
     """
     attempt = await arrival.knock(house, method="telegram", visitor=visitor, now=now)
     proof = _read_widget(house, fields, now)
-    async with house.database.begin_system("the log-in of Telegram") as tx:
-        user_id = await service.telegram.arrive(tx, proof=proof, locale=locale, visitor=visitor, now=now)
+    async with arrival.beginning(house, attempt, "the log-in of Telegram") as tx:
+        user_id = await service.telegram.arrive(
+            tx, proof=proof, consents=consents, locale=locale, visitor=visitor, now=now
+        )
         entered = await arrival.enter(tx, attempt, user_id, method="telegram", kind=kind, visitor=visitor, now=now)
     return arrival.required(entered)
 

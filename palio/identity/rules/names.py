@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,6 +31,7 @@ HELD = timedelta(days=7)  # how long a name is kept that somebody chose for an a
 MARKS_IN_A_ROW_MAX = 3  # pointed Hebrew needs three; more is a tower that covers its neighbours
 MASK_CHARACTERS, SHORT_NAME_CHARACTERS = 3, 6
 
+USERNAME_CHARACTERS_MIN = 3
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?")
@@ -59,15 +61,16 @@ LATIN_TWINS = str.maketrans(
 )
 
 
-def require_username(name: str, *, longest: int) -> str:
-    """The name, if it may be borne: 3 to `longest` of A-Z a-z 0-9 _ . - beginning with a letter or digit.
+def require_username(name: str, *, longest: int, reserved: Collection[str] = ()) -> str:
+    """The name, if it may be borne: 3 to `longest` of A-Z a-z 0-9 _ . - beginning with a letter or digit, and none that
+    is reserved.
 
     What reads like an id is none, so that a look-up by either is unambiguous. Refuses with UsernameInvalid,
     UsernameReserved.
     """
     if not USERNAME.fullmatch(name) or len(name) > longest or UUID_TEXT.fullmatch(name):
         raise UsernameInvalid(username=_readable(name), shortest=3, longest=longest)
-    if name.lower() in RESERVED or name.lower().startswith("erased-"):
+    if name.lower() in RESERVED or name.lower() in reserved or name.lower().startswith("erased-"):
         raise UsernameReserved(username=name)
     return name
 
@@ -122,20 +125,22 @@ def new_user(*, user_id: UserId, username: str, display_name: str, kind: UserKin
     )
 
 
-def applicant(application: Application, *, user_id: UserId, display_name: str, now: datetime) -> NewUser:
-    """The user an application makes: pending until a contact is proven."""
+def applicant(
+    application: Application, *, user_id: UserId, display_name: str, is_active: bool = False, now: datetime
+) -> NewUser:
+    """The user an application makes: pending until a contact is proven, unless that may wait."""
     return NewUser(
         user_id,
         application.username,
         display_name,
         kind="person",
-        status="pending",
+        status="active" if is_active else "pending",
         registered_with="password",
         locale=application.locale,
         time_zone=application.time_zone,
         board_name="full",
         created_at=now,
-        activated_at=None,
+        activated_at=now if is_active else None,
     )
 
 

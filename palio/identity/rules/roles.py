@@ -13,7 +13,7 @@ from palio.identity.errors import (
     RoleNameInvalid,
     SelfGrant,
 )
-from palio.identity.types import PERMISSION_GRANT_OWNER, Role
+from palio.identity.types import PERMISSION_GRANT_OWNER, Owner, Role
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
 from palio.kernel.permissions import Permission
@@ -80,9 +80,10 @@ def require_later(expires_at: datetime | None, now: datetime) -> None:
         raise GrantExpired(expires_at=expires_at)
 
 
-def require_owner_left(owners: Collection[UserId], leaving: UserId) -> None:
-    """Keep the last of the owners. Refuses with LastOwner."""
-    if set(owners) <= {leaving}:
+def require_owner_left(owners: Collection[Owner], leaving: UserId) -> None:
+    """Let an owner go who leaves another one behind; one whose grant runs out is none. Refuses with LastOwner."""
+    is_owner = any(one.user_id == leaving for one in owners)
+    if is_owner and not any(one.is_lasting and one.user_id != leaving for one in owners):
         raise LastOwner
 
 

@@ -5,8 +5,10 @@ import re
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from palio.identity.errors import TokenElsewhere, TokenExpired, TokenRevoked
 from palio.identity.rules.tokens import comes_from
 from palio.identity.types import Found, Lives, Presented, RefreshRow, SessionKind
+from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import Actor, RequestId
 
 ABSOLUTE = timedelta(days=90)
@@ -47,12 +49,6 @@ def idle_until(kind: SessionKind, now: datetime, absolute: datetime, *, idle_day
     return min(lives_of(kind, now, idle_days=idle_days, refresh_days=refresh_days).idle_at, absolute)
 
 
-def is_alive(found: Found, now: datetime) -> bool:
-    """May this session still act? A pending or erased account has none."""
-    is_open = found.ended_at is None and now < found.idle_expires_at and now < found.absolute_expires_at
-    return is_open and now < found.token_expires_at and found.status in {"active", "suspended", "closing"}
-
-
 def needs_touch(found: Found, now: datetime) -> bool:
     """Is it time to write down that the session is in use?"""
     return now - found.last_seen_at >= TOUCH_EVERY
@@ -69,15 +65,19 @@ def actor_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> A
     return Actor("staff" if found.kind == "console" else "player", found.user_id, request_id)
 
 
-def is_admitted(found: Found, presented: Presented, now: datetime) -> bool:
-    """Does what is shown count here and now?
+def refusal_of(found: Found | None, presented: Presented, now: datetime) -> type[Unauthenticated] | None:
+    """Why what is shown does not count here and now, or None: it does.
 
     A console cookie opens the console alone, and a player's cookie everything else; tokens that are bound to networks
     must come from one of them.
     """
-    if presented.kind == "cookie" and (found.kind == "console") != presented.is_console:
-        return False
-    return is_alive(found, now) and comes_from(found.ip_allow, presented.ip)
+    if found is None or (presented.kind == "cookie" and (found.kind == "console") != presented.is_console):
+        return Unauthenticated
+    if found.ended_at is not None or found.status not in {"active", "suspended", "closing"}:
+        return TokenRevoked  # a pending or erased account has no session
+    if now >= min(found.idle_expires_at, found.absolute_expires_at, found.token_expires_at):
+        return TokenExpired
+    return None if comes_from(found.ip_allow, presented.ip) else TokenElsewhere
 
 
 def is_repeat(row: RefreshRow, now: datetime, *, device_hash: bytes | None) -> bool:

@@ -12,8 +12,10 @@ from palio.identity.service import (
     entries,
     external,
     factors,
+    facts,
     friends,
     identities,
+    invitations,
     looks,
     own_roles,
     passkeys,
@@ -30,6 +32,7 @@ from palio.identity.service import (
     suspensions,
     telegram,
     tokens,
+    uploads,
     zones,
 )
 
@@ -45,8 +48,10 @@ __all__ = [
     "entries",
     "external",
     "factors",
+    "facts",
     "friends",
     "identities",
+    "invitations",
     "looks",
     "own_roles",
     "passkeys",
@@ -63,5 +68,6 @@ __all__ = [
     "suspensions",
     "telegram",
     "tokens",
+    "uploads",
     "zones",
 ]

@@ -8,7 +8,18 @@ from uuid import UUID
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NameImitates, NoSuchUser, UsernameTaken
 from palio.identity.messages import ProfileChanged, UserRegistered
-from palio.identity.types import USERNAME_MAX, BoardName, Card, LocalDay, Me, Standing, User, UserKind, ZoneChange
+from palio.identity.types import (
+    RESERVED_NAMES,
+    USERNAME_MAX,
+    BoardName,
+    Card,
+    LocalDay,
+    Me,
+    Standing,
+    User,
+    UserKind,
+    ZoneChange,
+)
 from palio.infra import audit, crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale, TooLarge
@@ -33,7 +44,7 @@ async def create(
     Refuses with UsernameInvalid, UsernameReserved, UsernameTaken, DisplayNameInvalid, CharacterNotAllowed,
     MixedScripts, NameImitates.
     """
-    rules.names.require_username(username, longest=settings.value(USERNAME_MAX))
+    require_username(tx, text=username)
     shown = rules.names.require_display_name(username if display_name is None else display_name)
     await require_own_face(tx, username=username, display_name=shown)
     user = rules.names.new_user(user_id=UserId(new_id()), username=username, display_name=shown, kind=kind, now=now)
@@ -53,6 +64,12 @@ async def create(
     )
     await outbox.send(tx, UserRegistered(user.id, user.registered_with))
     return await get(tx, name_or_id=user.id)
+
+
+def require_username(tx: Tx, *, text: str) -> str:
+    """The name, if anybody may bear it here. Refuses with UsernameInvalid, UsernameReserved."""
+    longest, reserved = settings.value(USERNAME_MAX), settings.value(RESERVED_NAMES)
+    return rules.names.require_username(text, longest=longest, reserved=reserved)
 
 
 async def require_own_face(tx: Tx, *, username: str, display_name: str) -> None:
@@ -151,7 +168,7 @@ async def rename(tx: Tx, *, user_id: UserId, username: str, now: datetime) -> Us
     user = await get(tx, name_or_id=user_id)
     if username == user.username:
         return user
-    rules.names.require_username(username, longest=settings.value(USERNAME_MAX))
+    require_username(tx, text=username)
     rules.names.require_rename(await sql.users.find_renamed_at(tx, user_id), now)
     old, new = user.username.lower(), username.lower()
     if new != old:

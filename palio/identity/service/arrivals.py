@@ -5,16 +5,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import RegistrationClosed, RegistrationRefused, TooManyAttempts
+from palio.identity.errors import InvitationNeeded, RegistrationClosed, RegistrationRefused, TooManyAttempts
 from palio.identity.messages import UserRegistered
-from palio.identity.service import sessions
-from palio.identity.types import REGISTRATION, AuthMethod, NewUser, Visitor
+from palio.identity.service import documents, sessions
+from palio.identity.types import REGISTRATION, AuthMethod, Consents, NewUser, Visitor
 from palio.infra import outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import UserId, new_id
 
 SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network
+
+
+def require_open(tx: Tx) -> None:
+    """Let somebody make an account by himself. Refuses with RegistrationClosed, InvitationNeeded."""
+    if (opened := settings.value(REGISTRATION)) != "open":
+        raise InvitationNeeded if opened == "invite" else RegistrationClosed
 
 
 async def require_unmarked(tx: Tx, *, marks: Sequence[bytes], now: datetime) -> None:
@@ -24,15 +30,23 @@ async def require_unmarked(tx: Tx, *, marks: Sequence[bytes], now: datetime) -> 
 
 
 async def begin_account(
-    tx: Tx, *, method: AuthMethod, marks: Sequence[bytes], locale: str, visitor: Visitor, now: datetime
+    tx: Tx,
+    *,
+    method: AuthMethod,
+    marks: Sequence[bytes],
+    consents: Consents,
+    locale: str,
+    visitor: Visitor,
+    now: datetime,
 ) -> UserId:
     """Make an active account for somebody who has proven who he is elsewhere; he may choose another name later.
 
-    `marks` is what he is known by if he is not to play. Refuses with RegistrationClosed, RegistrationRefused,
-    TooManyAttempts, Unavailable.
+    `marks` is what he is known by if he is not to play, `consents` what he accepts. Refuses with RegistrationClosed,
+    InvitationNeeded, ConsentRequired, RegistrationRefused, TooManyAttempts, Unavailable.
     """
-    if settings.value(REGISTRATION) == "closed":
-        raise RegistrationClosed
+    require_open(tx)
+    given = dict(consents)
+    rules.documents.require_consents(await documents.needed(tx, locale=locale, now=now), given)
     await require_unmarked(tx, marks=marks, now=now)
     network = personal.network_of(tx, visitor.ip)
     await sql.attempts.lock_subjects(tx, network.net, network.net)
@@ -52,9 +66,12 @@ async def begin_account(
         board_name="full",
         created_at=now,
         activated_at=now,
+        country=network.country,
+        city=network.city,
     )
     if not await sql.users.insert_user(tx, user):
         raise Unavailable(retry_after_s=1)  # one in 800 billion draws a name that is taken
+    await documents.give_all(tx, user_id=user.id, given=given, locale=locale, ip=visitor.ip, now=now)
     await sessions.note_network(tx, user_id=user.id, visitor=visitor, kind="registration", now=now)
     await outbox.send(tx, UserRegistered(user.id, method))
     return user.id

@@ -4,24 +4,30 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from palio.identity import personal, sql
-from palio.identity.errors import NoSuchUser, TokenInvalid
-from palio.identity.messages import Change, SecurityChanged, WriteToWhoeverAsked
+from palio.identity.errors import NoSuchUser, PepperNeeded, TokenInvalid
+from palio.identity.messages import Change, SecurityChanged, TelegramUnlinked, WriteToWhoeverAsked
 from palio.identity.service import registration, sessions, tokens
-from palio.identity.types import Account, EmailRow, LetterKind, SessionId, TokenPurpose, TokenRow
-from palio.infra import audit, outbox
+from palio.identity.types import (
+    LINK_MINUTES,
+    Account,
+    EmailRow,
+    LetterKind,
+    PasswordHash,
+    SessionId,
+    TokenPurpose,
+    TokenRow,
+)
+from palio.infra import audit, outbox, settings
 from palio.infra.db import Tx
-from palio.kernel.ids import UserId
+from palio.infra.keyring import KeyringError
+from palio.kernel.ids import UserId, new_id
 
-LIFE: dict[TokenPurpose, timedelta] = {
-    "email_verification": timedelta(hours=24),
-    "email_change": timedelta(hours=24),
-    "password_reset": timedelta(hours=1),
-    "first_owner": timedelta(hours=1),
-    "erase_confirm": timedelta(hours=24),
-    "login_link": timedelta(minutes=15),
-    "telegram_link": timedelta(minutes=10),
-}
 LETTERS = ((2, timedelta(hours=1)), (5, timedelta(days=1)))  # at most so many of a purpose to one address
+
+
+def life_of(tx: Tx, *, purpose: TokenPurpose) -> timedelta:
+    """How long a link of this purpose is good from now on."""
+    return timedelta(minutes=settings.value(LINK_MINUTES[purpose]))
 
 
 async def ask_for_letter(tx: Tx, *, letter: LetterKind, email: str) -> None:
@@ -52,7 +58,7 @@ async def make_link(tx: Tx, *, token_id: UUID, purpose: TokenPurpose, to: EmailR
     if not await sql.credentials.has_token(tx, token_id):
         await sql.credentials.lock_user(tx, to.user_id)
         await sql.credentials.update_revoked(tx, to.user_id, purpose, now=now)
-        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + LIFE[purpose], None, None)
+        row = TokenRow(token_id, to.user_id, purpose, to.bidx, now + life_of(tx, purpose=purpose), None, None)
         await sql.credentials.insert_token(tx, row, personal.hash_of(secret), now=now)
     return secret
 
@@ -91,15 +97,17 @@ async def get_account(tx: Tx, *, user_id: UserId) -> Account:
     return account
 
 
-async def change_password(tx: Tx, *, user_id: UserId, phc: str, current: SessionId | None, now: datetime) -> None:
+async def change_password(
+    tx: Tx, *, user_id: UserId, password: PasswordHash, current: SessionId | None, now: datetime
+) -> None:
     """Set the password of somebody who has proven himself; every other session of his ends."""
     await sql.credentials.lock_user(tx, user_id)
-    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await sessions.end_sessions(tx, user_id=user_id, but=current, reason="password_changed", now=now)
     await tell_of_change(tx, user_id=user_id, what="password_changed")
 
 
-async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+async def reset_password(tx: Tx, *, token: TokenRow, password: PasswordHash, now: datetime) -> UserId:
     """Set the password of whoever holds the link, once: all his sessions and API tokens end.
 
     Where the address was never proven before, the link proves it, and every other proof goes: it may be a stranger's.
@@ -115,17 +123,55 @@ async def reset_password(tx: Tx, *, token: TokenRow, phc: str, now: datetime) ->
     if email.verified_at is None:
         await registration.take_address(tx, user_id=user_id, bidx=token.target_bidx, now=now)
         await sql.factors.delete_factors(tx, user_id)
+        await sql.methods.delete_others(tx, user_id, email.id)
+        await unlink_telegram(tx, user_id=user_id, now=now)
         await sql.credentials.update_revoked(tx, user_id, "email_verification", now=now)
-    await sql.credentials.upsert_password(tx, user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, user_id, password, now=now)
     await sessions.end_sessions(tx, user_id=user_id, reason="password_changed", now=now)
     await tokens.revoke_all(tx, user_id=user_id, reason="password_reset", now=now)
     await tell_of_change(tx, user_id=user_id, what="password_reset")
     return user_id
 
 
-async def renew_hash(tx: Tx, *, user_id: UserId, phc: str, was: str) -> None:
-    """Store the same password by today's parameters, unless it was changed meanwhile."""
-    await sql.credentials.update_password_if(tx, user_id, phc, was=was)
+async def unlink_telegram(tx: Tx, *, user_id: UserId, now: datetime) -> bool:
+    """Unlink the Telegram account of a user, whose row stays; False if he has none."""
+    row = await sql.telegram.find_of(tx, user_id)
+    if row is None or not await sql.telegram.update_unlinked(tx, user_id, row.id, now=now):
+        return False
+    await sql.telegram.insert_event(
+        tx,
+        new_id(),
+        telegram_id=row.telegram_id,
+        user_id=user_id,
+        action="unlinked",
+        actor_id=user_id,
+        now=now,
+    )
+    await outbox.send(tx, TelegramUnlinked(user_id, row.telegram_id))
+    return True
+
+
+async def renew_hash(tx: Tx, *, user_id: UserId, password: PasswordHash, was: str) -> None:
+    """Store the same password by today's parameters and pepper, unless it was changed meanwhile."""
+    await sql.credentials.update_password_if(tx, user_id, password, was=was)
+
+
+async def peppers_in_use(tx: Tx) -> list[int]:
+    """The numbers of the peppers that some password was mixed with, each found by one look into the index."""
+    return await sql.credentials.list_peppers(tx)
+
+
+async def require_peppers(tx: Tx) -> None:
+    """Let a process begin that can judge every password. Raises KeyringError, naming the numbers that are missing."""
+    ring = tx.equipment.keyring
+    if ring and (missing := [number for number in await peppers_in_use(tx) if number not in ring.pepper]):
+        raise KeyringError(f"the keyring lacks peppers that passwords need: {', '.join(map(str, missing))}")
+
+
+async def require_pepper_unneeded(tx: Tx, *, number: int) -> None:
+    """Let a pepper be dropped. Refuses with PepperNeeded."""
+    if number in await peppers_in_use(tx):
+        raise PepperNeeded(pepper=number)
 
 
 async def tell_of_change(tx: Tx, *, user_id: UserId, what: Change, provider: str | None = None) -> None:

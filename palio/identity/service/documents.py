@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from palio.identity import rules, sql
+from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchDocument
 from palio.identity.messages import ConsentChanged
-from palio.identity.types import Asked, Consent, Document, Needed, Version
+from palio.identity.types import Asked, Consent, ConsentSource, Document, Needed, Version
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
@@ -46,20 +46,19 @@ async def publish_document(
     return version
 
 
-async def give_consent(tx: Tx, *, user_id: UserId, key: str, version: int, now: datetime) -> bool:
-    """Note that somebody accepts a version of a document; False if he has already. For the system.
+async def give_consent(
+    tx: Tx, *, user_id: UserId, key: str, version: int, ip: str | None = None, now: datetime
+) -> bool:
+    """Note that somebody accepts a version of a document, and from which address; False if he has already.
 
-    Refuses with NoSuchDocument.
+    For the system. Refuses with NoSuchDocument.
     """
     if not await sql.play.has_document(tx, key, version):
         raise NoSuchDocument(key=key, version=version)
-    is_new = await sql.play.insert_consent(tx, new_id(), user_id, key=key, version=version, now=now)
-    if is_new:
-        await outbox.send(tx, ConsentChanged(user_id, key))
-    return is_new
+    return await _give(tx, user_id, {key: version}, "account", ip, now)
 
 
-async def give_all(tx: Tx, *, user_id: UserId, given: Mapping[str, int], locale: str, now: datetime) -> None:
+async def give_all(tx: Tx, *, user_id: UserId, given: Mapping[str, int], locale: str, ip: str, now: datetime) -> None:
     """Note what somebody who registers accepts of what he is asked to; whatever else he names is left out.
 
     For the system.
@@ -67,8 +66,17 @@ async def give_all(tx: Tx, *, user_id: UserId, given: Mapping[str, int], locale:
     asked = {one.key: one for one in await needed(tx, locale=locale, now=now)}
     accepted = {key: version for key, version in given.items() if key in asked and 0 < version <= asked[key].version}
     if accepted:
-        await sql.play.insert_consents(tx, [new_id() for _ in accepted], user_id, accepted, now=now)
-        await outbox.send(tx, *(ConsentChanged(user_id, key) for key in sorted(accepted)))
+        await _give(tx, user_id, accepted, "registration", ip, now)
+
+
+async def _give(
+    tx: Tx, user_id: UserId, given: Mapping[str, int], source: ConsentSource, ip: str | None, now: datetime
+) -> bool:
+    row_ids, ip_bidx = [new_id() for _ in given], personal.network_of(tx, ip).ip if ip else None
+    if not await sql.play.insert_consents(tx, row_ids, user_id, given, source=source, ip_bidx=ip_bidx, now=now):
+        return False
+    await outbox.send(tx, *(ConsentChanged(user_id, key) for key in sorted(given)))
+    return True
 
 
 async def withdraw_consent(tx: Tx, *, user_id: UserId, key: str, now: datetime) -> bool:

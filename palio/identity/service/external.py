@@ -13,7 +13,7 @@ from palio.identity.errors import (
 )
 from palio.identity.messages import ContactVerified
 from palio.identity.service import arrivals, identities, play, registration
-from palio.identity.types import EMAIL_DEFAULT, EmailId, Flow, Visitor, Vouching
+from palio.identity.types import EMAIL_DEFAULT, Consents, EmailId, Flow, Visitor, Vouching
 from palio.infra import crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -22,13 +22,14 @@ from palio.kernel.ids import UserId, new_id
 NONCE = "oidc_nonce"
 
 
-async def arrive(tx: Tx, *, who: Vouching, locale: str, visitor: Visitor, now: datetime) -> UserId:
+async def arrive(
+    tx: Tx, *, who: Vouching, consents: Consents = (), locale: str, visitor: Visitor, now: datetime
+) -> UserId:
     """Whose account a provider's word opens: the one it is linked to, else a new one.
 
     A new one gets the address that the provider has proven, by the e-mail policy. Where another account has proven the
     same one, its owner must link the two himself.
-    Refuses with ProviderProofInvalid, LinkRequired, EmailNotAllowed, RegistrationClosed, RegistrationRefused,
-    TooManyAttempts, Unavailable.
+    Refuses with ProviderProofInvalid, LinkRequired, EmailNotAllowed, and as `arrivals.begin_account` does.
     """
     await _use(tx, who, now)
     subject = personal.subject_index(tx, who.provider, who.subject)
@@ -45,7 +46,9 @@ async def arrive(tx: Tx, *, who: Vouching, locale: str, visitor: Visitor, now: d
             raise LinkRequired
     method = rules.methods.method_of(who.provider)
     marks = [*subject.known, *(personal.normal_index(tx, address).known if address else [])]
-    user_id = await arrivals.begin_account(tx, method=method, marks=marks, locale=locale, visitor=visitor, now=now)
+    user_id = await arrivals.begin_account(
+        tx, method=method, marks=marks, consents=consents, locale=locale, visitor=visitor, now=now
+    )
     if address and index:
         await _give_address(tx, user_id, address, index, now)
     await _insert(tx, user_id, who, subject, now)
@@ -82,6 +85,7 @@ async def begin_flow(tx: Tx, *, flow: Flow, verifier: str, state: str, now: date
         flow.return_path,
         flow.intent,
         flow.user_id,
+        flow.consents,
     )
     state_hash = personal.hash_of(state)
     await sql.external.insert_flow(tx, stored, state_hash=state_hash, now=now, expires_at=expires_at)

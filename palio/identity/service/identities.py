@@ -6,12 +6,12 @@ from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchIdentity
-from palio.identity.messages import Change, TelegramUnlinked
+from palio.identity.messages import Change
 from palio.identity.service import credentials
 from palio.identity.types import AuthMethod, Identity
-from palio.infra import audit, outbox
+from palio.infra import audit
 from palio.infra.db import Tx
-from palio.kernel.ids import UserId, new_id
+from palio.kernel.ids import UserId
 
 
 async def identities_of(tx: Tx, *, user_id: UserId) -> list[Identity]:
@@ -52,7 +52,7 @@ async def unlink(
         raise NoSuchIdentity
     rules.methods.require_another(await sql.methods.list_ways(tx, user_id, but=identity_id), opened)
     if found.provider == "telegram":
-        await _unlink_telegram(tx, user_id, now)
+        await credentials.unlink_telegram(tx, user_id=user_id, now=now)
     elif found.provider == "phone":
         await sql.phones.delete_phone(tx, user_id, identity_id)
     else:
@@ -65,19 +65,3 @@ async def tell(tx: Tx, *, user_id: UserId, provider: str, is_linked: bool) -> No
     """Write down, and say, that a way in was added or taken away."""
     what: Change = "identity_linked" if is_linked else "identity_unlinked"
     await credentials.tell_of_change(tx, user_id=user_id, what=what, provider=provider)
-
-
-async def _unlink_telegram(tx: Tx, user_id: UserId, now: datetime) -> None:
-    row = await sql.telegram.find_of(tx, user_id)
-    if row is None or not await sql.telegram.update_unlinked(tx, user_id, row.id, now=now):
-        raise NoSuchIdentity
-    await sql.telegram.insert_event(
-        tx,
-        new_id(),
-        telegram_id=row.telegram_id,
-        user_id=user_id,
-        action="unlinked",
-        actor_id=user_id,
-        now=now,
-    )
-    await outbox.send(tx, TelegramUnlinked(user_id, row.telegram_id))

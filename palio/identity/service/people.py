@@ -5,14 +5,15 @@ import re
 from datetime import datetime
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import EmailInvalid, OwnAccount, PhoneInvalid
+from palio.identity.errors import EmailInvalid, NoPassword, OwnAccount, PhoneInvalid
 from palio.identity.messages import ProfileChanged
-from palio.identity.service import accounts
+from palio.identity.service import accounts, credentials, sessions
 from palio.identity.service.suspensions import suspension_of
-from palio.identity.types import Correction, Record, Sought, User
+from palio.identity.types import Born, Correction, Record, Sought, User
 from palio.infra import approvals, audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut, Part
 
 FOUND_MAX = 20
 TEXT_CHARACTERS_MAX = 300
@@ -63,6 +64,11 @@ async def search(tx: Tx, *, text: str, limit: int = FOUND_MAX) -> list[User]:
     return [*linked, *(one for one in named if one not in linked)][:limit]
 
 
+async def newest(tx: Tx, *, part: Part[Born]) -> Cut[User]:
+    """For staff: a part of all accounts, those that were made last first."""
+    return part.cut(await sql.people.list_newest(tx, part.and_one))
+
+
 async def _by_phone(tx: Tx, text: str, limit: int) -> list[User]:
     try:
         number = rules.phones.require_number(text, countries=())
@@ -92,6 +98,7 @@ async def record_of(tx: Tx, *, user_id: UserId, now: datetime) -> Record:
         has_full_name=standing.full_name is not None,
         has_birth_date=standing.birth_date is not None,
         has_password=standing.has_password,
+        must_change_password=standing.must_change_password,
         has_second_factor=standing.has_totp or standing.has_passkey,
         recovery_codes_left=standing.recovery_codes_left,
         last_login_at=standing.last_login_at,
@@ -103,7 +110,7 @@ async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, versi
     """Correct what an account says of its bearer, as staff, who have seen `version`. What is None stays. Audited.
 
     Refuses with NoSuchUser, Stale, OwnAccount, DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates,
-    LocaleInvalid, CountryInvalid, and with approvals.ReasonMissing.
+    LocaleInvalid, CountryInvalid, NoPassword, and with approvals.ReasonMissing.
     """
     why = approvals.checked_reason(reason)
     if user_id == tx.actor.user_id:
@@ -121,11 +128,15 @@ async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, versi
         await sql.users.update_country(tx, user_id, rules.names.require_country(to.country), by_staff=True)
         await outbox.send(tx, ProfileChanged(user_id, ("country",)))
         after = await accounts.get(tx, name_or_id=user_id)
-    changes = {
+    changes: dict[str, tuple[object, object]] = {
         field: (getattr(before, field), getattr(after, field))
         for field in CORRECTED
         if getattr(before, field) != getattr(after, field)
     }
+    if to.must_change_password is not None and await require_new_password(
+        tx, user_id=user_id, must=to.must_change_password
+    ):
+        changes["must_change_password"] = (not to.must_change_password, to.must_change_password)
     if changes:
         await audit.record(
             tx,
@@ -138,3 +149,17 @@ async def correct(tx: Tx, *, user_id: UserId, to: Correction, reason: str, versi
             subject=user_id,
         )
     return after
+
+
+async def require_new_password(tx: Tx, *, user_id: UserId, must: bool) -> bool:
+    """Have somebody choose another password before he does anything, or not; False if it is so already.
+
+    Refuses with NoPassword.
+    """
+    account = await credentials.get_account(tx, user_id=user_id)
+    if account.hash is None:
+        raise NoPassword
+    if not await sql.credentials.update_must_change(tx, user_id, must_change=must):
+        return False
+    sessions.forget_after_commit(tx, user_id)
+    return True

@@ -7,7 +7,7 @@ from palio.identity import personal, rules, sql
 from palio.identity.errors import PhoneTaken, TooManyAttempts
 from palio.identity.messages import ContactVerified, SendCode
 from palio.identity.service import arrivals, identities, play
-from palio.identity.types import REGISTRATION, Challenge, CodePurpose, Visitor
+from palio.identity.types import REGISTRATION, Challenge, CodePurpose, Consents, Visitor
 from palio.infra import crypto, outbox, settings
 from palio.infra.db import Tx
 from palio.infra.otp import Code
@@ -55,7 +55,7 @@ async def letter_of_code(tx: Tx, *, challenge_id: UUID, locale: str, words: str,
     waits = await sql.phones.find_challenge(tx, challenge_id)
     if waits is None or waits.target is None or now >= waits.expires_at:
         return None
-    is_closed = waits.purpose == "sign_in" and settings.value(REGISTRATION) == "closed"
+    is_closed = waits.purpose == "sign_in" and settings.value(REGISTRATION) != "open"
     number = await crypto.open_sealed(tx, waits.target, personal.place_of_target(waits.id, waits.user_id))
     if is_closed and await sql.phones.find_owner_of(tx, personal.phone_index(tx, number)) is None:
         return None
@@ -86,17 +86,16 @@ async def use_code(tx: Tx, *, challenge: Challenge, now: datetime) -> bool:
     return await sql.phones.update_code_used(tx, challenge.id, now=now)
 
 
-async def arrive(tx: Tx, *, number: str, locale: str, visitor: Visitor, now: datetime) -> UserId:
-    """Whose account a proven number opens, else a new one.
-
-    Refuses with RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
-    """
+async def arrive(
+    tx: Tx, *, number: str, consents: Consents = (), locale: str, visitor: Visitor, now: datetime
+) -> UserId:
+    """Whose account a proven number opens, else a new one. Refuses as `arrivals.begin_account` does."""
     index = personal.phone_index(tx, number)
     await sql.contacts.lock_address(tx, index.known)
     if owner := await sql.phones.find_owner_of(tx, index):
         return owner.user_id
     user_id = await arrivals.begin_account(
-        tx, method="phone_otp", marks=index.known, locale=locale, visitor=visitor, now=now
+        tx, method="phone_otp", marks=index.known, consents=consents, locale=locale, visitor=visitor, now=now
     )
     await _insert(tx, user_id, number, now)
     await outbox.send(tx, ContactVerified(user_id, "phone", first=True))

@@ -9,6 +9,7 @@ from palio.identity import personal, rules, sql
 from palio.identity.errors import NoSuchExclusion, NoSuchUser, OwnExclusion
 from palio.identity.messages import PlayerExcluded
 from palio.identity.service.accounts import USERS_OF_A_CALL_MAX
+from palio.identity.sql.facts import Profile
 from palio.identity.sql.play import Mark, PlayerRow
 from palio.identity.types import (
     BLOCKED_COUNTRIES,
@@ -63,14 +64,14 @@ async def of_age(tx: Tx, *, ids: Collection[UserId], years: int, now: datetime) 
     """Those of at most 10,000 people who have said when they were born, and are so old. Refuses with TooLarge."""
     if len(ids) > USERS_OF_A_CALL_MAX:
         raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(ids))
-    born = await _born(tx, await sql.play.list_players(tx, list(ids), now=now)) if ids else {}
+    born = await born_many(tx, await sql.play.list_players(tx, list(ids), now=now)) if ids else {}
     today = now.astimezone(UTC).date()
     return {user_id for user_id, day in born.items() if rules.play.age(day, today) >= years}
 
 
 async def _players(tx: Tx, user_ids: set[UserId], terms: PlayTerms) -> dict[UserId, Player]:
     rows = await sql.play.list_players(tx, list(user_ids), now=terms.now)
-    born = await _born(tx, rows) if terms.min_age else {}
+    born = await born_many(tx, rows) if terms.min_age else {}
     breaks: dict[UserId, list[Exclusion]] = {}
     for row in rows:
         breaks.setdefault(row.user_id, []).extend(_break_of(row))
@@ -83,7 +84,8 @@ async def _players(tx: Tx, user_ids: set[UserId], terms: PlayTerms) -> dict[User
     }
 
 
-async def _born(tx: Tx, rows: Sequence[PlayerRow]) -> Mapping[UserId, date]:
+async def born_many(tx: Tx, rows: Sequence[PlayerRow] | Sequence[Profile]) -> Mapping[UserId, date]:
+    """When these people were born, as far as they have said."""
     sealed = {row.user_id: row.birth_date for row in rows if row.birth_date}
     places = [(value, personal.place_of_birth_date(user_id)) for user_id, value in sealed.items()]
     opened = await crypto.open_many(tx, places) if places else []

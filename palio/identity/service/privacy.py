@@ -33,7 +33,6 @@ from palio.kernel.providers import Obstacle, PersonalRow, PrivacySection
 EXPORT_APART = timedelta(hours=24)
 EXPORT_KEPT = timedelta(days=7)
 BLOCKED_AT_MOST = timedelta(days=30)  # what is open longer than that holds nobody back any more
-CONFIRM_WITHIN = timedelta(hours=24)
 SHOWN_MAX = 50
 DUE_AT_ONCE = 100
 OPENED_AT_ONCE = 500
@@ -172,9 +171,7 @@ async def obstacles(tx: Tx, *, user_id: UserId, now: datetime) -> list[Obstacle]
 
 async def _require_owner_left(tx: Tx, user_id: UserId, now: datetime) -> None:
     """Somebody always owns the house, also when two owners go at once; before the account is locked, as elsewhere."""
-    owners = await sql.roles.lock_owners(tx, now=now)
-    if user_id in owners:
-        rules.roles.require_owner_left(owners, user_id)
+    rules.roles.require_owner_left(await sql.roles.lock_owners(tx, now=now), user_id)
 
 
 async def _require_unblocked(tx: Tx, user_id: UserId, now: datetime) -> None:
@@ -188,10 +185,11 @@ async def _require_unblocked(tx: Tx, user_id: UserId, now: datetime) -> None:
 async def start_due(tx: Tx, *, now: datetime) -> int:
     """Begin what is due, and send on what has begun and lies still; answers how many began.
 
-    An erasure that something has come in the way of waits, at most 30 days. What nobody confirmed within a day is
-    dropped.
+    An erasure that something has come in the way of waits, at most 30 days. What nobody confirmed while its link was
+    good is dropped.
     """
-    for request_id in await sql.privacy.list_unconfirmed(tx, before=now - CONFIRM_WITHIN, limit=DUE_AT_ONCE):
+    life = credentials.life_of(tx, purpose="erase_confirm")
+    for request_id in await sql.privacy.list_unconfirmed(tx, before=now - life, limit=DUE_AT_ONCE):
         await sql.privacy.update_state(tx, request_id, "cancelled", finished_at=now)
     started = 0
     for request in await sql.privacy.list_due(tx, now=now, limit=DUE_AT_ONCE):
@@ -254,19 +252,18 @@ async def fail_step(tx: Tx, *, turn: Turn, failure: str) -> None:
         await sql.privacy.update_step_failed(tx, turn.request.id, turn.section.module, failure)
 
 
-async def write_part(tx: Tx, *, section: PrivacySection[Tx], user_id: UserId) -> tuple[bytes, int]:
-    """What a module knows of somebody, a line of JSON for each thing, and how many it is.
+async def write_part(tx: Tx, *, section: PrivacySection[Tx], user_id: UserId) -> bytes:
+    """What a module knows of somebody, a line of JSON for each thing.
 
     Raises ValueError if it is too much for a file.
     """
-    told, count = io.BytesIO(), 0
+    told = io.BytesIO()
     async for row in section.export(tx, user_id):
         line = json.dumps({"of": row.kind, **row.facts}, ensure_ascii=False, default=str)
         if told.tell() + len(line) > PART_BYTES_MAX:
             raise ValueError(f"more than {PART_BYTES_MAX} bytes of {section.module}")
         told.write(line.encode() + b"\n")
-        count += 1
-    return told.getvalue(), count
+    return told.getvalue()
 
 
 async def finish_step(tx: Tx, *, turn: Turn, rows: int | None, now: datetime) -> None:

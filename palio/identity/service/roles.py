@@ -11,17 +11,14 @@ from palio.identity.errors import (
     NotGranted,
     OwnerExists,
     TokenInvalid,
-    UsernameTaken,
 )
 from palio.identity.messages import RoleGranted, RoleRevoked
 from palio.identity.service import accounts, credentials, registration, sessions
-from palio.identity.types import Application, EmailId, EmailRow, Grant, Role, TokenRow
-from palio.infra import audit, crypto, outbox
+from palio.identity.types import Grant, PasswordHash, Role, TokenRow
+from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId, new_id
 from palio.kernel.permissions import Permission
-
-NAMES_TRIED_MAX = 100
 
 
 async def declare_roles(tx: Tx, *, permissions: Sequence[Permission], now: datetime) -> None:
@@ -95,9 +92,7 @@ async def revoke_role(
     user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
     if role == rules.roles.OWNER:
-        owners = await sql.roles.lock_owners(tx, now=now)
-        if user.id in owners:
-            rules.roles.require_owner_left(owners, user.id)
+        rules.roles.require_owner_left(await sql.roles.lock_owners(tx, now=now), user.id)
     if not await sql.roles.update_revoked(tx, user.id, role, by=tx.actor.user_id, now=now):
         raise NotGranted(role=role)
     await _told(tx, "role.revoke", user.id, (role, None), reason, via, now)
@@ -114,7 +109,9 @@ async def invite_first_owner(tx: Tx, *, email: str, now: datetime, reason: str, 
     address = personal.canonical_email(email)
     contact = await sql.contacts.find_owner_of(tx, personal.email_index(tx, address))
     if contact is None:
-        contact = await _open_account(tx, address, now)
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "", address.partition("@")[0]).strip("_.-")[:20]
+        stem = stem if len(stem) >= rules.names.USERNAME_CHARACTERS_MIN else rules.roles.OWNER
+        contact = await registration.open_account(tx, address=address, stem=stem, now=now)
     secret = await credentials.make_link(tx, token_id=new_id(), purpose="first_owner", to=contact, now=now)
     await audit.record(
         tx,
@@ -130,7 +127,7 @@ async def invite_first_owner(tx: Tx, *, email: str, now: datetime, reason: str, 
     return secret
 
 
-async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime) -> UserId:
+async def become_first_owner(tx: Tx, *, token: TokenRow, password: PasswordHash, now: datetime) -> UserId:
     """Use the printed link up: the account is active, its password set, and it owns the house. Audited.
 
     Refuses with TokenInvalid, OwnerExists.
@@ -145,7 +142,7 @@ async def become_first_owner(tx: Tx, *, token: TokenRow, phc: str, now: datetime
         raise TokenInvalid
     if contact.verified_at is None:
         await registration.take_address(tx, user_id=token.user_id, bidx=token.target_bidx, now=now)
-    await sql.credentials.upsert_password(tx, token.user_id, phc, now=now)
+    await sql.credentials.upsert_password(tx, token.user_id, password, now=now)
     reason = "became the first owner by the printed link"
     await grant_role(tx, user_id=token.user_id, role=rules.roles.OWNER, reason=reason, now=now)
     return token.user_id
@@ -182,24 +179,3 @@ async def _told(
         via=via,
     )
     await sessions.end_sessions(tx, user_id=user_id, reason="role_changed", now=now)
-
-
-async def _open_account(tx: Tx, address: str, now: datetime) -> EmailRow:
-    """A pending account for an address, under a free name that resembles it."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "", address.partition("@")[0]).strip("_.-")[:20]
-    for number in range(1, NAMES_TRIED_MAX):
-        username = (stem if len(stem) > 2 else "owner") + (str(number) if number > 1 else "")  # noqa: PLR2004 - a name has three
-        if username.lower() in rules.names.RESERVED:
-            continue
-        user_id, email_id = UserId(new_id()), EmailId(new_id())
-        application = Application(username, address, "")
-        user = rules.names.applicant(application, user_id=user_id, display_name=username, now=now)
-        if await sql.users.insert_user(tx, user):
-            sealed = await crypto.seal(tx, address, personal.place_of_email(email_id, user_id))
-            index = personal.email_index(tx, address)
-            normal = personal.normal_index(tx, address)
-            await sql.contacts.insert_email(tx, email_id, user_id, address=sealed, index=index, normal=normal, now=now)
-            found = await sql.contacts.find_email(tx, email_id)
-            if found:
-                return found
-    raise UsernameTaken(username=stem)

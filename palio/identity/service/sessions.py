@@ -160,7 +160,9 @@ async def note_network(tx: Tx, *, user_id: UserId, visitor: Visitor, kind: Netwo
 
 
 async def authenticate(tx: Tx, *, presented: Presented, now: datetime) -> Found | None:
-    """What is known of whoever shows this cookie or token, or None; it is remembered for a second.
+    """What is known of whoever shows this cookie or token, also one that has ended, or None.
+
+    It is remembered for a second.
 
     An ended session is refused by the process that ended it at once, by others after that second.
     """
@@ -290,7 +292,9 @@ async def refresh(tx: Tx, *, token: str, device_key: str | None, now: datetime) 
     Any other repeat ends the session, which must be committed, so the refusal is returned and not raised.
     """
     row = await sql.sessions.lock_refresh(tx, personal.hash_of(token))
-    if row is None or row.ended_at is not None or row.status not in {"active", "suspended", "closing"}:
+    if row is None:
+        return Refreshed(None, Unauthenticated)
+    if row.ended_at is not None or row.status not in {"active", "suspended", "closing"}:
         return Refreshed(None)
     if row.used_at is None:
         if now >= row.expires_at or now >= row.absolute_expires_at:
@@ -379,12 +383,12 @@ async def _look_up(tx: Tx, presented: Presented, token_hash: bytes, now: datetim
     if presented.kind == "api_token":
         return await sql.tokens.find_by_id(tx, TokenId(UUID(presented.token)), now=now)
     if presented.token.startswith("palio_"):
-        return await sql.tokens.find_live(tx, token_hash, now=now)
+        return await sql.tokens.find_by_secret(tx, token_hash, now=now)
     return await sql.sessions.find_by_access_token(tx, token_hash, now=now)
 
 
 async def _touch(tx: Tx, found: Found, presented: Presented, now: datetime) -> None:
-    if not rules.sessions.needs_touch(found, now) or not rules.sessions.is_admitted(found, presented, now):
+    if not rules.sessions.needs_touch(found, now) or rules.sessions.refusal_of(found, presented, now):
         return
     await sql.sessions.upsert_active(tx, found.user_id, now=now, since=now - rules.sessions.ACTIVE_EVERY)
     if found.token_id:

@@ -47,8 +47,7 @@ async def suspend(
     known = await _lock(tx, user_id)
     theirs = await sql.suspensions.list_permissions(tx, user_id, now=now) if known.is_staff else []
     rules.suspensions.require_suspendable(known, by=tx.actor.user_id, held=held, theirs=theirs)
-    if user_id in owners:
-        rules.roles.require_owner_left(owners, user_id)
+    rules.roles.require_owner_left(owners, user_id)
     await sql.suspensions.update_suspended(tx, user_id, reason=why, until=until)
     await _record(tx, "user.suspend", known, "suspended", until, f"{why} {remark}".strip(), via)
     if known.status != "suspended":

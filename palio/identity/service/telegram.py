@@ -3,41 +3,76 @@
 from datetime import datetime, timedelta
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import TelegramAlreadyLinked, TelegramProofInvalid, TokenInvalid
-from palio.identity.messages import ContactVerified, TelegramLinked
+from palio.identity.errors import (
+    NoSuchTelegram,
+    OwnAccount,
+    TelegramAlreadyLinked,
+    TelegramProofInvalid,
+    TokenInvalid,
+)
+from palio.identity.messages import ContactVerified, TelegramLinked, TelegramUnlinked
 from palio.identity.rules.telegram import Proof
-from palio.identity.service import arrivals, credentials, identities, play
+from palio.identity.service import accounts, arrivals, credentials, identities, play
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
     Challenge,
+    Consents,
+    LinkAction,
     TelegramRow,
     TelegramUser,
     TokenRow,
     Visitor,
 )
-from palio.infra import outbox, settings
+from palio.infra import approvals, audit, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
 
 PROOF = "telegram_hash"
 
 
-async def touch_telegram(tx: Tx, *, user: TelegramUser, now: datetime) -> TelegramRow:
-    """Keep the row of a Telegram account current: at each update of the bot, and at each proof."""
-    return await sql.telegram.upsert_account(tx, new_id(), user, now=now)
+async def touch_telegram(tx: Tx, *, user: TelegramUser, has_started: bool = False, now: datetime) -> TelegramRow:
+    """Keep the row of a Telegram account current: at each update of the bot, and at each proof.
+
+    `has_started` says that it has started the bot: it may be written to again if it had blocked it.
+    """
+    row = await sql.telegram.upsert_account(tx, new_id(), user, now=now)
+    if has_started and await sql.telegram.update_unblocked(tx, user.telegram_id):
+        await _note(tx, row.telegram_id, row.user_id, "bot_unblocked", now)
+    return row
 
 
-async def arrive(tx: Tx, *, proof: Proof, locale: str, visitor: Visitor, now: datetime) -> UserId:
+async def telegram_blocked(tx: Tx, *, telegram_id: int, now: datetime) -> bool:
+    """Note that a Telegram account takes nothing from the bot any more, until it starts it. For the system.
+
+    Answers False if that is known, or there is none.
+    """
+    owners = await sql.telegram.update_blocked(tx, telegram_id, now=now)
+    if owners:
+        await _note(tx, telegram_id, owners[0], "bot_blocked", now)
+    return bool(owners)
+
+
+async def _note(tx: Tx, telegram_id: int, user_id: UserId | None, action: LinkAction, now: datetime) -> None:
+    await sql.telegram.insert_event(
+        tx, new_id(), telegram_id=telegram_id, user_id=user_id, action=action, actor_id=user_id, now=now
+    )
+
+
+async def arrive(
+    tx: Tx, *, proof: Proof, consents: Consents = (), locale: str, visitor: Visitor, now: datetime
+) -> UserId:
     """Whose account a proof of Telegram opens, else a new one. Each proof is good once.
 
-    Refuses with TelegramProofInvalid, RegistrationClosed, RegistrationRefused, TooManyAttempts, Unavailable.
+    Refuses with TelegramProofInvalid, and as `arrivals.begin_account` does.
     """
     await use_proof(tx, proof=proof, now=now)
     row = await touch_telegram(tx, user=proof.user, now=now)  # locks it: of two at once one makes the account
     if row.user_id:
         return row.user_id
     marks = personal.telegram_mark(tx, row.telegram_id).known
-    user_id = await arrivals.begin_account(tx, method="telegram", marks=marks, locale=locale, visitor=visitor, now=now)
+    user_id = await arrivals.begin_account(
+        tx, method="telegram", marks=marks, consents=consents, locale=locale, visitor=visitor, now=now
+    )
     await _link(tx, user_id, row.telegram_id, now)
     await outbox.send(tx, ContactVerified(user_id, "telegram", first=True))
     return user_id
@@ -68,9 +103,54 @@ async def link(tx: Tx, *, user_id: UserId, user: TelegramUser, now: datetime) ->
     await identities.tell(tx, user_id=user_id, provider="telegram", is_linked=True)
 
 
+async def move(tx: Tx, *, telegram_id: int, user_id: UserId, reason: str, now: datetime) -> None:
+    """Link a Telegram account that is somebody's to somebody else, as staff, who say why. Audited; both are told.
+
+    Linked to him already, nothing changes. Refuses with NoSuchUser, OwnAccount, NoSuchTelegram, TelegramAlreadyLinked
+    where he has another one, and with approvals.ReasonMissing.
+    """
+    why = approvals.checked_reason(reason)
+    user = await accounts.get(tx, name_or_id=user_id)
+    await sql.credentials.lock_user(tx, user.id)  # before the account, as whoever links one does
+    row = await sql.telegram.lock_account(tx, telegram_id)
+    if row is None or row.user_id is None:
+        raise NoSuchTelegram
+    if tx.actor.user_id in {user.id, row.user_id}:
+        raise OwnAccount
+    if row.user_id == user.id:
+        return
+    if await sql.telegram.find_of(tx, user.id):
+        raise TelegramAlreadyLinked
+    await sql.telegram.update_moved(tx, telegram_id, user.id, now=now)
+    await sql.telegram.insert_event(
+        tx,
+        new_id(),
+        telegram_id=telegram_id,
+        user_id=user.id,
+        action="moved",
+        actor_id=tx.actor.user_id,
+        reason=why,
+        now=now,
+    )
+    await audit.record(
+        tx,
+        actor=tx.actor,
+        action="telegram.move",
+        entity_type="user",
+        entity_id=str(user.id),
+        changes={"telegram_of": (row.user_id, user.id)},
+        reason=why,
+        subject=user.id,
+    )
+    await play.carry_over(tx, user_id=user.id, now=now)
+    for one, is_linked in ((row.user_id, False), (user.id, True)):
+        await identities.tell(tx, user_id=one, provider="telegram", is_linked=is_linked)
+    await outbox.send(tx, TelegramUnlinked(row.user_id, telegram_id), TelegramLinked(user.id, telegram_id))
+
+
 async def offer_link(tx: Tx, *, user_id: UserId, now: datetime) -> tuple[str, datetime]:
     """The secret by which the bot knows who opens it from the site, and until when; the one before is void."""
-    secret, expires_at = personal.new_secret(), now + credentials.LIFE["telegram_link"]
+    secret, expires_at = personal.new_secret(), now + credentials.life_of(tx, purpose="telegram_link")
     await sql.credentials.lock_user(tx, user_id)
     await sql.credentials.update_revoked(tx, user_id, "telegram_link", now=now)
     row = TokenRow(new_id(), user_id, "telegram_link", b"", expires_at, None, None)
@@ -126,7 +206,5 @@ async def link_by_code(tx: Tx, *, user_id: UserId, challenge: Challenge, now: da
 async def _link(tx: Tx, user_id: UserId, telegram_id: int, now: datetime) -> None:
     if not await sql.telegram.update_linked(tx, telegram_id, user_id, now=now):
         raise TelegramAlreadyLinked
-    await sql.telegram.insert_event(
-        tx, new_id(), telegram_id=telegram_id, user_id=user_id, action="linked", actor_id=user_id, now=now
-    )
+    await _note(tx, telegram_id, user_id, "linked", now)
     await outbox.send(tx, TelegramLinked(user_id, telegram_id))

@@ -9,6 +9,7 @@ from palio.identity.sql import (
     entries,
     external,
     factors,
+    facts,
     friends,
     looks,
     methods,
@@ -25,6 +26,7 @@ from palio.identity.sql import (
     suspensions,
     telegram,
     tokens,
+    uploads,
     users,
     zones,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "entries",
     "external",
     "factors",
+    "facts",
     "friends",
     "looks",
     "methods",
@@ -54,6 +57,7 @@ __all__ = [
     "suspensions",
     "telegram",
     "tokens",
+    "uploads",
     "users",
     "zones",
 ]

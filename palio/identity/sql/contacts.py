@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from palio.identity.sql.attempts import LAST_ID
-from palio.identity.types import EmailId, EmailRow, Network, NetworkKind
+from palio.identity.types import EmailId, EmailRow, Invitation, Network, NetworkKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -52,14 +52,15 @@ async def find_email(tx: Tx, email_id: EmailId) -> EmailRow | None:
 async def find_owner_of(tx: Tx, index: BlindIndex) -> EmailRow | None:
     """Whose address this is: the verified one, else that of the newest account that waits for it.
 
-    An address that somebody with an account only says to be his opens nothing.
+    An address that somebody with an account only adds to his opens nothing.
     """
     return await db.find(
         tx,
         EmailRow,
         EMAIL
         + """ where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
-          and (e.verified_at is not null or u.status = 'pending')
+          and (e.verified_at is not null or u.status = 'pending'
+            or (e.is_primary and u.registered_with = 'password')) -- he came with it, and proves it later
         order by (e.verified_at is null), e.created_at desc limit 1""",
         *(index.known, index.known),
     )
@@ -92,6 +93,19 @@ async def is_verified(tx: Tx, known: Sequence[bytes]) -> bool:
         *(list(known), list(known)),
     )
     return bool(found)
+
+
+async def has_proven(tx: Tx, user_id: UserId) -> bool:
+    """Has a user proven any contact?"""
+    return bool(
+        await db.value(
+            tx,
+            """select exists (select from identity.emails where user_id = %s and verified_at is not null)
+              or exists (select from identity.phones where user_id = %s and verified_at is not null)
+              or exists (select from identity.telegram_accounts where user_id = %s)""",
+            *(user_id, user_id, user_id),
+        )
+    )
 
 
 async def insert_email(
@@ -137,7 +151,7 @@ async def update_verified(tx: Tx, user_id: UserId, known: Sequence[bytes], *, no
     return bool(
         await db.run(
             tx,
-            """update identity.emails set verified_at = %s
+            """update identity.emails set verified_at = %s, bounced_at = null
             where user_id = %s and bidx = any (%s::bytea[]) and verified_at is null""",
             *(now, user_id, list(known)),
         )
@@ -252,6 +266,19 @@ async def list_stale_pending(tx: Tx, *, now: datetime, age: timedelta, limit: in
         tx,
         "select id from identity.users where status = 'pending' and created_at < %s order by created_at limit %s",
         *(now - age, limit),
+    )
+
+
+async def list_invited(tx: Tx, limit: int) -> list[Invitation]:
+    """Pending accounts with a live invitation, the newest first."""
+    return await db.rows(
+        tx,
+        Invitation,
+        """select u.id as user_id, u.username, u.created_at as invited_at
+        from identity.verification_tokens t join identity.users u on u.id = t.user_id
+        where t.purpose = 'invite' and t.used_at is null and t.revoked_at is null and u.status = 'pending'
+        order by u.created_at desc, u.id desc limit %s""",
+        limit,
     )
 
 

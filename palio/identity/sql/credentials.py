@@ -3,14 +3,15 @@
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import Account, TokenPurpose, TokenRow
+from palio.identity.types import Account, PasswordHash, TokenPurpose, TokenRow
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
 from palio.kernel.ids import UserId
 
 ACCOUNT = """
-select u.id as user_id, u.username, u.status::text, p.hash, p.changed_at,
+select u.id as user_id, u.username, u.status::text, p.hash, p.pepper_id, p.changed_at,
+  coalesce(p.must_change, false) as must_change,
   exists (select from identity.totp_secrets t where t.user_id = u.id and t.confirmed_at is not null)
     or exists (select from identity.passkeys k where k.user_id = u.id) as has_second_factor,
   exists (select from identity.role_grants g where g.user_id = u.id and g.revoked_at is null) as is_staff
@@ -34,7 +35,7 @@ async def find_account_by_name(tx: Tx, username_key: str | None) -> Account | No
 async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
     """The account of an address: the verified one, else the newest that waits for it.
 
-    An address that somebody with an account only says to be his names nobody.
+    An address that somebody with an account only adds to his names nobody.
     """
     return await db.find(
         tx,
@@ -42,28 +43,56 @@ async def find_account_by_email(tx: Tx, index: BlindIndex) -> Account | None:
         ACCOUNT
         + """ join identity.emails e on e.user_id = u.id
         where (e.bidx = any (%s::bytea[]) or e.bidx_next = any (%s::bytea[]))
-          and (e.verified_at is not null or u.status = 'pending')
+          and (e.verified_at is not null or u.status = 'pending'
+            or (e.is_primary and u.registered_with = 'password')) -- he came with it, and proves it later
         order by (e.verified_at is null), e.created_at desc limit 1""",
         *(index.known, index.known),
     )
 
 
-async def upsert_password(tx: Tx, user_id: UserId, phc: str, *, now: datetime) -> None:
-    """Set the password of a user."""
+async def upsert_password(tx: Tx, user_id: UserId, password: PasswordHash, *, now: datetime) -> None:
+    """Set the password of a user, who has chosen it himself."""
     await db.run(
         tx,
-        """insert into identity.passwords (user_id, hash, changed_at) values (%s, %s, %s)
-        on conflict (user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at""",
-        *(user_id, phc, now),
+        """insert into identity.passwords (user_id, hash, pepper_id, changed_at) values (%s, %s, %s, %s)
+        on conflict (user_id) do update set hash = excluded.hash, pepper_id = excluded.pepper_id,
+          changed_at = excluded.changed_at, must_change = false""",
+        *(user_id, password.phc, password.pepper_id, now),
     )
 
 
-async def update_password_if(tx: Tx, user_id: UserId, phc: str, *, was: str) -> bool:
+async def update_password_if(tx: Tx, user_id: UserId, password: PasswordHash, *, was: str) -> bool:
     """Write the same password down by newer parameters, unless it was changed meanwhile."""
     return bool(
         await db.run(
-            tx, "update identity.passwords set hash = %s where user_id = %s and hash = %s", *(phc, user_id, was)
+            tx,
+            "update identity.passwords set hash = %s, pepper_id = %s where user_id = %s and hash = %s",
+            *(password.phc, password.pepper_id, user_id, was),
         )
+    )
+
+
+async def update_must_change(tx: Tx, user_id: UserId, *, must_change: bool) -> bool:
+    """Say whether a user must choose another password; False if he has none, or it is so already."""
+    return bool(
+        await db.run(
+            tx,
+            "update identity.passwords set must_change = %s where user_id = %s and must_change <> %s",
+            *(must_change, user_id, must_change),
+        )
+    )
+
+
+async def list_peppers(tx: Tx) -> list[int]:
+    """The peppers that passwords were mixed with, each found by one look into the index."""
+    return await db.column(
+        tx,
+        """with recursive used as (
+          (select pepper_id from identity.passwords where pepper_id is not null order by pepper_id limit 1)
+          union all
+          select (select p.pepper_id from identity.passwords p where p.pepper_id > u.pepper_id
+            order by p.pepper_id limit 1) from used u where u.pepper_id is not null)
+        select pepper_id from used where pepper_id is not null""",
     )
 
 
@@ -119,12 +148,19 @@ async def has_token(tx: Tx, token_id: UUID) -> bool:
 
 
 async def update_used(tx: Tx, token_id: UUID, *, now: datetime) -> bool:
-    """Use a link up; False if somebody was quicker, or it is no longer good."""
+    """Use a link up; False if somebody was quicker, or it is no longer good. Where it was sent, letters arrive."""
     return bool(
-        await db.run(
+        await db.value(
             tx,
-            """update identity.verification_tokens set used_at = %s
-            where id = %s and used_at is null and revoked_at is null and expires_at > %s""",
+            """with used as (
+              update identity.verification_tokens set used_at = %s
+              where id = %s and used_at is null and revoked_at is null and expires_at > %s
+              returning user_id, target_bidx),
+            arrived as (
+              update identity.emails e set bounced_at = null from used u
+              where e.user_id = u.user_id and (e.bidx = u.target_bidx or e.bidx_next = u.target_bidx)
+                and e.bounced_at is not null)
+            select count(*) from used""",
             *(now, token_id, now),
         )
     )

@@ -1,5 +1,6 @@
 """Statements of accounts at providers, and of people who are away at one."""
 
+import json
 from datetime import datetime
 from uuid import UUID
 
@@ -63,9 +64,10 @@ async def insert_flow(tx: Tx, flow: Flow, *, state_hash: bytes, now: datetime, e
     await db.run(
         tx,
         """insert into identity.auth_flows (id, state_hash, provider, nonce, pkce_verifier, browser_hash, return_path,
-          intent, user_id, created_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+          intent, user_id, consents, created_at, expires_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)""",
         *(flow.id, state_hash, flow.provider, flow.nonce, flow.pkce_verifier, flow.browser_hash, flow.return_path),
-        *(flow.intent, flow.user_id, now, expires_at),
+        *(flow.intent, flow.user_id, json.dumps(flow.consents), now, expires_at),
     )
 
 
@@ -76,7 +78,7 @@ async def take_flow(tx: Tx, state_hash: bytes, provider: str, browser_hash: byte
         Flow,
         """update identity.auth_flows set used_at = %s
         where state_hash = %s and provider = %s and browser_hash = %s and used_at is null and expires_at > %s
-        returning id, provider, nonce, pkce_verifier, browser_hash, return_path, intent, user_id""",
+        returning id, provider, nonce, pkce_verifier, browser_hash, return_path, intent, user_id, consents""",
         *(now, state_hash, provider, browser_hash, now),
     )
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import AuthMethod
+from palio.identity.types import AuthMethod, EmailId
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -45,3 +45,10 @@ async def insert_proof(tx: Tx, kind: str, proof_hash: bytes, *, now: datetime, e
 async def delete_dead_proofs(tx: Tx, *, before: datetime) -> int:
     """Forget proofs that are too old to be shown again."""
     return await db.run(tx, "delete from identity.used_proofs where expires_at < %s", before)
+
+
+async def delete_others(tx: Tx, user_id: UserId, email_id: EmailId) -> None:
+    """Remove every account elsewhere, number and address of a user but one address."""
+    await db.run(tx, "delete from identity.external_identities where user_id = %s", user_id)
+    await db.run(tx, "delete from identity.phones where user_id = %s", user_id)
+    await db.run(tx, "delete from identity.emails where user_id = %s and id <> %s", *(user_id, email_id))

@@ -1,10 +1,11 @@
 """Statements by which staff find people, and of what they see of one."""
 
-from palio.identity.types import Contact, Network, SeenFrom, User
+from palio.identity.types import Born, Contact, Network, SeenFrom, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Part
 
 FOUND = (
     "select u.id, u.username, u.display_name, u.kind::text, u.status::text, u.registered_with::text, u.locale,"
@@ -12,6 +13,27 @@ FOUND = (
     " u.version from identity.users u"
 )
 SEEN_FROM_MAX = 50
+AFTER_ALL = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+
+
+async def list_newest(tx: Tx, part: Part[Born]) -> list[User]:
+    """Users by when they came, the newest first; `part` says which."""
+    if part.newer_than is None:
+        return await db.rows(
+            tx,
+            User,
+            FOUND
+            + """ where (u.created_at, u.id) < (%s::timestamptz, %s::uuid)
+            order by u.created_at desc, u.id desc limit %s""",
+            *(*(part.older_than or AFTER_ALL), part.limit),
+        )
+    found = await db.rows(
+        tx,
+        User,
+        FOUND + " where (u.created_at, u.id) > (%s::timestamptz, %s::uuid) order by u.created_at, u.id limit %s",
+        *(*part.newer_than, part.limit),
+    )
+    return found[::-1]
 
 
 async def list_by_email(tx: Tx, index: BlindIndex, limit: int) -> list[User]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from palio.identity.types import (
     Asked,
     Consent,
+    ConsentSource,
     Document,
     Exclusion,
     ExclusionKind,
@@ -430,7 +431,7 @@ async def list_consents(tx: Tx, user_id: UserId, limit: int) -> list[Consent]:
     return await db.rows(
         tx,
         Consent,
-        """select document_key, version, given_at, withdrawn_at from identity.consents
+        """select document_key, version, given_at, withdrawn_at, source from identity.consents
         where user_id = %s order by given_at desc, id desc limit %s""",
         *(user_id, limit),
     )
@@ -445,29 +446,24 @@ async def has_document(tx: Tx, key: str, version: int) -> bool:
     )
 
 
-async def insert_consent(tx: Tx, row_id: UUID, user_id: UserId, *, key: str, version: int, now: datetime) -> bool:
-    """Note that somebody accepts a version; False if he does already."""
-    return bool(
-        await db.run(
-            tx,
-            """insert into identity.consents (id, user_id, document_key, version, given_at)
-            values (%s, %s, %s, %s, %s)
-            on conflict (user_id, document_key, version) where withdrawn_at is null do nothing""",
-            *(row_id, user_id, key, version, now),
-        )
-    )
-
-
 async def insert_consents(
-    tx: Tx, row_ids: Sequence[UUID], user_id: UserId, given: Mapping[str, int], *, now: datetime
-) -> None:
-    """Note that somebody who is new accepts these versions; of each there is a row id."""
-    await db.run(
+    tx: Tx,
+    row_ids: Sequence[UUID],
+    user_id: UserId,
+    given: Mapping[str, int],
+    *,
+    source: ConsentSource,
+    ip_bidx: bytes | None,
+    now: datetime,
+) -> int:
+    """Note that somebody accepts these versions, and from where; a row id for each. Answers how many are new."""
+    return await db.run(
         tx,
-        """insert into identity.consents (id, user_id, document_key, version, given_at)
-        select x.id, %s, x.key, x.version, %s from unnest(%s::uuid[], %s::text[], %s::int[]) as x (id, key, version)
+        """insert into identity.consents (id, user_id, document_key, version, given_at, source, ip_bidx)
+        select x.id, %s, x.key, x.version, %s, %s, %s
+        from unnest(%s::uuid[], %s::text[], %s::int[]) as x (id, key, version)
         on conflict (user_id, document_key, version) where withdrawn_at is null do nothing""",
-        *(user_id, now, list(row_ids), list(given), list(given.values())),
+        *(user_id, now, source, ip_bidx, list(row_ids), list(given), list(given.values())),
     )
 
 

@@ -326,7 +326,7 @@ select 'role', jsonb_build_object('role', role, 'granted_at', granted_at, 'expir
 from identity.role_grants where user_id = (select id from me)
 union all
 select 'consent', jsonb_build_object('document', document_key, 'version', version, 'given_at', given_at,
-    'withdrawn_at', withdrawn_at), null, null, null
+    'withdrawn_at', withdrawn_at, 'source', source), null, null, null
 from identity.consents where user_id = (select id from me)
 union all
 select 'break_from_playing', jsonb_build_object('kind', kind, 'activities', activities,
@@ -375,7 +375,10 @@ select 'factor_reset', jsonb_build_object('created_at', created_at, 'due_at', du
 from identity.factor_resets where user_id = (select id from me)
 union all
 select 'read_by_staff', jsonb_build_object('what', name, 'at', at), null, null, null
-from identity.reveals where user_id = (select id from me)"""
+from identity.reveals where user_id = (select id from me)
+union all
+select 'earlier_id', jsonb_build_object('source', source, 'id', legacy_id), null, null, null
+from identity.legacy_ids where user_id = (select id from me)"""
 
 
 def stream_known(tx: Tx, user_id: UserId) -> AsyncIterator[Known]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from palio.identity.types import EmailRule, Grant, Role
+from palio.identity.types import EmailRule, Grant, Owner, Role
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -48,12 +48,14 @@ async def list_grants(tx: Tx, user_id: UserId, *, now: datetime) -> list[Grant]:
     )
 
 
-async def lock_owners(tx: Tx, *, now: datetime) -> list[UserId]:
+async def lock_owners(tx: Tx, *, now: datetime) -> list[Owner]:
     """Whose is the house: active owners, whose grants wait for us."""
     await db.run(tx, "select pg_advisory_xact_lock(hashtextextended('identity.owners', 0))")
-    return await db.column(
+    return await db.rows(
         tx,
-        """select g.user_id from identity.role_grants g join identity.users u on u.id = g.user_id
+        Owner,
+        """select g.user_id, g.expires_at is null as is_lasting
+        from identity.role_grants g join identity.users u on u.id = g.user_id
         where g.role = 'owner' and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
           and u.status = 'active' order by g.user_id""",
         now,

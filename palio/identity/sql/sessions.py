@@ -15,12 +15,16 @@ coalesce((select array_agg(distinct p.name) from identity.role_grants g join ide
     where g.user_id = s.user_id and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
       and (s.mfa_at is not null or not r.mfa_required)), '{}') as permissions
 """
+MUST_CHANGE = """exists (select from identity.passwords w where w.user_id = s.user_id and w.must_change) as must_change,
+"""
 SESSION = (
     "select s.id as session_id, null::uuid as token_id, s.user_id, s.kind::text, u.status::text,"
     + PERMISSIONS
     + """, null::text[] as scopes, '{}'::text[] as ip_allow, s.mfa_at, greatest(s.mfa_at, s.step_up_at) as proved_at,
   s.last_seen_at, s.idle_expires_at, s.absolute_expires_at, s.ended_at, s.impersonator_id, s.impersonation_reason,
-  u.display_name,"""
+  """
+    + MUST_CHANGE
+    + " u.display_name,"
 )
 # Staff look as a player only as long as they are signed in to the console, and still may.
 LOOKING = """ and (s.impersonator_id is null or (

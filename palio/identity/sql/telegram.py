@@ -31,6 +31,28 @@ async def upsert_account(tx: Tx, row_id: UUID, user: TelegramUser, *, now: datet
     return found
 
 
+async def update_blocked(tx: Tx, telegram_id: int, *, now: datetime) -> list[UserId | None]:
+    """Note that an account has blocked the bot; answers whose it is, in a list that is empty if that is known."""
+    return await db.column(
+        tx,
+        """update identity.telegram_accounts set bot_blocked_at = %s
+        where telegram_id = %s and bot_blocked_at is null returning user_id""",
+        *(now, telegram_id),
+    )
+
+
+async def update_unblocked(tx: Tx, telegram_id: int) -> bool:
+    """Note that an account lets the bot write to it again; False if it always did."""
+    return bool(
+        await db.run(
+            tx,
+            """update identity.telegram_accounts set bot_blocked_at = null
+            where telegram_id = %s and bot_blocked_at is not null""",
+            telegram_id,
+        )
+    )
+
+
 async def find_of(tx: Tx, user_id: UserId) -> TelegramRow | None:
     """The Telegram account of a user."""
     return await db.find(tx, TelegramRow, ROW + " where user_id = %s", user_id)
@@ -53,6 +75,16 @@ async def update_linked(tx: Tx, telegram_id: int, user_id: UserId, *, now: datet
     )
 
 
+async def update_moved(tx: Tx, telegram_id: int, user_id: UserId, *, now: datetime) -> None:
+    """Link an account that is somebody's to somebody else, who has none."""
+    await db.run(
+        tx,
+        """update identity.telegram_accounts set user_id = %s, verified_at = %s, updated_at = %s
+        where telegram_id = %s""",
+        *(user_id, now, now, telegram_id),
+    )
+
+
 async def update_unlinked(tx: Tx, user_id: UserId, row_id: UUID, *, now: datetime) -> bool:
     """Unlink the account of a user; its row stays. False if he has it no more."""
     return bool(
@@ -70,15 +102,16 @@ async def insert_event(
     event_id: UUID,
     *,
     telegram_id: int,
-    user_id: UserId,
+    user_id: UserId | None,
     action: LinkAction,
     actor_id: UUID | None,
+    reason: str | None = None,
     now: datetime,
 ) -> None:
     """Write down what became of a link."""
     await db.run(
         tx,
-        """insert into identity.telegram_link_events (id, telegram_id, user_id, action, actor_id, at)
-        values (%s, %s, %s, %s, %s, %s)""",
-        *(event_id, telegram_id, user_id, action, actor_id, now),
+        """insert into identity.telegram_link_events (id, telegram_id, user_id, action, actor_id, at, reason)
+        values (%s, %s, %s, %s, %s, %s, %s)""",
+        *(event_id, telegram_id, user_id, action, actor_id, now, reason),
     )

@@ -13,7 +13,7 @@ ROW = (
     "select id, user_id, name, prefix, last4, scopes, ip_allow::text[], created_at, expires_at, last_used_at,"
     " revoked_at from identity.api_tokens"
 )
-LIVE = """
+FOUND = """
 select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.status::text,
   u.kind = 'service' as is_service, coalesce((select array_agg(distinct p.name)
     from identity.role_grants g join identity.roles r on r.name = g.role cross join unnest(r.permissions) as p (name)
@@ -24,20 +24,20 @@ select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.s
   t.expires_at as idle_expires_at, t.expires_at as absolute_expires_at, t.expires_at as token_expires_at,
   t.revoked_at as ended_at
 from identity.api_tokens t join identity.users u on u.id = t.user_id
-where t.revoked_at is null"""
+"""
 
 
-async def find_live(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
-    """What is known of an API token that was not revoked; that of a service has the rights of its roles.
+async def find_by_secret(tx: Tx, token_hash: bytes, *, now: datetime) -> Found | None:
+    """What is known of an API token, whatever became of it; that of a service has the rights of its roles.
 
     A service has no second factor to show: its token is made by whoever may give its roles, and scopes narrow it.
     """
-    return await db.find(tx, Found, LIVE + " and t.token_hash = %s", *(now, token_hash))
+    return await db.find(tx, Found, FOUND + " where t.token_hash = %s", *(now, token_hash))
 
 
 async def find_by_id(tx: Tx, token_id: TokenId, *, now: datetime) -> Found | None:
     """The same of a token that was recognised before."""
-    return await db.find(tx, Found, LIVE + " and t.id = %s", *(now, token_id))
+    return await db.find(tx, Found, FOUND + " where t.id = %s", *(now, token_id))
 
 
 async def insert_token(tx: Tx, token: ApiToken, token_hash: bytes) -> None:

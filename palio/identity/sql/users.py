@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from palio.identity.types import BoardName, Card, NewUser, Residence, Standing, User
+from palio.identity.types import Application, BoardName, Card, NewUser, Residence, Standing, User
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -62,6 +62,15 @@ async def update_username(tx: Tx, user_id: UserId, username: str, *, now: dateti
     )
 
 
+async def update_applicant(tx: Tx, user_id: UserId, said: Application, *, display_name: str) -> None:
+    """Give an account that waits for its bearer what he says of himself; the name is locked and free."""
+    await db.run(
+        tx,
+        """update identity.users set username = %s, display_name = %s, locale = %s, time_zone = %s where id = %s""",
+        *(said.username, display_name, said.locale, said.time_zone, user_id),
+    )
+
+
 async def insert_user(tx: Tx, user: NewUser) -> bool:
     """Store the user; False if the name is taken, also by somebody who commits while we wait for him."""
     await lock_name(tx, user.username.lower())
@@ -73,7 +82,7 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
                                         board_name, created_at, activated_at, country, country_source, city)
             values (%s, %s, %s, %s::identity.user_kind, %s::identity.user_status, %s::identity.auth_method, %s, %s,
                     %s::identity.board_name, %s, %s, %s,
-                    case when %s::text is not null then 'geo'::identity.country_source end, %s)
+                    case when %s::text is not null then %s::identity.country_source end, %s)
             on conflict (username_key) do nothing""",
             user.id,
             user.username,
@@ -88,6 +97,7 @@ async def insert_user(tx: Tx, user: NewUser) -> bool:
             user.activated_at,
             user.country,
             user.country,
+            user.country_source,
             user.city,
         )
     )
@@ -179,7 +189,8 @@ async def get_standing(tx: Tx, user_id: UserId, *, now: datetime) -> Standing:
           (select l.at from identity.login_events l where l.user_id = u.id and l.outcome = 'success'
             order by l.at desc limit 1) as last_login_at,
           (select t.telegram_id from identity.telegram_accounts t where t.user_id = u.id) as telegram_id,
-          (select x.avatar_key from identity.users x where x.id = u.id) as avatar_key
+          (select x.avatar_key from identity.users x where x.id = u.id) as avatar_key,
+          exists (select from identity.passwords w where w.user_id = u.id and w.must_change) as must_change_password
         from (select %s::uuid as id) as u
           left join identity.emails e on e.user_id = u.id and e.is_primary
           left join identity.user_pii p on p.user_id = u.id""",

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from palio.identity import doors, service
 from palio.identity import schemas as say
-from palio.identity.errors import TelegramProofInvalid
+from palio.identity.errors import ConsentRequired, TelegramProofInvalid
 from palio.identity.types import Identity
-from palio.identity.web.entering import Next, come_in, refuse_on_page
+from palio.identity.web.entering import Next, ask_to_accept, come_in, refuse_on_page
 from palio.identity.web.offering import Way, providers_of, telegram_of, ways_of
 from palio.identity.web.reception import GUESSES, LETTERS, From, InHouse, me_of
 from palio.identity.web.showing import go, is_proven, mailbox_of, show
@@ -54,6 +54,10 @@ def _code(request: Request, number: str, wanted: str, filled: Filled | None = No
 
 
 async def _code_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
+    if filled.problem.code == ConsentRequired.code:
+        needed = await service.documents.needed(tx, locale=language_of(request).tag, now=ask.now)
+        again = {name: filled.values.get(name, "") for name in ("number", "code", "next")}
+        return ask_to_accept(request, needed, address=f"{BY_PHONE}/code", again=again)
     return _code(request, filled.values.get("number", ""), filled.values.get("next", "/"), filled)
 
 
@@ -67,6 +71,7 @@ async def enter_by_phone(
         number=form.number,
         code=form.code,
         kind="browser",
+        consents=say.given_by(form.accept),
         locale=language_of(request).tag,
         visitor=visitor,
         now=ask.now,
@@ -136,9 +141,15 @@ async def enter_by_telegram(
             house,
             fields=_said(form.result),
             kind="browser",
+            consents=say.given_by(form.accept),
             locale=language_of(request).tag,
             visitor=visitor,
             now=ask.now,
+        )
+    except ConsentRequired:
+        needed = await doors.to_accept(house, locale=language_of(request).tag, now=ask.now)
+        return ask_to_accept(
+            request, needed, address=BY_TELEGRAM, again={"result": form.result, "next": ours(form.wanted)}
         )
     except Refusal as refusal:
         return refuse_on_page(request, refusal, "/")

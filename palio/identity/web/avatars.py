@@ -10,13 +10,12 @@ from palio.identity.web.account import profile_again
 from palio.identity.web.reception import InHouse, me_of
 from palio.identity.web.showing import go
 from palio.infra import files
-from palio.infra.files import NotAPicture, PictureTooLarge
+from palio.infra.files import NotAPicture, PictureTooLarge, SentEnough
 from palio.ui.actor import Ask
-from palio.ui.limits import Limit
+from palio.ui.limits import UPLOADS
 from palio.ui.routes import Routes
 
 routes = Routes("identity")
-SENDING = (Limit("avatars", 10, 3_600),)
 BODY_BYTES_MAX = 3 << 20  # two MiB, written as Base64
 INERT = {  # whatever somebody has sent runs nothing, wherever it is opened
     "Content-Disposition": 'inline; filename="picture.webp"',
@@ -30,8 +29,8 @@ Key = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
     "/me/avatar",
     access="owner",
     example=say.AvatarAnswer("/media/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5"),
-    refuses=[NotAPicture, PictureTooLarge],
-    rate=SENDING,
+    refuses=[NotAPicture, PictureTooLarge, SentEnough],
+    rate=UPLOADS,
     idempotency="none",
     body_bytes_max=BODY_BYTES_MAX,
 )
@@ -59,7 +58,7 @@ async def media(key: Key, house: InHouse) -> Response:
     "/account/avatar",
     access="owner",
     again=profile_again,
-    rate=SENDING,
+    rate=UPLOADS,
     idempotency="none",
     body_bytes_max=BODY_BYTES_MAX,
 )

@@ -24,8 +24,10 @@ from palio.identity.errors import (
     FactorExists,
     FactorMissing,
     FullNameInvalid,
+    InvitationNeeded,
     LifetimeInvalid,
     LocaleInvalid,
+    MethodClosed,
     MixedScripts,
     NameImitates,
     NetworkInvalid,
@@ -79,6 +81,7 @@ from palio.identity.web.reception import (
 )
 from palio.infra.db import Tx
 from palio.infra.passwords import HashingBusy
+from palio.kernel.errors import Unauthenticated
 from palio.ui import including, limits, versions
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
@@ -93,11 +96,12 @@ routes = Routes("identity")
 
 
 BEGUN = say.SessionBegun(say.EXAMPLE_ID, "browser", say.MOMENT, None)
-APPLICATION = (
-    *(RegistrationClosed, RegistrationRefused, EmailInvalid, EmailNotAllowed),
-    *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired),
-)
+APPLICATION = (RegistrationClosed, InvitationNeeded, RegistrationRefused, EmailInvalid, EmailNotAllowed)
 NAMES = (DisplayNameInvalid, CharacterNotAllowed, MixedScripts, NameImitates, LocaleInvalid)
+PERSON = (
+    *(UsernameInvalid, UsernameReserved, UsernameTaken, ConsentRequired, FullNameInvalid, TimeZoneInvalid),
+    *(CountryInvalid, *NAMES),
+)
 ONCE = (SaidAlready, BirthDateInvalid, CountryInvalid)
 GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
 
@@ -106,23 +110,28 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     "/auth/register",
     **OPEN,
     example=say.Registered("accepted", None),
-    refuses=[*APPLICATION, *NAMES, FullNameInvalid, TimeZoneInvalid, PasswordTooWeak, HashingBusy],
+    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy],
     rate=GUESSES,
     status=202,
 )
 async def register_user(form: say.Register, arriving: Arriving) -> say.Registered:
     """Apply for an account; its address is written to, and the link in the letter makes it active.
 
-    What is refused does not count as one of the few that an address may send.
+    Where the proof of the address may wait, the answer is 201 with a session. What is refused does not count as one of
+    the few that an address may send.
     """
     application = form.application()
     await doors.judge_application(arriving.house, application=application, now=arriving.now)
     await limits.take(arriving.request, arriving.ask, SIGN_UP)
-    told = await doors.register(arriving.house, application=application, visitor=arriving.visitor, now=arriving.now)
+    made = await doors.register(
+        arriving.house, application=application, kind=form.client, visitor=arriving.visitor, now=arriving.now
+    )
+    session = arriving.begin(made.session) if made.session else None
+    arriving.response.status_code = 201 if session else 202
     if form.client == "app":
-        return say.Registered("accepted", told)
-    keep(arriving.request, arriving.response, REGISTRATION, told, DAY_S)
-    return say.Registered("accepted", None)
+        return say.Registered("accepted", made.told, session)
+    keep(arriving.request, arriving.response, REGISTRATION, made.told, DAY_S)
+    return say.Registered("accepted", None, session)
 
 
 @routes.post(
@@ -203,6 +212,21 @@ async def accept_first_owner(form: say.NewPassword, house: InHouse, ask: Ask) ->
 
 
 @routes.post(
+    "/auth/invitation",
+    **OPEN,
+    example=DONE,
+    refuses=[TokenInvalid, MethodClosed, *PERSON, RegistrationRefused, PasswordTooWeak, HashingBusy],
+    rate=GUESSES,
+)
+async def accept_invitation(form: say.AcceptInvitation, visitor: From, house: InHouse, ask: Ask) -> say.Done:
+    """Make the account that one was invited to, by the mailed link; the address of the letter is proven by that."""
+    await doors.accept_invitation(
+        house, secret=form.token, application=form.application(), visitor=visitor, now=ask.now
+    )
+    return DONE
+
+
+@routes.post(
     "/auth/login",
     **OPEN,
     example=BEGUN,
@@ -256,7 +280,7 @@ async def enter_second_factor(form: say.SecondFactor, arriving: Arriving) -> say
     "/auth/refresh",
     **OPEN,
     example=say.TokensAnswer("kR9…", "vQ2…", say.MOMENT),
-    refuses=[TokenRevoked, TokenExpired, RefreshReused],
+    refuses=[Unauthenticated, TokenRevoked, TokenExpired, RefreshReused],
 )
 async def refresh_tokens(form: say.Refresh, visitor: From, house: InHouse, ask: Ask) -> say.TokensAnswer:
     """Exchange a refresh token for the next pair; the same again within ten seconds gets the same pair."""

@@ -1,6 +1,6 @@
 """The pages that let people in: sign-up and the proof of an address, sign-in, a forgotten password, the first owner."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from palio.identity import doors
 from palio.identity import schemas as say
+from palio.identity.errors import ConsentRequired
 from palio.identity.service import documents
-from palio.identity.types import MFA_TRUST_DAYS, SecondFactorDue, SessionKind, SignedIn
+from palio.identity.types import MFA_TRUST_DAYS, Needed, SecondFactorDue, SessionKind, SignedIn
 from palio.identity.web.offering import ways_of
 from palio.identity.web.reception import (
     DAY_S,
@@ -67,9 +68,11 @@ async def apply(
     application = form.application(language_of(request).tag)
     await doors.judge_application(house, application=application, now=ask.now)
     await limits.take(request, ask, SIGN_UP)
-    told = await doors.register(house, application=application, visitor=visitor, now=ask.now)
-    response = go("/sign-up/sent")
-    keep(request, response, REGISTRATION, told, DAY_S)
+    made = await doors.register(house, application=application, visitor=visitor, now=ask.now)
+    response = go("/account" if made.session else "/sign-up/sent")
+    keep(request, response, REGISTRATION, made.told, DAY_S)
+    if made.session:
+        admit(request, response, made.session)
     return response
 
 
@@ -181,6 +184,27 @@ async def become_owner(token: str, form: Annotated[say.OneNewPassword, Form()], 
     return go(f"{SIGN_IN}?told=owner&next=/account/authenticator")
 
 
+@routes.page("/invitation/{token}", access="public")
+async def invitation(request: Request, token: str, ask: Ask, tx: InTx) -> Response:
+    """Name and password of somebody who was invited: to look at it changes nothing."""
+    return await _invited(request, ask, tx)
+
+
+async def _invited(request: Request, ask: Asking, tx: Tx, filled: Filled | None = None) -> Response:
+    needed = await documents.needed(tx, locale=language_of(request).tag, now=ask.now)
+    return show(request, "invitation", {"token": request.path_params["token"], "needed": needed}, filled)
+
+
+@routes.form("/invitation/{token}", access="public", again=_invited, rate=GUESSES, idempotency="none")
+async def accept_invitation(
+    request: Request, token: str, form: Annotated[say.InvitedForm, Form()], visitor: From, house: InHouse, ask: Ask
+) -> Response:
+    """Make the account, and go on to the sign-in."""
+    application = form.application(language_of(request).tag)
+    await doors.accept_invitation(house, secret=token, application=application, visitor=visitor, now=ask.now)
+    return go(f"{SIGN_IN}?told=verified")
+
+
 # sign-in, of players and of staff
 
 
@@ -259,6 +283,17 @@ def come_in(request: Request, found: SignedIn | SecondFactorDue, wanted: str) ->
         return _factor(request, found.ticket, wanted, found.factors)
     response = go(ours(wanted))
     admit(request, response, found)
+    return response
+
+
+def ask_to_accept(
+    request: Request, needed: Sequence[Needed], *, address: str, again: Mapping[str, str] | None = None
+) -> Response:
+    """What is to be accepted by whoever is new: a button sends `again` to an address, or, without that, leads there."""
+    values = {"needed": needed, "address": address, "again": again}
+    response = show(request, "accept", values)
+    response.status_code = problems.status_of(ConsentRequired)
+    request.scope[CODE] = ConsentRequired.code
     return response
 
 

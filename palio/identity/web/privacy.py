@@ -25,13 +25,15 @@ from palio.identity.types import (
     BoardName,
     Card,
     Consent,
+    ConsentSource,
     Document,
     Me,
     PrivacyCard,
     PrivacyRequest,
     PrivacyState,
+    Visitor,
 )
-from palio.identity.web.reception import GUESSES, InHouse, me_of
+from palio.identity.web.reception import GUESSES, From, InHouse, me_of
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra import settings
 from palio.infra.db import Tx
@@ -152,10 +154,11 @@ class ConsentAnswer:
     version: int
     given_at: Instant
     withdrawn_at: Instant | None
+    source: ConsentSource
 
     @classmethod
     def of(cls, one: Consent) -> "ConsentAnswer":
-        return cls(one.document_key, one.version, one.given_at, one.withdrawn_at)
+        return cls(one.document_key, one.version, one.given_at, one.withdrawn_at, one.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ AN_EXPORT = ExportAnswer(
 )
 AN_ERASURE = ErasureAnswer(say.EXAMPLE_ID, "confirmed", say.MOMENT, say.MOMENT)
 SOME_CONSENTS = ConsentsAnswer(
-    [AskedAnswer("terms", 2, 1, is_missing=True)], [ConsentAnswer("terms", 1, say.MOMENT, None)]
+    [AskedAnswer("terms", 2, 1, is_missing=True)], [ConsentAnswer("terms", 1, say.MOMENT, None, "registration")]
 )
 
 
@@ -292,9 +295,9 @@ async def list_consents(ask: Ask, tx: InTx) -> ConsentsAnswer:
     refuses=[NoSuchDocument],
     idempotency="none",
 )
-async def say_consent(said: Consenting, ask: Ask, house: InHouse, tx: InTx) -> ConsentsAnswer:
+async def say_consent(said: Consenting, ask: Ask, visitor: From, house: InHouse, tx: InTx) -> ConsentsAnswer:
     """Accept a version of a document, or take back what one accepted of it."""
-    await _consent(house, ask, said.document, said.version, accept=said.accept)
+    await _consent(house, ask, visitor, said.document, said.version, accept=said.accept)
     return await _consents(ask, tx)
 
 
@@ -306,9 +309,11 @@ async def _consents(ask: Asking, tx: Tx) -> ConsentsAnswer:
     )
 
 
-async def _consent(house: doors.House, ask: Asking, document: str, version: int, *, accept: bool) -> None:
+async def _consent(
+    house: doors.House, ask: Asking, visitor: Visitor, document: str, version: int, *, accept: bool
+) -> None:
     if accept:
-        await doors.give_consent(house, user_id=me_of(ask), key=document, version=version, now=ask.now)
+        await doors.give_consent(house, user_id=me_of(ask), key=document, version=version, visitor=visitor, now=ask.now)
     else:
         await doors.withdraw_consent(house, user_id=me_of(ask), key=document, now=ask.now)
 
@@ -401,9 +406,9 @@ async def stay_by_form(house: InHouse, ask: Ask) -> Response:
 
 
 @routes.form(f"{PAGE}/consent", access="owner", again=_privacy, for_restricted=True, idempotency="none")
-async def consent_by_form(form: Annotated[ConsentForm, Form()], house: InHouse, ask: Ask) -> Response:
+async def consent_by_form(form: Annotated[ConsentForm, Form()], visitor: From, house: InHouse, ask: Ask) -> Response:
     """Accept a document, or take that back."""
-    await _consent(house, ask, form.document, form.version, accept=form.accept)
+    await _consent(house, ask, visitor, form.document, form.version, accept=form.accept)
     return go(f"{PAGE}#consents")
 
 

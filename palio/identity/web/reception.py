@@ -11,12 +11,12 @@ from fastapi import Depends, Request, Response
 from palio.identity import doors, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
-from palio.identity.errors import AccountSuspended, TokenRevoked
+from palio.identity.errors import AccountSuspended, PasswordChangeNeeded
 from palio.identity.types import Found, Presented, SessionId, SignedIn, Visitor
 from palio.infra.tickets import Holder
 from palio.kernel import clock
 from palio.kernel.batches import Sharer
-from palio.kernel.errors import Unauthenticated
+from palio.kernel.errors import Refusal, Unauthenticated
 from palio.kernel.ids import RequestId, UserId
 from palio.ui.actor import Asking, Viewing, nobody
 from palio.ui.edge import SAFE_METHODS, request_id_of
@@ -41,15 +41,14 @@ class Reception:
     doorman: Doorman
 
     async def __call__(self, request: Request) -> Asking:
-        """The context of a request. Refuses with TokenRevoked."""
+        """The context of a request. Refuses with Unauthenticated, TokenRevoked, TokenExpired, TokenElsewhere."""
         presented = presented_by(request)
         if presented is None:
             return await nobody(request)
         now = clock.now()
-        found = await self.doorman.recognise(presented, now=now)
+        is_token = presented.kind == "bearer"
+        found = await (self.doorman.admit if is_token else self.doorman.recognise)(presented, now=now)
         if found is None:
-            if presented.kind == "bearer":
-                raise TokenRevoked
             return await nobody(request)
         may_act = request.method not in SAFE_METHODS
         ask = asking_of(found, request_id_of(request.scope), may_act=may_act)
@@ -144,9 +143,18 @@ def asking_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> 
         mfa_at=found.mfa_at,
         step_up_at=found.proved_at,
         is_service=found.is_service,
-        restricted=AccountSuspended if found.status == "suspended" and not found.impersonator_id else None,
+        restricted=_restricted(found),
         viewing=_viewing_of(found),
     )
+
+
+def _restricted(found: Found) -> type[Refusal] | None:
+    """What somebody is refused with who only reads: his account is suspended, or he must choose another password."""
+    if found.impersonator_id:
+        return None
+    if found.status == "suspended":
+        return AccountSuspended
+    return PasswordChangeNeeded if found.must_change else None
 
 
 def _viewing_of(found: Found) -> Viewing | None:

@@ -24,10 +24,9 @@ from palio.identity.web.reception import (
 )
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra.db import Tx
-from palio.ui.access import STEP_UP_MINUTES_MAX
+from palio.ui.access import step_up_needed
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.leading import CONSOLE, PROVE, ours
-from palio.ui.refusals import StepUpRequired
 from palio.ui.routes import Filled, Routes
 
 routes = Routes("identity")
@@ -137,7 +136,7 @@ async def picture(house: InHouse, ask: Ask) -> Response:
     Refuses with StepUpRequired, and with FactorMissing if none waits.
     """
     if not is_proven(ask):
-        raise StepUpRequired(minutes_max=STEP_UP_MINUTES_MAX)
+        raise step_up_needed()
     enrolment = await doors.pending_totp(house, user_id=me_of(ask))
     if enrolment is None:
         raise FactorMissing

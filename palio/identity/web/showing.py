@@ -1,13 +1,12 @@
 """What the pages of identity have in common: they are kept nowhere, and say at each field what is wrong with it."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.ui import pages
-from palio.ui.access import STEP_UP_MINUTES_MAX
+from palio.ui.access import is_fresh
 from palio.ui.actor import Asking
 from palio.ui.problems import FieldProblem, Problem
 from palio.ui.routes import Filled
@@ -65,7 +64,7 @@ def go(address: str) -> RedirectResponse:
 
 def is_proven(ask: Asking) -> bool:
     """Has somebody shown a fresh proof in this session?"""
-    return ask.step_up_at is not None and ask.now - ask.step_up_at <= timedelta(minutes=STEP_UP_MINUTES_MAX)
+    return is_fresh(ask)
 
 
 def mailbox_of(request: Request) -> str | None:

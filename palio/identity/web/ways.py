@@ -1,6 +1,7 @@
 """The calls of people who come in by other ways than a password, and what opens their accounts from outside."""
 
 from typing import Annotated, TypeAlias, TypeVar, cast
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Query, Request, Response
@@ -10,11 +11,13 @@ from palio.identity import doors, rules, service
 from palio.identity import schemas as say
 from palio.identity.errors import (
     CodeWrong,
+    ConsentRequired,
     ContactUnverified,
     EmailInvalid,
     EmailNotAllowed,
     FlowInvalid,
     IdentityTaken,
+    InvitationNeeded,
     LastLoginMethod,
     LinkRequired,
     MethodClosed,
@@ -35,7 +38,7 @@ from palio.identity.errors import (
 from palio.identity.types import Arrived
 from palio.identity.web.calls import BEGUN
 from palio.identity.web.coming import DONE, OPEN, OWN, Arrival, Arriving
-from palio.identity.web.entering import come_in, refuse_on_page
+from palio.identity.web.entering import ask_to_accept, come_in, refuse_on_page
 from palio.identity.web.reception import GUESSES, LETTERS, InHouse, cookie_name, me_of
 from palio.identity.web.showing import go
 from palio.infra.passwords import HashingBusy
@@ -60,9 +63,17 @@ IDENTITIES = "/account/identities"
 Wanted: TypeAlias = Annotated[
     str, Query(alias="next", max_length=300, description="The page of ours that a browser goes on to")
 ]
+Accepting: TypeAlias = Annotated[
+    say.Accepted,
+    Query(
+        alias="accept",
+        default_factory=list,
+        description="`document:version` that is accepted by whoever has no account yet",
+    ),
+]
 Link: TypeAlias = Annotated[bool, Query(description="Link the account there to one's own")]
 
-NEW = (RegistrationClosed, RegistrationRefused, TooManyAttempts)
+NEW = (RegistrationClosed, InvitationNeeded, ConsentRequired, RegistrationRefused, TooManyAttempts)
 COMING = (MethodClosed, ContactUnverified, SecondFactorRequired, TooManyAttempts)
 PROVIDED = (NoSuchProvider, ProviderProofInvalid, LinkRequired, EmailNotAllowed, Upstream, *NEW)
 NUMBER = (PhoneInvalid, PhoneCountryBlocked)
@@ -100,6 +111,7 @@ async def enter_by_phone(form: say.PhoneSignIn, arriving: Arriving) -> say.Sessi
         number=form.number,
         code=form.code,
         kind=form.client,
+        consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
         now=arriving.now,
@@ -186,6 +198,7 @@ async def enter_by_mini_app(form: say.MiniApp, arriving: Arriving) -> say.Sessio
         arriving.house,
         init_data=form.init_data,
         kind=form.client,
+        consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
         now=arriving.now,
@@ -206,6 +219,7 @@ async def enter_by_widget(form: say.Widget, arriving: Arriving) -> say.SessionBe
         arriving.house,
         fields=form.fields,
         kind=form.client,
+        consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
         now=arriving.now,
@@ -313,6 +327,7 @@ async def start_at_provider(
     response: Response,
     house: InHouse,
     ask: Ask,
+    accept: Accepting,
     wanted: Wanted = "/",
     link: Link = False,
 ) -> say.Leave:
@@ -327,6 +342,7 @@ async def start_at_provider(
             browser_key=_flow_key(request),
             wanted=ours(wanted),
             user_id=_who_links(ask) if link else None,
+            consents=say.given_by(accept),
             now=ask.now,
         )
     except Refusal as refusal:
@@ -390,6 +406,7 @@ async def enter_by_token(provider: str, form: say.IdToken, arriving: Arriving) -
         id_token=form.id_token,
         nonce=form.nonce,
         kind=form.client,
+        consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
         now=arriving.now,
@@ -413,12 +430,21 @@ async def _come_back(provider: str, arriving: Arrival, state: str, code: str | N
     except Refusal as refusal:
         if not _is_page(request):
             raise
-        is_taken = isinstance(refusal, IdentityTaken)
-        page = go(f"{IDENTITIES}?told=taken") if is_taken else refuse_on_page(request, refusal, "/")
-        return _shown_as(say.CameBack, page)
+        return _shown_as(say.CameBack, await _turned_away(arriving, provider, refusal))
     if _is_page(request):
         return _shown_as(say.CameBack, _page_of(request, found))
     return say.CameBack(arriving.begin(found.entered) if found.entered else None, found.return_path)
+
+
+async def _turned_away(arriving: Arrival, provider: str, refusal: Refusal) -> Response:
+    """The page that says why somebody who came back is not let in, and what he can do."""
+    if isinstance(refusal, IdentityTaken):
+        return go(f"{IDENTITIES}?told=taken")
+    if not isinstance(refusal, ConsentRequired):
+        return refuse_on_page(arriving.request, refusal, "/")
+    needed = await doors.to_accept(arriving.house, locale=arriving.locale, now=arriving.now)
+    accepted = urlencode([("accept", f"{one.key}:{one.version}") for one in needed])
+    return ask_to_accept(arriving.request, needed, address=f"/api/v1/auth/{provider}/start?{accepted}")
 
 
 def _page_of(request: Request, found: Arrived) -> Response:
@@ -440,7 +466,7 @@ def _who_links(ask: Asking) -> UserId:
     if ask.actor.kind != "player" or ask.session_id is None:
         raise Unauthenticated
     if not accesses.is_fresh(ask):
-        raise StepUpRequired(minutes_max=accesses.STEP_UP_MINUTES_MAX)
+        raise accesses.step_up_needed()
     return me_of(ask)
 
 

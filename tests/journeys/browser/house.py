@@ -131,10 +131,10 @@ class Place:
         database = self.product.wiring.database
         house = identity.House(database, quick_hasher())
         application = identity.Application(username, f"{username}@example.com", PASSWORD)
-        told = await identity.register(house, application=application, visitor=HOME, now=clock.now())
+        made = await identity.register(house, application=application, visitor=HOME, now=clock.now())
         await self.deliver()
         secret = self.link("verify-email", f"{username}@example.com")
-        await identity.verify_email(house, secret=secret, registration=told, visitor=HOME, now=clock.now())
+        await identity.verify_email(house, secret=secret, registration=made.told, visitor=HOME, now=clock.now())
         async with database.begin_system("a test") as tx:
             return await identity.get(tx, name_or_id=username)
 

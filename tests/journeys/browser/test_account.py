@@ -271,7 +271,7 @@ STRANGERS: tuple[str, ...] = (
     "/console/sign-in",
     "/forgot-password",
 )
-STRANGERS += ("/forgot-password/sent", "/reset-password/x", "/first-owner/x", "/mail", "/mail/1")
+STRANGERS += ("/forgot-password/sent", "/reset-password/x", "/first-owner/x", "/invitation/x", "/mail", "/mail/1")
 OWN = (
     *("/account", "/account/security", "/account/privacy", "/account/tokens", "/account/authenticator"),
     *("/account/friends", "/account/friends?q=tilda"),

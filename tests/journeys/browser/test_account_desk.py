@@ -80,6 +80,8 @@ async def looked_at(page: Page, seen: Seen, console: Console, user: UserId, way:
         "role-new": "/console/identity/roles/new",
         "policy": "/console/identity/email-rules?try=pia@example.com",
         "logins": "/console/identity/logins",
+        "invitations": "/console/identity/invitations",
+        "people": "/console/people",
         "audit": "/console/audit",
     }
     for name, path in paths.items():

@@ -38,7 +38,7 @@ async def test_a_player_tries_a_call_out_by_a_token_of_his_own(browser: Browser,
 
         refused = await tried(page, call, by=WRONG)
         assert (refused.status, refused.headers["content-type"]) == (401, "application/problem+json")
-        await expect(answer_of(call)).to_contain_text("token_revoked")  # though he is signed in
+        await expect(answer_of(call)).to_contain_text("unauthenticated")  # though he is signed in
 
         await page.get_by_role("button", name="Authorize").click()
         await page.get_by_role("button", name="Remove authorization").click()
