@@ -16,7 +16,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.races.types import Race
 from tests.conftest import SYSTEM
 from tests.factories import races
-from tests.factories.competitions import HOUR, balances, live, new, players, score, settle
+from tests.factories.competitions import HOUR, THREE, balances, live, new, players, score, settle
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, caller
 from tests.ui.product import product
@@ -174,6 +174,57 @@ async def test_the_page_says_who_stands_where_what_is_paid_and_what_counts(visit
     assert "From the house 1 contribution $100.00" in page
     assert "Whoever has at least 10 is ranked." in page and "No trains." in page
     assert "Your place" not in guest and "Friends" not in guest
+
+
+BADGE = {"from": 1, "to": 2, "kind": "badge", "ref": "champion", "title": "Champion of spring"}
+
+
+async def test_prizes_are_told_as_the_terms_mean_them(visit: Visit) -> None:
+    """Shares of scores, a last band that everybody shares, what is no money: nobody reads of places that are none."""
+    shares = {"kind": "proportional", "split": "occupants", "bands": [{"from": 1, "to": None, "value": 10_000}]}
+    open_band = {
+        "kind": "bps",
+        "split": "occupants",
+        "bands": [{"from": 1, "to": 1, "value": 6_000}, {"from": 2, "to": None, "value": 4_000}],
+    }
+    badges = {**THREE, "items": [BADGE]}
+    found = []
+    for raw, terms in ((shares, {}), (open_band, {}), (badges, {"guaranteed_pool": 0})):
+        rule = competitions.read_prize_rule(raw)
+        competition_id, users = await begun(visit, "anna", "bert", scores=[30, 20], prize_rule=rule, **terms)
+        found.append(await visit.page(path_of(competition_id), users[1]))
+    by_score, shared, won = found
+
+    assert "$100.00 for everybody who qualifies." in by_score and "0 places" not in by_score
+    assert "Everybody who qualifies shares the pool by the scores." in by_score
+    assert "Paid places end here" not in by_score + shared
+    assert "From place 2 on, together you now $40.00" in shared
+    assert "No money is won here." in won and "Places 1 to 2, each Champion of spring" in won
+
+
+async def test_what_was_won_besides_money_is_on_the_receipt(visit: Visit) -> None:
+    rule = competitions.read_prize_rule({**THREE, "items": [BADGE]})
+    competition_id, (anna, _) = await begun(visit, "anna", "bert", scores=[30, 20], prize_rule=rule, guaranteed_pool=0)
+    async with visit.database.begin(SYSTEM) as tx:
+        await settle(tx, competition_id, NOW + 3 * HOUR)
+
+    receipt = await visit.page(f"{path_of(competition_id)}/me/receipt", anna)
+
+    assert "Champion of spring" in receipt and "In the pool, set aside" not in receipt
+
+
+async def test_the_terms_say_how_old_one_must_be_and_when_the_board_is_hidden(visit: Visit) -> None:
+    competition_id = await coming(
+        visit, join_mode="open", eligibility={"min_age": 21}, blackout_s=3_600, no_winner="refund"
+    )
+    async with visit.database.begin(SYSTEM) as tx:
+        (user,) = await players(tx, 1, NOW)
+    page = await visit.page(path_of(competition_id), user)
+
+    assert "Only for players of 21 years or more." in page
+    assert "on nobody sees the board, until everything is over." in page
+    assert "If nobody qualifies, everybody has back what was put in." in page
+    assert "What nobody wins stays with the house." in page
 
 
 async def test_whoever_is_not_ranked_sees_by_how_much(visit: Visit) -> None:

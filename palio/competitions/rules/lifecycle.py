@@ -165,9 +165,9 @@ def is_dark(competition: Competition, now: datetime) -> bool:
 
     While it rests, the time does not go on; a later end lets the board be seen again until its own blackout.
     """
-    if not competition.blackout_s or competition.status not in ("live", "settling"):
+    if competition.dark_from is None or competition.status not in ("live", "settling"):
         return False
-    return (competition.paused_at or now) >= competition.ends_at - timedelta(seconds=competition.blackout_s)
+    return (competition.paused_at or now) >= competition.dark_from
 
 
 def month_of(competition: Competition) -> tuple[int, int]:
