@@ -27,14 +27,16 @@ from palio.competitions.console.forms import (
     EntrantForm,
     ExtendForm,
     FundForm,
+    InviteForm,
     ReasonForm,
     VersionForm,
     typed,
     units_of,
+    wrong_in,
 )
 from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import ends, part_of
-from palio.competitions.service import appeals, desk, proposing, reads, showing, staff, steering
+from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
 from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, Product, Shown, Status, Wanted
 from palio.infra import audit
 from palio.infra.approvals import Approval
@@ -44,12 +46,13 @@ from palio.ui import console
 from palio.ui.access import Access
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
-from palio.ui.problems import Problem, wrong_of
+from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Asset, Blank, decimal
 
 HERE = "/console/competitions"
 OF_ONE = f"{HERE}/{{competition_id:uuid}}"
+APPEALS = f"{HERE}/appeals"
 ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
@@ -59,6 +62,7 @@ ACTS: Mapping[str, Access] = {
     "start": EDIT,
     "pause": EDIT,
     "resume": EDIT,
+    "invite": EDIT,
     "extend": EDIT,
     "end": EDIT,
     "fund": FUND,
@@ -97,6 +101,19 @@ async def staff_competitions_page(
     return await console.render(request, ask, tx, "competitions/console/competitions.html", values, present=HERE)
 
 
+@routes.page(APPEALS, access=READ)
+async def staff_appeals_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
+    """The doubts of every competition that wait for an answer, the oldest first."""
+    found = await appeals.list_appeals(tx, states=["open"])
+    values = {
+        "appeals": found,
+        "competitions": await reads.get_many(tx, list({each.competition_id for each in found})),
+        "people": await _people(tx, [each.user_id for each in found]),
+        "now": ask.now,
+    }
+    return await console.render(request, ask, tx, "competitions/console/appeals.html", values, present=APPEALS)
+
+
 @routes.page(OF_ONE, access=READ)
 async def staff_competition_page(
     request: Request,
@@ -130,7 +147,7 @@ async def _overview(
         "part_name": "overview",
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "appeals": doubts,
-        "scores": {row.standing.entrant_id: _score(row.standing.score, shown) for row in shown.board.rows},
+        "score": lambda value: _score(value, shown),
         "least": _score(competition.least_score, shown),
         "out": await showing.names_of(tx, people=out),
         "stages": stages.stages(competition),
@@ -177,12 +194,13 @@ def _acts(competition: Competition) -> Sequence[str]:
     """What can be done in its state; a product that steers its own has pages for it."""
     if competition.product in lifecycle.STEERED:
         return ()
+    guests = ("invite",) if competition.join_mode == "invite" else ()
     if competition.status == "live":
         rest = ("resume",) if competition.paused_at else ("pause", "extend", "end")
-        return (*rest, "fund", "adjust", "disqualify", "reinstate", "cancel")
+        return (*rest, *guests, "fund", "adjust", "disqualify", "reinstate", "cancel")
     return {
         "draft": ("publish", "fund", "cancel"),
-        "upcoming": ("start", "extend", "fund", "cancel"),
+        "upcoming": ("start", *guests, "extend", "fund", "cancel"),
         "collecting": ("freeze", "adjust", "disqualify", "cancel"),
         "review": ("approve", "adjust", "disqualify", "reinstate", "cancel"),
         "paying": ("pay",),
@@ -200,9 +218,10 @@ def _declare_act(act: str, access: Access) -> None:
         ask: Ask,
         tx: InTx,
         entrant_id: Annotated[str, Query(max_length=18)] = "",
+        delta: Annotated[str, Query(max_length=18)] = "",
     ) -> HTMLResponse:
         """What it would do, and the form for it."""
-        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id})
+        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id, "delta": delta})
 
 
 for _name, _access in ACTS.items():
@@ -231,7 +250,7 @@ async def _act(
         "is_open": is_open,
         "typed": given,
         "problem": problem,
-        "wrong": wrong_of(problem),
+        "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
@@ -336,6 +355,16 @@ async def end_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[Re
     """Let it end at once."""
     ours = await _seen(tx, competition_id, form.version)
     await steering.end_now(tx, competition_id=ours, actor=ask.actor, reason=form.reason, now=ask.now)
+    return _done(ours)
+
+
+@routes.form(f"{OF_ONE}/invite", access=EDIT, again=_act_again)
+async def invite_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[InviteForm, Form()]
+) -> RedirectResponse:
+    """Let players join who are named."""
+    ours = await _ours(tx, competition_id)
+    await entering.invite_named(tx, competition_id=ours, names=form.named, actor=ask.actor, now=ask.now)
     return _done(ours)
 
 
@@ -461,7 +490,7 @@ async def _appeal_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
     return await _overview(request, ask, tx, appeal.competition_id, filled=filled, blamed=appeal.id)
 
 
-@routes.form(f"{HERE}/appeals/{{appeal_id:uuid}}", access=SETTLE, again=_appeal_again)
+@routes.form(f"{APPEALS}/{{appeal_id:uuid}}", access=SETTLE, again=_appeal_again)
 async def answer_by_form(
     appeal_id: AppealRef, ask: Ask, tx: InTx, form: Annotated[AppealForm, Form()]
 ) -> RedirectResponse:
