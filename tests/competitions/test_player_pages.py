@@ -407,6 +407,27 @@ async def test_the_archive_has_the_winners_by_month_and_kind(visit: Visit) -> No
     assert "Won by anna" in await visit.page("/competitions?status=completed&product=custom")
 
 
+async def test_the_archive_goes_by_the_end_whatever_was_made_first(visit: Visit) -> None:
+    """Over the call too, from page to page and back."""
+    ends = {"first": 9, "second": 5, "third": 7}
+    async with visit.database.begin(SYSTEM) as tx:
+        for name, hours in ends.items():
+            made = await live(tx, EARLIER, title=f"Ended {name}", product="steps", ends_at=EARLIER + hours * HOUR)
+            await competitions.close(tx, competition_id=made, now=EARLIER + 10 * HOUR)
+            await competitions.freeze(tx, competition_id=made, evidence={}, now=EARLIER + 10 * HOUR)
+    page = await visit.page("/competitions/archive?product=steps")
+    path = "/api/v1/competitions/archive?product=steps&limit=2"
+    first = (await visit.get(path)).json()
+    rest = (await visit.get(f"{path}&cursor={first['next']}")).json()
+    back = (await visit.get(f"{path}&cursor={rest['prev']}")).json()
+
+    assert page.index("Ended first") < page.index("Ended third") < page.index("Ended second")
+    assert [one["title"] for part in (first, rest) for one in part["items"]] == [
+        *("Ended first", "Ended third", "Ended second"),
+    ]
+    assert (first["prev"], rest["next"], back["items"]) == (None, None, first["items"])
+
+
 # elsewhere
 
 

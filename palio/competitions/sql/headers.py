@@ -131,11 +131,15 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
 
 
 async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list[Competition]:
-    """A part of what everybody may see of the competitions that are wanted, newest first."""
+    """A part of what everybody may see of the competitions that are wanted, newest first: in the archive by their end,
+    elsewhere as they were made.
+    """
     narrowed = (
         *(wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts),
         *(wanted.begins_since, wanted.begins_until),
     )
+    if wanted.is_archived:
+        return await _list_ended(tx, narrowed, part)
     if part.newer_than is None:
         last = part.older_than or ID_MAX
         return await db.rows(
@@ -144,6 +148,18 @@ async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list
     found = await db.rows(
         tx, Competition, WANTED + "and c.id > %s order by c.id limit %s", *narrowed, part.newer_than, part.limit
     )
+    return found[::-1]
+
+
+async def _list_ended(tx: Tx, narrowed: Sequence[object], part: Part[CompetitionId]) -> list[Competition]:
+    if part.newer_than is None:
+        last = part.older_than
+        older = """and (%s::uuid is null or (c.ends_at, c.id) < (select m.ends_at, m.id
+          from competitions.competitions m where m.id = %s)) order by c.ends_at desc, c.id desc limit %s"""
+        return await db.rows(tx, Competition, WANTED + older, *narrowed, last, last, part.limit)
+    newer = """and (c.ends_at, c.id) > (select m.ends_at, m.id from competitions.competitions m where m.id = %s)
+      order by c.ends_at, c.id limit %s"""
+    found = await db.rows(tx, Competition, WANTED + newer, *narrowed, part.newer_than, part.limit)
     return found[::-1]
 
 
