@@ -46,6 +46,8 @@ WHOLE_BPS = 10_000
 BANDS_MAX = 200
 SCORE_MAX = 9_000_000_000_000_000
 AMOUNT_MAX = 2**53 - 1
+ENTRANT_DIGITS_MAX = 18
+ENTRANT_ID_MAX = 10**ENTRANT_DIGITS_MAX - 1
 KEY_CHARS_MAX = 180  # of a contribution; the ledger's key has words of its own before it
 APPEALS_MAX = 3  # of one entrant in a competition
 

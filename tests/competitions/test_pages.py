@@ -69,7 +69,12 @@ async def test_a_competition_is_drafted_announced_and_begun_by_forms(staff: http
     whole = await staff.post(f"{HERE}/new/meter", data={**hidden, **fields})
     assert ("100.00 %" in whole.text, "Make a draft" in whole.text) == (True, True)
 
-    for name, value in (("pool", "much"), ("ends_at", fields["starts_at"]), ("tz", "Mars/Olympus"), ("prizes", "5 x")):
+    wrongs = (
+        *(("pool", "much"), ("ends_at", fields["starts_at"]), ("tz", "Mars/Olympus"), ("prizes", "5 x")),
+        *(("pool", "9" * 20), ("pool", "1e50"), ("entry_fee", "1e99"), ("treasury", "1e99999"), ("treasury", "120")),
+        *(("eligibility", "[" * 3_999), ("eligibility", '{"min_age": 1e400}'), ("review_h", "337")),
+    )
+    for name, value in wrongs:
         wrong = await staff.post(f"{HERE}/new", data={**hidden, **fields, name: value})
         blamed = re.findall(r'<(?:input|textarea) id="(\w+)"[^>]*aria-invalid', wrong.text)
         assert (wrong.status_code, blamed, "Autumn league" in wrong.text) == (422, [name], True), name
@@ -91,6 +96,14 @@ async def test_every_act_has_a_page(staff: httpx2.AsyncClient, console: Console)
         can_be_done = act not in {"publish", "start", "resume", "invite", "freeze", "approve", "pay"}
         assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, can_be_done), act
         assert ("cannot be done" in page.text) != can_be_done, act
+
+
+async def test_the_number_of_an_entrant_can_be_anything(staff: httpx2.AsyncClient, console: Console) -> None:
+    here = f"{HERE}/{await running(console)}"
+    for number in ("-1", "0", "x", "²", "9" * 18, "9" * 19, "9" * 5_000):
+        for act, fields in (("adjust", {"delta": "5"}), ("disqualify", {}), ("reinstate", {})):
+            done = await do(staff, here, act, entrant_id=number, reason=WHY, **fields)
+            assert (done.status_code in (404, 409, 422), 'aria-invalid="true"' in done.text) == (True, True), number
 
 
 async def test_players_are_invited_by_name(staff: httpx2.AsyncClient, console: Console) -> None:
@@ -150,6 +163,9 @@ async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, conso
     assert (await do(staff, here, "resume", reason=WHY)).status_code == 303
     later = clock.now() + timedelta(days=1)
     assert (await do(staff, here, "extend", reason=WHY, ends_at=f"{later:%Y-%m-%dT%H:%M}")).status_code == 303
+    for nothing in ("0", "0.00", "-1", "5.001", "1e50"):
+        wrong = await do(staff, here, "fund", reason=WHY, amount=nothing)
+        assert (wrong.status_code, re.findall(r'id="(\w+)"[^>]*aria-invalid', wrong.text)) == (422, ["amount"]), nothing
     assert (await do(staff, here, "fund", reason=WHY, amount="5.25")).status_code == 303
     assert "105.25" in (await staff.get(here)).text
     assert (await do(staff, here, "end", reason=WHY)).status_code == 303

@@ -227,6 +227,16 @@ async def test_the_terms_say_how_old_one_must_be_and_when_the_board_is_hidden(vi
     assert "What nobody wins stays with the house." in page
 
 
+async def test_what_rests_shows_what_is_left_when_it_goes_on(visit: Visit) -> None:
+    competition_id, _ = await begun(visit, "anna", scores=[5])
+    async with visit.database.begin(SYSTEM) as tx:
+        await competitions.pause(tx, competition_id=competition_id, actor=SYSTEM, reason="the hall is shut", now=NOW)
+
+    text = (await visit.get(path_of(competition_id))).text
+
+    assert ("Left when it goes on" in text, "It is paused" in text, "<count-down" in text) == (True, True, False)
+
+
 async def test_whoever_is_not_ranked_sees_by_how_much(visit: Visit) -> None:
     competition_id, users = await begun(visit, "anna", "bert", scores=[50, 49], min_score=50)
     page = await visit.page(path_of(competition_id), users[1])

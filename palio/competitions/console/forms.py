@@ -31,7 +31,9 @@ from palio.competitions.errors import (
 from palio.competitions.rules import prizes, recurrence
 from palio.competitions.service.desk import Trial
 from palio.competitions.types import (
+    AMOUNT_MAX,
     BANDS_MAX,
+    ENTRANT_ID_MAX,
     WHOLE_BPS,
     Band,
     Competition,
@@ -86,7 +88,7 @@ Why = Annotated[str, Field(min_length=5, max_length=500)]
 Amount = Annotated[str, Field(max_length=20)]
 Some = Annotated[int | None, Field(ge=1, le=1_000_000), Blank]
 Line = Annotated[str, Field(max_length=2_000)]
-Score = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
+Score = Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
 Ticked = Literal["", "1"]  # a box that is not ticked sends nothing
 
 
@@ -283,7 +285,7 @@ class FundForm(FormBody):
 class EntrantForm(FormBody):
     """An entrant by his number, and the reason that he reads."""
 
-    entrant_id: Annotated[int, Field(ge=1)]
+    entrant_id: Annotated[int, Field(ge=1, le=ENTRANT_ID_MAX)]
     reason: Why
 
 
@@ -338,12 +340,14 @@ def common(form: TermsForm, asset: Asset) -> dict[str, object]:
 
 
 def units_of(text: str, asset: Asset) -> int:
-    """An amount as people write it, in units. Refuses with AmountInvalid what is none, or finer than the asset."""
+    """An amount as people write it, in units. Refuses with AmountInvalid what is none, finer than the asset, or more
+    than can be counted.
+    """
     try:
         units = Decimal(text.replace(",", "").strip() or "0").scaleb(asset.scale)
     except InvalidOperation:
         units = Decimal("NaN")
-    if not units.is_finite() or units % 1 or units < 0:
+    if not units.is_finite() or not 0 <= units <= AMOUNT_MAX or units % 1:
         raise AmountInvalid(amount=text, asset=asset.code, places=asset.scale)
     return int(units)
 
@@ -354,7 +358,7 @@ def bps_of(text: str) -> int:
         value = Decimal(text.replace("%", "").strip()) * 100
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value % 1 or not 0 <= value <= WHOLE_BPS:
+    if not value.is_finite() or not 0 <= value <= WHOLE_BPS or value % 1:
         raise PrizeShape(where="treasury", expected="a percentage from 0 to 100 with at most two decimals")
     return int(value)
 
@@ -363,7 +367,7 @@ def eligibility_of(text: str) -> Mapping[str, object]:
     """Who may enter, as JSON. Refuses with EligibilityInvalid."""
     try:
         found = json.loads(text) if text.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise EligibilityInvalid(rule="eligibility", expected='an object of JSON like {"countries": {"allow": ["NP"]}}')

@@ -34,10 +34,21 @@ from palio.competitions.console.forms import (
     units_of,
     wrong_in,
 )
+from palio.competitions.errors import AmountInvalid
 from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import ends, part_of
 from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
-from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, Product, Shown, Status, Wanted
+from palio.competitions.types import (
+    ENTRANT_DIGITS_MAX,
+    BoardRow,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    Product,
+    Shown,
+    Status,
+    Wanted,
+)
 from palio.infra import audit
 from palio.infra.approvals import Approval
 from palio.infra.db import Tx
@@ -217,7 +228,7 @@ def _declare_act(act: str, access: Access) -> None:
         competition_id: Id,
         ask: Ask,
         tx: InTx,
-        entrant_id: Annotated[str, Query(max_length=18)] = "",
+        entrant_id: Annotated[str, Query(max_length=ENTRANT_DIGITS_MAX)] = "",
         delta: Annotated[str, Query(max_length=18)] = "",
     ) -> HTMLResponse:
         """What it would do, and the form for it."""
@@ -265,7 +276,7 @@ async def _act(
 
 async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:
     """The row of the entrant who was named by his number, if he stands on the board."""
-    if not (number.isascii() and number.isdigit()):
+    if not (number.isascii() and number.isdigit() and len(number) <= ENTRANT_DIGITS_MAX):
         return ()
     entrant_ids = [EntrantId(int(number))]
     return (await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=1)).rows
@@ -373,7 +384,10 @@ async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[F
     """Put money into the pool."""
     ours = await _ours(tx, competition_id)
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
-    amount = units_of(form.amount, Asset(shown.competition.prize_asset, shown.asset_scale))
+    asset = Asset(shown.competition.prize_asset, shown.asset_scale)
+    amount = units_of(form.amount, asset)
+    if not amount:
+        raise AmountInvalid(amount=form.amount, asset=asset.code, places=asset.scale)
     await staff.fund(
         tx,
         fund_id=new_id(),

@@ -11,6 +11,7 @@ from palio.competitions.rules import prizes, recurrence
 from palio.competitions.schemas.competitions import SHOWN, CompetitionAnswer
 from palio.competitions.types import (
     AMOUNT_MAX,
+    ENTRANT_ID_MAX,
     Direction,
     EmptyRule,
     JoinMode,
@@ -185,7 +186,7 @@ class FundBody(ReasonBody):
 class EntrantBody(ReasonBody):
     """An entrant, and the reason that he reads."""
 
-    entrant_id: Annotated[StrictInt, Field(ge=1)]
+    entrant_id: Annotated[StrictInt, Field(ge=1, le=ENTRANT_ID_MAX)]
 
 
 class AdjustBody(EntrantBody):

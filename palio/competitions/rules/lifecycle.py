@@ -210,7 +210,7 @@ def check_extending(competition: Competition, ends_at: datetime, now: datetime) 
     if competition.status not in ("draft", "upcoming", "live") or now >= competition.ends_at:
         raise NotExtendable(status=competition.status)
     if ends_at <= competition.ends_at:
-        raise EndsEarlier(ends_at=competition.ends_at.isoformat())
+        raise EndsEarlier(ends_at=competition.ends_at)
 
 
 def decided_at(competition: Competition, now: datetime) -> datetime:
