@@ -632,14 +632,14 @@ class Participation:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """A competition that a user has taken part in, with the rank and the prize he has in what is frozen."""
+    """A competition that a user takes part in, left, or is invited to, with his rank and prize in what is frozen."""
 
     id: CompetitionId
     title: str
     status: Status
     starts_at: datetime
     asset: str
-    state: Literal["active", "left", "disqualified"]
+    state: Literal["active", "left", "disqualified", "invited"]
     rank: int | None
     prize: int | None
     reward_status: RewardStatus | None

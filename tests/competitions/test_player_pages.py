@@ -341,9 +341,17 @@ async def test_an_invited_player_finds_it_and_accepts(visit: Visit) -> None:
     assert "You are invited" not in await visit.page("/competitions", stranger) + await visit.page("/", stranger)
     assert "By invitation only" in await visit.page(path, stranger)
     assert "Accept and join" in await visit.page(path, guest)
+    assert await states(visit, guest) == ["invited"]
     assert (await visit.send(f"{path}/join", guest, on=path)).status_code == 303
     assert "You take part" in await visit.page(path, guest)
     assert "You are invited" not in await visit.page("/competitions", guest)
+    assert await states(visit, guest) == ["active"]
+
+
+async def states(visit: Visit, user: UserId) -> list[str]:
+    """How staff see what a player takes part in."""
+    async with visit.database.begin(SYSTEM) as tx:
+        return [one.state for one in await competitions.latest_of(tx, user_id=user, limit=5)]
 
 
 # the receipt

@@ -286,14 +286,15 @@ async def list_participations(tx: Tx, user_id: UserId, competition_ids: Sequence
 
 
 async def list_latest_of(tx: Tx, user_id: UserId, limit: int) -> list[Latest]:
-    """What a user has taken part in of the thousand competitions that began last, the latest first."""
+    """What a user takes part in, left, or may join of the thousand competitions that began last, the latest first."""
     return await db.rows(
         tx,
         Latest,
         """
-        select c.id, c.title, c.status, c.starts_at, c.prize_asset as asset, p.state, s.rank, r.amount as prize,
-          r.status as reward_status
-        from (select id, title, status, starts_at, prize_asset, list_id from competitions.competitions
+        select c.id, c.title, c.status, c.starts_at, c.prize_asset as asset,
+          case when p.state = 'left' and c.join_mode = 'invite' then 'invited' else p.state end as state,
+          s.rank, r.amount as prize, r.status as reward_status
+        from (select id, title, status, starts_at, prize_asset, list_id, join_mode from competitions.competitions
           where status <> 'draft' order by starts_at desc limit 1000) c
         join competitions.participants p on p.competition_id = c.id
           and p.entrant_id = any(array(select id from competitions.entrants where user_id = %s))

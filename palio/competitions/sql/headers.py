@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from palio.competitions.types import (
@@ -46,6 +46,7 @@ WANTED = (
       and c.starts_at >= w.begins_since and c.starts_at < w.begins_until """
 )
 ID_MAX = UUID(int=2**128 - 1)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 async def insert_competition(
@@ -152,14 +153,21 @@ async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list
 
 
 async def _list_ended(tx: Tx, narrowed: Sequence[object], part: Part[CompetitionId]) -> list[Competition]:
+    edge = part.older_than or part.newer_than
+    end = await db.value(tx, "select ends_at from competitions.competitions where id = %s", edge) if edge else None
     if part.newer_than is None:
-        last = part.older_than
-        older = """and (%s::uuid is null or (c.ends_at, c.id) < (select m.ends_at, m.id
-          from competitions.competitions m where m.id = %s)) order by c.ends_at desc, c.id desc limit %s"""
-        return await db.rows(tx, Competition, WANTED + older, *narrowed, last, last, part.limit)
-    newer = """and (c.ends_at, c.id) > (select m.ends_at, m.id from competitions.competitions m where m.id = %s)
-      order by c.ends_at, c.id limit %s"""
-    found = await db.rows(tx, Competition, WANTED + newer, *narrowed, part.newer_than, part.limit)
+        return await db.rows(
+            tx,
+            Competition,
+            WANTED + "and (c.ends_at, c.id) < (%s, %s) order by c.ends_at desc, c.id desc limit %s",
+            *(*narrowed, end or NEVER, edge or ID_MAX, part.limit),
+        )
+    found = await db.rows(
+        tx,
+        Competition,
+        WANTED + "and (c.ends_at, c.id) > (%s, %s) order by c.ends_at, c.id limit %s",
+        *(*narrowed, end or NEVER, edge, part.limit),
+    )
     return found[::-1]
 
 
