@@ -194,6 +194,10 @@ async def test_the_settlement_goes_from_evidence_to_payment(staff: httpx2.AsyncC
     assert (held.status_code, "appeals wait" in held.text) == (409, True)
     adjusted = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
     assert adjusted.status_code == 303
+    back = f"{here}/adjust?entrant_id={last.entrant_id}&amp;delta=-100"
+    assert f'href="{back}"' in (await staff.get(here)).text
+    shown = (await staff.get(back.replace("&amp;", "&"))).text
+    assert ('<del dir="auto">110</del>' in shown, '<ins dir="auto">10</ins>' in shown) == (True, True)
     answer = f"{HERE}/appeals/{appeal.id}"
     fields = form_of((await staff.get(here)).text, answer)
     done = await staff.post(answer, data={**fields, "decision": "upheld", "answer": "You are right about it."})

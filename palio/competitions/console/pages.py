@@ -1,5 +1,6 @@
 """Pages of staff over competitions: lists, and one competition from draft to payment."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
@@ -68,6 +69,7 @@ ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
 SETTLED = ("settling", "completed", "archived")
+DELTA = re.compile(r"-?\d{1,16}", re.ASCII)
 ACTS: Mapping[str, Access] = {
     "publish": EDIT,
     "start": EDIT,
@@ -266,6 +268,7 @@ async def _act(
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "entrant": rows[0] if rows else None,
+        "delta": int(given["delta"]) if act == "adjust" and DELTA.fullmatch(given.get("delta", "")) else 0,
         "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
         "score": lambda value: _score(value, shown),
     }
