@@ -196,6 +196,12 @@ class NotEligible(Forbidden):
     code = "competitions.not_eligible"
 
 
+class InvitedUnknown(Invalid):
+    """Nobody is called `names`: of the players named nobody was invited."""
+
+    code = "competitions.invited_unknown"
+
+
 class EligibilityInvalid(Invalid):
     """Who may take part cannot be read at `rule`: expected is `expected`."""
 

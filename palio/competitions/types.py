@@ -46,6 +46,8 @@ WHOLE_BPS = 10_000
 BANDS_MAX = 200
 SCORE_MAX = 9_000_000_000_000_000
 AMOUNT_MAX = 2**53 - 1
+ENTRANT_DIGITS_MAX = 18
+ENTRANT_ID_MAX = 10**ENTRANT_DIGITS_MAX - 1
 KEY_CHARS_MAX = 180  # of a contribution; the ledger's key has words of its own before it
 APPEALS_MAX = 3  # of one entrant in a competition
 
@@ -465,6 +467,11 @@ class Competition:
         return self.min_score if self.allow_nonpositive else max(self.min_score, 1)
 
     @property
+    def dark_from(self) -> datetime | None:
+        """From when on nobody but staff sees who stands where, if its board is hidden at the end."""
+        return self.ends_at - timedelta(seconds=self.blackout_s) if self.blackout_s else None
+
+    @property
     def terms(self) -> "RankTerms":
         """How its list is ranked."""
         return RankTerms(self.list_id, self.direction, self.tie_rule, self.has_subscore, self.least_score)
@@ -621,6 +628,21 @@ class Participation:
     via: str
     reason: str | None
     fee_transfer_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A competition that a user takes part in, left, or is invited to, with his rank and prize in what is frozen."""
+
+    id: CompetitionId
+    title: str
+    status: Status
+    starts_at: datetime
+    asset: str
+    state: Literal["active", "left", "disqualified", "invited"]
+    rank: int | None
+    prize: int | None
+    reward_status: RewardStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -947,11 +969,15 @@ class Shown:
 
 
 class Prizes(NamedTuple):
-    """What each of some neighbouring places pays when every place is taken, in units of the asset."""
+    """What each of some neighbouring places pays when every place is taken, in units of the asset.
+
+    Where it is open, everybody from the place on shares the amount.
+    """
 
     first: int
     last: int
     amount: int
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -1013,7 +1039,8 @@ class Board:
     """Rows of a ranking; `is_provisional` says that prizes are what would be paid if it ended now.
 
     Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
-    `above` the score in the last of them; `sums` are those that its prizes are worked out of.
+    `above` the score in the last of them; `sums` are those that its prizes are worked out of. While it is warming they
+    are those of the newest picture there is, which was taken `as_of`.
     """
 
     rows: tuple[BoardRow, ...]
@@ -1025,6 +1052,8 @@ class Board:
     after: int = 0
     above: int | None = None
     sums: PoolSums | None = None
+    is_warming: bool = False
+    as_of: datetime | None = None
 
     @property
     def keys(self) -> list[RowKey]:
@@ -1068,6 +1097,7 @@ class PrizeReceipt:
     shared: int | None
     transfer_id: UUID | None
     wallet_seq: int | None
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1538,12 +1568,13 @@ class Liability:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A prize in a list: what a place earns or would earn, why, and what became of it."""
+    """A prize in a list: what a place earns or would earn, why, what became of it, and what is won besides money."""
 
     standing: Standing
     amount: int
     why: Mapping[str, object]
     reward: "Reward | None"
+    items: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from palio import admin, affiliates, identity, ledger
+from palio import admin, affiliates, competitions, identity, ledger
 from palio.admin import Defect, Desk
 from palio.admin import console as admin_console
 from palio.affiliates import console as affiliates_console
 from palio.competitions import console as competitions_console
+from palio.competitions.types import Latest
 from palio.entry.approving import COMMANDS, PENDING
 from palio.entry.published import PUBLIC
 from palio.entry.wiring import MIGRATIONS, Wiring
@@ -55,11 +56,16 @@ async def _link_requests(tx: Tx, now: datetime) -> Waiting:
     return Waiting(*await affiliates.waiting_requests(tx))
 
 
+async def _doubts(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await competitions.waiting_appeals(tx))
+
+
 QUEUES: tuple[Queue[Tx], ...] = (
     Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),
     Queue("Suspicious snapshots", "/console/affiliates/snapshots", "affiliates.snapshots.decide", _suspicious),
     Queue("Quarantined rows", "/console/affiliates/quarantine", "affiliates.snapshots.decide", _quarantined),
     Queue("Link requests", affiliates_console.REQUESTS, "affiliates.links.review", _link_requests),
+    Queue("Doubts about results", competitions_console.APPEALS, "competitions.settlement.run", _doubts),
 )
 
 
@@ -92,6 +98,21 @@ async def _links(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
     links = await affiliates.links_many(tx, user_ids=[UserId(user_id)])
     players = await affiliates.players_many(tx, [link.player_id for link in links])
     return [Fact("Account", _told(players[link.player_id])) for link in links]
+
+
+async def _contests(tx: Tx, user_id: UUID, now: datetime) -> list[Fact]:
+    """What somebody took part in last, where he stands in what is decided, and what he has won."""
+    scales = {asset.code: asset.scale for asset in await ledger.assets(tx)}
+    return [_contest(one, scales) for one in await competitions.latest_of(tx, user_id=UserId(user_id), limit=LATEST)]
+
+
+def _contest(one: Latest, scales: Mapping[str, int]) -> Fact:
+    path = f"{competitions_console.HERE}/{one.id}"
+    rank = f"rank {one.rank}" if one.rank else ""
+    notes = [word for word in (rank, one.reward_status or "", "" if one.state == "active" else one.state) if word]
+    if one.prize:
+        return Fact(one.title, one.prize, (one.asset, scales[one.asset]), note=", ".join(notes), path=path)
+    return Fact(one.title, one.status, note=", ".join(notes), path=path)
 
 
 ACCOUNT = "/console/identity/users/{user}"
@@ -128,6 +149,7 @@ PANELS: tuple[Panel[Tx], ...] = (
             PanelAct("Adjust", ledger_console.ADJUST + "?player={user}", "ledger.wallet.adjust"),
         ),
     ),
+    Panel("competitions", "Competitions", "competitions.competition.read", _contests),
     Panel("affiliates", "Linked accounts", "affiliates.read", _links),
 )
 

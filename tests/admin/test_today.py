@@ -44,12 +44,14 @@ async def test_a_part_that_fails_leaves_the_others_alone(console: Console) -> No
         ("Suspicious snapshots", False),
         ("Quarantined rows", False),
         ("Link requests", False),
+        ("Doubts about results", False),
     ]
     assert (home["races"]["live"], home["feeds"], home["jobs"]["dead"] >= 0) == (0, [], True)
     assert [(one["module"], one["facts"] is None) for one in card["panels"]] == [
         ("broken", True),
         ("identity", False),
         ("ledger", False),
+        ("competitions", False),
         ("affiliates", False),
     ]
     assert (person.status_code, person.text.count('role="alert"')) == (200, 1)

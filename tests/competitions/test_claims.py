@@ -67,6 +67,30 @@ async def test_a_prize_expires_to_the_house_and_then_pays_nobody(tx: Tx, noon: d
     assert await ledger.balance(tx, address="house:prizes", asset="USD") - before == 5000 * expired
 
 
+async def test_of_two_strangers_one_is_linked_in_time_and_the_prize_of_the_other_goes_back(
+    tx: Tx, noon: datetime
+) -> None:
+    """The first is paid once, the second thirty days later nobody; then the pool is empty."""
+    competition_id = await live(tx, noon)
+    people = await enter(tx, competition_id, 2, noon, linked=False)
+    await score(tx, competition_id, people, [9, 7], noon)
+    for _ in range(2):
+        await competitions.settle(tx, competition_id=competition_id, now=noon + 6 * HOUR)
+    first, second = await competitions.standings(tx, competition_id=competition_id, limit=5)
+    user_id, due = UserId(new_id()), noon + 6 * HOUR + WINDOW
+    before = await ledger.balance(tx, address="house:prizes", asset="USD")
+
+    assert [await claim(tx, first.ref, user_id, noon + hours * HOUR) for hours in (7, 8)] == [1, 0]
+    assert await competitions.expire(tx, now=due) >= 1
+    assert await claim(tx, second.ref, UserId(new_id()), due + HOUR) == 0
+
+    rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [(reward.status, reward.amount) for reward in rewards] == [("paid", 5_000), ("expired", 3_000)]
+    assert await ledger.balance(tx, address=f"user:{user_id}:main", asset="USD") == 5_000
+    assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 0
+    assert await ledger.balance(tx, address="house:prizes", asset="USD") - before >= 3_000
+
+
 async def test_a_claim_comes_too_late_at_the_instant_of_the_expiry(tx: Tx, noon: datetime) -> None:
     competition_id, ref = await won(tx, noon)
     user_id = UserId(new_id())

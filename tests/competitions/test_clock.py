@@ -8,7 +8,7 @@ from palio.competitions.types import CompetitionId
 from palio.infra import db
 from palio.infra.db import Address, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from tests.factories.competitions import HOUR, balances, enter, live, score, settle
+from tests.factories.competitions import HOUR, balances, enter, live, new, score, settle
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 STAFF = Actor("staff", UserId(new_id()), RequestId(new_id()))
@@ -111,3 +111,31 @@ async def test_a_clock_that_goes_backwards_undoes_nothing_and_pays_nothing_twice
     assert [reward.amount for reward in rewards] == [5_000, 3_000, 2_000]
     assert await balances(tx, *(f"user:{reward.user_id}:main" for reward in rewards)) == [5_000, 3_000, 2_000]
     assert await competitions.archive(tx, now=past) == 0
+
+
+async def test_a_jump_over_everything_takes_each_step_once_and_in_its_order(tx: Tx, noon: datetime) -> None:
+    """Nobody looked between the announcement and long after the review."""
+    steps = (
+        competitions.CompetitionWentLive,
+        competitions.CompetitionFrozen,
+        competitions.CompetitionCompleted,
+    )
+    heard = {**tx.equipment.addresses, **{step: (Address(f"tests:{step.__name__}", "default", 0),) for step in steps}}
+    tx.equipment = replace(tx.equipment, addresses=heard)
+    terms = new(noon, product="game", review_h=24, grace_s=60)
+    competition_id = await competitions.create(tx, new=terms, created_by=None, now=noon - HOUR)
+    await competitions.publish(tx, competition_id=competition_id, now=noon - HOUR)
+    people = await enter(tx, competition_id, 2, noon)
+    later = noon + 40 * DAY
+
+    assert await competitions.due(tx, now=later) == [competition_id]
+    assert await competitions.advance(tx, competition_id=competition_id, now=later) == 3  # begun, closed, frozen
+    assert await competitions.advance(tx, competition_id=competition_id, now=later) == 0
+    assert await competitions.advance(tx, competition_id=competition_id, now=later + DAY) == 2  # released, completed
+    assert await competitions.due(tx, now=later + DAY) == []
+
+    statement = """select task_name from jobs.procrastinate_jobs
+      where task_name like 'tests:%%' and args -> 'message' ->> 'competition' = %s order by id"""
+    told = await db.column(tx, statement, str(competition_id))
+    assert told == [f"tests:{step.__name__}" for step in steps]
+    assert len(people) == 2 and await balances(tx, f"pool:{competition_id}") == [0]

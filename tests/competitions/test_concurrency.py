@@ -9,7 +9,8 @@ import pytest
 from psycopg import sql
 
 from palio import competitions, ledger
-from palio.competitions.types import CompetitionId, Counted, Outcome, Refused, Submission
+from palio.competitions import sql as statements
+from palio.competitions.types import CompetitionId, Counted, Outcome, Refused, Sent, Submission
 from palio.infra import db, embedded
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
@@ -105,8 +106,8 @@ async def test_submissions_that_race_the_end_are_in_the_standings_or_refused(
             await competitions.close(tx, competition_id=competition_id, now=end)
             await competitions.freeze(tx, competition_id=competition_id, evidence={}, now=end)
 
-    calls = [submit(number) for number in range(100)]
-    outcomes = await asyncio.gather(*calls[:60], end_it(), *calls[60:])
+    calls = [submit(number) for number in range(200)]
+    outcomes = await asyncio.gather(*calls[:120], end_it(), *calls[120:])
     counted = [outcome for outcome in outcomes if isinstance(outcome, Counted)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     assert {outcome.code for outcome in refused} <= {"competitions.not_live"}
@@ -120,7 +121,39 @@ async def test_submissions_that_race_the_end_are_in_the_standings_or_refused(
             competition_id,
         )
     assert sum(standing.score for standing in placed) == receipts == 7 * len(counted)
-    assert len(counted) + len(refused) == 100
+    assert len(counted) + len(refused) == 200
+
+
+async def test_without_the_header_a_score_is_counted_and_not_in_the_standings(
+    database: Database, noon: datetime
+) -> None:
+    """The control: who looks at the status without holding it writes into what is frozen, and calls it counted."""
+    competition_id = await prepared(database, noon, review_h=1)
+    end = noon + 5 * HOUR
+    looked, frozen = asyncio.Event(), asyncio.Event()
+
+    async def submit() -> None:
+        async with database.begin(SYSTEM) as tx:
+            found = await competitions.get(tx, competition_id=competition_id)
+            entrant = (await competitions.top(tx, competition_id=competition_id, limit=1)).rows[0].standing.entrant_id
+            assert found.status == "live"
+            looked.set()
+            await frozen.wait()
+            late = Sent(found.list_id, entrant, "naive", end - HOUR, "score", 7, 0, None, None)
+            assert len(await statements.insert_changes(tx, [late], end)) == 1
+
+    async def end_it() -> None:
+        await looked.wait()
+        async with database.begin(SYSTEM) as tx:
+            await competitions.close(tx, competition_id=competition_id, now=end)
+            await competitions.freeze(tx, competition_id=competition_id, evidence={}, now=end)
+        frozen.set()
+
+    await asyncio.gather(submit(), end_it())
+    async with database.begin(SYSTEM) as tx:
+        placed = await competitions.standings(tx, competition_id=competition_id, limit=9)
+        scores = await competitions.scores(tx, competition_id=competition_id)
+    assert (sum(each.score for each in placed), sum(each.score for each in scores)) == (6, 13)
 
 
 class PowerCutError(Exception):

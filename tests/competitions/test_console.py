@@ -4,13 +4,16 @@ code."""
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from palio import competitions
 from palio.competitions import console
-from palio.competitions.types import CompetitionId
+from palio.competitions.rules import prizes
+from palio.competitions.types import CompetitionId, Counted, PrizeRule, Submission
 from palio.entry.wiring import ENTRY_CHECKS
 from palio.infra import db, partitions
 from palio.infra.db import Database
@@ -20,6 +23,8 @@ from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
 from palio.ui.site import assemble
 from palio.ui.values import instant
+from tests.competitions.test_prizes import FIXED, OPEN, QUEST, R10
+from tests.competitions.test_prizes import THREE as PODIUM
 from tests.conftest import SYSTEM
 from tests.factories.competitions import HOUR, THREE, enter, live, score
 from tests.ui import people
@@ -162,6 +167,91 @@ async def test_what_cannot_be_a_competition_is_refused(staff: Desk, more: Mappin
     assert await staff.get("?limit=1") == before
 
 
+async def test_the_best_of_the_fewest_wins_where_the_terms_say_so(staff: Desk, database: Database) -> None:
+    """Of every operator, by the call: a game in which the lowest of one's values counts, a second figure beside it."""
+    terms = {"product": "game", "op": "best", "direction": "asc", "has_subscore": True, "rank_events": False}
+    made = (await staff.ask("POST", "", spec(**terms))).json()
+    assert (made["competition"]["op"], made["competition"]["has_subscore"]) == ("best", True)
+    for act, body in (("publish", None), ("start", WHY)):
+        assert (await staff.act(made["id"], act, body)).status_code == 200
+    competition_id = CompetitionId(UUID(made["id"]))
+    async with database.begin(SYSTEM) as tx:
+        first, second = await enter(tx, competition_id, 2, NOW)
+        values = [(first, 9, 0), (first, 7, 1), (second, 7, 0)]
+        items = [
+            Submission(competition_id, who, None, f"k{n}", NOW, value=value, sub=sub)
+            for n, (who, value, sub) in enumerate(values)
+        ]
+        outcomes = await competitions.submit_many(tx, items, now=NOW)
+        board = await competitions.top(tx, competition_id=competition_id, limit=5)
+        heard = "select rank_events from competitions.competitions where id = %s"
+        assert await db.value(tx, heard, competition_id) is False
+    assert all(isinstance(outcome, Counted) for outcome in outcomes)
+    ranked = [(row.standing.entrant_id, row.standing.score, row.standing.subscore) for row in board.rows]
+    assert ranked == [(second, 7, 0), (first, 7, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({"tz": "Mars/Olympus"}, "competitions.zone_unknown"), ({"prize_asset": "XYZ"}, "ledger.unknown_asset")],
+)
+async def test_a_draft_keeps_a_zone_and_an_asset_that_exist(
+    staff: Desk, change: Mapping[str, object], code: str
+) -> None:
+    """With others it could be announced, and never be paid or shown."""
+    made = (await staff.ask("POST", "", spec())).json()
+    refused = await staff.ask("PATCH", f"/{made['id']}", change, seen=1)
+    assert refused.json()["code"] == code
+    assert (await staff.get(f"/{made['id']}"))["version"] == 1
+
+
+async def test_a_series_of_an_asset_that_is_none_is_not_made_and_keeps_no_other_from_being_made(
+    staff: Desk, database: Database
+) -> None:
+    terms = {"title": "Daily", "prize_asset": "XYZ", "guaranteed_pool": 1_000, "prize_rule": THREE}
+    body = {**terms, "code": f"daily-{new_id().hex[-8:]}", "cadence": "daily"}
+    refused = await staff.ask("POST", "/series", body)
+    assert (refused.status_code, refused.json()["code"]) == (404, "ledger.unknown_asset")
+    made = await staff.ask("POST", "/series", {**body, "prize_asset": "USD", "op": "best"})
+    assert (made.status_code, made.json()["op"]) == (201, "best")
+    here = f"/series/{made.json()['id']}"
+    refused = await staff.ask("PUT", here, terms, seen=1)
+    assert (refused.status_code, refused.json()["code"]) == (404, "ledger.unknown_asset")
+    changed = await staff.ask("PUT", here, {**terms, "prize_asset": "USD", "min_score": 7, "active": False}, seen=1)
+    assert changed.status_code == 200
+    async with database.begin(SYSTEM) as tx:
+        told = "select changes from infra.audit_rows where action = 'series.change' and entity_id = %s"
+        changes = await db.value(tx, told, made.json()["id"])
+    assert changes == {"active": [True, False], "min_score": [0, 7], "op": ["best", "add"]}
+
+
+async def test_prizes_are_listed_where_not_every_place_has_one(staff: Desk, database: Database) -> None:
+    """One cent for the first, a code for the sixth: on pages of one, before the freeze and after it."""
+    code = {"from": 6, "to": 6, "kind": "code", "ref": "six", "title": "Lucky six"}
+    rule = competitions.read_prize_rule({**THREE, "items": [code]})
+    competition_id = await running(database, prize_rule=rule, guaranteed_pool=1, review_h=24)
+    async with database.begin(SYSTEM) as tx:
+        entrants = await enter(tx, competition_id, 7, NOW)
+        await score(tx, competition_id, entrants, range(70, 0, -10), NOW - HOUR)
+
+    async def listed() -> list[tuple[int, int, list[str]]]:
+        found, cursor = [], ""
+        while True:
+            part = await staff.get(f"/{competition_id}/prizes?limit=1{cursor}")
+            items: Any = part["items"]
+            found += [(one["place"], one["prize"]["amount"], [each["title"] for each in one["items"]]) for one in items]
+            if part["next"] is None:
+                return found
+            cursor = f"&cursor={part['next']}"
+
+    expected = [(1, 1, []), (6, 0, ["Lucky six"])]
+    assert await listed() == expected
+    async with database.begin(SYSTEM) as tx:
+        for _ in range(2):
+            await competitions.settle(tx, competition_id=competition_id, now=NOW + 5 * HOUR)
+    assert await listed() == expected
+
+
 async def test_terms_of_what_runs_are_frozen(staff: Desk, database: Database) -> None:
     here = f"/{await running(database)}"
     version = (await staff.get(here))["version"]
@@ -275,6 +365,63 @@ async def test_prizes_are_previewed_to_the_unit(staff: Desk) -> None:
     assert answer.json()["undistributed"]["amount"] == 0
     refused = await staff.ask("POST", "/preview-prizes", {**body, "prize_rule": {**THREE, "bands": THREE["bands"][:2]}})
     assert (refused.status_code, refused.json()["code"]) == (422, "competitions.prize_sum")
+
+
+LAST_OF_R10 = [25_000, 7_500, 5_000, 2_500, 2_500, 1_875, 1_875, 1_250, 1_250]
+LAST_FIXED = [500_000, 250_000, 100_000, 50_000, 35_000, 25_000, 15_000, 12_500]
+
+
+@pytest.mark.parametrize(
+    ("rule", "pool", "entrants", "ties", "empty_rule", "paid", "left"),
+    [
+        pytest.param(
+            *(R10, 50_000, 11, {"2": 3}, "keep"),
+            [25_000, 5_000, 5_000, 5_000, 2_500, 1_875, 1_875, 1_250, 1_250, 1_250],
+            0,
+            id="W1",
+        ),
+        pytest.param(QUEST, 131_500, 6, {}, "redistribute", [73_056, *[11_689] * 4, 11_688], 0, id="W2"),
+        pytest.param(QUEST, 131_500, 6, {}, "keep", [65_750, *[10_520] * 5], 13_150, id="W3"),
+        pytest.param(R10, 50_000, 13, {"10": 4}, "keep", [*LAST_OF_R10, 313, 313, 312, 312], 0, id="W4"),
+        pytest.param(R10, 50_000, 4, {}, "keep", [25_000, 7_500, 5_000, 2_500], 10_000, id="W5 keep"),
+        pytest.param(R10, 50_000, 4, {}, "redistribute", [31_250, 9_375, 6_250, 3_125], 0, id="W5 redistribute"),
+        pytest.param(PODIUM, 1_003, 3, {"1": 2}, "keep", [402, 401, 200], 0, id="W6"),
+        pytest.param(PODIUM, 100, 3, {"1": 3}, "keep", [34, 33, 33], 0, id="W7 tied"),
+        pytest.param(PODIUM, 7, 3, {}, "keep", [4, 2, 1], 0, id="W7 seven"),
+        pytest.param(R10, 1, 4, {}, "redistribute", [1], 0, id="W7 one"),
+        pytest.param(QUEST, 25_001, 15, {}, "redistribute", [12_501, *[893] * 12, 892, 892], 0, id="W8"),
+        pytest.param(FIXED, 1_000_000, 11, {"9": 3}, "keep", [*LAST_FIXED, 4_167, 4_167, 4_166], 0, id="W9"),
+        pytest.param(FIXED, 1_000_000, 6, {}, "keep", LAST_FIXED[:6], 40_000, id="W10"),
+        pytest.param(
+            *(OPEN, 99_999, 14, {}, "redistribute"),
+            [40_000, 20_000, 15_000, *[2_273] * 7, *[2_272] * 4],
+            0,
+            id="W11",
+        ),
+    ],
+)
+async def test_the_worked_examples_are_previewed(
+    staff: Desk,
+    rule: PrizeRule,
+    pool: int,
+    entrants: int,
+    ties: Mapping[str, int],
+    empty_rule: str,
+    paid: list[int],
+    left: int,
+) -> None:
+    body = {
+        "prize_rule": prizes.written(rule),
+        "pool": pool,
+        "entrants": entrants,
+        "ties": ties,
+        "empty_rule": empty_rule,
+        "tie_rule": "share" if ties else "earliest",
+    }
+    answer = await staff.ask("POST", "/preview-prizes", body)
+    assert answer.status_code == 200, answer.text
+    assert [each["prize"]["amount"] for each in answer.json()["places"]] == paid
+    assert answer.json()["undistributed"]["amount"] == left
 
 
 async def test_other_prizes_are_tried_on_the_ranking_as_it_is(staff: Desk, database: Database) -> None:

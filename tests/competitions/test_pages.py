@@ -1,12 +1,13 @@
 """Pages of staff over competitions: the editor, one competition, a page for each act, and doubts with their answers."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx2
 import pytest
 
-from palio import competitions
+from palio import competitions, identity
 from palio.competitions.console import forms
 from palio.competitions.console.pages import ACTS
 from palio.competitions.types import CompetitionId, RuleKind
@@ -68,8 +69,15 @@ async def test_a_competition_is_drafted_announced_and_begun_by_forms(staff: http
     whole = await staff.post(f"{HERE}/new/meter", data={**hidden, **fields})
     assert ("100.00 %" in whole.text, "Make a draft" in whole.text) == (True, True)
 
-    wrong = await staff.post(f"{HERE}/new", data={**hidden, **fields, "pool": "much"})
-    assert (wrong.status_code, "Autumn league" in wrong.text, fields["ends_at"] in wrong.text) == (422, True, True)
+    wrongs = (
+        *(("pool", "much"), ("ends_at", fields["starts_at"]), ("tz", "Mars/Olympus"), ("prizes", "5 x")),
+        *(("pool", "9" * 20), ("pool", "1e50"), ("entry_fee", "1e99"), ("treasury", "1e99999"), ("treasury", "120")),
+        *(("eligibility", "[" * 3_999), ("eligibility", '{"min_age": 1e400}'), ("review_h", "337")),
+    )
+    for name, value in wrongs:
+        wrong = await staff.post(f"{HERE}/new", data={**hidden, **fields, name: value})
+        blamed = re.findall(r'<(?:input|textarea) id="(\w+)"[^>]*aria-invalid', wrong.text)
+        assert (wrong.status_code, blamed, "Autumn league" in wrong.text) == (422, [name], True), name
     made = await staff.post(f"{HERE}/new", data={**hidden, **fields})
     assert made.status_code == 303, made.text
     here = made.headers["location"]
@@ -85,9 +93,62 @@ async def test_every_act_has_a_page(staff: httpx2.AsyncClient, console: Console)
     here = f"{HERE}/{await running(console)}"
     for act in ACTS:
         page = await staff.get(f"{here}/{act}")
-        can_be_done = act not in {"publish", "start", "resume", "freeze", "approve", "pay"}
+        can_be_done = act not in {"publish", "start", "resume", "invite", "freeze", "approve", "pay"}
         assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, can_be_done), act
         assert ("cannot be done" in page.text) != can_be_done, act
+
+
+async def test_the_number_of_an_entrant_can_be_anything(staff: httpx2.AsyncClient, console: Console) -> None:
+    here = f"{HERE}/{await running(console)}"
+    for number in ("-1", "0", "x", "²", "9" * 18, "9" * 19, "9" * 5_000):
+        for act, fields in (("adjust", {"delta": "5"}), ("disqualify", {}), ("reinstate", {})):
+            done = await do(staff, here, act, entrant_id=number, reason=WHY, **fields)
+            assert (done.status_code in (404, 409, 422), 'aria-invalid="true"' in done.text) == (True, True), number
+
+
+async def test_players_are_invited_by_name(staff: httpx2.AsyncClient, console: Console) -> None:
+    """One who is misspelled keeps all of them out, and what was typed stays."""
+    async with console.begin() as tx:
+        terms = new(clock.now() + HOUR, join_mode="invite")
+        competition_id = await competitions.create(tx, new=terms, created_by=None, now=clock.now())
+        await competitions.publish(tx, competition_id=competition_id, now=clock.now())
+        names = [f"guest_{new_id().hex[-10:]}" for _ in range(2)]
+        guests = [(await identity.create(tx, username=name, now=clock.now())).id for name in names]
+    here = f"{HERE}/{competition_id}"
+    assert f'href="{here}/invite"' in (await staff.get(here)).text
+
+    wrong = await do(staff, here, "invite", users=f"{names[0]}, nobody-at-all")
+    assert (wrong.status_code, "nobody-at-all" in wrong.text, 'aria-invalid="true"' in wrong.text) == (422, True, True)
+    async with console.begin() as tx:
+        assert await competitions.participation(tx, competition_id=competition_id, user_id=guests[0]) is None
+    done = await do(staff, here, "invite", users=f"{names[0].upper()}\n{guests[1]}")
+    assert done.status_code == 303
+    async with console.begin() as tx:
+        found = [await competitions.participation(tx, competition_id=competition_id, user_id=guest) for guest in guests]
+    assert [(each.state, each.via) for each in found if each] == [("left", "invite")] * 2
+
+
+async def test_doubts_of_every_competition_wait_on_one_page(staff: httpx2.AsyncClient, console: Console) -> None:
+    competition_id = await running(console, title="Doubted league", review_h=24)
+    async with console.begin() as tx:
+        for _ in range(2):
+            await competitions.settle(tx, competition_id=competition_id, now=clock.now() + 5 * HOUR)
+        last = (await competitions.top(tx, competition_id=competition_id, limit=3)).rows[-1].standing
+        assert last.user_id
+        await competitions.open_appeal(
+            tx,
+            appeal_id=new_id(),
+            competition_id=competition_id,
+            user_id=last.user_id,
+            text="My second walk is missing.",
+            now=clock.now(),
+        )
+    page = (await staff.get(f"{HERE}/appeals")).text
+
+    assert "My second walk is missing." in page and f'href="{HERE}/{competition_id}#appeals"' in page
+    assert f'href="{HERE}/appeals"' in (await staff.get(HERE)).text
+    async with console.talk(console.staff(console.noor, permissions="admin.home.read")) as other:
+        assert (await other.get(f"{HERE}/appeals")).status_code == 403
 
 
 async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, console: Console) -> None:
@@ -102,6 +163,9 @@ async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, conso
     assert (await do(staff, here, "resume", reason=WHY)).status_code == 303
     later = clock.now() + timedelta(days=1)
     assert (await do(staff, here, "extend", reason=WHY, ends_at=f"{later:%Y-%m-%dT%H:%M}")).status_code == 303
+    for nothing in ("0", "0.00", "-1", "5.001", "1e50"):
+        wrong = await do(staff, here, "fund", reason=WHY, amount=nothing)
+        assert (wrong.status_code, re.findall(r'id="(\w+)"[^>]*aria-invalid', wrong.text)) == (422, ["amount"]), nothing
     assert (await do(staff, here, "fund", reason=WHY, amount="5.25")).status_code == 303
     assert "105.25" in (await staff.get(here)).text
     assert (await do(staff, here, "end", reason=WHY)).status_code == 303
@@ -130,6 +194,10 @@ async def test_the_settlement_goes_from_evidence_to_payment(staff: httpx2.AsyncC
     assert (held.status_code, "appeals wait" in held.text) == (409, True)
     adjusted = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
     assert adjusted.status_code == 303
+    back = f"{here}/adjust?entrant_id={last.entrant_id}&amp;delta=-100"
+    assert f'href="{back}"' in (await staff.get(here)).text
+    shown = (await staff.get(back.replace("&amp;", "&"))).text
+    assert ('<del dir="auto">110</del>' in shown, '<ins dir="auto">10</ins>' in shown) == (True, True)
     answer = f"{HERE}/appeals/{appeal.id}"
     fields = form_of((await staff.get(here)).text, answer)
     done = await staff.post(answer, data={**fields, "decision": "upheld", "answer": "You are right about it."})
@@ -299,6 +367,7 @@ def test_a_line_that_is_no_rule_is_refused(text: str) -> None:
 async def test_a_series_is_made_rests_and_shows_what_comes(staff: httpx2.AsyncClient) -> None:
     hidden = form_of((await staff.get(f"{HERE}/series/new")).text, f"{HERE}/series/new/meter")
     fields = {"title": "Night sprint", "cadence": "daily", "pool": "50.00", "prizes": "60 40", "tz": "Europe/Berlin"}
+    fields |= {"join_mode": "open", "entry_fee": "1.50", "op": "best", "direction": "asc", "rank_events": "no"}
     code = f"night-{new_id().hex[-8:]}"
     odd = await staff.post(f"{HERE}/series/new", data={**hidden, **fields, "code": "Night Sprint"})
     nowhere = await staff.post(f"{HERE}/series/new", data={**hidden, **fields, "code": code, "tz": "Mars/Olympus"})
@@ -317,6 +386,8 @@ async def test_a_series_is_made_rests_and_shows_what_comes(staff: httpx2.AsyncCl
     resting = (await staff.get(here)).text
 
     assert page.count("not yet") == 5 and "Europe/Berlin" in page
+    for chosen in ('value="1.50"', '"open" selected', '"best" selected', '"asc" selected', '"no" selected'):
+        assert chosen in page, chosen
     assert (changed.status_code, odd_field.status_code) == (303, 422)
     assert "It rests" in resting and 'value="75.00"' in resting
     assert code in (await staff.get(f"{HERE}/series")).text

@@ -16,7 +16,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.races.types import Race
 from tests.conftest import SYSTEM
 from tests.factories import races
-from tests.factories.competitions import HOUR, balances, live, new, players, score, settle
+from tests.factories.competitions import HOUR, THREE, balances, live, new, players, score, settle
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, caller
 from tests.ui.product import product
@@ -176,6 +176,67 @@ async def test_the_page_says_who_stands_where_what_is_paid_and_what_counts(visit
     assert "Your place" not in guest and "Friends" not in guest
 
 
+BADGE = {"from": 1, "to": 2, "kind": "badge", "ref": "champion", "title": "Champion of spring"}
+
+
+async def test_prizes_are_told_as_the_terms_mean_them(visit: Visit) -> None:
+    """Shares of scores, a last band that everybody shares, what is no money: nobody reads of places that are none."""
+    shares = {"kind": "proportional", "split": "occupants", "bands": [{"from": 1, "to": None, "value": 10_000}]}
+    open_band = {
+        "kind": "bps",
+        "split": "occupants",
+        "bands": [{"from": 1, "to": 1, "value": 6_000}, {"from": 2, "to": None, "value": 4_000}],
+    }
+    badges = {**THREE, "items": [BADGE]}
+    found = []
+    for raw, terms in ((shares, {}), (open_band, {}), (badges, {"guaranteed_pool": 0})):
+        rule = competitions.read_prize_rule(raw)
+        competition_id, users = await begun(visit, "anna", "bert", scores=[30, 20], prize_rule=rule, **terms)
+        found.append(await visit.page(path_of(competition_id), users[1]))
+    by_score, shared, won = found
+
+    assert "$100.00 for everybody who qualifies." in by_score and "0 places" not in by_score
+    assert "Everybody who qualifies shares the pool by the scores." in by_score
+    assert "Paid places end here" not in by_score + shared
+    assert "From place 2 on, together you now $40.00" in shared
+    assert "No money is won here." in won and "Places 1 to 2, each Champion of spring" in won
+
+
+async def test_what_was_won_besides_money_is_on_the_receipt(visit: Visit) -> None:
+    rule = competitions.read_prize_rule({**THREE, "items": [BADGE]})
+    competition_id, (anna, _) = await begun(visit, "anna", "bert", scores=[30, 20], prize_rule=rule, guaranteed_pool=0)
+    async with visit.database.begin(SYSTEM) as tx:
+        await settle(tx, competition_id, NOW + 3 * HOUR)
+
+    receipt = await visit.page(f"{path_of(competition_id)}/me/receipt", anna)
+
+    assert "Champion of spring" in receipt and "In the pool, set aside" not in receipt
+
+
+async def test_the_terms_say_how_old_one_must_be_and_when_the_board_is_hidden(visit: Visit) -> None:
+    competition_id = await coming(
+        visit, join_mode="open", eligibility={"min_age": 21}, blackout_s=3_600, no_winner="refund"
+    )
+    async with visit.database.begin(SYSTEM) as tx:
+        (user,) = await players(tx, 1, NOW)
+    page = await visit.page(path_of(competition_id), user)
+
+    assert "Only for players of 21 years or more." in page
+    assert "on nobody sees the board, until everything is over." in page
+    assert "If nobody qualifies, everybody has back what was put in." in page
+    assert "What nobody wins stays with the house." in page
+
+
+async def test_what_rests_shows_what_is_left_when_it_goes_on(visit: Visit) -> None:
+    competition_id, _ = await begun(visit, "anna", scores=[5])
+    async with visit.database.begin(SYSTEM) as tx:
+        await competitions.pause(tx, competition_id=competition_id, actor=SYSTEM, reason="the hall is shut", now=NOW)
+
+    text = (await visit.get(path_of(competition_id))).text
+
+    assert ("Left when it goes on" in text, "It is paused" in text, "<count-down" in text) == (True, True, False)
+
+
 async def test_whoever_is_not_ranked_sees_by_how_much(visit: Visit) -> None:
     competition_id, users = await begun(visit, "anna", "bert", scores=[50, 49], min_score=50)
     page = await visit.page(path_of(competition_id), users[1])
@@ -280,9 +341,17 @@ async def test_an_invited_player_finds_it_and_accepts(visit: Visit) -> None:
     assert "You are invited" not in await visit.page("/competitions", stranger) + await visit.page("/", stranger)
     assert "By invitation only" in await visit.page(path, stranger)
     assert "Accept and join" in await visit.page(path, guest)
+    assert await states(visit, guest) == ["invited"]
     assert (await visit.send(f"{path}/join", guest, on=path)).status_code == 303
     assert "You take part" in await visit.page(path, guest)
     assert "You are invited" not in await visit.page("/competitions", guest)
+    assert await states(visit, guest) == ["active"]
+
+
+async def states(visit: Visit, user: UserId) -> list[str]:
+    """How staff see what a player takes part in."""
+    async with visit.database.begin(SYSTEM) as tx:
+        return [one.state for one in await competitions.latest_of(tx, user_id=user, limit=5)]
 
 
 # the receipt
@@ -354,6 +423,27 @@ async def test_the_archive_has_the_winners_by_month_and_kind(visit: Visit) -> No
     assert "Long ago" in march and "anna 2 $100.00" in march
     assert "Nothing ended then" in await visit.page("/competitions/archive?year=2001")
     assert "Won by anna" in await visit.page("/competitions?status=completed&product=custom")
+
+
+async def test_the_archive_goes_by_the_end_whatever_was_made_first(visit: Visit) -> None:
+    """Over the call too, from page to page and back."""
+    ends = {"first": 9, "second": 5, "third": 7}
+    async with visit.database.begin(SYSTEM) as tx:
+        for name, hours in ends.items():
+            made = await live(tx, EARLIER, title=f"Ended {name}", product="steps", ends_at=EARLIER + hours * HOUR)
+            await competitions.close(tx, competition_id=made, now=EARLIER + 10 * HOUR)
+            await competitions.freeze(tx, competition_id=made, evidence={}, now=EARLIER + 10 * HOUR)
+    page = await visit.page("/competitions/archive?product=steps")
+    path = "/api/v1/competitions/archive?product=steps&limit=2"
+    first = (await visit.get(path)).json()
+    rest = (await visit.get(f"{path}&cursor={first['next']}")).json()
+    back = (await visit.get(f"{path}&cursor={rest['prev']}")).json()
+
+    assert page.index("Ended first") < page.index("Ended third") < page.index("Ended second")
+    assert [one["title"] for part in (first, rest) for one in part["items"]] == [
+        *("Ended first", "Ended third", "Ended second"),
+    ]
+    assert (first["prev"], rest["next"], back["items"]) == (None, None, first["items"])
 
 
 # elsewhere

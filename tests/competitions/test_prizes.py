@@ -169,6 +169,16 @@ def test_fixed_prizes_must_add_up_to_the_pool() -> None:
         {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": 10000.0}]},
         {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 1, "value": True}]},
         {"kind": "bps", "split": "places", "bands": [{"from": 2, "to": 2, "value": 10000}]},
+        {
+            "kind": "bps",
+            "split": "places",
+            "bands": [{"from": 1, "to": 1, "value": 5000}, {"from": 3, "to": 3, "value": 5000}],
+        },
+        {
+            "kind": "bps",
+            "split": "places",
+            "bands": [{"from": 1, "to": 2, "value": 5000}, {"from": 2, "to": 3, "value": 5000}],
+        },
         {"kind": "bps", "split": "places", "bands": [{"from": 1, "to": 0, "value": 10000}]},
         {
             "kind": "bps",
@@ -260,6 +270,25 @@ def test_the_allocation_is_exact(of: PrizeRule, pool: int, groups: list[int], re
     for rank in {share.rank for share in shares}:
         tied = [share.amount for share in shares if share.rank == rank]
         assert max(tied) - min(tied) <= 1
+
+
+ANNOUNCED_R10 = [(1, 1, 25_000), (2, 2, 7_500), (3, 3, 5_000), (4, 5, 2_500), (6, 7, 1_875), (8, 10, 1_250)]
+ANNOUNCED_OPEN = [(1, 1, 40_000), (2, 2, 20_000), (3, 3, 15_000), (4, 10, 2_142), (11, 11, 10_000, True)]
+
+
+@pytest.mark.parametrize(
+    ("of", "pool", "told"),
+    [
+        pytest.param(R10, 50_000, ANNOUNCED_R10, id="R10"),
+        pytest.param(*(QUEST, 131_500, [(1, 1, 65_751), (2, 13, 4_384), (14, 19, 356), (20, 50, 355)]), id="occupants"),
+        pytest.param(OPEN, 100_000, ANNOUNCED_OPEN, id="open"),
+        pytest.param(places(60, 40, kind="fixed"), 50, [(1, 1, 60), (2, 2, 40)], id="fixed, the pool still short"),
+        pytest.param(THREE, 0, [], id="nothing"),
+    ],
+)
+def test_what_places_pay_is_announced(of: PrizeRule, pool: int, told: list[tuple[int, ...]]) -> None:
+    found = prizes.announced(of, pool=pool, empty_rule="redistribute")
+    assert [each if each.is_open else each[:3] for each in found] == told
 
 
 BADGE = {"from": 1, "to": 3, "kind": "badge", "ref": "champion", "title": "Champion"}

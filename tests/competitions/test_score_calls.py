@@ -1,5 +1,6 @@
 """Scores by programs over HTTP, and what players read of themselves afterwards."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -154,6 +155,40 @@ async def test_what_is_no_score_is_refused_and_changes_nothing(
 
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert await count_receipts(database, board) == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [
+        *((word, 400) for word in ("NaN", "Infinity", "-Infinity", "1_000", "+5", "05")),
+        *(
+            (word, 422)
+            for word in ('"NaN"', '"sNaN"', '"Infinity"', '"1e400"', "1e400", '"1_000"', '"\uff15"', "true", "5.5")
+        ),
+        *((word, 422) for word in ("null", "[5]", '"5"', "1e3")),
+    ],
+)
+@pytest.mark.parametrize("path", ["scores", "scores/batch"])
+async def test_what_is_no_number_leaves_nothing_and_the_board_answers_afterwards(
+    client: httpx2.AsyncClient, database: Database, board: str, written: str, status: int, path: str
+) -> None:
+    """By the letter of the body, alone and beside a sound one, which a batch takes."""
+    (anna,) = await people(database, 1)
+    sound, odd = (
+        json.dumps(score(anna, 1, "sound")),
+        json.dumps(score(anna, 77, "odd")).replace('"delta": 77', f'"delta": {written}'),
+    )
+    body = odd if path == "scores" else f'{{"items": [{sound}, {odd}]}}'
+    headers = {**PROGRAM, "content-type": "application/json"}
+    answer = await client.post(f"/api/v1/boards/{board}/{path}", content=body.encode(), headers=headers)
+    shown = await client.get(f"/api/v1/boards/{board}/all")
+
+    is_read = path == "scores/batch" and status == 422
+    assert answer.status_code == (200 if is_read else status), answer.text
+    if is_read:
+        assert [each["status"] for each in answer.json()["results"]] == ["ok", "refused"]
+    assert await count_receipts(database, board) == (2 if is_read else 0)
+    assert (shown.status_code, [each["score"] for each in shown.json()["items"]]) == (200, [1] if is_read else [])
 
 
 async def test_an_unknown_board_is_refused_before_anybody_is_met(

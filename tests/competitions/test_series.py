@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
+import psycopg
 import pytest
 
 from palio import competitions
@@ -17,6 +18,7 @@ from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, new_id
 from tests.factories.competitions import THREE
+from tests.factories.competitions import new as competition
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 WEEK = timedelta(days=7)
@@ -107,6 +109,50 @@ async def test_four_processes_make_one(database: Database) -> None:
     async with database.begin(SYSTEM) as tx:
         assert await made(tx, series_id) == [("W:2026-W12", "upcoming")]
         await db.run(tx, "update competitions.series set active = false where id = %s", series_id)
+
+
+async def test_over_the_end_of_a_week_four_clocks_make_one_of_each_week(database: Database) -> None:
+    """Each moves what is due and makes what is missing, all at once, before the end and after it."""
+    async with database.begin(SYSTEM) as tx:
+        series_id = await competitions.create_series(tx, new=new(), actor=SYSTEM, now=at("2026-03-10T00:00"))
+        await competitions.ensure_series(tx, now=at("2026-03-10T00:00"))
+
+    async def tick(now: datetime) -> None:
+        async with database.begin(SYSTEM) as tx:
+            mine = await competitions.instances_of(tx, series_ids=[series_id])
+        for competition_id in mine:
+            async with database.begin(SYSTEM) as tx:
+                await competitions.advance(tx, competition_id=competition_id, now=now)
+        async with database.begin(SYSTEM) as tx:
+            await competitions.ensure_series(tx, now=now)
+
+    for instant in ("2026-03-15T23:59", "2026-03-16T00:00", "2026-03-16T00:01", "2026-03-22T23:59"):
+        await asyncio.gather(*(tick(at(instant)) for _ in range(4)))
+    async with database.begin(SYSTEM) as tx:
+        await db.run(tx, "update competitions.series set active = false where id = %s", series_id)
+        assert await made(tx, series_id) == [
+            *(("W:2026-W11", "completed"), ("W:2026-W12", "live"), ("W:2026-W13", "upcoming")),
+        ]
+
+
+async def test_without_the_turn_of_the_series_two_make_the_same_week(database: Database) -> None:
+    """The control: both look, both find nothing, both make it; only the key of the table keeps one of them from it."""
+    async with database.begin(SYSTEM) as tx:
+        series_id = await competitions.create_series(tx, new=new(), actor=SYSTEM, now=at("2026-03-10T00:00"))
+        await db.run(tx, "update competitions.series set active = false where id = %s", series_id)
+    both_have_looked = asyncio.Barrier(2)
+
+    async def naive() -> str:
+        async with database.begin(SYSTEM) as tx:
+            assert await made(tx, series_id) == []
+            await both_have_looked.wait()
+            week = competition(at("2026-03-16T00:00"), series_id=series_id, period_key="W:2026-W12")
+            await competitions.create(tx, new=week, created_by=None, now=at("2026-03-10T00:00"))
+        return "made"
+
+    outcomes = await asyncio.gather(naive(), naive(), return_exceptions=True)
+    assert [outcome for outcome in outcomes if outcome == "made"] == ["made"]
+    assert [type(outcome) for outcome in outcomes if outcome != "made"] == [psycopg.errors.UniqueViolation]
 
 
 async def test_a_close_asks_for_the_next_one(tx: Tx) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from palio import competitions, ledger
 from palio.competitions.types import CompetitionId, EntrantId
-from palio.infra import db
+from palio.infra import approvals, db
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, enter, live, new, score
@@ -207,3 +207,36 @@ async def test_a_large_pool_is_released_by_two_people(tx: Tx, noon: datetime) ->
         await competitions.release(tx, **act, approved_by=STAFF.user_id)
     await competitions.release(tx, **act, approved_by=SECOND)
     assert (await competitions.get(tx, competition_id=competition_id)).phase == "paying"
+
+
+async def test_nobody_decides_about_his_own_score_or_prize(tx: Tx, noon: datetime) -> None:
+    """Neither as the one who does it, nor as the second who agrees."""
+    competition_id, (first, _, third) = await in_review(tx, noon)
+    known = await competitions.entrants_many(tx, [first, third])
+    winner, loser = (Actor("staff", known[who].user_id, RequestId(new_id())) for who in (first, third))
+    now = noon + 6 * HOUR
+    for who in (winner, loser):  # all three places pay
+        with pytest.raises(approvals.OwnBenefit):
+            await competitions.release(tx, competition_id=competition_id, actor=who, reason="checked twice", now=now)
+    with pytest.raises(approvals.OwnBenefit):
+        await competitions.release(
+            tx,
+            competition_id=competition_id,
+            actor=STAFF,
+            reason="checked twice",
+            now=now,
+            approved_by=winner.user_id,
+        )
+    with pytest.raises(approvals.OwnBenefit):
+        await competitions.adjust_score(
+            tx,
+            adjustment_id=new_id(),
+            competition_id=competition_id,
+            entrant_id=third,
+            delta=100,
+            actor=loser,
+            reason=WHY,
+            now=now,
+        )
+    assert [score for _, score, _ in await ranking(tx, competition_id)] == [30, 20, 10]
+    await competitions.release(tx, competition_id=competition_id, actor=STAFF, reason="checked twice", now=now)

@@ -166,3 +166,23 @@ async def test_what_players_knew_is_forgotten_when_the_board_is_final(tx: Tx, no
     list_id = (await competitions.get(tx, competition_id=competition_id)).list_id
 
     assert await db.value(tx, "select count(*) from competitions.rank_marks where list_id = %s", list_id) == 0
+
+
+async def test_beyond_the_pictures_oneself_has_moved_since_the_rank_one_knows_of(tx: Tx, noon: datetime) -> None:
+    """Of the first hundred there are pictures; the hundred and fourth was 106th when somebody last looked."""
+    competition_id = await live(tx, noon, ends_at=noon + timedelta(days=2))
+    people = await enter(tx, competition_id, 110, noon)
+    await score(tx, competition_id, people, range(1_100, 0, -10), noon)
+    await competitions.watch_ranks(tx, now=noon + MINUTE)
+    await competitions.take_snapshots(tx, now=noon + MINUTE)
+    await add(tx, competition_id, people[105], 25, noon + 2 * MINUTE)
+    header = await competitions.get(tx, competition_id=competition_id)
+
+    async def mine(number: int) -> tuple[int | None, int | None]:
+        asked = {"competition": header, "entrant_id": people[number], "radius": 0, "now": noon + 2 * HOUR}
+        near = await competitions.nearby(tx, **asked)  # type: ignore[arg-type]  # as they are named
+        assert near
+        assert near.board.rows == (near.row,)
+        return near.row.standing.rank, near.row.trend
+
+    assert [await mine(number) for number in (0, 105, 104)] == [(1, 0), (104, 2), (106, -1)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from palio.competitions.schemas.competitions import ItemAnswer
 from palio.competitions.types import (
     Competition,
     CompetitionId,
@@ -88,6 +89,7 @@ class PrizeAnswer:
     transfer_id: UUID | None
     paid_at: Instant | None
     claim_by: Instant | None
+    items: tuple[ItemAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def prizes_of(found: PrizeList, asset: Asset) -> list[PrizeAnswer]:
             transfer_id=row.reward.transfer_id if row.reward else None,
             paid_at=row.reward.paid_at if row.reward else None,
             claim_by=row.reward.claim_by if row.reward else None,
+            items=ItemAnswer.many(row.items),
         )
         for row in found.rows
     ]

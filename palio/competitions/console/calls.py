@@ -196,7 +196,7 @@ async def list_series(tx: InTx) -> SeriesListAnswer:
     "/console/competitions/series",
     access=EDIT,
     example=SERIES_EXAMPLE.items[0],
-    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, SeriesExists, ZoneUnknown],
+    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, SeriesExists, ZoneUnknown, ledger.UnknownAsset],
     status=201,
 )
 async def create_series(body: SeriesBody, request: Request, ask: Ask, tx: InTx, response: Response) -> SeriesAnswer:
@@ -210,7 +210,7 @@ async def create_series(body: SeriesBody, request: Request, ask: Ask, tx: InTx, 
     "/console/competitions/series/{series_id:uuid}",
     access=EDIT,
     example=SERIES_EXAMPLE.items[0],
-    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, NoSuchSeries, ZoneUnknown],
+    refuses=[*OF_RULES, EligibilityInvalid, RecurrenceInvalid, NoSuchSeries, ZoneUnknown, ledger.UnknownAsset],
 )
 async def change_series(
     series_id: SeriesRef, body: SeriesPatch, seen: Seen, request: Request, ask: Ask, tx: InTx, response: Response
@@ -431,7 +431,7 @@ async def reinstate_entrant(competition_id: Id, body: EntrantBody, ask: Ask, tx:
     f"{HERE}/adjust",
     access=ADJUST,
     example=ACT_EXAMPLE,
-    refuses=[*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NotRunning, Cancelled, Paying],
+    refuses=[*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NotRunning, Cancelled, Paying, OwnBenefit],
     idempotency="required",
 )
 async def adjust_score(competition_id: Id, body: AdjustBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
@@ -463,7 +463,9 @@ async def freeze_competition(
     return _told(response, ours, waiting)
 
 
-@routes.post(f"{HERE}/approve", access=SETTLE, example=ACT_EXAMPLE, refuses=[*OF_ACTS, NotInReview, AppealsOpen])
+@routes.post(
+    f"{HERE}/approve", access=SETTLE, example=ACT_EXAMPLE, refuses=[*OF_ACTS, NotInReview, AppealsOpen, OwnBenefit]
+)
 async def approve_payment(
     competition_id: Id, body: ReasonBody, seen: Seen, ask: Ask, tx: InTx, response: Response
 ) -> ActAnswer:

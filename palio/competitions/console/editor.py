@@ -25,6 +25,7 @@ from palio.competitions.console.forms import (
     meter_of,
     text_of,
     typed,
+    wrong_in,
 )
 from palio.competitions.rules import editing, entering, prizes
 from palio.competitions.service import desk, reads, steering
@@ -75,6 +76,7 @@ async def _editor(
         "asset": asset,
         "assets": [(code, code) for code in sorted(assets)],
         "problem": problem,
+        "wrong": wrong_in(problem, given or {}),
         "competition": competition,
         "address": f"{HERE}/{competition.id}/edit" if competition else f"{HERE}/new",
         "open": _open(competition),

@@ -11,31 +11,72 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from palio.competitions.errors import AmountInvalid, EligibilityInvalid, PrizeShape
+from palio.competitions.errors import (
+    AdjustmentInvalid,
+    AmountInvalid,
+    EligibilityInvalid,
+    EndsEarlier,
+    InvitedUnknown,
+    NoSuchEntrant,
+    NothingFollows,
+    PrizeIncreasing,
+    PrizeShape,
+    PrizeSum,
+    ReasonMissing,
+    RecurrenceInvalid,
+    SeriesExists,
+    WindowInvalid,
+    ZoneUnknown,
+)
 from palio.competitions.rules import prizes, recurrence
 from palio.competitions.service.desk import Trial
 from palio.competitions.types import (
+    AMOUNT_MAX,
     BANDS_MAX,
+    ENTRANT_ID_MAX,
     WHOLE_BPS,
     Band,
     Competition,
+    Direction,
     EmptyRule,
     Item,
+    JoinMode,
     NewCompetition,
     NewSeries,
+    Op,
     Preview,
     PrizeRule,
+    ResultsVisible,
     RuleKind,
     Series,
     Split,
 )
 from palio.kernel.errors import Refusal
+from palio.ui.problems import Problem, wrong_of
 from palio.ui.values import Asset, Blank, Moment, decimal
 
 DEFAULT_PRIZES = "50 30 20"
 ZONELESS = "%Y-%m-%dT%H:%M"
 SHOWN_MAX = 50  # places of a preview on a page
+WINDOW = ("starts_at", "ends_at")
+BLAMED = {  # the field of a form that a refusal is about
+    AdjustmentInvalid.code: "delta",
+    EligibilityInvalid.code: "eligibility",
+    InvitedUnknown.code: "users",
+    NoSuchEntrant.code: "entrant_id",
+    ReasonMissing.code: "reason",
+    WindowInvalid.code: "ends_at",
+    EndsEarlier.code: "ends_at",
+    PrizeShape.code: "prizes",
+    PrizeSum.code: "prizes",
+    PrizeIncreasing.code: "prizes",
+    NothingFollows.code: "leftover_to",
+    ZoneUnknown.code: "tz",
+    RecurrenceInvalid.code: "rrule",
+    SeriesExists.code: "code",
+}
 ENTRANTS_MAX = 100_000
+INVITED_CHARS_MAX = 40_000  # a thousand ids
 PLACES = r"(?:(?P<first>[1-9]\d{0,6})(?P<open>-(?P<last>[1-9]\d{0,6})?)?:)?"
 WORD = re.compile(PLACES + r"(?P<value>\d{1,16}(?:\.\d{1,6})?)", re.ASCII)
 ITEM = re.compile(
@@ -47,7 +88,8 @@ Why = Annotated[str, Field(min_length=5, max_length=500)]
 Amount = Annotated[str, Field(max_length=20)]
 Some = Annotated[int | None, Field(ge=1, le=1_000_000), Blank]
 Line = Annotated[str, Field(max_length=2_000)]
-Score = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
+Score = Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
+Ticked = Literal["", "1"]  # a box that is not ticked sends nothing
 
 
 class FormBody(BaseModel):
@@ -74,8 +116,21 @@ class TermsForm(PrizesForm):
     product: Literal["custom", "quest", "steps", "game"] = "custom"
     asset: Annotated[str, Field(max_length=16)] = "USD"
     tz: Annotated[str, Field(max_length=64)] = "UTC"
+    op: Op = "add"
+    direction: Direction = "desc"
+    has_subscore: Ticked = ""
     score_scale: Annotated[int, Field(ge=0, le=6)] = 0
     min_score: Score = 0
+    allow_nonpositive: Ticked = ""
+    join_mode: JoinMode = "auto"
+    entry_fee: Amount = "0"
+    treasury: Annotated[str, Field(max_length=8)] = ""
+    min_participants: Some = None
+    max_participants: Some = None
+    eligibility: Annotated[str, Field(max_length=4_000)] = ""
+    results_visible: ResultsVisible = "live"
+    rank_events: Literal["yes", "no"] = "yes"
+    collect_s: Annotated[int | None, Field(ge=0, le=2_592_000), Blank] = None
     leftover_to: Literal["treasury", "house", "rollover"] = "treasury"
     no_winner: Literal["treasury", "rollover", "refund"] = "treasury"
     items: Text = ""
@@ -93,16 +148,6 @@ class EditorForm(TermsForm):
 
     starts_at: Annotated[Moment | None, Blank] = None
     ends_at: Annotated[Moment | None, Blank] = None
-    direction: Literal["desc", "asc"] = "desc"
-    allow_nonpositive: Literal["", "1"] = ""
-    join_mode: Literal["auto", "open", "invite"] = "auto"
-    entry_fee: Amount = "0"
-    treasury: Annotated[str, Field(max_length=8)] = ""
-    min_participants: Some = None
-    max_participants: Some = None
-    eligibility: Annotated[str, Field(max_length=4_000)] = ""
-    collect_s: Annotated[int | None, Field(ge=0, le=2_592_000), Blank] = None
-    results_visible: Literal["live", "after_end"] = "live"
 
     def new(self, asset: Asset) -> NewCompetition:
         """The draft. Refuses with PrizeShape, EligibilityInvalid what cannot be read."""
@@ -111,16 +156,6 @@ class EditorForm(TermsForm):
         return NewCompetition(
             starts_at=self.starts_at,
             ends_at=self.ends_at,
-            direction=self.direction,
-            allow_nonpositive=bool(self.allow_nonpositive),
-            join_mode=self.join_mode,
-            entry_fee=units_of(self.entry_fee, asset),
-            treasury_bps=bps_of(self.treasury) if self.treasury.strip() else None,
-            min_participants=self.min_participants,
-            max_participants=self.max_participants,
-            eligibility=eligibility_of(self.eligibility),
-            collect_s=self.collect_s,
-            results_visible=self.results_visible,
             **common(self, asset),  # type: ignore[arg-type]  # each field has the type of its name
         )
 
@@ -163,7 +198,7 @@ class SeriesForm(TermsForm):
     create_lead_h: Annotated[int, Field(ge=1, le=720)] = 24
 
     def new(self, asset: Asset) -> NewSeries:
-        """The series. Refuses with PrizeShape what cannot be read."""
+        """The series. Refuses with PrizeShape, EligibilityInvalid what cannot be read."""
         return NewSeries(
             code=self.code,
             cadence=self.cadence,
@@ -183,10 +218,12 @@ class SeriesEditForm(SeriesForm):
     """The same for one that is there; its code, product, cadence and zone stay."""
 
     version: int = 0
-    active: Literal["", "1"] = ""
+    active: Ticked = ""
 
     def over(self, known: Series, asset: Asset) -> NewSeries:
-        """The series with what was typed; what the form does not ask for stays. Refuses with PrizeShape."""
+        """The series with what was typed; what the form does not ask for stays. Refuses with PrizeShape,
+        EligibilityInvalid.
+        """
         kept = {each.name: getattr(known, each.name) for each in fields(NewSeries)}
         typed = common(self, asset) | {"create_lead_h": self.create_lead_h}
         read = _read_over(prizes.read(known.prize_rule), self, asset)
@@ -248,7 +285,7 @@ class FundForm(FormBody):
 class EntrantForm(FormBody):
     """An entrant by his number, and the reason that he reads."""
 
-    entrant_id: Annotated[int, Field(ge=1)]
+    entrant_id: Annotated[int, Field(ge=1, le=ENTRANT_ID_MAX)]
     reason: Why
 
 
@@ -256,6 +293,17 @@ class AdjustForm(EntrantForm):
     """So much more or less."""
 
     delta: Score
+
+
+class InviteForm(FormBody):
+    """Players who may join, by user name or id, with blanks or commas between them."""
+
+    users: Annotated[str, Field(min_length=1, max_length=INVITED_CHARS_MAX)]
+
+    @property
+    def named(self) -> list[str]:
+        """Each of them once, in the order given."""
+        return list(dict.fromkeys(self.users.replace(",", " ").replace(";", " ").split()))
 
 
 class AppealForm(FormBody):
@@ -270,13 +318,20 @@ AsTrial = Annotated[TrialQuery, Depends(tried)]
 
 
 def common(form: TermsForm, asset: Asset) -> dict[str, object]:
-    """What competitions and series ask for alike. Refuses with PrizeShape."""
+    """What competitions and series ask for alike. Refuses with PrizeShape, EligibilityInvalid, AmountInvalid."""
     plain = (
         *("title", "product", "tz", "score_scale", "min_score", "leftover_to", "no_winner", "grace_s", "review_h"),
-        *("description", "rules_text", "tie_rule", "empty_rule"),
+        *("description", "rules_text", "tie_rule", "empty_rule", "op", "direction", "join_mode", "min_participants"),
+        *("max_participants", "results_visible", "collect_s"),
     )
     return {
         **{name: getattr(form, name) for name in plain},
+        "has_subscore": bool(form.has_subscore),
+        "allow_nonpositive": bool(form.allow_nonpositive),
+        "rank_events": form.rank_events == "yes",
+        "entry_fee": units_of(form.entry_fee, asset),
+        "treasury_bps": bps_of(form.treasury) if form.treasury.strip() else None,
+        "eligibility": eligibility_of(form.eligibility),
         "prize_asset": asset.code,
         "guaranteed_pool": units_of(form.pool, asset),
         "blackout_s": form.blackout_s or 0,
@@ -285,12 +340,14 @@ def common(form: TermsForm, asset: Asset) -> dict[str, object]:
 
 
 def units_of(text: str, asset: Asset) -> int:
-    """An amount as people write it, in units. Refuses with AmountInvalid what is none, or finer than the asset."""
+    """An amount as people write it, in units. Refuses with AmountInvalid what is none, finer than the asset, or more
+    than can be counted.
+    """
     try:
         units = Decimal(text.replace(",", "").strip() or "0").scaleb(asset.scale)
     except InvalidOperation:
         units = Decimal("NaN")
-    if not units.is_finite() or units % 1 or units < 0:
+    if not units.is_finite() or not 0 <= units <= AMOUNT_MAX or units % 1:
         raise AmountInvalid(amount=text, asset=asset.code, places=asset.scale)
     return int(units)
 
@@ -301,8 +358,8 @@ def bps_of(text: str) -> int:
         value = Decimal(text.replace("%", "").strip()) * 100
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value % 1 or not 0 <= value <= WHOLE_BPS:
-        raise PrizeShape(where=text, expected="a percentage from 0 to 100 with at most two decimals")
+    if not value.is_finite() or not 0 <= value <= WHOLE_BPS or value % 1:
+        raise PrizeShape(where="treasury", expected="a percentage from 0 to 100 with at most two decimals")
     return int(value)
 
 
@@ -310,7 +367,7 @@ def eligibility_of(text: str) -> Mapping[str, object]:
     """Who may enter, as JSON. Refuses with EligibilityInvalid."""
     try:
         found = json.loads(text) if text.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise EligibilityInvalid(rule="eligibility", expected='an object of JSON like {"countries": {"allow": ["NP"]}}')
@@ -365,7 +422,8 @@ def items_of(text: str) -> tuple[Item, ...]:
 def _item(line: str) -> dict[str, object]:
     found = ITEM.fullmatch(line.strip())
     if found is None:
-        raise PrizeShape(where=line.strip(), expected="places, code badge or goods, a reference and a title")
+        expected = "in each line places, code badge or goods, a reference and a title"
+        raise PrizeShape(where="items", expected=f"{expected}, not {line.strip()}")
     first = int(found["first"])
     last = int(found["last"] or first)
     return {"from": first, "to": last, "kind": found["kind"], "ref": found["ref"], "title": found["title"]}
@@ -511,12 +569,7 @@ def edited(competition: Competition, asset: Asset) -> EditForm:
     return EditForm.model_construct(
         **{name: getattr(competition, name) for name in EditForm.model_fields if hasattr(competition, name)}
         | written(rule, competition.guaranteed_pool, competition.prize_asset, asset)
-        | {
-            "allow_nonpositive": "1" if competition.allow_nonpositive else "",
-            "entry_fee": format(decimal(competition.entry_fee, asset.scale), "f"),
-            "treasury": format(decimal(competition.treasury_bps, 2).normalize(), "f"),
-            "eligibility": json.dumps(dict(competition.eligibility)) if competition.eligibility else "",
-        }
+        | entered(competition, asset)
     )
 
 
@@ -525,7 +578,8 @@ def edited_series(series: Series, asset: Asset) -> SeriesEditForm:
     return SeriesEditForm.model_construct(
         **{name: getattr(series, name) for name in SeriesEditForm.model_fields if hasattr(series, name)}
         | written(prizes.read(series.prize_rule), series.guaranteed_pool, series.prize_asset, asset)
-        | {"active": "1" if series.active else ""}
+        | entered(series, asset)
+        | {"active": _ticked(series.active), "rank_events": "yes" if series.rank_events else "no"}
     )
 
 
@@ -539,3 +593,32 @@ def written(rule: PrizeRule, pool: int, code: str, asset: Asset) -> dict[str, ob
         "prizes": text_of(rule, asset),
         "items": items_text(rule),
     }
+
+
+def entered(terms: Competition | Series, asset: Asset) -> dict[str, object]:
+    """Who takes part and for what, as it is typed."""
+    share = "" if terms.treasury_bps is None else format(decimal(terms.treasury_bps, 2).normalize(), "f")
+    return {
+        "has_subscore": _ticked(terms.has_subscore),
+        "allow_nonpositive": _ticked(terms.allow_nonpositive),
+        "entry_fee": format(decimal(terms.entry_fee, asset.scale), "f"),
+        "treasury": share,
+        "eligibility": json.dumps(dict(terms.eligibility)) if terms.eligibility else "",
+    }
+
+
+def _ticked(is_so: bool) -> Ticked:
+    return "1" if is_so else ""
+
+
+def wrong_in(problem: Problem | None, typed: Mapping[str, str]) -> Mapping[str, str]:
+    """What is wrong with a form, by its fields: what cannot be read, or the field that a refusal is about."""
+    if problem is None or problem.errors:
+        return wrong_of(problem)
+    named = str(problem.facts.get("where") or problem.facts.get("rule") or "")
+    if problem.code == AmountInvalid.code:
+        amount = problem.facts["amount"]
+        field = next((name for name, text in typed.items() if text.strip() == amount), "prizes")
+    else:
+        field = named if named in TermsForm.model_fields or named in WINDOW else BLAMED.get(problem.code, "")
+    return {field: problem.detail} if field else {}

@@ -1,5 +1,6 @@
 """Pages of staff over competitions: lists, and one competition from draft to payment."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
@@ -27,15 +28,28 @@ from palio.competitions.console.forms import (
     EntrantForm,
     ExtendForm,
     FundForm,
+    InviteForm,
     ReasonForm,
     VersionForm,
     typed,
     units_of,
+    wrong_in,
 )
+from palio.competitions.errors import AmountInvalid
 from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import ends, part_of
-from palio.competitions.service import appeals, desk, proposing, reads, showing, staff, steering
-from palio.competitions.types import BoardRow, Competition, CompetitionId, EntrantId, Product, Shown, Status, Wanted
+from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
+from palio.competitions.types import (
+    ENTRANT_DIGITS_MAX,
+    BoardRow,
+    Competition,
+    CompetitionId,
+    EntrantId,
+    Product,
+    Shown,
+    Status,
+    Wanted,
+)
 from palio.infra import audit
 from palio.infra.approvals import Approval
 from palio.infra.db import Tx
@@ -44,21 +58,24 @@ from palio.ui import console
 from palio.ui.access import Access
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
-from palio.ui.problems import Problem, wrong_of
+from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Asset, Blank, decimal
 
 HERE = "/console/competitions"
 OF_ONE = f"{HERE}/{{competition_id:uuid}}"
+APPEALS = f"{HERE}/appeals"
 ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
 SETTLED = ("settling", "completed", "archived")
+DELTA = re.compile(r"-?\d{1,16}", re.ASCII)
 ACTS: Mapping[str, Access] = {
     "publish": EDIT,
     "start": EDIT,
     "pause": EDIT,
     "resume": EDIT,
+    "invite": EDIT,
     "extend": EDIT,
     "end": EDIT,
     "fund": FUND,
@@ -97,6 +114,19 @@ async def staff_competitions_page(
     return await console.render(request, ask, tx, "competitions/console/competitions.html", values, present=HERE)
 
 
+@routes.page(APPEALS, access=READ)
+async def staff_appeals_page(request: Request, ask: Ask, tx: InTx) -> HTMLResponse:
+    """The doubts of every competition that wait for an answer, the oldest first."""
+    found = await appeals.list_appeals(tx, states=["open"])
+    values = {
+        "appeals": found,
+        "competitions": await reads.get_many(tx, list({each.competition_id for each in found})),
+        "people": await _people(tx, [each.user_id for each in found]),
+        "now": ask.now,
+    }
+    return await console.render(request, ask, tx, "competitions/console/appeals.html", values, present=APPEALS)
+
+
 @routes.page(OF_ONE, access=READ)
 async def staff_competition_page(
     request: Request,
@@ -130,7 +160,7 @@ async def _overview(
         "part_name": "overview",
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "appeals": doubts,
-        "scores": {row.standing.entrant_id: _score(row.standing.score, shown) for row in shown.board.rows},
+        "score": lambda value: _score(value, shown),
         "least": _score(competition.least_score, shown),
         "out": await showing.names_of(tx, people=out),
         "stages": stages.stages(competition),
@@ -177,12 +207,13 @@ def _acts(competition: Competition) -> Sequence[str]:
     """What can be done in its state; a product that steers its own has pages for it."""
     if competition.product in lifecycle.STEERED:
         return ()
+    guests = ("invite",) if competition.join_mode == "invite" else ()
     if competition.status == "live":
         rest = ("resume",) if competition.paused_at else ("pause", "extend", "end")
-        return (*rest, "fund", "adjust", "disqualify", "reinstate", "cancel")
+        return (*rest, *guests, "fund", "adjust", "disqualify", "reinstate", "cancel")
     return {
         "draft": ("publish", "fund", "cancel"),
-        "upcoming": ("start", "extend", "fund", "cancel"),
+        "upcoming": ("start", *guests, "extend", "fund", "cancel"),
         "collecting": ("freeze", "adjust", "disqualify", "cancel"),
         "review": ("approve", "adjust", "disqualify", "reinstate", "cancel"),
         "paying": ("pay",),
@@ -199,10 +230,11 @@ def _declare_act(act: str, access: Access) -> None:
         competition_id: Id,
         ask: Ask,
         tx: InTx,
-        entrant_id: Annotated[str, Query(max_length=18)] = "",
+        entrant_id: Annotated[str, Query(max_length=ENTRANT_DIGITS_MAX)] = "",
+        delta: Annotated[str, Query(max_length=18)] = "",
     ) -> HTMLResponse:
         """What it would do, and the form for it."""
-        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id})
+        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id, "delta": delta})
 
 
 for _name, _access in ACTS.items():
@@ -231,11 +263,12 @@ async def _act(
         "is_open": is_open,
         "typed": given,
         "problem": problem,
-        "wrong": wrong_of(problem),
+        "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "entrant": rows[0] if rows else None,
+        "delta": int(given["delta"]) if act == "adjust" and DELTA.fullmatch(given.get("delta", "")) else 0,
         "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
         "score": lambda value: _score(value, shown),
     }
@@ -246,7 +279,7 @@ async def _act(
 
 async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:
     """The row of the entrant who was named by his number, if he stands on the board."""
-    if not (number.isascii() and number.isdigit()):
+    if not (number.isascii() and number.isdigit() and len(number) <= ENTRANT_DIGITS_MAX):
         return ()
     entrant_ids = [EntrantId(int(number))]
     return (await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=1)).rows
@@ -339,12 +372,25 @@ async def end_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[Re
     return _done(ours)
 
 
+@routes.form(f"{OF_ONE}/invite", access=EDIT, again=_act_again)
+async def invite_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[InviteForm, Form()]
+) -> RedirectResponse:
+    """Let players join who are named."""
+    ours = await _ours(tx, competition_id)
+    await entering.invite_named(tx, competition_id=ours, names=form.named, actor=ask.actor, now=ask.now)
+    return _done(ours)
+
+
 @routes.form(f"{OF_ONE}/fund", access=FUND, again=_act_again, idempotency="required", step_up=True, asks_code=True)
 async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[FundForm, Form()]) -> RedirectResponse:
     """Put money into the pool."""
     ours = await _ours(tx, competition_id)
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
-    amount = units_of(form.amount, Asset(shown.competition.prize_asset, shown.asset_scale))
+    asset = Asset(shown.competition.prize_asset, shown.asset_scale)
+    amount = units_of(form.amount, asset)
+    if not amount:
+        raise AmountInvalid(amount=form.amount, asset=asset.code, places=asset.scale)
     await staff.fund(
         tx,
         fund_id=new_id(),
@@ -461,7 +507,7 @@ async def _appeal_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -
     return await _overview(request, ask, tx, appeal.competition_id, filled=filled, blamed=appeal.id)
 
 
-@routes.form(f"{HERE}/appeals/{{appeal_id:uuid}}", access=SETTLE, again=_appeal_again)
+@routes.form(f"{APPEALS}/{{appeal_id:uuid}}", access=SETTLE, again=_appeal_again)
 async def answer_by_form(
     appeal_id: AppealRef, ask: Ask, tx: InTx, form: Annotated[AppealForm, Form()]
 ) -> RedirectResponse:

@@ -11,6 +11,7 @@ from palio.competitions.rules import prizes, recurrence
 from palio.competitions.schemas.competitions import SHOWN, CompetitionAnswer
 from palio.competitions.types import (
     AMOUNT_MAX,
+    ENTRANT_ID_MAX,
     Direction,
     EmptyRule,
     JoinMode,
@@ -18,6 +19,7 @@ from palio.competitions.types import (
     NewCompetition,
     NewSeries,
     NoWinner,
+    Op,
     Preview,
     PrizeList,
     ResultsVisible,
@@ -49,6 +51,13 @@ Rule = Annotated[
 Blackout = Annotated[
     StrictInt, Field(ge=0, le=2_592_000, description="How long before the end the board is hidden, until all is over")
 ]
+Operator = Annotated[
+    Op, Field(description="How scores come together: they add up, or the best, the last or the newest version counts")
+]
+HasSubscore = Annotated[
+    StrictBool, Field(description="Whether a second figure orders equal scores: the lower one first")
+]
+RankEvents = Annotated[StrictBool, Field(description="Whether players are told when their rank has changed enough")]
 Recurrence = Annotated[
     str | None,
     Field(
@@ -84,7 +93,9 @@ class CompetitionBody(Body):
     rules_text: Prose = ""
     tz: Zone = "UTC"
     score_scale: Annotated[StrictInt, Field(ge=0, le=6)] = 0
+    op: Operator = "add"
     direction: Direction = "desc"
+    has_subscore: HasSubscore = False
     min_score: Score = 0
     allow_nonpositive: StrictBool = False
     treasury_bps: Bps | None = None
@@ -97,6 +108,7 @@ class CompetitionBody(Body):
     review_h: Annotated[StrictInt, Field(ge=0, le=336)] | None = None
     results_visible: ResultsVisible = "live"
     blackout_s: Blackout = 0
+    rank_events: RankEvents = True
     join_mode: JoinMode = "auto"
     entry_fee: Amount = 0
     min_participants: Count | None = None
@@ -174,7 +186,7 @@ class FundBody(ReasonBody):
 class EntrantBody(ReasonBody):
     """An entrant, and the reason that he reads."""
 
-    entrant_id: Annotated[StrictInt, Field(ge=1)]
+    entrant_id: Annotated[StrictInt, Field(ge=1, le=ENTRANT_ID_MAX)]
 
 
 class AdjustBody(EntrantBody):
@@ -248,12 +260,15 @@ class SeriesTerms(Body):
     no_winner: NoWinner = "treasury"
     grace_s: Annotated[StrictInt, Field(ge=0, le=86_400)] | None = None
     review_h: Annotated[StrictInt, Field(ge=0, le=336)] | None = None
+    op: Operator = "add"
     direction: Direction = "desc"
+    has_subscore: HasSubscore = False
     allow_nonpositive: StrictBool = False
     treasury_bps: Bps | None = None
     results_visible: ResultsVisible = "live"
     collect_s: Annotated[StrictInt, Field(ge=0, le=2_592_000)] | None = None
     blackout_s: Blackout = 0
+    rank_events: RankEvents = True
     join_mode: JoinMode = "auto"
     entry_fee: Amount = 0
     min_participants: Count | None = None
@@ -286,7 +301,6 @@ class SeriesPatch(SeriesTerms):
         """The series with these terms. Refuses with PrizeShape."""
         given = {name: getattr(self, name) for name in SeriesTerms.model_fields}
         fixed = {"code": series.code, "product": series.product, "cadence": series.cadence, "tz": series.tz}
-        fixed |= {name: getattr(series, name) for name in ("op", "has_subscore", "rank_events")}
         return NewSeries(**given | fixed | {"prize_rule": prizes.read(self.prize_rule)})
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Form, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from palio.competitions.console.calls import EDIT, READ, SeriesRef
+from palio.competitions.console.calls import EDIT, READ, SeriesRef, checks_of
 from palio.competitions.console.editor import again_of, asset_in, assets_of, liability_in
 from palio.competitions.console.forms import (
     SHOWN_MAX,
@@ -16,7 +16,9 @@ from palio.competitions.console.forms import (
     SeriesForm,
     edited_series,
     meter_of,
+    wrong_in,
 )
+from palio.competitions.rules import entering
 from palio.competitions.service import desk, series
 from palio.competitions.types import Series, SeriesId
 from palio.infra.db import Tx
@@ -75,6 +77,7 @@ async def _editor(
         "asset": asset,
         "assets": [(code, code) for code in sorted(assets)],
         "problem": problem,
+        "wrong": wrong_in(problem, given or {}),
         "known": known,
         "address": f"{SERIES}/{known.id}" if known else f"{SERIES}/new",
         "upcoming": await desk.upcoming(tx, series=known, now=ask.now) if known else [],
@@ -94,9 +97,12 @@ async def _new_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> R
 
 
 @routes.form(f"{SERIES}/new", access=EDIT, again=_new_again)
-async def create_by_form(ask: Ask, tx: InTx, form: Annotated[NewSeriesForm, Form()]) -> RedirectResponse:
+async def create_by_form(
+    request: Request, ask: Ask, tx: InTx, form: Annotated[NewSeriesForm, Form()]
+) -> RedirectResponse:
     """Make a series; its competitions come by the clock."""
     new = form.new(await asset_in(tx, form.asset))
+    entering.check_known(new.eligibility, checks_of(request))
     made = await series.create_series(tx, new=new, actor=ask.actor, now=ask.now)
     return RedirectResponse(f"{SERIES}/{made}", 303)
 
@@ -118,14 +124,16 @@ async def _edit_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> 
 
 @routes.form(OF_ONE, access=EDIT, again=_edit_again)
 async def change_by_form(
-    series_id: SeriesRef, ask: Ask, tx: InTx, form: Annotated[SeriesEditForm, Form()]
+    request: Request, series_id: SeriesRef, ask: Ask, tx: InTx, form: Annotated[SeriesEditForm, Form()]
 ) -> RedirectResponse:
     """Change what its next competitions will be, or let it rest."""
     known = await series.get_series(tx, series_id=SeriesId(series_id))
+    new = _over(form, known).over(known, await asset_in(tx, form.asset))
+    entering.check_known(new.eligibility, checks_of(request))
     await series.change_series(
         tx,
         series_id=known.id,
-        new=_over(form, known).over(known, await asset_in(tx, form.asset)),
+        new=new,
         is_active=bool(form.active),
         version=form.version,
         actor=ask.actor,

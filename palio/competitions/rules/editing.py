@@ -55,7 +55,7 @@ def _is_open(competition: Competition, field: str, *, is_entered: bool) -> bool:
 
 def _check_later(competition: Competition, wanted: Competition) -> None:
     if wanted.ends_at < competition.ends_at:
-        raise EndsEarlier(ends_at=competition.ends_at.isoformat())
+        raise EndsEarlier(ends_at=competition.ends_at)
 
 
 def differences(before: Competition, after: Competition) -> dict[str, tuple[object, object]]:

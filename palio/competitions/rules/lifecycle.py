@@ -165,9 +165,9 @@ def is_dark(competition: Competition, now: datetime) -> bool:
 
     While it rests, the time does not go on; a later end lets the board be seen again until its own blackout.
     """
-    if not competition.blackout_s or competition.status not in ("live", "settling"):
+    if competition.dark_from is None or competition.status not in ("live", "settling"):
         return False
-    return (competition.paused_at or now) >= competition.ends_at - timedelta(seconds=competition.blackout_s)
+    return (competition.paused_at or now) >= competition.dark_from
 
 
 def month_of(competition: Competition) -> tuple[int, int]:
@@ -210,7 +210,7 @@ def check_extending(competition: Competition, ends_at: datetime, now: datetime) 
     if competition.status not in ("draft", "upcoming", "live") or now >= competition.ends_at:
         raise NotExtendable(status=competition.status)
     if ends_at <= competition.ends_at:
-        raise EndsEarlier(ends_at=competition.ends_at.isoformat())
+        raise EndsEarlier(ends_at=competition.ends_at)
 
 
 def decided_at(competition: Competition, now: datetime) -> datetime:

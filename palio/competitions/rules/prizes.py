@@ -19,6 +19,7 @@ from palio.competitions.types import (
     Preview,
     PrizeReceipt,
     PrizeRule,
+    Prizes,
     Reward,
     RuleKind,
     Share,
@@ -30,6 +31,7 @@ from palio.competitions.types import (
 KINDS: Mapping[str, RuleKind] = {"bps": "bps", "fixed": "fixed", "proportional": "proportional"}
 SPLITS: Mapping[str, Split] = {"occupants": "occupants", "places": "places"}
 ITEM_KINDS: Mapping[str, ItemKind] = {"code": "code", "badge": "badge", "goods": "goods"}
+ANNOUNCED_MAX = 1_000
 ITEMS_MAX, ITEM_PLACE_MAX, ITEM_CHARS_MAX = 50, 1_000, 100
 ITEM_EXAMPLE = '{"from": 1, "to": 3, "kind": "badge", "ref": "champion", "title": "Champion"}'
 
@@ -149,6 +151,37 @@ def _rises(rule: PrizeRule) -> Iterator[int]:
         (band.first, Fraction(band.value, _size(band) if rule.kind == "bps" else 1)) for band in rule.bands if band.last
     ]
     return (first for (_, above), (first, head) in pairwise(heads) if head > above)
+
+
+def announced(rule: PrizeRule, *, pool: int, empty_rule: EmptyRule) -> tuple[Prizes, ...]:
+    """What places pay when everybody who can win is there, neighbours of the same amount together: at most the first
+    1,000. Of an open band it says what those share who stand in it; nothing where scores decide.
+    """
+    if rule.kind == "proportional":
+        return ()
+    *closed, last = rule.bands
+    if rule.kind == "fixed":
+        return tuple(Prizes(band.first, band.last or band.first, band.value) for band in rule.bands if band.value)
+    if last.last is None:
+        heads = [
+            Prizes(band.first, end, pool * band.value // (WHOLE_BPS * (end - band.first + 1)))
+            for band in closed
+            if (end := band.last)
+        ]
+        return (*heads, Prizes(last.first, last.first, pool * last.value // WHOLE_BPS, is_open=True))
+    shares = allocate(rule, pool=pool, groups=[1] * min(last.last, ANNOUNCED_MAX), empty_rule=empty_rule)
+    return tuple(_neighbours((share.place, share.amount) for share in shares if share.amount))
+
+
+def _neighbours(amounts: Iterable[tuple[int, int]]) -> Iterator[Prizes]:
+    for amount, group in groupby(amounts, key=lambda each: each[1]):
+        places = [place for place, _ in group]
+        yield Prizes(places[0], places[-1], amount)
+
+
+def paid_places(rule: PrizeRule) -> int | None:
+    """The last place that wins money; None when everybody who qualifies does."""
+    return rule.bands[-1].last
 
 
 def places_of(rule: PrizeRule) -> int | None:
@@ -356,4 +389,5 @@ def won(reward: Reward, *, wallet_seq: int | None) -> PrizeReceipt:
         shared=int(str(facts["shared"])) if "shared" in facts else None,
         transfer_id=reward.transfer_id if wallet_seq else None,
         wallet_seq=wallet_seq,
+        items=reward.items,
     )

@@ -52,6 +52,19 @@ def template(new: NewSeries) -> dict[str, object]:
     return {name: getattr(new, name) for name in SHARED} | of_its_own
 
 
+def written(new: NewSeries) -> dict[str, object]:
+    """All that a series is, as it is written down of an act."""
+    own = {name: getattr(new, name) for name in ("code", "product", "cadence", "rrule", "tz", "create_lead_h")}
+    return own | template(new)
+
+
+def differences(before: Series, after: NewSeries) -> dict[str, tuple[object, object]]:
+    """What of a series is otherwise afterwards, with both values."""
+    return {
+        name: (getattr(before, name), value) for name, value in written(after).items() if getattr(before, name) != value
+    }
+
+
 def due(series: Series, now: datetime) -> list[Period]:
     """The periods whose competition must exist: what is on, and what begins within the lead of the series."""
     latest = now + timedelta(hours=series.create_lead_h)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from palio.competitions.types import EntrantId, Mark
 
+FIRST = 100  # of a list are kept by the hour
 TOP = 3
 RANK_MAX = 1_000  # below it, to have moved is no news
 

@@ -77,11 +77,15 @@ class CompetitionsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlacePrizeAnswer:
-    """What each of the places `first` to `last` pays when every place is taken."""
+    """What each of the places `first` to `last` pays when every place is taken.
+
+    Where it is `open`, everybody from `first` on shares it.
+    """
 
     first: int
     last: int
     prize: Money
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,9 @@ class CompetitionAnswer:
     ends_at: Instant
     tz: str
     score_scale: int
+    op: str
     direction: str
+    has_subscore: bool
     min_score: int
     tie_rule: str
     empty_rule: str
@@ -211,7 +217,9 @@ class CompetitionAnswer:
             ends_at=competition.ends_at,
             tz=competition.tz,
             score_scale=competition.score_scale,
+            op=competition.op,
             direction=competition.direction,
+            has_subscore=competition.has_subscore,
             min_score=competition.min_score,
             tie_rule=competition.tie_rule,
             empty_rule=competition.empty_rule,
@@ -238,7 +246,8 @@ class CompetitionAnswer:
             ),
             prize_kind=shown.rule.kind,
             prizes=tuple(
-                PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset)) for each in shown.prizes
+                PlacePrizeAnswer(each.first, each.last, Money.of(each.amount, asset), each.is_open)
+                for each in shown.prizes
             ),
             prize_items=tuple(
                 PlaceItemAnswer(each.first, each.last, each.kind, each.ref, each.title) for each in shown.rule.items
@@ -282,7 +291,10 @@ class RankedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RankingAnswer:
-    """Lines of the board by place; `of` is how many there are. None while it is `hidden` at the end."""
+    """Lines of the board by place; `of` is how many there are. None while it is `hidden` at the end.
+
+    While it is `warming` they are those of the newest picture of it, and it is `stale`.
+    """
 
     items: tuple[RankedAnswer, ...]
     next: str | None
@@ -291,6 +303,7 @@ class RankingAnswer:
     as_of: Instant
     version: int
     stale: bool
+    warming: bool
     provisional: bool
     hidden: bool
 
@@ -317,7 +330,8 @@ class RankingAnswer:
             of=shown.board.entrants,
             as_of=shown.as_of,
             version=shown.board.version or shown.competition.version,
-            stale=False,
+            stale=shown.board.is_warming,
+            warming=shown.board.is_warming,
             provisional=shown.board.is_provisional,
             hidden=shown.is_dark,
         )
@@ -438,7 +452,7 @@ def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
 
 
 def _beside(shown: Shown, page: Paging | None) -> dict[str, str | None]:
-    if page is None or shown.is_dark:
+    if page is None or shown.is_dark or shown.board.is_warming:
         return {"next": None, "prev": None}
     board = shown.board
     following, preceding = page.beside(board.keys, after=board.after, of=board.entrants)
@@ -551,6 +565,7 @@ STANDINGS_EXAMPLE = RankingAnswer(
     as_of=_march(18, 14),
     version=41_822,
     stale=False,
+    warming=False,
     provisional=True,
     hidden=False,
 )

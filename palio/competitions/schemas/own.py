@@ -15,20 +15,26 @@ from palio.ui.values import Instant, decimal
 class MyRankAnswer:
     """Where whoever asks stands; without a rank he is below the line, by `gap_to_qualify`.
 
-    `percentile` is the part of those above the line, in per cent, who are not better.
+    `percentile` is the part of those above the line, in per cent, who are not better. While the board is `warming`
+    nobody's rank is known.
     """
 
     rank: int | None
-    place: int
+    place: int | None
     of: int
-    score: int
-    ties: int
+    score: int | None
+    ties: int | None
     percentile: int | None
     next: NextAnswer | None
-    qualified: bool
-    gap_to_qualify: int
-    as_of: Instant
+    qualified: bool | None
+    gap_to_qualify: int | None
+    as_of: Instant | None
     version: int
+    warming: bool = False
+
+    @classmethod
+    def of_warming(cls) -> "MyRankAnswer":
+        return cls(*(None, None, 0, None, None, None, None, None, None, None), 0, warming=True)
 
     @classmethod
     def of_rank(cls, found: MyRank) -> "MyRankAnswer":

@@ -99,3 +99,8 @@ async def list_appeals(
 ) -> Sequence[Appeal]:
     """What was doubted, of one competition or of all, the oldest first, at most 200."""
     return await sql.list_appeals(tx, states, LISTED_MAX, competition_id=competition_id)
+
+
+async def waiting_appeals(tx: Tx) -> tuple[int, datetime | None]:
+    """How many doubts wait for an answer, and since when the oldest does."""
+    return await sql.count_waiting_appeals(tx)

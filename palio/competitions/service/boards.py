@@ -14,6 +14,7 @@ from palio.competitions.rules import periods, trends
 from palio.competitions.service import rankings, reads, showing, spots
 from palio.competitions.service.known import boards_many
 from palio.competitions.types import (
+    ENTRANT_DIGITS_MAX,
     EPOCH,
     MICROSECOND,
     EntrantId,
@@ -34,7 +35,6 @@ from palio.kernel.providers import After, BoardAsk, BoardHead, BoardLine, BoardP
 BOARDS_MAX = 1_000
 HISTORY_MAX = 1_000
 COUNTRY_MAX = 100_000
-ENTRANT_DIGITS_MAX = 18
 
 
 async def ensure_board(tx: Tx, *, new: NewBoard) -> ScoreBoard:

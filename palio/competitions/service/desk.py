@@ -10,6 +10,7 @@ from uuid import UUID
 
 from palio import ledger
 from palio.competitions import sql
+from palio.competitions.ranks import Place
 from palio.competitions.rules import calendar, lifecycle, prizes, watching
 from palio.competitions.rules import series as series_rules
 from palio.competitions.service import pools, rankings, reads, showing
@@ -18,6 +19,7 @@ from palio.competitions.types import (
     Competition,
     CompetitionId,
     EmptyRule,
+    EntrantId,
     Gone,
     Liability,
     Listed,
@@ -150,7 +152,7 @@ async def upcoming(tx: Tx, *, series: Series, now: datetime) -> list[Upcoming]:
 
 
 async def prize_list(tx: Tx, *, competition_id: CompetitionId, trial: Trial, limit: int, after: int = 0) -> PrizeList:
-    """The prizes of the ranking behind a place, each with its arithmetic: those that were won, or that would be won now
+    """The prizes of the ranking behind so many, each with its arithmetic: those that were won, or that would be won now
     or with other prizes. Nothing is written.
 
     Refuses with NoSuchCompetition, PrizeShape, PrizeSum, PrizeIncreasing, PoolShort, Warming.
@@ -163,7 +165,7 @@ async def prize_list(tx: Tx, *, competition_id: CompetitionId, trial: Trial, lim
     rule = trial.rule or prizes.read(competition.prize_rule)
     if trial.is_other:
         prizes.check(rule, pool)
-    ranked = await _ranked(tx, competition, rule, limit, after)
+    ranked = await _ranked(tx, competition, rule)
     shares: Sequence[Share] = await asyncio.to_thread(
         prizes.provisional,
         rule,
@@ -173,9 +175,14 @@ async def prize_list(tx: Tx, *, competition_id: CompetitionId, trial: Trial, lim
         empty_rule=trial.empty_rule or competition.empty_rule,
         scores=ranked.scores,
     )
+    shown = shares[after : after + limit]
+    standings = await _standings_at(tx, competition, ranked, [share.place for share in shown])
     part = [
-        Listed(ranked.standings[share.place], share.amount, json.loads(prizes.explained(share.why)), None)
-        for share in shares[after : after + limit]
+        Listed(
+            *(standings[share.place], share.amount, json.loads(prizes.explained(share.why)), None),
+            prizes.items_at(rule, share.place),
+        )
+        for share in shown
     ]
     left = pool - sum(share.amount for share in shares)
     return await _listed(tx, competition, part, pool, ranked.qualified, len(shares), left, is_provisional=True)
@@ -183,35 +190,46 @@ async def prize_list(tx: Tx, *, competition_id: CompetitionId, trial: Trial, lim
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """The groups of equal rank that can win with their scores, how many qualify, and who stands behind a place."""
+    """The groups of equal rank that can win with their scores, how many qualify, and who stands at their places."""
 
     groups: Sequence[int]
     scores: Sequence[int]
     qualified: int
-    standings: Mapping[int, Standing]
+    first: Sequence[Place | EntrantId]
 
 
-async def _ranked(tx: Tx, competition: Competition, rule: PrizeRule, limit: int, after: int) -> _Ranked:
+async def _ranked(tx: Tx, competition: Competition, rule: PrizeRule) -> _Ranked:
     """A ranking, all of one moment."""
     if competition.standings_hash:
         winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
-        found = await sql.list_standings(tx, competition.list_id, limit, after=after)
         qualified = (await sql.count_standings(tx, competition.list_id)).qualified
-        standings = {each.place: each for each in found}
-        return _Ranked(prizes.groups_of(winners.ranks), winners.scores, qualified, standings)
+        return _Ranked(prizes.groups_of(winners.ranks), winners.scores, qualified, winners.entrant_ids)
     ranking = (await rankings.live(tx, terms=competition.terms)).ranking
     qualified = ranking.qualified
     first = ranking.page(0, min(prizes.places_of(rule) or qualified, qualified))
     groups = [place.ties for place in first if place.place == place.rank]
-    board = await reads.rows_at(tx, places=ranking.page(after, limit), qualified=qualified)
-    return _Ranked(groups, [place.score for place in first], qualified, {each.place: each for each in board})
+    level = ranking.page(len(first), sum(groups) - len(first))  # with the last of them, who share their prize
+    return _Ranked(groups, [place.score for place in first], qualified, [*first, *level])
+
+
+async def _standings_at(
+    tx: Tx, competition: Competition, ranked: _Ranked, places: Sequence[int]
+) -> Mapping[int, Standing]:
+    """Who stood at these places then."""
+    first = [ranked.first[place - 1] for place in places]
+    seen = [each for each in first if isinstance(each, Place)]
+    if seen:
+        found = await reads.rows_at(tx, places=seen, qualified=ranked.qualified)
+    else:
+        found = await sql.list_standings_of(tx, competition.list_id, [each for each in first if isinstance(each, int)])
+    return {each.place: each for each in found}
 
 
 async def _won(tx: Tx, competition: Competition, limit: int, after: int) -> PrizeList:
     rewards = await sql.list_rewards(tx, competition.id, limit, after=after)
-    standings = await sql.list_standings(tx, competition.list_id, limit, after=after)
-    known = {each.entrant_id: each for each in standings}
-    part = [Listed(known[each.entrant_id], each.amount, each.why, each) for each in rewards]
+    winners = [each.entrant_id for each in rewards]
+    known = {each.entrant_id: each for each in await sql.list_standings_of(tx, competition.list_id, winners)}
+    part = [Listed(known[each.entrant_id], each.amount, each.why, each, each.items) for each in rewards]
     paid = sum(each.prizes for each in await sql.sum_rewards(tx, competition.id))
     left = await sql.find_undistributed(tx, competition.id)
     counts = await sql.count_standings(tx, competition.list_id)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from palio import identity
 from palio.competitions import sql
-from palio.competitions.errors import NoSuchCompetition, NotEligible
+from palio.competitions.errors import InvitedUnknown, NoSuchCompetition, NotEligible
 from palio.competitions.rules import entering as rules
 from palio.competitions.service import countries, pools, telling
 from palio.competitions.types import (
@@ -15,6 +15,7 @@ from palio.competitions.types import (
     CompetitionId,
     Contributed,
     Contribution,
+    Latest,
     Participation,
     TakeBack,
 )
@@ -26,6 +27,7 @@ from palio.kernel.providers import EntryCheck
 
 INVITED_MAX = 1_000
 INVITATIONS_MAX = 20
+UNKNOWN_TOLD_MAX = 20
 
 
 async def join(
@@ -124,6 +126,17 @@ async def invite_many(
     return invited
 
 
+async def invite_named(
+    tx: Tx, *, competition_id: CompetitionId, names: Sequence[str], actor: Actor, now: datetime
+) -> int:
+    """The same for whom staff know by user name or id. Refuses with InvitedUnknown, and as `invite_many` does."""
+    found = await identity.ids_many(tx, names)
+    if unknown := [name for name in names if name not in found]:
+        raise InvitedUnknown(names=", ".join(unknown[:UNKNOWN_TOLD_MAX]))
+    users = list(dict.fromkeys(found[name] for name in names))
+    return await invite_many(tx, competition_id=competition_id, user_ids=users, actor=actor, now=now)
+
+
 async def participation(tx: Tx, *, competition_id: CompetitionId, user_id: UserId) -> Participation | None:
     """Where a user stands with a competition; None for a stranger."""
     return await sql.find_participation(tx, competition_id, user_id)
@@ -141,6 +154,11 @@ async def invitations(tx: Tx, *, user_id: UserId, now: datetime) -> list[Competi
     found = await sql.list_invitations(tx, user_id, now, INVITATIONS_MAX)
     headers = {each.id: each for each in await sql.list_competitions(tx, found)}
     return [headers[each] for each in found]
+
+
+async def latest_of(tx: Tx, *, user_id: UserId, limit: int) -> list[Latest]:
+    """What a user has taken part in lately, the latest first."""
+    return await sql.list_latest_of(tx, user_id, limit)
 
 
 async def active(tx: Tx, *, competition_id: CompetitionId) -> int:

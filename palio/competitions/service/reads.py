@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, Warming
 from palio.competitions.ranks import Place, among
-from palio.competitions.rules import lifecycle, trends
+from palio.competitions.rules import lifecycle, prizes, trends
 from palio.competitions.service import pools, rankings, spots
 from palio.competitions.types import (
     EPOCH,
@@ -120,6 +120,43 @@ async def _live(tx: Tx, competition: Competition, limit: int, after: After) -> B
     above = live.ranking.page(passed - 1, 1) if passed and limit else []
     board = await _board(tx, competition, sums, live, live.ranking.page(passed, limit))
     return replace(board, after=passed, above=above[0].score if above else None)
+
+
+async def remembered(tx: Tx, *, competition: Competition, limit: int) -> Board:
+    """What the newest picture of a ranking says, while the ranking is loaded: nobody's rank is known by now.
+
+    Where more may be paid than the picture shows, it has no rows: what they are worth is not known either.
+    """
+    counts, sums = await sql.count_scores(tx, competition.id), await _sums(tx, competition)
+    snapshot, rule = await sql.find_snapshot(tx, competition.list_id), prizes.read(competition.prize_rule)
+    top = snapshot.top if snapshot else ()
+    if len(top) >= trends.FIRST and (prizes.places_of(rule) or trends.FIRST + 1) > trends.FIRST:
+        top = ()
+    shares = prizes.allocate(
+        rule,
+        pool=lifecycle.pool_of(competition, sums.pool),
+        groups=prizes.groups_of([each["rank"] for each in top]),
+        empty_rule=competition.empty_rule,
+        scores=[each["score"] for each in top],
+    )
+    amounts, ties = {share.place: share.amount for share in shares}, Counter(each["rank"] for each in top)
+    known = await entrants_many(tx, [EntrantId(each["entrant"]) for each in top[:limit]])
+    rows = tuple(
+        BoardRow(
+            _standing(
+                Place(place, each["rank"], each["entrant"], each["score"], ties[each["rank"]]),
+                known[EntrantId(each["entrant"])],
+                len(top),
+            ),
+            amounts.get(place, 0),
+            None,
+            ties=ties[each["rank"]],
+        )
+        for place, each in enumerate(top[:limit], 1)
+    )
+    left = lifecycle.pool_of(competition, sums.pool) - sum(amounts.values())
+    board = Board(rows, counts.entrants, counts.qualified, left, is_provisional=True, sums=sums)
+    return replace(board, is_warming=True, as_of=snapshot.taken_at if snapshot else None)
 
 
 async def _sums(tx: Tx, competition: Competition) -> PoolSums:
@@ -268,7 +305,18 @@ async def nearby(
     ahead = Ahead(better[0].rank, better[0].score) if better and better[0].place <= live.ranking.qualified else None
     board = await _board(tx, competition, sums, live, live.ranking.page(first, mine.place + radius - first))
     board = await _with_trends(tx, competition, replace(board, after=first), now)
-    return Nearby(board, board.rows[mine.place - 1 - first], ahead)
+    row = await _since_told(tx, competition, board.rows[mine.place - 1 - first])
+    rows = tuple(row if each.standing.entrant_id == entrant_id else each for each in board.rows)
+    return Nearby(replace(board, rows=rows), row, ahead)
+
+
+async def _since_told(tx: Tx, competition: Competition, row: BoardRow) -> BoardRow:
+    """Beyond the first, of whom there are pictures, somebody has moved since the rank that he knows of."""
+    rank = row.standing.rank
+    if rank is None or rank <= trends.FIRST or row.trend is not None:
+        return row
+    mark = await sql.find_mark(tx, competition.list_id, row.standing.entrant_id)
+    return replace(row, trend=trends.rose_by(rank, mark.rank)) if mark else row
 
 
 async def _nearby_frozen(tx: Tx, competition: Competition, entrant_id: EntrantId, radius: int) -> Nearby | None:

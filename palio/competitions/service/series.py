@@ -6,6 +6,7 @@ from datetime import datetime
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchSeries, SeriesExists
 from palio.competitions.rules import series as periods
+from palio.competitions.service import steering
 from palio.competitions.service.lifecycle import create, publish
 from palio.competitions.types import CompetitionId, NewSeries, Period, Series, SeriesId
 from palio.infra import audit
@@ -20,10 +21,11 @@ LATE = "its series had not been able to make it in time"  # why a competition of
 async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) -> SeriesId:
     """Make a series; its competitions come with `ensure_series`.
 
-    Refuses with SeriesExists, ZoneUnknown, RecurrenceInvalid, EligibilityInvalid, PrizeShape, PrizeSum,
-    PrizeIncreasing.
+    Refuses with SeriesExists, ZoneUnknown, ledger.UnknownAsset, RecurrenceInvalid, EligibilityInvalid, PrizeShape,
+    PrizeSum, PrizeIncreasing.
     """
     periods.check(new)
+    await steering.require_asset(tx, code=new.prize_asset)
     series_id = SeriesId(new_id())
     if not await sql.insert_series(tx, series_id, new, periods.template(new), now):
         raise SeriesExists(code=new.code)
@@ -33,7 +35,7 @@ async def create_series(tx: Tx, *, new: NewSeries, actor: Actor, now: datetime) 
         action="series.create",
         entity_type="series",
         entity_id=str(series_id),
-        changes={"code": (None, new.code), "cadence": (None, new.cadence), "pool": (None, new.guaranteed_pool)},
+        changes={name: (None, value) for name, value in periods.written(new).items()},
     )
     return series_id
 
@@ -44,7 +46,7 @@ async def change_series(
     """Change what the competitions of a series will be that are not made yet, or whether any are.
 
     `new` has its code, product, cadence and zone, `version` is the one that was seen. Refuses with NoSuchSeries, Stale,
-    RecurrenceInvalid, EligibilityInvalid, PrizeShape, PrizeSum, PrizeIncreasing.
+    ledger.UnknownAsset, RecurrenceInvalid, EligibilityInvalid, PrizeShape, PrizeSum, PrizeIncreasing.
     """
     before = await sql.lock_series(tx, series_id)
     if before is None:
@@ -52,6 +54,7 @@ async def change_series(
     if before.version != version:
         raise Stale(version=before.version)
     periods.check(new)
+    await steering.require_asset(tx, code=new.prize_asset)
     await sql.update_series(tx, series_id, new, periods.template(new), is_active=is_active)
     await audit.record(
         tx,
@@ -59,12 +62,7 @@ async def change_series(
         action="series.change",
         entity_type="series",
         entity_id=str(series_id),
-        changes={
-            "active": (before.active, is_active),
-            "rrule": (before.rrule, new.rrule),
-            "title": (before.title, new.title),
-            "pool": (before.guaranteed_pool, new.guaranteed_pool),
-        },
+        changes={"active": (before.active, is_active)} | periods.differences(before, new),
     )
 
 

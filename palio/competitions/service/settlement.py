@@ -25,7 +25,7 @@ from palio.competitions.types import (
     Settled,
     Won,
 )
-from palio.infra import audit, outbox, settings
+from palio.infra import approvals, audit, outbox, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
 
@@ -148,8 +148,8 @@ async def release(
 ) -> None:
     """Let a member of staff end the review, whatever was odd; the payment follows at the next step.
 
-    A large pool needs a second person. Refuses with NoSuchCompetition, ReasonMissing, NotInReview, AppealsOpen,
-    ApprovalDue.
+    A large pool needs a second person; nobody who has won a part of it decides. Refuses with NoSuchCompetition,
+    ReasonMissing, NotInReview, AppealsOpen, ApprovalDue, approvals.OwnBenefit.
     """
     reason = lifecycle.checked_reason(reason)
     competition = await lock(tx, competition_id=competition_id)
@@ -157,6 +157,8 @@ async def release(
         raise NotInReview(status=competition.status, phase=competition.phase)
     if doubts := await sql.count_open_appeals(tx, competition_id):
         raise AppealsOpen(open=doubts)
+    if await sql.is_won_by(tx, competition_id, [who for who in (actor.user_id, approved_by) if who]):
+        raise approvals.OwnBenefit
     above = await settings.exact(tx, PAY_APPROVAL_ABOVE)
     if lifecycle.needs_approval(competition, above):
         because = f"the pool of {competition.pool_final} is above {above} (competitions.pay_approval_above)"

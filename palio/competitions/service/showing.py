@@ -1,13 +1,12 @@
 """What everybody may see of competitions, with the names that people chose to show."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 
 from palio import identity, ledger
 from palio.competitions import sql
-from palio.competitions.errors import NoSuchCompetition, ResultsHidden
+from palio.competitions.errors import NoSuchCompetition, ResultsHidden, Warming
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service import pools, reads
 from palio.competitions.types import (
@@ -18,8 +17,6 @@ from palio.competitions.types import (
     EntrantId,
     Line,
     Lines,
-    PrizeRule,
-    Prizes,
     Shown,
     Standing,
     Wanted,
@@ -29,7 +26,6 @@ from palio.kernel.parts import Part
 from palio.kernel.providers import After
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
-PLACES_MAX = 1_000
 STRANGER = "Player"
 
 
@@ -79,15 +75,23 @@ async def shown(
 async def part_of(
     tx: Tx, *, competition: Competition, now: datetime, limit: int, after: After = 0, is_staff: bool = False
 ) -> Shown:
-    """The same for whoever has read the header, and may see it."""
+    """The same for whoever has read the header, and may see it. Refuses whoever goes on from a row with Warming while
+    the ranking is loaded.
+    """
     limit = limit if is_staff or not lifecycle.is_dark(competition, now) else 0
-    board = await reads.board_of(tx, competition=competition, limit=limit, after=after, now=now)
+    try:
+        board = await reads.board_of(tx, competition=competition, limit=limit, after=after, now=now)
+    except Warming:
+        if after:  # where a row stands by now that one would go on from is not known
+            raise
+        board = await reads.remembered(tx, competition=competition, limit=limit)
     return await with_board(tx, competition=competition, board=board, now=now, is_staff=is_staff)
 
 
 async def outlined(tx: Tx, *, competition: Competition, now: datetime) -> Shown:
     """The same without its board, for as long as nobody's rank is known."""
-    return await with_board(tx, competition=competition, board=Board((), 0, 0, 0, is_provisional=True), now=now)
+    board = Board((), 0, 0, 0, is_provisional=True, is_warming=True)
+    return await with_board(tx, competition=competition, board=board, now=now)
 
 
 async def shown_of(
@@ -108,8 +112,8 @@ async def with_board(tx: Tx, *, competition: Competition, board: Board, now: dat
         asset_scale=next(asset.scale for asset in await ledger.assets(tx) if asset.code == competition.prize_asset),
         board=_veiled(board) if lifecycle.is_hidden(competition) and not is_staff else board,
         names=await names_of(tx, people={row.standing.entrant_id: row.standing for row in board.rows}),
-        prizes=_prizes(competition, rule, pool),
-        as_of=competition.frozen_at or now,
+        prizes=prizes.announced(rule, pool=pool, empty_rule=competition.empty_rule),
+        as_of=board.as_of or competition.frozen_at or now,
         pool=pool,
         sums=sums,
         rule=rule,
@@ -143,18 +147,3 @@ async def names_of(tx: Tx, *, people: dict[EntrantId, Standing] | dict[EntrantId
         each.entrant_id: (names.get(each.user_id) if each.user_id else None) or each.label or STRANGER
         for each in somebody
     }
-
-
-def _prizes(competition: Competition, rule: PrizeRule, pool: int) -> tuple[Prizes, ...]:
-    """What places pay when everybody who can win is there, neighbours of the same amount together."""
-    if rule.kind == "proportional":  # nobody knows before the scores are there
-        return ()
-    places = min(prizes.places_of(rule) or rule.bands[-1].first, PLACES_MAX)
-    shares = prizes.allocate(rule, pool=pool, groups=[1] * places, empty_rule=competition.empty_rule)
-    return tuple(_together((share.place, share.amount) for share in shares if share.amount))
-
-
-def _together(amounts: Iterable[tuple[int, int]]) -> Iterable[Prizes]:
-    for amount, group in groupby(amounts, key=lambda each: each[1]):
-        places = [place for place, _ in group]
-        yield Prizes(places[0], places[-1], amount)

@@ -23,7 +23,7 @@ from palio.competitions.types import (
     Source,
     StateChange,
 )
-from palio.infra import audit
+from palio.infra import approvals, audit
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId, new_id
 
@@ -49,13 +49,15 @@ async def adjust_score(
     """Add to a score or take from it; `reason` is public. The caller chose the id: a repeat is False, changes nothing.
 
     During the review standings and prizes are written anew. Refuses with NoSuchCompetition, NoSuchEntrant,
-    ReasonMissing, AdjustmentInvalid, NotRunning, Cancelled, Paying.
+    ReasonMissing, AdjustmentInvalid, NotRunning, Cancelled, Paying, and approvals.OwnBenefit whose own score it is.
     """
     reason = lifecycle.checked_reason(reason)
     if not 0 < abs(delta) <= SCORE_MAX:
         raise AdjustmentInvalid(delta=delta, limit=SCORE_MAX)
-    competition, _ = await _find(tx, competition_id, entrant_id)
+    competition, participant = await _find(tx, competition_id, entrant_id)
     lifecycle.check_correctable(competition)
+    if participant.user_id and participant.user_id == actor.user_id:
+        raise approvals.OwnBenefit
     key = f"adjust:{adjustment_id}"
     if await sql.has_receipt(tx, competition.list_id, entrant_id, key):
         return False

@@ -44,13 +44,18 @@ async def draft(tx: Tx, *, new: NewCompetition, actor: Actor, now: datetime) -> 
     ledger.UnknownAsset.
     """
     require_zone(new.tz)
-    if new.prize_asset not in {asset.code for asset in await ledger.assets(tx)}:
-        raise ledger.UnknownAsset(asset=new.prize_asset)
+    await require_asset(tx, code=new.prize_asset)
     competition_id = await create(tx, new=new, created_by=actor.user_id, now=now)
     competition = await lock(tx, competition_id=competition_id)
-    changes: Changes = {"title": (None, new.title), "pool": (None, new.guaranteed_pool)}
+    changes: Changes = {name: (None, getattr(competition, name)) for name in editing.FIELDS}
     await _record(tx, competition, actor, "competition.draft", "", changes)
     return competition_id
+
+
+async def require_asset(tx: Tx, *, code: str) -> None:
+    """Accept what prizes can be counted in. Refuses with ledger.UnknownAsset."""
+    if code not in {asset.code for asset in await ledger.assets(tx)}:
+        raise ledger.UnknownAsset(asset=code)
 
 
 async def announce(tx: Tx, *, competition_id: CompetitionId, actor: Actor, now: datetime) -> Competition:
@@ -85,8 +90,8 @@ async def update(
     """Change what can still be changed: everything of a draft; of what is announced the terms until somebody has
     entered or paid, except the promised pool; then texts and a later end. What is equal is no change.
 
-    Refuses with NoSuchCompetition, TermsFrozen, EndsEarlier, WindowInvalid, EligibilityInvalid, PrizeShape, PrizeSum,
-    PrizeIncreasing, NothingFollows.
+    Refuses with NoSuchCompetition, TermsFrozen, EndsEarlier, WindowInvalid, EligibilityInvalid, ZoneUnknown,
+    ledger.UnknownAsset, PrizeShape, PrizeSum, PrizeIncreasing, NothingFollows.
     """
     competition = await lock(tx, competition_id=competition_id)
     is_entered = competition.status != "draft" and await sql.has_entries(tx, competition_id)
@@ -94,6 +99,8 @@ async def update(
     fields = editing.differences(competition, changed)
     if not fields:
         return competition
+    require_zone(changed.tz)
+    await require_asset(tx, code=changed.prize_asset)
     digest = lifecycle.terms_hash(changed) if competition.terms_hash else None
     await sql.update_terms(tx, changed, digest, now)
     await _record(tx, competition, actor, "competition.update", "", fields)

@@ -11,7 +11,6 @@ from palio.infra import outbox, settings
 from palio.infra.db import Tx
 
 LISTS_MAX = 1_000
-FIRST = 100
 MARKS_MAX = 100_000
 WATCHED_MAX = 10_000  # ranks of a list that are looked at, however many of them are paid
 KEPT = timedelta(days=35)
@@ -24,7 +23,7 @@ async def take_snapshots(tx: Tx, *, now: datetime) -> int:
         ranking = (await rankings.live(tx, terms=terms)).ranking
         tops[terms.list_id] = [
             {"entrant": place.entrant, "rank": place.rank, "score": place.score}
-            for place in ranking.page(0, min(FIRST, ranking.qualified))
+            for place in ranking.page(0, min(trends.FIRST, ranking.qualified))
         ]
     if tops:
         await sql.insert_snapshots(tx, tops, now)

@@ -58,6 +58,13 @@ async def count_open_appeals(tx: Tx, competition_id: CompetitionId) -> int:
     )
 
 
+async def count_waiting_appeals(tx: Tx) -> tuple[int, datetime | None]:
+    """How many wait for an answer in all competitions, and since when the oldest does."""
+    cursor = await tx.execute("select count(*), min(created_at) from competitions.appeals where state = 'open'")
+    (found,) = await cursor.fetchall()
+    return found
+
+
 async def find_appeal(tx: Tx, appeal_id: UUID) -> Appeal | None:
     """The appeal of an id."""
     return await db.find(tx, Appeal, APPEAL + "where id = %s", appeal_id)

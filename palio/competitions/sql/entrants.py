@@ -11,6 +11,7 @@ from palio.competitions.types import (
     Entrant,
     EntrantId,
     Entry,
+    Latest,
     Linked,
     Participant,
     Participation,
@@ -281,6 +282,26 @@ async def list_participations(tx: Tx, user_id: UserId, competition_ids: Sequence
         from competitions.entrants e join competitions.participants p on p.entrant_id = e.id
         where e.kind = 'user' and e.ref = %s::text and p.competition_id = any(%s)""",
         *(str(user_id), list(competition_ids)),
+    )
+
+
+async def list_latest_of(tx: Tx, user_id: UserId, limit: int) -> list[Latest]:
+    """What a user takes part in, left, or may join of the thousand competitions that began last, the latest first."""
+    return await db.rows(
+        tx,
+        Latest,
+        """
+        select c.id, c.title, c.status, c.starts_at, c.prize_asset as asset,
+          case when p.state = 'left' and c.join_mode = 'invite' then 'invited' else p.state end as state,
+          s.rank, r.amount as prize, r.status as reward_status
+        from (select id, title, status, starts_at, prize_asset, list_id, join_mode from competitions.competitions
+          where status <> 'draft' order by starts_at desc limit 1000) c
+        join competitions.participants p on p.competition_id = c.id
+          and p.entrant_id = any(array(select id from competitions.entrants where user_id = %s))
+        left join competitions.standings s on s.list_id = c.list_id and s.entrant_id = p.entrant_id
+        left join competitions.rewards r on r.competition_id = c.id and r.entrant_id = p.entrant_id
+        order by c.starts_at desc, c.id limit %s""",
+        *(user_id, limit),
     )
 
 

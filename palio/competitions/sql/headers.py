@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from palio.competitions.types import (
@@ -46,6 +46,7 @@ WANTED = (
       and c.starts_at >= w.begins_since and c.starts_at < w.begins_until """
 )
 ID_MAX = UUID(int=2**128 - 1)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 async def insert_competition(
@@ -131,11 +132,15 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
 
 
 async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list[Competition]:
-    """A part of what everybody may see of the competitions that are wanted, newest first."""
+    """A part of what everybody may see of the competitions that are wanted, newest first: in the archive by their end,
+    elsewhere as they were made.
+    """
     narrowed = (
         *(wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts),
         *(wanted.begins_since, wanted.begins_until),
     )
+    if wanted.is_archived:
+        return await _list_ended(tx, narrowed, part)
     if part.newer_than is None:
         last = part.older_than or ID_MAX
         return await db.rows(
@@ -143,6 +148,25 @@ async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list
         )
     found = await db.rows(
         tx, Competition, WANTED + "and c.id > %s order by c.id limit %s", *narrowed, part.newer_than, part.limit
+    )
+    return found[::-1]
+
+
+async def _list_ended(tx: Tx, narrowed: Sequence[object], part: Part[CompetitionId]) -> list[Competition]:
+    edge = part.older_than or part.newer_than
+    end = await db.value(tx, "select ends_at from competitions.competitions where id = %s", edge) if edge else None
+    if part.newer_than is None:
+        return await db.rows(
+            tx,
+            Competition,
+            WANTED + "and (c.ends_at, c.id) < (%s, %s) order by c.ends_at desc, c.id desc limit %s",
+            *(*narrowed, end or NEVER, edge or ID_MAX, part.limit),
+        )
+    found = await db.rows(
+        tx,
+        Competition,
+        WANTED + "and (c.ends_at, c.id) > (%s, %s) order by c.ends_at, c.id limit %s",
+        *(*narrowed, end or NEVER, edge, part.limit),
     )
     return found[::-1]
 

@@ -20,6 +20,7 @@ from palio.competitions.types import (
 from palio.infra import arrays, db
 from palio.infra.arrays import Int8s, Jsons, Texts, Uuids
 from palio.infra.db import Tx
+from palio.kernel.ids import UserId
 
 WAITING = """
     select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to, c.title
@@ -121,13 +122,13 @@ async def update_rewards(
 
 
 async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, after: int = 0) -> list[Reward]:
-    """The prizes of the places behind a place, in their order."""
+    """The prizes in the order of places, behind so many of them: not every place has one."""
     return await db.rows(
         tx,
         Reward,
         """
         select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
-        from competitions.rewards where competition_id = %s and place > %s order by place limit %s""",
+        from competitions.rewards where competition_id = %s order by place offset %s limit %s""",
         *(competition_id, after, limit),
     )
 
@@ -153,6 +154,20 @@ async def find_reward(tx: Tx, competition_id: CompetitionId, entrant_id: Entrant
         select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
         from competitions.rewards where competition_id = %s and entrant_id = %s""",
         *(competition_id, entrant_id),
+    )
+
+
+async def is_won_by(tx: Tx, competition_id: CompetitionId, user_ids: Sequence[UserId]) -> bool:
+    """Whether one of these users is behind an entrant who holds a prize."""
+    return bool(
+        await db.value(
+            tx,
+            """
+            select exists (select from competitions.entrants e
+              join competitions.rewards r on r.competition_id = %s and r.entrant_id = e.id
+              where e.user_id = any(%s))""",
+            *(competition_id, list(user_ids)),
+        )
     )
 
 

@@ -94,6 +94,16 @@ async def list_marks(tx: Tx, list_id: ListId, limit: int) -> list[Mark]:
     )
 
 
+async def find_mark(tx: Tx, list_id: ListId, entrant_id: EntrantId) -> Mark | None:
+    """What one of them knows of."""
+    return await db.find(
+        tx,
+        Mark,
+        "select entrant_id, rank, told_at from competitions.rank_marks where list_id = %s and entrant_id = %s",
+        *(list_id, entrant_id),
+    )
+
+
 async def upsert_marks(tx: Tx, list_id: ListId, marks: Sequence[Mark], now: datetime) -> None:
     """What they know of from now on."""
     await db.run(

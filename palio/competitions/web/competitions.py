@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query
 
-from palio.competitions.errors import NoSuchCompetition, ResultsHidden
+from palio.competitions.errors import NoSuchCompetition, ResultsHidden, Warming
 from palio.competitions.schemas.competitions import (
     COMPETITION_ARCHIVE_EXAMPLE,
     COMPETITION_EXAMPLE,
@@ -22,6 +22,7 @@ from palio.competitions.schemas.competitions import (
 from palio.competitions.service import entering, mine, reads, showing
 from palio.competitions.types import CompetitionId, Product, Wanted
 from palio.competitions.web.own import user_of
+from palio.kernel.errors import Unauthenticated
 from palio.ui.actor import Ask, InTx
 from palio.ui.paging import Paged
 from palio.ui.ranges import Span, of_times
@@ -82,7 +83,7 @@ async def get_competition(competition_id: Id, ask: Ask, tx: InTx) -> Competition
     "/competitions/{competition_id:uuid}/standings",
     access="public",
     example=STANDINGS_EXAMPLE,
-    refuses=[NoSuchCompetition],
+    refuses=[NoSuchCompetition, Unauthenticated, Warming],
 )
 async def list_standings(competition_id: Id, ask: Ask, tx: InTx, page: Paged, narrow: Narrow = None) -> RankingAnswer:
     """List the board by place: who stands where, and what the place pays now; or only some of it."""

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Path, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from palio.competitions.errors import Warming
 from palio.competitions.schemas.boards import BoardAnswer
 from palio.competitions.schemas.competitions import CompetitionAnswer, RankingAnswer
 from palio.competitions.service import reads, showing
@@ -46,19 +45,14 @@ async def embed_list(request: Request, list_id: ListNumber, ask: Ask, tx: InTx, 
 async def _competition(
     request: Request, tx: Tx, ask: Asking, competition: Competition, options: Options
 ) -> HTMLResponse:
-    is_warming = False
-    try:
-        shown = await showing.part_of(tx, competition=competition, now=ask.now, limit=options.shown_rows)
-    except Warming:
-        is_warming = True
-        shown = await showing.outlined(tx, competition=competition, now=ask.now)
+    shown = await showing.part_of(tx, competition=competition, now=ask.now, limit=options.shown_rows)
     values = {
         "competition": competition,
         "shown": CompetitionAnswer.of(shown),
         "ranking": RankingAnswer.of_shown(shown, None),
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "digit": competition.id.int % addresses.TEN,
-        "is_warming": is_warming,
+        "is_warming": shown.board.is_warming,
         "now": ask.now,
     }
     return pages.render_embed(request, "competitions/embed.html", values, look=options.look(), block="embed")

@@ -29,12 +29,15 @@ Radius = Annotated[Whole, Query(ge=0, le=RADIUS_MAX, description="How many lines
     "/competitions/{competition_id:uuid}/standings/me",
     access="player",
     example=MY_RANK_EXAMPLE,
-    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart, Warming],
+    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart],
 )
 async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswer:
     """Read where you stand, and what you lack to the next rank and to a prize."""
-    found = await mine.my_rank(tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), now=ask.now)
-    return MyRankAnswer.of_rank(found)
+    ours = CompetitionId(competition_id)
+    try:
+        return MyRankAnswer.of_rank(await mine.my_rank(tx, competition_id=ours, user_id=user_of(ask), now=ask.now))
+    except Warming:
+        return MyRankAnswer.of_warming()
 
 
 @routes.get(

@@ -11,6 +11,7 @@ from palio import ledger
 from palio.competitions.errors import Warming
 from palio.competitions.rules import appeals as appealing
 from palio.competitions.rules import entering as ways
+from palio.competitions.rules import prizes
 from palio.competitions.schemas.competitions import CompetitionAnswer, RankingAnswer
 from palio.competitions.schemas.own import MyRankAnswer, ReceiptsAnswer, chart_of
 from palio.competitions.service import appeals, entering, mine, reads, showing
@@ -62,12 +63,12 @@ async def show(
     user_id = ask.actor.user_id if ask.actor.kind in PLAYERS else None
     query = urlencode({name: value for name, value in (("country", country), ("only", only)) if value})
     page = replace(page, limit=ROWS_MAX)
-    is_warming = False
+    own = None
     try:
         shown = await _board(tx, ask, competition, page, only=only, country=country)
-        own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now) if user_id else None
-    except Warming:
-        is_warming, own = True, None
+        if user_id and not shown.board.is_warming:
+            own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now)
+    except Warming:  # of friends, of a country, and behind a row nothing is known
         shown = await showing.outlined(tx, competition=competition, now=ask.now)
     known = await entering.participation(tx, competition_id=competition.id, user_id=user_id) if user_id else None
     ranking, after = RankingAnswer.of_shown(shown, page), shown.board.after
@@ -84,7 +85,7 @@ async def show(
         "podium_lines": ranking.items[:first],
         "lines": ranking.items[first:],
         "has_trends": any(line.trend is not None for line in ranking.items),
-        "is_warming": is_warming,
+        "is_warming": shown.board.is_warming,
         "after": after,
         "only": only or "",
         "country": (country or "").upper(),
@@ -116,7 +117,7 @@ def _of_everybody(shown: Shown) -> dict[str, object]:
         "competition": competition,
         "asset": Asset(competition.prize_asset, shown.asset_scale),
         "digit": competition.id.int % addresses.TEN,
-        "paid_places": max((prize.last for prize in shown.prizes if prize.amount), default=0),
+        "paid_places": prizes.paid_places(shown.rule),
     }
 
 

@@ -27,6 +27,7 @@ PAGES = {
     "new": f"{HERE}/new",
     "calendar": f"{HERE}/calendar",
     "calendar-none": f"{HERE}/calendar?month=2031-02",
+    "appeals": f"{HERE}/appeals",
     "series": f"{HERE}/series",
     "series-new": f"{HERE}/series/new",
     "live": f"{HERE}/{{live}}",
