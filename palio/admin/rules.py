@@ -17,6 +17,7 @@ NEARLY_OFF = timedelta(days=3)  # of the five after which an endpoint is switche
 WEBHOOKS = "/console/webhooks"
 FEEDS, JOBS, HEALTH = "/console/affiliates/feeds", "/console/jobs", "/console/health"
 SETTLING = "/console/competitions?status=settling"
+FINDINGS = "/console/ledger/findings"
 
 
 def alarms(
@@ -27,13 +28,19 @@ def alarms(
     webhooks: Sequence[WebhookNow] = (),
     now: datetime,
     late: Sequence[LateNow] = (),
+    mismatches: int = 0,
 ) -> list[Alarm]:
-    """What needs a person, the critical first."""
+    """What needs a person, the critical first. `mismatches` are open findings of the ledger."""
     found = [
-        *(*_of_feeds(feeds, now), *_of_jobs(jobs), *_of_settlements(late)),
+        *(*_of_books(mismatches), *_of_feeds(feeds, now), *_of_jobs(jobs), *_of_settlements(late)),
         *(*_of_webhooks(webhooks, now), *_of_defects(defects)),
     ]
     return sorted(found, key=lambda alarm: alarm.severity != "critical")
+
+
+def _of_books(mismatches: int) -> Iterator[Alarm]:
+    if mismatches:
+        yield Alarm("ledger.mismatch", "critical", "", FINDINGS, n=mismatches)
 
 
 def _of_feeds(feeds: Sequence[FeedNow], now: datetime) -> Iterator[Alarm]:

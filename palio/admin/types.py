@@ -14,6 +14,7 @@ AlarmKind: TypeAlias = Literal[
     "feed_silent",
     "jobs_dead",
     "jobs_late",
+    "ledger.mismatch",
     "overdue.settlement",
     "webhook_failing",
     "webhook_off",

@@ -1,6 +1,7 @@
 """The web application: the routes of every module behind the browser edge."""
 
 import asyncio
+import hmac
 import secrets
 from datetime import datetime
 from functools import partial
@@ -162,7 +163,11 @@ def house_of(wiring: Wiring) -> House:
 
 
 def key_for(wiring: Wiring, purpose: str) -> bytes:
-    """What something is signed with: the same wherever the keyring is; without one it lasts as long as the process."""
+    """What something is signed with: the same wherever the operator's secret or the keyring is; without either it lasts
+    as long as the process.
+    """
+    if wiring.environment.secret:
+        return hmac.digest(wiring.environment.secret.encode(), purpose.encode(), "sha256")
     keyring = wiring.database.equipment.keyring
     return keyring.key_for(purpose) if keyring else secrets.token_bytes(KEY_BYTES)
 

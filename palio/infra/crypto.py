@@ -17,11 +17,11 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from palio.infra import db
-from palio.infra.db import Equipment, Tx
+from palio.infra import audit, db
+from palio.infra.db import Equipment, Leaving, Tx
 from palio.infra.keyring import KEY_BYTES, Keyring, KeyringError
 from palio.kernel.errors import Gone
-from palio.kernel.ids import UserId
+from palio.kernel.ids import Actor, UserId
 from palio.kernel.providers import SealedColumn
 
 VERSION = 1
@@ -41,7 +41,7 @@ class Shredded(Gone):
 
 
 class BrokenSealError(Exception):
-    """The bytes were altered, or belong to another row, column or key."""
+    """The bytes were altered, or belong to another name or key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,31 @@ class Place:
     row_id: UUID
     user_id: UserId | None = None
     purpose: str = "general"
+
+
+class WrongContext(Gone, Leaving):
+    """What is kept here encrypted was put here from another place, or altered: nobody can read it, and the house has
+    been told.
+    """
+
+    code: ClassVar[str] = "crypto.wrong_context"
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+    async def leave(self, tx: Tx, actor: Actor) -> None:
+        """Write down where, and who came upon it."""
+        await audit.record(
+            tx,
+            actor=actor,
+            action="sealed_value.refuse",
+            entity_type=self.place.table,
+            entity_id=str(self.place.row_id),
+            changes={self.place.column: (audit.SEALED, audit.SEALED)},
+            reason="it was sealed for another place, or altered",
+            subject=self.place.user_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +111,13 @@ async def seal_many(tx: Tx, items: Sequence[tuple[str, Place]]) -> list[bytes]:
 
 
 async def open_sealed(tx: Tx, sealed: bytes, place: Place) -> str:
-    """The text of a sealed column. Refuses with Shredded; raises BrokenSealError."""
+    """The text of a sealed column. Refuses with Shredded, WrongContext."""
     return (await open_many(tx, [(sealed, place)]))[0]
 
 
 async def open_many(tx: Tx, items: Sequence[tuple[bytes, Place]]) -> list[str]:
-    """Open sealed columns, in the order given. Refuses with Shredded; raises BrokenSealError."""
-    ids = sorted({_key_id(sealed) for sealed, _ in items})
+    """Open sealed columns, in the order given. Refuses with Shredded, WrongContext."""
+    ids = sorted({_key_id(sealed, place) for sealed, place in items})
     found = await db.rows(tx, DataKey, KEYS + " where id = any (%s::bigint[])", ids)
     secrets = {key.id: _unwrap(tx, key) for key in found}
     return [_open(secrets, sealed, place) for sealed, place in items]
@@ -220,9 +245,9 @@ def _padded(text: str) -> bytes:
     return framed + bytes(-len(framed) % BLOCK_BYTES)
 
 
-def _key_id(sealed: bytes) -> int:
+def _key_id(sealed: bytes, place: Place) -> int:
     if len(sealed) < HEAD.size or sealed[0] != VERSION:
-        raise BrokenSealError
+        raise WrongContext(place)
     key_id: int = HEAD.unpack_from(sealed)[1]
     return key_id
 
@@ -230,8 +255,11 @@ def _key_id(sealed: bytes) -> int:
 def _open(secrets: dict[int, bytes], sealed: bytes, place: Place) -> str:
     _, key_id, nonce = HEAD.unpack_from(sealed)
     if key_id not in secrets:
-        raise BrokenSealError
-    framed = _decrypt(secrets[key_id], nonce, sealed[HEAD.size :], _binding(place, key_id))
+        raise WrongContext(place)
+    try:
+        framed = _decrypt(secrets[key_id], nonce, sealed[HEAD.size :], _binding(place, key_id))
+    except BrokenSealError:
+        raise WrongContext(place) from None
     (length,) = LENGTH.unpack_from(framed)
     return framed[LENGTH.size : LENGTH.size + length].decode()
 

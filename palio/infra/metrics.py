@@ -49,19 +49,17 @@ class Look:
 Looking: TypeAlias = Callable[[Tx, datetime], Awaitable[Mapping[Look, Sequence[Line]]]]
 
 
-class _Doors(Collector):
-    """How often nothing usable came back from outside, as the way out counts it."""
+class _Tally(Collector):
+    """What somebody else counts, by one label."""
 
-    def __init__(self, failures: Mapping[str, int]) -> None:
-        self._failures = failures
+    def __init__(self, name: str, text: str, label: str, times: Mapping[str, int]) -> None:
+        self._name, self._text, self._label, self._times = name, text, label, times
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """For Prometheus."""
-        family = CounterMetricFamily(
-            "palio_door_failures", "Calls of others that brought nothing usable", None, ["door"]
-        )
-        for door, times in self._failures.items():
-            family.add_metric([door], times)
+        family = CounterMetricFamily(self._name, self._text, None, [self._label])
+        for label, times in self._times.items():
+            family.add_metric([label], times)
         yield family
 
 
@@ -74,7 +72,14 @@ class Metrics:
         self._database, self._looking = database, looking
         self._registry = CollectorRegistry()
         self._gauges: dict[Look, Gauge] = {}
-        self._registry.register(_Doors(database.equipment.http.failures))
+        self._tally(
+            *("palio_door_failures", "Calls of others that brought nothing usable", "door"),
+            database.equipment.http.failures,
+        )
+        self._tally(
+            *("palio_ledger_guard_tripped", "Rows that the database refused because the books would break", "state"),
+            database.guards_tripped,
+        )
         self._requests = Histogram(
             "palio_requests_seconds", "Answered requests", ("route", "status"), buckets=SECONDS, registry=self._registry
         )
@@ -90,6 +95,9 @@ class Metrics:
         self._watch("palio_db_pool_waiting", "Requests that wait for a connection", self._pool("requests_waiting"))
         waited = self._pool("requests_wait_ms")
         self._watch("palio_db_pool_wait_seconds", "Time spent waiting for connections so far", lambda: waited() / 1000)
+
+    def _tally(self, name: str, text: str, label: str, times: Mapping[str, int]) -> None:
+        self._registry.register(_Tally(name, text, label, times))
 
     def _labelled(self, name: str, text: str, label: str) -> Gauge:
         return Gauge(name, text, (label,), registry=self._registry)

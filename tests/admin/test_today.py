@@ -102,9 +102,10 @@ def test_alarms_name_what_needs_a_person_the_critical_first() -> None:
 
     late = [LateNow("Spring", NOON - timedelta(hours=7))]
 
-    found = rules.alarms(feeds=feeds, jobs=jobs, defects=defects, late=late, now=NOON)
+    found = rules.alarms(feeds=feeds, jobs=jobs, defects=defects, late=late, mismatches=2, now=NOON)
 
     assert [(one.kind, one.severity, one.subject) for one in found] == [
+        ("ledger.mismatch", "critical", ""),
         ("feed_stale", "critical", "gone"),
         ("feed_silent", "critical", "new"),
         ("jobs_late", "critical", "critical"),

@@ -44,6 +44,18 @@ def test_whatever_is_changed_it_is_not_genuine(changed: dict[str, str]) -> None:
     assert not rules.is_genuine(replace(signed(), **changed), [SECRET], AT)  # type: ignore[arg-type]
 
 
+def test_every_byte_of_it_is_signed() -> None:
+    """Of the body, of its number, of its time and of the signature itself, with any one bit turned."""
+    sound = signed()
+    for name in ("body", "event_id", "timestamp", "signatures"):
+        was = getattr(sound, name)
+        text = was if isinstance(was, bytes) else was.encode()
+        for place in range(len(text)):
+            turned = text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :]
+            changed = replace(sound, **{name: turned if isinstance(was, bytes) else turned.decode()})
+            assert not rules.is_genuine(changed, [SECRET], AT), (name, place)
+
+
 def test_without_a_secret_nobody_is_known() -> None:
     assert not rules.is_genuine(signed(), [], AT)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from palio import ledger
-from palio.infra import embedded
+from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ledger import AccountId, Lot, Outcome, Post, Refused, Used
@@ -23,6 +23,8 @@ from tests.factories.ledger import codes, fund, new_wallet, owner_of, pay
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
+STATUS = "select status from ledger.balances where account_id = %s"
+OVER = "select sum(remaining)::bigint from ledger.lots where owner_id = %s and expires_at <= %s"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,25 @@ async def test_a_post_comes_before_or_after_a_freeze(crowd: Database) -> None:
     assert seen == 1_000 - words["posted"] == await balance_of(crowd, wallet)
 
 
+async def test_looking_at_the_status_first_spends_behind_a_freeze(crowd: Database) -> None:
+    """The control: everybody has seen that it is active, and what the one who froze it has seen is no longer there."""
+    wallet = await funded(crowd, 1_000)
+    account, seen, granted = await number_of(crowd, wallet), 0, 0
+
+    async def act(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal seen, granted
+        is_active = await db.value(tx, STATUS, account) == "active"
+        await barrier.wait()
+        if number:
+            granted += is_active
+        else:
+            seen = (await ledger.set_status(tx, account_id=account, status="frozen", reason="a test")).balance
+        return Refused("naive")
+
+    await race(crowd, act)
+    assert seen > 1_000 - granted
+
+
 async def test_nothing_comes_into_an_account_that_was_found_empty(crowd: Database) -> None:
     """Either it is closed and empty, or somebody was first and it stays open."""
     wallet = await funded(crowd, 1)
@@ -150,6 +171,24 @@ async def test_nothing_comes_into_an_account_that_was_found_empty(crowd: Databas
     words = Counter(codes(await race(crowd, act)))
     assert (words["closed"] == 0) == (words["posted"] == 15) == (await balance_of(crowd, wallet) == 15)
     assert words["ledger.account_closed"] == 15 - words["posted"]
+
+
+async def test_looking_whether_it_is_empty_first_closes_what_is_being_paid_into(crowd: Database) -> None:
+    """The control: who closes has seen nothing in it, and who pays has seen it open."""
+    wallet, found = await funded(crowd, 1), Counter[str]()
+    async with crowd.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay(f"{wallet}:out", wallet, -1), now=NOON)
+    account = await number_of(crowd, wallet)
+
+    async def act(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        is_empty = await ledger.balance(tx, address=wallet, asset="COIN") == 0
+        is_active = await db.value(tx, STATUS, account) == "active"
+        await barrier.wait()
+        found["paid" if number % 2 else "closed"] += is_active if number % 2 else is_empty
+        return Refused("naive")
+
+    await race(crowd, act)
+    assert found["closed"] and found["paid"]
 
 
 async def test_what_expires_moves_once_while_it_is_being_spent(crowd: Database) -> None:
@@ -174,6 +213,25 @@ async def test_what_expires_moves_once_while_it_is_being_spent(crowd: Database) 
     await keep(crowd, lots=False)
 
 
+async def test_looking_at_what_is_over_first_moves_it_many_times(crowd: Database) -> None:
+    """The control: every run of the job has seen the whole of it."""
+    wallet, moved = new_wallet(), 0
+    await keep(crowd, lots=True)
+    async with crowd.begin(SYSTEM) as tx:
+        await ledger.post(tx, pay(f"{wallet}:a", wallet, 100, lot=Lot("bonus", LATER)), now=NOON)
+
+    async def act(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal moved
+        left = await db.value(tx, OVER, owner_of(wallet), LATER)
+        await barrier.wait()
+        moved += left
+        return Refused("naive")
+
+    await race(crowd, act)
+    assert moved > 100
+    await keep(crowd, lots=False)
+
+
 async def test_an_asset_gets_lots_while_people_post(crowd: Database) -> None:
     """Into wallets that exist and into new ones: whoever comes first, every lot is where its balance is."""
     wallet = await funded(crowd, 100)
@@ -188,6 +246,27 @@ async def test_an_asset_gets_lots_while_people_post(crowd: Database) -> None:
     assert Counter(codes(await race(crowd, act))) == {"posted": RUNNERS - 1, "switched": 1}
     async with crowd.begin(SYSTEM) as tx:
         assert (await ledger.verify(tx)).findings == []
+    await keep(crowd, lots=False)
+
+
+async def test_looking_at_the_asset_first_brings_in_what_is_in_no_lot(crowd: Database) -> None:
+    """The control: whoever pays has seen an asset without lots, and it has them by then."""
+    without = 0
+
+    async def act(tx: Tx, number: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal without
+        has_lots = (await ledger.asset_terms(tx, asset="COIN")).lots
+        await barrier.wait()
+        if number == 15:
+            await switch(tx, lots=True)
+        else:
+            without += not has_lots
+        return Refused("naive")
+
+    await race(crowd, act)
+    async with crowd.begin(SYSTEM) as tx:
+        assert (await ledger.asset_terms(tx, asset="COIN")).lots
+    assert without
     await keep(crowd, lots=False)
 
 

@@ -8,12 +8,13 @@ import psycopg
 import pytest
 
 from palio import ledger
-from palio.infra import embedded, keyring
-from palio.infra.db import Database
+from palio.infra import embedded, keyring, seals
+from palio.infra.anchors import Anchors
+from palio.infra.db import Database, Equipment
 from palio.kernel import clock
 from tests.entry.conftest import Command
 from tests.factories.ledger import Superuser, new_wallet, pay, settled
-from tests.factories.seals import SYSTEM
+from tests.factories.seals import SYSTEM, act
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,62 @@ def test_a_transfer_that_was_altered_is_named(
     superuser.tamper("update ledger.transfers set kind = 'ledger.gift'")
     told, as_json = command("verify", "ledger"), command("verify", "ledger", "--json")
     assert (told.status, as_json.status) == (1, 1)
-    assert told.out.splitlines()[0] == f"changed  transfer {number} of seal 1: row 1 of 1 of seal 1"
+    ((partition,),) = superuser.ask("select tableoid::regclass::text from ledger.transfers")
+    assert told.out.splitlines()[0] == f"changed  transfer {number} of seal 1 in {partition}: row 1 of 1 of seal 1"
     assert as_json.answer["seals"]["flaws"][0]["row"] == str(number)
     assert command("verify", "ledger", "--to", "2026-01-01T00:00:00Z").status == 0, "it was sealed later"
+
+
+@pytest.fixture
+async def audited(ring: Path, deployment: Path, database: Database) -> AsyncIterator[None]:
+    """Twelve acts of the house, of which each has a seal of its own."""
+    database.equipment = Equipment(keyring=keyring.load(ring), anchors=Anchors(deployment / "anchors"))
+    for number in range(12):
+        await act(database, f"door {number}", {"open": (number, number + 1)})
+        await settled(database)
+        assert not await seals.keep(database, seals.AUDIT)
+    yield
+    database.equipment = Equipment()
+
+
+WHERE = "select id, tableoid::regclass::text from infra.audit_rows where entity_id = 'door 5'"
+CHANGE = """update infra.audit_rows set changes = replace(changes::text, %s, %s)::jsonb where entity_id = 'door 5'"""
+
+
+def test_an_audit_row_of_which_a_byte_was_changed_is_named_with_its_partition(
+    command: Command, audited: None, superuser: Superuser
+) -> None:
+    """Acceptance 5 of security."""
+    ((number, partition),) = superuser.ask(WHERE)
+    superuser.tamper(CHANGE, "6", "7")
+    told = command("verify", "audit")
+    ((n,),) = superuser.ask("select n from infra.seals where %s between first_id and last_id", number)
+    superuser.tamper(CHANGE, "7", "6")
+
+    assert told.status == 1
+    assert told.out.splitlines()[0].startswith(f"changed  audit row {number} of seal {n} in {partition}: ")
+    assert command("verify", "audit").status == 0
+
+
+def test_the_first_head_is_named_of_ten_seals_that_are_gone_with_their_rows(
+    command: Command, audited: None, superuser: Superuser
+) -> None:
+    """Acceptance 6 of security."""
+    heads = superuser.ask("select n, encode(head, 'hex') from infra.seals order by n")
+    (first, head), last = heads[-10], heads[-1][0]
+    for statement in (
+        "delete from infra.audit_rows where id >= (select first_id from infra.seals where n = %s)",
+        "delete from infra.seal_leaves where n >= %s",
+        "delete from infra.seals where n >= %s",
+    ):
+        superuser.tamper(statement, first)  # type: ignore[arg-type]
+    told = command("verify", "audit")
+
+    assert told.status == 2
+    assert told.out.splitlines()[:2] == [
+        f"The anchors know seal {last}, and the database does not have it: it was restored, or cut off.",
+        f"The first that it lacks is seal {first}, of the head {head}.",
+    ]
 
 
 def test_a_restore_is_told_from_what_is_broken_and_acknowledged(

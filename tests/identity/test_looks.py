@@ -26,10 +26,14 @@ from palio.ui.routes import Call, Form, Page
 from palio.ui.site import assemble
 from tests.architecture.test_access import address_of, method_of
 from tests.factories.identity import HOME, PASSWORD, World, cookie, later, secret_in
-from tests.identity.test_web import browser
+from tests.identity.test_web import application, browser, log_in
 
 WHY = "he says that his wallet is empty"
 NUMBER = "+4915123456789"
+MOVED = """update identity.emails set address = (select address from identity.emails where user_id = %s)
+  where user_id = %s returning id"""
+REFUSED = """select actor_kind, actor_id, subject_user_id, entity_type, entity_id, changes from infra.audit_rows
+  where action = 'sealed_value.refuse' order by id"""
 
 
 def actor(kind: str, user_id: UserId) -> Actor:
@@ -300,6 +304,34 @@ async def test_a_sealed_value_is_read_with_a_reason_and_the_31st_takes_two(world
         )
     assert told.count("revealed") == 33
     assert {*rows} == {'{"email": ["•", "•"]}'}
+
+
+async def test_a_value_put_into_the_row_of_another_is_read_by_nobody_and_that_is_written_down(world: World) -> None:
+    """Neither by himself nor by staff; whose it was still reads it."""
+    now = clock.now()
+    alice, bob = await world.player("alice", now), await world.player("bob", now)
+    staff = await employed(world, "stella", "support", now)
+    with world.superuser() as server:
+        [row] = server.execute(MOVED, [alice.id, bob.id]).fetchall()
+    async with browser(application(world)) as his, browser(application(world)) as hers:
+        await log_in(his, identifier="bob")
+        await log_in(hers)
+        own, whole = await his.get("/me"), await hers.get("/me")
+    async with desk(world, staff) as client:
+        asked = {"name": "email", "id": str(row[0]), "reason": WHY}
+        revealed = await client.post(f"/console/identity/users/{bob.id}/reveal", json=asked)
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in (own, revealed)] == [
+        (410, "crypto.wrong_context")
+    ] * 2
+    assert "alice@example.com" not in own.text + revealed.text
+    assert whole.json()["email"] == "alice@example.com"
+    with world.superuser() as server:
+        told = server.execute(REFUSED).fetchall()
+    assert told == [
+        (kind, who, bob.id, "identity.emails", str(row[0]), {"address": ["•", "•"]})
+        for kind, who in (("player", bob.id), ("staff", staff.user_id))
+    ]
 
 
 async def test_what_is_not_there_cannot_be_read_and_nothing_is_counted(world: World, noon: datetime) -> None:

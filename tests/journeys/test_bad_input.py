@@ -321,6 +321,7 @@ ENVIRONMENTS = {
     ),
     "an address that is none": ("PALIO_DATABASE_URL", "mysql://u@h/p", 78, "setting.invalid", "postgresql://"),
     "a file of secrets that is not there": ("PALIO_METRICS_TOKEN_FILE", "/nowhere", 78, "setting.invalid", "/nowhere"),
+    "a secret that everybody guesses": ("PALIO_SECRET", "changeme", 78, "setting.invalid", "PALIO_SECRET"),
     "a keyring that is not there": ("PALIO_KEYRING_FILE", "/nowhere", 78, "keyring.unusable", "/nowhere"),
 }
 

@@ -1,5 +1,6 @@
 """A provider that sends its list by itself: over HTTP, through the queue, into the totals."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -85,6 +86,17 @@ async def test_a_list_that_is_sent_is_taken_once_and_applied(provider: Provider)
     assert await provider.work() == 1
     assert await provider.rows(TOTALS, provider.feed_id) == [("anna", 13_000_000), ("bert", 5_000_000)]
     assert await provider.rows(CYCLES, provider.feed_id) == [("push", "applied"), ("push", "applied")]
+
+
+async def test_a_hundred_repeats_are_one_list(provider: Provider) -> None:
+    """Eighty in a row, and twenty at once."""
+    content = body(row("anna", 12.34))
+    answers = [await provider.send(content, event_id="msg_1") for _ in range(80)]
+    answers += await asyncio.gather(*(provider.send(content, event_id="msg_1") for _ in range(20)))
+    assert set(answers) <= {202, 429} and answers[0] == 202
+    assert await provider.work() == 1
+    assert await provider.rows("select count(*) from affiliates.pushes") == [(1,)]
+    assert await provider.rows(TOTALS, provider.feed_id) == [("anna", 12_340_000)]
 
 
 async def test_who_is_not_known_leaves_nothing(provider: Provider) -> None:

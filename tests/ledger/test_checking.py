@@ -9,10 +9,10 @@ import pytest
 
 from palio import ledger
 from palio.infra import embedded
-from palio.infra.db import Database
+from palio.infra.db import Address, Database, Equipment
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.schedules import next_after
-from palio.ledger import Finding, FindingId, Hold, Post, Reconcile, Reverse, TransferId
+from palio.ledger import Finding, FindingId, Hold, LedgerMismatch, Post, Reconcile, Reverse, TransferId
 from palio.ledger.jobs import RECONCILE_ALL_SCHEDULE, reconcile
 from palio.ledger.service import reading
 from tests.factories.ledger import Payment, Superuser, codes, fan_out, fund, new_wallet, owner_of, pay, settled
@@ -152,6 +152,17 @@ async def test_a_wrong_balance_is_found_and_its_account_frozen(place: Place) -> 
         assert await acts.fetchall() == [
             ("system", "account.freeze", "ledger.account", {"status": ["active", "frozen"]})
         ]
+
+
+async def test_whoever_listens_hears_of_each_finding_once(place: Place) -> None:
+    place.database.equipment = Equipment(addresses={LedgerMismatch: (Address("tests:heard", "default", 0),)})
+    place.superuser.run("update ledger.balances set balance = balance + 1 where balance = 70")
+    for _ in range(2):
+        await place.reconcile()
+    async with place.database.begin(SYSTEM) as tx:
+        [found] = await ledger.findings(tx)
+    told = place.superuser.ask("select args -> 'message' from jobs.procrastinate_jobs where task_name = 'tests:heard'")
+    assert told == [({"finding": str(found.id)},)]
 
 
 async def test_an_open_finding_is_kept_once_and_freezes_once(place: Place) -> None:

@@ -651,6 +651,31 @@ async def test_a_finding_is_resolved_once_with_what_was_found_out(console: Conso
     assert one["id"] in {act.entity_id for act in await acts_of(console, "finding.resolve")}
 
 
+async def test_what_does_not_add_up_is_an_alarm_until_it_is_resolved(console: Console) -> None:
+    """For those who may look at it."""
+
+    async def alarms(permissions: str = "everything") -> tuple[list[tuple[str, int, str]], str]:
+        async with console.talk(console.staff(console.noor, permissions=permissions)) as somebody:
+            told = (await somebody.get("/api/v1/console/home")).json()["alarms"]
+            page = (await somebody.get("/console")).text
+        return [(one["severity"], one["n"], one["path"]) for one in told if one["kind"] == "ledger.mismatch"], page
+
+    async with console.begin() as tx:
+        before = len(await ledger.findings(tx))
+        found = [Finding("R3", f"asset {new_id()}", None, "0", "7") for _ in range(2)]
+        await reconciling.report(tx, [new_id(), new_id()], found, clock.now())
+    told, page = await alarms()
+    others, _ = await alarms("admin.home.read")
+    async with console.begin() as tx:
+        for one in await ledger.findings(tx):
+            await ledger.resolve_finding(tx, finding_id=one.id, resolution=FOUND_OUT, now=clock.now())
+    gone, _ = await alarms()
+
+    assert told == [("critical", before + 2, "/console/ledger/findings")]
+    assert f"The ledger does not add up in {before + 2} places." in page
+    assert (others, gone) == ([], [])
+
+
 async def test_an_asset_is_changed_by_who_saw_what_it_is_with_a_reason(console: Console) -> None:
     asset = f"{CALL}/assets/XTR"
     async with console.talk(console.staff(console.noor)) as noor:

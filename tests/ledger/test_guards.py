@@ -10,8 +10,13 @@ import psycopg
 import pytest
 
 from palio import ledger
+from palio.infra import db
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.ledger.rules.items import judge
+from palio.ledger.rules.plain import Plain, Side
+from palio.ledger.rules.requests import Request, Vocabulary
+from palio.ledger.sql import plain as plain_sql
 from tests.factories.ledger import HOUSE, Superuser, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -132,7 +137,7 @@ async def attempt(tx: Tx, wallet: str) -> Attempt:
     return Attempt(numbers[0][0], numbers[1][0])
 
 
-async def state_of(tx: Tx, attempt: "Attempt | Holding") -> str | None:
+async def state_of(tx: Tx, attempt: "Attempt | Holding | Plainly") -> str | None:
     with pytest.raises(psycopg.Error) as caught:
         async with tx.transaction():
             await attempt.write(tx)
@@ -232,6 +237,66 @@ async def test_a_key_of_an_earlier_transaction_serves_no_other_transfer(database
     async with database.begin(SYSTEM) as tx:
         stolen = Attempt(own[0], found[0], transfer=posted.transfer_id, key=key, claimed=False)
         assert await state_of(tx, stolen) in {"PL006", "23505"}
+
+
+@dataclass(frozen=True)
+class Plainly:
+    """Arguments of ledger.post_plain: by default a sound transfer of 5 to a wallet of 100."""
+
+    wallet: int
+    house: int
+    guarded: tuple[Side, ...] = ()
+    open: tuple[Side, ...] = ()
+    transfer: UUID = field(default_factory=new_id)
+
+    async def write(self, tx: Tx) -> plain_sql.Moved | None:
+        item, known = pay(f"plain:{self.transfer}", new_wallet(), 5), Vocabulary({"ledger.transfer"}, {"COIN"}, {})
+        [request] = judge([item], [self.transfer], known)
+        assert isinstance(request, Request)
+        id_ = self.transfer.bytes
+        sides = self.guarded or ((id_, 0, self.wallet, 5),), self.open or ((id_, 1, self.house, -5),)
+        return await plain_sql.post_plain(tx, Plain([request], *map(list, sides)), {}, now=NOON)
+
+
+async def test_a_sound_transfer_is_written_plainly(tx: Tx, attempt: Attempt, wallet: str) -> None:
+    assert await Plainly(attempt.wallet, attempt.house).write(tx)
+    assert await ledger.balance(tx, address=wallet, asset="COIN") == 105
+
+
+@pytest.mark.parametrize(
+    ("state", "transfer", "leg", "amount"),
+    [("PL001", None, 1, -4), ("PL001", UUID(int=7), 1, -5), ("PL006", None, 2, -5)],
+    ids=["legs do not cancel", "another transfer", "a leg is missing"],
+)
+async def test_the_database_refuses_it_of_a_plain_batch_too(
+    tx: Tx, attempt: Attempt, wallet: str, state: str, transfer: UUID | None, leg: int, amount: int
+) -> None:
+    sound = Plainly(attempt.wallet, attempt.house)
+    wrong = (transfer or sound.transfer).bytes, leg, attempt.house, amount
+    assert await state_of(tx, replace(sound, open=(wrong,))) == state
+    assert await ledger.balance(tx, address=wallet, asset="COIN") == 100
+
+
+async def test_an_account_of_a_plain_batch_is_what_it_is_taken_for(tx: Tx, attempt: Attempt, wallet: str) -> None:
+    """A wallet is none of those without a number of its own entries, and a house pays in its asset."""
+    other, sound = new_wallet(), Plainly(attempt.wallet, attempt.house)
+    for address, asset in ((other, "COIN"), (new_wallet(), "QC")):
+        await fund(tx, address, 100, now=NOON, asset=asset)
+    for place, state in (((other, 3), "PL003"), ((HOUSE, 2), "PL001")):
+        account = await db.value(tx, "select id from ledger.accounts where address = %s and asset_id = %s", *place)
+        wrong = sound.transfer.bytes, 1, account, -5
+        assert await state_of(tx, replace(sound, open=(wrong,))) == state
+    assert await ledger.balance(tx, address=wallet, asset="COIN") == 100
+
+
+async def test_what_is_no_wallet_or_moves_twice_is_not_plain(tx: Tx, attempt: Attempt, wallet: str) -> None:
+    """Nothing is done, and the ordinary way looks closer."""
+    sound = Plainly(attempt.wallet, attempt.house)
+    id_, house = sound.transfer.bytes, attempt.house
+    for guarded in (((id_, 0, house, 5),), ((id_, 0, attempt.wallet, 2), (id_, 2, attempt.wallet, 3))):
+        assert await replace(sound, guarded=guarded).write(tx) is None
+    assert await ledger.balance(tx, address=wallet, asset="COIN") == 100
+    assert await db.value(tx, "select count(*) from ledger.keys where ref_id = %s", sound.transfer) == 0
 
 
 GIVE_BACK = f"select ledger.write(array[%s]{', %s' * 30}, now())"

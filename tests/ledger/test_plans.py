@@ -1,5 +1,6 @@
 """What the hot functions read: a few index entries per item, whatever the size of the tables or of the batch."""
 
+import re
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import AnyOutcome, Capture, Held, Hold, Post, Void
+from palio.ledger.service import posting
 from tests.factories.ledger import HOUSE, Payment, codes, payments
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -140,6 +142,61 @@ async def test_new_wallets_are_looked_up_whatever_statistics_say(
                 by_number.append(await look_ups(tx) - before)
         conn.execute("analyze ledger.accounts")
     assert by_number[0] == by_number[1] >= NEW
+
+
+OF_A_PLAIN_BATCH = {  # by which index each function finds what it needs, whatever the number of items
+    "post_plain": {"accounts_address_asset_id_key", "accounts_pkey", "balances_pkey", "assets_pkey"},
+    "transfers_check": {"keys_pkey"},
+    "entries_check": {"transfers_pkey", "accounts_pkey", "balances_pkey"},
+}
+NODE, INDEX, FUNCTION = (
+    re.compile(r"\{(\w*SCAN|\w*JOIN)\b"),
+    re.compile(r":indexid (\d+)"),
+    re.compile(r"function ledger\.(\w+)\("),
+)
+OUR_OWN = {
+    "FUNCTIONSCAN",
+    "NAMEDTUPLESTORESCAN",
+    "SUBQUERYSCAN",
+    "VALUESSCAN",
+    "CTESCAN",
+}  # of what came with the batch
+BY_INDEX = {"INDEXSCAN", "INDEXONLYSCAN"}
+INDEXES = """select i.oid, coalesce(p.relname, i.relname) from pg_class i left join pg_inherits h on h.inhrelid = i.oid
+  left join pg_class p on p.oid = h.inhparent where i.relkind = 'i'"""
+
+
+async def test_a_plain_batch_is_written_by_a_generic_plan_that_finds_everything_by_its_index(
+    cluster: embedded.Cluster, database_name: str, owners: Sequence[UserId]
+) -> None:
+    """As the server tells it of every statement in the function and its guards: no plan is made for one batch, and
+    none walks through a table, not even of a plan that was made when there was one item.
+    """
+    told: list[tuple[str, str]] = []  # each plan, and where it is
+    own = Database(cluster.dsn("palio_app", database_name), connections_max=1)
+    await own.pool.open(wait=True)
+    async with own.alone("a test") as tx:
+        tx.add_notice_handler(lambda said: told.append((said.message_detail or "", said.context or "")))
+        await tx.execute("set debug_print_plan = on; set client_min_messages = log")
+    async with own.begin(SYSTEM) as tx:
+        await ledger.post_many(tx, posts(owners, 1), now=NOON)
+    for count in (1, WALLETS):
+        async with own.alone("a test") as tx:
+            assert await posting.post_alone_many(tx, posts(owners, count), now=NOON)
+    async with own.begin(SYSTEM) as tx:
+        names = dict(await (await tx.execute(INDEXES)).fetchall())
+    await own.pool.close()
+
+    found: dict[str, set[str]] = {}
+    for text, place in told:
+        function, *_ = *FUNCTION.findall(place), ""
+        nodes = set(NODE.findall(text)) - OUR_OWN
+        if function not in OF_A_PLAIN_BATCH or not nodes:
+            continue
+        assert nodes <= BY_INDEX, (function, nodes)
+        assert function != "post_plain" or ":paramkind 0" in text, "made for the numbers of one batch"
+        found.setdefault(function, set()).update(names[int(oid)] for oid in INDEX.findall(text))
+    assert found == OF_A_PLAIN_BATCH
 
 
 async def test_reads_of_one_player_touch_his_rows_alone(database: Database, owners: Sequence[UserId]) -> None:

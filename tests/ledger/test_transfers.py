@@ -26,7 +26,7 @@ from palio.ui import problems
 from palio.ui.actor import Asking
 from palio.ui.edge import REQUEST_ID
 from palio.ui.refusals import BatchRefused
-from tests.factories.ledger import new_wallet
+from tests.factories.ledger import Superuser, new_wallet
 from tests.factories.programs import BATCH, SYSTEM, TRANSFERS, Bank, furnish, program
 
 HOUSE = "issuance:gift"
@@ -127,6 +127,31 @@ async def test_a_key_is_of_one_program(client: httpx2.AsyncClient, bank: Bank, d
     assert first.json()["id"] != theirs.json()["id"]
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
     assert await balance(database, wallet) == 16
+
+
+async def test_a_key_is_free_after_a_defect(
+    client: httpx2.AsyncClient,
+    database: Database,
+    service: tuple[UserId, str],
+    superuser: Superuser,
+    wallet: str,
+) -> None:
+    """Nothing has moved, and the same request is carried out once there is no defect any more."""
+    key, body = str(new_id()), move(wallet, 1_234)
+    superuser.run("alter table ledger.entries add constraint defect check (amount <> 1234) not valid")
+    try:
+        broken = [await client.post(TRANSFERS, json=body, headers=under(key)) for _ in range(2)]
+        broken.append(await client.post(BATCH, json={"items": [{"key": key, **body}]}))
+    finally:
+        superuser.run("alter table ledger.entries drop constraint defect")
+    left = await keys_of(database, service[0], key), await balance(database, wallet)
+    first, again = [await client.post(TRANSFERS, json=body, headers=under(key)) for _ in range(2)]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in broken] == [(500, "internal_error")] * 3
+    assert left == ([], 0)
+    assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    assert await balance(database, wallet) == 1_234
 
 
 async def test_a_batch_answers_each_item(

@@ -52,6 +52,9 @@ def test_a_secret_may_lie_in_a_file_and_is_never_shown(folder: Path, monkeypatch
         ("PALIO_DATABASE_URL", "mysql://u:hush@h", "PALIO_DATABASE_URL is ***: it must be an address like postgresql:"),
         ("PALIO_PUBLIC_URL", "play.example.com", "PALIO_PUBLIC_URL is play.example.com: it must be the address"),
         ("PALIO_METRICS_TOKEN_FILE", "/nowhere", "/nowhere cannot be read: No such file or directory"),
+        ("PALIO_SECRET", "changeme", "PALIO_SECRET is ***: it must be at least 20 characters that nobody guesses"),
+        ("PALIO_SECRET", "x" * 40, "PALIO_SECRET is ***: it must be at least 20 characters that nobody guesses"),
+        ("PALIO_METRICS_TOKEN", "metrics", "PALIO_METRICS_TOKEN is ***: it must be at least 20 characters"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_it_may_be(

@@ -9,24 +9,39 @@ import json
 import sys
 import time
 from datetime import datetime
+from typing import TypeAlias
 
 OF_AN_ADDRESS = 20
-AT_ONCE = 100
+AT_ONCE = 25
+TRIES_MAX = 30
+BUSY = b"503 Service Unavailable"
 
 
-async def listen(number: int, port: int, topic: str, begun: asyncio.Semaphore) -> asyncio.StreamReader:
-    """Open a stream from an address of its own kind, and hear it begin."""
+Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]  # who lets go of the second closes it
+
+
+async def listen(number: int, port: int, topic: str, begun: asyncio.Semaphore) -> Stream:
+    """Open a stream from an address of its own kind, and hear it begin; who is told to come back does."""
     host, rest = divmod(number // OF_AN_ADDRESS, 250)
+    asked = f"GET /api/v1/stream?topics={topic} HTTP/1.1\r\nHost: palio.test\r\nAccept: text/event-stream\r\n\r\n"
     async with begun:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", port, local_addr=(f"127.1.{host}.{rest + 1}", 0), limit=1 << 14
-        )
-        asked = f"GET /api/v1/stream?topics={topic} HTTP/1.1\r\nHost: palio.test\r\nAccept: text/event-stream\r\n\r\n"
-        writer.write(asked.encode())
-        while not (said := await reader.readline()).startswith(b"event: ready"):
-            if not said:
-                raise ConnectionError("it did not begin")
-    return reader
+        for _ in range(TRIES_MAX):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, local_addr=(f"127.1.{host}.{rest + 1}", 0), limit=1 << 14
+            )
+            writer.write(asked.encode())
+            told = b""
+            while not (said := await reader.readline()).startswith(b"event: ready"):
+                told += said
+                if not said or (said == b"\r\n" and BUSY in told):
+                    break
+            else:
+                return reader, writer
+            writer.close()
+            if BUSY not in told:
+                break
+            await asyncio.sleep(1)
+    raise ConnectionError(f"stream {number} did not begin: {told.decode()}")
 
 
 async def hear(reader: asyncio.StreamReader, rounds: int, waits_ms: list[float]) -> bool:
@@ -42,11 +57,11 @@ async def hear(reader: asyncio.StreamReader, rounds: int, waits_ms: list[float])
 
 async def run(port: int, count: int, topic: str, rounds: int) -> None:
     begun = asyncio.Semaphore(AT_ONCE)
-    readers = await asyncio.gather(*(listen(number, port, topic, begun) for number in range(count)))
+    streams = await asyncio.gather(*(listen(number, port, topic, begun) for number in range(count)))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     waits_ms: list[float] = []
-    heard = await asyncio.gather(*(hear(reader, rounds, waits_ms) for reader in readers))
+    heard = await asyncio.gather(*(hear(reader, rounds, waits_ms) for reader, _ in streams))
     waits_ms.sort()
     p95 = waits_ms[len(waits_ms) * 95 // 100]
     sys.stdout.write(json.dumps({"heard": sum(heard), "events": len(waits_ms), "p95_ms": round(p95)}) + "\n")

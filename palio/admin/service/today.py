@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from palio import affiliates, competitions, races
+from palio import affiliates, competitions, ledger, races
 from palio.admin import rules
 from palio.admin.service.desk import Desk
 from palio.admin.types import Defect, FeedNow, JobsNow, LateNow, QueueLag, QueueNow, RacesNow, Today, WebhookNow
@@ -18,7 +18,7 @@ log = logging.get("admin.today")
 
 PANEL_SECONDS_MAX = 1.0  # what is slower than this is left out; usually each takes a few milliseconds
 RACES_LOOKED_AT = 200
-COMPETITIONS = "competitions.competition.read"
+COMPETITIONS, BOOKS = "competitions.competition.read", "ledger.wallet.read"
 ENDING = timedelta(hours=24)
 EXAMINED_FOR = timedelta(minutes=1)
 
@@ -34,9 +34,16 @@ async def today(tx: Tx, *, desk: Desk, held: Collection[str], now: datetime) -> 
     late = await alone(tx, part="settlements", read=lambda: _late(tx, now)) if is_reader else None
     queues = [await _queue(tx, queue, now) for queue in desk.queues if queue.permission in held]
     defects = await alone(tx, part="defects", read=lambda: _defects(tx, desk, now))
+    wrong = await alone(tx, part="ledger", read=lambda: ledger.open_findings(tx)) if BOOKS in held else None
     deaf = await alone(tx, part="webhooks", read=lambda: _deaf(tx, now)) if "admin.webhook.read" in held else None
     alarms = rules.alarms(
-        feeds=feeds or (), jobs=jobs, defects=defects or (), webhooks=deaf or (), late=late or (), now=now
+        feeds=feeds or (),
+        jobs=jobs,
+        defects=defects or (),
+        webhooks=deaf or (),
+        late=late or (),
+        mismatches=wrong or 0,
+        now=now,
     )
     return Today(now, found_races, feeds, jobs, queues, defects, alarms)
 

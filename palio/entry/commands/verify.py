@@ -264,19 +264,23 @@ def _told(found: "Checked") -> dict[str, object]:
 
 
 def _flaws(flaws: "Sequence[Flaw]", what: str) -> list[str]:
-    return [
-        f"{flaw.what}  {what} {flaw.row} of seal {flaw.seal}: {flaw.detail}"
-        if flaw.row
-        else f"{flaw.what}  seal {flaw.seal}: {flaw.detail}"
-        for flaw in flaws
-    ]
+    return [f"{flaw.what}  {_where(flaw, what)}: {flaw.detail}" for flaw in flaws]
+
+
+def _where(flaw: "Flaw", what: str) -> str:
+    if flaw.row is None:
+        return f"seal {flaw.seal}"
+    place = f"{what} {flaw.row} of seal {flaw.seal}"
+    return f"{place} in {flaw.partition}" if flaw.partition else place
 
 
 def _ahead(found: "Checked | Anchored") -> list[str]:
-    if not found.ahead:
+    if not found.lost:
         return []
+    first, head = found.lost
     return [
         f"The anchors know seal {found.ahead}, and the database does not have it: it was restored, or cut off.",
+        f"The first that it lacks is seal {first}, of the head {head}.",
         "If you restored it, say so with --acknowledge REASON; until then nothing is sealed.",
     ]
 

@@ -6,7 +6,7 @@ One door for every chain: a module declares which rows it seals (`Chain`), and h
 from palio.infra.seals.anchoring import AnchorsAhead, acknowledge, anchor, anchored_to, require_reached
 from palio.infra.seals.canonical import canonical, read
 from palio.infra.seals.chains import AUDIT, SCHEDULE, keep, seal_audit
-from palio.infra.seals.checking import Anchored, Checked, Flaw, check, check_anchors
+from palio.infra.seals.checking import Anchored, Checked, Flaw, What, check, check_anchors
 from palio.infra.seals.heads import Seal, SealingKeyMissing, public_keys, told
 from palio.infra.seals.proofs import Proof, prove
 from palio.infra.seals.sealing import Chain, Sums, find_last, is_late, list_seals, newest_key, seal, seals_after
@@ -26,6 +26,7 @@ __all__ = [
     "Seal",
     "SealingKeyMissing",
     "Sums",
+    "What",
     "acknowledge",
     "anchor",
     "anchored_to",

@@ -15,7 +15,7 @@ from palio.kernel.schedules import Schedule
 log = structlog.get_logger()
 
 BLOCK_SECONDS_MAX = 60
-AUDIT = Chain("audit", "infra")
+AUDIT = Chain("audit", "infra", "audit_rows")
 SCHEDULE = Schedule("infra.seal", "every 1m", SealAudit(), at_start=True)
 
 

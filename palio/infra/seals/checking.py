@@ -4,7 +4,7 @@ with its signature, every anchor with the seal it is of. The first difference is
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Literal, TypeAlias
@@ -24,7 +24,8 @@ EVERYTHING = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is not as it was sealed: a row (`row` names the one that was found, if one was), or a seal or its anchor.
+    """What is not as it was sealed: a row (`row` names the one that was found, if one was, and `partition` where), or a
+    seal or its anchor.
 
     `seal` is the seal it belongs to, which takes the rows of the transactions from `from_tx` to below `to_tx`.
     """
@@ -35,14 +36,16 @@ class Flaw:
     row: str | None = None
     from_tx: int = 0
     to_tx: int = 0
+    partition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a check saw of a chain: how many seals over how many rows, and how many rows are not sealed yet.
 
-    `anchored` is the newest seal that an anchor vouches for; `ahead` the newest that only anchors know, and `voided`
-    how many of those an operator has acknowledged as lost by a restore. Flaws come in the order of the chain.
+    `anchored` is the newest seal that an anchor vouches for; `ahead` the newest that only anchors know, `lost` the
+    first of those with its head, and `voided` how many of them an operator has acknowledged as lost by a restore.
+    Flaws come in the order of the chain.
     """
 
     chain: str
@@ -52,6 +55,7 @@ class Checked:
     last: int
     anchored: int
     ahead: int | None
+    lost: tuple[int, str] | None
     voided: int
     flaws: tuple[Flaw, ...]
 
@@ -67,6 +71,7 @@ class Anchored:
 
     anchored: int
     ahead: int | None
+    lost: tuple[int, str] | None
     voided: int
     flaws: tuple[Flaw, ...]
 
@@ -102,9 +107,18 @@ async def check(
         last=last.n if last else 0,
         anchored=anchors.anchored,
         ahead=anchors.ahead,
+        lost=anchors.lost,
         voided=anchors.voided,
-        flaws=(*flaws, *anchors.flaws)[:FLAWS_MAX],
+        flaws=(*[await _placed(tx, chain, flaw) for flaw in flaws[:FLAWS_MAX]], *anchors.flaws)[:FLAWS_MAX],
     )
+
+
+async def _placed(tx: Tx, chain: Chain, flaw: Flaw) -> Flaw:
+    """The flaw with the partition in which its row lies."""
+    if flaw.row is None:
+        return flaw
+    found = await sealing.find_partition(tx, chain=chain, row=flaw.row, from_tx=flaw.from_tx, to_tx=flaw.to_tx)
+    return replace(flaw, partition=found)
 
 
 async def check_anchors(tx: Tx, *, chain: Chain) -> Anchored:
@@ -112,7 +126,8 @@ async def check_anchors(tx: Tx, *, chain: Chain) -> Anchored:
     keys = heads.public_keys(tx.equipment.keyring)
     last = await sealing.find_last(tx, chain=chain)
     newest, end = last.n if last else 0, EVERYTHING
-    anchored, ahead, voided = 0, 0, 0
+    anchored, voided = 0, 0
+    ahead: dict[int, str] = {}
     flaws: list[Flaw] = []
     lines = tx.equipment.anchors.newest_first() if tx.equipment.anchors else iter(())
     anchors = anchoring.read_anchors(chain.name, lines)
@@ -128,11 +143,12 @@ async def check_anchors(tx: Tx, *, chain: Chain) -> Anchored:
             elif not _is_genuine(chain, anchor, keys):
                 flaws.append(Flaw("anchor", anchor.n, "nobody with a key of the keyring has signed this anchor"))
             elif anchor.n > newest:
-                ahead = max(ahead, anchor.n)
+                ahead[anchor.n] = str(anchor.line["head"])
             else:
                 flaws.append(Flaw("forked", anchor.n, "its anchor is genuine, and holds another head"))
     flaws.sort(key=lambda flaw: flaw.seal)
-    return Anchored(anchored, ahead or None, voided, tuple(flaws[:FLAWS_MAX]))
+    lost = min(ahead.items(), default=None)
+    return Anchored(anchored, max(ahead, default=None), lost, voided, tuple(flaws[:FLAWS_MAX]))
 
 
 def _is_genuine(chain: Chain, anchor: Anchor, keys: Mapping[int, bytes]) -> bool:

@@ -36,7 +36,7 @@ SEALS: LiteralString = """
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A table whose rows are sealed. What that takes is in its schema:
+    """A table whose `rows` are sealed. What that takes is in its schema:
 
     `block(from, to)` gives the rows of a block (tx_id, id, content as JSON) ordered by (tx_id, id), `block_end(from,
     rows)` says where the next one ends, `waits_since(at)` whether a row is older and not sealed, `append_seal` writes
@@ -45,12 +45,15 @@ class Chain:
 
     name: str
     schema: str
+    rows: str
     add: Callable[[Sums, Mapping[str, Any]], None] | None = None
 
     def said(self, text: LiteralString) -> sql.Composed:
-        """A statement in which {schema} stands for the schema, and {sums} for the column of the sums."""
+        """A statement in which {schema} is the schema, {rows} the table, and {sums} the column of the sums."""
         return sql.SQL(text).format(
-            schema=sql.Identifier(self.schema), sums=sql.SQL("sums::text" if self.add else "''")
+            schema=sql.Identifier(self.schema),
+            rows=sql.Identifier(self.schema, self.rows),
+            sums=sql.SQL("sums::text" if self.add else "''"),
         )
 
 
@@ -161,6 +164,18 @@ async def rows_of(tx: Tx, *, chain: Chain, from_tx: int, to_tx: int) -> AsyncIte
         await cursor.execute(statement, (from_tx, to_tx))
         while rows := await cursor.fetchmany(ROWS_AT_A_TIME):
             yield rows
+
+
+async def find_partition(tx: Tx, *, chain: Chain, row: str, from_tx: int, to_tx: int) -> str | None:
+    """The partition in which a row of these transactions lies; None where it is gone, or has another transaction."""
+    found: str | None = await _value(
+        tx,
+        chain,
+        """select tableoid::regclass::text from {rows}
+        where tx_id >= %s::bigint and tx_id < %s::bigint and id::text = %s""",
+        *(from_tx, to_tx, row),
+    )
+    return found
 
 
 async def find_last(tx: Tx, *, chain: Chain) -> Seal | None:

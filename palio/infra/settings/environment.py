@@ -27,6 +27,7 @@ PREFIX = "PALIO_"
 FILE = Path("palio.toml")
 OTHERS = ("PALIO_CHROMIUM", "PALIO_SIM_PUBLIC")  # read by the tests alone; the risk an operator takes
 HIDDEN = "***"
+SECRET_CHARS_MIN, SECRET_DISTINCT_MIN = 20, 8
 
 
 class WrongSettingError(Exception):
@@ -122,6 +123,15 @@ def _mail_address(value: str) -> str:
     return value
 
 
+def _chance(value: str) -> str:
+    if len(value) < SECRET_CHARS_MIN or len(set(value)) < SECRET_DISTINCT_MIN:
+        raise ValueError(
+            f"it must be at least {SECRET_CHARS_MIN} characters that nobody guesses, like those of"
+            " `openssl rand -base64 24`"
+        )
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Marks a value that is never shown, and that may lie in a file named by `PALIO_<FIELD>_FILE` instead."""
@@ -133,6 +143,7 @@ CallAddress = Annotated[str, AfterValidator(_call_address)]
 Issuer = Annotated[str, AfterValidator(_call_address)]
 Providers = Annotated[str, AfterValidator(_providers), Secret()]
 Hidden = Annotated[str, Secret()]
+MadeUp = Annotated[str, AfterValidator(_chance), Secret()]  # by the operator, for us alone
 Port = Annotated[int, Ge(1), Le(65_535)]
 Bindable = Annotated[str, AfterValidator(_bindable)]
 Networks = Annotated[str, AfterValidator(_networks)]
@@ -163,7 +174,8 @@ class Environment(BaseSettings):
     anchor_store: str | None = Field(None, description="an object store that keeps them too: s3://bucket/prefix")
     anchor_mail: str | None = Field(None, description="a mailbox that gets the newest heads once a day")
     log: Literal["json", "console"] | None = Field(None, description="default: lines at a terminal, else JSON")
-    metrics_token: Annotated[str, Secret()] | None = Field(None, description="lets other machines read /metrics")
+    secret: MadeUp | None = Field(None, description="what forms and cursors are signed with; default: the keyring")
+    metrics_token: MadeUp | None = Field(None, description="lets other machines read /metrics")
 
     smtp_url: MailAddress | None = Field(None, description="the mail server; without one letters become files")
     mail_from: str = Field("Palio <palio@localhost>", description="who letters come from")

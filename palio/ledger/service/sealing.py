@@ -7,14 +7,14 @@ from uuid import UUID
 
 from palio.infra import seals
 from palio.infra.db import Tx
-from palio.infra.seals import Chain, Checked, Flaw, Proof, Seal
+from palio.infra.seals import Chain, Checked, Flaw, Proof, Seal, What
 from palio.kernel.ids import UserId
 from palio.ledger.errors import NoSuchTransfer, NotSealed, SealBroken
 from palio.ledger.rules import seals as rules
 from palio.ledger.sql import sealing as sql
 from palio.ledger.types import TransferId
 
-CHAIN = Chain("ledger", "ledger", rules.add)
+CHAIN = Chain("ledger", "ledger", "transfers", rules.add)
 OF_ROWS = frozenset({"changed", "missing", "added"})
 
 
@@ -80,7 +80,8 @@ async def _named(tx: Tx, flaw: Flaw) -> Flaw:
     if row and flaw.what == "changed" and await sql.has_own_key(tx, row):
         return flaw
     if lost := await sql.find_lost(tx, flaw.from_tx, flaw.to_tx):
-        return replace(flaw, what="changed" if lost.is_elsewhere else "missing", row=str(lost.id))
+        what: What = "changed" if lost.is_elsewhere else "missing"
+        return replace(flaw, what=what, row=str(lost.id), partition=None)
     if row and await sql.has_moved(tx, row):
         return replace(flaw, what="changed")
     return flaw
