@@ -34,6 +34,7 @@ from palio.identity.types import (
     SignedIn,
     Tokens,
 )
+from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant
 
 Client: TypeAlias = Literal["browser", "app"]
@@ -42,12 +43,6 @@ Word = Annotated[str, StringConstraints(strict=True, max_length=1_024)]
 
 
 AVATAR_CHARACTERS_MAX = 2_900_000  # two MiB, written as Base64
-
-
-class Body(BaseModel):
-    """What every call that takes something takes: the fields it knows, and no others."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ConsentGiven(Body):
@@ -68,7 +63,7 @@ class Register(Body):
     locale: Line = "en"
     time_zone: Line = "UTC"
     referral_code: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,40}$")] | None = None
-    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = []
+    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = Field(default_factory=list)
     client: Client = "browser"
 
     def application(self) -> Application:
@@ -225,7 +220,7 @@ class MakeToken(Body):
     name: Line
     scopes: Annotated[list[StrictStr], Field(max_length=50)]
     days: StrictInt = 90
-    networks: Annotated[list[StrictStr], Field(max_length=20)] = []
+    networks: Annotated[list[StrictStr], Field(max_length=20)] = Field(default_factory=list)
 
 
 class Code(Body):
@@ -373,7 +368,9 @@ class SignUp(Body):
     username: Line
     email: Line
     password: Word
-    accept: Annotated[list[Annotated[str, Field(pattern=ACCEPTED)]], Field(max_length=100)] = []
+    accept: Annotated[list[Annotated[str, Field(pattern=ACCEPTED)]], Field(max_length=100)] = Field(
+        default_factory=list
+    )
 
     def application(self, locale: str) -> Application:
         """What the house judges."""
@@ -462,7 +459,7 @@ class TokenForm(Body):
 
     name: Line
     days: int
-    scopes: Annotated[list[str], Field(max_length=50)] = []
+    scopes: Annotated[list[str], Field(max_length=50)] = Field(default_factory=list)
 
 
 class RevokeForm(Body):
@@ -564,14 +561,6 @@ class FriendAnswer:
     def of(cls, one: Acquaintance) -> "FriendAnswer":
         picture = address_of_avatar(one.avatar_key)
         return cls(one.user_id, one.name, one.member_since, one.state, one.changed_at, picture)
-
-
-@dataclass(frozen=True, slots=True)
-class FriendsAnswer:
-    """Those who are this to you, the newest first."""
-
-    items: list[FriendAnswer]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -802,14 +791,6 @@ class AddressAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """Addresses, the last used first."""
-
-    items: list[AddressAnswer]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ApiTokenAnswer:
     """A token as it is listed. `prefix` and `last4` are what it begins and ends with."""
 
@@ -978,14 +959,6 @@ class Sessions:
     """Open sessions, the last used first."""
 
     items: list[SessionAnswer]
-
-
-@dataclass(frozen=True, slots=True)
-class LogIns:
-    """Attempts to sign in, the newest first."""
-
-    items: list[LogInAnswer]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

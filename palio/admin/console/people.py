@@ -59,11 +59,9 @@ async def _person(
         "roles": await _givable(tx, ask) if GRANT in ask.permissions else [],
         "is_self": user_id == ask.actor.user_id,
         "typed": typed,
-        "problem": problem,
         "waiting": waiting,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, problem=problem)
 
 
 async def _sessions(tx: Tx, ask: Asking, user_id: UUID) -> list[identity.Session]:

@@ -74,7 +74,6 @@ async def _editor(
         "shown_max": SHOWN_MAX,
         "asset": asset,
         "assets": [(code, code) for code in sorted(assets)],
-        "problem": problem,
         "competition": competition,
         "address": f"{HERE}/{competition.id}/edit" if competition else f"{HERE}/new",
         "open": _open(competition),
@@ -83,8 +82,7 @@ async def _editor(
         "forecast": forecast_of(form, asset, await settings.exact(tx, TREASURY_BPS)),
         "liability": liability_in(await desk.liabilities(tx, now=ask.now), asset),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, NAME, values, present=HERE, block="meter", status=status)
+    return await console.render(request, ask, tx, NAME, values, present=HERE, block="meter", problem=problem)
 
 
 def _open(competition: Competition | None) -> str:

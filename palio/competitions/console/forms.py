@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio.competitions.errors import AmountInvalid, EligibilityInvalid, PrizeShape
 from palio.competitions.rules import prizes, recurrence
@@ -30,6 +30,7 @@ from palio.competitions.types import (
     Split,
 )
 from palio.kernel.errors import Refusal
+from palio.ui.bodies import Body
 from palio.ui.values import Asset, Blank, Moment, decimal
 
 DEFAULT_PRIZES = "50 30 20"
@@ -50,13 +51,7 @@ Line = Annotated[str, Field(max_length=2_000)]
 Score = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
 
 
-class FormBody(BaseModel):
-    """What a form of staff says: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class PrizesForm(FormBody):
+class PrizesForm(Body):
     """Prizes as they are typed: `prizes` is a percentage or an amount for each place, or for bands `2-5:40`."""
 
     pool: Amount = "500.00"
@@ -219,7 +214,7 @@ async def tried(
     return TrialQuery(pool, prizes, kind, split, empty_rule)
 
 
-class VersionForm(FormBody):
+class VersionForm(Body):
     """An act on what was seen."""
 
     version: int
@@ -237,7 +232,7 @@ class ExtendForm(ReasonForm):
     ends_at: Moment
 
 
-class FundForm(FormBody):
+class FundForm(Body):
     """So much for the pool, in whole money."""
 
     amount: Amount
@@ -245,7 +240,7 @@ class FundForm(FormBody):
     reason: Why
 
 
-class EntrantForm(FormBody):
+class EntrantForm(Body):
     """An entrant by his number, and the reason that he reads."""
 
     entrant_id: Annotated[int, Field(ge=1)]
@@ -258,7 +253,7 @@ class AdjustForm(EntrantForm):
     delta: Score
 
 
-class AppealForm(FormBody):
+class AppealForm(Body):
     """What is decided about a doubt."""
 
     decision: Literal["upheld", "rejected"]

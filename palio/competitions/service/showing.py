@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from uuid import UUID
 
 from palio import identity, ledger
 from palio.competitions import sql
@@ -17,7 +18,6 @@ from palio.competitions.types import (
     Entrant,
     EntrantId,
     Line,
-    Lines,
     PrizeRule,
     Prizes,
     Shown,
@@ -25,7 +25,7 @@ from palio.competitions.types import (
     Wanted,
 )
 from palio.infra.db import Tx
-from palio.kernel.parts import Part
+from palio.kernel.parts import Cut, Part
 from palio.kernel.providers import After
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
@@ -33,10 +33,10 @@ PLACES_MAX = 1_000
 STRANGER = "Player"
 
 
-async def listed(tx: Tx, *, wanted: Wanted, part: Part[CompetitionId]) -> Lines:
+async def listed(tx: Tx, *, wanted: Wanted, part: Part[UUID]) -> Cut[Line]:
     """A part of the competitions that are wanted, newest first; drafts are only for staff."""
     found, has_newer, has_older = part.cut(await sql.list_newest(tx, wanted, part.and_one))
-    return Lines(await lines_many(tx, found), has_newer, has_older)
+    return Cut(await lines_many(tx, found), has_newer, has_older)
 
 
 async def lines_many(tx: Tx, found: Sequence[Competition]) -> tuple[Line, ...]:

@@ -31,7 +31,8 @@ from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.providers import BoardAsk, BoardView
 from palio.ui.hot import HotRead, Told
-from palio.ui.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Listing, Paging
+from palio.ui.paging import LIMIT_DEFAULT, Cursors, Listing, Paging
+from palio.ui.types import LIMIT_MAX
 
 RADIUS_DEFAULT, RADIUS_MAX = 5, 25
 PAGES_MAX = 1_000
@@ -326,7 +327,7 @@ def tag_of(view: BoardView, lines: bytes) -> str:
 
 def _read_top(names: tuple[str, ...], query: str) -> Look | None:
     given = _given(names, query, {"limit"})
-    limit = None if given is None else _number(given.get("limit", str(LIMIT_DEFAULT)), 1, LIMIT_MAX)
+    limit = None if given is None else _number(given.get("limit", str(LIMIT_DEFAULT)), 1, settings.value(LIMIT_MAX))
     return Look(names[0], names[1], limit) if limit else None
 
 

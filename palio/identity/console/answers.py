@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body, address_of_avatar
+from palio.identity.schemas import EXAMPLE_ID, MOMENT, address_of_avatar
 from palio.identity.types import (
     AuthMethod,
     BoardName,
@@ -22,6 +22,7 @@ from palio.identity.types import (
     UserKind,
     UserStatus,
 )
+from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant, Moment
 
 Reason = Annotated[str, StringConstraints(strict=True, max_length=500)]  # rules say what is wrong with it
