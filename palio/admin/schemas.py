@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt
+from pydantic import Field, JsonValue, StrictInt
 
 from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
@@ -16,15 +16,13 @@ from palio.infra.job_control import Attempt, Queued, Scheduled
 from palio.kernel.providers import Change, Fact
 from palio.ui.access import is_fresh, step_up_needed
 from palio.ui.actor import Asking
+from palio.ui.bodies import Body
+from palio.ui.paging import Listed
 from palio.ui.values import Blank, Instant, Moment, instant
 
 REASON_CHARACTERS_MAX = 500
 ReasonText = Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
 Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 def require_fresh(ask: Asking, *, is_sensitive: bool) -> None:
@@ -45,26 +43,26 @@ def day_of(text: str) -> date | None:
 # what is sent
 
 
-class Reason(_Strict):
+class Reason(Body):
     """Why, for the audit log."""
 
     reason: ReasonText
 
 
-class MaybeReason(_Strict):
+class MaybeReason(Body):
     """Why, if there is anything to say."""
 
     reason: ReasonText = ""
 
 
-class NewValue(_Strict):
+class NewValue(Body):
     """The value of a setting as JSON; null is the default."""
 
     value: JsonValue
     reason: ReasonText
 
 
-class VersionedValue(_Strict):
+class VersionedValue(Body):
     """A setting in a change set, with the version that was seen."""
 
     key: Annotated[str, Field(max_length=100)]
@@ -72,21 +70,21 @@ class VersionedValue(_Strict):
     version: StrictInt
 
 
-class ChangeSet(_Strict):
+class ChangeSet(Body):
     """Settings that are changed together."""
 
     changes: Annotated[list[VersionedValue], Field(min_length=1, max_length=100)]
     reason: ReasonText
 
 
-class Revert(_Strict):
+class Revert(Body):
     """Which version a setting goes back to; 0 is the default."""
 
     to_version: Annotated[StrictInt, Field(ge=0)]
     reason: ReasonText
 
 
-class SettingForm(_Strict):
+class SettingForm(Body):
     """A setting from its page."""
 
     value: Annotated[str, Field(max_length=10_000)] = ""
@@ -94,27 +92,27 @@ class SettingForm(_Strict):
     reason: ReasonText = ""
 
 
-class ReasonForm(_Strict):
+class ReasonForm(Body):
     """Why, from a page."""
 
     reason: ReasonText = ""
 
 
-class JobForm(_Strict):
+class JobForm(Body):
     """What becomes of a job."""
 
     act: Literal["retry", "cancel"]
     reason: ReasonText = ""
 
 
-class DecisionForm(_Strict):
+class DecisionForm(Body):
     """A decision about a proposal."""
 
     decision: Literal["approve", "reject"]
     reason: ReasonText = ""
 
 
-class RoleForm(_Strict):
+class RoleForm(Body):
     """Which role is taken, and why."""
 
     role: Annotated[str, Field(max_length=40)]
@@ -127,14 +125,14 @@ class GrantForm(RoleForm):
     expires_at: Annotated[Moment | None, Blank] = None
 
 
-class SessionsForm(_Strict):
+class SessionsForm(Body):
     """Which session ends (all of them without one), and why."""
 
     session_id: Annotated[UUID | None, Blank] = None
     reason: ReasonText
 
 
-class NothingForm(_Strict):
+class NothingForm(Body):
     """A form without fields of its own."""
 
 
@@ -274,15 +272,6 @@ class SettingAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """A list of settings."""
-
-    items: tuple[SettingAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class SettingVersionAnswer:
     """What a setting was from an instant on."""
 
@@ -339,15 +328,6 @@ class JobAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
-    """Rows of the queue, the oldest first."""
-
-    items: tuple[JobAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class AttemptAnswer:
     """One attempt at a job, and how it ended."""
 
@@ -396,15 +376,6 @@ class ScheduleAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedules:
-    """The schedules, by name."""
-
-    items: tuple[ScheduleAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class AuditAnswer:
     """What somebody did; `changes` says in one line what each field was and became."""
 
@@ -442,15 +413,6 @@ class AuditAnswer:
             act.approval_id,
             act.via,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What was done, the newest first."""
-
-    items: tuple[AuditAnswer, ...]
-    next: str | None
-    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,15 +501,6 @@ class ProposalAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposals:
-    """Proposals, the newest first."""
-
-    items: tuple[ProposalAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class FactAnswer:
     """One line of a panel; an amount is in the smallest unit of its asset."""
 
@@ -633,15 +586,15 @@ A_SETTING = SettingAnswer(
     updated_at=NOON,
     updated_by=AN_ID,
 )
-SETTINGS = Settings((A_SETTING,), None, None)
+SETTINGS = Listed((A_SETTING,), None, None)
 SETTING = SettingWithHistory(
     A_SETTING, 1_800, (SettingVersionAnswer(3, "1800", NOON, AN_ID, "set", "the provider is slower at night"),)
 )
 CHANGED = Changed({"affiliates.stale_after_s": 4})
 A_JOB = JobAnswer(812, "palio.races.jobs.settle", "critical", "failed", 5, NOON, "the pool is short")
-JOBS = Jobs((A_JOB,), None, None)
+JOBS = Listed((A_JOB,), None, None)
 JOB = JobWithAttempts(A_JOB, (AttemptAnswer(NOON, 5, "dead", 41, "ledger.funds", "the pool is short", ANOTHER_ID),))
-SCHEDULES = Schedules(
+SCHEDULES = Listed(
     (
         ScheduleAnswer(
             "races.tick", enabled=True, paused_until=None, next_at=NOON, last_finished_at=NOON, last_status="done"
@@ -650,7 +603,7 @@ SCHEDULES = Schedules(
     None,
     None,
 )
-AUDIT = Audit(
+AUDIT = Listed(
     (
         AuditAnswer(
             4_711,
@@ -672,7 +625,7 @@ AUDIT = Audit(
     None,
     None,
 )
-PROPOSALS = Proposals(
+PROPOSALS = Listed(
     (
         ProposalAnswer(
             ANOTHER_ID,

@@ -219,15 +219,6 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Acts:
-    """A part of what was done, the newest first, and whether there is more on either side."""
-
-    acts: Sequence[Act]
-    has_newer: bool
-    has_older: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What one person decided about a proposal."""
 

@@ -119,6 +119,7 @@ class SecretInvalid(Invalid):
     """The key does not fit `auth_kind`: `problem`."""
 
     code = "affiliates.secret_invalid"
+    blames = "key"
 
 
 class PlayerUnknown(Invalid):

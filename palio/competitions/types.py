@@ -904,13 +904,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list of competitions is narrowed to; None: not at all. Year and month are those of the archive.
+    """What a list of competitions is narrowed to; empty or None: not at all. Year and month are those of the archive.
 
     They begin in `[begins_since, begins_until)`.
     """
 
-    status: Status | None = None
-    product: Product | None = None
+    statuses: Sequence[Status] = ()
+    products: Sequence[Product] = ()
     year: int | None = None
     month: int | None = None
     is_archived: bool = False
@@ -941,15 +941,6 @@ class Line:
     archived: Archived | None
     names: Mapping[EntrantId, str]
     pool: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """A part of a list of competitions, and whether there are newer and older ones."""
-
-    lines: tuple[Line, ...]
-    has_newer: bool
-    has_older: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, ClassVar
 
 from fastapi import Form, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from palio.entry import moving
@@ -15,6 +14,7 @@ from palio.infra import logging, marks
 from palio.kernel import clock
 from palio.kernel.errors import Invalid, NotFound
 from palio.ui import pages
+from palio.ui.bodies import Body
 from palio.ui.pages import Ribbon
 from palio.ui.routes import Routes
 
@@ -32,17 +32,15 @@ class TurnInvalid(Invalid):
     code: ClassVar[str] = "entry.turn_invalid"
 
 
-class Advance(BaseModel):
+class Advance(Body):
     """By how many seconds the clock is moved on."""
 
-    model_config = ConfigDict(extra="forbid")
     by: int
 
 
-class Speed(BaseModel):
+class Speed(Body):
     """How many times as fast as real time the clock runs."""
 
-    model_config = ConfigDict(extra="forbid")
     speed: int
 
 

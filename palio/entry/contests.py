@@ -245,7 +245,7 @@ async def _people(tx: Tx) -> dict[str, UserId]:
 
 async def _find(tx: Tx, ref: str) -> CompetitionId | None:
     listed = await competitions.listed(tx, wanted=Wanted(has_drafts=True), part=Part(ALL))
-    return next((line.competition.id for line in listed.lines if line.competition.subject_ref == ref), None)
+    return next((line.competition.id for line in listed.rows if line.competition.subject_ref == ref), None)
 
 
 async def _get(tx: Tx, ref: str) -> CompetitionId:

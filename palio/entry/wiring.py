@@ -38,6 +38,7 @@ from palio.infra import (
     privacy,
     pruning,
     ratelimit,
+    realtime,
     roles,
     rotation,
     seals,
@@ -132,7 +133,7 @@ ENTRY_CHECKS: tuple[EntryCheck[Tx], ...] = (
 SETTINGS: tuple[Setting[Any], ...] = (
     pruning.RETENTION_DAYS,
     *(idempotency.BODY_DAYS, idempotency.KEY_DAYS, *ratelimit.SETTINGS, approvals.HOURS),
-    *(*marks.SETTINGS, ui_types.STEP_UP_MINUTES),
+    *marks.SETTINGS,
     *webhooks.SETTINGS,
     *operations.SETTINGS,
     *identity_types.SETTINGS,
@@ -151,7 +152,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *(affiliates_types.BREAKER_CYCLES, affiliates_types.BREAKER_PAUSE_S),
     *(affiliates_types.RELINK_REST_DAYS, affiliates_types.REQUEST_DAYS, affiliates_types.AUTO_APPROVE_CODE),
     *(races_types.PICTURE_TOLERANCE_S, races_types.FINAL_LATE_S, races_types.BIG_CORRECTION_BPS),
-    ui_types.EMBED_ORIGINS,
+    *(realtime.STATE_INTERVAL_MS, *ui_types.SETTINGS),
     *(races_types.DEFAULT_MIN_WAGER, races_types.FINAL_ALARM_H, races_types.ADJUST_OVER),
     races_types.LEADER_GAP_MIN,
 )

@@ -35,6 +35,7 @@ from palio.identity.types import (
     SignedIn,
     Tokens,
 )
+from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant
 
 Client: TypeAlias = Literal["browser", "app"]
@@ -43,12 +44,6 @@ Word = Annotated[str, StringConstraints(strict=True, max_length=1_024)]
 
 
 AVATAR_CHARACTERS_MAX = 2_900_000  # two MiB, written as Base64
-
-
-class Body(BaseModel):
-    """What every call that takes something takes: the fields it knows, and no others."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ConsentGiven(Body):
@@ -61,7 +56,7 @@ class ConsentGiven(Body):
 class Newcomer(Body):
     """What somebody accepts if he turns out to have no account yet."""
 
-    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = []
+    consents: Annotated[list[ConsentGiven], Field(max_length=100)] = Field(default_factory=list)
 
     @property
     def given(self) -> Consents:
@@ -251,7 +246,7 @@ class MakeToken(Body):
     name: Line
     scopes: Annotated[list[StrictStr], Field(max_length=50)]
     days: StrictInt = 90
-    networks: Annotated[list[StrictStr], Field(max_length=20)] = []
+    networks: Annotated[list[StrictStr], Field(max_length=20)] = Field(default_factory=list)
 
 
 class Code(Body):
@@ -378,7 +373,7 @@ def given_by(accept: Sequence[str]) -> Consents:
 class Accepting(Body):
     """A form of a page that may come with what somebody accepts."""
 
-    accept: Accepted = []
+    accept: Accepted = Field(default_factory=list)
 
 
 class PhoneCodeForm(PhoneForm, Accepting):
@@ -509,7 +504,7 @@ class TokenForm(Body):
 
     name: Line
     days: int
-    scopes: Annotated[list[str], Field(max_length=50)] = []
+    scopes: Annotated[list[str], Field(max_length=50)] = Field(default_factory=list)
 
 
 class RevokeForm(Body):
@@ -611,14 +606,6 @@ class FriendAnswer:
     def of(cls, one: Acquaintance) -> "FriendAnswer":
         picture = address_of_avatar(one.avatar_key)
         return cls(one.user_id, one.name, one.member_since, one.state, one.changed_at, picture)
-
-
-@dataclass(frozen=True, slots=True)
-class FriendsAnswer:
-    """Those who are this to you, the newest first."""
-
-    items: list[FriendAnswer]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -853,14 +840,6 @@ class AddressAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """Addresses, the last used first."""
-
-    items: list[AddressAnswer]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ApiTokenAnswer:
     """A token as it is listed. `prefix` and `last4` are what it begins and ends with."""
 
@@ -1029,14 +1008,6 @@ class Sessions:
     """Open sessions, the last used first."""
 
     items: list[SessionAnswer]
-
-
-@dataclass(frozen=True, slots=True)
-class LogIns:
-    """Attempts to sign in, the newest first."""
-
-    items: list[LogInAnswer]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What became of jobs, and what an operator may do about it: look, try the dead ones again, run a schedule now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
@@ -133,20 +134,30 @@ QUEUED = """
     where j.status in ('todo', 'doing', 'failed')"""
 
 
+WANTED = """
+      and (%s::text[] = '{}'
+        or case j.status when 'todo' then 'waiting' when 'doing' then 'running' else 'failed' end = any (%s::text[]))
+      and (%s::text is null or j.queue_name = %s)"""
+
+
 async def list_queued(
-    tx: Tx, *, state: State | None, limit: int, queue: str | None = None, behind: int = 0
+    tx: Tx,
+    *,
+    states: Sequence[State] = (),
+    limit: int,
+    queue: str | None = None,
+    behind: int = 0,
+    in_front_of: int | None = None,
 ) -> list[Queued]:
-    """What is in the queue behind a row, the oldest first, with the newest error of each."""
+    """What is in the queue behind a row or in front of one, the oldest first, with the newest error of each."""
+    values = list(states), list(states), queue, queue
+    if in_front_of is not None:
+        found = await db.rows(
+            tx, Queued, QUEUED + WANTED + " and j.id < %s order by j.id desc limit %s::int", *values, in_front_of, limit
+        )
+        return found[::-1]
     return await db.rows(
-        tx,
-        Queued,
-        QUEUED
-        + """
-          and (%s::text is null or j.status = case %s::text when 'waiting' then 'todo' when 'running' then 'doing'
-            else 'failed' end::jobs.procrastinate_job_status)
-          and (%s::text is null or j.queue_name = %s) and j.id > %s
-        order by j.id limit %s::int""",
-        *(state, state, queue, queue, behind, limit),
+        tx, Queued, QUEUED + WANTED + " and j.id > %s order by j.id limit %s::int", *values, behind, limit
     )
 
 

@@ -3,9 +3,9 @@ What is told to people one by one is in `relay`; it comes through the same strea
 
 All events have numbers from one sequence, which are given under one lock: whoever sees a number can have all below it.
 State topics get theirs from the hub that speaks; the newest of each is kept for those who come later.
-A NOTIFY carries the news of many topics; a hub passes a topic on at most once in 250 ms and encodes it once, whatever
-the number of open streams. A stream holds the newest value of each of its topics and nothing else: a slow client costs
-a bounded amount of memory and skips what was overtaken.
+A NOTIFY carries the news of many topics; a hub passes a topic on at most once in `api.state_interval_ms` and encodes it
+once, whatever the number of open streams. A stream holds the newest value of each of its topics and nothing else: a
+slow client costs a bounded amount of memory and skips what was overtaken.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from palio.infra import db, tasks
+from palio.infra import db, settings, tasks
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.errors import TooMany
+from palio.kernel.settings import Setting
 from palio.kernel.topics import ALL_OF_MINE, LiveType
 
 log = structlog.get_logger()
@@ -45,7 +46,15 @@ BYTES_WAITING_MAX = 1 << 20
 TOPICS_UNSENT_MAX = 10_000
 TOPICS_OF_STREAM_MAX = 50
 STREAMS_MAX = 10_000
-REST_SECONDS = 0.25
+STATE_INTERVAL_MS = Setting(
+    "api.state_interval_ms",
+    "int",
+    250,
+    "How often a stream hears of a topic's newest state.",
+    "milliseconds",
+    50,
+    5_000,
+)
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 5.0
 PATIENCE: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
@@ -374,7 +383,7 @@ class Hub:
             for ear in self._audience.get(NUMBERED, ()):
                 ear.put(Frame("changed", "{}", NUMBERED))
         self._resting[topic] = None
-        loop.call_later(REST_SECONDS, self._rested, topic)
+        loop.call_later(settings.value(STATE_INTERVAL_MS) / 1_000, self._rested, topic)
 
     def _settle(self) -> None:
         offered, self._offered = self._offered, set()

@@ -34,6 +34,7 @@ class UrlRefused(Invalid):
     """The address cannot be called: `problem`. Give one of the public internet, like https://feed.example.com/list."""
 
     code = "url_refused"
+    blames = "url"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
-from typing import Annotated
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 
 from palio.competitions.types import PrizeReceipt
+from palio.kernel.parts import Cut
 from palio.races.types import (
     MICRO_PER_UNIT,
     BoardRow,
@@ -20,12 +21,12 @@ from palio.races.types import (
     Part,
     Picture,
     RaceLine,
-    RaceLines,
     RaceView,
     Reading,
 )
+from palio.ui import paging
 from palio.ui.charts import Chart, Series
-from palio.ui.paging import Paging
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Asset, Instant, Money, Whole
 
 PODIUM_PLACES = 3
@@ -413,19 +414,6 @@ class LineAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class RacesAnswer:
-    """Races, the newest first."""
-
-    items: tuple[LineAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, found: RaceLines, page: Paging) -> "RacesAnswer":
-        return cls(tuple(map(LineAnswer.of, found.lines)), *ends(found, page))
-
-
-@dataclass(frozen=True, slots=True)
 class ArchivedAnswer:
     """A race that is over, as the archive keeps it. The winners are all on rank 1; wagers are micro-units."""
 
@@ -479,9 +467,15 @@ class ArchiveAnswer:
     prev: str | None
 
     @classmethod
-    def of(cls, found: RaceLines, page: Paging) -> "ArchiveAnswer":
-        lines = tuple(ArchivedAnswer.of(line, line.outcome) for line in found.lines if line.outcome)
-        return cls(lines, *ends(found, page))
+    def of(cls, found: Cut[RaceLine], page: Paging) -> "ArchiveAnswer":
+        part = shown_of(found, page)
+        lines = tuple(ArchivedAnswer.of(line, line.outcome) for line in part.rows if line.outcome)
+        return cls(lines, part.next, part.prev)
+
+
+ByEnd: TypeAlias = Annotated[
+    Paging, Depends(paging.sorted_by("-ends_at", end=("0001-01-01T00:00:00+00:00", 0)))
+]  # races are listed by when they end
 
 
 def part_of(page: Paging) -> Part:
@@ -489,10 +483,9 @@ def part_of(page: Paging) -> Part:
     return page.wanted(lambda ends_at, number: (datetime.fromisoformat(str(ends_at)), int(number)))
 
 
-def ends(found: RaceLines, page: Paging) -> tuple[str | None, str | None]:
-    """The cursors `(next, prev)` beside a part of a list of races; next is older."""
-    keys = [(line.ends_at.isoformat(), line.number) for line in found.lines]
-    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
+def shown_of(found: Cut[RaceLine], page: Paging) -> paging.Part[RaceLine]:
+    """The page of such a part."""
+    return page.shown(found, lambda line: (line.ends_at.isoformat(), line.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -677,7 +670,7 @@ LINE = LineAnswer(
     pool=Money("USD", 50_000, "500.00"),
     participants=212,
 )
-RACES_EXAMPLE = RacesAnswer(items=(LINE,), next=None, prev=None)
+RACES_EXAMPLE = Listed(items=(LINE,), next=None, prev=None)
 ARCHIVE_EXAMPLE = ArchiveAnswer(
     items=(
         ArchivedAnswer(

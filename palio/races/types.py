@@ -373,7 +373,7 @@ class BoardRow:
 class Wanted:
     """What a list of races is narrowed to; empty or None: not at all."""
 
-    states: tuple[str, ...] = ()
+    states: Sequence[str] = ()
     programme: str | None = None
     year: int | None = None
     month: int | None = None
@@ -444,15 +444,6 @@ class RaceLine:
     def when(self) -> Literal["now", "soon", "over"]:
         """Where it hangs among the others."""
         return "now" if self.status in ("live", "settling") else "soon" if self.status == "upcoming" else "over"
-
-
-@dataclass(frozen=True, slots=True)
-class RaceLines:
-    """A part of a list of races, and whether there are newer and older ones."""
-
-    lines: tuple[RaceLine, ...]
-    has_newer: bool
-    has_older: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from palio.infra import operations
+from palio.infra import operations, settings
 from palio.infra.db import Database
+from palio.kernel.errors import TooLarge
 from palio.ui.actor import Asking
 from palio.ui.operations import SHAPE, OperationAnswer
+from palio.ui.types import BULK_MAX
 from palio.ui.versions import tag
 
 ASYNC = "respond-async"
@@ -26,11 +28,12 @@ async def accept(request: Request, ask: Asking, *, items: int) -> Response | Non
     """Take a bulk call down and answer 202, if that is preferred; None: carry it out now.
 
     A preference is no more than that: staff, who have no operations of this kind, are answered at once.
-    Refuses with operations.TooManyOpen.
+    Refuses with TooLarge, and with operations.TooManyOpen.
     """
     owner = ask.actor.user_id
     if owner is None or ask.actor.kind != "player" or not is_wanted(request):
         return None
+    require_few(items)
     database: Database = request.app.state.database
     wished = operations.Wished(request.scope["route"].unique_id, _names_of(request), await request.body())
     async with database.begin(ask.actor) as tx:
@@ -38,6 +41,12 @@ async def accept(request: Request, ask: Asking, *, items: int) -> Response | Non
     headers = {"Location": f"/api/v1/operations/{operation.id}", "ETag": tag(operation.version)}
     body = json.loads(SHAPE.dump_json(OperationAnswer.of(operation)))
     return JSONResponse(body, HTTPStatus.ACCEPTED, headers=headers | APPLIED)
+
+
+def require_few(items: int) -> None:
+    """Accept as many items as a bulk call takes. Refuses with TooLarge."""
+    if items > (most := settings.value(BULK_MAX)):
+        raise TooLarge(items=items, limit=most)
 
 
 def _names_of(request: Request) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
 
+from palio.ui.bodies import Body
 from palio.ui.pages import Look
 from palio.ui.values import Whole
 
@@ -16,10 +16,9 @@ Rows: TypeAlias = Annotated[Whole, Query(ge=1, le=ROWS_MAX)]
 Lang: TypeAlias = Annotated[str, Query(max_length=20)]
 
 
-class Options(BaseModel):
+class Options(Body):
     """What the address of an embed may say; anything else is refused, so that no misspelt word is ignored."""
 
-    model_config = ConfigDict(extra="forbid")
     theme: Theme | None = None
     accent: Accent | None = None
     rows: Rows | None = None

@@ -43,9 +43,13 @@ class Files:
         if encoding:
             headers["Content-Encoding"] = encoding
         path = file.copies[encoding] if encoding else file.path
-        if file.copies and (encoding or path.stat().st_size < COMPRESSED_BYTES_MIN):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # a build has taken it away since we looked
+            raise NotFound from None
+        if file.copies and (encoding or stat.st_size < COMPRESSED_BYTES_MIN):
             headers["Vary"] = "Accept-Encoding"
-        answer = FileResponse(path, headers=headers, media_type=file.media_type, stat_result=path.stat())
+        answer = FileResponse(path, headers=headers, media_type=file.media_type, stat_result=stat)
         if answer.headers["etag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers | {"ETag": answer.headers["etag"]})
         return answer

@@ -4,31 +4,36 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 
+from palio.infra import settings
 from palio.kernel import parts
 from palio.kernel.providers import ROW_KEY_PARTS, After, RowKey, Spot
 from palio.ui import tables
 from palio.ui.actor import Ask, Asking
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
+from palio.ui.types import CURSOR_DAYS, LIMIT_MAX
 from palio.ui.values import Whole
 
 Key: TypeAlias = tuple[int | str, ...]  # the sort values of one row, its id last
 Row = TypeVar("Row")
+Told = TypeVar("Told")
 Wanted = TypeVar("Wanted")
 
-LIMIT_DEFAULT, LIMIT_MAX = 50, 200
-AGE_DAYS_MAX = 7
+LIMIT_DEFAULT = 50
 MAC_BYTES = 16
 HOUR_S = 3_600
 COUNT, AROUND = "count", "around"  # parameters of lists: how many there are, and in whose middle a part begins
 OF_A_PART = frozenset({"limit", "cursor", "fields", "include", COUNT})  # what changes neither rows nor their order
+BEFORE_ALL: Key = (parts.EVER[0][0].isoformat(), str(parts.EVER[0][1]))  # where rows have an instant and an id
 WHOLE = "palio.whole"  # in the scope of a request whose list is read as far as may be
 
 
@@ -72,8 +77,9 @@ class Cursors:
         key, is_back, digest, hour = self._opened(text)
         if digest != listing.digest():
             raise CursorMismatch
-        if now - timedelta(days=AGE_DAYS_MAX) > datetime.fromtimestamp((hour + 1) * HOUR_S, now.tzinfo):
-            raise CursorExpired(days_max=AGE_DAYS_MAX)
+        days_max = settings.value(CURSOR_DAYS)
+        if now - timedelta(days=days_max) > datetime.fromtimestamp((hour + 1) * HOUR_S, now.tzinfo):
+            raise CursorExpired(days_max=days_max)
         return Position(tuple(key), is_back)
 
     def _opened(self, text: str) -> tuple[list[int | str], bool, str, int]:
@@ -92,6 +98,15 @@ class Cursors:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed(Generic[Row]):
+    """A part of a list, and the cursors of what comes behind and in front of it; null where there is nothing."""
+
+    items: Sequence[Row]
+    next: str | None
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Part(Generic[Row]):
     """The rows of a page in the order of their list, and the cursors of its neighbours."""
 
@@ -99,16 +114,24 @@ class Part(Generic[Row]):
     next: str | None
     prev: str | None
 
+    def told(self, say: Callable[[Row], Told]) -> Listed[Told]:
+        """The same as an answer."""
+        return Listed([say(row) for row in self.rows], self.next, self.prev)
+
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Which part of a list is asked for, and the cursors of its neighbours."""
+    """Which part of a list is asked for, and the cursors of its neighbours.
+
+    With `turned_at` the list is read the other way round: that is a key beyond its last row, from which it begins.
+    """
 
     limit: int
     position: Position | None
     listing: Listing
     cursors: Cursors
     now: datetime
+    turned_at: Key | None = None
 
     def behind(self, *key: int | str) -> str:
         """The cursor of what follows a row."""
@@ -120,38 +143,40 @@ class Paging:
 
     @property
     def sides(self) -> tuple[Key | None, Key | None]:
-        """The row behind which the page begins, and the one in front of which it ends: one of them, or none."""
+        """The row behind which the page begins, and the one in front of which it ends: one of them, or none.
+
+        Behind and in front are meant in the order that the list has by itself.
+        """
         if self.position is None:
-            return None, None
-        return (None, self.position.key) if self.position.is_back else (self.position.key, None)
+            return None, self.turned_at
+        is_back = self.position.is_back != (self.turned_at is not None)
+        return (None, self.position.key) if is_back else (self.position.key, None)
 
     def wanted(self, read: Callable[..., Wanted]) -> parts.Part[Wanted]:
         """Which part of a list is asked for that is read newest first; `read` makes what orders a row of a cursor."""
-        if self.position is None:
-            return parts.Part(self.limit)
-        key = read(*self.position.key)
-        is_back = self.position.is_back
-        return parts.Part(self.limit, newer_than=key) if is_back else parts.Part(self.limit, older_than=key)
+        older_than, newer_than = self.sides
+        return parts.Part(
+            self.limit, read(*older_than) if older_than else None, read(*newer_than) if newer_than else None
+        )
 
-    def ends(self, keys: Sequence[Key], *, has_newer: bool, has_older: bool) -> tuple[str | None, str | None]:
-        """The cursors `(next, prev)` beside the rows with these keys, newest first; next is older."""
-        older = self.behind(*keys[-1]) if keys and has_older else None
-        return older, self.before(*keys[0]) if keys and has_newer else None
+    def shown(self, cut: parts.Cut[Row], key: Callable[[Row], Key]) -> Part[Row]:
+        """The page of such a part."""
+        has_next, has_prev = cut.has_older, cut.has_newer
+        rows = cut.rows
+        if self.turned_at is not None:
+            rows, has_next, has_prev = rows[::-1], has_prev, has_next and self.position is not None
+        return Part(
+            rows,
+            self.behind(*key(rows[-1])) if rows and has_next else None,
+            self.before(*key(rows[0])) if rows and has_prev else None,
+        )
 
     def part(self, found: Sequence[Row], key: Callable[[Row], Key]) -> Part[Row]:
         """The page, out of the rows on that side in the order of the list: one more than it takes, if there are more.
 
         Going back, the one that is too many is the first.
         """
-        is_back = self.position is not None and self.position.is_back
-        has_more = len(found) > self.limit
-        rows = found[-self.limit :] if is_back else found[: self.limit]
-        has_next, has_prev = (True, has_more) if is_back else (has_more, self.position is not None)
-        return Part(
-            rows,
-            self.behind(*key(rows[-1])) if rows and has_next else None,
-            self.before(*key(rows[0])) if rows and has_prev else None,
-        )
+        return self.shown(parts.Part(self.limit, *self.sides).cut(found), key)
 
     def span(self) -> tuple[int, int]:
         """For a list whose rows are numbered without gaps: behind which number it goes on, and how many at most."""
@@ -189,10 +214,16 @@ class Paging:
 async def paging(
     request: Request,
     ask: Ask,
-    limit: Annotated[Whole, Query(ge=1, le=LIMIT_MAX, description="How many rows at most")] = LIMIT_DEFAULT,
+    limit: Annotated[Whole, Query(ge=1, le=LIMIT_MAX.high, description="How many rows at most")] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, Query(max_length=1_000, description="`next` or `prev` of an answer")] = None,
 ) -> Paging:
-    """Read what part is asked for; a table (CSV) and a count go as far as one may. Refuses as a cursor does."""
+    """Read what part is asked for; a table (CSV) and a count go as far as one may. Refuses as a cursor does.
+
+    Refuses with RequestValidationError a limit above what the operator allows.
+    """
+    if limit > (most := settings.value(LIMIT_MAX)):
+        words = f"Input should be less than or equal to {most}"
+        raise RequestValidationError([{"type": "less_than_equal", "loc": ("query", "limit"), "msg": words}])
     is_whole = tables.is_wanted(request) or WHOLE in request.scope
     listing = listing_of(request, str(ask.actor.user_id or ""))
     cursors: Cursors = request.app.state.cursors
@@ -201,6 +232,41 @@ async def paging(
 
 
 Paged = Annotated[Paging, Depends(paging)]
+
+
+def sorted_by(order: str, *, end: Key) -> Callable[..., Awaitable[Paging]]:
+    """What reads a part of a list that can be had in both directions of the one order it has.
+
+    `order` is its usual one, `-created_at` where the newest comes first, and `end` a key beyond its last row; for
+    `Annotated[Paging, Depends(sorted_by("-created_at", end=BEFORE_ALL))]`.
+    """
+    field = order.removeprefix("-")
+    turned = field if order != field else f"-{field}"
+    words = f"By `{field}`: upwards, or downwards with a minus in front"
+
+    async def part(
+        page: Paged, sort: Annotated[str, Query(description=words, json_schema_extra={"enum": [order, turned]})] = order
+    ) -> Paging:
+        if sort not in (order, turned):
+            why = f"There is no order {sort!r}; there are {order} and {turned}."
+            raise RequestValidationError([{"type": "literal_error", "loc": ("query", "sort"), "msg": why}])
+        return page if sort == order else replace(page, turned_at=end)
+
+    return part
+
+
+PagedById: TypeAlias = Annotated[Paging, Depends(sorted_by("-id", end=(str(parts.IDS[0]),)))]
+PagedByAt: TypeAlias = Annotated[Paging, Depends(sorted_by("-at", end=BEFORE_ALL))]
+
+
+def dated(at: object, row_id: object) -> tuple[datetime, UUID]:
+    """What orders a row, out of a cursor, where rows have an instant and an id."""
+    return datetime.fromisoformat(str(at)), UUID(str(row_id))
+
+
+def numbered(row_id: object) -> UUID:
+    """What orders a row, out of a cursor, where rows have ids."""
+    return UUID(str(row_id))
 
 
 async def first_part(request: Request, ask: Asking, address: str) -> Paging:

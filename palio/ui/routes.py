@@ -36,6 +36,7 @@ from palio.kernel.errors import (
     Refusal,
     Required,
     Stale,
+    TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
@@ -48,7 +49,7 @@ from palio.ui.edge import BODY_BYTES_MAX, SAFE_METHODS
 from palio.ui.going import Deprecation
 from palio.ui.guard import CSRF, KEY, PROOF, FormRequest, Guard
 from palio.ui.limits import Limit
-from palio.ui.paging import COUNT
+from palio.ui.paging import COUNT, Listed
 from palio.ui.problems import Problem
 from palio.ui.refusals import (
     BodyTooLarge,
@@ -581,7 +582,11 @@ class Routes:
         def declare(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
             def complete() -> None:
                 later = offer.get("may_wait", False)
-                every = (*offer.get("refuses", ()), *([TooManyOpen] if later else ()), *_of_change(route, rules))
+                every = (
+                    *offer.get("refuses", ()),
+                    *([TooManyOpen, TooLarge] if later else ()),
+                    *_of_change(route, rules),
+                )
                 done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
                 route.refuses = every
                 route.responses = {status: done, **({202: ACCEPTED} if later else {}), **_documented(every)}
@@ -891,6 +896,8 @@ def _shape_of(kind: type[Any]) -> TypeAdapter[Any]:
 
 
 def _plain(example: object) -> strict.Json:
+    if isinstance(example, Listed):  # its class says nothing of its rows
+        return {"items": [_plain(row) for row in example.items], "next": example.next, "prev": example.prev}
     shape = _shape_of(type(example))  # type: ignore[arg-type]  # a class can be hashed
     plain: strict.Json = shape.dump_python(example, mode="json")
     return plain

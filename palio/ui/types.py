@@ -1,4 +1,4 @@
-"""What operators set about pages."""
+"""What operators set about the API and pages."""
 
 from palio.kernel.settings import Setting
 
@@ -20,3 +20,8 @@ STEP_UP_MINUTES = Setting(
     low=1,
     high=15,
 )
+LIMIT_MAX = Setting("api.limit_max", "int", 200, "How many rows one part of a list may have.", "rows", 50, 500)
+CURSOR_DAYS = Setting("api.cursor_days", "int", 7, "How long a cursor leads on in its list.", "days", 1, 30)
+BULK_MAX = Setting("api.bulk_max", "int", 10_000, "How many items a bulk call takes.", "items", 100, 10_000)
+STREAM_TOPICS_MAX = Setting("api.stream_topics_max", "int", 50, "How many topics one stream hears.", "topics", 5, 50)
+SETTINGS = (EMBED_ORIGINS, STEP_UP_MINUTES, LIMIT_MAX, CURSOR_DAYS, BULK_MAX, STREAM_TOPICS_MAX)

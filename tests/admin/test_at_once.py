@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from palio.infra import db
 from palio.kernel import clock
@@ -14,6 +15,17 @@ ROWS, PAGE, PER_SECOND = 10_000, 200, 100
 KEY = "/api/v1/console/settings/affiliates.stale_after_s"
 ACTS = """insert into infra.audit_rows (actor_kind, actor_id, action, entity_type, entity_id, reason, request_id, via)
     select 'staff', %s, 'thing.do', 'crowd', %s || n, '', gen_random_uuid(), 'web' from generate_series(1, %s) as n"""
+
+
+AT_ONE_INSTANT = """
+    with new (by, kind, at, many, begun) as (values (%s::uuid, %s::text, %s::timestamptz, %s::int, %s::timestamptz))
+    insert into infra.audit_rows (actor_kind, actor_id, action, entity_type, entity_id, reason, request_id, via, at)
+    select 'staff', by, 'thing.do', kind, kind || ' ' || n, '', gen_random_uuid(), 'web', at
+    from new, generate_series(1, many) as n
+    union all
+    select 'staff', by, 'thing.do', kind, kind || case when at = begun then ' +' else ' late ' end || n, '',
+      gen_random_uuid(), 'web', at + n * interval '1 microsecond'
+    from new, generate_series(1, 5) as n"""
 
 
 async def test_a_list_is_read_whole_while_somebody_writes(console: Console) -> None:
@@ -76,3 +88,37 @@ async def test_of_two_who_change_what_both_have_seen_one_does(console: Console) 
     assert sorted(answer.status_code for answer in answers) == [200, 412]
     (refused,) = [answer for answer in answers if answer.status_code == 412]
     assert (refused.json()["code"], refused.headers["etag"]) == ("version_mismatch", present)
+
+
+@pytest.mark.parametrize("order", ["-at", "at"])
+@pytest.mark.parametrize("limit", [1, 7, 20])
+async def test_rows_of_one_instant_are_each_met_once_both_ways(console: Console, limit: int, order: str) -> None:
+    """Fifty of one transaction and five that lie a microsecond apart, while another one comes on the way."""
+    kind, now = f"crowd-{new_id().hex[-12:]}", clock.now()
+    async with console.begin() as tx:
+        await db.run(tx, AT_ONE_INSTANT, console.noor, kind, now, 50, now)
+    asked = {"since": (now - timedelta(days=1)).isoformat(), "until": (now + timedelta(days=1)).isoformat()}
+    asked |= {"entity_type": kind, "limit": str(limit), "sort": order}
+    async with console.talk(console.staff(console.noor)) as noor:
+
+        async def part(cursor: str | None) -> tuple[list[str], str | None, str | None]:
+            answer = await noor.get("/api/v1/console/audit", params=asked | ({"cursor": cursor} if cursor else {}))
+            told = answer.json()
+            return [row["entity_id"] for row in told["items"]], told["next"], told["prev"]
+
+        there, following, before = await part(None)
+        async with console.begin() as tx:
+            await db.run(tx, AT_ONE_INSTANT, console.noor, f"{kind}", now + timedelta(hours=1), 0, now)
+        while following:
+            found, following, before = await part(following)
+            there += found
+        last = found
+        back = [*last]
+        while before:
+            found, _, before = await part(before)
+            back = found + back
+
+    old = [f"{kind} {n}" for n in range(1, 51)] + [f"{kind} +{n}" for n in range(1, 6)]
+    assert sorted(name for name in there if name in old) == sorted(old)
+    assert [name for name in back if name in old] == [name for name in there if name in old]
+    assert len(there) == len(set(there)) and len(back) == len(set(back))

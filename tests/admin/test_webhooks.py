@@ -215,7 +215,7 @@ async def test_what_was_sent_is_listed_and_read_with_its_exchange(console: Conso
         one, secret = await heard_by(console, staff, world, 5)
         listed = (await staff.get(f"{one}/deliveries", params={"limit": 2})).json()
         rest = await staff.get(f"{one}/deliveries", params={"limit": 200, "cursor": listed["next"]})
-        found = (await staff.get(f"{one}/deliveries?state=retrying,failed&type=race.")).json()["items"]
+        found = (await staff.get(f"{one}/deliveries?state=retrying,failed&type.prefix=race.")).json()["items"]
         read = (await staff.get(f"{one}/deliveries/{found[0]['id']}")).json()
         health = (await staff.get(one)).json()["health"]
 

@@ -13,6 +13,7 @@ from palio.infra import files, partitions
 from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import Part
 from tests.admin.house import Console
 from tests.factories.affiliates import body, ingest, row
 from tests.ui import people
@@ -71,7 +72,7 @@ class LinkDesk:
     async def holders(self) -> dict[UserId, str]:
         """Who is linked to which uid."""
         async with self.console.begin() as tx:
-            found = await service.list_links(tx, wanted=types.LinksFilter(self.programme.code))
+            found = await service.list_links(tx, wanted=types.LinksFilter(self.programme.code), part=Part(50))
         return {one.user_id: one.uid for one in found}
 
 

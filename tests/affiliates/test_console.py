@@ -24,6 +24,7 @@ from tests.races.desk import app
 from tests.ui.conftest import talk_to
 from tests.ui.house import SYSTEM
 from tests.ui.people import NOW, OURS, STELLA, caller
+from tests.ui.repeats import sent
 
 ALL = "affiliates.read affiliates.feeds.edit affiliates.snapshots.decide"
 WHY = {"reason": "the provider has told us so"}
@@ -42,7 +43,7 @@ class Desk:
         headers = {**caller("staff", STELLA, permissions=permissions), **OURS, "idempotency-key": str(new_id())}
         headers |= {"if-match": f'"{seen}"'} if seen is not None else {}
         address = f"/api/v1/console/affiliates{path}"
-        return await self.client.request(method, address, headers=headers, **({"json": body} if body else {}))
+        return await sent(self.client, method, address, headers=headers, json=body)
 
     async def get(self, path: str) -> httpx2.Response:
         return await self.ask("GET", path)

@@ -12,8 +12,9 @@ from palio.kernel.settings import NUMBERS, Catalogue, Setting, read, write
 OF_OTHERS = {
     "infra": {"demo", "backup", "archive", "jobs", "stream", "db", "webhook", "api", "admin"},
     "ledger": {"limits"},
+    "ui": {"api"},
 }
-PLACES = {"types", "pruning", "marks", "settings", "idempotency", "ratelimit", "approvals"}
+PLACES = {"types", "pruning", "marks", "settings", "idempotency", "ratelimit", "approvals", "realtime"}
 
 
 def declared() -> dict[str, tuple[str, Setting[object]]]:

@@ -18,6 +18,7 @@ from palio.infra import db, embedded, jobs, outbox, webhooks
 from palio.infra.db import Database
 from palio.infra.messages import TellWebhooks
 from palio.kernel import clock
+from palio.kernel.parts import Part
 from palio.sim import Clock, World, fault_of
 from tests.chaos.herald import ROUTES
 from tests.factories.webhooks import endpoint, equip, events
@@ -126,7 +127,7 @@ async def test_a_killed_worker_loses_nothing_and_tells_nothing_under_another_id(
     assert len(heard) - len(told) <= interrupted and max(times.values()) <= KILLS + 1
     assert all(one.is_genuine for one in heard)
     async with town.database.begin_system("a test") as tx:
-        deliveries = await webhooks.list_deliveries(tx, endpoint_id=here, wanted=webhooks.Wanted(), limit=1_000)
+        deliveries = await webhooks.list_deliveries(tx, endpoint_id=here, wanted=webhooks.Wanted(), part=Part(1_000))
     assert len(deliveries) == EVENTS
     assert {str(one.webhook_id) for one in deliveries} == told
 

@@ -30,6 +30,7 @@ from tests.factories.competitions import HOUR, THREE, enter, live, score
 from tests.ui import people
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, STELLA, caller
+from tests.ui.repeats import sent
 
 ALL = " ".join(permission.name for permission in competitions.types.PERMISSIONS)
 WHY = {"reason": "ticket 4711"}
@@ -49,7 +50,7 @@ class Desk:
         headers |= {"idempotency-key": str(new_id())} if method != "GET" else {}
         headers |= {"if-match": f'"{seen}"'} if seen is not None else {}
         address = f"/api/v1/console/competitions{path}"
-        return await self.client.request(method, address, json=body, headers=headers)
+        return await sent(self.client, method, address, json=body, headers=headers)
 
     async def get(self, path: str) -> dict[str, object]:
         answer = await self.ask("GET", path)
@@ -311,6 +312,14 @@ async def test_entrants_are_taken_out_and_scores_adjusted(staff: Desk, database:
     assert (nobody.status_code, nobody.json()["code"]) == (404, "competitions.no_such_entrant")
     again = await staff.ask("POST", f"{here}/reinstate", {**WHY, "entrant_id": third})
     assert again.status_code == 200
+
+
+async def test_what_its_product_has_left_lying_is_frozen_by_two_people(staff: Desk, database: Database) -> None:
+    async with database.begin(SYSTEM) as tx:
+        competition_id = await live(tx, NOW - 48 * HOUR, review_h=24)
+        await competitions.settle(tx, competition_id=competition_id, now=NOW - 43 * HOUR)
+    waiting = await staff.act(competition_id, "freeze", WHY)
+    assert (waiting.status_code, waiting.json()["summary"]) == (202, "Freeze Spring with the scores it has")
 
 
 async def test_what_has_begun_is_cancelled_by_two_people(staff: Desk, database: Database) -> None:

@@ -10,6 +10,7 @@ from palio.identity import service, types
 from palio.identity.doors import arrival
 from palio.infra import db, totp
 from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.parts import Part
 from tests.factories.identity import ELSEWHERE, HOME, PASSWORD, World, cookie, later
 
 MINUTE = timedelta(minutes=1)
@@ -148,7 +149,9 @@ async def test_addresses_and_places_are_counted_and_sealed(world: World, noon: d
 
     async with world.database.begin(Actor("player", alice.id, RequestId(new_id()))) as tx:
         seen = await service.attempts.addresses_of(tx, user_id=alice.id)
-        rest = await service.attempts.addresses_of(tx, user_id=alice.id, behind=(seen[0].last_seen_at, seen[0].id))
+        rest = await service.attempts.addresses_of(
+            tx, user_id=alice.id, part=Part(50, older_than=(seen[0].last_seen_at, seen[0].id))
+        )
         log_ins = await identity.log_ins(tx, user_id=alice.id)
         sessions = await identity.sessions_of(tx, user_id=alice.id, current=session.session_id, now=noon)
     assert [(one.ip, one.country, one.city, one.first_kind, one.seen_count) for one in seen] == [

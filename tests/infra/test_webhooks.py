@@ -19,6 +19,7 @@ from palio.infra.webhooks import telling, verdicts
 from palio.kernel import clock, signatures
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.kernel.messages import Event
+from palio.kernel.parts import Part
 from palio.kernel.signatures import SignedMessage
 from palio.sim import World, fault_of
 from tests.factories.webhooks import KNOWN, REASON, endpoint, equip, events
@@ -176,7 +177,9 @@ class House:
 
     async def deliveries(self, endpoint_id: UUID) -> list[webhooks.Delivery]:
         async with self.database.begin_system("a test") as tx:
-            return await webhooks.list_deliveries(tx, endpoint_id=endpoint_id, wanted=webhooks.Wanted(), limit=1_000)
+            return await webhooks.list_deliveries(
+                tx, endpoint_id=endpoint_id, wanted=webhooks.Wanted(), part=Part(1_000)
+            )
 
     async def endpoint(self, endpoint_id: UUID) -> webhooks.Endpoint:
         async with self.database.begin_system("a test") as tx:

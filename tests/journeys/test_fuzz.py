@@ -72,8 +72,10 @@ class World:
     """A demo as a process serves it, and what path parameters may name there."""
 
     client: httpx2.AsyncClient
+    wired: wiring.Wiring
     player: UserId
     staff: UserId
+    second: UserId  # who decides about what the other one proposes
     known: Mapping[str, list[str]]
 
 
@@ -88,9 +90,11 @@ async def world(
         with psycopg.connect(cluster.dsn("postgres", name), autocommit=True) as everything:
             known = {name: [str(row[0]) for row in everything.execute(find)] for name, find in FINDS.items()}
             [[player]] = everything.execute("select id from identity.users where username = 'chen'").fetchall()
-            [[staff]] = everything.execute("select user_id from identity.role_grants limit 1").fetchall()
+            [[staff], [second]] = everything.execute(
+                "select distinct user_id from identity.role_grants order by user_id limit 2"
+            ).fetchall()
         async with talk_to(_application(wired)) as client:
-            yield World(client, UserId(player), UserId(staff), known)
+            yield World(client, wired, UserId(player), UserId(staff), UserId(second), known)
     async with database.begin_system("no demo") as tx:
         await settings.snapshot.load(tx)
 

@@ -22,6 +22,7 @@ from tests.factories.races import SYSTEM, Feed, feed, race, run
 from tests.ui import people
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, STELLA, caller
+from tests.ui.repeats import sent
 
 ALL = "races.race.read races.race.edit races.race.money races.race.backdate"
 HOUR = timedelta(hours=1)
@@ -54,7 +55,7 @@ class Desk:
         """Ask for an act: under a new key, and with the version that was seen if the act wants one."""
         headers = staff(permissions) | {"idempotency-key": key or str(new_id())}
         headers |= {"if-match": f'"{seen}"'} if seen is not None else {}
-        return await self.client.post(f"/api/v1/console/races{path}", json=body, headers=headers)
+        return await sent(self.client, "POST", f"/api/v1/console/races{path}", json=body, headers=headers)
 
 
 @asynccontextmanager

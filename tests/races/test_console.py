@@ -10,7 +10,7 @@ from palio.infra import approvals, db
 from palio.infra.db import Database
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ui.values import instant
-from tests.factories.races import SYSTEM, linked, player
+from tests.factories.races import SYSTEM, linked, player, run
 from tests.races.desk import ALL, HOUR, WHY, Desk, desk, live, prepared, under_review
 from tests.ui.people import BOB, NOW, STELLA
 
@@ -216,6 +216,23 @@ async def test_a_review_is_released_with_a_reason_and_a_large_pool_by_two(staff:
     done = await staff.post(f"/{number}/release", REASON, seen=found["race"]["version"])
     assert (done.status_code, done.json()["outcome"]) == (200, "done")
     assert (await staff.get(f"/{number}")).json()["race"]["phase"] == "paying"
+
+
+async def test_another_picture_is_proposed_to_somebody_else(staff: Desk, database: Database) -> None:
+    """A race is to begin by another snapshot, and one that nothing has closed to end by the last one before its end."""
+    source, long_ago = await prepared(database), NOW - timedelta(hours=20)
+    number = await live(database, source)
+    left = await prepared(database, long_ago)
+    overdue = await live(database, left, long_ago)
+    async with database.begin(SYSTEM) as tx:
+        await run(tx, NOW - timedelta(hours=11))
+        find = """select s.id from affiliates.snapshots s join affiliates.programmes g on g.id = s.programme_id
+            where g.code = %s order by s.fetched_at desc limit 1"""
+        pictures = [await db.value(tx, find, each.code) for each in (source, left)]
+    begins = await staff.post(f"/{number}/start-picture", {**REASON, "snapshot_id": str(pictures[0])})
+    ends = await staff.post(f"/{overdue}/final-picture", {**REASON, "snapshot_id": str(pictures[1])})
+    assert [one.status_code for one in (begins, ends)] == [202] * 2, (begins.text, ends.text)
+    assert [one.json()["outcome"] for one in (begins, ends)] == ["waiting"] * 2
 
 
 async def test_a_large_pool_is_paid_when_somebody_else_agrees(staff: Desk, database: Database) -> None:

@@ -21,17 +21,17 @@ async def test_a_race_that_was_made_up_for_later_stands_where_it_ended(tx: Tx) -
     made_up = await race(tx, source, now, ends_at=at("19:00:00"))
     wanted = Wanted(programme=source.code)
 
-    whole = (await races.listed(tx, wanted=wanted, part=Part(10))).lines
+    whole = (await races.listed(tx, wanted=wanted, part=Part(10))).rows
     top = await races.listed(tx, wanted=wanted, part=Part(1))
-    older = await races.listed(tx, wanted=wanted, part=Part(1, older_than=key(top.lines[0])))
-    last = await races.listed(tx, wanted=wanted, part=Part(1, older_than=key(older.lines[0])))
-    back = await races.listed(tx, wanted=wanted, part=Part(1, newer_than=key(last.lines[0])))
+    older = await races.listed(tx, wanted=wanted, part=Part(1, older_than=key(top.rows[0])))
+    last = await races.listed(tx, wanted=wanted, part=Part(1, older_than=key(older.rows[0])))
+    back = await races.listed(tx, wanted=wanted, part=Part(1, newer_than=key(last.rows[0])))
 
     assert [line.number for line in whole] == [level.number, first.number, made_up.number]
-    assert [part.lines for part in (top, older, last)] == [(line,) for line in whole]
+    assert [part.rows for part in (top, older, last)] == [(line,) for line in whole]
     assert [(part.has_newer, part.has_older) for part in (top, older, last)] == [
         (False, True),
         (True, True),
         (True, False),
     ]
-    assert (back.lines, back.has_newer, back.has_older) == (older.lines, True, True)
+    assert back == (older.rows, True, True)

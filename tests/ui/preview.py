@@ -1,6 +1,7 @@
 """An application over hand-made races: the pages without a database."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
@@ -85,11 +86,15 @@ async def share_page(request: Request, number: int) -> HTMLResponse:
 
 
 def app(
-    *more: Routes, languages: Languages | None = None, served=lambda served: None, hub: Hub | None = None
+    *more: Routes,
+    languages: Languages | None = None,
+    served=lambda served: None,
+    hub: Hub | None = None,
+    files: Path = DIST.parent,
 ) -> ASGIApp:
     state = {
         "pages": Pages(languages or Languages()),
-        "files": Files(DIST.parent),
+        "files": Files(files),
         "streams": Streams(hub or Hub(""), None, topics=TOPICS),
         "cursors": Cursors(bytes(32)),
     }

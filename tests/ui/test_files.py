@@ -1,11 +1,14 @@
 """Static files are served as they were built."""
 
 import json
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from palio.ui.pages import DIST
+from tests.ui import preview
+from tests.ui.conftest import talk_to
 
 MANIFEST = json.loads((DIST / "manifest.json").read_text())
 SCRIPT = f"/static/dist/{MANIFEST['src/app.ts']['file']}"
@@ -48,3 +51,16 @@ async def test_nothing_else_is_there(client: httpx2.AsyncClient, name: str) -> N
     answer = await client.get(httpx2.URL("http://palio.test", raw_path=f"/static/{name}".encode()))
 
     assert answer.status_code == 404
+
+
+async def test_what_has_vanished_since_is_not_there(tmp_path: Path) -> None:
+    """A page that is still open asks for a file that a new build has taken away."""
+    old = tmp_path / "old.js"
+    old.write_text("1")
+    async with talk_to(preview.app(files=tmp_path)) as client:
+        before = await client.get("/static/old.js")
+        old.unlink()
+        after = await client.get("/static/old.js")
+
+    assert (before.status_code, before.text) == (200, "1")
+    assert (after.status_code, after.json()["code"]) == (404, "not_found")

@@ -5,18 +5,25 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import httpx2
 import pytest
+from fastapi import Depends
 
+from palio.infra import settings
+from palio.infra.db import Tx
 from palio.infra.keyring import Keyring
 from palio.kernel.providers import Spot
+from palio.kernel.settings import Catalogue
 from palio.ui import tables
-from palio.ui.paging import Cursors, Listing, Paged, Paging, Position
+from palio.ui.paging import Cursors, Listed, Listing, Paged, Paging, Position, sorted_by
 from palio.ui.refusals import CursorExpired, CursorInvalid, CursorMismatch
 from palio.ui.routes import Routes
+from palio.ui.types import CURSOR_DAYS, LIMIT_MAX
 from tests.ui import preview
 from tests.ui.conftest import talk_to
+from tests.ui.house import SYSTEM
 
 NOW = datetime(2026, 3, 20, 14, 5, 22, tzinfo=UTC)
 LISTING = Listing("/api/v1/races", "", "state=live", "anna")
@@ -84,6 +91,20 @@ async def list_numbers(page: Paged, last: int = 25) -> Items:
     behind, limit = page.span()
     found = tuple(item(n) for n in range(behind + 1, last + 1)[:limit])
     return Items(found, *page.around(behind + 1, behind + len(found), of=last))
+
+
+EVENTS = [(f"2026-03-20T12:00:0{n // 4}+00:00", n) for n in range(25, 0, -1)]  # newest first, some at one instant
+ByTime = Annotated[Paging, Depends(sorted_by("-at", end=("0001-01-01T00:00:00+00:00", 0)))]
+
+
+@numbers.get("/events", access="public", example=Listed((item(1),), None, None))
+async def list_events(page: ByTime) -> Listed[Item]:
+    """List what happened, newest first."""
+    part = page.wanted(lambda at, n: (str(at), int(n))).and_one
+    low, high = part.between(("", 0), ("9", 0))
+    found = [event for event in EVENTS if low < event < high]
+    found = found[-part.limit :] if part.is_back else found[: part.limit]
+    return page.part(found, lambda event: event).told(lambda event: item(event[1]))
 
 
 @pytest.fixture
@@ -154,6 +175,68 @@ async def test_a_list_is_walked_there_and_back(client: httpx2.AsyncClient) -> No
     rest = (await client.get(f"/api/v1/numbers?limit=200&cursor={first['prev']}")).json()
     assert [row["n"] for row in first["items"]] == [*range(6, 21)]
     assert [row["n"] for row in rest["items"]] == [*range(1, 6)] and rest["prev"] is None
+
+
+@pytest.mark.parametrize("limit", [1, 7, 20, 25, 200])
+@pytest.mark.parametrize(
+    ("order", "numbers"), [("", [*range(25, 0, -1)]), ("-at", [*range(25, 0, -1)]), ("at", [*range(1, 26)])]
+)
+async def test_a_list_is_sorted_either_way_and_walked_there_and_back(
+    client: httpx2.AsyncClient, order: str, numbers: list[int], limit: int
+) -> None:
+    """Its order is the one its index has; the other one is the same read from its end."""
+    address = f"/api/v1/events?limit={limit}" + (f"&sort={order}" if order else "")
+    there, back, cursor = [], [], ""
+    while cursor is not None:
+        answer = (await client.get(f"{address}&cursor={cursor}")).json()
+        there.append([row["n"] for row in answer["items"]])
+        cursor, before = answer["next"], answer["prev"]
+    while before is not None:
+        answer = (await client.get(f"{address}&cursor={before}")).json()
+        back.append([row["n"] for row in answer["items"]])
+        before = answer["prev"]
+
+    assert [n for part in there for n in part] == numbers
+    assert back[::-1] == there[:-1]
+
+
+async def test_an_order_that_a_list_does_not_have_is_refused(client: httpx2.AsyncClient) -> None:
+    """As is one where there is none at all, and a cursor of another order."""
+    cursor = (await client.get("/api/v1/events?limit=5")).json()["next"]
+    other = await client.get("/api/v1/events?sort=name")
+    none = await client.get("/api/v1/numbers?sort=n")
+    turned = await client.get(f"/api/v1/events?limit=5&sort=at&cursor={cursor}")
+    described = (await client.get("/api/v1/openapi.json")).json()["paths"]["/api/v1/events"]["get"]["parameters"]
+    counted = (await client.get("/api/v1/events?limit=5&sort=at")).json()["items"][0]["n"]
+
+    assert (other.status_code, other.json()["code"]) == (422, "validation_failed")
+    assert other.json()["errors"][0]["pointer"] == "/sort"
+    assert (none.status_code, none.json()["code"], none.json()["errors"][0]["pointer"]) == (
+        *(422, "unknown_parameter", "/sort"),
+    )
+    assert (turned.status_code, turned.json()["code"], counted) == (422, "cursor_mismatch", 1)
+    assert next(one["schema"]["enum"] for one in described if one["name"] == "sort") == ["-at", "at"]
+
+
+@pytest.fixture
+async def other_limits(tx: Tx) -> AsyncIterator[None]:
+    """What an operator has set: parts of at most 60 rows, cursors of two days."""
+    await settings.declare(tx, Catalogue([LIMIT_MAX, CURSOR_DAYS]))
+    await settings.change(tx, SYSTEM, [settings.Change(LIMIT_MAX, 60), settings.Change(CURSOR_DAYS, 2)], "a test")
+    await settings.snapshot.load(tx)
+    yield
+    settings.snapshot.forget()
+
+
+@pytest.mark.usefixtures("other_limits")
+async def test_an_operator_says_how_long_parts_are_and_how_long_a_cursor_leads_on(client: httpx2.AsyncClient) -> None:
+    most, more = [await client.get(f"/api/v1/numbers?last=100&limit={limit}") for limit in (60, 61)]
+
+    assert (len(most.json()["items"]), more.status_code, more.json()["errors"][0]["pointer"]) == (60, 422, "/limit")
+    assert CURSORS.read(TEXT, LISTING, NOW + timedelta(days=2))
+    with pytest.raises(CursorExpired) as refused:
+        CURSORS.read(TEXT, LISTING, NOW + timedelta(days=2, hours=1))
+    assert refused.value.facts == {"days_max": 2}
 
 
 @pytest.mark.parametrize(

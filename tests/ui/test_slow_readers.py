@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from palio import races
 from palio.infra import embedded, realtime
 from palio.infra.db import Database
-from palio.infra.realtime import REST_SECONDS
+from palio.infra.realtime import STATE_INTERVAL_MS
 from palio.kernel.ids import new_id
 from tests.ui.house import SYSTEM, House, housed
 from tests.ui.product import product
@@ -47,7 +47,7 @@ async def tell(house: House) -> None:
             for topic in TOPICS:
                 realtime.publish(tx, topic, races.RACE_UPDATED, {"seq": seq, "long": LONG})
         await house.settled()
-        await asyncio.sleep(REST_SECONDS * 1.1)
+        await asyncio.sleep(STATE_INTERVAL_MS.default / 1_000 * 1.1)
 
 
 def seen_by(events: list[dict[str, object]]) -> dict[str, list[int]]:

@@ -12,18 +12,21 @@ import pytest
 from starlette.types import Message
 
 from palio import races
-from palio.infra import embedded, realtime
+from palio.infra import embedded, realtime, settings
 from palio.infra.db import Database
-from palio.infra.realtime import Frame, Hub
+from palio.infra.realtime import STATE_INTERVAL_MS, Frame, Hub
 from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.settings import Catalogue
 from palio.ui.actor import Asking
 from palio.ui.streams import EventStream, Streams
 from palio.ui.streams.hearing import Visitor
+from palio.ui.types import STREAM_TOPICS_MAX
 from tests.ui import people
 from tests.ui.house import SYSTEM, House, Stream, housed
 from tests.ui.product import product
 
 PATIENCE_SECONDS = 10
+MOST_OF_A_SECOND = 0.7
 NOBODY = Asking(Actor("none", None, RequestId(new_id())), people.NOW)
 
 
@@ -213,6 +216,46 @@ async def test_one_address_has_twenty_streams_and_gets_its_places_back(house: Ho
     assert (refused.status_code, problem["code"], refused.headers["retry-after"]) == (429, "rate_limited", "60")
     assert problem["facts"] == {"policy": "streams", "limit": 20}
     assert await status_when_somebody_has_left(house) == 200
+
+
+@pytest.fixture
+async def few_and_seldom(database: Database) -> AsyncIterator[None]:
+    """What an operator has set: five topics of a stream, each once a second."""
+    wanted = {STREAM_TOPICS_MAX: 5, STATE_INTERVAL_MS: 1_000}
+    async with database.begin(SYSTEM) as tx:
+        await settings.declare(tx, Catalogue(wanted))
+        await settings.change(tx, SYSTEM, [settings.Change(one, value) for one, value in wanted.items()], "a test")
+        await settings.snapshot.load(tx)
+    yield
+    settings.snapshot.forget()
+
+
+@pytest.mark.usefixtures("few_and_seldom")
+async def test_an_operator_says_how_many_topics_a_stream_hears_and_how_often(house: House) -> None:
+    topics = [topic() for _ in range(6)]
+    async with httpx2.AsyncClient(base_url=house.base, timeout=10) as client:
+        refused = await client.get(f"/api/v1/stream?topics={','.join(topics)}")
+    async with house.listen(topics[0]) as stream:
+        await stream.frame()
+        await house.tell(topics[0], seq=1)
+        await next_change(stream)
+        began = asyncio.get_running_loop().time()
+        await house.tell(topics[0], seq=2)
+        await next_change(stream)
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["facts"]) == (
+        413,
+        "too_many_items",
+        {"limit": 5},
+    )
+    assert asyncio.get_running_loop().time() - began > MOST_OF_A_SECOND
+
+
+async def next_change(stream: Stream) -> dict[str, str]:
+    """The next frame that tells something, comments left out."""
+    while True:
+        if (frame := await stream.frame()).get("event") == "changed":
+            return frame
 
 
 async def status_when_somebody_has_left(house: House) -> int:

@@ -11,11 +11,11 @@ from starlette.responses import HTMLResponse
 
 from palio.admin import schemas, service
 from palio.admin.errors import WindowTooWide
-from palio.admin.types import Acts
+from palio.admin.types import Act
 from palio.infra.audit import Part, Wanted
 from palio.ui import console
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Key, Listed, Paged, Paging, sorted_by
 from palio.ui.routes import Routes
 from palio.ui.values import Blank
 
@@ -67,17 +67,17 @@ async def audit_page(
     begins, ends = (datetime.combine(day, time(), UTC) for day in (first, last + DAY))
     wanted = Wanted(begins, ends, **narrowed)  # type: ignore[arg-type]  # the names are those of its fields
     found = await service.search(tx, wanted=wanted, part=part_of(page))
-    older, newer = ends_of(found, page)
+    shown = page.shown(found, key_of)
     asked = {name: value for name, value in request.query_params.items() if value and name not in {"cursor", "limit"}}
     table = {name: value for name, value in asked.items() if name not in {"since", "until"}}
     table |= {"since": begins.isoformat(), "until": ends.isoformat()}
     values = {
-        "found": found,
+        "acts": shown.rows,
         "asked": asked,
         "first": first,
         "last": last,
-        "older": older,
-        "newer": newer,
+        "older": shown.next,
+        "newer": shown.prev,
         "query": urlencode(asked) + "&" if asked else "",
         "table": urlencode(table),
         "may_export": {"admin.audit.export", "admin.export.run"} <= ask.permissions,
@@ -88,15 +88,15 @@ async def audit_page(
 @routes.get("/console/audit", access="admin.audit.read", example=schemas.AUDIT, refuses=[WindowTooWide])
 async def list_audit(
     tx: InTx,
-    page: Paged,
+    page: Annotated[Paging, Depends(sorted_by("-at", end=("0001-01-01T00:00:00+00:00", 0)))],
     narrowed: Filters,
     since: Annotated[AwareDatetime, Query()],
     until: Annotated[AwareDatetime, Query()],
-) -> schemas.Audit:
+) -> Listed[schemas.AuditAnswer]:
     """List what was done within a window, the newest first."""
     wanted = Wanted(since, until, **narrowed)  # type: ignore[arg-type]  # the names are those of its fields
-    found = await service.search(tx, wanted=wanted, part=part_of(page))
-    return schemas.Audit(tuple(map(schemas.AuditAnswer.of, found.acts)), *ends_of(found, page))
+    shown = page.shown(await service.search(tx, wanted=wanted, part=part_of(page)), key_of)
+    return Listed(tuple(map(schemas.AuditAnswer.of, shown.rows)), shown.next, shown.prev)
 
 
 def part_of(page: Paging) -> Part:
@@ -104,7 +104,6 @@ def part_of(page: Paging) -> Part:
     return page.wanted(lambda at, row_id: (datetime.fromisoformat(str(at)), int(row_id)))
 
 
-def ends_of(found: Acts, page: Paging) -> tuple[str | None, str | None]:
-    """The cursors `(next, prev)` beside a part; next is older."""
-    keys = [(act.at.isoformat(), act.id) for act in found.acts]
-    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
+def key_of(act: Act) -> Key:
+    """Where a row stands."""
+    return act.at.isoformat(), act.id

@@ -30,7 +30,7 @@ from palio.kernel.errors import Forbidden, Gone
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import Limit
 from palio.ui.operations import AN_OPERATION, OperationAnswer, owner_of, told
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Listed, PagedById, Paging, Part, numbered
 from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 
@@ -84,22 +84,19 @@ async def begin(tx: Tx, ask: Asking, wish: Wish, reason: str) -> Operation:
 
 
 @routes.get(BASE, access=RUN, example=say.EXPORTS, tier="expected")
-async def list_exports(ask: Ask, tx: InTx, page: Paged, states: States, created: Created) -> say.ExportsAnswer:
+async def list_exports(
+    ask: Ask, tx: InTx, page: PagedById, states: States, created: Created
+) -> Listed[OperationAnswer]:
     """List the exports you have asked for, the newest first."""
-    rows, older = await some_exports(tx, ask, page, WorkWanted(states, created.since, created.until))
-    return say.ExportsAnswer([OperationAnswer.of(one) for one in rows], older, None)
+    found = await some_exports(tx, ask, page, WorkWanted(states, created.since, created.until))
+    return found.told(OperationAnswer.of)
 
 
-async def some_exports(
-    tx: Tx, ask: Asking, page: Paging, wanted: WorkWanted = ANY_WORK
-) -> tuple[list[Operation], str | None]:
-    """The exports of a page, and the cursor of those behind it."""
-    behind = UUID(str(page.position.key[0])) if page.position else None
-    found = await operations.list_mine(
-        tx, owner=owner_of(ask), kind="export", wanted=wanted, limit=page.limit + 1, behind=behind
-    )
-    rows = found[: page.limit]
-    return rows, page.behind(str(rows[-1].id)) if len(found) > page.limit else None
+async def some_exports(tx: Tx, ask: Asking, page: Paging, wanted: WorkWanted = ANY_WORK) -> Part[Operation]:
+    """The exports of a page."""
+    part = page.wanted(numbered).and_one
+    found = await operations.list_mine(tx, owner=owner_of(ask), kind="export", wanted=wanted, part=part)
+    return page.part(found, lambda one: (str(one.id),))
 
 
 @routes.get(OPERATION, access=RUN, example=AN_OPERATION, refuses=[NoSuchOperation], tier="expected")

@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import Field, StrictBool
 
 from palio.infra.db import Tx
 from palio.infra.operations import Wish
 from palio.kernel.providers import ExportSource
-from palio.ui.operations import AN_OPERATION, OperationAnswer
+from palio.ui.bodies import Body
+from palio.ui.operations import AN_OPERATION
+from palio.ui.paging import Listed
 
 FIELDS_MAX, FILTERS_MAX = 100, 20
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Value = Annotated[str, Field(max_length=200)]
 
 
-class NewExport(BaseModel):
+class NewExport(Body):
     """What is to be exported: nothing but fields and filters that `GET /console/export-sources` names.
 
     Without `fields` all that do not say who people are.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     resource: Name
     filter: dict[Name, Value] = Field(max_length=FILTERS_MAX)
@@ -37,10 +37,8 @@ class NewExport(BaseModel):
         return Wish(self.resource, self.filter, self.fields, self.format, self.gzip)
 
 
-class ExportForm(BaseModel):
+class ExportForm(Body):
     """The same as its form writes it: filters as in the address of the list, fields between commas."""
-
-    model_config = ConfigDict(extra="forbid")
 
     narrowed: Annotated[str, Field(max_length=2_000)] = ""
     fields: Annotated[str, Field(max_length=2_000)] = ""
@@ -54,10 +52,8 @@ class ExportForm(BaseModel):
         return Wish(resource, dict(parse_qsl(self.narrowed)), names[:FIELDS_MAX], self.format, self.gzip)
 
 
-class NoForm(BaseModel):
+class NoForm(Body):
     """A form that says nothing but that its button was pressed."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +101,6 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportsAnswer:
-    """One's exports, the newest first."""
-
-    items: Sequence[OperationAnswer]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class LinkAnswer:
     """Where the file can be fetched once, in the session of whoever asked for it, within so many seconds."""
 
@@ -131,5 +118,5 @@ SOURCES = Sources(
         ),
     )
 )
-EXPORTS = ExportsAnswer((AN_OPERATION,), None, None)
+EXPORTS = Listed((AN_OPERATION,), None, None)
 LINK = LinkAnswer("/console/exports/files/Zr1x3m8sVbC5nQpLk7TgHwDfAeUi9oXyMtRz6aE", 300)

@@ -20,7 +20,7 @@ from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.operations import owner_of
 from palio.ui.paging import Paged, first_part
-from palio.ui.problems import Problem, wrong_of
+from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/exports"
@@ -38,17 +38,16 @@ async def exports_page(request: Request, ask: Ask, tx: InTx, page: Paged) -> HTM
 
 
 async def _list(request: Request, ask: Asking, tx: Tx, page: Paged, problem: Problem | None = None) -> HTMLResponse:
-    rows, older = await some_exports(tx, ask, page)
+    shown = await some_exports(tx, ask, page)
     values = {
-        "exports": rows,
-        "older": older,
+        "exports": shown.rows,
+        "older": shown.next,
+        "newer": shown.prev,
         "here_now": f"{HERE}?{request.url.query}" if request.method == "GET" and request.url.query else HERE,
-        "problem": problem,
         "sources": [one for one in tx.equipment.exports.values() if one.permission in ask.permissions],
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "admin/exports.html", values, present=HERE, block="exports", status=status
+        request, ask, tx, "admin/exports.html", values, present=HERE, block="exports", problem=problem
     )
 
 
@@ -80,11 +79,8 @@ async def _edit(
         "typed": typed,
         "narrowed": _told(source, typed.get("narrowed", "")),
         "may_have_names": PERSONAL in ask.permissions,
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/export_new.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "admin/export_new.html", values, present=HERE, problem=problem)
 
 
 def _told(source: ExportSource[Tx], narrowed: str) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from palio.infra.db import Tx
 from palio.kernel.errors import Forbidden
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
@@ -68,9 +68,8 @@ async def _page(
     found = await service.get_proposal(
         tx, desk=desk_of(request), actor=ask.actor, held=ask.permissions, approval_id=approval_id, now=ask.now
     )
-    values = {"proposal": found, "problem": problem, "reason": reason}
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/approval.html", values, present=HERE, status=status)
+    values = {"proposal": found, "reason": reason}
+    return await console.render(request, ask, tx, "admin/approval.html", values, present=HERE, problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -98,10 +97,12 @@ async def withdraw_by_form(
 
 
 @routes.get("/console/approvals", access="admin.approval.read", example=schemas.PROPOSALS)
-async def list_approvals(request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open") -> schemas.Proposals:
+async def list_approvals(
+    request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open"
+) -> Listed[schemas.ProposalAnswer]:
     """List proposals, the newest first: those that are open, your own, or those that are over."""
     found, older = await _listed(request, ask, tx, page, box)
-    return schemas.Proposals(tuple(map(schemas.ProposalAnswer.of, found.proposals)), older, None)
+    return Listed(tuple(map(schemas.ProposalAnswer.of, found.proposals)), older, None)
 
 
 @routes.get(

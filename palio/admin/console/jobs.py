@@ -1,8 +1,9 @@
 """Jobs: what waits, works and has given up, and the schedules."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from fastapi import Form, Path, Query, Request, Response
+from fastapi import Depends, Form, Path, Query, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.admin import schemas
@@ -15,16 +16,20 @@ from palio.infra.job_control import (
     NotCancellable,
     NotDead,
     NotQueued,
+    Queued,
     StillRunning,
 )
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged, Paging, Part, sorted_by
 from palio.ui.problems import Problem
+from palio.ui.ranges import of_words
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/jobs"
 State = Annotated[Literal["waiting", "running", "failed"] | None, Query()]
+States: TypeAlias = Annotated[list[job_control.State], Depends(of_words("state", get_args(job_control.State)))]
+ById: TypeAlias = Annotated[Paging, Depends(sorted_by("id", end=(2**63 - 1,)))]
 QueueName = Annotated[str | None, Query(max_length=40)]
 RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 routes = Routes("admin")
@@ -39,18 +44,16 @@ async def jobs_page(request: Request, ask: Ask, tx: InTx, page: Paged, state: St
 async def _list(
     request: Request, ask: Asking, tx: Tx, page: Paged, state: State, problem: Problem | None = None
 ) -> HTMLResponse:
-    behind = int(page.position.key[0]) if page.position else 0
-    found = await job_control.list_queued(tx, state=state, limit=page.limit + 1, behind=behind)
-    rows = found[: page.limit]
+    shown = await _part(tx, page, [state] if state else [], None)
     values = {
-        "rows": rows,
-        "older": page.behind(rows[-1].id) if len(found) > page.limit else None,
+        "rows": shown.rows,
+        "later": shown.next,
+        "earlier": shown.prev,
         "figures": await job_control.figures(tx),
         "schedules": await job_control.list_schedules(tx),
         "state": state,
-        "problem": problem,
     }
-    return await console.render(request, ask, tx, "admin/jobs.html", values, present=HERE)
+    return await console.render(request, ask, tx, "admin/jobs.html", values, present=HERE, problem=problem)
 
 
 @routes.page(HERE + "/{row_id:int}", access="admin.job.read")
@@ -65,11 +68,9 @@ async def _row(
     values = {
         "row": await job_control.get_queued(tx, row_id=row_id),
         "attempts": await job_control.attempts_of(tx, row_id=row_id),
-        "problem": problem,
         "reason": reason,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/job.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "admin/job.html", values, present=HERE, problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -101,9 +102,8 @@ async def _schedule(
     every = {one.name: one for one in await job_control.list_schedules(tx)}
     if name not in every:
         raise NoSuchSchedule(schedule=name, known=list(every))
-    values = {"schedule": every[name], "problem": problem, "reason": reason}
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/schedule.html", values, present=HERE, status=status)
+    values = {"schedule": every[name], "reason": reason}
+    return await console.render(request, ask, tx, "admin/schedule.html", values, present=HERE, problem=problem)
 
 
 async def _schedule_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -123,20 +123,24 @@ async def run_schedule_now(
 
 
 @routes.get("/console/jobs", access="admin.job.read", example=schemas.JOBS)
-async def list_jobs(tx: InTx, page: Paged, state: State = None, queue: QueueName = None) -> schemas.Jobs:
+async def list_jobs(tx: InTx, page: ById, states: States, queue: QueueName = None) -> Listed[schemas.JobAnswer]:
     """List what is in the queue, the oldest first; what is done has left it."""
-    behind = int(page.position.key[0]) if page.position else 0
-    found = await job_control.list_queued(tx, state=state, queue=queue, limit=page.limit + 1, behind=behind)
-    rows = found[: page.limit]
-    older = page.behind(rows[-1].id) if len(found) > page.limit else None
-    return schemas.Jobs(tuple(map(schemas.JobAnswer.of, rows)), older, None)
+    return (await _part(tx, page, states, queue)).told(schemas.JobAnswer.of)
+
+
+async def _part(tx: Tx, page: Paging, states: Sequence[job_control.State], queue: str | None) -> Part[Queued]:
+    behind, in_front_of = (int(side[0]) if side else None for side in page.sides)
+    found = await job_control.list_queued(
+        tx, states=states, queue=queue, limit=page.limit + 1, behind=behind or 0, in_front_of=in_front_of
+    )
+    return page.part(found, lambda one: (one.id,))
 
 
 @routes.get("/console/jobs/schedules", access="admin.job.read", example=schemas.SCHEDULES)
-async def list_schedules(tx: InTx) -> schemas.Schedules:
+async def list_schedules(tx: InTx) -> Listed[schemas.ScheduleAnswer]:
     """List the schedules: when each is due next, and how it went last."""
     found = await job_control.list_schedules(tx)
-    return schemas.Schedules(tuple(map(schemas.ScheduleAnswer.of, found)), None, None)
+    return Listed(tuple(map(schemas.ScheduleAnswer.of, found)), None, None)
 
 
 @routes.get("/console/jobs/runs/{row_id:int}", access="admin.job.read", example=schemas.JOB, refuses=[NotQueued])

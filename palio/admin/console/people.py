@@ -17,7 +17,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Paged, Paging, dated
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
@@ -36,12 +36,15 @@ async def people_page(
 
 
 async def _newest(tx: Tx, page: Paging) -> dict[str, object]:
-    found = await service.newest_people(
-        tx, part=page.wanted(lambda at, user_id: (datetime.fromisoformat(str(at)), UserId(UUID(str(user_id)))))
+    shown = page.shown(
+        await service.newest_people(tx, part=page.wanted(_born)), lambda one: (one.created_at.isoformat(), str(one.id))
     )
-    keys = [(one.created_at.isoformat(), str(one.id)) for one in found.rows]
-    older, newer = page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
-    return {"found": found.rows, "older": older, "newer": newer}
+    return {"found": shown.rows, "older": shown.next, "newer": shown.prev}
+
+
+def _born(at: object, user_id: object) -> tuple[datetime, UserId]:
+    created_at, row_id = dated(at, user_id)
+    return created_at, UserId(row_id)
 
 
 @routes.page(HERE + "/{user_id:uuid}", access="admin.card.read")
@@ -71,11 +74,9 @@ async def _person(
         "roles": await _givable(tx, ask) if GRANT in ask.permissions else [],
         "is_self": user_id == ask.actor.user_id,
         "typed": typed,
-        "problem": problem,
         "waiting": waiting,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "admin/person.html", values, present=HERE, problem=problem)
 
 
 async def _sessions(tx: Tx, ask: Asking, user_id: UUID) -> list[identity.Session]:

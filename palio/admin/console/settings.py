@@ -14,6 +14,7 @@ from palio.kernel.errors import Refusal, Stale
 from palio.kernel.settings import NotAllowed, OutOfRange, UnknownSetting, WrongType
 from palio.ui import console, problems, versions
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.paging import Listed
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 from palio.ui.versions import Seen
@@ -82,13 +83,10 @@ async def _page(
         "names": names,
         "typed": line.words if typed is None else typed,
         "after": after,
-        "problem": problem,
         "reason": reason,
         "choices": [(choice, choice) for choice in line.choices],
     }
-    return await console.render(
-        request, ask, tx, "admin/setting.html", values, present=HERE, status=problem.status if problem else 200
-    )
+    return await console.render(request, ask, tx, "admin/setting.html", values, present=HERE, problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -117,10 +115,10 @@ async def save_setting(
 @routes.get("/console/settings", access="admin.setting.read", example=schemas.SETTINGS)
 async def list_settings(
     request: Request, tx: InTx, module: Annotated[str | None, Query(max_length=40)] = None
-) -> schemas.Settings:
+) -> Listed[schemas.SettingAnswer]:
     """List the settings, by key."""
     lines = await service.list_settings(tx, desk=desk_of(request), module=module)
-    return schemas.Settings(tuple(map(schemas.SettingAnswer.of, lines)), None, None)
+    return Listed(tuple(map(schemas.SettingAnswer.of, lines)), None, None)
 
 
 @routes.get("/console/settings/{key}", access="admin.setting.read", example=schemas.SETTING, refuses=[UnknownSetting])

@@ -28,7 +28,7 @@ from palio.kernel.errors import Stale
 from palio.kernel.events import TypeName
 from palio.ui import versions
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import BEFORE_ALL, Listed, Paging, Part, dated, sorted_by
 from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
@@ -39,6 +39,7 @@ BASE = "/console/webhooks"
 ONE = f"{BASE}/{{endpoint_id:uuid}}"
 States: TypeAlias = Annotated[list[DeliveryState], Depends(of_words("state", get_args(DeliveryState)))]
 Created: TypeAlias = Annotated[Span, Depends(of_times("created_at"))]
+ByCreation: TypeAlias = Annotated[Paging, Depends(sorted_by("-created_at", end=BEFORE_ALL))]
 routes = Routes("admin")
 
 
@@ -56,7 +57,7 @@ async def look_ahead(request: Request, said: Mapping[str, object]) -> None:
     try:
         await database.equipment.http.require(url.strip(), profile=webhooks.profile(database.equipment))
     except UrlRefused as refusal:
-        request.scope[LOOKED] = refusal.blaming("url")
+        request.scope[LOOKED] = refusal
 
 
 def require_looked(request: Request) -> None:
@@ -66,17 +67,17 @@ def require_looked(request: Request) -> None:
 
 
 @routes.get("/event-types", access="public", example=say.EVENT_TYPES, tier="expected")
-async def list_event_types(request: Request) -> say.EventTypes:
+async def list_event_types(request: Request) -> Listed[say.EventTypeAnswer]:
     """List the types of events that webhooks carry, each with the JSON Schema of its message and an example."""
     return say.types_of(webhooks.describe(desk_of(request).published))
 
 
 @routes.get(BASE, access=READ, example=say.WEBHOOKS, tier="expected")
-async def list_webhooks(ask: Ask, tx: InTx) -> say.Webhooks:
+async def list_webhooks(ask: Ask, tx: InTx) -> Listed[say.WebhookAnswer]:
     """List the endpoints, the oldest first, with how the last 24 hours went."""
     health = await webhooks.health(tx, now=ask.now)
     found = await webhooks.list_endpoints(tx)
-    return say.Webhooks(tuple(say.WebhookAnswer.of(one, health.get(one.id)) for one in found), None, None)
+    return Listed(tuple(say.WebhookAnswer.of(one, health.get(one.id)) for one in found), None, None)
 
 
 @routes.post(
@@ -238,30 +239,22 @@ async def replay_webhook(endpoint_id: UUID, body: say.Replay, ask: Ask, tx: InTx
 async def list_webhook_deliveries(
     endpoint_id: UUID,
     tx: InTx,
-    page: Paged,
+    page: ByCreation,
     states: States,
     created: Created,
-    type: Annotated[str, Query(max_length=80, description="How the type begins")] = "",  # noqa: A002 - its public name
-) -> say.Deliveries:
+    beginning: Annotated[str, Query(alias="type.prefix", max_length=80, description="How the type begins")] = "",
+) -> Listed[say.DeliveryAnswer]:
     """List what was sent to an endpoint, the newest first."""
     await webhooks.get_endpoint(tx, endpoint_id)
-    wanted = Wanted(states, type, since=created.since, until=created.until)
-    rows, older = await some_deliveries(tx, endpoint_id, wanted, page)
-    return say.Deliveries(tuple(map(say.DeliveryAnswer.of, rows)), older, None)
+    wanted = Wanted(states, beginning, since=created.since, until=created.until)
+    return (await some_deliveries(tx, endpoint_id, wanted, page)).told(say.DeliveryAnswer.of)
 
 
-async def some_deliveries(
-    tx: Tx, endpoint_id: UUID, wanted: Wanted, page: Paging
-) -> tuple[list[webhooks.Delivery], str | None]:
-    """The deliveries of a page, and the cursor of those behind it."""
-    key = page.position.key if page.position else None
-    after = (datetime.fromisoformat(str(key[0])), UUID(str(key[1]))) if key else None
-    found = await webhooks.list_deliveries(
-        tx, endpoint_id=endpoint_id, wanted=wanted, limit=page.limit + 1, after=after
-    )
-    rows = found[: page.limit]
-    older = page.behind(rows[-1].created_at.isoformat(), str(rows[-1].id)) if len(found) > page.limit else None
-    return rows, older
+async def some_deliveries(tx: Tx, endpoint_id: UUID, wanted: Wanted, page: Paging) -> Part[webhooks.Delivery]:
+    """The deliveries of a page."""
+    part = page.wanted(dated).and_one
+    found = await webhooks.list_deliveries(tx, endpoint_id=endpoint_id, wanted=wanted, part=part)
+    return page.part(found, lambda one: (one.created_at.isoformat(), str(one.id)))
 
 
 @routes.get(

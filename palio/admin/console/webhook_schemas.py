@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_validator
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from palio.admin.schemas import AN_ID, ANOTHER_ID, NOON, Reason, ReasonText
 from palio.infra import webhooks
 from palio.infra.webhooks import Again, Delivery, DeliveryState, Described, Endpoint, Health, Replayed, Wish
+from palio.ui.bodies import Body
+from palio.ui.paging import Listed
 from palio.ui.values import Blank, Instant, Moment
 
 URL_CHARACTERS_MAX, TYPES_MAX = 2_000, 50
@@ -26,10 +28,6 @@ TypeText = Annotated[str, Field(min_length=3, max_length=80)]
 Types = Annotated[list[TypeText], Field(min_length=1, max_length=TYPES_MAX)]
 Description = Annotated[str, Field(max_length=200)]
 PerSecond = Annotated[StrictInt, Field(ge=1, le=100)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 # what is sent
@@ -98,7 +96,7 @@ class Replay(Reason):
         return Again(self.delivery_id, self.since, self.until, self.types, self.states, self.fresh)
 
 
-class WebhookForm(_Strict):
+class WebhookForm(Body):
     """An endpoint from its page; types stand in lines or between commas."""
 
     url: Annotated[str, Field(max_length=URL_CHARACTERS_MAX)] = ""
@@ -113,21 +111,21 @@ class WebhookForm(_Strict):
         return Wish(self.url.strip() or None, names[:TYPES_MAX], self.description.strip(), self.per_second)
 
 
-class RemovalForm(_Strict):
+class RemovalForm(Body):
     """Which version is removed, and why."""
 
     version: Annotated[int, Field(ge=0)]
     reason: ReasonText = ""
 
 
-class RotationForm(_Strict):
+class RotationForm(Body):
     """How long both secrets sign, from a page."""
 
     overlap_h: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] = OVERLAP_HOURS
     reason: ReasonText = ""
 
 
-class ReplayForm(_Strict):
+class ReplayForm(Body):
     """What is sent again, from a page; times are UTC."""
 
     delivery_id: Annotated[UUID | None, Blank] = None
@@ -143,7 +141,7 @@ class ReplayForm(_Strict):
         return Again(self.delivery_id, self.since, self.until, types, MEANT[self.what], is_fresh=bool(self.fresh))
 
 
-class VerifyForm(_Strict):
+class VerifyForm(Body):
     """A message as a receiver got it."""
 
     webhook_id: Annotated[str, Field(max_length=300)] = ""
@@ -213,15 +211,6 @@ class WebhookAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks:
-    """The endpoints, the oldest first."""
-
-    items: tuple[WebhookAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class NewWebhookAnswer:
     """A new endpoint; `secret` is told this once."""
 
@@ -276,15 +265,6 @@ class DeliveryAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliveries:
-    """What was sent, the newest first."""
-
-    items: tuple[DeliveryAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class DeliveryWithExchange:
     """A delivery with what was sent and what came back, of its last attempt; the answer is cut at a kibibyte."""
 
@@ -329,18 +309,9 @@ class EventTypeAnswer:
         return cls(one.name, one.summary, one.schema, one.example)
 
 
-@dataclass(frozen=True, slots=True)
-class EventTypes:
-    """Every type, by name."""
-
-    items: tuple[EventTypeAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-def types_of(described: Sequence[Described]) -> EventTypes:
+def types_of(described: Sequence[Described]) -> Listed[EventTypeAnswer]:
     """The answer for the catalogue."""
-    return EventTypes(tuple(map(EventTypeAnswer.of, described)), None, None)
+    return Listed(tuple(map(EventTypeAnswer.of, described)), None, None)
 
 
 # examples
@@ -361,13 +332,13 @@ A_WEBHOOK = WebhookAnswer(
     NOON,
     1,
 )
-WEBHOOKS = Webhooks((A_WEBHOOK,), None, None)
+WEBHOOKS = Listed((A_WEBHOOK,), None, None)
 NEW_WEBHOOK = NewWebhookAnswer(A_WEBHOOK, "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 NEW_SECRET = NewSecretAnswer(NEW_WEBHOOK.secret, datetime.fromisoformat("2026-03-21T12:00:00Z"))
 A_DELIVERY = DeliveryAnswer(
     ANOTHER_ID, AN_ID, "race.completed", AN_ID, None, "delivered", 1, NOON, None, NOON, 204, None, 87
 )
-DELIVERIES = Deliveries((A_DELIVERY,), None, None)
+DELIVERIES = Listed((A_DELIVERY,), None, None)
 DELIVERY = DeliveryWithExchange(
     A_DELIVERY,
     {

@@ -18,12 +18,13 @@ from palio.infra import approvals, webhooks
 from palio.infra.db import Tx
 from palio.infra.webhooks import Delivery, DeliveryState, Hour, Wanted
 from palio.kernel import signatures
+from palio.kernel.parts import Part
 from palio.kernel.signatures import SignedMessage
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
 from palio.ui.paging import Paged
-from palio.ui.problems import Problem, wrong_of
+from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/webhooks"
@@ -46,12 +47,10 @@ async def _show(
     problem: Problem | None = None,
     block: str | None = None,
 ) -> HTMLResponse:
-    wrong = wrong_of(problem)
-    around = {"may_manage": MANAGE in ask.permissions, "problem": problem, "wrong": wrong}
-    status = problem.status if problem else 200
+    around = {"may_manage": MANAGE in ask.permissions}
     template = f"admin/{name}.html"
     return await console.render(
-        request, ask, tx, template, {**around, **values}, present=HERE, block=block, status=status
+        request, ask, tx, template, {**around, **values}, present=HERE, block=block, problem=problem
     )
 
 
@@ -123,9 +122,9 @@ async def webhook_page(
 ) -> HTMLResponse:
     """One endpoint: how it is, what was sent to it lately, and what can be done."""
     wanted = Wanted(OF_STATE[state], type.strip(), _id_of(q))
-    rows, older = await some_deliveries(tx, endpoint_id, wanted, page)
+    found = await some_deliveries(tx, endpoint_id, wanted, page)
     narrowed = {"state": state, "type": type, "q": q}
-    shown = {"rows": rows, "older": older, "narrowed": narrowed}
+    shown = {"rows": found.rows, "older": found.next, "newer": found.prev, "narrowed": narrowed}
     return await _one(request, ask, tx, endpoint_id, shown=shown)
 
 
@@ -150,8 +149,8 @@ async def _one(
 ) -> HTMLResponse:
     endpoint = await webhooks.get_endpoint(tx, endpoint_id)
     if shown is None:
-        rows = await webhooks.list_deliveries(tx, endpoint_id=endpoint_id, wanted=Wanted(), limit=50)
-        shown = {"rows": rows, "older": None, "narrowed": {"state": "", "type": "", "q": ""}}
+        rows = await webhooks.list_deliveries(tx, endpoint_id=endpoint_id, wanted=Wanted(), part=Part(50))
+        shown = {"rows": rows, "older": None, "newer": None, "narrowed": {"state": "", "type": "", "q": ""}}
     values = {
         "endpoint": endpoint,
         "health": (await webhooks.health(tx, now=ask.now))[endpoint_id],

@@ -7,21 +7,22 @@ from uuid import UUID
 from palio import identity
 from palio.admin import rules
 from palio.admin.errors import WindowTooWide
-from palio.admin.types import Act, Acts, FieldChange
+from palio.admin.types import Act, FieldChange
 from palio.infra import audit
 from palio.infra.audit import Part, Row, Wanted
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut
 
 WINDOW_DAYS_MAX = 400
 
 
-async def search(tx: Tx, *, wanted: Wanted, part: Part) -> Acts:
+async def search(tx: Tx, *, wanted: Wanted, part: Part) -> Cut[Act]:
     """What was done, the newest first. Refuses with WindowTooWide."""
     if not timedelta() < wanted.until - wanted.since <= timedelta(days=WINDOW_DAYS_MAX):
         raise WindowTooWide(days_max=WINDOW_DAYS_MAX)
     rows, has_newer, has_older = part.cut(await audit.search(tx, wanted=wanted, part=part.and_one))
-    return Acts(await _named(tx, rows), has_newer, has_older)
+    return Cut(await _named(tx, rows), has_newer, has_older)
 
 
 async def names_of(tx: Tx, *, ids: Collection[UUID | None]) -> dict[UUID, str]:

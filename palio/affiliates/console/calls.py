@@ -1,8 +1,9 @@
 """The API of staff over programmes, feeds and snapshots. Every act leaves an audit row."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
@@ -20,7 +21,7 @@ from palio.affiliates.console.schemas import (
     TRIAL_EXAMPLE,
     UPLOAD_BYTES_MAX,
     VERDICT_EXAMPLE,
-    AnomaliesAnswer,
+    AnomalyAnswer,
     AnomalyKind,
     Code,
     ContrastAnswer,
@@ -40,13 +41,10 @@ from palio.affiliates.console.schemas import (
     ProgrammeBody,
     ProgrammeChangeBody,
     QuarantineAnswer,
-    QuarantinesAnswer,
     ReasonBody,
     SnapshotAnswer,
-    SnapshotsAnswer,
     StaffProgrammeAnswer,
     StaffProgrammesAnswer,
-    Status,
     TrialAnswer,
     UploadBody,
     VerdictAnswer,
@@ -85,17 +83,23 @@ from palio.affiliates.types import (
     HeldState,
     Snapshot,
     SnapshotId,
+    SnapshotRow,
+    SnapshotStatus,
 )
 from palio.infra import files
 from palio.infra.db import Database, Tx
 from palio.infra.targets import UrlRefused
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Listed, PagedByAt, PagedById, Paging, Part, dated, numbered
+from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
 READ, FEEDS, SNAPSHOTS = "affiliates.read", "affiliates.feeds.edit", "affiliates.snapshots.decide"
+EVER = Span()
+At: TypeAlias = Annotated[Span, Depends(of_times("at"))]
+Statuses: TypeAlias = Annotated[list[SnapshotStatus], Depends(of_words("status", get_args(SnapshotStatus)))]
 OF_BODIES = (BadContentType, BadEncoding, BadJson, ShapeUnknown, UpstreamRefused, BodyTooLarge)
 BASE = "/console/affiliates"
 routes = Routes("affiliates")
@@ -301,17 +305,23 @@ async def upload_snapshot(feed_id: UUID, body: UploadBody, request: Request, ask
 @routes.get(
     f"{BASE}/snapshots",
     access=READ,
-    example=SnapshotsAnswer((SNAPSHOT_EXAMPLE,), None),
+    example=Listed((SNAPSHOT_EXAMPLE,), None, None),
     refuses=[NoSuchProgramme],
 )
 async def list_snapshots(
-    tx: InTx, page: Paged, programme: Programme = None, status: Status | None = None
-) -> SnapshotsAnswer:
+    tx: InTx, page: PagedById, statuses: Statuses, programme: Programme = None
+) -> Listed[SnapshotAnswer]:
     """List snapshots, whatever became of them, the newest first."""
-    before = SnapshotId(UUID(str(page.position.key[0]))) if page.position else None
-    statuses = (status,) if status else ()
-    rows = await service.snapshot_rows(tx, programme=programme, statuses=statuses, before=before, limit=page.limit + 1)
-    return SnapshotsAnswer.of(rows, page)
+    return (await snapshots_part(tx, page, programme, statuses)).told(SnapshotAnswer.of)
+
+
+async def snapshots_part(
+    tx: Tx, page: Paging, programme: str | None, statuses: Sequence[SnapshotStatus]
+) -> Part[SnapshotRow]:
+    """A page of snapshots."""
+    part = page.wanted(numbered).and_one
+    found = await service.snapshot_rows(tx, programme=programme, statuses=statuses, part=part)
+    return page.part(found, lambda one: (str(one.id),))
 
 
 @routes.get(f"{BASE}/snapshots/{{snapshot_id:uuid}}", access=READ, example=SNAPSHOT_EXAMPLE, refuses=[NoSuchSnapshot])
@@ -398,23 +408,22 @@ async def discard_snapshot(snapshot_id: UUID, body: ReasonBody, ask: Ask, tx: In
 
 
 @routes.get(
-    f"{BASE}/quarantine", access=READ, example=QuarantinesAnswer((QUARANTINE_EXAMPLE,), None), refuses=[NoSuchProgramme]
+    f"{BASE}/quarantine", access=READ, example=Listed((QUARANTINE_EXAMPLE,), None, None), refuses=[NoSuchProgramme]
 )
 async def list_quarantine(
-    tx: InTx, page: Paged, programme: Programme = None, problem: HeldFor = None, state: HeldAs = "held"
-) -> QuarantinesAnswer:
+    tx: InTx, page: PagedById, programme: Programme = None, problem: HeldFor = None, state: HeldAs = "held"
+) -> Listed[QuarantineAnswer]:
     """List rows that were not believed, the newest first; those that wait for a decision unless another is asked."""
-    return QuarantinesAnswer.of(await held_part(tx, page, programme, problem, state), page)
+    return (await held_part(tx, page, programme, problem, state)).told(QuarantineAnswer.of)
 
 
 async def held_part(
     tx: Tx, page: Paging, programme: str | None, problem: HeldReason | None, state: HeldState | None
-) -> list[HeldCard]:
-    """The rows of a part of the list, and one more if it goes on."""
-    before = HeldRowId(UUID(str(page.position.key[0]))) if page.position else None
-    return await service.held_cards(
-        tx, programme=programme, reason=problem, state=state, before=before, limit=page.limit + 1
-    )
+) -> Part[HeldCard]:
+    """A page of such rows."""
+    part = page.wanted(numbered).and_one
+    found = await service.held_cards(tx, programme=programme, reason=problem, state=state, part=part)
+    return page.part(found, lambda one: (str(one.id),))
 
 
 @routes.post(
@@ -441,31 +450,25 @@ async def dismiss_row(row_id: UUID, body: ReasonBody, ask: Ask, tx: InTx) -> Qua
     return QuarantineAnswer.of(await service.held_card(tx, row_id=HeldRowId(row_id)))
 
 
-@routes.get(
-    f"{BASE}/anomalies", access=READ, example=AnomaliesAnswer((ANOMALY_EXAMPLE,), None), refuses=[NoSuchProgramme]
-)
+@routes.get(f"{BASE}/anomalies", access=READ, example=Listed((ANOMALY_EXAMPLE,), None, None), refuses=[NoSuchProgramme])
 async def list_anomalies(
     tx: InTx,
-    page: Paged,
+    page: PagedByAt,
+    at: At,
     programme: Programme = None,
     code: AnomalyKind = None,
-    since: Annotated[datetime | None, Query(description="A time with its offset; all of them without it")] = None,
-) -> AnomaliesAnswer:
+) -> Listed[AnomalyAnswer]:
     """List what was believed but is odd, the newest first."""
-    return AnomaliesAnswer.of(await odd_part(tx, page, programme, code, since), page)
+    return (await odd_part(tx, page, programme, code, at)).told(AnomalyAnswer.of)
 
 
 async def odd_part(
-    tx: Tx, page: Paging, programme: str | None, code: AnomalyCode | None, since: datetime | None = None
-) -> list[AnomalyCard]:
-    """The anomalies of a part of the list, and one more if it goes on."""
-    before = None
-    if page.position:
-        at, anomaly_id = page.position.key
-        before = datetime.fromisoformat(str(at)), UUID(str(anomaly_id))
-    return await service.anomaly_cards(
-        tx, programme=programme, code=code, since=since, before=before, limit=page.limit + 1
-    )
+    tx: Tx, page: Paging, programme: str | None, code: AnomalyCode | None, at: Span = EVER
+) -> Part[AnomalyCard]:
+    """A page of anomalies."""
+    part = page.wanted(dated).and_one
+    found = await service.anomaly_cards(tx, programme=programme, code=code, since=at.since, until=at.until, part=part)
+    return page.part(found, lambda one: (one.at.isoformat(), str(one.id)))
 
 
 async def take_upload(

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.affiliates import service
 from palio.affiliates.console.calls import READ, SNAPSHOTS, held_part, odd_part
-from palio.affiliates.console.forms import HeldForm, wrong_of
+from palio.affiliates.console.forms import HeldForm
 from palio.affiliates.console.schemas import AnomalyKind, HeldAs, HeldFor
 from palio.affiliates.types import AnomalyCode, HeldReason, HeldRowId
 from palio.infra.db import Tx
@@ -29,17 +29,16 @@ async def anomalies_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, programme: Programme = None, code: AnomalyKind = None
 ) -> HTMLResponse:
     """What was believed but is odd."""
-    found = await odd_part(tx, page, programme, code)
-    shown = found[: page.limit]
-    last = shown[-1] if len(found) > page.limit else None
+    shown = await odd_part(tx, page, programme, code)
     values = {
-        "anomalies": shown,
+        "anomalies": shown.rows,
         "programmes": {card.code: card for card in await service.programme_cards(tx)},
         "programme": programme,
         "code": code,
         "kinds": get_args(AnomalyCode),
         "query": _query(programme=programme, code=code),
-        "older": page.behind(last.at.isoformat(), str(last.id)) if last else None,
+        "older": shown.next,
+        "newer": shown.prev,
         "is_later": page.position is not None,
     }
     return await console.render(request, ask, tx, "affiliates/console/anomalies.html", values, present=ANOMALIES)
@@ -61,17 +60,17 @@ async def held_rows_page(
     state: HeldAs = "held",
 ) -> HTMLResponse:
     """Rows that were not believed, those that wait for a decision unless others are asked for."""
-    found = await held_part(tx, page, programme, problem, state)
-    shown = found[: page.limit]
+    shown = await held_part(tx, page, programme, problem, state)
     values = {
-        "rows": shown,
+        "rows": shown.rows,
         "programmes": {card.code: card for card in await service.programme_cards(tx)},
         "programme": programme,
         "kind": problem,
         "kinds": get_args(HeldReason),
         "state": state or "",
         "query": _query(programme=programme, problem=problem, state=state or ""),
-        "older": page.behind(str(shown[-1].id)) if len(found) > page.limit else None,
+        "older": shown.next,
+        "newer": shown.prev,
         "is_later": page.position is not None,
     }
     return await console.render(request, ask, tx, "affiliates/console/held_rows.html", values, present=HELD)
@@ -89,12 +88,9 @@ async def _held(request: Request, ask: Asking, tx: Tx, row_id: UUID, filled: Fil
         "card": await service.held_card(tx, row_id=HeldRowId(row_id)),
         "may_decide": SNAPSHOTS in ask.permissions,
         "typed": filled.values if filled else {},
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "affiliates/console/held_row.html", values, present=HELD, status=status
+        request, ask, tx, "affiliates/console/held_row.html", values, present=HELD, problem=problem
     )
 
 

@@ -20,7 +20,6 @@ from palio.affiliates.console.forms import (
     document_of,
     lines_between,
     text_of,
-    wrong_of,
 )
 from palio.affiliates.console.schemas import Version
 from palio.affiliates.errors import BadMapping, NoSuchMapping
@@ -29,7 +28,7 @@ from palio.infra.db import Database, Tx
 from palio.ui import console, problems
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.charts import Chart, Series
-from palio.ui.problems import Problem
+from palio.ui.problems import Problem, wrong_of
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/affiliates/feeds"
@@ -49,13 +48,10 @@ async def _show(
     around = {
         "programmes": {card.code: card for card in await service.programme_cards(tx)},
         "may_edit": FEEDS in ask.permissions,
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
-    status = problem.status if problem else 200
     template = f"affiliates/console/{name}.html"
     return await console.render(
-        request, ask, tx, template, {**around, **values}, present=HERE, block=block, status=status
+        request, ask, tx, template, {**around, **values}, present=HERE, block=block, problem=problem
     )
 
 
@@ -266,6 +262,7 @@ async def _mapping(
         "lines": lines_between(known[card.mapping_version], after) if after else [],
         "version": version,
         "reason": filled.values.get("reason", "") if filled else "",
+        "wrong": {"mapping": problem.detail} if problem and problem.code == BadMapping.code else wrong_of(problem),
     }
     return await _show(request, ask, tx, "mapping", values, problem)
 

@@ -1,26 +1,18 @@
 """What the forms of feeds and snapshots say."""
 
 import json
-from collections.abc import Mapping
 from difflib import ndiff
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from palio.affiliates.console.schemas import Host
-from palio.affiliates.errors import BadMapping, NoteMissing
+from palio.affiliates.errors import BadMapping
 from palio.affiliates.types import AuthKind, Coverage, FeedCard, FeedChange, NewFeed, ProgrammeChange
-from palio.ui import problems
-from palio.ui.problems import Problem
+from palio.ui.bodies import Body
 from palio.ui.values import Blank
 
 MAPPING_MAX = 8_000
-FIELD_OF: Mapping[str, str] = {  # whose fault a refusal is
-    "affiliates.bad_mapping": "mapping",
-    "affiliates.secret_invalid": "key",
-    "url_refused": "url",
-    NoteMissing.code: "note",
-}
 Why = Annotated[str, Field(min_length=5, max_length=500)]
 Key = Annotated[Annotated[str, Field(max_length=500)] | None, Blank]
 Url = Annotated[Annotated[str, Field(min_length=8, max_length=2_000)] | None, Blank]
@@ -34,13 +26,7 @@ def _words(value: object) -> object:
     return [word for text in texts if isinstance(text, str) for word in text.split()]
 
 
-class FormBody(BaseModel):
-    """What a form of staff says: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class WhyForm(FormBody):
+class WhyForm(Body):
     """Why."""
 
     reason: Why
@@ -67,7 +53,7 @@ class ProgrammeForm(VersionForm):
     name: Name
     status: Literal["active", "paused"]
     link_url: Annotated[str, Field(max_length=2_000, pattern="^https://|^$")] = ""
-    site_hosts: Annotated[list[Host], BeforeValidator(_words), Field(max_length=50)] = []
+    site_hosts: Annotated[list[Host], BeforeValidator(_words), Field(max_length=50)] = Field(default_factory=list)
 
     def change(self) -> ProgrammeChange:
         """As the use case takes it."""
@@ -155,9 +141,3 @@ def lines_between(before: str, after: str) -> list[tuple[str, str]]:
     """The lines of two texts with `-` before one that goes, `+` before one that comes, and a blank where both agree."""
     found = ndiff(before.splitlines(), after.splitlines())
     return [(line[0], line[2:]) for line in found if line[0] != "?"]
-
-
-def wrong_of(problem: Problem | None) -> dict[str, str]:
-    """What is wrong, by field; nothing where it is no field's fault."""
-    field = FIELD_OF.get(problem.code) if problem else None
-    return {field: problem.detail} if problem and field else problems.wrong_of(problem)

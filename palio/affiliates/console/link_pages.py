@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio import identity
 from palio.affiliates import rules, service
-from palio.affiliates.console.forms import wrong_of
 from palio.affiliates.console.links import (
     LIST_BYTES_MAX,
     READ,
@@ -25,11 +24,13 @@ from palio.affiliates.console.links import (
     programme_of,
 )
 from palio.affiliates.errors import BadLinkList
-from palio.affiliates.schemas.linking import LIST_CHARACTERS_MAX, Body, Line, Note, Reason, Words
+from palio.affiliates.schemas.linking import LIST_CHARACTERS_MAX, Line, Note, Reason, Words
 from palio.affiliates.types import Imported, LinkId, LinkRequest, LinkRequestId, LinksFilter
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.paging import Paged
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
@@ -143,13 +144,10 @@ async def _request(
         "is_taken": rules.is_taken_by_other(found.one.request, ask.actor, ask.now),
         "may_review": REVIEW in ask.permissions,
         "typed": typed,
-        "problem": problem,
-        "wrong": wrong_of(problem),
         "done": await _decided_before(tx, before),
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "affiliates/console/request.html", values, present=REQUESTS, status=status
+        request, ask, tx, "affiliates/console/request.html", values, present=REQUESTS, problem=problem
     )
 
 
@@ -202,16 +200,17 @@ async def links_page(
     waiting: Annotated[UUID | None, Query()] = None,
 ) -> HTMLResponse:
     """Whose player each external player is, or was."""
-    shown, older = await listed_links(tx, page, state, programme, q)
+    shown = await listed_links(tx, page, state, programme, q)
     values = {
-        "links": shown,
+        "links": shown.rows,
         "state": state,
         "programme": programme,
         "q": q,
         "programmes": await service.programmes(tx),
         "query": _asked(request, "state", "programme", "q"),
         "page_query": _asked(request, "state", "programme", "q", "limit", "waiting"),
-        "older": older,
+        "older": shown.next,
+        "newer": shown.prev,
         "may_review": REVIEW in ask.permissions,
         "waiting": waiting,
     }
@@ -231,11 +230,10 @@ async def _link(
         "link": await service.link_line(tx, link_id=LinkId(link_id)),
         "may_review": REVIEW in ask.permissions,
         "typed": typed,
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "affiliates/console/link.html", values, present=LINKS, status=status)
+    return await console.render(
+        request, ask, tx, "affiliates/console/link.html", values, present=LINKS, problem=problem
+    )
 
 
 async def _link_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -258,16 +256,15 @@ async def move_page(request: Request, ask: Ask, tx: InTx, programme: Programme =
 async def _move(
     request: Request, ask: Asking, tx: Tx, typed: Mapping[str, str], problem: Problem | None = None
 ) -> HTMLResponse:
-    held = await service.list_links(tx, wanted=LinksFilter(typed.get("programme") or None, typed["uid"]), limit=20)
+    held = await service.list_links(tx, wanted=LinksFilter(typed.get("programme") or None, typed["uid"]), part=Part(20))
     values = {
         "programmes": await service.programmes(tx),
         "typed": typed,
-        "problem": problem,
-        "wrong": wrong_of(problem),
         "held": next((one for one in held if one.uid == typed["uid"]), None),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "affiliates/console/move.html", values, present=LINKS, status=status)
+    return await console.render(
+        request, ask, tx, "affiliates/console/move.html", values, present=LINKS, problem=problem
+    )
 
 
 async def _move_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -310,14 +307,11 @@ async def _import(
     values = {
         "programmes": await service.programmes(tx),
         "typed": typed,
-        "problem": problem,
-        "wrong": wrong_of(problem),
         "imported": imported,
         "is_clean": imported is not None and all(line.verdict in {"linked", "present"} for line in imported.lines),
     }
-    status = problem.status if problem else 200
     name = "affiliates/console/import.html"
-    return await console.render(request, ask, tx, name, values, present=LINKS, status=status)
+    return await console.render(request, ask, tx, name, values, present=LINKS, problem=problem)
 
 
 async def _import_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

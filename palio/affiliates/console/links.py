@@ -38,10 +38,8 @@ from palio.affiliates.schemas.linking import (
     ImportLinks,
     LinkAnswer,
     LinkedAnswer,
-    LinkedListAnswer,
     MoveLink,
     ProposalAnswer,
-    QueueAnswer,
     QueuedAnswer,
 )
 from palio.affiliates.types import (
@@ -59,7 +57,7 @@ from palio.infra import files
 from palio.infra.approvals import ReasonMissing
 from palio.infra.db import Database, Tx
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged, PagedById, Paging, Part, numbered
 from palio.ui.routes import Routes
 from palio.ui.values import Blank
 
@@ -85,10 +83,10 @@ Text = Annotated[
 @routes.get("/console/affiliates/link-requests", access=READ, example=QUEUE_EXAMPLE)
 async def list_link_queue(
     ask: Ask, tx: InTx, page: Paged, state: Which = "open", programme: Programme = None, q: Text = ""
-) -> QueueAnswer:
+) -> Listed[QueuedAnswer]:
     """List requests to link."""
     found, following = await listed(tx, ask, page, state, programme, q)
-    return QueueAnswer(tuple(map(QueuedAnswer.of, found)), next=following)
+    return Listed(tuple(map(QueuedAnswer.of, found)), following, None)
 
 
 async def listed(
@@ -197,25 +195,19 @@ async def _card(tx: Tx, request_id: LinkRequestId) -> QueuedAnswer:
 
 @routes.get("/console/affiliates/links", access=READ, example=LINKED_EXAMPLE)
 async def list_links(
-    ask: Ask, tx: InTx, page: Paged, state: LinkState = "active", programme: Programme = None, q: Text = ""
-) -> LinkedListAnswer:
-    """List links that hold, or those that have ended."""
-    found, older = await listed_links(tx, page, state, programme, q)
-    return LinkedListAnswer(tuple(map(LinkedAnswer.of, found)), next=older)
+    ask: Ask, tx: InTx, page: PagedById, state: LinkState = "active", programme: Programme = None, q: Text = ""
+) -> Listed[LinkedAnswer]:
+    """List links that hold, or those that have ended, the newest first."""
+    return (await listed_links(tx, page, state, programme, q)).told(LinkedAnswer.of)
 
 
 async def listed_links(
-    tx: Tx, page: Paged, state: Literal["active", "ended"], programme: str | None, text: str
-) -> tuple[list[LinkLine], str | None]:
-    """A part of the links, and the cursor of older ones."""
-    found = await service.list_links(
-        tx,
-        wanted=LinksFilter(programme, text.strip(), has_ended=state == "ended"),
-        before=LinkId(UUID(str(page.position.key[0]))) if page.position else None,
-        limit=page.limit + 1,
-    )
-    shown = found[: page.limit]
-    return shown, page.behind(str(shown[-1].id)) if len(found) > page.limit else None
+    tx: Tx, page: Paging, state: Literal["active", "ended"], programme: str | None, text: str
+) -> Part[LinkLine]:
+    """A page of links."""
+    wanted = LinksFilter(programme, text.strip(), has_ended=state == "ended")
+    found = await service.list_links(tx, wanted=wanted, part=page.wanted(numbered).and_one)
+    return page.part(found, lambda one: (str(one.id),))
 
 
 @routes.post(

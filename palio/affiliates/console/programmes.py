@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.affiliates import service
 from palio.affiliates.console.calls import FEEDS, READ
-from palio.affiliates.console.forms import NewProgrammeForm, ProgrammeForm, wrong_of
+from palio.affiliates.console.forms import NewProgrammeForm, ProgrammeForm
 from palio.affiliates.console.schemas import Code
 from palio.affiliates.errors import NoSuchProgramme
 from palio.infra.db import Tx
@@ -30,10 +30,9 @@ async def _show(
     problem: Problem | None = None,
 ) -> HTMLResponse:
     """A page of programmes; with a problem it says what is wrong with what was typed."""
-    around = {"may_edit": FEEDS in ask.permissions, "problem": problem, "wrong": wrong_of(problem)}
-    status = problem.status if problem else 200
+    around = {"may_edit": FEEDS in ask.permissions}
     template = f"affiliates/console/{name}.html"
-    return await console.render(request, ask, tx, template, {**around, **values}, present=HERE, status=status)
+    return await console.render(request, ask, tx, template, {**around, **values}, present=HERE, problem=problem)
 
 
 @routes.page(HERE, access=READ)

@@ -1,13 +1,13 @@
 """How feeds look to staff: what is asked for, and what is answered. Wagers are micro-units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt
+from pydantic import AwareDatetime, Field, JsonValue, StrictBool, StrictInt
 
 from palio.affiliates.types import (
     AnomalyCard,
@@ -31,7 +31,7 @@ from palio.affiliates.types import (
     SnapshotRow,
     Trial,
 )
-from palio.ui.paging import Paging
+from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant
 
 UPLOAD_BYTES_MAX = 64 << 20
@@ -48,14 +48,13 @@ HeldFor = Annotated[HeldReason | None, Query(description="One kind of doubt; all
 HeldAs = Annotated[HeldState | None, Query(description="What became of them; all of them when it is empty"), Blank]
 
 
-class Body(BaseModel):
-    """What a call of staff takes: nothing that is not named, and why."""
+class WithReason(Body):
+    """What a call of staff takes, and why."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Reason
 
 
-class ProgrammeBody(Body):
+class ProgrammeBody(WithReason):
     """A programme to be made."""
 
     code: Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")]
@@ -64,7 +63,7 @@ class ProgrammeBody(Body):
     coverage: Coverage = "full"
 
 
-class ProgrammeChangeBody(Body):
+class ProgrammeChangeBody(WithReason):
     """What changes of a programme; what is left out stays."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
@@ -77,7 +76,7 @@ class ProgrammeChangeBody(Body):
         return ProgrammeChange(self.name, self.status, self.link_url, self.site_hosts)
 
 
-class FeedBody(Body):
+class FeedBody(WithReason):
     """A feed that is read by itself; without an interval the setting holds."""
 
     programme: Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")]
@@ -92,7 +91,7 @@ class FeedBody(Body):
         return NewFeed(self.url, self.auth_kind, self.key, self.interval_s, self.coverage)
 
 
-class FeedChangeBody(Body):
+class FeedChangeBody(WithReason):
     """What changes of a feed; what is left out stays."""
 
     url: Url | None = None
@@ -120,13 +119,13 @@ class FeedChangeBody(Body):
         )
 
 
-class MappingBody(Body):
+class MappingBody(WithReason):
     """How a feed is to be read."""
 
     mapping: Annotated[dict[str, JsonValue], Field(examples=[{"page": "page", "total_pages": "meta.pages"}])]
 
 
-class UploadBody(Body):
+class UploadBody(WithReason):
     """A file as it came, and when it was fetched."""
 
     fetched_at: AwareDatetime
@@ -134,7 +133,7 @@ class UploadBody(Body):
     content_type: Annotated[str, Field(max_length=100)] = "application/json"
 
 
-class ReasonBody(Body):
+class ReasonBody(WithReason):
     """Why."""
 
 
@@ -432,21 +431,6 @@ class SnapshotAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotsAnswer:
-    """Snapshots, the newest first."""
-
-    items: tuple[SnapshotAnswer, ...]
-    next: str | None
-
-    @classmethod
-    def of(cls, rows: Sequence[SnapshotRow], page: Paging) -> "SnapshotsAnswer":
-        """The rows asked for are one more than the page holds, so that it is known whether it goes on."""
-        shown = rows[: page.limit]
-        more = page.behind(str(shown[-1].id)) if len(rows) > page.limit else None
-        return cls(tuple(map(SnapshotAnswer.of, shown)), more)
-
-
-@dataclass(frozen=True, slots=True)
 class VerdictAnswer:
     """What became of a snapshot."""
 
@@ -543,21 +527,6 @@ class QuarantineAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class QuarantinesAnswer:
-    """Rows that were not believed, the newest first."""
-
-    items: tuple[QuarantineAnswer, ...]
-    next: str | None
-
-    @classmethod
-    def of(cls, cards: Sequence[HeldCard], page: Paging) -> "QuarantinesAnswer":
-        """The rows asked for are one more than the page holds."""
-        shown = cards[: page.limit]
-        more = page.behind(str(shown[-1].id)) if len(cards) > page.limit else None
-        return cls(tuple(map(QuarantineAnswer.of, shown)), more)
-
-
-@dataclass(frozen=True, slots=True)
 class AnomalyAnswer:
     """Something that was believed but is odd."""
 
@@ -571,22 +540,6 @@ class AnomalyAnswer:
     @classmethod
     def of(cls, card: AnomalyCard) -> "AnomalyAnswer":
         return cls(card.programme, card.snapshot_id, card.at, card.uid, card.code, card.facts)
-
-
-@dataclass(frozen=True, slots=True)
-class AnomaliesAnswer:
-    """What is odd, the newest first."""
-
-    items: tuple[AnomalyAnswer, ...]
-    next: str | None
-
-    @classmethod
-    def of(cls, cards: Sequence[AnomalyCard], page: Paging) -> "AnomaliesAnswer":
-        """The anomalies asked for are one more than the page holds."""
-        shown = cards[: page.limit]
-        last = shown[-1] if len(cards) > page.limit else None
-        more = page.behind(last.at.isoformat(), str(last.id)) if last else None
-        return cls(tuple(map(AnomalyAnswer.of, shown)), more)
 
 
 _ID = UUID("0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44")

@@ -10,12 +10,13 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio import identity
 from palio.affiliates import service
-from palio.affiliates.console.calls import READ, SNAPSHOTS, restored
-from palio.affiliates.console.forms import SnapshotForm, wrong_of
+from palio.affiliates.console.calls import READ, SNAPSHOTS, restored, snapshots_part
+from palio.affiliates.console.forms import SnapshotForm
 from palio.affiliates.console.schemas import Status
 from palio.affiliates.errors import PayloadGone
 from palio.affiliates.types import ProgrammeCard, Reading, SnapshotId, SnapshotRow
 from palio.infra.db import Tx, attempt
+from palio.kernel import parts
 from palio.kernel.errors import Refusal
 from palio.ui import console, problems
 from palio.ui.actor import Ask, Asking, InTx
@@ -50,23 +51,20 @@ async def snapshots_page(
     status: Annotated[Status | None, Blank] = None,
 ) -> HTMLResponse:
     """Snapshots, whatever became of them; those that wait for a decision first."""
-    before = SnapshotId(UUID(str(page.position.key[0]))) if page.position else None
-    found = await service.snapshot_rows(
-        tx, programme=programme, statuses=(status,) if status else (), before=before, limit=page.limit + 1
-    )
-    shown = found[: page.limit]
+    shown = await snapshots_part(tx, page, programme, (status,) if status else ())
     waiting = await service.snapshot_rows(
-        tx, programme=None, statuses=("suspicious",), before=None, limit=SUSPICIOUS_SHOWN
+        tx, programme=None, statuses=("suspicious",), part=parts.Part(SUSPICIOUS_SHOWN)
     )
     narrowed = {name: value for name, value in (("programme", programme), ("status", status)) if value}
     values = {
-        "snapshots": shown,
-        "waiting": waiting if before is None and status != "suspicious" else [],
+        "snapshots": shown.rows,
+        "waiting": waiting if page.position is None and status != "suspicious" else [],
         "programmes": {card.code: card for card in await service.programme_cards(tx)},
         "programme": programme,
         "status": status,
         "query": urlencode(narrowed),
-        "older": page.behind(str(shown[-1].id)) if len(found) > page.limit else None,
+        "older": shown.next,
+        "newer": shown.prev,
         "is_later": page.position is not None,
     }
     return await console.render(request, ask, tx, "affiliates/console/snapshots.html", values, present=HERE)
@@ -80,18 +78,15 @@ async def _show(
     row: SnapshotRow,
     values: Mapping[str, object],
     problem: Problem | None = None,
-    status: int = 200,
 ) -> HTMLResponse:
     """A page about one snapshot."""
     around = {
         "row": row,
         "programme": await _programme_of(tx, row),
         "may_decide": SNAPSHOTS in ask.permissions,
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
     template = f"affiliates/console/{name}.html"
-    return await console.render(request, ask, tx, template, {**around, **values}, present=HERE, status=status)
+    return await console.render(request, ask, tx, template, {**around, **values}, present=HERE, problem=problem)
 
 
 async def _programme_of(tx: Tx, row: SnapshotRow) -> ProgrammeCard:
@@ -149,9 +144,7 @@ async def _readings(
 
 async def _beside(tx: Tx, row: SnapshotRow) -> list[SnapshotRow]:
     """The snapshots of the programme that were applied last, to compare with."""
-    found = await service.snapshot_rows(
-        tx, programme=row.programme, statuses=("applied",), before=None, limit=BESIDE + 1
-    )
+    found = await service.snapshot_rows(tx, programme=row.programme, statuses=("applied",), part=parts.Part(BESIDE + 1))
     return [one for one in found if one.id != row.id][:BESIDE]
 
 
@@ -202,14 +195,13 @@ async def _decide(
                 foreseen = await service.foresee_apply(tx, snapshot_id=row.id, body=body)
         except Refusal as refusal:
             obstacle = problems.describe(request, refusal)
-    problem = filled.problem if filled else None
     values = {
         "foreseen": foreseen,
         "obstacle": obstacle,
         "is_kept": body is not None,
         "typed": filled.values if filled else {},
     }
-    return await _show(request, ask, tx, "decide", row, values, problem, problem.status if problem else 200)
+    return await _show(request, ask, tx, "decide", row, values, filled.problem if filled else None)
 
 
 async def _decide_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio.affiliates import service
 from palio.affiliates.console import feeds, snapshots
 from palio.affiliates.console.calls import SNAPSHOTS, take_upload
-from palio.affiliates.console.forms import Why, wrong_of
+from palio.affiliates.console.forms import Why
 from palio.affiliates.console.schemas import UPLOAD_BYTES_MAX
 from palio.affiliates.types import FeedId
 from palio.infra.db import Tx
@@ -44,11 +44,9 @@ async def _page(
         "card": card,
         "programme": next(one for one in await service.programme_cards(tx) if one.code == card.programme),
         "typed": typed,
-        "problem": problem,
-        "wrong": wrong_of(problem),
     }
-    name, status = "affiliates/console/upload.html", problem.status if problem else 200
-    return await console.render(request, ask, tx, name, values, present=feeds.HERE, status=status)
+    name = "affiliates/console/upload.html"
+    return await console.render(request, ask, tx, name, values, present=feeds.HERE, problem=problem)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from palio.affiliates.types import BoardRow, BoardView, ProgrammeStatus, ProgrammeTotals
-from palio.ui.paging import Paging
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Instant
 
 
@@ -34,15 +34,6 @@ class ProgrammeAnswer:
             as_of=programme.as_of,
             stale=programme.is_stale(now),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ProgrammesAnswer:
-    """Every programme, the default one first."""
-
-    items: tuple[ProgrammeAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +170,7 @@ class TotalsAnswer:
 
 
 _AS_OF = datetime(2026, 3, 18, 14, 0, 12, tzinfo=UTC)
-PROGRAMMES_EXAMPLE = ProgrammesAnswer(
+PROGRAMMES_EXAMPLE = Listed(
     (
         ProgrammeAnswer(
             id=UUID("0198a4f2-6a3c-7b1e-9c52-6f0a3b1d8e44"),
@@ -191,7 +182,9 @@ PROGRAMMES_EXAMPLE = ProgrammesAnswer(
             as_of=_AS_OF,
             stale=False,
         ),
-    )
+    ),
+    None,
+    None,
 )
 BOARD_EXAMPLE = BoardAnswer(
     items=(

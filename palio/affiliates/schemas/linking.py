@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import Base64Bytes, Field, StrictBool, StringConstraints, model_validator
 
 from palio.affiliates.types import (
     ImportLine,
@@ -23,6 +23,8 @@ from palio.affiliates.types import (
 )
 from palio.infra.approvals import Approval
 from palio.kernel.ids import UserId
+from palio.ui.bodies import Body
+from palio.ui.paging import Listed
 from palio.ui.values import Blank, Instant
 
 INERT = {  # of a file that somebody has sent: it runs nothing, wherever it is opened
@@ -39,12 +41,6 @@ Note = Annotated[str, StringConstraints(strict=True, max_length=1_000, pattern=W
 Reason = Annotated[
     str, StringConstraints(strict=True, strip_whitespace=True, min_length=5, max_length=500, pattern=WORDS)
 ]
-
-
-class Body(BaseModel):
-    """What every call that takes something takes: the fields it knows, and no others."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class AskToLink(Body):
@@ -189,15 +185,6 @@ class RequestAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestsAnswer:
-    """One's requests, newest first."""
-
-    items: tuple[RequestAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LinkAnswer:
     """Whose player an external player is, or was."""
 
@@ -275,15 +262,6 @@ class MineAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class MyProgrammesAnswer:
-    """Every programme with what one is there, the default one first."""
-
-    items: tuple[MineAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class QueuedAnswer:
     """A request as staff see it; `contested`: `others` ask for the same player now."""
 
@@ -354,15 +332,6 @@ class QueuedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueAnswer:
-    """Requests: open ones oldest first, closed ones newest first."""
-
-    items: tuple[QueuedAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LinkedAnswer:
     """A link as staff see it: whose player, since when, by what proof, and how it ended."""
 
@@ -397,15 +366,6 @@ class LinkedAnswer:
             unlinked_at=one.unlinked_at,
             reason=one.reason,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedListAnswer:
-    """Links, the newest first."""
-
-    items: tuple[LinkedAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,9 +426,9 @@ REQUEST_EXAMPLE = RequestAnswer(
         StepAnswer(_AT + timedelta(hours=2), "pending", "rejected", "The picture shows another name.", by_staff=True),
     ),
 )
-REQUESTS_EXAMPLE = RequestsAnswer((REQUEST_EXAMPLE,))
+REQUESTS_EXAMPLE = Listed((REQUEST_EXAMPLE,), None, None)
 LINK_EXAMPLE = LinkAnswer(_ID, _ID, _ID, "unlinked", _AT)
-MINE_EXAMPLE = MyProgrammesAnswer(
+MINE_EXAMPLE = Listed(
     (
         MineAnswer(
             programme="harbour-club",
@@ -490,7 +450,9 @@ MINE_EXAMPLE = MyProgrammesAnswer(
             total_wager_source="reported",
             ranks=(RankAnswer("M", 1, 1, 136_219_502_291),),
         ),
-    )
+    ),
+    None,
+    None,
 )
 QUEUED_EXAMPLE = QueuedAnswer(
     id=_ID,
@@ -522,8 +484,8 @@ QUEUED_EXAMPLE = QueuedAnswer(
     decided_at=None,
     created_at=_AT,
 )
-QUEUE_EXAMPLE = QueueAnswer((QUEUED_EXAMPLE,))
-LINKED_EXAMPLE = LinkedListAnswer(
+QUEUE_EXAMPLE = Listed((QUEUED_EXAMPLE,), None, None)
+LINKED_EXAMPLE = Listed(
     (
         LinkedAnswer(
             id=_ID,
@@ -540,7 +502,9 @@ LINKED_EXAMPLE = LinkedListAnswer(
             unlinked_at=None,
             reason="request V-7K2M9Q",
         ),
-    )
+    ),
+    None,
+    None,
 )
 PROPOSAL_EXAMPLE = ProposalAnswer(
     _ID, "open", "Link player NightHeron (5XLJobqamfk6lZCvYKGR) to heron", _AT + timedelta(days=3)

@@ -40,6 +40,7 @@ from palio.infra import audit, crypto, outbox, settings, targets
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale
+from palio.kernel.parts import Dated, Part
 
 CYCLES_SHOWN = 50
 FEEDS_MAX = 1_000
@@ -257,12 +258,11 @@ async def snapshot_rows(
     *,
     programme: str | None,
     statuses: Sequence[SnapshotStatus],
-    before: SnapshotId | None,
-    limit: int,
+    part: Part[UUID],
 ) -> list[SnapshotRow]:
-    """Snapshots older than one, newest first. Refuses with NoSuchProgramme."""
+    """A part of the snapshots, newest first. Refuses with NoSuchProgramme."""
     found = await sql.get_programme(tx, programme) if programme else None
-    return await sql.list_snapshot_rows(tx, found.id if found else None, statuses, before, limit)
+    return await sql.list_snapshot_rows(tx, found.id if found else None, statuses, part)
 
 
 async def snapshot_row(tx: Tx, *, snapshot_id: SnapshotId) -> SnapshotRow:
@@ -298,12 +298,11 @@ async def held_cards(
     programme: str | None,
     reason: HeldReason | None,
     state: HeldState | None,
-    before: HeldRowId | None,
-    limit: int,
+    part: Part[UUID],
 ) -> list[HeldCard]:
-    """Rows that were not believed older than one, newest first. Refuses with NoSuchProgramme."""
+    """A part of the rows that were not believed, newest first. Refuses with NoSuchProgramme."""
     found = await sql.get_programme(tx, programme) if programme else None
-    return await sql.list_held_cards(tx, found.id if found else None, reason, state, before, limit)
+    return await sql.list_held_cards(tx, found.id if found else None, reason, state, part)
 
 
 async def held_card(tx: Tx, *, row_id: HeldRowId) -> HeldCard:
@@ -321,13 +320,13 @@ async def anomaly_cards(
     *,
     programme: str | None,
     code: AnomalyCode | None,
-    since: datetime | None,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    part: Part[Dated],
 ) -> list[AnomalyCard]:
-    """What was believed but is odd, older than one, newest first. Refuses with NoSuchProgramme."""
+    """A part of what was believed but is odd, newest first. Refuses with NoSuchProgramme."""
     found = await sql.get_programme(tx, programme) if programme else None
-    return await sql.list_anomaly_cards(tx, found.id if found else None, code, since, before, limit)
+    return await sql.list_anomaly_cards(tx, found.id if found else None, code, since, until, part)
 
 
 async def oddities_of(tx: Tx, *, snapshot: SnapshotRow) -> tuple[list[AnomalyCard], list[HeldCard]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from palio import identity
 from palio.affiliates import rules, sql
@@ -19,6 +20,7 @@ from palio.affiliates.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
+from palio.kernel.parts import Part
 
 RIVALS_MAX = 20
 BEFORE_MAX = 50
@@ -79,10 +81,10 @@ async def next_request(tx: Tx, *, actor: Actor, now: datetime) -> LinkRequestId 
     return await sql.find_next(tx, actor.user_id, now)
 
 
-async def list_links(tx: Tx, *, wanted: LinksFilter, before: LinkId | None = None, limit: int = 50) -> list[LinkLine]:
-    """Links as staff see them, newest first."""
+async def list_links(tx: Tx, *, wanted: LinksFilter, part: Part[UUID]) -> list[LinkLine]:
+    """A part of the links as staff see them, newest first."""
     key = rules.name_key(wanted.text) or ""
-    return await _lines(tx, await sql.list_links_of(tx, wanted, key, await _named(tx, wanted.text), before, limit))
+    return await _lines(tx, await sql.list_links_of(tx, wanted, key, await _named(tx, wanted.text), part))
 
 
 async def link_line(tx: Tx, *, link_id: LinkId) -> LinkLine:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from palio.affiliates.errors import NoSuchFeed, NoSuchProgramme, NoSuchSnapshot
 from palio.affiliates.types import (
@@ -20,6 +21,7 @@ from palio.affiliates.types import (
 )
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel.parts import IDS, Part
 
 PROGRAMME = """
     select id, code, name, currency, status, link_url, site_hosts, is_default, seq, last_as_of as as_of, version
@@ -153,23 +155,19 @@ async def list_mappings(tx: Tx, feed_id: FeedId) -> list[MappingRow]:
     )
 
 
+OF_PROGRAMME = """
+    where s.programme_id = coalesce(%s::uuid, s.programme_id)
+      and s.status = any(coalesce(%s::text[], array[s.status])) and s.id > %s and s.id < %s"""
+
+
 async def list_snapshot_rows(
-    tx: Tx,
-    programme_id: ProgrammeId | None,
-    statuses: Sequence[SnapshotStatus],
-    before: SnapshotId | None,
-    limit: int,
+    tx: Tx, programme_id: ProgrammeId | None, statuses: Sequence[SnapshotStatus], part: Part[UUID]
 ) -> list[SnapshotRow]:
-    """Snapshots older than one, newest first, of one programme or all, whatever became of them or these only."""
-    return await db.rows(
-        tx,
-        SnapshotRow,
-        SNAPSHOT_ROW
-        + """where s.programme_id = coalesce(%s::uuid, s.programme_id)
-          and s.status = any(coalesce(%s::text[], array[s.status])) and (%s::uuid is null or s.id < %s::uuid)
-        order by s.id desc limit %s""",
-        *(programme_id, list(statuses) or None, before, before, limit),
-    )
+    """A part of the snapshots, newest first, of one programme or all, whatever became of them or these only."""
+    values = (programme_id, list(statuses) or None, *part.between(*IDS), part.limit)
+    if part.is_back:
+        return (await db.rows(tx, SnapshotRow, SNAPSHOT_ROW + OF_PROGRAMME + " order by s.id limit %s", *values))[::-1]
+    return await db.rows(tx, SnapshotRow, SNAPSHOT_ROW + OF_PROGRAMME + " order by s.id desc limit %s", *values)
 
 
 async def get_snapshot_row(tx: Tx, snapshot_id: SnapshotId) -> SnapshotRow:

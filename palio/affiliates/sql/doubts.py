@@ -28,6 +28,7 @@ from palio.infra import db
 from palio.infra.arrays import Int8s, Texts
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
+from palio.kernel.parts import EVER, IDS, Dated, Part
 
 ANOMALY_CARD = """
     select a.id, r.code as programme, a.snapshot_id, a.at, a.player_id, p.uid, p.name, a.code, a.facts
@@ -181,26 +182,26 @@ async def list_anomalies(tx: Tx, programme_id: ProgrammeId, since: datetime | No
     )
 
 
+ODD = """
+    where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or a.code = %s::text)
+      and a.at >= coalesce(%s::timestamptz, '-infinity') and a.at < coalesce(%s::timestamptz, 'infinity')
+      and (a.at, a.id) > (%s, %s) and (a.at, a.id) < (%s, %s)"""
+
+
 async def list_anomaly_cards(
     tx: Tx,
     programme_id: ProgrammeId | None,
     code: AnomalyCode | None,
     since: datetime | None,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
+    until: datetime | None,
+    part: Part[Dated],
 ) -> list[AnomalyCard]:
-    """Anomalies older than one, newest first: of one programme or all, of one kind or all."""
-    at, anomaly_id = before or (None, None)
-    return await db.rows(
-        tx,
-        AnomalyCard,
-        ANOMALY_CARD
-        + """where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or a.code = %s::text)
-          and (%s::timestamptz is null or a.at >= %s::timestamptz)
-          and (%s::timestamptz is null or (a.at, a.id) < (%s::timestamptz, %s::uuid))
-        order by a.at desc, a.id desc limit %s""",
-        *(programme_id, programme_id, code, code, since, since, at, at, anomaly_id, limit),
-    )
+    """A part of the anomalies, newest first: of one programme or all, of one kind or all."""
+    low, high = part.between(*EVER)
+    values = (programme_id, programme_id, code, code, since, until, *low, *high, part.limit)
+    if part.is_back:
+        return (await db.rows(tx, AnomalyCard, ANOMALY_CARD + ODD + " order by a.at, a.id limit %s", *values))[::-1]
+    return await db.rows(tx, AnomalyCard, ANOMALY_CARD + ODD + " order by a.at desc, a.id desc limit %s", *values)
 
 
 async def list_anomalies_of(tx: Tx, snapshot_id: SnapshotId, at: datetime, limit: int) -> list[AnomalyCard]:
@@ -213,24 +214,19 @@ async def list_anomalies_of(tx: Tx, snapshot_id: SnapshotId, at: datetime, limit
     )
 
 
+NOT_BELIEVED = """
+    where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or q.reason = %s::text)
+      and (%s::text is null or q.state = %s::text) and q.id > %s and q.id < %s"""
+
+
 async def list_held_cards(
-    tx: Tx,
-    programme_id: ProgrammeId | None,
-    reason: HeldReason | None,
-    state: HeldState | None,
-    before: HeldRowId | None,
-    limit: int,
+    tx: Tx, programme_id: ProgrammeId | None, reason: HeldReason | None, state: HeldState | None, part: Part[UUID]
 ) -> list[HeldCard]:
-    """Rows that were not believed older than one, newest first: of one programme or all, narrowed or not."""
-    return await db.rows(
-        tx,
-        HeldCard,
-        HELD_CARD
-        + """where (%s::uuid is null or s.programme_id = %s::uuid) and (%s::text is null or q.reason = %s::text)
-          and (%s::text is null or q.state = %s::text) and (%s::uuid is null or q.id < %s::uuid)
-        order by q.id desc limit %s""",
-        *(programme_id, programme_id, reason, reason, state, state, before, before, limit),
-    )
+    """A part of the rows that were not believed, newest first: of one programme or all, narrowed or not."""
+    values = (programme_id, programme_id, reason, reason, state, state, *part.between(*IDS), part.limit)
+    if part.is_back:
+        return (await db.rows(tx, HeldCard, HELD_CARD + NOT_BELIEVED + " order by q.id limit %s", *values))[::-1]
+    return await db.rows(tx, HeldCard, HELD_CARD + NOT_BELIEVED + " order by q.id desc limit %s", *values)
 
 
 async def list_held_of(tx: Tx, snapshot_id: SnapshotId, limit: int) -> list[HeldCard]:

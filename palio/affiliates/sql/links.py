@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from palio.affiliates.types import (
     Link,
@@ -21,6 +22,7 @@ from palio.infra import db
 from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import IDS, Part
 
 
 async def list_links(tx: Tx, player_ids: Sequence[PlayerId], user_ids: Sequence[UserId]) -> list[Link]:
@@ -156,22 +158,24 @@ LISTED = """
     join affiliates.programmes g on g.id = l.programme_id """
 
 
+WANTED = """
+    where (l.state <> 'active') = %s and (%s::text is null or g.code = %s)
+      and (%s = '' or p.uid = %s or (%s <> '' and starts_with(p.name_key, %s)) or l.user_id = any (%s::uuid[]))
+      and l.id > %s and l.id < %s"""
+
+
 async def list_links_of(
-    tx: Tx, wanted: LinksFilter, name_key: str, user_ids: Sequence[UserId], before: LinkId | None, limit: int
+    tx: Tx, wanted: LinksFilter, name_key: str, user_ids: Sequence[UserId], part: Part[UUID]
 ) -> list[ListedLink]:
-    """Links before one of them, newest first; `name_key` and `user_ids` are what the text of the filter names."""
-    return await db.rows(
-        tx,
-        ListedLink,
-        LISTED
-        + """where (l.state <> 'active') = %s and (%s::text is null or g.code = %s)
-          and (%s = '' or p.uid = %s or (%s <> '' and starts_with(p.name_key, %s)) or l.user_id = any (%s::uuid[]))
-          and (%s::uuid is null or l.id < %s)
-        order by l.id desc limit %s""",
+    """A part of the links, newest first; `name_key` and `user_ids` are what the text of the filter names."""
+    values = (
         *(wanted.has_ended, wanted.programme, wanted.programme),
         *(wanted.text, wanted.text, name_key, name_key, list(user_ids)),
-        *(before, before, limit),
+        *(*part.between(*IDS), part.limit),
     )
+    if part.is_back:
+        return (await db.rows(tx, ListedLink, LISTED + WANTED + " order by l.id limit %s", *values))[::-1]
+    return await db.rows(tx, ListedLink, LISTED + WANTED + " order by l.id desc limit %s", *values)
 
 
 async def find_listed_link(tx: Tx, link_id: LinkId) -> ListedLink | None:

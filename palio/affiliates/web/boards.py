@@ -16,14 +16,13 @@ from palio.affiliates.schemas.boards import (
     TOTALS_EXAMPLE,
     BoardAnswer,
     ProgrammeAnswer,
-    ProgrammesAnswer,
     TotalsAnswer,
     beside,
 )
 from palio.affiliates.types import Period, PeriodKind, Wanted
 from palio.ui import pages
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged
 from palio.ui.routes import Routes
 from palio.ui.values import Blank
 
@@ -38,9 +37,9 @@ Name: TypeAlias = Annotated[str, Query(min_length=NAME_MIN, max_length=NAME_MAX,
 
 
 @routes.get("/affiliates/programmes", access="public", example=PROGRAMMES_EXAMPLE)
-async def list_programmes(ask: Ask, tx: InTx) -> ProgrammesAnswer:
+async def list_programmes(ask: Ask, tx: InTx) -> Listed[ProgrammeAnswer]:
     """List the programmes, and how far each has been read."""
-    return ProgrammesAnswer(tuple(ProgrammeAnswer.of(one, ask.now) for one in await service.programmes(tx)))
+    return Listed(tuple(ProgrammeAnswer.of(one, ask.now) for one in await service.programmes(tx)), None, None)
 
 
 @routes.get(

@@ -35,13 +35,10 @@ from palio.affiliates.schemas.linking import (
     REQUESTS_EXAMPLE,
     Answer,
     AskToLink,
-    Body,
     LinkAnswer,
     LinkForm,
     MineAnswer,
-    MyProgrammesAnswer,
     RequestAnswer,
-    RequestsAnswer,
     SendPicture,
     StepAnswer,
 )
@@ -53,7 +50,9 @@ from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.limits import Limit
+from palio.ui.paging import Listed
 from palio.ui.problems import wrong_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank
@@ -84,18 +83,18 @@ def _me(ask: Asking) -> UserId:
 
 
 @routes.get("/affiliates/me", access="player", example=MINE_EXAMPLE)
-async def list_mine(ask: Ask, tx: InTx) -> MyProgrammesAnswer:
+async def list_mine(ask: Ask, tx: InTx) -> Listed[MineAnswer]:
     """List the programmes with what one is there: link or request, numbers, places."""
     found = await service.my_programmes(tx, user_id=_me(ask), now=ask.now)
-    return MyProgrammesAnswer(tuple(MineAnswer.of(one, ask.now) for one in found))
+    return Listed(tuple(MineAnswer.of(one, ask.now) for one in found), None, None)
 
 
 @routes.get("/affiliates/link-requests", access="player", example=REQUESTS_EXAMPLE)
-async def list_my_requests(ask: Ask, tx: InTx) -> RequestsAnswer:
+async def list_my_requests(ask: Ask, tx: InTx) -> Listed[RequestAnswer]:
     """List one's last 50 requests, newest first, with every step of their history."""
     steps = await service.history_of(tx, user_id=_me(ask))
     found = await service.requests_of(tx, user_id=_me(ask))
-    return RequestsAnswer(tuple(RequestAnswer.of(one, steps) for one in found))
+    return Listed(tuple(RequestAnswer.of(one, steps) for one in found), None, None)
 
 
 @routes.post(

@@ -19,7 +19,7 @@ from palio.competitions.types import (
     Watched,
 )
 from palio.kernel.ids import UserId
-from palio.ui.paging import Paging, Part
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Asset, Instant, Money, decimal
 
 
@@ -187,19 +187,6 @@ class ContributionAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ContributionsAnswer:
-    """What came into a pool, the newest first."""
-
-    items: tuple[ContributionAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, part: Part[Put], asset: Asset) -> "ContributionsAnswer":
-        return cls(tuple(ContributionAnswer.of(put, asset) for put in part.rows), part.next, part.prev)
-
-
-@dataclass(frozen=True, slots=True)
 class TakeBackAnswer:
     """What of a contribution left again, out of the pool and out of the treasury; `whole` if nothing of it is left.
 
@@ -231,19 +218,6 @@ class TakeBackAnswer:
             payer_id=gone.payer_id,
             transfer_id=gone.transfer_id,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBacksAnswer:
-    """What left a pool again before prizes did, by contribution, the newest of them first."""
-
-    items: tuple[TakeBackAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, part: Part[Gone], asset: Asset) -> "TakeBacksAnswer":
-        return cls(tuple(TakeBackAnswer.of(gone, asset) for gone in part.rows), part.next, part.prev)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,15 +357,6 @@ class LiabilityAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class LiabilitiesAnswer:
-    """What the house owes by competitions, by asset."""
-
-    items: tuple[LiabilityAnswer, ...]
-    next: None
-    prev: None
-
-
-@dataclass(frozen=True, slots=True)
 class InstanceAnswer:
     """A period of a series, and its competition if it has been made."""
 
@@ -403,15 +368,6 @@ class InstanceAnswer:
     @classmethod
     def of(cls, found: Upcoming) -> "InstanceAnswer":
         return cls(found.period.key, found.period.starts_at, found.period.ends_at, found.competition_id)
-
-
-@dataclass(frozen=True, slots=True)
-class InstancesAnswer:
-    """The period of a series that is on, and the next ones."""
-
-    items: tuple[InstanceAnswer, ...]
-    next: None
-    prev: None
 
 
 def _march(day: int, hour: int = 0) -> datetime:
@@ -462,7 +418,7 @@ PRIZES_EXAMPLE = PrizesAnswer(
     undistributed=NOTHING,
     provisional=False,
 )
-CONTRIBUTIONS_EXAMPLE = ContributionsAnswer(
+CONTRIBUTIONS_EXAMPLE = Listed(
     (
         ContributionAnswer(
             id=ID,
@@ -481,7 +437,7 @@ CONTRIBUTIONS_EXAMPLE = ContributionsAnswer(
     "AAECAwQFBgc",
     None,
 )
-TAKE_BACKS_EXAMPLE = TakeBacksAnswer(
+TAKE_BACKS_EXAMPLE = Listed(
     (
         TakeBackAnswer(
             contribution_id=ID,
@@ -525,7 +481,7 @@ SETTLEMENT_EXAMPLE = SettlementAnswer(
     pays_at=_march(24, 1),
     evidence={},
 )
-LIABILITIES_EXAMPLE = LiabilitiesAnswer(
+LIABILITIES_EXAMPLE = Listed(
     (
         LiabilityAnswer(
             asset="USD",
@@ -539,4 +495,4 @@ LIABILITIES_EXAMPLE = LiabilitiesAnswer(
     None,
     None,
 )
-INSTANCES_EXAMPLE = InstancesAnswer((InstanceAnswer("W:2026-W12", _march(16), _march(23), ID),), None, None)
+INSTANCES_EXAMPLE = Listed((InstanceAnswer("W:2026-W12", _march(16), _march(23), ID),), None, None)

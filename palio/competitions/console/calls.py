@@ -1,10 +1,10 @@
 """The calls of staff over competitions. Each leaves an audit row; what takes two people answers 202 and an approval."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
-from fastapi import Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 
 from palio import ledger
 from palio.competitions.console.schemas import (
@@ -31,7 +31,6 @@ from palio.competitions.console.schemas import (
     ReasonBody,
     SeriesAnswer,
     SeriesBody,
-    SeriesListAnswer,
     SeriesPatch,
     SimulateBody,
 )
@@ -81,9 +80,10 @@ from palio.competitions.rules import prizes
 from palio.competitions.schemas.competitions import (
     COMPETITIONS_EXAMPLE,
     STANDINGS_EXAMPLE,
-    CompetitionsAnswer,
+    ListedAnswer,
     RankingAnswer,
     part_of,
+    shown_of,
 )
 from palio.competitions.schemas.entering import ANSWERED_EXAMPLE, APPEALS_EXAMPLE, AppealAnswer, AppealsAnswer
 from palio.competitions.service import (
@@ -116,7 +116,8 @@ from palio.kernel.ids import UserId, new_id
 from palio.kernel.providers import EntryCheck
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged, PagedById
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 from palio.ui.versions import Seen
@@ -131,16 +132,18 @@ routes = Routes("competitions")
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
 AppealRef = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000a1"])]
 SeriesRef = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000e1"])]
+Statuses: TypeAlias = Annotated[list[Status], Depends(of_words("status", get_args(Status)))]
+Products: TypeAlias = Annotated[list[Product], Depends(of_words("product", get_args(Product)))]
 HERE = "/console/competitions/{competition_id:uuid}"
 
 
 @routes.get("/console/competitions", access=READ, example=COMPETITIONS_EXAMPLE)
 async def list_all_competitions(
-    tx: InTx, page: Paged, status: Status | None = None, product: Product | None = None
-) -> CompetitionsAnswer:
+    tx: InTx, page: PagedById, statuses: Statuses, products: Products
+) -> Listed[ListedAnswer]:
     """List competitions of every product, drafts too, the newest first."""
-    wanted = Wanted(status, product, has_drafts=True)
-    return CompetitionsAnswer.of(await showing.listed(tx, wanted=wanted, part=part_of(page)), page)
+    wanted = Wanted(statuses, products, has_drafts=True)
+    return shown_of(await showing.listed(tx, wanted=wanted, part=part_of(page)), page).told(ListedAnswer.of)
 
 
 @routes.post(
@@ -187,9 +190,9 @@ async def preview_prizes(body: PreviewBody, tx: InTx) -> PreviewAnswer:
 
 
 @routes.get("/console/competitions/series", access=READ, example=SERIES_EXAMPLE)
-async def list_series(tx: InTx) -> SeriesListAnswer:
+async def list_series(tx: InTx) -> Listed[SeriesAnswer]:
     """List series of every product by code, those that rest too."""
-    return SeriesListAnswer(tuple(map(SeriesAnswer.of, await series.all_series(tx))), None, None)
+    return Listed(tuple(map(SeriesAnswer.of, await series.all_series(tx))), None, None)
 
 
 @routes.post(

@@ -75,7 +75,6 @@ async def _editor(
         "shown_max": SHOWN_MAX,
         "asset": asset,
         "assets": [(code, code) for code in sorted(assets)],
-        "problem": problem,
         "wrong": wrong_in(problem, given or {}),
         "competition": competition,
         "address": f"{HERE}/{competition.id}/edit" if competition else f"{HERE}/new",
@@ -85,8 +84,7 @@ async def _editor(
         "forecast": forecast_of(form, asset, await settings.exact(tx, TREASURY_BPS)),
         "liability": liability_in(await desk.liabilities(tx, now=ask.now), asset),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, NAME, values, present=HERE, block="meter", status=status)
+    return await console.render(request, ask, tx, NAME, values, present=HERE, block="meter", problem=problem)
 
 
 def _open(competition: Competition | None) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio.competitions.errors import (
     AdjustmentInvalid,
@@ -52,6 +52,7 @@ from palio.competitions.types import (
     Split,
 )
 from palio.kernel.errors import Refusal
+from palio.ui.bodies import Body
 from palio.ui.problems import Problem, wrong_of
 from palio.ui.values import Asset, Blank, Moment, decimal
 
@@ -92,13 +93,7 @@ Score = Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
 Ticked = Literal["", "1"]  # a box that is not ticked sends nothing
 
 
-class FormBody(BaseModel):
-    """What a form of staff says: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class PrizesForm(FormBody):
+class PrizesForm(Body):
     """Prizes as they are typed: `prizes` is a percentage or an amount for each place, or for bands `2-5:40`."""
 
     pool: Amount = "500.00"
@@ -256,7 +251,7 @@ async def tried(
     return TrialQuery(pool, prizes, kind, split, empty_rule)
 
 
-class VersionForm(FormBody):
+class VersionForm(Body):
     """An act on what was seen."""
 
     version: int
@@ -274,7 +269,7 @@ class ExtendForm(ReasonForm):
     ends_at: Moment
 
 
-class FundForm(FormBody):
+class FundForm(Body):
     """So much for the pool, in whole money."""
 
     amount: Amount
@@ -282,7 +277,7 @@ class FundForm(FormBody):
     reason: Why
 
 
-class EntrantForm(FormBody):
+class EntrantForm(Body):
     """An entrant by his number, and the reason that he reads."""
 
     entrant_id: Annotated[int, Field(ge=1, le=ENTRANT_ID_MAX)]
@@ -295,7 +290,7 @@ class AdjustForm(EntrantForm):
     delta: Score
 
 
-class InviteForm(FormBody):
+class InviteForm(Body):
     """Players who may join, by user name or id, with blanks or commas between them."""
 
     users: Annotated[str, Field(min_length=1, max_length=INVITED_CHARS_MAX)]
@@ -306,7 +301,7 @@ class InviteForm(FormBody):
         return list(dict.fromkeys(self.users.replace(",", " ").replace(";", " ").split()))
 
 
-class AppealForm(FormBody):
+class AppealForm(Body):
     """What is decided about a doubt."""
 
     decision: Literal["upheld", "rejected"]

@@ -1,9 +1,8 @@
 """What staff read of competitions: months, prizes, money in and out, the pulse of a board, how a settlement goes on."""
 
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, TypeAlias
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from palio import ledger
 from palio.competitions.console.answers import (
@@ -16,15 +15,13 @@ from palio.competitions.console.answers import (
     SETTLEMENT_EXAMPLE,
     TAKE_BACKS_EXAMPLE,
     CalendarAnswer,
-    ContributionsAnswer,
+    ContributionAnswer,
     InstanceAnswer,
-    InstancesAnswer,
-    LiabilitiesAnswer,
     LiabilityAnswer,
     MonitorAnswer,
     PrizesAnswer,
     SettlementAnswer,
-    TakeBacksAnswer,
+    TakeBackAnswer,
 )
 from palio.competitions.console.calls import HERE, OF_RULES, READ, Id, SeriesRef
 from palio.competitions.console.forms import AsTrial, trial_of
@@ -33,8 +30,9 @@ from palio.competitions.rules import calendar
 from palio.competitions.service import desk, reads, series
 from palio.competitions.types import Competition, CompetitionId, Gone, Product, Put, SeriesId
 from palio.infra.db import Tx
+from palio.kernel.parts import IDS
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging, Part
+from palio.ui.paging import Listed, Paged, PagedById, Paging, Part, numbered, sorted_by
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 
@@ -52,11 +50,11 @@ async def list_month(ask: Ask, tx: InTx, month: Month = None, product: Product |
 
 
 @routes.get("/console/competitions/liability", access=READ, example=LIABILITIES_EXAMPLE)
-async def list_liabilities(ask: Ask, tx: InTx) -> LiabilitiesAnswer:
+async def list_liabilities(ask: Ask, tx: InTx) -> Listed[LiabilityAnswer]:
     """List what the house owes by competitions, and what series will promise within a month, by asset."""
     assets = {each.code: Asset(each.code, each.scale) for each in await ledger.assets(tx)}
     found = await desk.liabilities(tx, now=ask.now)
-    return LiabilitiesAnswer(tuple(LiabilityAnswer.of(each, assets[each.asset]) for each in found), None, None)
+    return Listed(tuple(LiabilityAnswer.of(each, assets[each.asset]) for each in found), None, None)
 
 
 @routes.get(
@@ -75,17 +73,22 @@ async def list_prizes(competition_id: Id, tx: InTx, page: Paged, asked: AsTrial)
 
 
 @routes.get(f"{HERE}/contributions", access=READ, example=CONTRIBUTIONS_EXAMPLE, refuses=[NoSuchCompetition])
-async def list_contributions(competition_id: Id, tx: InTx, page: Paged) -> ContributionsAnswer:
+async def list_contributions(competition_id: Id, tx: InTx, page: PagedById) -> Listed[ContributionAnswer]:
     """List what came into a pool, how each was split, and what of it has left again."""
     competition = await reads.get(tx, competition_id=CompetitionId(competition_id))
-    return ContributionsAnswer.of(await put_part(tx, competition.id, page), await asset_of(tx, competition))
+    asset = await asset_of(tx, competition)
+    return (await put_part(tx, competition.id, page)).told(lambda put: ContributionAnswer.of(put, asset))
+
+
+ByContribution: TypeAlias = Annotated[Paging, Depends(sorted_by("-contribution_id", end=(str(IDS[0]),)))]
 
 
 @routes.get(f"{HERE}/take-backs", access=READ, example=TAKE_BACKS_EXAMPLE, refuses=[NoSuchCompetition])
-async def list_take_backs(competition_id: Id, tx: InTx, page: Paged) -> TakeBacksAnswer:
+async def list_take_backs(competition_id: Id, tx: InTx, page: ByContribution) -> Listed[TakeBackAnswer]:
     """List what left a pool again before prizes did: refunds of a cancellation, and what was undone."""
     competition = await reads.get(tx, competition_id=CompetitionId(competition_id))
-    return TakeBacksAnswer.of(await gone_part(tx, competition.id, page), await asset_of(tx, competition))
+    asset = await asset_of(tx, competition)
+    return (await gone_part(tx, competition.id, page)).told(lambda gone: TakeBackAnswer.of(gone, asset))
 
 
 @routes.get(f"{HERE}/monitor", access=READ, example=MONITOR_EXAMPLE, refuses=[NoSuchCompetition])
@@ -109,11 +112,11 @@ async def get_settlement(competition_id: Id, tx: InTx) -> SettlementAnswer:
     example=INSTANCES_EXAMPLE,
     refuses=[NoSuchSeries],
 )
-async def list_instances(series_id: SeriesRef, ask: Ask, tx: InTx) -> InstancesAnswer:
+async def list_instances(series_id: SeriesRef, ask: Ask, tx: InTx) -> Listed[InstanceAnswer]:
     """List the period of a series that is on and the next ones, with the competitions that are made."""
     known = await series.get_series(tx, series_id=SeriesId(series_id))
     found = await desk.upcoming(tx, series=known, now=ask.now)
-    return InstancesAnswer(tuple(map(InstanceAnswer.of, found)), None, None)
+    return Listed(tuple(map(InstanceAnswer.of, found)), None, None)
 
 
 async def asset_of(tx: Tx, competition: Competition) -> Asset:
@@ -124,13 +127,11 @@ async def asset_of(tx: Tx, competition: Competition) -> Asset:
 
 async def put_part(tx: Tx, competition_id: CompetitionId, page: Paging) -> Part[Put]:
     """A page of contributions."""
-    older, newer = (UUID(str(side[0])) if side else None for side in page.sides)
-    found = await desk.contributions(tx, competition_id=competition_id, limit=page.limit + 1, older=older, newer=newer)
+    found = await desk.contributions(tx, competition_id=competition_id, part=page.wanted(numbered).and_one)
     return page.part(found, lambda put: (str(put.id),))
 
 
 async def gone_part(tx: Tx, competition_id: CompetitionId, page: Paging) -> Part[Gone]:
     """A page of what left again."""
-    older, newer = (UUID(str(side[0])) if side else None for side in page.sides)
-    found = await desk.take_backs(tx, competition_id=competition_id, limit=page.limit + 1, older=older, newer=newer)
+    found = await desk.take_backs(tx, competition_id=competition_id, part=page.wanted(numbered).and_one)
     return page.part(found, lambda gone: (str(gone.contribution_id),))

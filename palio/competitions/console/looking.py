@@ -78,15 +78,13 @@ async def prizes_page(
         "found": found,
         "rows": prizes_of(found, asset) if found else [],
         "whys": [row.why for row in found.rows] if found else [],
-        "problem": problem,
         "typed": _typed(asked, competition, asset),
         "is_trial": any(getattr(asked, name) for name in ("pool", "prizes", "empty_rule")),
         "query": urlencode({name: value for name in TOLD if (value := getattr(asked, name))}),
         "ends": _ends(found, after, page),
     }
     name = "competitions/console/prizes.html"
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, name, values, present=HERE, status=status)
+    return await console.render(request, ask, tx, name, values, present=HERE, problem=problem)
 
 
 def _ends(found: PrizeList | None, after: int, page: Paging) -> tuple[str | None, str | None]:

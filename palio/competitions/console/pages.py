@@ -37,7 +37,7 @@ from palio.competitions.console.forms import (
 )
 from palio.competitions.errors import AmountInvalid
 from palio.competitions.rules import lifecycle, stages
-from palio.competitions.schemas.competitions import ends, part_of
+from palio.competitions.schemas.competitions import part_of, shown_of
 from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
 from palio.competitions.types import (
     ENTRANT_DIGITS_MAX,
@@ -100,15 +100,16 @@ async def staff_competitions_page(
     product: Annotated[Product | None, Blank] = None,
 ) -> HTMLResponse:
     """Every competition, drafts too."""
-    found = await showing.listed(tx, wanted=Wanted(status, product, has_drafts=True), part=part_of(page))
-    older, newer = ends(found, page)
+    wanted = Wanted([status] if status else (), [product] if product else (), has_drafts=True)
+    found = await showing.listed(tx, wanted=wanted, part=part_of(page))
+    shown = shown_of(found, page)
     values = {
-        "lines": [(line, Asset(line.competition.prize_asset, line.asset_scale)) for line in found.lines],
+        "lines": [(line, Asset(line.competition.prize_asset, line.asset_scale)) for line in shown.rows],
         "status": status,
         "product": product,
         "query": urlencode({name: value for name, value in (("status", status), ("product", product)) if value}),
-        "older": older,
-        "newer": newer,
+        "older": shown.next,
+        "newer": shown.prev,
         "waiting": len(await appeals.list_appeals(tx, states=["open"])),
     }
     return await console.render(request, ask, tx, "competitions/console/competitions.html", values, present=HERE)
@@ -172,13 +173,12 @@ async def _overview(
         "can_settle": SETTLE in ask.permissions,
         "acts": [act for act in _acts(competition) if ACTS[act] in ask.permissions],
         "can_edit": EDIT in ask.permissions and _is_open(competition),
-        "problem": filled.problem if filled else None,
         "answer": filled.values.get("answer", "") if filled else "",
         "blamed": blamed,
     }
     name = "competitions/console/competition.html"
-    status = filled.problem.status if filled else 200
-    return await console.render(request, ask, tx, name, values, present=HERE, block="competition", status=status)
+    problem = filled.problem if filled else None
+    return await console.render(request, ask, tx, name, values, present=HERE, block="competition", problem=problem)
 
 
 async def _history(tx: Tx, competition: Competition, ask: Asking) -> list[audit.Row]:
@@ -262,7 +262,6 @@ async def _act(
         "act": act,
         "is_open": is_open,
         "typed": given,
-        "problem": problem,
         "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
@@ -272,9 +271,8 @@ async def _act(
         "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
         "score": lambda value: _score(value, shown),
     }
-    status = problem.status if problem else 200
     name = "competitions/console/act.html"
-    return await console.render(request, ask, tx, name, values, present=HERE, status=status)
+    return await console.render(request, ask, tx, name, values, present=HERE, problem=problem)
 
 
 async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from palio.competitions.rules import prizes, recurrence
 from palio.competitions.schemas.competitions import SHOWN, CompetitionAnswer
@@ -29,6 +29,8 @@ from palio.competitions.types import (
     TieRule,
 )
 from palio.infra.approvals import Approval
+from palio.ui.bodies import Body
+from palio.ui.paging import Listed
 from palio.ui.values import Asset, Instant, Money
 
 Reason = Annotated[str, Field(min_length=5, max_length=500, description="Why; it stays with the act")]
@@ -73,12 +75,6 @@ Eligibility = Annotated[
 OfSteps = Literal["quest", "steps", "game", "custom"]  # races are made on their own pages
 
 
-class Body(BaseModel):
-    """What a call of staff takes: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class CompetitionBody(Body):
     """A competition to be drafted; what is left out has its default."""
 
@@ -113,7 +109,7 @@ class CompetitionBody(Body):
     entry_fee: Amount = 0
     min_participants: Count | None = None
     max_participants: Count | None = None
-    eligibility: Eligibility = {}
+    eligibility: Eligibility = Field(default_factory=dict)
 
     def new(self) -> NewCompetition:
         """The competition as it is made. Refuses with PrizeShape."""
@@ -225,14 +221,14 @@ class PreviewBody(PartBody):
     ties: Annotated[
         dict[Annotated[str, Field(pattern="^[1-9][0-9]{0,5}$")], Count],
         Field(max_length=1_000, description="How many share a rank, by rank"),
-    ] = {}
+    ] = Field(default_factory=dict)
     prize_asset: AssetCode = "USD"
     tie_rule: TieRule = "share"
     empty_rule: EmptyRule = "keep"
     scores: Annotated[
         list[Annotated[StrictInt, Field(ge=1, le=AMOUNT_MAX)]],
         Field(max_length=10_000, description="By place, where a rule shares by scores"),
-    ] = []
+    ] = Field(default_factory=list)
 
 
 class SimulateBody(PartBody):
@@ -273,7 +269,7 @@ class SeriesTerms(Body):
     entry_fee: Amount = 0
     min_participants: Count | None = None
     max_participants: Count | None = None
-    eligibility: Eligibility = {}
+    eligibility: Eligibility = Field(default_factory=dict)
     rrule: Recurrence = None
     create_lead_h: Annotated[StrictInt, Field(ge=1, le=720)] = 24
 
@@ -475,15 +471,6 @@ class SeriesAnswer:
         return cls(**{each.name: getattr(series, each.name) for each in fields(cls)})
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesListAnswer:
-    """Every series, by code."""
-
-    items: tuple[SeriesAnswer, ...]
-    next: None
-    prev: None
-
-
 ID = UUID("019cffd0-4c00-7000-8000-0000000000c1")
 ACT_EXAMPLE = ActAnswer("done", ID)
 DESK_EXAMPLE = DeskAnswer.of(SHOWN, 0)
@@ -492,7 +479,7 @@ PREVIEW_EXAMPLE = PreviewAnswer(
 )
 FUNDED_EXAMPLE = FundedAnswer(ID, 50_000, UUID("019cffd0-4c00-7000-8000-0000000000f1"))
 INVITED_EXAMPLE = InvitedAnswer(12)
-SERIES_EXAMPLE = SeriesListAnswer(
+SERIES_EXAMPLE = Listed(
     (
         SeriesAnswer(
             id=UUID("019cffd0-4c00-7000-8000-0000000000e1"),

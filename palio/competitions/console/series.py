@@ -76,7 +76,6 @@ async def _editor(
         "shown_max": SHOWN_MAX,
         "asset": asset,
         "assets": [(code, code) for code in sorted(assets)],
-        "problem": problem,
         "wrong": wrong_in(problem, given or {}),
         "known": known,
         "address": f"{SERIES}/{known.id}" if known else f"{SERIES}/new",
@@ -85,9 +84,8 @@ async def _editor(
         "is_complete": bool(meter.is_whole and form.title.strip() and form.code.strip()),
         "liability": liability_in(liabilities, asset),
     }
-    status = problem.status if problem else 200
     name = "competitions/console/series_editor.html"
-    return await console.render(request, ask, tx, name, values, present=SERIES, block="meter", status=status)
+    return await console.render(request, ask, tx, name, values, present=SERIES, block="meter", problem=problem)
 
 
 async def _new_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -14,7 +14,6 @@ from palio.competitions.types import (
     CompetitionId,
     EntrantId,
     Line,
-    Lines,
     ListId,
     Participation,
     PoolSums,
@@ -23,8 +22,9 @@ from palio.competitions.types import (
     SourceSum,
     Standing,
 )
-from palio.kernel.parts import Part
-from palio.ui.paging import Paging
+from palio.kernel.parts import Cut, Part
+from palio.ui import paging
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Asset, Instant, Money, decimal
 
 
@@ -60,19 +60,6 @@ class ListedAnswer:
             pool=Money.of(line.pool, _asset(competition, line.asset_scale)),
             participants=line.entrants,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class CompetitionsAnswer:
-    """Competitions, the newest first."""
-
-    items: tuple[ListedAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, found: Lines, page: Paging) -> "CompetitionsAnswer":
-        return cls(tuple(map(ListedAnswer.of, found.lines)), *ends(found, page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,20 +422,20 @@ class EndedListAnswer:
     prev: str | None
 
     @classmethod
-    def of(cls, found: Lines, page: Paging) -> "EndedListAnswer":
-        lines = tuple(EndedAnswer.of(line, line.archived) for line in found.lines if line.archived)
-        return cls(lines, *ends(found, page))
+    def of(cls, found: Cut[Line], page: Paging) -> "EndedListAnswer":
+        part = shown_of(found, page)
+        lines = tuple(EndedAnswer.of(line, line.archived) for line in part.rows if line.archived)
+        return cls(lines, part.next, part.prev)
 
 
-def part_of(page: Paging) -> Part[CompetitionId]:
+def part_of(page: Paging) -> Part[UUID]:
     """Which part of a list of competitions a page is."""
-    return page.wanted(lambda last: CompetitionId(UUID(str(last))))
+    return page.wanted(paging.numbered)
 
 
-def ends(found: Lines, page: Paging) -> tuple[str | None, str | None]:
-    """The cursors `(next, prev)` beside a part of a list of competitions; next is older."""
-    keys = [(str(line.competition.id),) for line in found.lines]
-    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
+def shown_of(found: Cut[Line], page: Paging) -> paging.Part[Line]:
+    """The page of such a part."""
+    return page.shown(found, lambda line: (str(line.competition.id),))
 
 
 def _beside(shown: Shown, page: Paging | None) -> dict[str, str | None]:
@@ -554,9 +541,7 @@ ARCHIVED = Archived(
 )
 OVER = Line(replace(COMPETITION, status="completed", pool_final=50_000), 2, 1, ARCHIVED, {FIRST: "cob***"})
 COMPETITION_EXAMPLE = CompetitionAnswer.of(SHOWN)
-COMPETITIONS_EXAMPLE = CompetitionsAnswer(
-    (ListedAnswer.of(replace(OVER, entrants=127, pool=50_000)),), "AAECAwQFBgc", None
-)
+COMPETITIONS_EXAMPLE = Listed((ListedAnswer.of(replace(OVER, entrants=127, pool=50_000)),), "AAECAwQFBgc", None)
 STANDINGS_EXAMPLE = RankingAnswer(
     items=(RankedAnswer(1, 1, FIRST, "cob***", 9_203_670_000, "9203.670000", Money("USD", 25_000, "250.00"), 1, 2),),
     next="AAECAwQFBgc",

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio.competitions.types import Appeal, CompetitionId, EntrantId, Participation
 from palio.kernel.ids import UserId
+from palio.ui.bodies import Body
 from palio.ui.values import Instant
 
 
@@ -38,10 +39,8 @@ class JoinedAnswer:
         )
 
 
-class AppealBody(BaseModel):
+class AppealBody(Body):
     """What is wrong with the result."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: Annotated[str, Field(min_length=10, max_length=2_000)]
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, TypeAdapter
+from pydantic import AwareDatetime, BeforeValidator, Field, SkipValidation, TypeAdapter
 
 from palio.competitions.types import (
     SCORE_MAX,
@@ -18,6 +18,7 @@ from palio.competitions.types import (
     ProgramScore,
     Submission,
 )
+from palio.ui.bodies import Body
 
 KEY_CHARS_MAX = 200
 ITEMS_MAX = 10_000
@@ -37,14 +38,12 @@ Time = Annotated[AwareDatetime, BeforeValidator(_text_of_time)]
 Day = Annotated[date, BeforeValidator(_text_of_time)]
 
 
-class ScoreForm(BaseModel):
+class ScoreForm(Body):
     """A change of somebody's score: `delta` where changes add up, `value` elsewhere, `version` where that decides.
 
     With the same `key` for the same instant it counts once, however often it is sent. On a board the instant is
     `happened_at`, or the beginning of a `day`; one of them is given.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     entrant: Annotated[str, Field(strict=True, pattern=NAMED, examples=["user:019cffd0-4c00-7000-8000-000000000001"])]
     key: Annotated[str, Field(strict=True, min_length=1, max_length=KEY_CHARS_MAX)]
@@ -81,10 +80,8 @@ class ScoreForm(BaseModel):
 SHAPE: TypeAdapter[ScoreForm] = TypeAdapter(ScoreForm)
 
 
-class ScoresForm(BaseModel):
+class ScoresForm(Body):
     """Up to 10,000 submissions, each judged and answered by itself; with mode `all` they happen together or not."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: Annotated[list[SkipValidation[ScoreForm]], Field(max_length=ITEMS_MAX)]
     mode: Literal["each", "all"] = "each"

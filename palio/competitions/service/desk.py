@@ -38,6 +38,7 @@ from palio.competitions.types import (
 )
 from palio.infra import settings
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 
 CALENDAR_MAX = 300  # competitions in a month
 ARRIVALS_MAX = 5_000
@@ -74,18 +75,14 @@ async def running(tx: Tx, *, since: datetime, until: datetime, product: Product 
     return await sql.list_running(tx, since, until, product, CALENDAR_MAX)
 
 
-async def contributions(
-    tx: Tx, *, competition_id: CompetitionId, limit: int, older: UUID | None = None, newer: UUID | None = None
-) -> list[Put]:
-    """What came into a pool, the newest first, behind or in front of one."""
-    return await sql.list_put(tx, competition_id, limit, older=older, newer=newer)
+async def contributions(tx: Tx, *, competition_id: CompetitionId, part: Part[UUID]) -> list[Put]:
+    """A part of what came into a pool, the newest first."""
+    return await sql.list_put(tx, competition_id, part)
 
 
-async def take_backs(
-    tx: Tx, *, competition_id: CompetitionId, limit: int, older: UUID | None = None, newer: UUID | None = None
-) -> list[Gone]:
-    """What left a pool again before prizes did, by contribution, the newest first, behind or in front of one."""
-    return await sql.list_gone(tx, competition_id, limit, older=older, newer=newer)
+async def take_backs(tx: Tx, *, competition_id: CompetitionId, part: Part[UUID]) -> list[Gone]:
+    """A part of what left a pool again before prizes did, by contribution, the newest first."""
+    return await sql.list_gone(tx, competition_id, part)
 
 
 async def watched(tx: Tx, *, competition: Competition, now: datetime) -> Watched:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from palio import identity, ledger
 from palio.competitions import sql
@@ -16,23 +17,22 @@ from palio.competitions.types import (
     Entrant,
     EntrantId,
     Line,
-    Lines,
     Shown,
     Standing,
     Wanted,
 )
 from palio.infra.db import Tx
-from palio.kernel.parts import Part
+from palio.kernel.parts import Cut, Part
 from palio.kernel.providers import After
 
 PARTICIPANTS_MAX = 10  # of each competition in the archive; its standings have everybody
 STRANGER = "Player"
 
 
-async def listed(tx: Tx, *, wanted: Wanted, part: Part[CompetitionId]) -> Lines:
+async def listed(tx: Tx, *, wanted: Wanted, part: Part[UUID]) -> Cut[Line]:
     """A part of the competitions that are wanted, newest first; drafts are only for staff."""
     found, has_newer, has_older = part.cut(await sql.list_newest(tx, wanted, part.and_one))
-    return Lines(await lines_many(tx, found), has_newer, has_older)
+    return Cut(await lines_many(tx, found), has_newer, has_older)
 
 
 async def lines_many(tx: Tx, found: Sequence[Competition]) -> tuple[Line, ...]:

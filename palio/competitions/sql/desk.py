@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from palio.competitions.sql.headers import ID_MAX
 from palio.competitions.types import (
     Arrival,
     CompetitionId,
@@ -17,10 +16,11 @@ from palio.competitions.types import (
 )
 from palio.infra import db
 from palio.infra.db import Tx
+from palio.kernel.parts import IDS, Part
 
 PUT = """
     select id, source, amount, to_pool, to_treasury, taken_back, payer_id, from_address, ref, transfer_id, at
-    from competitions.contributions where competition_id = %s """
+    from competitions.contributions where competition_id = %s and id > %s and id < %s """
 GONE = """
     select c.id as contribution_id, c.source, c.taken_back as amount,
       c.taken_back - div(c.taken_back::numeric * c.treasury_bps, 10000)::bigint as from_pool,
@@ -31,34 +31,26 @@ GONE = """
     left join lateral (
       select b.to_address, b.transfer_id, b.at from competitions.take_backs b
       where b.contribution_id = c.id order by b.at desc limit 1) t on true
-    where c.competition_id = %s and c.taken_back > 0 """
+    where c.competition_id = %s and c.taken_back > 0 and c.id > %s and c.id < %s """
 
 
-async def list_put(
-    tx: Tx, competition_id: CompetitionId, limit: int, *, older: UUID | None, newer: UUID | None
-) -> list[Put]:
-    """Contributions, the newest first; of those in front of one, the nearest to it."""
-    if newer is None:
-        return await db.rows(
-            tx, Put, PUT + "and id < %s order by id desc limit %s", competition_id, older or ID_MAX, limit
-        )
-    found = await db.rows(tx, Put, PUT + "and id > %s order by id limit %s", competition_id, newer, limit)
-    return found[::-1]
+async def list_put(tx: Tx, competition_id: CompetitionId, part: Part[UUID]) -> list[Put]:
+    """A part of the contributions, the newest first."""
+    values = (competition_id, *part.between(*IDS), part.limit)
+    if part.is_back:
+        return (await db.rows(tx, Put, PUT + "order by id limit %s", *values))[::-1]
+    return await db.rows(tx, Put, PUT + "order by id desc limit %s", *values)
 
 
-async def list_gone(
-    tx: Tx, competition_id: CompetitionId, limit: int, *, older: UUID | None, newer: UUID | None
-) -> list[Gone]:
-    """Contributions of which something has left again, the newest first; of those in front of one, the nearest to it.
+async def list_gone(tx: Tx, competition_id: CompetitionId, part: Part[UUID]) -> list[Gone]:
+    """A part of the contributions of which something has left again, the newest first.
 
     What a cancellation gave back has no row of its own: its transfer is named by its key.
     """
-    if newer is None:
-        return await db.rows(
-            tx, Gone, GONE + "and c.id < %s order by c.id desc limit %s", competition_id, older or ID_MAX, limit
-        )
-    found = await db.rows(tx, Gone, GONE + "and c.id > %s order by c.id limit %s", competition_id, newer, limit)
-    return found[::-1]
+    values = (competition_id, *part.between(*IDS), part.limit)
+    if part.is_back:
+        return (await db.rows(tx, Gone, GONE + "order by c.id limit %s", *values))[::-1]
+    return await db.rows(tx, Gone, GONE + "order by c.id desc limit %s", *values)
 
 
 async def list_arrivals(tx: Tx, list_id: ListId, limit: int) -> list[Arrival]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from palio.competitions.types import (
@@ -18,7 +18,7 @@ from palio.competitions.types import (
 )
 from palio.infra import db
 from palio.infra.db import Tx
-from palio.kernel.parts import Part
+from palio.kernel.parts import EVER, IDS, Part
 
 HEADER = """
     select c.id, c.series_id, c.product, c.subject_ref, c.period_key, c.cadence, c.title, c.description, c.rules_text,
@@ -37,16 +37,14 @@ HEADER = """
 WANTED = (
     HEADER
     + """left join competitions.archives a on a.competition_id = c.id
-    cross join (select %s::text as status, %s::text as product, %s::int as year, %s::int as month,
+    cross join (select %s::text[] as statuses, %s::text[] as products, %s::int as year, %s::int as month,
       %s::bool as is_archived, %s::bool as has_drafts, coalesce(%s::timestamptz, '-infinity') as begins_since,
       coalesce(%s::timestamptz, 'infinity') as begins_until) w
-    where (c.status <> 'draft' or w.has_drafts) and (w.status is null or c.status = w.status)
-      and (w.product is null or c.product = w.product) and (w.year is null or a.year = w.year)
+    where (c.status <> 'draft' or w.has_drafts) and (w.statuses = '{}' or c.status = any(w.statuses))
+      and (w.products = '{}' or c.product = any(w.products)) and (w.year is null or a.year = w.year)
       and (w.month is null or a.month = w.month) and (a.competition_id is not null or not w.is_archived)
-      and c.starts_at >= w.begins_since and c.starts_at < w.begins_until """
+      and c.starts_at >= w.begins_since and c.starts_at < w.begins_until and c.id > %s and c.id < %s """
 )
-ID_MAX = UUID(int=2**128 - 1)
-NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 async def insert_competition(
@@ -131,44 +129,39 @@ async def list_competitions(tx: Tx, competition_ids: Sequence[CompetitionId]) ->
     return await db.rows(tx, Competition, HEADER + "where c.id = any(%s)", list(competition_ids))
 
 
-async def list_newest(tx: Tx, wanted: Wanted, part: Part[CompetitionId]) -> list[Competition]:
+async def list_newest(tx: Tx, wanted: Wanted, part: Part[UUID]) -> list[Competition]:
     """A part of what everybody may see of the competitions that are wanted, newest first: in the archive by their end,
     elsewhere as they were made.
     """
     narrowed = (
-        *(wanted.status, wanted.product, wanted.year, wanted.month, wanted.is_archived, wanted.has_drafts),
+        *(
+            list(wanted.statuses),
+            list(wanted.products),
+            wanted.year,
+            wanted.month,
+            wanted.is_archived,
+            wanted.has_drafts,
+        ),
         *(wanted.begins_since, wanted.begins_until),
     )
     if wanted.is_archived:
         return await _list_ended(tx, narrowed, part)
-    if part.newer_than is None:
-        last = part.older_than or ID_MAX
-        return await db.rows(
-            tx, Competition, WANTED + "and c.id < %s order by c.id desc limit %s", *narrowed, last, part.limit
-        )
-    found = await db.rows(
-        tx, Competition, WANTED + "and c.id > %s order by c.id limit %s", *narrowed, part.newer_than, part.limit
-    )
-    return found[::-1]
+    values = (*narrowed, *part.between(*IDS), part.limit)
+    if part.is_back:
+        return (await db.rows(tx, Competition, WANTED + "order by c.id limit %s", *values))[::-1]
+    return await db.rows(tx, Competition, WANTED + "order by c.id desc limit %s", *values)
 
 
-async def _list_ended(tx: Tx, narrowed: Sequence[object], part: Part[CompetitionId]) -> list[Competition]:
+async def _list_ended(tx: Tx, narrowed: Sequence[object], part: Part[UUID]) -> list[Competition]:
     edge = part.older_than or part.newer_than
     end = await db.value(tx, "select ends_at from competitions.competitions where id = %s", edge) if edge else None
-    if part.newer_than is None:
-        return await db.rows(
-            tx,
-            Competition,
-            WANTED + "and (c.ends_at, c.id) < (%s, %s) order by c.ends_at desc, c.id desc limit %s",
-            *(*narrowed, end or NEVER, edge or ID_MAX, part.limit),
-        )
-    found = await db.rows(
-        tx,
-        Competition,
-        WANTED + "and (c.ends_at, c.id) > (%s, %s) order by c.ends_at, c.id limit %s",
-        *(*narrowed, end or NEVER, edge, part.limit),
-    )
-    return found[::-1]
+    last_end, last_id = EVER[1]
+    values = (*narrowed, *IDS, end or last_end, edge or last_id, part.limit)
+    if part.is_back:
+        newer = WANTED + "and (c.ends_at, c.id) > (%s, %s) order by c.ends_at, c.id limit %s"
+        return (await db.rows(tx, Competition, newer, *values))[::-1]
+    older = WANTED + "and (c.ends_at, c.id) < (%s, %s) order by c.ends_at desc, c.id desc limit %s"
+    return await db.rows(tx, Competition, older, *values)
 
 
 async def list_running(

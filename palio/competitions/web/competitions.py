@@ -1,6 +1,6 @@
 """Public calls of competitions: lists, terms, standings, prizes, and the archive."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 from uuid import UUID
 
 from fastapi import Depends, Path, Query
@@ -13,19 +13,20 @@ from palio.competitions.schemas.competitions import (
     REWARDS_EXAMPLE,
     STANDINGS_EXAMPLE,
     CompetitionAnswer,
-    CompetitionsAnswer,
     EndedListAnswer,
+    ListedAnswer,
     RankingAnswer,
     RewardsAnswer,
     part_of,
+    shown_of,
 )
 from palio.competitions.service import entering, mine, reads, showing
-from palio.competitions.types import CompetitionId, Product, Wanted
+from palio.competitions.types import CompetitionId, Product, Status, Wanted
 from palio.competitions.web.own import user_of
 from palio.kernel.errors import Unauthenticated
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged
-from palio.ui.ranges import Span, of_times
+from palio.ui.paging import Listed, Paged, PagedById
+from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
@@ -42,6 +43,8 @@ Narrow = Annotated[
     ),
 ]
 State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
+Statuses: TypeAlias = Annotated[list[Status], Depends(of_words("status", get_args(State)))]
+Products: TypeAlias = Annotated[list[Product], Depends(of_words("product", get_args(Product)))]
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
 Begins: TypeAlias = Annotated[Span, Depends(of_times("starts_at"))]
 Year = Annotated[Whole | None, Query(ge=2000, le=2100)]
@@ -50,20 +53,20 @@ Month = Annotated[Whole | None, Query(ge=1, le=12)]
 
 @routes.get("/competitions", access="public", example=COMPETITIONS_EXAMPLE)
 async def list_competitions(
-    tx: InTx, page: Paged, begins: Begins, status: State | None = None, product: Product | None = None
-) -> CompetitionsAnswer:
+    tx: InTx, page: PagedById, begins: Begins, statuses: Statuses, products: Products
+) -> Listed[ListedAnswer]:
     """List competitions, the newest first."""
-    wanted = Wanted(status, product, begins_since=begins.since, begins_until=begins.until)
+    wanted = Wanted(statuses, products, begins_since=begins.since, begins_until=begins.until)
     found = await showing.listed(tx, wanted=wanted, part=part_of(page))
-    return CompetitionsAnswer.of(found, page)
+    return shown_of(found, page).told(ListedAnswer.of)
 
 
 @routes.get("/competitions/archive", access="public", example=COMPETITION_ARCHIVE_EXAMPLE)
 async def list_archive(
-    tx: InTx, page: Paged, year: Year = None, month: Month = None, product: Product | None = None
+    tx: InTx, page: PagedById, products: Products, year: Year = None, month: Month = None
 ) -> EndedListAnswer:
     """List the competitions that are over, the newest first, with those who were first."""
-    wanted = Wanted(product=product, year=year, month=month, is_archived=True)
+    wanted = Wanted(products=products, year=year, month=month, is_archived=True)
     return EndedListAnswer.of(await showing.listed(tx, wanted=wanted, part=part_of(page)), page)
 
 

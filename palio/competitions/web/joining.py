@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Form, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.competitions.rules.appeals import TEXT_MAX
@@ -17,6 +17,7 @@ from palio.competitions.web.showing import show, show_receipt
 from palio.infra.db import Tx
 from palio.kernel.ids import new_id
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.paging import first_part
 from palio.ui.routes import Filled, Routes
 
@@ -24,10 +25,8 @@ SEE_OTHER = 303
 routes = Routes("competitions")
 
 
-class AppealForm(BaseModel):
+class AppealForm(Body):
     """What is wrong, as it was typed: the use case says how long it may be."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: Annotated[str, Field(max_length=2 * TEXT_MAX)]
 

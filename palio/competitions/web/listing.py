@@ -9,13 +9,13 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from palio.competitions.schemas.cards import Card, Group
-from palio.competitions.schemas.competitions import EndedAnswer, ends, part_of
+from palio.competitions.schemas.competitions import EndedAnswer, part_of, shown_of
 from palio.competitions.service import entering, showing
-from palio.competitions.types import Line, Lines, Product, Status, Wanted
+from palio.competitions.types import Line, Product, Status, Wanted
 from palio.competitions.web import addresses
 from palio.competitions.web.competitions import Month, State, Year
 from palio.infra.db import Tx
-from palio.kernel.parts import Part
+from palio.kernel.parts import Cut, Part
 from palio.ui import pages
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.paging import Paged
@@ -41,21 +41,23 @@ async def competitions_page(
     states = (status,) if status else GROUPS
     found = {
         state: await showing.listed(
-            tx, wanted=Wanted(state, product), part=part_of(page) if status else Part(SHOWN_OF_GROUP)
+            tx,
+            wanted=Wanted([state], [product] if product else ()),
+            part=part_of(page) if status else Part(SHOWN_OF_GROUP),
         )
         for state in states
     }
     invitations = await _invitations(request, tx, ask) if not status else []
     groups = [await _group(request, tx, ask, state, lines, invitations) for state, lines in found.items()]
-    older, newer = ends(found[states[0]], page) if status else (None, None)
+    shown = shown_of(found[states[0]], page) if status else None
     values = {
         "groups": [group for group in groups if group.cards],
         "invitations": invitations,
         "product": product,
         "status": status,
         "query": query,
-        "older": older,
-        "newer": newer,
+        "older": shown and shown.next,
+        "newer": shown and shown.prev,
         "now": ask.now,
     }
     return pages.render(request, "competitions/competitions.html", values, block="competitions")
@@ -71,33 +73,33 @@ async def archive_page(
     product: OfProduct = None,
 ) -> HTMLResponse:
     """The competitions that are over, with those who were first."""
-    wanted = Wanted(product=product, year=year, month=month, is_archived=True)
+    wanted = Wanted(products=[product] if product else (), year=year, month=month, is_archived=True)
     found = await showing.listed(tx, wanted=wanted, part=part_of(page))
-    older, newer = ends(found, page)
+    shown = shown_of(found, page)
     query = _query({"year": year, "month": month, "product": product})
-    cards = await _cards(request, tx, None, found.lines)
-    ended = [EndedAnswer.of(line, line.archived) for line in found.lines if line.archived]
+    cards = await _cards(request, tx, None, shown.rows)
+    ended = [EndedAnswer.of(line, line.archived) for line in shown.rows if line.archived]
     values = {
         "rows": list(zip(cards, ended, strict=True)),
         "year": year,
         "month": month,
         "product": product,
         "query": query,
-        "older": older,
-        "newer": newer,
+        "older": shown.next,
+        "newer": shown.prev,
     }
     return pages.render(request, "competitions/archive.html", values, block="archive")
 
 
 async def _group(
-    request: Request, tx: Tx, ask: Asking, status: Status, found: Lines, invitations: Sequence[Card]
+    request: Request, tx: Tx, ask: Asking, status: Status, found: Cut[Line], invitations: Sequence[Card]
 ) -> Group:
     """Of what runs, that which ends first stands first; of what comes, that which begins first.
 
     What somebody is invited to stands above, and not here again.
     """
     above = {card.competition.id for card in invitations}
-    cards = await _cards(request, tx, ask, [line for line in found.lines if line.competition.id not in above])
+    cards = await _cards(request, tx, ask, [line for line in found.rows if line.competition.id not in above])
     cards.sort(key=lambda card: card.competition.starts_at if status == "upcoming" else card.competition.ends_at)
     return Group(status, tuple(cards), found.has_older)
 

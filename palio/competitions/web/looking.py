@@ -31,7 +31,8 @@ from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.providers import BoardAsk, BoardView
 from palio.ui.hot import HotRead, Told
-from palio.ui.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Listing, Paging
+from palio.ui.paging import LIMIT_DEFAULT, Cursors, Listing, Paging
+from palio.ui.types import LIMIT_MAX
 
 RADIUS_DEFAULT, RADIUS_MAX = 5, 25
 PAGES_MAX = 1_000
@@ -385,7 +386,7 @@ def _read_top(names: tuple[str, ...], query: str) -> Look | None:
     if found is None:
         return None
     limit = LIMIT_DEFAULT if found["limit"] is None else int(found["limit"])
-    return Look(code, period, limit) if 1 <= limit <= LIMIT_MAX else None
+    return Look(code, period, limit) if 1 <= limit <= settings.value(LIMIT_MAX) else None
 
 
 def _read_around(names: tuple[str, ...], query: str) -> Look | None:

@@ -182,7 +182,8 @@ class _Batch:
 
 
 async def _submit_batch(scorer: Scorer, form: ScoresForm, place: Place) -> ScoresAnswer:
-    """The results of a batch. Refuses with BatchRefused, whose facts are the same results."""
+    """The results of a batch. Refuses with TooLarge, and with BatchRefused, whose facts are the same results."""
+    background.require_few(len(form.items))
     batch = await _judged(form.items, place)
     mode: Mode = form.mode
     try:

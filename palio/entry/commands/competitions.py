@@ -11,6 +11,8 @@ from palio.entry.options import AsJson, At, DryRun, Limit
 from palio.entry.printing import Cell, columns, decimal, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from palio.competitions.types import Line, Proof
     from palio.kernel.providers import BoardView
 
@@ -32,9 +34,9 @@ def list_competitions(*, limit: Limit = 50, as_json: AsJson = False) -> None:
     from palio.entry import operators, terminal
     from palio.kernel.parts import Part
 
-    async def work(place: terminal.Place) -> "tuple[Line, ...]":
+    async def work(place: terminal.Place) -> "Sequence[Line]":
         async with operators.acting(place.database) as tx:
-            return (await competitions.listed(tx, wanted=Wanted(), part=Part(min(limit, LINES_MAX)))).lines
+            return (await competitions.listed(tx, wanted=Wanted(), part=Part(min(limit, LINES_MAX)))).rows
 
     found = terminal.run(work, json=as_json)
     rows: list[list[Cell]] = [

@@ -26,7 +26,8 @@ def show(*, state: State = None, limit: Limit = 100, as_json: AsJson = False) ->
 
     async def work(place: "Place") -> "tuple[list[Queued], list[Scheduled]]":
         async with operators.acting(place.database) as tx:
-            return await job_control.list_queued(tx, state=state, limit=limit), await job_control.list_schedules(tx)
+            states = [state] if state else []
+            return await job_control.list_queued(tx, states=states, limit=limit), await job_control.list_schedules(tx)
 
     queued, schedules = terminal.run(work, json=as_json)
     jobs = columns(

@@ -191,7 +191,7 @@ async def _boards(place: "Place") -> Verified:
     while True:
         async with operators.acting(place.database) as tx:
             listed = await competitions.listed(tx, wanted=Wanted(), part=Part(COMPETITIONS_AT_A_TIME, older_than=last))
-        for line in listed.lines:
+        for line in listed.rows:
             last = line.competition.id
             async with operators.acting(place.database, seconds_max=STATEMENT_SECONDS_MAX) as tx:
                 proof = await competitions.verify(tx, competition_id=last)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StrictBool, StringConstraints
 
-from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body, address_of_avatar
+from palio.identity.schemas import EXAMPLE_ID, MOMENT, address_of_avatar
 from palio.identity.types import (
     AuthMethod,
     BoardName,
@@ -22,6 +22,7 @@ from palio.identity.types import (
     UserKind,
     UserStatus,
 )
+from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant, Moment
 
 Reason = Annotated[str, StringConstraints(strict=True, max_length=500)]  # rules say what is wrong with it
@@ -151,15 +152,6 @@ class UserAnswer:
             *(one.id, one.username, one.display_name, one.kind, one.status, one.registered_with, one.locale),
             *(one.time_zone, one.country, one.board_name, one.created_at, one.activated_at, one.version),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class UsersAnswer:
-    """Who was found; of all, a part of them."""
-
-    items: tuple[UserAnswer, ...]
-    next: str | None = None
-    prev: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +301,6 @@ A_USER = UserAnswer(
     *(EXAMPLE_ID, "pia_lund", "Pia Lund", "person", "active", "password", "en", "UTC", "SE", "full", MOMENT, MOMENT),
     version=3,
 )
-USERS = UsersAnswer((A_USER,))
 A_SUSPENSION = SuspensionAnswer("suspended", "several accounts of one person", MOMENT)
 A_RECORD = RecordAnswer(
     A_USER,

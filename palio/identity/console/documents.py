@@ -140,7 +140,6 @@ async def _documents(
     written: Sequence[tuple[str, str]] = (),
 ) -> HTMLResponse:
     problem = filled.problem if filled else None
-    wrong = {one.pointer.strip("/").partition("/")[0]: one.detail for one in problem.errors} if problem else {}
     found = await documents.texts_of(tx, key=key) if key else []
     values = {
         "versions": await documents.versions(tx),
@@ -149,12 +148,9 @@ async def _documents(
         "texts": written or [(one.locale, one.body) for one in found],
         "is_required": found[0].acceptance_required if found else True,
         "typed": filled.values if filled else {},
-        "problem": problem,
-        "wrong": wrong,
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "identity/console/documents.html", values, present=HERE, status=status
+        request, ask, tx, "identity/console/documents.html", values, present=HERE, problem=problem
     )
 
 

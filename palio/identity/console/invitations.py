@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.identity.errors import EmailInvalid, EmailNotAllowed, EmailTaken, RegistrationRefused
-from palio.identity.schemas import EXAMPLE_ID, MOMENT, Body
+from palio.identity.schemas import EXAMPLE_ID, MOMENT
 from palio.identity.service import invitations
 from palio.identity.types import Invitation
 from palio.infra.approvals import ReasonMissing
@@ -17,6 +17,7 @@ from palio.infra.db import Tx
 from palio.ui import console
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.limits import Limit
 from palio.ui.problems import wrong_of
 from palio.ui.routes import Filled, Routes

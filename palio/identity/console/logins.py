@@ -1,12 +1,13 @@
 """Attempts to sign in, everybody's, as a list and a page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, get_args
+from typing import Annotated, TypeAlias, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime
 from starlette.responses import HTMLResponse
 
@@ -21,7 +22,9 @@ from palio.kernel.errors import Refusal
 from palio.ui import console, problems
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging, Part
+from palio.ui.paging import Listed, Paged, PagedByAt, Paging, Part, dated
+from palio.ui.problems import Problem
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 from palio.ui.values import Blank, Instant
 
@@ -30,6 +33,7 @@ LATELY = timedelta(days=7)
 routes = Routes("identity")
 Text = Annotated[str | None, Query(max_length=80), Blank]
 Ended = Annotated[Outcome | None, Query(), Blank]
+Outcomes: TypeAlias = Annotated[list[Outcome], Depends(of_words("outcome", get_args(Outcome)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +57,25 @@ class EntryAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EntriesAnswer:
-    """Attempts to sign in, the newest first."""
-
-    items: tuple[EntryAnswer, ...]
-    next: str | None
-
-
 AN_ENTRY = EntryAnswer(
     EXAMPLE_ID, MOMENT, EXAMPLE_ID, "pia_lund", "bad_credentials", "password", "Firefox on Linux", is_known_device=False
 )
 
 
 @routes.get(
-    PATH, access=READ, scope=NO_TOKEN, example=EntriesAnswer((AN_ENTRY,), None), refuses=[NoSuchUser, WindowTooWide]
+    PATH, access=READ, scope=NO_TOKEN, example=Listed((AN_ENTRY,), None, None), refuses=[NoSuchUser, WindowTooWide]
 )
 async def list_logins(
     tx: InTx,
-    page: Paged,
+    page: PagedByAt,
+    outcomes: Outcomes,
     since: Annotated[AwareDatetime, Query()],
     until: Annotated[AwareDatetime, Query()],
     user: Text = None,
     ip: Text = None,
-    outcome: Ended = None,
-) -> EntriesAnswer:
+) -> Listed[EntryAnswer]:
     """List attempts to sign in within at most 92 days, of one account, from one address, or that ended so."""
-    found = await _part(tx, page, since, until, user, ip, outcome)
-    return EntriesAnswer(tuple(map(EntryAnswer.of, found.rows)), found.next)
+    return (await _part(tx, page, since, until, user, ip, outcomes)).told(EntryAnswer.of)
 
 
 async def _part(
@@ -90,19 +85,10 @@ async def _part(
     until: datetime,
     user: str | None,
     ip: str | None,
-    outcome: Outcome | None,
+    outcomes: Sequence[Outcome],
 ) -> Part[Entry]:
-    key = page.position.key if page.position else None
-    found = await entries.search(
-        tx,
-        since=since,
-        until=until,
-        user=user,
-        ip=ip,
-        outcome=outcome,
-        behind=(datetime.fromisoformat(str(key[0])), UUID(str(key[1]))) if key else None,
-        limit=page.limit + 1,
-    )
+    wanted = page.wanted(dated).and_one
+    found = await entries.search(tx, since=since, until=until, user=user, ip=ip, outcomes=outcomes, part=wanted)
     return page.part(found, lambda one: (one.at.isoformat(), str(one.id)))
 
 
@@ -117,20 +103,21 @@ async def logins_page(
     outcome: Ended = None,
 ) -> HTMLResponse:
     """Attempts of the last seven days, narrowed as one likes."""
-    problem, rows, older = None, tuple[EntryAnswer, ...](), None
+    problem: Problem | None = None
+    shown: Part[Entry] = Part((), None, None)
     try:
-        found = await _part(tx, page, ask.now - LATELY, ask.now + LATELY, user, ip, outcome)
-        rows, older = tuple(map(EntryAnswer.of, found.rows)), found.next
+        ended = [outcome] if outcome else []
+        shown = await _part(tx, page, ask.now - LATELY, ask.now + LATELY, user, ip, ended)
     except Refusal as refusal:
         problem = problems.describe(request, refusal)
     asked = {"user": user or "", "ip": ip or "", "outcome": outcome or ""}
     values = {
-        "rows": rows,
-        "older": older,
+        "rows": [EntryAnswer.of(one) for one in shown.rows],
+        "older": shown.next,
+        "newer": shown.prev,
         "asked": asked,
         "query": "".join(f"{urlencode({name: value})}&" for name, value in asked.items() if value),
         "outcomes": get_args(Outcome),
-        "problem": problem,
     }
-    status, name = problem.status if problem else 200, "identity/console/logins.html"
-    return await console.render(request, ask, tx, name, values, present=HERE, status=status)
+    name = "identity/console/logins.html"
+    return await console.render(request, ask, tx, name, values, present=HERE, problem=problem)

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from palio.identity.console.answers import Why, WhyForm
 from palio.identity.errors import NoSuchRule, PatternInvalid, PatternUnsafe
 from palio.identity.rules.emails import IITM
-from palio.identity.schemas import EXAMPLE_ID, Body
+from palio.identity.schemas import EXAMPLE_ID
 from palio.identity.service import policy
 from palio.identity.types import EMAIL_DEFAULT, Allowance, EmailRule, RuleKind
 from palio.infra import approvals, settings
@@ -21,6 +21,7 @@ from palio.infra.db import Tx
 from palio.ui import console, versions
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank

@@ -1,6 +1,5 @@
 """Accounts of others as calls: found, read, corrected, suspended and let in again."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -25,11 +24,10 @@ from palio.identity.service import people, suspensions
 from palio.identity.types import Born, User
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
-from palio.kernel.parts import Cut, Part
 from palio.ui import versions
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Listed, Paged, dated
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
@@ -48,26 +46,26 @@ Text = Annotated[
 routes = Routes("identity")
 
 
-@routes.get(PATH, access=READ, scope=NO_TOKEN, example=say.USERS)
-async def find_users(tx: InTx, page: Paged, q: Text = None) -> say.UsersAnswer:
+@routes.get(PATH, access=READ, scope=NO_TOKEN, example=Listed([say.A_USER], None, None))
+async def find_users(tx: InTx, page: Paged, q: Text = None) -> Listed[say.UserAnswer]:
     """Find at most 20 accounts, by the beginning of the user name or by a whole id, e-mail address, telephone number,
     IP address or Telegram id; without, list all, those that were made last first.
     """
     if q is not None:
-        return say.UsersAnswer(tuple(map(say.UserAnswer.of, await people.search(tx, text=q))))
-    found = await people.newest(tx, part=part_of(page))
-    return say.UsersAnswer(tuple(map(say.UserAnswer.of, found.rows)), *ends_of(found, page))
+        return Listed(list(map(say.UserAnswer.of, await people.search(tx, text=q))), None, None)
+    found = await people.newest(tx, part=page.wanted(born))
+    return page.shown(found, key_of).told(say.UserAnswer.of)
 
 
-def part_of(page: Paging) -> Part[Born]:
-    """Which part of all accounts a page is."""
-    return page.wanted(lambda at, user_id: (datetime.fromisoformat(str(at)), UserId(UUID(str(user_id)))))
+def born(at: object, user_id: object) -> Born:
+    """What orders accounts, out of a cursor."""
+    created_at, row_id = dated(at, user_id)
+    return created_at, UserId(row_id)
 
 
-def ends_of(found: Cut[User], page: Paging) -> tuple[str | None, str | None]:
-    """The cursors `(next, prev)` beside it; next is older."""
-    keys = [(one.created_at.isoformat(), str(one.id)) for one in found.rows]
-    return page.ends(keys, has_newer=found.has_newer, has_older=found.has_older)
+def key_of(user: User) -> tuple[str, str]:
+    """The same, for a cursor."""
+    return user.created_at.isoformat(), str(user.id)
 
 
 @routes.get(ONE, access=READ, scope=NO_TOKEN, example=say.A_RECORD, refuses=[NoSuchUser])

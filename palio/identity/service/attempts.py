@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from palio.identity import personal, rules, sql
 from palio.identity.errors import EmailInvalid
@@ -24,8 +23,10 @@ from palio.identity.types import (
 from palio.infra import crypto, settings
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import Dated, Part
 
 ANY_LOG_IN = LogInsWanted()
+SOME: Part[Dated] = Part(50)
 
 
 async def account_of(tx: Tx, *, identifier: str) -> Account | None:
@@ -120,11 +121,10 @@ async def log_ins(
     *,
     user_id: UserId,
     wanted: LogInsWanted = ANY_LOG_IN,
-    behind: tuple[datetime, UUID] | None = None,
-    limit: int = 50,
+    part: Part[Dated] = SOME,
 ) -> list[LogIn]:
-    """The attempts to sign in as this user that are wanted, behind one of them, or all, the newest first."""
-    events = await sql.attempts.list_events(tx, user_id, wanted, behind=behind, limit=limit)
+    """A part of the attempts to sign in as this user that are wanted, the newest first."""
+    events = await sql.attempts.list_events(tx, user_id, wanted, part)
     if tx.actor.impersonator:
         events = [replace(event, ip=None) for event in events]
     sealed = [
@@ -153,14 +153,13 @@ async def addresses_of(
     user_id: UserId,
     since: datetime | None = None,
     until: datetime | None = None,
-    behind: tuple[datetime, UUID] | None = None,
-    limit: int = 50,
+    part: Part[Dated] = SOME,
 ) -> list[SeenAddress]:
-    """The addresses this user came from behind one of them, or all, the last used first: in `[since, until)` at last.
+    """A part of the addresses this user came from, the last used first: in `[since, until)` at last.
 
     Staff who look as him see that there are some.
     """
-    rows = await sql.contacts.list_networks(tx, user_id, since=since, until=until, behind=behind, limit=limit)
+    rows = await sql.contacts.list_networks(tx, user_id, since=since, until=until, part=part)
     if tx.actor.impersonator:
         rows = [replace(row, ip=None) for row in rows]
     sealed = [(row.ip, personal.place_of_ip("ip_addresses", row.id, user_id)) for row in rows if row.ip is not None]

@@ -1,7 +1,7 @@
 """Attempts to sign in as staff look through them: by account, by the address they came from, by how they ended."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from palio.identity import personal, sql
 from palio.identity.errors import WindowTooWide
@@ -9,6 +9,7 @@ from palio.identity.service import accounts
 from palio.identity.sql.entries import EntriesWanted, Entry
 from palio.identity.types import Outcome
 from palio.infra.db import Tx
+from palio.kernel.parts import Dated, Part
 
 WINDOW = timedelta(days=92)
 
@@ -20,11 +21,10 @@ async def search(
     until: datetime,
     user: str | None = None,
     ip: str | None = None,
-    outcome: Outcome | None = None,
-    behind: tuple[datetime, UUID] | None = None,
-    limit: int,
+    outcomes: Sequence[Outcome] = (),
+    part: Part[Dated],
 ) -> list[Entry]:
-    """Attempts within a window of at most 92 days, behind one of them or all, the newest first.
+    """A part of the attempts within a window of at most 92 days, the newest first.
 
     `user` is a name or id, `ip` a whole address. Refuses with NoSuchUser, WindowTooWide.
     """
@@ -37,6 +37,6 @@ async def search(
         (await accounts.get(tx, name_or_id=user)).id if user else None,
         network.net if network else None,
         network.ip if network else None,
-        outcome,
+        outcomes,
     )
-    return await sql.entries.list_entries(tx, wanted, behind=behind, limit=limit)
+    return await sql.entries.list_entries(tx, wanted, part)

@@ -27,6 +27,7 @@ from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal, TooLarge
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import Dated, Part
 from palio.kernel.providers import Change
 
 MARKED: tuple[ExclusionKind, ...] = ("self_exclusion", "operator_exclusion")
@@ -226,11 +227,9 @@ async def end_breaks(tx: Tx, *, now: datetime) -> int:
     return await sql.play.update_ended(tx, now=now, asked_before=now - rules.play.RETURN_WAIT, limit=ENDED_AT_ONCE)
 
 
-async def exclusions_of_all(
-    tx: Tx, *, user_id: UserId | None = None, before: tuple[datetime, UUID] | None = None, limit: int
-) -> list[Exclusion]:
-    """For staff: breaks of everybody or of one player, the newest first, before one of them."""
-    return await sql.play.list_all_exclusions(tx, user_id=user_id, before=before, limit=limit)
+async def exclusions_of_all(tx: Tx, *, user_id: UserId | None = None, part: Part[Dated]) -> list[Exclusion]:
+    """For staff: a part of the breaks of everybody or of one player, the newest first."""
+    return await sql.play.list_all_exclusions(tx, user_id, part)
 
 
 async def exclude_for_house(

@@ -28,6 +28,7 @@ from palio.infra import audit, crypto, outbox, settings
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import Dated, Part
 from palio.kernel.providers import Obstacle, PersonalRow, PrivacySection
 
 EXPORT_APART = timedelta(hours=24)
@@ -333,11 +334,9 @@ async def erase_again(tx: Tx, *, user_id: UserId, now: datetime) -> bool:
 # for staff
 
 
-async def requests_of_all(
-    tx: Tx, *, state: PrivacyState | None, before: tuple[datetime, UUID] | None, limit: int
-) -> list[PrivacyCard]:
-    """What people ask for, the newest first, with how far each module is."""
-    return await _with_steps(tx, await sql.privacy.list_all(tx, state=state, before=before, limit=limit))
+async def requests_of_all(tx: Tx, *, states: Sequence[PrivacyState], part: Part[Dated]) -> list[PrivacyCard]:
+    """A part of what people ask for, the newest first, with how far each module is: of these states, or of all."""
+    return await _with_steps(tx, await sql.privacy.list_all(tx, states, part))
 
 
 async def retry(tx: Tx, *, request_id: UUID, reason: str) -> PrivacyCard:

@@ -8,8 +8,13 @@ from palio.identity.types import AuthMethod, DeviceId, Failures, LogInsWanted, N
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import EVER, Dated, Part
 
-LAST_ID = UUID(int=(1 << 128) - 1)
+EVENTS = """
+    select at, id, outcome::text, method::text, device_id, ip, country, city, user_agent from identity.login_events
+    where user_id = %s and (at, id) > (%s, %s) and (at, id) < (%s, %s)
+      and at >= coalesce(%s::timestamptz, '-infinity') and at < coalesce(%s::timestamptz, 'infinity')
+      and (%s::text[] = '{}' or outcome::text = any (%s::text[]))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +130,14 @@ async def failures_of_factor(tx: Tx, user_id: UserId, since: datetime) -> Failur
     return found or Failures(0, None)
 
 
-async def list_events(
-    tx: Tx, user_id: UserId, wanted: LogInsWanted, *, behind: tuple[datetime, UUID] | None, limit: int
-) -> list[Event]:
-    """The attempts of a user that are wanted, behind one of them, or all, the newest first."""
-    at, event_id = behind or (None, None)
-    return await db.rows(
-        tx,
-        Event,
-        """select at, id, outcome::text, method::text, device_id, ip, country, city, user_agent
-        from identity.login_events
-        where user_id = %s and (at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
-          and at >= coalesce(%s::timestamptz, '-infinity') and at < coalesce(%s::timestamptz, 'infinity')
-          and (%s::text[] = '{}' or outcome::text = any (%s::text[]))
-        order by at desc, id desc limit %s""",
-        *(user_id, at, event_id, LAST_ID, wanted.since, wanted.until),
-        *(list(wanted.outcomes), list(wanted.outcomes), limit),
-    )
+async def list_events(tx: Tx, user_id: UserId, wanted: LogInsWanted, part: Part[Dated]) -> list[Event]:
+    """A part of the attempts of a user that are wanted, the newest first."""
+    low, high = part.between(*EVER)
+    outcomes = list(wanted.outcomes)
+    values = user_id, *low, *high, wanted.since, wanted.until, outcomes, outcomes, part.limit
+    if part.is_back:
+        return (await db.rows(tx, Event, EVENTS + " order by at, id limit %s", *values))[::-1]
+    return await db.rows(tx, Event, EVENTS + " order by at desc, id desc limit %s", *values)
 
 
 async def delete_old(tx: Tx, *, before: datetime, limit: int) -> int:

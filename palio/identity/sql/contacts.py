@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from palio.identity.sql.attempts import LAST_ID
 from palio.identity.types import EmailId, EmailRow, Invitation, Network, NetworkKind
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
 from palio.kernel.ids import UserId
+from palio.kernel.parts import EVER, Dated, Part
 
 EMAIL = (
     "select e.id, e.user_id, e.address, e.bidx, e.bidx_next, e.verified_at, u.locale, u.username, u.status::text"
@@ -225,28 +225,27 @@ async def upsert_network(
     )
 
 
+SEEN = """
+    select id, ip, country, city, first_kind, first_seen_at, last_seen_at, seen_count from identity.ip_addresses
+    where user_id = %s and (last_seen_at, id) > (%s, %s) and (last_seen_at, id) < (%s, %s)
+      and last_seen_at >= coalesce(%s::timestamptz, '-infinity')
+      and last_seen_at < coalesce(%s::timestamptz, 'infinity')"""
+
+
 async def list_networks(
     tx: Tx,
     user_id: UserId,
     *,
     since: datetime | None,
     until: datetime | None,
-    behind: tuple[datetime, UUID] | None,
-    limit: int,
+    part: Part[Dated],
 ) -> list[SeenSealed]:
-    """The addresses a user came from behind one of them, or all, the last used first: in `[since, until)` at last."""
-    at, row_id = behind or (None, None)
-    return await db.rows(
-        tx,
-        SeenSealed,
-        """select id, ip, country, city, first_kind, first_seen_at, last_seen_at, seen_count
-        from identity.ip_addresses
-        where user_id = %s and (last_seen_at, id) < (coalesce(%s::timestamptz, 'infinity'), coalesce(%s::uuid, %s))
-          and last_seen_at >= coalesce(%s::timestamptz, '-infinity')
-          and last_seen_at < coalesce(%s::timestamptz, 'infinity')
-        order by last_seen_at desc, id desc limit %s""",
-        *(user_id, at, row_id, LAST_ID, since, until, limit),
-    )
+    """A part of the addresses a user came from, the last used first: in `[since, until)` at last."""
+    low, high = part.between(*EVER)
+    values = user_id, *low, *high, since, until, part.limit
+    if part.is_back:
+        return (await db.rows(tx, SeenSealed, SEEN + " order by last_seen_at, id limit %s", *values))[::-1]
+    return await db.rows(tx, SeenSealed, SEEN + " order by last_seen_at desc, id desc limit %s", *values)
 
 
 async def count_registrations(tx: Tx, net_bidx: bytes, *, since: datetime) -> int:

@@ -20,6 +20,7 @@ from palio.identity.types import (
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import EVER, Dated, Part
 
 EXCLUSION = (
     "select id, user_id, kind::text, activities::text[], starts_at, ends_at, created_by, return_requested_at,"
@@ -224,19 +225,19 @@ async def find_exclusion(tx: Tx, exclusion_id: UUID) -> Exclusion | None:
     return replace(found, activities=tuple(found.activities)) if found else None
 
 
-async def list_all_exclusions(
-    tx: Tx, *, user_id: UserId | None, before: tuple[datetime, UUID] | None, limit: int
-) -> list[Exclusion]:
-    """Breaks of everybody or of one player, the newest first, before one of them."""
-    at, exclusion_id = before or (None, None)
-    found = await db.rows(
-        tx,
-        Exclusion,
-        EXCLUSION
-        + """ where (%s::uuid is null or user_id = %s) and (%s::timestamptz is null or (starts_at, id) < (%s, %s::uuid))
-        order by starts_at desc, id desc limit %s""",
-        *(user_id, user_id, at, at, exclusion_id, limit),
-    )
+BEGUN = """
+    where (%s::uuid is null or user_id = %s) and (starts_at, id) > (%s, %s) and (starts_at, id) < (%s, %s)"""
+
+
+async def list_all_exclusions(tx: Tx, user_id: UserId | None, part: Part[Dated]) -> list[Exclusion]:
+    """A part of the breaks of everybody or of one player, the newest first."""
+    low, high = part.between(*EVER)
+    values = user_id, user_id, *low, *high, part.limit
+    if part.is_back:
+        found = await db.rows(tx, Exclusion, EXCLUSION + BEGUN + " order by starts_at, id limit %s", *values)
+        found.reverse()
+    else:
+        found = await db.rows(tx, Exclusion, EXCLUSION + BEGUN + " order by starts_at desc, id desc limit %s", *values)
     return [replace(one, activities=tuple(one.activities)) for one in found]
 
 

@@ -10,6 +10,7 @@ from palio.identity.types import PrivacyKind, PrivacyRequest, PrivacyState, Priv
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import EVER, Dated, Part
 
 REQUEST = (
     "select id, user_id, kind::text, state::text, requested_at, confirmed_at, due_at, finished_at,"
@@ -60,20 +61,19 @@ async def list_requests(tx: Tx, user_id: UserId, kind: PrivacyKind, limit: int) 
     )
 
 
-async def list_all(
-    tx: Tx, *, state: PrivacyState | None, before: tuple[datetime, UUID] | None, limit: int
-) -> list[PrivacyRequest]:
-    """What people ask for, the newest first: of one state if it is given, before one of them."""
-    at, request_id = before or (None, None)
-    return await db.rows(
-        tx,
-        PrivacyRequest,
-        REQUEST
-        + """ where (%s::text is null or state::text = %s)
-          and (%s::timestamptz is null or (requested_at, id) < (%s, %s::uuid))
-        order by requested_at desc, id desc limit %s""",
-        *(state, state, at, at, request_id, limit),
-    )
+ASKED = """
+    where (%s::text[] = '{}' or state::text = any (%s::text[]))
+      and (requested_at, id) > (%s, %s) and (requested_at, id) < (%s, %s)"""
+
+
+async def list_all(tx: Tx, states: Sequence[PrivacyState], part: Part[Dated]) -> list[PrivacyRequest]:
+    """A part of what people ask for, the newest first: of these states, or of all without any."""
+    low, high = part.between(*EVER)
+    values = list(states), list(states), *low, *high, part.limit
+    if part.is_back:
+        found = await db.rows(tx, PrivacyRequest, REQUEST + ASKED + " order by requested_at, id limit %s", *values)
+        return found[::-1]
+    return await db.rows(tx, PrivacyRequest, REQUEST + ASKED + " order by requested_at desc, id desc limit %s", *values)
 
 
 async def list_steps(tx: Tx, request_ids: Sequence[UUID]) -> list[PrivacyStep]:

@@ -12,6 +12,7 @@ from palio.identity.web.showing import go
 from palio.infra import files
 from palio.infra.files import NotAPicture, PictureTooLarge, SentEnough
 from palio.ui.actor import Ask
+from palio.ui.bodies import Body
 from palio.ui.limits import UPLOADS
 from palio.ui.routes import Routes
 
@@ -70,7 +71,7 @@ async def send_avatar(picture: Annotated[UploadFile, File()], house: InHouse, as
 
 
 @routes.form("/account/avatar/remove", access="owner", again=profile_again, idempotency="none")
-async def remove_avatar(form: Annotated[say.Body, Form()], house: InHouse, ask: Ask) -> Response:
+async def remove_avatar(form: Annotated[Body, Form()], house: InHouse, ask: Ask) -> Response:
     """Show no picture of oneself any more, from the page."""
     await doors.remove_avatar(house, user_id=me_of(ask), now=ask.now)
     return go("/account?saved=true")

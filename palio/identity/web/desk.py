@@ -1,12 +1,12 @@
 """What staff see of what people ask of their data, and of breaks from playing: pages and calls of the console."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 from uuid import UUID
 
-from fastapi import Form, Query, Request, Response
+from fastapi import Depends, Form, Query, Request, Response
 from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -36,9 +36,11 @@ from palio.kernel.ids import UserId
 from palio.ui import console
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.console import RailEntry
-from palio.ui.paging import Paged, Paging, first_part
+from palio.ui.paging import BEFORE_ALL, Listed, Paged, Paging, Part, dated, first_part, sorted_by
 from palio.ui.problems import wrong_of
+from palio.ui.ranges import of_words
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Blank, Instant
 
@@ -51,20 +53,22 @@ RAIL = (
     RailEntry("people", "Data requests", REQUESTS, PRIVACY),
     RailEntry("people", "Breaks from playing", EXCLUSIONS, EXCLUSION),
 )
-States: TypeAlias = Literal["", "requested", "confirmed", "running", "done", "failed", "cancelled"]
-OfState = Annotated[States, Query(description="Only those in this state")]
+OfState: TypeAlias = PrivacyState | Literal[""]  # of a page, whose field may be left empty
+States: TypeAlias = Annotated[list[PrivacyState], Depends(of_words("state", get_args(PrivacyState)))]
+ByRequest: TypeAlias = Annotated[Paging, Depends(sorted_by("-requested_at", end=BEFORE_ALL))]
+ByBeginning: TypeAlias = Annotated[Paging, Depends(sorted_by("-starts_at", end=BEFORE_ALL))]
 Reason = Annotated[str, Field(max_length=500)]
 Who = Annotated[str, Query(max_length=80, description="User name or id of one player")]
 Told = Annotated[str, Query(max_length=20)]
 
 
-class Retry(say.Body):
+class Retry(Body):
     """Why a step is set going again."""
 
     reason: Reason
 
 
-class Exclude(say.Body):
+class Exclude(Body):
     """Whom the house keeps from playing (user name or id), for how many days (for ever without), and why."""
 
     user: Annotated[str, Field(min_length=1, max_length=80)]
@@ -72,7 +76,7 @@ class Exclude(say.Body):
     reason: Reason
 
 
-class ExcludeForm(say.Body):
+class ExcludeForm(Body):
     """The same from a page."""
 
     user: Annotated[str, Field(max_length=80)]
@@ -131,14 +135,6 @@ class RequestAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestsAnswer:
-    """What people ask of their data, the newest first."""
-
-    items: list[RequestAnswer]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class BreakAnswer:
     """A break from playing; the reason of the house stays sealed."""
 
@@ -162,14 +158,6 @@ class BreakAnswer:
             return_requested_at=one.return_requested_at,
             lifted_at=one.lifted_at,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class BreaksAnswer:
-    """Breaks from playing, the newest first."""
-
-    items: list[BreakAnswer]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +189,10 @@ A_BREAK = BreakAnswer(
 # what people ask of their data
 
 
-@routes.get(REQUESTS, access=PRIVACY, example=RequestsAnswer([A_REQUEST], None))
-async def list_privacy_requests(tx: InTx, page: Paged, state: OfState = "") -> RequestsAnswer:
+@routes.get(REQUESTS, access=PRIVACY, example=Listed([A_REQUEST], None, None))
+async def list_privacy_requests(tx: InTx, page: ByRequest, states: States) -> Listed[RequestAnswer]:
     """List what people ask of their data, the newest first, with how far each part of the house is."""
-    cards, behind = await _requests(tx, page, state)
-    return RequestsAnswer([RequestAnswer.of(one) for one in cards], behind)
+    return (await _requests(tx, page, states)).told(RequestAnswer.of)
 
 
 @routes.post(
@@ -232,15 +219,16 @@ async def _requests_page(
     ask: Asking,
     tx: Tx,
     page: Paging,
-    state: States,
+    state: OfState,
     filled: Filled | None = None,
     told: str = "",
 ) -> HTMLResponse:
-    cards, older = await _requests(tx, page, state)
+    shown = await _requests(tx, page, [state] if state else [])
     values = {
-        "found": [RequestAnswer.of(one) for one in cards],
-        "names": await _names(ask, tx, [one.request.user_id for one in cards]),
-        "older": older,
+        "found": [RequestAnswer.of(one) for one in shown.rows],
+        "names": await _names(ask, tx, [one.request.user_id for one in shown.rows]),
+        "older": shown.next,
+        "newer": shown.prev,
         "state": state,
         "told": told,
         **_refused(filled),
@@ -261,22 +249,18 @@ async def retry_by_form(form: Annotated[RetryForm, Form()], tx: InTx) -> Redirec
     return RedirectResponse(f"{REQUESTS}?told=retried", 303)
 
 
-async def _requests(tx: Tx, page: Paging, state: States) -> tuple[list[PrivacyCard], str | None]:
-    found = await service.privacy.requests_of_all(tx, state=state or None, before=_before(page), limit=page.limit + 1)
-    shown = found[: page.limit]
-    more = len(found) > page.limit
-    behind = page.behind(shown[-1].request.requested_at.isoformat(), str(shown[-1].request.id)) if more else None
-    return shown, behind
+async def _requests(tx: Tx, page: Paging, states: Sequence[PrivacyState]) -> Part[PrivacyCard]:
+    found = await service.privacy.requests_of_all(tx, states=states, part=page.wanted(dated).and_one)
+    return page.part(found, lambda one: (one.request.requested_at.isoformat(), str(one.request.id)))
 
 
 # breaks from playing
 
 
-@routes.get(EXCLUSIONS, access=EXCLUSION, example=BreaksAnswer([A_BREAK], None), refuses=[NoSuchUser])
-async def list_breaks(ask: Ask, tx: InTx, page: Paged, user: Who = "") -> BreaksAnswer:
+@routes.get(EXCLUSIONS, access=EXCLUSION, example=Listed([A_BREAK], None, None), refuses=[NoSuchUser])
+async def list_breaks(ask: Ask, tx: InTx, page: ByBeginning, user: Who = "") -> Listed[BreakAnswer]:
     """List breaks from playing of everybody or of one player, the newest first."""
-    found, behind = await _breaks(tx, page, user)
-    return BreaksAnswer([BreakAnswer.of(one, ask.now) for one in found], behind)
+    return (await _breaks(tx, page, user)).told(lambda one: BreakAnswer.of(one, ask.now))
 
 
 @routes.post(
@@ -324,13 +308,14 @@ async def _breaks_page(
     request: Request, ask: Asking, tx: Tx, page: Paging, user: str, filled: Filled | None = None, told: str = ""
 ) -> HTMLResponse:
     try:
-        found, older = await _breaks(tx, page, user)
+        shown = await _breaks(tx, page, user)
     except NoSuchUser:
-        found, older = [], None
+        shown = Part([], None, None)
     values = {
-        "found": [(BreakAnswer.of(one, ask.now), _is_young(one, ask.now)) for one in found],
-        "names": await _names(ask, tx, [one.user_id for one in found]),
-        "older": older,
+        "found": [(BreakAnswer.of(one, ask.now), _is_young(one, ask.now)) for one in shown.rows],
+        "names": await _names(ask, tx, [one.user_id for one in shown.rows]),
+        "older": shown.next,
+        "newer": shown.prev,
         "user": user,
         "told": told,
         **_refused(filled),
@@ -367,20 +352,13 @@ async def propose_undo_by_form(form: Annotated[UndoForm, Form()], ask: Ask, tx: 
     return RedirectResponse(f"{EXCLUSIONS}?told=proposed", 303)
 
 
-async def _breaks(tx: Tx, page: Paging, user: str) -> tuple[list[Exclusion], str | None]:
+async def _breaks(tx: Tx, page: Paging, user: str) -> Part[Exclusion]:
     of = (await service.accounts.get(tx, name_or_id=user.strip())).id if user.strip() else None
-    found = await service.play.exclusions_of_all(tx, user_id=of, before=_before(page), limit=page.limit + 1)
-    shown = found[: page.limit]
-    more = len(found) > page.limit
-    return shown, page.behind(shown[-1].starts_at.isoformat(), str(shown[-1].id)) if more else None
+    found = await service.play.exclusions_of_all(tx, user_id=of, part=page.wanted(dated).and_one)
+    return page.part(found, lambda one: (one.starts_at.isoformat(), str(one.id)))
 
 
 # both
-
-
-def _before(page: Paging) -> tuple[datetime, UUID] | None:
-    behind, _ = page.sides
-    return (datetime.fromisoformat(str(behind[0])), UUID(str(behind[1]))) if behind else None
 
 
 async def _names(ask: Asking, tx: Tx, ids: list[UserId]) -> Mapping[UserId, str]:

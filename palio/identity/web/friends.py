@@ -19,7 +19,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import Limit
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import Listed, Paged, Paging
 from palio.ui.routes import Filled, Routes
 
 routes = Routes("identity")
@@ -57,11 +57,11 @@ async def get_player(user_id: UUID, tx: InTx) -> say.PlayerCardAnswer:
     return say.PlayerCardAnswer.of(await service.friends.card(tx, user_id=user_id))
 
 
-@routes.get("/me/friends", access="owner", example=say.FriendsAnswer([A_FRIEND], None))
-async def list_friends(ask: Ask, tx: InTx, page: Paged, state: FriendState = "accepted") -> say.FriendsAnswer:
+@routes.get("/me/friends", access="owner", example=Listed([A_FRIEND], None, None))
+async def list_friends(ask: Ask, tx: InTx, page: Paged, state: FriendState = "accepted") -> Listed[say.FriendAnswer]:
     """List one's friends, who asks, whom one asks, or whom one has blocked."""
     found, behind = await _part(tx, ask, state, page)
-    return say.FriendsAnswer([say.FriendAnswer.of(one) for one in found], behind)
+    return Listed([say.FriendAnswer.of(one) for one in found], behind, None)
 
 
 @routes.post(

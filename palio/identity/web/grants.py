@@ -24,6 +24,7 @@ from palio.identity.types import Grant, Role
 from palio.infra.approvals import Approval, ReasonMissing
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
+from palio.ui.bodies import Body
 from palio.ui.routes import Routes
 from palio.ui.values import Instant
 
@@ -36,7 +37,7 @@ RoleName = Annotated[str, Field(min_length=1, max_length=40)]
 Reason = Annotated[str, Field(max_length=500)]
 
 
-class TakeRole(say.Body):
+class TakeRole(Body):
     """Whose role is taken, and why."""
 
     user: User

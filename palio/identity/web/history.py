@@ -1,8 +1,6 @@
 """Where somebody was signed in, from where he came, and who tried to come in as him."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Protocol, TypeAlias, TypeVar, get_args
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
 from fastapi import Depends
@@ -14,7 +12,7 @@ from palio.identity.types import DeviceId, LogInsWanted, Outcome
 from palio.identity.web.reception import me_of, session_of
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging
+from palio.ui.paging import BEFORE_ALL, Listed, PagedByAt, Paging, dated, sorted_by
 from palio.ui.ranges import Span, of_times, of_words
 from palio.ui.routes import Routes
 
@@ -23,6 +21,7 @@ routes = Routes("identity")
 At: TypeAlias = Annotated[Span, Depends(of_times("at"))]
 Outcomes: TypeAlias = Annotated[list[Outcome], Depends(of_words("outcome", get_args(Outcome)))]
 LastSeen: TypeAlias = Annotated[Span, Depends(of_times("last_seen_at"))]
+ByLastSeen: TypeAlias = Annotated[Paging, Depends(sorted_by("-last_seen_at", end=BEFORE_ALL))]
 
 A_LOG_IN = say.LogInAnswer(
     say.EXAMPLE_ID,
@@ -43,40 +42,24 @@ AN_ADDRESS = say.AddressAnswer(
 )
 
 
-class Dated(Protocol):
-    """A row of a list that goes on behind an instant and an id."""
-
-    @property
-    def id(self) -> UUID: ...
-
-
-Row = TypeVar("Row", bound=Dated)
-
-
-@routes.get("/me/logins", access="owner", scope=NO_TOKEN, example=say.LogIns([A_LOG_IN], None))
-async def list_log_ins(ask: Ask, tx: InTx, page: Paged, at: At, outcomes: Outcomes) -> say.LogIns:
+@routes.get("/me/logins", access="owner", scope=NO_TOKEN, example=Listed([A_LOG_IN], None, None))
+async def list_log_ins(ask: Ask, tx: InTx, page: PagedByAt, at: At, outcomes: Outcomes) -> Listed[say.LogInAnswer]:
     """List the attempts to sign in as oneself, the newest first."""
     wanted = LogInsWanted(at.since, at.until, outcomes)
-    found = await service.attempts.log_ins(
-        tx, user_id=me_of(ask), wanted=wanted, behind=behind_of(page), limit=page.limit + 1
-    )
-    shown, following = part_of(page, [(one.at, one) for one in found])
-    return say.LogIns([say.LogInAnswer.of(one) for one in shown], following)
+    found = await service.attempts.log_ins(tx, user_id=me_of(ask), wanted=wanted, part=page.wanted(dated).and_one)
+    part = page.part(found, lambda one: (one.at.isoformat(), str(one.id)))
+    return Listed([say.LogInAnswer.of(one) for one in part.rows], part.next, part.prev)
 
 
-@routes.get("/me/ips", access="owner", scope=NO_TOKEN, example=say.Addresses([AN_ADDRESS], None))
-async def list_addresses(ask: Ask, tx: InTx, page: Paged, last_seen: LastSeen) -> say.Addresses:
+@routes.get("/me/ips", access="owner", scope=NO_TOKEN, example=Listed([AN_ADDRESS], None, None))
+async def list_addresses(ask: Ask, tx: InTx, page: ByLastSeen, last_seen: LastSeen) -> Listed[say.AddressAnswer]:
     """List the addresses one came from, the last used first."""
+    wanted = page.wanted(dated).and_one
     found = await service.attempts.addresses_of(
-        tx,
-        user_id=me_of(ask),
-        since=last_seen.since,
-        until=last_seen.until,
-        behind=behind_of(page),
-        limit=page.limit + 1,
+        tx, user_id=me_of(ask), since=last_seen.since, until=last_seen.until, part=wanted
     )
-    shown, following = part_of(page, [(one.last_seen_at, one) for one in found])
-    return say.Addresses([say.AddressAnswer.of(one) for one in shown], following)
+    part = page.part(found, lambda one: (one.last_seen_at.isoformat(), str(one.id)))
+    return Listed([say.AddressAnswer.of(one) for one in part.rows], part.next, part.prev)
 
 
 @routes.get("/me/devices", access="owner", scope=NO_TOKEN, example=say.Devices([A_DEVICE]))
@@ -93,20 +76,3 @@ async def forget_device(device_id: UUID, ask: Ask, tx: InTx) -> say.Done:
     """Forget one of one's devices: the sessions on it end, and it is a new device the next time."""
     await service.devices.forget(tx, user_id=me_of(ask), device_id=DeviceId(device_id), now=ask.now)
     return say.Done("done")
-
-
-def behind_of(page: Paging) -> tuple[datetime, UUID] | None:
-    """The instant and the id that a page begins behind, if it is not the first."""
-    if page.position is None:
-        return None
-    at, row_id = page.position.key
-    return datetime.fromisoformat(str(at)), UUID(hex=str(row_id))
-
-
-def part_of(page: Paging, found: Sequence[tuple[datetime, Row]]) -> tuple[list[Row], str | None]:
-    """What of the rows is shown on a page, and the cursor of what follows; one more than a page was looked for."""
-    shown = [row for _, row in found[: page.limit]]
-    if len(found) <= page.limit:
-        return shown, None
-    at, last = found[page.limit - 1]
-    return shown, page.behind(at.isoformat(), last.id.hex)

@@ -16,6 +16,7 @@ from palio.identity.web.showing import go, is_proven, show
 from palio.infra.db import Tx
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.routes import Filled, Routes
 
 routes = Routes("identity")
@@ -24,13 +25,13 @@ PATH, PAGE = "/me/play-exclusions", "/account/limits"
 Told = Annotated[str, Query(max_length=20)]
 
 
-class BreakForm(say.Body):
+class BreakForm(Body):
     """How long one does not play."""
 
     length: ExclusionLength
 
 
-class ReturnForm(say.Body):
+class ReturnForm(Body):
     """After which break one wants to play again."""
 
     exclusion_id: UUID

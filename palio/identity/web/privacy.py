@@ -40,6 +40,7 @@ from palio.infra.db import Tx
 from palio.ui import markdown
 from palio.ui.access import NO_SCOPE, NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.refusals import ImpersonationReadOnly
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Instant
@@ -169,7 +170,7 @@ class ConsentsAnswer:
     items: list[ConsentAnswer]
 
 
-class Consenting(say.Body):
+class Consenting(Body):
     """Which version of which document is accepted, or, with `accept` false, that all of it is taken back."""
 
     document: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
@@ -177,7 +178,7 @@ class Consenting(say.Body):
     accept: StrictBool = True
 
 
-class ConsentForm(say.Body):
+class ConsentForm(Body):
     """The same from a page."""
 
     document: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]

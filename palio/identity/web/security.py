@@ -24,6 +24,7 @@ from palio.identity.web.reception import (
 )
 from palio.identity.web.showing import go, is_proven, show
 from palio.infra.db import Tx
+from palio.kernel.parts import Part
 from palio.ui.access import step_up_needed
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.leading import CONSOLE, PROVE, ours
@@ -49,9 +50,9 @@ async def _security(request: Request, ask: Asking, tx: Tx, filled: Filled | None
         "me": await service.accounts.me(tx, user_id=user_id, now=ask.now),
         "passkeys": await service.passkeys.passkeys_of(tx, user_id=user_id),
         "devices": await service.devices.devices_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
-        "addresses": await service.attempts.addresses_of(tx, user_id=user_id, limit=ADDRESSES_SHOWN),
+        "addresses": await service.attempts.addresses_of(tx, user_id=user_id, part=Part(ADDRESSES_SHOWN)),
         "sessions": await service.sessions.sessions_of(tx, user_id=user_id, current=session_of(ask), now=ask.now),
-        "log_ins": await service.attempts.log_ins(tx, user_id=user_id, limit=LOG_INS_SHOWN),
+        "log_ins": await service.attempts.log_ins(tx, user_id=user_id, part=Part(LOG_INS_SHOWN)),
         "reset": await service.resets.reset_of(tx, user_id=user_id),
         "told": told,
         "now": ask.now,

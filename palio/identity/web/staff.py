@@ -14,6 +14,7 @@ from palio.identity.web.calls import A_SESSION
 from palio.infra.approvals import ReasonMissing
 from palio.kernel.ids import UserId
 from palio.ui.actor import Ask, Asking, InTx
+from palio.ui.bodies import Body
 from palio.ui.routes import Routes
 
 routes = Routes("identity")
@@ -24,7 +25,7 @@ PATH = "/console/identity/users/{user_id:uuid}/sessions"
 OTHERS = replace(A_SESSION, ip=None, is_current=False)
 
 
-class EndSessions(say.Body):
+class EndSessions(Body):
     """Which session ends (all of them without one), and why."""
 
     session_id: UUID | None = None

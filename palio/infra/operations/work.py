@@ -13,6 +13,7 @@ from palio.infra.db import Tx
 from palio.infra.messages import RunOperation
 from palio.kernel.errors import Conflict, Gone, NotFound
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import IDS, Part
 from palio.kernel.topics import OWNER, LiveType, Topic
 
 OperationKind: TypeAlias = Literal["export", "import", "bulk", "other"]
@@ -159,27 +160,25 @@ class WorkWanted:
 ANY_WORK = WorkWanted()
 
 
+OWNED = """
+    where owner_id = %s and kind = %s and id > %s and id < %s and (%s::text[] = '{}' or state = any (%s::text[]))
+      and created_at >= coalesce(%s::timestamptz, '-infinity') and created_at < coalesce(%s::timestamptz, 'infinity')"""
+
+
 async def list_mine(
     tx: Tx,
     *,
     owner: UserId,
     kind: OperationKind,
-    limit: int,
     wanted: WorkWanted = ANY_WORK,
-    behind: UUID | None = None,
+    part: Part[UUID],
 ) -> list[Operation]:
-    """What somebody has asked for, the newest first, behind an id."""
-    return await db.rows(
-        tx,
-        Operation,
-        COLUMNS
-        + """ where owner_id = %s and kind = %s and (%s::uuid is null or id < %s)
-          and (%s::text[] = '{}' or state = any (%s::text[]))
-          and created_at >= coalesce(%s::timestamptz, '-infinity')
-          and created_at < coalesce(%s::timestamptz, 'infinity')
-        order by id desc limit %s""",
-        *(owner, kind, behind, behind, list(wanted.states), list(wanted.states), wanted.since, wanted.until, limit),
-    )
+    """A part of what somebody has asked for, the newest first."""
+    states = list(wanted.states)
+    values = (owner, kind, *part.between(*IDS), states, states, wanted.since, wanted.until, part.limit)
+    if part.is_back:
+        return (await db.rows(tx, Operation, COLUMNS + OWNED + " order by id limit %s", *values))[::-1]
+    return await db.rows(tx, Operation, COLUMNS + OWNED + " order by id desc limit %s", *values)
 
 
 async def lock(tx: Tx, operation_id: UUID) -> Operation | None:

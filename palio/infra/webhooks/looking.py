@@ -18,6 +18,7 @@ from palio.infra.webhooks.verdicts import DeliveryState
 from palio.kernel.errors import NotFound
 from palio.kernel.events import TypeName
 from palio.kernel.ids import new_id
+from palio.kernel.parts import EVER, Dated, Part
 from palio.kernel.signatures import SignedMessage
 
 REPLAYED_MAX = 10_000
@@ -103,15 +104,13 @@ FILTER = """
       and (%(id)s::uuid is null or %(id)s::uuid in (id, event_id, webhook_id))
       and (%(since)s::timestamptz is null or created_at >= %(since)s::timestamptz)
       and (%(until)s::timestamptz is null or created_at < %(until)s::timestamptz)"""
-AFTER = """
-      and (%(at)s::timestamptz is null or (created_at, id) < (%(at)s::timestamptz, %(after)s::uuid))
-    order by created_at desc, id desc limit %(limit)s::int"""
+BETWEEN = """
+      and (created_at, id) > (%(low_at)s, %(low_id)s) and (created_at, id) < (%(high_at)s, %(high_id)s)"""
 
 
-async def list_deliveries(
-    tx: Tx, *, endpoint_id: UUID, wanted: Wanted, limit: int, after: tuple[datetime, UUID] | None = None
-) -> list[Delivery]:
-    """What was sent to an endpoint, the newest first, behind a delivery."""
+async def list_deliveries(tx: Tx, *, endpoint_id: UUID, wanted: Wanted, part: Part[Dated]) -> list[Delivery]:
+    """A part of what was sent to an endpoint, the newest first."""
+    low, high = part.between(*EVER)
     facts = {
         "endpoint": endpoint_id,
         "states": list(wanted.states),
@@ -119,12 +118,19 @@ async def list_deliveries(
         "id": wanted.id,
         "since": wanted.since,
         "until": wanted.until,
-        "at": after[0] if after else None,
-        "after": after[1] if after else None,
-        "limit": limit,
+        "low_at": low[0],
+        "low_id": low[1],
+        "high_at": high[0],
+        "high_id": high[1],
+        "limit": part.limit,
     }
     async with tx.cursor(row_factory=class_row(Delivery)) as cursor:
-        await cursor.execute(DELIVERIES + FILTER + AFTER, facts)
+        if part.is_back:
+            await cursor.execute(DELIVERIES + FILTER + BETWEEN + " order by created_at, id limit %(limit)s::int", facts)
+            return (await cursor.fetchall())[::-1]
+        await cursor.execute(
+            DELIVERIES + FILTER + BETWEEN + " order by created_at desc, id desc limit %(limit)s::int", facts
+        )
         return await cursor.fetchall()
 
 

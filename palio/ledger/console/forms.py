@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio.infra.db import Tx
 from palio.ledger.console.people import named_in
@@ -14,6 +14,7 @@ from palio.ledger.errors import InvalidPost
 from palio.ledger.rules import desk as rules
 from palio.ledger.service import reading
 from palio.ledger.types import ADJUSTMENT_LINES_MAX, AdjustmentLine, Asset, AssetTerms, Status
+from palio.ui.bodies import Body
 from palio.ui.values import Blank
 
 PASTED_CHARS_MAX = 100_000
@@ -22,17 +23,11 @@ Text = Annotated[str, Field(max_length=1_000)]  # what is too long is refused by
 Amount = Annotated[str, Field(max_length=30)]
 
 
-class FormBody(BaseModel):
-    """What a form of staff says: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class NothingForm(FormBody):
+class NothingForm(Body):
     """A form that only asks for something."""
 
 
-class AdjustForm(FormBody):
+class AdjustForm(Body):
     """Corrections as they are typed: a line by fields, more pasted. `seen` names those whose effect was shown."""
 
     player: Short = ""
@@ -51,7 +46,7 @@ class AdjustForm(FormBody):
         return [*typed, *rules.read_lines(self.more)]
 
 
-class ReverseForm(FormBody):
+class ReverseForm(Body):
     """How much is taken back (all that is left when it is empty), and why."""
 
     amount: Amount = ""
@@ -59,20 +54,20 @@ class ReverseForm(FormBody):
     reason: Text = ""
 
 
-class ReasonForm(FormBody):
+class ReasonForm(Body):
     """Why."""
 
     reason: Text = ""
 
 
-class StatusForm(FormBody):
+class StatusForm(Body):
     """What an account may be used for from now on, and why."""
 
     status: Status
     reason: Text = ""
 
 
-class AssetForm(FormBody):
+class AssetForm(Body):
     """What an asset is to be called, what may be done with it, and why. `seen` names those whose effect was shown."""
 
     name: Short = ""
@@ -90,20 +85,20 @@ class AssetForm(FormBody):
         )
 
 
-class ResolveForm(FormBody):
+class ResolveForm(Body):
     """What was found out about a finding, and what was done."""
 
     resolution: Annotated[str, Field(max_length=2_000)] = ""
 
 
-class DecideForm(FormBody):
+class DecideForm(Body):
     """What is decided about somebody else's correction."""
 
     decision: Literal["approve", "reject"]
     reason: Text = ""
 
 
-class ReverseQuery(FormBody):
+class ReverseQuery(Body):
     """What a reversal is looked at with."""
 
     amount: Amount = ""

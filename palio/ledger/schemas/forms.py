@@ -3,20 +3,17 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import Field, StrictInt
 
 from palio.ledger.types import AMOUNT_UNITS_MAX
+from palio.ui.bodies import Body
 
 QUERY_CHARS_MAX = 6_000
 NAME_CHARS_MAX = 64
 AMOUNT_CHARS_MAX = 25
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class HideForm(_Strict):
+class HideForm(Body):
     """Where the list stood: what it was narrowed to, as its address says."""
 
     query: Annotated[str, Field(max_length=QUERY_CHARS_MAX, pattern=r"^[A-Za-z0-9=&%._:+~-]*$")] = ""
@@ -27,7 +24,7 @@ class HideForm(_Strict):
         return f"/wallet/{asset}{'?' if parts else ''}{'&'.join(parts)}#lines"
 
 
-class GiftCall(_Strict):
+class GiftCall(Body):
     """To whom (his user name), of what, how many units."""
 
     to: Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX, examples=["alice"])]
@@ -35,7 +32,7 @@ class GiftCall(_Strict):
     amount: Annotated[StrictInt, Field(ge=1, le=AMOUNT_UNITS_MAX, examples=[25])]
 
 
-class GiftForm(_Strict):
+class GiftForm(Body):
     """What was confirmed: to whom, and the amount as people write it."""
 
     to: Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]

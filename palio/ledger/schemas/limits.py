@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio.ledger.errors import InvalidPost
 from palio.ledger.types import AMOUNT_UNITS_MAX, Asset, LimitGroup, PendingLimit, Period, PlayerLimit
+from palio.ui.bodies import Body
 from palio.ui.values import Asset as Unit
 from palio.ui.values import Instant, Money
 
@@ -19,10 +20,8 @@ PRESETS = (10, 50, 100, 500)  # whole units of the asset
 Preset = Literal["", "10", "50", "100", "500", "none"]
 
 
-class LimitForm(BaseModel):
+class LimitForm(Body):
     """How much one allows oneself of an asset in a period, in its smallest unit; null is no limit."""
-
-    model_config = ConfigDict(extra="forbid")
 
     asset: Annotated[str, Field(min_length=1, max_length=12, examples=["USD"])]
     group: LimitGroup
@@ -30,10 +29,8 @@ class LimitForm(BaseModel):
     amount: Annotated[int | None, Field(ge=0, le=AMOUNT_UNITS_MAX, strict=True, examples=[50_000])]
 
 
-class LimitPageForm(BaseModel):
+class LimitPageForm(Body):
     """The same from the page: as it is written, or by one of its buttons."""
-
-    model_config = ConfigDict(extra="forbid")
 
     asset: Annotated[str, Field(min_length=1, max_length=12)]
     group: LimitGroup

@@ -16,7 +16,7 @@ from palio.ledger.schemas.wallet import LINES_EXAMPLE, LineAnswer
 from palio.ledger.types import Flow, Line, MonthStatement, OpenHold
 from palio.ui import tables
 from palio.ui.examples import AT
-from palio.ui.paging import Paging
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Asset, Instant, Money
 
 MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -122,19 +122,10 @@ class HoldAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class HoldsAnswer:
-    """What is set aside of your wallets, the newest first."""
-
-    items: tuple[HoldAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-def holds_answer(found: Sequence[OpenHold], page: Paging) -> HoldsAnswer:
+def holds_answer(found: Sequence[OpenHold], page: Paging) -> Listed[HoldAnswer]:
     """A page of holds out of one more than it takes, if there are more on that side."""
     part = page.part(found, lambda hold: (str(hold.id),))
-    return HoldsAnswer(tuple(map(HoldAnswer.of, part.rows)), part.next, part.prev)
+    return Listed(tuple(map(HoldAnswer.of, part.rows)), part.next, part.prev)
 
 
 BALANCE_EXAMPLE = BalanceAnswer("USD", 2, AT, Money("USD", 11_875, "118.75"))
@@ -142,7 +133,7 @@ MONTH_EXAMPLE = MonthAnswer.of(
     MonthStatement(date(2026, 3, 1), 6_875, 11_375, [Flow("prize", 5_000, 0, 1), Flow("bet", 0, 500, 2)], 15),
     Asset("USD", 2),
 )
-HOLDS_EXAMPLE = HoldsAnswer(
+HOLDS_EXAMPLE = Listed(
     items=(
         HoldAnswer(
             id=UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b917"),

@@ -12,9 +12,7 @@ import msgspec
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SkipValidation,
     TypeAdapter,
@@ -38,6 +36,7 @@ from palio.ledger.types import (
     Void,
     Voided,
 )
+from palio.ui.bodies import Body
 from palio.ui.examples import THING
 from palio.ui.values import Instant, instant
 
@@ -82,11 +81,7 @@ Yes = Annotated[bool, Field(strict=True)]
 Time = Annotated[AwareDatetime, BeforeValidator(_text_of_time)]
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class LegForm(_Form):
+class LegForm(Body):
     """So much into an account, or out of it."""
 
     account: Word
@@ -94,20 +89,20 @@ class LegForm(_Form):
     amount: Amount
 
 
-class CaptureForm(_Form):
+class CaptureForm(Body):
     """The hold that a transfer is paid from; a final capture releases the rest of it."""
 
     hold: UUID
     final: Yes = False
 
 
-class TransferForm(_Form):
+class TransferForm(Body):
     """A transfer: the amounts of its legs sum to zero for each asset."""
 
     kind: Word
     legs: Annotated[list[LegForm], Field(min_length=LEGS_OF_AN_ITEM_MIN, max_length=LEGS_OF_AN_ITEM_MAX)]
     description: Text = ""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     capture: CaptureForm | None = None
 
 
@@ -118,7 +113,7 @@ class TransferItem(TransferForm):
     op: Literal["transfer"] = "transfer"
 
 
-class HoldItem(_Form):
+class HoldItem(Body):
     """Units of a wallet to be set aside, by default for as long as the operator says."""
 
     key: Word
@@ -131,7 +126,7 @@ class HoldItem(_Form):
     expires_at: Time | None = None
 
 
-class VoidItem(_Form):
+class VoidItem(Body):
     """A hold to be released."""
 
     key: Word
@@ -139,7 +134,7 @@ class VoidItem(_Form):
     hold: UUID
 
 
-class ReverseItem(_Form):
+class ReverseItem(Body):
     """A transfer to be taken back: what is left of it, or so much of its two legs."""
 
     key: Word
@@ -159,7 +154,7 @@ SHAPES: Mapping[object, TypeAdapter[Any]] = {
 }
 
 
-class BatchForm(_Form):
+class BatchForm(Body):
     """Up to 10,000 items, each judged and answered by itself; with mode `all` they happen together or not at all."""
 
     items: list[SkipValidation[AnyItem]]

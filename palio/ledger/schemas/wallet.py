@@ -9,11 +9,12 @@ from uuid import UUID
 from fastapi import Path
 
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Cut
 from palio.ledger.types import CapturedHold, Counterpart, Course, Cursor, Line, Receipt, Side, Statement, Wallet
 from palio.ui.charts import Chart, Series
 from palio.ui.examples import AT, THING, USD
 from palio.ui.formats import Formats
-from palio.ui.paging import Paging
+from palio.ui.paging import Listed, Paging, Part
 from palio.ui.values import Asset, Instant, Money
 
 MICROS = 10**6
@@ -25,11 +26,8 @@ TransferNumber = Annotated[UUID, Path(examples=[str(THING)])]
 
 def cursors_of(page: Paging) -> tuple[Cursor | None, Cursor | None]:
     """The lines `(after, before)` beside which a page of a statement lies."""
-    if page.position is None:
-        return None, None
-    micros, seq = (int(part) for part in page.position.key)
-    at = Cursor(datetime.fromtimestamp(micros // MICROS, UTC).replace(microsecond=micros % MICROS), seq)
-    return (None, at) if page.position.is_back else (at, None)
+    part = page.wanted(_cursor)
+    return part.older_than, part.newer_than
 
 
 def chart_of(course: Course, scale: int, formats: Formats) -> Chart:
@@ -38,16 +36,19 @@ def chart_of(course: Course, scale: int, formats: Formats) -> Chart:
     return Chart(tuple(formats.short_day(day) for day, _ in course.days), (Series("", "step", values),))
 
 
-def beside(found: Statement, page: Paging) -> tuple[str | None, str | None]:
-    """The cursors `(next, prev)` beside a page of a statement; next is older."""
-    return (
-        page.behind(*_key(found.next)) if found.next else None,
-        page.before(*_key(found.prev)) if found.prev else None,
-    )
+def shown_of(found: Statement, page: Paging) -> Part[Line]:
+    """The page of a statement."""
+    cut = Cut(found.lines, has_newer=found.prev is not None, has_older=found.next is not None)
+    return page.shown(cut, _key)
 
 
-def _key(at: Cursor) -> tuple[int, int]:
-    return int(at.posted_at.timestamp()) * MICROS + at.posted_at.microsecond, at.seq
+def _cursor(micros: int | str, seq: int | str) -> Cursor:
+    seconds, rest = divmod(int(micros), MICROS)
+    return Cursor(datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest), int(seq))
+
+
+def _key(line: Line) -> tuple[int, int]:
+    return int(line.posted_at.timestamp()) * MICROS + line.posted_at.microsecond, line.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +133,6 @@ class LineAnswer:
             reverses=line.reverses_id,
             reversed=Money.of(line.reversed, asset),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LinesAnswer:
-    """Movements of a wallet, the newest first."""
-
-    items: tuple[LineAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, found: Statement, asset: Asset, page: Paging) -> "LinesAnswer":
-        return cls(tuple(LineAnswer.of(line, asset) for line in found.lines), *beside(found, page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +254,7 @@ class ReceiptAnswer:
 
 _COMPETITION = "01981f2c-7d1e-7a33-9c52-6f0a3b1d8e44"
 WALLETS_EXAMPLE = WalletsAnswer.of([Wallet("USD", 2, 11_875, 0, 0, AT)])
-LINES_EXAMPLE = LinesAnswer(
+LINES_EXAMPLE = Listed(
     items=(
         LineAnswer(
             id=THING,

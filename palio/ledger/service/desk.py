@@ -168,13 +168,15 @@ async def list_holds(
     tx: Tx,
     *,
     limit: int,
-    state: HoldState | None = None,
+    states: Sequence[HoldState] = (),
     owner: UserId | None = None,
     older_than: UUID | None = None,
     newer_than: UUID | None = None,
 ) -> list[HoldRow]:
     """Holds, the newest first, behind one or in front of one."""
-    return await sql.list_holds(tx, state=state, owner=owner, older_than=older_than, newer_than=newer_than, limit=limit)
+    return await sql.list_holds(
+        tx, states=states, owner=owner, older_than=older_than, newer_than=newer_than, limit=limit
+    )
 
 
 async def get_hold(tx: Tx, *, hold_id: UUID) -> HoldRow:

@@ -317,20 +317,20 @@ async def find_hold(tx: Tx, hold_id: UUID) -> HoldRow | None:
 
 
 SOME_HOLDS = """
-    where (%s::text is null or h.state = %s) and (%s::uuid is null or h.owner_id = %s) """
+    where (%s::text[] = '{}' or h.state = any (%s::text[])) and (%s::uuid is null or h.owner_id = %s) """
 
 
 async def list_holds(
     tx: Tx,
     *,
-    state: HoldState | None,
+    states: Sequence[HoldState],
     owner: UserId | None,
     older_than: UUID | None,
     newer_than: UUID | None,
     limit: int,
 ) -> list[HoldRow]:
     """Holds, the newest first, behind one or in front of one."""
-    values = state, state, owner, owner
+    values = list(states), list(states), owner, owner
     if newer_than:
         found = await db.rows(
             tx, HoldRow, HOLD + SOME_HOLDS + "and h.id > %s order by h.id limit %s", *values, newer_than, limit

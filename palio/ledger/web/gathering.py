@@ -23,6 +23,7 @@ from palio.ledger.types import (
     Post,
     Refused,
 )
+from palio.ui.types import BULK_MAX
 
 FLIGHTS_MAX = 2  # one is made while another is in the database; more would be shorter, and cost as much each
 UNIT_ITEMS_MAX = 50  # longer lists would keep single transfers waiting
@@ -48,7 +49,7 @@ class Teller:
 
     async def post_apart(self, unit: Unit, *, mode: Mode = "each", dry_run: bool = False) -> list[AnyOutcome]:
         """The same in a transaction of its own. Refuses with BatchTooLarge too, and in mode `all` with BatchRefused."""
-        if len(unit) > (items_max := settings.value(BATCH_ITEMS_MAX)):
+        if len(unit) > (items_max := min(settings.value(BATCH_ITEMS_MAX), settings.value(BULK_MAX))):
             raise errors.BatchTooLarge(items=len(unit), limit=items_max)
         if mode == "each" and not dry_run and len(unit) <= UNIT_ITEMS_MAX:
             return await self.post(unit)

@@ -16,7 +16,7 @@ from palio.ledger.rules import months
 from palio.ledger.schemas.filters import CATEGORIES, EVERYTHING, Choice, Day
 from palio.ledger.schemas.forms import HideForm
 from palio.ledger.schemas.months import month_of
-from palio.ledger.schemas.wallet import AssetCode, Seq, beside, chart_of, cursors_of, owner_of
+from palio.ledger.schemas.wallet import AssetCode, Seq, chart_of, cursors_of, owner_of, shown_of
 from palio.ledger.service import gifts, hiding, reading, sealing
 from palio.ledger.types import HOLDS_OF_A_CARD_MAX, Course, Debt, LineOf, OpenHold, Receipt, Wallet
 from palio.ui import pages
@@ -119,7 +119,7 @@ async def statement_page(
     found = await reading.statement(
         tx, owner_id=owner_id, asset=asset, wanted=wanted, after=after, before=before, limit=page.limit
     )
-    older, newer = beside(found, page)
+    shown = shown_of(found, page)
     wallets = await reading.wallets(tx, owner_id=owner_id)
     wallet = _wallet_in(wallets, asset)
     course = await _course(tx, ask, wallet, choice)
@@ -131,7 +131,7 @@ async def statement_page(
         "present": known,
         "asset_of": _asset_of,
         "asset": Asset(known.code, known.scale),
-        "lines": found.lines,
+        "lines": shown.rows,
         "categories": CATEGORIES,
         "kinds": [kinds[code] for code in wanted.kinds],
         "choice": choice,
@@ -145,8 +145,8 @@ async def statement_page(
         "lapsing": await reading.lapsing(tx, owner_id=owner_id, asset=asset, now=ask.now),
         "debts": await _debts(tx, ask, [wallet] if wallet else []),
         "may_give": asset in await gifts.giftable(tx),
-        "older": older,
-        "newer": newer,
+        "older": shown.next,
+        "newer": shown.prev,
     }
     return pages.render(request, "ledger/statement.html", values, block="wallet")
 

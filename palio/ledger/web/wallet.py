@@ -19,7 +19,7 @@ from palio.ledger.schemas.months import (
     At,
     BalanceAnswer,
     Format,
-    HoldsAnswer,
+    HoldAnswer,
     MonthAnswer,
     MonthText,
     holds_answer,
@@ -31,19 +31,20 @@ from palio.ledger.schemas.wallet import (
     RECEIPT_EXAMPLE,
     WALLETS_EXAMPLE,
     AssetCode,
-    LinesAnswer,
+    LineAnswer,
     ReceiptAnswer,
     TransferNumber,
     WalletsAnswer,
     cursors_of,
     owner_of,
+    shown_of,
 )
 from palio.ledger.service import hiding, reading
 from palio.ledger.types import STATEMENT_ROWS_MAX, HoldId, MonthStatement, TransferId
 from palio.ui import limits, tables
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import HOUR_S, MINUTE_S, Limit
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, PagedById, Paging, sorted_by
 from palio.ui.ranges import Span, of_times
 from palio.ui.routes import Routes
 from palio.ui.values import Asset, Money
@@ -66,12 +67,12 @@ async def list_transactions(
     asset: AssetCode,
     ask: Ask,
     tx: InTx,
-    page: Paged,
+    page: Annotated[Paging, Depends(sorted_by("-created_at", end=(0, 0)))],
     narrowed: Annotated[Narrowed, Depends()],
     created: Annotated[Span, Depends(of_times("created_at"))],
     since: From = None,
     until: To = None,
-) -> LinesAnswer:
+) -> Listed[LineAnswer]:
     """List what moved in a wallet, the newest first, each with the balance it left.
 
     As a table it holds what is hidden as well, so that its amounts add up.
@@ -85,7 +86,8 @@ async def list_transactions(
     found = await reading.statement(
         tx, owner_id=owner_id, asset=asset, wanted=wanted, after=after, before=before, limit=page.limit
     )
-    return LinesAnswer.of(found, Asset(known.code, known.scale), page)
+    money = Asset(known.code, known.scale)
+    return shown_of(found, page).told(lambda line: LineAnswer.of(line, money))
 
 
 @routes.get(
@@ -160,11 +162,9 @@ def _file(request: Request, ask: Asking, found: MonthStatement, asset: Asset) ->
 
 
 @routes.get("/wallet/holds", access="owner", example=HOLDS_EXAMPLE, rate=[READS])
-async def list_holds(ask: Ask, tx: InTx, page: Paged) -> HoldsAnswer:
+async def list_holds(ask: Ask, tx: InTx, page: PagedById) -> Listed[HoldAnswer]:
     """List what is set aside of your wallets, for what and until when, the newest first."""
-    at = page.position
-    beside = HoldId(UUID(str(at.key[0]))) if at else None
-    after, before = (None, beside) if at and at.is_back else (beside, None)
+    after, before = (HoldId(UUID(str(side[0]))) if side else None for side in page.sides)
     found = await reading.holds(
         tx, owner_id=owner_of(ask.actor.user_id), after=after, before=before, limit=page.limit + 1
     )

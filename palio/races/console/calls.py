@@ -1,8 +1,8 @@
 """The API of staff over races. Every act leaves an audit row; what takes two people answers 202 and an approval."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias, get_args
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 
 from palio import competitions, ledger
 from palio.affiliates import NoSuchProgramme, NoSuchSnapshot
@@ -36,7 +36,6 @@ from palio.races.console.schemas import (
     REHEARSAL_EXAMPLE,
     SERIES_EXAMPLE,
     STAFF_BOARD_EXAMPLE,
-    STAFF_RACES_EXAMPLE,
     ActAnswer,
     AdjustBody,
     DeskAnswer,
@@ -59,7 +58,6 @@ from palio.races.console.schemas import (
     SeriesBody,
     SeriesListAnswer,
     StaffBoardAnswer,
-    StaffRacesAnswer,
     State,
 )
 from palio.races.errors import (
@@ -84,11 +82,12 @@ from palio.races.errors import (
     WindowInvalid,
 )
 from palio.races.rules import terms
-from palio.races.schemas import Number, asset_of, part_of
+from palio.races.schemas import RACES_EXAMPLE, ByEnd, LineAnswer, Number, asset_of, part_of, shown_of
 from palio.races.types import NewRace, Wanted
 from palio.ui import versions
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 from palio.ui.versions import Seen
@@ -98,16 +97,15 @@ OF_TERMS = (SpecInvalid, WindowInvalid, PrizePrecision, PrizeShape, PrizeSum, Pr
 OF_ACTS = (NoSuchRace, NotRunning, Cancelled, Paying, ReasonTooShort)
 routes = Routes("races")
 
+States: TypeAlias = Annotated[list[State], Depends(of_words("state", get_args(State)))]
 Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme")]
 
 
-@routes.get("/console/races", access=READ, example=STAFF_RACES_EXAMPLE, refuses=[NoSuchProgramme])
-async def list_all_races(
-    tx: InTx, page: Paged, state: State | None = None, programme: Programme = None
-) -> StaffRacesAnswer:
+@routes.get("/console/races", access=READ, example=RACES_EXAMPLE, refuses=[NoSuchProgramme])
+async def list_all_races(tx: InTx, page: ByEnd, states: States, programme: Programme = None) -> Listed[LineAnswer]:
     """List races, drafts too, the newest first."""
-    wanted = Wanted(states=(state,) if state else (), programme=programme, has_drafts=True)
-    return StaffRacesAnswer.of(await service.listed(tx, wanted=wanted, part=part_of(page)), page)
+    wanted = Wanted(states=states, programme=programme, has_drafts=True)
+    return shown_of(await service.listed(tx, wanted=wanted, part=part_of(page)), page).told(LineAnswer.of)
 
 
 @routes.post(

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from palio import competitions
 from palio.competitions.types import Band, Cadence, PrizeRule
 from palio.kernel.errors import Refusal
 from palio.races.rules import showing, terms
 from palio.races.types import PrizePlaces
+from palio.ui.bodies import Body
 from palio.ui.values import Asset, Blank, Moment, decimal
 
 WHOLE_BPS = 10_000
@@ -26,13 +27,7 @@ Text = Annotated[str, Field(max_length=20_000)]
 Why = Annotated[str, Field(min_length=5, max_length=500)]
 
 
-class FormBody(BaseModel):
-    """What a form of staff says: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class WizardForm(FormBody):
+class WizardForm(Body):
     """A race as the wizard asks for it; `prizes` is one value a place, in percent or in whole units of money."""
 
     title: Annotated[str, Field(max_length=200)] = ""
@@ -75,14 +70,14 @@ class WizardForm(FormBody):
         return {name: value for name, value in given.items() if value not in (None, "")}
 
 
-class PublishForm(FormBody):
+class PublishForm(Body):
     """What announces a draft."""
 
     version: int
     backdated_reason: Annotated[str, Field(max_length=300)] = ""
 
 
-class VersionForm(FormBody):
+class VersionForm(Body):
     """Why, and which version was seen."""
 
     version: int
@@ -95,7 +90,7 @@ class ExtendForm(VersionForm):
     ends_at: Moment
 
 
-class PlayerForm(FormBody):
+class PlayerForm(Body):
     """A player, why, and what everybody reads."""
 
     player: Annotated[str, Field(min_length=1, max_length=200)]
@@ -109,7 +104,7 @@ class AdjustForm(PlayerForm):
     amount: Annotated[str, Field(min_length=1, max_length=20)]
 
 
-class HoldForm(FormBody):
+class HoldForm(Body):
     """What is decided about a player who is being checked."""
 
     decision: Literal["kept", "from_zero", "from_value", "excluded"]
@@ -118,14 +113,14 @@ class HoldForm(FormBody):
     public_note: Why
 
 
-class PictureForm(FormBody):
+class PictureForm(Body):
     """A stored snapshot, and why."""
 
     snapshot_id: UUID
     reason: Why
 
 
-class SeriesForm(FormBody):
+class SeriesForm(Body):
     """Races that follow each other by the calendar."""
 
     code: Annotated[str, Field(max_length=40)]
@@ -146,7 +141,7 @@ class SeriesForm(FormBody):
         return {**given, "prizes": bands_of(self.prizes, self.kind)}
 
 
-class RehearsalQuery(FormBody):
+class RehearsalQuery(Body):
     """What the rehearsal asks: past periods of a programme, a pool, and up to three rules side by side."""
 
     programme: Annotated[str, Field(max_length=40)] = ""

@@ -37,7 +37,7 @@ from palio.races.console.forms import (
 from palio.races.console.schemas import Player, State
 from palio.races.errors import AdjustmentInvalid, NoPicture, NotStarted, SpecInvalid
 from palio.races.rules import terms
-from palio.races.schemas import Number, asset_of, ends, lines_with_assets, part_of
+from palio.races.schemas import Number, asset_of, lines_with_assets, part_of, shown_of
 from palio.races.types import Foreseen, NewRace, PeriodTried, RaceView, Recomputed, Wanted
 from palio.ui import console
 from palio.ui.access import Access
@@ -79,15 +79,15 @@ async def staff_races_page(
     """Every race, drafts too."""
     wanted = Wanted(states=(state,) if state else (), programme=programme, has_drafts=True)
     found = await service.listed(tx, wanted=wanted, part=part_of(page))
-    older, newer = ends(found, page)
+    shown = shown_of(found, page)
     values = {
-        "races": lines_with_assets(found.lines),
+        "races": lines_with_assets(shown.rows),
         "state": state,
         "programme": programme,
         "programmes": await affiliates.programmes(tx),
         "query": urlencode({name: value for name, value in (("state", state), ("programme", programme)) if value}),
-        "older": older,
-        "newer": newer,
+        "older": shown.next,
+        "newer": shown.prev,
     }
     return await console.render(request, ask, tx, "races/console/races.html", values, present=HERE)
 
@@ -110,7 +110,6 @@ async def _wizard(
     values = {
         "typed": typed_in,
         "meter": meter,
-        "problem": problem,
         "programmes": await affiliates.programmes(tx),
         "may_backdate": BACKDATE in ask.permissions,
         "rehearsal": urlencode(
@@ -118,9 +117,8 @@ async def _wizard(
         ),
         "is_complete": bool(meter.is_whole and typed_in["title"] and typed_in["programme"]),
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "races/console/new.html", values, present=HERE, block="meter", status=status
+        request, ask, tx, "races/console/new.html", values, present=HERE, block="meter", problem=problem
     )
 
 
@@ -160,12 +158,11 @@ async def rehearsal_page(request: Request, ask: Ask, tx: InTx, asked: AsRehearsa
     values = {
         "asked": asked,
         "tried": tried,
-        "problem": problem,
         "asset": DOLLARS,
         "programmes": programmes,
         "currency": next((one.currency for one in programmes if one.code == asked.programme), "USD"),
     }
-    return await console.render(request, ask, tx, "races/console/rehearsal.html", values, present=HERE)
+    return await console.render(request, ask, tx, "races/console/rehearsal.html", values, present=HERE, problem=problem)
 
 
 async def _rehearsed(tx: Tx, ask: Asking, asked: AsRehearsal) -> list[PeriodTried]:
@@ -207,12 +204,10 @@ async def _series(
     values = {
         "series": lines,
         "typed": typed_in,
-        "problem": problem,
         "programmes": await affiliates.programmes(tx),
         "may_edit": EDIT in ask.permissions,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "races/console/series.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "races/console/series.html", values, present=HERE, problem=problem)
 
 
 async def _series_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -317,13 +312,11 @@ async def _act(
         "asset": asset_of(race),
         "act": act,
         "typed": given,
-        "problem": problem,
         "moves": await _moves(tx, ask, race, act, given) if act in ("adjust", "exclude") else None,
         "snapshots": await _snapshots(tx, found.programme_code) if act.endswith("picture") else [],
         "ends_at": given.get("ends_at") or typed(race.ends_at),
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "races/console/act.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "races/console/act.html", values, present=HERE, problem=problem)
 
 
 async def _moves(tx: Tx, ask: Asking, race: RaceView, act: str, given: Mapping[str, str]) -> list[Foreseen] | None:
@@ -495,9 +488,9 @@ async def _hold(
     held = next(
         (one for one in await service.holds(tx, number=number, now=ask.now) if one.player_id == player_id), None
     )
-    values = {"race": race, "held": held, "asset": asset_of(race), "typed": typed_in, "problem": problem}
-    status = problem.status if problem else 200 if held else 404
-    return await console.render(request, ask, tx, "races/console/hold.html", values, present=HERE, status=status)
+    values = {"race": race, "held": held, "asset": asset_of(race), "typed": typed_in}
+    name, status = "races/console/hold.html", 200 if held else 404
+    return await console.render(request, ask, tx, name, values, present=HERE, status=status, problem=problem)
 
 
 async def _hold_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -8,11 +8,11 @@ from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from palio.competitions.types import Board
 from palio.infra.approvals import Approval
-from palio.races.schemas import LINE, RACE_EXAMPLE, LineAnswer, PictureAnswer, RaceAnswer, ends
+from palio.races.schemas import RACE_EXAMPLE, PictureAnswer, RaceAnswer
 from palio.races.types import (
     Desk,
     Foreseen,
@@ -21,13 +21,13 @@ from palio.races.types import (
     Line,
     Made,
     Picture,
-    RaceLines,
     RaceView,
     Recomputed,
     Rehearsal,
     SeriesLine,
     StaffRow,
 )
+from palio.ui.bodies import Body
 from palio.ui.paging import Paging
 from palio.ui.values import Asset, Instant, Money, instant
 
@@ -44,12 +44,6 @@ Prizes = Annotated[
         examples=[[50, 30, 20]],
     ),
 ]
-
-
-class Body(BaseModel):
-    """What a call of staff takes: nothing that is not named."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Terms(Body):
@@ -321,19 +315,6 @@ class DeskAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class StaffRacesAnswer:
-    """Races, drafts too, the newest first."""
-
-    items: tuple[LineAnswer, ...]
-    next: str | None
-    prev: str | None
-
-    @classmethod
-    def of(cls, found: RaceLines, page: Paging) -> "StaffRacesAnswer":
-        return cls(tuple(map(LineAnswer.of, found.lines)), *ends(found, page))
-
-
-@dataclass(frozen=True, slots=True)
 class DifferenceAnswer:
     """A player whose score is not what the pictures say."""
 
@@ -493,7 +474,6 @@ DESK_EXAMPLE = DeskAnswer(
     holds_open=1,
     decisions=(DecisionAnswer("hold", _PLAYER, {"state": "kept"}, "the provider confirms it", None, _PLAYER, _AT),),
 )
-STAFF_RACES_EXAMPLE = StaffRacesAnswer(items=(LINE,), next=None, prev=None)
 STAFF_BOARD_EXAMPLE = StaffBoardAnswer(
     items=(
         StaffRowAnswer(

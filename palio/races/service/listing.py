@@ -9,10 +9,11 @@ from palio import affiliates, competitions, ledger
 from palio.affiliates.types import ProgrammeId, ProgrammeStatus
 from palio.competitions.types import CompetitionId, EntrantId
 from palio.infra.db import Tx
+from palio.kernel.parts import Cut
 from palio.kernel.providers import OwnPage, ProductPages
 from palio.races import sql
 from palio.races.service import naming
-from palio.races.types import Listed, Outcome, Part, RaceLine, RaceLines, Wanted
+from palio.races.types import Listed, Outcome, Part, RaceLine, Wanted
 
 LINES_MAX = 200
 WINNERS_MAX = 5  # of each race that so many are named who share its first rank
@@ -23,7 +24,7 @@ async def recent(tx: Tx, *, limit: int = 50) -> list[RaceLine]:
     return await _lines(tx, await sql.list_current_first(tx, min(limit, LINES_MAX)))
 
 
-async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> RaceLines:
+async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> Cut[RaceLine]:
     """A part of the races that are wanted, those that end last first; at most 10,000.
 
     Refuses with affiliates.NoSuchProgramme.
@@ -31,7 +32,7 @@ async def listed(tx: Tx, *, wanted: Wanted, part: Part) -> RaceLines:
     programme = await affiliates.programme(tx, code=wanted.programme) if wanted.programme else None
     listed = await sql.list_newest(tx, wanted, programme.id if programme else None, part.and_one)
     found, has_newer, has_older = part.cut(listed)
-    return RaceLines(tuple(await _lines(tx, found)), has_newer, has_older)
+    return Cut(tuple(await _lines(tx, found)), has_newer, has_older)
 
 
 async def pages_many(tx: Tx, competition_ids: Sequence[UUID]) -> Mapping[UUID, OwnPage]:

@@ -1,8 +1,8 @@
 """Public calls of races."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from palio.affiliates import NoSuchProgramme
 from palio.infra.db import Tx
@@ -17,36 +17,40 @@ from palio.races.schemas import (
     RACES_EXAMPLE,
     STANDINGS_EXAMPLE,
     ArchiveAnswer,
+    ByEnd,
     ChangesAnswer,
     EntrantNumber,
+    LineAnswer,
     Month,
     Number,
     PrizesAnswer,
     RaceAnswer,
-    RacesAnswer,
     StandingsAnswer,
     Year,
     part_of,
+    shown_of,
 )
 from palio.races.types import Part, Wanted
 from palio.races.web.views import PLAYERS, Own, Seen, Wish
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paged
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 
 OVER = ("completed", "archived")
 routes = Routes("races")
 
 State: TypeAlias = Literal["upcoming", "live", "settling", "completed", "archived", "cancelled"]
+States: TypeAlias = Annotated[list[State], Depends(of_words("state", get_args(State)))]
 Around = Annotated[Literal["me"] | None, Query(description="Begin so that your own line is in the middle")]
 Programme = Annotated[str | None, Query(max_length=64, description="Code of a programme")]
 
 
 @routes.get("/races", access="public", example=RACES_EXAMPLE, refuses=[NoSuchProgramme])
-async def list_races(tx: InTx, page: Paged, state: State | None = None, programme: Programme = None) -> RacesAnswer:
+async def list_races(tx: InTx, page: ByEnd, states: States, programme: Programme = None) -> Listed[LineAnswer]:
     """List races, the newest first."""
-    wanted = Wanted(states=(state,) if state else (), programme=programme)
-    return RacesAnswer.of(await service.listed(tx, wanted=wanted, part=part_of(page)), page)
+    wanted = Wanted(states=states, programme=programme)
+    return shown_of(await service.listed(tx, wanted=wanted, part=part_of(page)), page).told(LineAnswer.of)
 
 
 @routes.get("/races/current", access="public", example=RACE_EXAMPLE, refuses=[NoSuchProgramme, NoneNow])
@@ -63,13 +67,13 @@ async def get_previous(ask: Ask, tx: InTx, programme: Programme = None) -> RaceA
 
 async def _newest(tx: Tx, ask: Asking, wanted: Wanted) -> RaceAnswer:
     found = await service.listed(tx, wanted=wanted, part=Part(1))
-    if not found.lines:
+    if not found.rows:
         raise NoneNow(state=wanted.states[0])
-    return RaceAnswer.of(await service.view(tx, number=found.lines[0].number, now=ask.now, rows_max=1))
+    return RaceAnswer.of(await service.view(tx, number=found.rows[0].number, now=ask.now, rows_max=1))
 
 
 @routes.get("/races/history", access="public", example=ARCHIVE_EXAMPLE)
-async def list_history(tx: InTx, page: Paged, month: Month = None, year: Year = None) -> ArchiveAnswer:
+async def list_history(tx: InTx, page: ByEnd, month: Month = None, year: Year = None) -> ArchiveAnswer:
     """List the races that are over, the newest first, with their winners."""
     wanted = Wanted(year=year, month=month, is_over=True)
     return ArchiveAnswer.of(await service.listed(tx, wanted=wanted, part=part_of(page)), page)

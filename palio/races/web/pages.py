@@ -17,9 +17,9 @@ from palio.races.schemas import (
     asset_of,
     beside,
     chart_of,
-    ends,
     lines_with_assets,
     part_of,
+    shown_of,
 )
 from palio.races.types import Wanted
 from palio.races.web.views import Own, Seen, Wish
@@ -63,10 +63,17 @@ async def history_page(
 ) -> HTMLResponse:
     """The races that are over, by month and year."""
     found = await service.listed(tx, wanted=Wanted(year=year, month=month, is_over=True), part=part_of(page))
-    older, newer = ends(found, page)
+    shown = shown_of(found, page)
     query = urlencode({name: value for name, value in (("year", year), ("month", month)) if value})
-    values = {"races": lines_with_assets(found.lines), "year": year, "month": month, "query": query}
-    return pages.render(request, "races/history.html", {**values, "newer": newer, "older": older}, block="archive")
+    values = {
+        "races": lines_with_assets(shown.rows),
+        "year": year,
+        "month": month,
+        "query": query,
+        "older": shown.next,
+        "newer": shown.prev,
+    }
+    return pages.render(request, "races/history.html", values, block="archive")
 
 
 @routes.page("/races/{number:int}/entrants/{entrant_id:int}", access="public")

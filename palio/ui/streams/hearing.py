@@ -13,9 +13,9 @@ from uuid import UUID
 
 from fastapi import Request
 
-from palio.infra import realtime, relay
+from palio.infra import realtime, relay, settings
 from palio.infra.db import Database, Tx
-from palio.infra.realtime import INNER, RESYNC, TOPICS_OF_STREAM_MAX, Frame, Hub, Listener
+from palio.infra.realtime import INNER, RESYNC, Frame, Hub, Listener
 from palio.infra.relay import Resumed
 from palio.infra.tickets import Holder
 from palio.kernel.errors import Forbidden, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -25,6 +25,7 @@ from palio.ui.access import Terms
 from palio.ui.actor import Asking, Identify
 from palio.ui.limits import network_of
 from palio.ui.refusals import ScopeMissing
+from palio.ui.types import STREAM_TOPICS_MAX
 
 STREAMS_OF_ADDRESS_MAX, STREAMS_OF_USER_MAX = 20, 5
 COMMENT_SECONDS = 15  # so often something is sent, or proxies take the line for dead
@@ -97,8 +98,8 @@ def listed(topics: str) -> list[str]:
 
 def require_few(topics: Collection[str]) -> None:
     """Accept what one stream may hear. Refuses with TooLarge."""
-    if len(topics) > TOPICS_OF_STREAM_MAX:
-        raise TooLarge(limit=TOPICS_OF_STREAM_MAX)
+    if len(topics) > (most := settings.value(STREAM_TOPICS_MAX)):
+        raise TooLarge(limit=most)
 
 
 def position_of(said: str | None) -> int | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.types import Message
 
 from palio.infra.realtime import INNER, RESYNC, TOPIC_BYTES_MAX, TOPICS_OF_STREAM_MAX, Frame, Listener, TooManyStreams
@@ -18,6 +18,7 @@ from palio.kernel.errors import Malformed, Refusal, TooMany, Unauthenticated, Un
 from palio.kernel.ids import new_id
 from palio.ui import limits, problems, strict
 from palio.ui.actor import nobody
+from palio.ui.bodies import Body
 from palio.ui.limits import network_of
 from palio.ui.streams import hearing, tickets
 from palio.ui.streams.hearing import SIGNED_OUT, STREAMS_OF_ADDRESS_MAX, OriginRejected, Visitor
@@ -46,8 +47,8 @@ class BadFrame(Malformed):
     code: ClassVar[str] = "stream.bad_frame"
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Said(Body):
+    model_config = ConfigDict(strict=True)
 
 
 Topics = Annotated[
@@ -61,7 +62,7 @@ class Hello(_Said):
     op: Literal["hello"]
     ticket: str | None = Field(None, max_length=TICKET_CHARACTERS_MAX, repr=False)
     resume: str | None = Field(None, max_length=POSITION_CHARACTERS_MAX)
-    topics: Topics = []
+    topics: Topics = Field(default_factory=list)
 
 
 class Subscribe(_Said):

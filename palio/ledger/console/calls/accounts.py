@@ -16,12 +16,9 @@ from palio.ledger.console.schemas.accounts import (
     LOTS_EXAMPLE,
     AccountAnswer,
     AccountNumber,
-    AccountsAnswer,
     Beginning,
     ChainAnswer,
-    ChainsAnswer,
     LotAnswer,
-    LotsAnswer,
     OfStatus,
     StatusBody,
 )
@@ -33,7 +30,7 @@ from palio.ledger.sql.desk import AccountRow, EntryRow, LotRow
 from palio.ledger.types import AccountId, Status
 from palio.ui import versions
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Key, Paged, Paging, Part
+from palio.ui.paging import Key, Listed, Paged, Paging, Part
 from palio.ui.routes import Routes
 from palio.ui.values import Asset
 from palio.ui.versions import Seen
@@ -68,11 +65,11 @@ async def list_accounts(
     asset: OfAsset = None,
     status: OfStatus = None,
     owner: OfOwner = None,
-) -> AccountsAnswer:
+) -> Listed[AccountAnswer]:
     """List accounts in the order of their addresses, with what each holds now."""
     part = await accounts_part(tx, page, address, asset, status, owner)
     await note_export(tx, ask, page, "accounts", len(part.rows))
-    return AccountsAnswer(tuple(map(AccountAnswer.of, part.rows)), part.next, part.prev)
+    return Listed(tuple(map(AccountAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.get("/console/ledger/accounts/{number:int}", access=READ, example=ACCOUNT_EXAMPLE, refuses=[NoSuchAccount])
@@ -90,13 +87,13 @@ async def _account(tx: Tx, number: int, response: Response) -> AccountAnswer:
 @routes.get(
     "/console/ledger/accounts/{number:int}/entries", access=READ, example=CHAINS_EXAMPLE, refuses=[NoSuchAccount]
 )
-async def list_entries(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> ChainsAnswer:
+async def list_entries(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> Listed[ChainAnswer]:
     """List the entries of an account, the newest first; those of a wallet are numbered without a gap."""
     account = await desk.get_account(tx, account_id=AccountId(number))
     part = page.part(await entries_beside(tx, page, account), place_of)
     asset = Asset(account.asset, account.scale)
     await note_export(tx, ask, page, f"accounts/{number}/entries", len(part.rows))
-    return ChainsAnswer(tuple(ChainAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
+    return Listed(tuple(ChainAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
 
 
 def place_of(entry: EntryRow) -> tuple[int | str, ...]:
@@ -128,13 +125,13 @@ def _end_of(key: Key) -> tuple[datetime | None, UUID]:
 
 
 @routes.get("/console/ledger/accounts/{number:int}/lots", access=READ, example=LOTS_EXAMPLE, refuses=[NoSuchAccount])
-async def list_lots(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> LotsAnswer:
+async def list_lots(number: AccountNumber, ask: Ask, tx: InTx, page: Paged) -> Listed[LotAnswer]:
     """List what is left of each credit of a wallet whose asset expires by lots, as they are spent."""
     account = await desk.get_account(tx, account_id=AccountId(number))
     part = await lots_part(tx, page, account)
     asset = Asset(account.asset, account.scale)
     await note_export(tx, ask, page, f"accounts/{number}/lots", len(part.rows))
-    return LotsAnswer(tuple(LotAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
+    return Listed(tuple(LotAnswer.of(row, asset) for row in part.rows), part.next, part.prev)
 
 
 @routes.patch(

@@ -1,9 +1,10 @@
 """Calls of staff that correct wallets. One above its limit answers 202 and waits for somebody else."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from palio.infra.approvals import Closed, Decision, Expired, OwnBenefit, OwnProposal, ReasonMissing
 from palio.infra.db import Tx
@@ -16,10 +17,8 @@ from palio.ledger.console.schemas.adjustments import (
     ADJUSTMENTS_EXAMPLE,
     FORESEEN_EXAMPLE,
     AdjustBody,
-    AdjustedAs,
     AdjustmentAnswer,
     AdjustmentRowAnswer,
-    AdjustmentsAnswer,
     ForeseenAnswer,
     LinesBody,
 )
@@ -28,7 +27,8 @@ from palio.ledger.errors import InvalidPost, MakerLimit, NoSuchAdjustment, NoSuc
 from palio.ledger.service import adjusting
 from palio.ledger.types import Adjustment, AdjustmentId, AdjustmentStatus
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged, Paging, Part
+from palio.ui.paging import Listed, PagedById, Paging, Part
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 
 OF_ADJUSTING = (*OF_POSTS, *OF_ACTS, MakerLimit, NoSuchPlayer)
@@ -36,15 +36,18 @@ OF_DECIDING = (NoSuchAdjustment, OwnProposal, OwnBenefit, Closed, Expired, Reaso
 routes = Routes("ledger")
 
 
+Statuses: TypeAlias = Annotated[list[AdjustmentStatus], Depends(of_words("status", get_args(AdjustmentStatus)))]
+
+
 async def adjustments_part(
-    tx: Tx, page: Paging, status: AdjustmentStatus | None, maker: UUID | None, owner: UUID | None
+    tx: Tx, page: Paging, statuses: Sequence[AdjustmentStatus], maker: UUID | None, owner: UUID | None
 ) -> Part[Adjustment]:
     """A page of corrections."""
     older_than, newer_than = ids_beside(page)
     found = await adjusting.list_adjustments(
         tx,
         limit=page.limit + 1,
-        statuses=(status,) if status else adjusting.STATUSES,
+        statuses=statuses or adjusting.STATUSES,
         maker=UserId(maker) if maker else None,
         owner=UserId(owner) if owner else None,
         older_than=older_than,
@@ -57,15 +60,15 @@ async def adjustments_part(
 async def list_adjustments(
     ask: Ask,
     tx: InTx,
-    page: Paged,
-    status: AdjustedAs = None,
+    page: PagedById,
+    statuses: Statuses,
     maker: Annotated[UUID | None, Query(description="Made by one person")] = None,
     owner: OfOwner = None,
-) -> AdjustmentsAnswer:
+) -> Listed[AdjustmentRowAnswer]:
     """List corrections, the newest first."""
-    part = await adjustments_part(tx, page, status, maker, owner)
+    part = await adjustments_part(tx, page, statuses, maker, owner)
     await note_export(tx, ask, page, "adjustments", len(part.rows))
-    return AdjustmentsAnswer(tuple(map(AdjustmentRowAnswer.of, part.rows)), part.next, part.prev)
+    return Listed(tuple(map(AdjustmentRowAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(

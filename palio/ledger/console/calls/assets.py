@@ -4,13 +4,14 @@ from fastapi import Response
 
 from palio.infra.db import Tx
 from palio.ledger.console.calls.rights import EDIT, READ
-from palio.ledger.console.schemas.assets import ASSET_EXAMPLE, ASSETS_EXAMPLE, AssetAnswer, AssetBody, AssetsAnswer
+from palio.ledger.console.schemas.assets import ASSET_EXAMPLE, ASSETS_EXAMPLE, AssetAnswer, AssetBody
 from palio.ledger.errors import AdjustmentReasonMissing, InvalidPost, UnknownAsset
 from palio.ledger.rules import desk as rules
 from palio.ledger.schemas.wallet import AssetCode
 from palio.ledger.service import desk
 from palio.ui import versions
 from palio.ui.actor import Ask, InTx
+from palio.ui.paging import Listed
 from palio.ui.routes import Routes
 from palio.ui.versions import Seen
 
@@ -18,9 +19,9 @@ routes = Routes("ledger")
 
 
 @routes.get("/console/ledger/assets", access=READ, example=ASSETS_EXAMPLE)
-async def list_assets(tx: InTx) -> AssetsAnswer:
+async def list_assets(tx: InTx) -> Listed[AssetAnswer]:
     """List assets with all that is set about them."""
-    return AssetsAnswer(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
+    return Listed(tuple(map(AssetAnswer.of, await desk.list_asset_rows(tx))), None, None)
 
 
 @routes.get("/console/ledger/assets/{asset}", access=READ, example=ASSET_EXAMPLE, refuses=[UnknownAsset])

@@ -15,10 +15,8 @@ from palio.ledger.console.schemas.checks import (
     FINDING_EXAMPLE,
     FINDINGS_EXAMPLE,
     SEALS_EXAMPLE,
-    ConservationAnswer,
     ConservedAnswer,
     FindingAnswer,
-    FindingsAnswer,
     ResolveBody,
     SealAnswer,
     SealsAnswer,
@@ -29,16 +27,16 @@ from palio.ledger.service import checking, sealing, totals
 from palio.ledger.service.sealing import Sealing
 from palio.ledger.types import FindingId, KeptFinding
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging, Part
+from palio.ui.paging import Listed, Paged, PagedById, Paging, Part
 from palio.ui.routes import Routes
 
 routes = Routes("ledger")
 
 
 @routes.get("/console/ledger/conservation", access=READ, example=CONSERVATION_EXAMPLE)
-async def list_conserved(ask: Ask, tx: InTx) -> ConservationAnswer:
+async def list_conserved(ask: Ask, tx: InTx) -> Listed[ConservedAnswer]:
     """List where the units of every asset are now; each adds up to nothing."""
-    return ConservationAnswer(tuple(map(ConservedAnswer.of, await totals.conservation(tx, now=ask.now))), None, None)
+    return Listed(tuple(map(ConservedAnswer.of, await totals.conservation(tx, now=ask.now))), None, None)
 
 
 async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> Part[KeptFinding]:
@@ -58,13 +56,13 @@ async def findings_part(tx: Tx, page: Paging, *, open_only: bool) -> Part[KeptFi
 async def list_findings(
     ask: Ask,
     tx: InTx,
-    page: Paged,
+    page: PagedById,
     all: Annotated[bool, Query(description="Resolved ones too")] = False,  # noqa: A002 - the name of the parameter
-) -> FindingsAnswer:
+) -> Listed[FindingAnswer]:
     """List what reconciliations have found, the newest first; open ones unless all are asked for."""
     part = await findings_part(tx, page, open_only=not all)
     await note_export(tx, ask, page, "findings", len(part.rows))
-    return FindingsAnswer(tuple(map(FindingAnswer.of, part.rows)), part.next, part.prev)
+    return Listed(tuple(map(FindingAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(

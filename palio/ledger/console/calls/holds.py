@@ -1,6 +1,10 @@
 """Calls of staff over holds."""
 
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
+
+from fastapi import Depends
 
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -10,28 +14,30 @@ from palio.ledger.console.schemas.asked import OfOwner, ReasonBody
 from palio.ledger.console.schemas.holds import (
     HOLD_EXAMPLE,
     STAFF_HOLDS_EXAMPLE,
-    OfState,
     StaffHoldAnswer,
-    StaffHoldsAnswer,
 )
 from palio.ledger.errors import HoldNotOpen, NoSuchHold
 from palio.ledger.service import desk
 from palio.ledger.sql.desk import HoldRow
 from palio.ledger.types import HoldState
 from palio.ui.actor import Ask, InTx
-from palio.ui.paging import Paged, Paging, Part
+from palio.ui.paging import Listed, PagedById, Paging, Part
+from palio.ui.ranges import of_words
 from palio.ui.routes import Routes
 
 routes = Routes("ledger")
 
 
-async def holds_part(tx: Tx, page: Paging, state: HoldState | None, owner: UUID | None) -> Part[HoldRow]:
+States: TypeAlias = Annotated[list[HoldState], Depends(of_words("state", get_args(HoldState)))]
+
+
+async def holds_part(tx: Tx, page: Paging, states: Sequence[HoldState], owner: UUID | None) -> Part[HoldRow]:
     """A page of holds."""
     older_than, newer_than = ids_beside(page)
     found = await desk.list_holds(
         tx,
         limit=page.limit + 1,
-        state=state,
+        states=states,
         owner=UserId(owner) if owner else None,
         older_than=older_than,
         newer_than=newer_than,
@@ -41,12 +47,12 @@ async def holds_part(tx: Tx, page: Paging, state: HoldState | None, owner: UUID 
 
 @routes.get("/console/ledger/holds", access=READ, example=STAFF_HOLDS_EXAMPLE)
 async def list_staff_holds(
-    ask: Ask, tx: InTx, page: Paged, state: OfState = None, owner: OfOwner = None
-) -> StaffHoldsAnswer:
+    ask: Ask, tx: InTx, page: PagedById, states: States, owner: OfOwner = None
+) -> Listed[StaffHoldAnswer]:
     """List holds, the newest first."""
-    part = await holds_part(tx, page, state, owner)
+    part = await holds_part(tx, page, states, owner)
     await note_export(tx, ask, page, "holds", len(part.rows))
-    return StaffHoldsAnswer(tuple(map(StaffHoldAnswer.of, part.rows)), part.next, part.prev)
+    return Listed(tuple(map(StaffHoldAnswer.of, part.rows)), part.next, part.prev)
 
 
 @routes.post(

@@ -5,19 +5,20 @@ from fastapi import Request
 from palio.infra.db import Tx
 from palio.ledger.console.calls.rights import READ
 from palio.ledger.console.people import names_of, people_of
-from palio.ledger.console.schemas.search import HITS_EXAMPLE, HitAnswer, HitsAnswer, Looked
+from palio.ledger.console.schemas.search import HITS_EXAMPLE, HitAnswer, Looked
 from palio.ledger.service import desk
 from palio.ledger.service.desk import Hit
 from palio.ui.actor import InTx
+from palio.ui.paging import Listed
 from palio.ui.routes import Routes
 
 routes = Routes("ledger")
 
 
 @routes.get("/console/ledger/search", access=READ, example=HITS_EXAMPLE)
-async def search_ledger(request: Request, tx: InTx, q: Looked) -> HitsAnswer:
+async def search_ledger(request: Request, tx: InTx, q: Looked) -> Listed[HitAnswer]:
     """Find what has this id, key, address or user name."""
-    return HitsAnswer(tuple(map(HitAnswer.of, await looked_for(request, tx, q))), None, None)
+    return Listed(tuple(map(HitAnswer.of, await looked_for(request, tx, q))), None, None)
 
 
 async def looked_for(request: Request, tx: Tx, text: str) -> list[Hit]:

@@ -141,10 +141,8 @@ async def _status(
         "name": name_of(account.address, names),
         "statuses": STATUSES,
         "typed": typed,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "ledger/console/status.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "ledger/console/status.html", values, present=HERE, problem=problem)
 
 
 async def _status_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -59,15 +59,13 @@ async def _desk(
             problem = problem or problem_of(request, refusal)
     values = {
         "typed": typed,
-        "problem": problem,
         "foreseen": foreseen,
         "told": told,
         "seen": seen,
         "assets": [(each.code, each.code) for each in await reading.assets(tx)],
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "ledger/console/adjust.html", values, present=ADJUSTMENTS, status=status
+        request, ask, tx, "ledger/console/adjust.html", values, present=ADJUSTMENTS, problem=problem
     )
 
 
@@ -107,7 +105,7 @@ async def adjustments_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, status: AdjustedAs = None, owner: OfOwner = None
 ) -> HTMLResponse:
     """Corrections, the newest first."""
-    part = await adjustments_part(tx, page, status, None, owner)
+    part = await adjustments_part(tx, page, [status] if status else [], None, owner)
     values = {
         "adjustments": [(one, total_of(one)) for one in part.rows],
         "names": await names_of(request, tx, [user for one in part.rows for user in (one.maker, one.checker)]),
@@ -146,11 +144,9 @@ async def _adjustment(
         "is_open": is_open,
         "why_not": _why_not(found, ask),
         "typed": typed,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "ledger/console/adjustment.html", values, present=ADJUSTMENTS, status=status
+        request, ask, tx, "ledger/console/adjustment.html", values, present=ADJUSTMENTS, problem=problem
     )
 
 

@@ -57,10 +57,8 @@ async def _asset_form(
         "is_looked_at": typed is not None,
         "seen": _seen(found.terms, asked),
         "reason": (typed or {}).get("reason", ""),
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "ledger/console/asset.html", values, present=ASSETS, status=status)
+    return await console.render(request, ask, tx, "ledger/console/asset.html", values, present=ASSETS, problem=problem)
 
 
 def _seen(before: AssetTerms, asked: AssetTerms) -> str:

@@ -68,13 +68,11 @@ async def _findings(
         "checks": CHECKS,
         "all": is_all,
         "may_resolve": FREEZE in ask.permissions,
-        "problem": problem,
         "blamed": request.path_params.get("finding_id"),
         "typed": filled.values if filled else {},
     }
-    status = problem.status if problem else 200
     return await console.render(
-        request, ask, tx, "ledger/console/findings.html", values, present=FINDINGS, status=status
+        request, ask, tx, "ledger/console/findings.html", values, present=FINDINGS, problem=problem
     )
 
 

@@ -33,7 +33,7 @@ async def holds_page(
     request: Request, ask: Ask, tx: InTx, page: Paged, state: OfState = None, owner: OfOwner = None
 ) -> HTMLResponse:
     """What is set aside, and what became of it."""
-    part = await holds_part(tx, page, state, owner)
+    part = await holds_part(tx, page, [state] if state else [], owner)
     values = {
         "holds": part.rows,
         "names": await names_of(request, tx, [hold.owner_id for hold in part.rows]),
@@ -66,10 +66,8 @@ async def _hold(
         "available": await desk.available_in(tx, account=account, now=ask.now),
         "may_void": FREEZE in ask.permissions and hold.state == "open" and hold.owner_id != ask.actor.user_id,
         "typed": typed,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "ledger/console/hold.html", values, present=HOLDS, status=status)
+    return await console.render(request, ask, tx, "ledger/console/hold.html", values, present=HOLDS, problem=problem)
 
 
 async def _hold_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:

@@ -57,12 +57,10 @@ async def _transfer(
         "may_reverse": REVERSE in ask.permissions and found.is_reversible,
         "may_hide": HIDE in ask.permissions,
         "reader": ask.actor.user_id,
-        "problem": problem,
         "blamed": request.path_params.get("leg"),
         "typed": filled.values if filled else {},
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "ledger/console/transfer.html", values, present=HERE, problem=problem)
 
 
 async def _transfer_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -120,11 +118,9 @@ async def _reversal(
         "typed": typed,
         "told": told,
         "obstacle": obstacle,
-        "problem": problem,
         "asset_of": Asset,
     }
-    status = problem.status if problem else 200
-    return await console.render(request, ask, tx, "ledger/console/reverse.html", values, present=HERE, status=status)
+    return await console.render(request, ask, tx, "ledger/console/reverse.html", values, present=HERE, problem=problem)
 
 
 def _part(found: Sheet, text: str) -> int | None:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from fastapi import Path, Query
 
-from palio.ledger.console.schemas.asked import Body, Reason
+from palio.ledger.console.schemas.asked import Reason
 from palio.ledger.sql.desk import AccountRow, EntryRow, LotRow
 from palio.ledger.types import Status
+from palio.ui.bodies import Body
 from palio.ui.examples import AT, PLAYER, THING, money
+from palio.ui.paging import Listed
 from palio.ui.values import Asset, Blank, Instant, Money
 
 NUMBER_MAX = 2**63 - 1
@@ -58,15 +60,6 @@ class AccountAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountsAnswer:
-    """Accounts in the order of their addresses."""
-
-    items: tuple[AccountAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ChainAnswer:
     """An entry of an account; a wallet's has its number and the balance it left."""
 
@@ -97,15 +90,6 @@ class ChainAnswer:
             posted_at=row.posted_at,
             reverses=row.reverses_id,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ChainsAnswer:
-    """Entries of an account, the newest first."""
-
-    items: tuple[ChainAnswer, ...]
-    next: str | None
-    prev: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +124,6 @@ class LotAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LotsAnswer:
-    """What is left of each credit of a wallet, in the order in which they are spent."""
-
-    items: tuple[LotAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
 ACCOUNT_EXAMPLE = AccountAnswer(
     id=6553603,
     address=f"user:{PLAYER}:main",
@@ -174,8 +149,8 @@ CHAIN_EXAMPLE = ChainAnswer(
     posted_at=AT,
     reverses=None,
 )
-ACCOUNTS_EXAMPLE = AccountsAnswer((ACCOUNT_EXAMPLE,), None, None)
-LOTS_EXAMPLE = LotsAnswer(
+ACCOUNTS_EXAMPLE = Listed((ACCOUNT_EXAMPLE,), None, None)
+LOTS_EXAMPLE = Listed(
     (LotAnswer(THING, THING, "earned", money(50_000), money(12_500), money(1_000), money(0), AT, AT),), None, None
 )
-CHAINS_EXAMPLE = ChainsAnswer((CHAIN_EXAMPLE,), None, None)
+CHAINS_EXAMPLE = Listed((CHAIN_EXAMPLE,), None, None)

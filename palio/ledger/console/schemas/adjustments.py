@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import Field, StrictBool, StrictInt
 
 from palio.kernel.ids import UserId
-from palio.ledger.console.schemas.asked import Body, Reason
+from palio.ledger.console.schemas.asked import Reason
 from palio.ledger.types import (
     ADJUSTMENT_LINES_MAX,
     AMOUNT_UNITS_MAX,
@@ -21,7 +21,9 @@ from palio.ledger.types import (
     AdjustmentStatus,
     BalanceChange,
 )
+from palio.ui.bodies import Body
 from palio.ui.examples import AT, PLAYER, STELLA, THING, money
+from palio.ui.paging import Listed
 from palio.ui.values import Asset, Blank, Instant, Money
 
 Units = Annotated[StrictInt, Field(ge=-AMOUNT_UNITS_MAX, le=AMOUNT_UNITS_MAX)]
@@ -115,15 +117,6 @@ def total_of(one: Adjustment) -> Money | None:
 
 
 @dataclass(frozen=True, slots=True)
-class AdjustmentsAnswer:
-    """Corrections, the newest first."""
-
-    items: tuple[AdjustmentRowAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class AdjustmentAnswer(AdjustmentRowAnswer):
     """A correction with its lines."""
 
@@ -202,4 +195,4 @@ FORESEEN_EXAMPLE = ForeseenAnswer(
     ),
     refused=(),
 )
-ADJUSTMENTS_EXAMPLE = AdjustmentsAnswer((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)
+ADJUSTMENTS_EXAMPLE = Listed((AdjustmentRowAnswer.of(ADJUSTMENT_KEPT),), None, None)

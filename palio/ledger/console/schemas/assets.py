@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from palio.ledger.console.schemas.asked import Body, Reason
+from palio.ledger.console.schemas.asked import Reason
 from palio.ledger.sql.desk import AssetRow
 from palio.ledger.types import ASSET_NAME_CHARS_MAX
+from palio.ui.bodies import Body
 from palio.ui.examples import AT
+from palio.ui.paging import Listed
 from palio.ui.values import Instant
 
 
@@ -57,14 +59,5 @@ class AssetAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AssetsAnswer:
-    """Every asset."""
-
-    items: tuple[AssetAnswer, ...]
-    next: None
-    prev: None
-
-
 ASSET_EXAMPLE = AssetAnswer("USD", "US dollar", 2, "money", True, False, False, True, AT)
-ASSETS_EXAMPLE = AssetsAnswer((ASSET_EXAMPLE,), None, None)
+ASSETS_EXAMPLE = Listed((ASSET_EXAMPLE,), None, None)

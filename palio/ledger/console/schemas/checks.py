@@ -8,10 +8,11 @@ from uuid import UUID
 from pydantic import Field
 
 from palio.infra.seals import Seal
-from palio.ledger.console.schemas.asked import Body
 from palio.ledger.service.sealing import Sealing
 from palio.ledger.types import Conserved, KeptFinding, Origin
+from palio.ui.bodies import Body
 from palio.ui.examples import AT, PLAYER, THING, money
+from palio.ui.paging import Listed
 from palio.ui.values import Asset, Instant, Money
 
 
@@ -67,15 +68,6 @@ class ConservedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ConservationAnswer:
-    """Every asset that has accounts."""
-
-    items: tuple[ConservedAnswer, ...]
-    next: None
-    prev: None
-
-
-@dataclass(frozen=True, slots=True)
 class FindingAnswer:
     """Something that is not as it must be: which check, of what, both figures, and what came of it."""
 
@@ -102,15 +94,6 @@ class FindingAnswer:
             resolved_at=found.resolved_at,
             resolution=found.resolution,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FindingsAnswer:
-    """What reconciliations have found, the newest first."""
-
-    items: tuple[FindingAnswer, ...]
-    next: str | None
-    prev: str | None
 
 
 class ResolveBody(Body):
@@ -159,7 +142,7 @@ class SealsAnswer:
     is_late: bool
 
 
-CONSERVATION_EXAMPLE = ConservationAnswer(
+CONSERVATION_EXAMPLE = Listed(
     (
         ConservedAnswer(
             asset="USD",
@@ -198,4 +181,4 @@ SEAL_EXAMPLE = SealAnswer(
     is_anchored=True,
 )
 SEALS_EXAMPLE = SealsAnswer((SEAL_EXAMPLE,), None, None, is_late=False)
-FINDINGS_EXAMPLE = FindingsAnswer((FINDING_EXAMPLE,), None, None)
+FINDINGS_EXAMPLE = Listed((FINDING_EXAMPLE,), None, None)

@@ -9,6 +9,7 @@ from fastapi import Query
 from palio.ledger.sql.desk import HoldRow
 from palio.ledger.types import HoldState
 from palio.ui.examples import AT, PLAYER, THING, money
+from palio.ui.paging import Listed
 from palio.ui.values import Asset, Blank, Instant, Money
 
 OfState = Annotated[HoldState | None, Query(description="Holds in one state; all of them without it"), Blank]
@@ -54,15 +55,6 @@ class StaffHoldAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StaffHoldsAnswer:
-    """Holds, the newest first."""
-
-    items: tuple[StaffHoldAnswer, ...]
-    next: str | None
-    prev: str | None
-
-
 HOLD_EXAMPLE = StaffHoldAnswer(
     id=THING,
     key="bet:1:hold",
@@ -79,4 +71,4 @@ HOLD_EXAMPLE = StaffHoldAnswer(
     expires_at=AT,
     closed_at=None,
 )
-STAFF_HOLDS_EXAMPLE = StaffHoldsAnswer((HOLD_EXAMPLE,), None, None)
+STAFF_HOLDS_EXAMPLE = Listed((HOLD_EXAMPLE,), None, None)

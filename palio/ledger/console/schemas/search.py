@@ -7,6 +7,7 @@ from fastapi import Query
 
 from palio.ledger.service.desk import Hit
 from palio.ui.examples import THING
+from palio.ui.paging import Listed
 
 Looked = Annotated[str, Query(max_length=200, description="An id, a key, an address, or a user name")]
 
@@ -24,14 +25,5 @@ class HitAnswer:
         return cls(hit.what, hit.id, hit.text)
 
 
-@dataclass(frozen=True, slots=True)
-class HitsAnswer:
-    """What has this id, key, address or user name."""
-
-    items: tuple[HitAnswer, ...]
-    next: None
-    prev: None
-
-
 HIT_EXAMPLE = HitAnswer("transfer", str(THING), "Prize: comp:36:reward:1")
-HITS_EXAMPLE = HitsAnswer((HIT_EXAMPLE,), None, None)
+HITS_EXAMPLE = Listed((HIT_EXAMPLE,), None, None)

@@ -8,10 +8,11 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import Field, StrictBool, StrictInt
 
-from palio.ledger.console.schemas.asked import Body, Reason
+from palio.ledger.console.schemas.asked import Reason
 from palio.ledger.service.desk import Sheet
 from palio.ledger.sql.desk import LegRow
 from palio.ledger.types import AMOUNT_UNITS_MAX, LEGS_OF_AN_ITEM_MAX
+from palio.ui.bodies import Body
 from palio.ui.examples import AT, PLAYER, THING, money
 from palio.ui.values import Asset, Instant, Money
 
