@@ -15,6 +15,7 @@ from hashlib import blake2b
 from time import monotonic
 from typing import NamedTuple
 
+import structlog
 from pydantic import TypeAdapter
 
 from palio.competitions.errors import NoSuchBoard, NotOnBoard
@@ -45,6 +46,7 @@ NAMES_MAX = 200_000
 CODE, PERIOD = re.compile(r"[a-z0-9_.-]{1,100}"), re.compile(r"[A-Za-z0-9:-]{1,20}")
 TOP = re.compile(r"(limit=(?P<limit>[0-9]{1,4}))?")
 AROUND = re.compile(r"entrant=(?P<entrant>[0-9]{1,18})(&radius=(?P<radius>[0-9]{1,4}))?")
+log = structlog.get_logger()
 SHAPE: TypeAdapter[BoardAnswer] = TypeAdapter(BoardAnswer)
 ITEMS = b'{"items":'
 TAG_BYTES = 8
@@ -278,15 +280,16 @@ class _Names:
         self._since = now()
         self._known: dict[EntrantId, str] = {}
         self._wanted: set[EntrantId] = set()
-        self._renewal: asyncio.Task[None] | None = None
+        self._renewing: Gatherer[None, None] = Gatherer(self._renew)
+        self._is_renewing = False
 
     @property
     def are_sound(self) -> bool:
         """Whether none of them has been known for so long that it is to be read before it is told."""
         age = self._now() - self._since
-        if age > NAMES_RENEWED_AFTER_S and self._wanted and self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew())
-            self._renewal.add_done_callback(self._end_renewal)
+        if age > NAMES_RENEWED_AFTER_S and self._wanted and not self._is_renewing:
+            self._is_renewing = True
+            self._renewing.submit(None).add_done_callback(self._end_renewal)
         return age <= NAMES_KEPT_S
 
     def are_still(self, names: Mapping[EntrantId, str]) -> bool:
@@ -318,7 +321,7 @@ class _Names:
     def _unknown_of(self, entrants: AbstractSet[EntrantId]) -> list[EntrantId]:
         return [entrant for entrant in entrants if entrant not in self._known]
 
-    async def _renew(self) -> None:
+    async def _renew(self, asked: Sequence[None]) -> Sequence[None]:
         """Read again who was wanted since the last time, in parts between which others have their turn."""
         at, wanted, before = self._now(), list(self._wanted), self._known
         self._wanted = set()
@@ -329,16 +332,17 @@ class _Names:
             self._begin_edition(found, at)
         else:  # somebody could not wait for us
             self._begin_edition(self._known | found, min(self._since, at))
+        return asked
 
     def _begin_edition(self, known: dict[EntrantId, str], since: float) -> None:
         self._known, self._since = known, since
         self.edition += 1
 
-    def _end_renewal(self, renewal: asyncio.Task[None]) -> None:
-        """What was known stays good enough for a while when nobody can be asked; anything else is a fault of ours."""
-        self._renewal = None
-        if not renewal.cancelled() and not isinstance(renewal.exception(), (Unavailable, TimeoutError)):
-            renewal.result()
+    def _end_renewal(self, renewal: "asyncio.Future[None]") -> None:
+        """What was known stays good enough for a while; whoever asks after that reads by himself, and hears why not."""
+        self._is_renewing = False
+        if not renewal.cancelled() and (failure := renewal.exception()):
+            log.warning("names of boards could not be read again", failure=type(failure).__name__)
 
 
 def _together(asked: Sequence[_Asked]) -> Collection[Sequence[_Asked]]:
