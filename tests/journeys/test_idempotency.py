@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -39,6 +39,17 @@ world = test_fuzz.world  # the fixture of the same demo
 
 AT_ONCE, IN_A_ROW = 3, 2
 AT_ONCE_NIGHTLY, IN_A_ROW_NIGHTLY = 20, 80
+READ_MAX = 3
+NOTED = {"GET /api/v1/console/affiliates/snapshots/{snapshot_id}/raw"}  # an audit row says who took the bytes away
+READ_AS = {
+    "asset": "COIN",
+    "period": "ALL",
+    "since": "2026-03-01T00:00:00Z",
+    "until": "2026-05-01T00:00:00Z",
+    "user": "chen",
+    "player": "alice",
+    "q": "chen",
+}
 SUBJECTS_MAX = 30  # what a call is tried on until it is accepted
 KEYED = [
     label
@@ -363,6 +374,39 @@ async def test_under_keys_that_nobody_knows_a_call_acts_each_time(
 
     assert f"{AT_ONCE} have acted" in found.faults
     assert "a later one has written something" in found.faults
+
+
+async def test_reading_writes_nothing(world: World, cluster: embedded.Cluster, worker_id: str) -> None:
+    """Every call that reads, about a few things that there are, by whoever may; who took bytes away is written down."""
+    writers, asked = set(), 0
+    with psycopg.connect(cluster.dsn("postgres", f"palio_fuzz_{worker_id}"), autocommit=True) as conn:
+        before = written(conn)
+        for label in sorted(label for label in CALLS if label.startswith("GET ") and "/stream" not in label):
+            for path in read_of(world, conn, label):
+                answer = await world.client.get(path, headers=people.OURS | who(world, label))
+                asked += answer.is_success
+            if (after := written(conn)) != before:
+                writers.add(label)
+                before = after
+
+    assert (writers, asked > len(CALLS) // 4) == (NOTED, True)
+
+
+def read_of(world: World, conn: psycopg.Connection[Any], label: str) -> list[str]:
+    """Addresses of a call that reads, with what it must be asked."""
+    path, call = label.partition(" ")[2], CALLS[label]
+    names = re.findall(r"{(\w+)}", path)
+    known = [
+        [str(row[0]) for row in conn.execute(FINDS[name], {"player": world.player}).fetchmany(READ_MAX)]
+        if name in FINDS
+        else [READ_AS.get(name, "once")]
+        for name in names
+    ]
+    needed = [one["name"] for one in call.get("parameters", ()) if one["in"] == "query" and one["required"]]
+    query = urlencode({name: READ_AS.get(name, "once") for name in needed})
+    return [
+        path.format(**dict(zip(names, some, strict=True))) + (f"?{query}" if query else "") for some in product(*known)
+    ]
 
 
 def order(label: str) -> tuple[int, int, int, str]:
