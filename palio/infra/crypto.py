@@ -62,9 +62,14 @@ class WrongContext(Gone, Leaving):
 
     code: ClassVar[str] = "crypto.wrong_context"
 
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self.place = place
+    place: Place
+
+    @classmethod
+    def at(cls, place: Place) -> "WrongContext":
+        """The refusal of what lies there."""
+        refusal = cls()
+        refusal.place = place
+        return refusal
 
     async def leave(self, tx: Tx, actor: Actor) -> None:
         """Write down where, and who came upon it."""
@@ -247,7 +252,7 @@ def _padded(text: str) -> bytes:
 
 def _key_id(sealed: bytes, place: Place) -> int:
     if len(sealed) < HEAD.size or sealed[0] != VERSION:
-        raise WrongContext(place)
+        raise WrongContext.at(place)
     key_id: int = HEAD.unpack_from(sealed)[1]
     return key_id
 
@@ -255,11 +260,11 @@ def _key_id(sealed: bytes, place: Place) -> int:
 def _open(secrets: dict[int, bytes], sealed: bytes, place: Place) -> str:
     _, key_id, nonce = HEAD.unpack_from(sealed)
     if key_id not in secrets:
-        raise WrongContext(place)
+        raise WrongContext.at(place)
     try:
         framed = _decrypt(secrets[key_id], nonce, sealed[HEAD.size :], _binding(place, key_id))
     except BrokenSealError:
-        raise WrongContext(place) from None
+        raise WrongContext.at(place) from None
     (length,) = LENGTH.unpack_from(framed)
     return framed[LENGTH.size : LENGTH.size + length].decode()
 

@@ -10,12 +10,13 @@ from palio.identity import doors, service
 from palio.identity.types import TelegramUser
 from palio.infra import db
 from palio.kernel import clock
-from palio.kernel.ids import UserId
+from palio.kernel.ids import UserId, new_id
 from palio.sim import Telegram
 from palio.sim import World as Outside
 from tests.factories.identity import World, later
 from tests.factories.ways import METHODS, house_of, opened, outside_at, visitor
 from tests.identity.test_looks import desk, employed
+from tests.ui.repeats import sent
 
 BIG = 7_000_000_001
 ADA = {"id": BIG, "first_name": "Ada", "username": "ada_l", "language_code": "en"}
@@ -183,7 +184,8 @@ async def test_staff_move_an_account_with_a_reason_and_both_are_told(chat: Chat)
 
         async def moved(user_id: UserId, telegram_id: int, reason: str = WHY) -> tuple[int, str]:
             said = {"telegram_id": str(telegram_id), "reason": reason}
-            answer = await console.post(f"/console/identity/users/{user_id}/telegram", json=said)
+            path, headers = f"/console/identity/users/{user_id}/telegram", {"idempotency-key": new_id().hex}
+            answer = await sent(console, "POST", path, headers=headers, json=said)
             return answer.status_code, answer.json().get("code", "")
 
         before = await chat.rows()

@@ -278,6 +278,10 @@ SUBJECTS: Mapping[str, str] = {
 NOTHING_DOUBTFUL = "the demo's snapshots are decided, and none of their rows waits"
 NOT_YET = "its time has not come in the demo"
 ELSEWHERE: Mapping[str, tuple[str, str]] = {  # why nothing accepts it here, and where `repeats.sent` shows it
+    "POST /api/v1/console/identity/users/{user_id}/telegram": (
+        "nobody has a Telegram account in the demo",
+        "tests/identity/test_telegram.py::test_staff_move_an_account_with_a_reason_and_both_are_told",
+    ),
     "POST /api/v1/console/affiliates/quarantine/{row_id}/dismiss": (
         NOTHING_DOUBTFUL,
         "tests/affiliates/test_console.py::test_a_held_row_is_believed_or_dismissed_and_oddities_are_listed",

@@ -58,8 +58,9 @@ async def test_a_race_is_the_same_as_a_competition(client: httpx2.AsyncClient) -
     standings = (await client.get(f"/api/v1/competitions/{race['id']}/standings")).json()
     lines = [*board["items"], *board["below_line"]]
 
-    for name in ("title", "status", "starts_at", "pool", "prizes", "undistributed", "entrants", "terms_sha256"):
+    for name in ("title", "status", "starts_at", "pool", "undistributed", "entrants", "terms_sha256"):
         assert competition[name] == race[name]
+    assert competition["prizes"] == [{**prize, "open": False} for prize in race["prizes"]]
     for name in ("rank", "place", "entrant_id", "name"):
         assert [row[name] for row in standings["items"]] == [line[name] for line in lines]
     assert [row["score"] for row in standings["items"]] == [line["total_micro"] for line in lines]
