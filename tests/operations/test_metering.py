@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from starlette.requests import Request
+from structlog.testing import capture_logs
 
 from palio import affiliates
 from palio.entry import metering, wiring
@@ -85,22 +86,23 @@ async def test_figures_of_requests_refusals_pool_and_queues(wired: Wiring) -> No
         await db.run(tx, "delete from infra.job_runs where job = 'x:y'")
 
 
-async def test_a_guard_that_trips_is_counted_and_told(wired: Wiring, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_guard_that_trips_is_counted_and_told(wired: Wiring) -> None:
     """A wallet pays many, past the program: PL003. A mistake of another kind is none."""
     statement = "select ledger.fan_out(%s, 3::smallint, 'x', '{}', '{}', '{}', '{}', '{}', '{}', now())"
-    with pytest.raises(psycopg.Error, match="only an open account pays many"):
-        async with wired.database.begin_system("test") as tx:
-            await db.run(tx, statement, f"user:{new_id()}:main")
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        async with wired.database.begin_system("test") as tx:
-            await db.value(tx, "select 1 / 0")
+    with capture_logs() as told:
+        with pytest.raises(psycopg.Error, match="only an open account pays many"):
+            async with wired.database.begin_system("test") as tx:
+                await db.run(tx, statement, f"user:{new_id()}:main")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async with wired.database.begin_system("test") as tx:
+                await db.value(tx, "select 1 / 0")
 
     lines = (await wired.metrics.text()).decode().splitlines()
 
     assert [line for line in lines if line.startswith("palio_ledger_guard_tripped_total")] == [
         'palio_ledger_guard_tripped_total{state="PL003"} 1.0'
     ]
-    assert capsys.readouterr().out.count("a guard of the database has tripped") == 1
+    assert [line["state"] for line in told if line["event"] == "a guard of the database has tripped"] == ["PL003"]
 
 
 async def test_figures_of_feeds_and_of_what_failed_outside(wired: Wiring, tmp_path: Path) -> None:
