@@ -43,8 +43,7 @@ def _of_python(root: Path) -> Iterator[dict[str, Any]]:
         for pinned in PINNED.finditer((root / lock).read_text()):
             url = f"pkg:pypi/{pinned['name'].lower()}@{pinned['version']}"
             hashes = [{"alg": "SHA-256", "content": found} for found in HASH.findall(pinned["hashes"])]
-            place = f"https://pypi.org/project/{pinned['name']}/{pinned['version']}/"
-            yield _part(url, pinned["name"], pinned["version"], place, hashes) | {"scope": scope}
+            yield _part(url, pinned["name"], pinned["version"], hashes) | {"scope": scope}
 
 
 def _of_npm(root: Path) -> Iterator[dict[str, Any]]:
@@ -53,8 +52,7 @@ def _of_npm(root: Path) -> Iterator[dict[str, Any]]:
             continue
         name, version = package.get("name") or path.rpartition("node_modules/")[2], package["version"]
         hashes = [_hash(word) for word in package.get("integrity", "").split()]
-        place = f"https://www.npmjs.com/package/{name}/v/{version}"
-        yield _part(f"pkg:npm/{quote(name, safe='/')}@{version}", name, version, place, hashes)
+        yield _part(f"pkg:npm/{quote(name, safe='/')}@{version}", name, version, hashes)
 
 
 def _hash(integrity: str) -> dict[str, str]:
@@ -62,16 +60,8 @@ def _hash(integrity: str) -> dict[str, str]:
     return {"alg": ALGORITHMS[algorithm], "content": base64.b64decode(digest).hex()}
 
 
-def _part(url: str, name: str, version: str, place: str, hashes: list[dict[str, str]]) -> dict[str, Any]:
-    files = [{"type": "distribution", "url": place, "hashes": hashes}]
-    return {
-        "type": "library",
-        "bom-ref": url,
-        "name": name,
-        "version": version,
-        "purl": url,
-        "externalReferences": files,
-    }
+def _part(url: str, name: str, version: str, hashes: list[dict[str, str]]) -> dict[str, Any]:
+    return {"type": "library", "bom-ref": url, "name": name, "version": version, "purl": url, "hashes": hashes}
 
 
 def main(target: str | None = None) -> None:
