@@ -77,7 +77,7 @@ class Metrics:
             database.equipment.http.failures,
         )
         self._tally(
-            *("palio_ledger_guard_tripped", "Rows that the database refused because the books would break", "state"),
+            *("palio_ledger_guard_tripped", "What guards and checks of the database refused", "state"),
             database.guards_tripped,
         )
         self._requests = Histogram(

@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,21 +131,13 @@ def drop(
 
     Exit status 1: something is under it. 78: it is the one in use, or there is none of this number.
     """
-    from palio.entry import operators, terminal
     from palio.infra import keyring, rotation
 
-    async def work(place: "Place") -> str:
-        path = _keyring_of(place)
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            await rotation.require_unneeded(tx, number=number)
-            await _write_down(tx, "key.drop", f"wrapping:{number}", reason)
-            if not dry_run:
-                keyring.drop_wrapping_key(path, number)
-        return str(path)
+    async def require_unneeded(tx: "Tx") -> None:
+        await rotation.require_unneeded(tx, number=number)
 
-    path = terminal.run(work, json=as_json)
-    told = f"Would drop key {number}; nothing was changed." if dry_run else f"Key {number} is gone from {path}"
-    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+    dropping = _Dropping("wrapping", "key", number, require_unneeded, keyring.drop_wrapping_key)
+    _drop(dropping, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("rotate-index")
@@ -210,23 +204,13 @@ def drop_index(
     Exit status 1: something is found by it. 78: it is the one in use, or there is none of this number.
     """
     from palio import identity
-    from palio.entry import operators, terminal
     from palio.infra import keyring
 
-    async def work(place: "Place") -> str:
-        path = _keyring_of(place)
-        async with operators.acting(place.database, dry_run=dry_run) as tx:
-            await identity.require_index_key_unneeded(tx, version=number)
-            await _write_down(tx, "key.drop", f"index:{number}", reason)
-            if not dry_run:
-                keyring.drop_index_key(path, number)
-        return str(path)
+    async def require_unneeded(tx: "Tx") -> None:
+        await identity.require_index_key_unneeded(tx, version=number)
 
-    path = terminal.run(work, json=as_json)
-    told = (
-        f"Would drop index key {number}; nothing was changed." if dry_run else f"Index key {number} is gone from {path}"
-    )
-    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+    dropping = _Dropping("index", "index key", number, require_unneeded, keyring.drop_index_key)
+    _drop(dropping, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -275,21 +259,44 @@ def drop_pepper(
     Exit status 1: some password was. 78: it is the one in use, or there is none of this number.
     """
     from palio import identity
-    from palio.entry import operators, terminal
     from palio.infra import keyring
+
+    async def require_unneeded(tx: "Tx") -> None:
+        await identity.require_pepper_unneeded(tx, number=number)
+
+    dropping = _Dropping("pepper", "pepper", number, require_unneeded, keyring.drop_pepper)
+    _drop(dropping, reason=reason, dry_run=dry_run, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dropping:
+    """A key that is to be forgotten: of which kind, and what it is called; whether nobody needs it, and how it goes."""
+
+    kind: str
+    name: str
+    number: int
+    require_unneeded: Callable[["Tx"], Awaitable[None]]
+    forget: Callable[[Path, int], None]
+
+
+def _drop(key: _Dropping, *, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Forget a key out of the keyring, once it is written down, or say that it would be."""
+    from palio.entry import operators, terminal
 
     async def work(place: "Place") -> str:
         path = _keyring_of(place)
         async with operators.acting(place.database, dry_run=dry_run) as tx:
-            await identity.require_pepper_unneeded(tx, number=number)
-            await _write_down(tx, "key.drop", f"pepper:{number}", reason)
+            await key.require_unneeded(tx)
+            await _write_down(tx, "key.drop", f"{key.kind}:{key.number}", reason)
             if not dry_run:
-                keyring.drop_pepper(path, number)
+                key.forget(path, key.number)
         return str(path)
 
     path = terminal.run(work, json=as_json)
-    told = f"Would drop pepper {number}; nothing was changed." if dry_run else f"Pepper {number} is gone from {path}"
-    tell({"key": number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
+    told = f"{key.name.capitalize()} {key.number} is gone from {path}"
+    if dry_run:
+        told = f"Would drop {key.name} {key.number}; nothing was changed."
+    tell({"key": key.number, "file": path, "is_dry_run": dry_run}, as_json=as_json, lines=[told])
 
 
 def _keyring_of(place: "Place") -> Path:

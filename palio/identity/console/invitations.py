@@ -19,7 +19,6 @@ from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.bodies import Body
 from palio.ui.limits import Limit
-from palio.ui.problems import wrong_of
 from palio.ui.routes import Filled, Routes
 from palio.ui.values import Instant
 
@@ -91,17 +90,10 @@ async def invitations_page(
 async def _invitations(
     request: Request, ask: Asking, tx: Tx, filled: Filled | None = None, *, told: str = ""
 ) -> HTMLResponse:
-    wrong = wrong_of(filled.problem if filled else None)
-    values = {
-        "found": await invitations.waiting(tx),
-        "told": told,
-        "typed": filled.values if filled else {},
-        "wrong": wrong,
-        "problem": filled.problem if filled and not wrong else None,
-    }
-    status = filled.problem.status if filled else 200
+    values = {"found": await invitations.waiting(tx), "told": told, "typed": filled.values if filled else {}}
+    problem = filled.problem if filled else None
     return await console.render(
-        request, ask, tx, "identity/console/invitations.html", values, present=HERE, status=status
+        request, ask, tx, "identity/console/invitations.html", values, present=HERE, problem=problem
     )
 
 
