@@ -15,7 +15,7 @@ import pytest
 
 from palio import ledger
 from palio.infra import embedded
-from palio.infra.db import Database, Tx
+from palio.infra.db import Busy, Database, Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.ledger import AnyOutcome, Capture, Held, Hold, HoldId, Item, Outcome, Post, Posted, Reverse, Void
@@ -334,6 +334,44 @@ async def test_wallets_in_opposite_order_do_not_deadlock(crowd: Database) -> Non
 
     assert set(codes(await race(crowd, move))) == {"posted"}
     assert await balance_of(crowd, first) + await balance_of(crowd, second) == 200
+
+
+@pytest.mark.parametrize("way", ["wallets", "keys"])
+async def test_one_after_the_other_in_opposite_order_deadlocks(crowd: Database, way: str) -> None:
+    """The control: each of two has what the other one wants next, and the server ends one of them."""
+    wallets = [await funded(crowd, 100) for _ in range(2)]
+    both = asyncio.Barrier(2)
+
+    async def take(tx: Tx, number: int) -> None:
+        if way == "wallets":
+            await ledger.lock_many(tx, [(wallets[number], "COIN")], now=NOON)
+        else:
+            await ledger.post(tx, pay(f"{wallets[0]}:{number}", new_wallet(), 1), now=NOON)
+
+    async def move(first: int) -> None:
+        async with crowd.begin(SYSTEM) as tx:
+            await take(tx, first)
+            await both.wait()
+            await take(tx, 1 - first)
+
+    ended = await asyncio.gather(move(0), move(1), return_exceptions=True)
+    [lost] = [failure for failure in ended if failure]
+    assert isinstance(lost, Busy) and isinstance(lost.__cause__, psycopg.errors.DeadlockDetected)
+
+
+async def test_looking_for_an_account_first_makes_it_many_times(crowd: Database) -> None:
+    """The control: whoever decides by what was there before everybody went on would make it as well."""
+    house, made = f"house:{new_id().hex}", 0
+
+    async def make(tx: Tx, _: int, barrier: asyncio.Barrier) -> Outcome:
+        nonlocal made
+        found = await tx.execute("select from ledger.accounts where address = %s", [house])
+        await barrier.wait()
+        made += found.rowcount == 0
+        return ledger.Refused("naive")
+
+    await race(crowd, make)
+    assert made == RUNNERS
 
 
 async def test_new_accounts_are_made_once(crowd: Database) -> None:
