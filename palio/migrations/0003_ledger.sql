@@ -717,19 +717,23 @@ begin
   end if;
 end $$;
 
--- The batch that most batches are, in one statement: every key is new, every account is there and active, each wallet takes one leg and has what it
--- gives. `g_` are legs of guarded accounts by their numbers, `o_` those of open ones; -n stands for the n-th of u_addresses. Answers the
--- wallets with what is in them then, and the numbers of u_addresses. No row, and nothing done, if anything is not as described: then
--- open_batch finds out what. Locks as that does: keys by text, balances by number. p_alone is for a statement that is a transaction of its own,
--- on behalf of the system: it comes without the settings with which transactions begin.
+-- The batch that most batches are, in one statement: every key is new, every account is there and active, and each wallet has what it gives at
+-- every step. `g_` are legs of guarded accounts by their numbers, `o_` those of open ones; -n stands for the n-th of u_addresses. Where a wallet
+-- takes more than one leg, `s_` say of each guarded one which of its wallet's it is, the sum so far, the lowest after a debit and the highest
+-- after a credit (2^62 and -2^62 where there is none). Answers the wallets with what was in them before, and the numbers of u_addresses. No
+-- row, and nothing done, if anything is not as described: then open_batch finds out what. Locks as that does: keys by text, balances by number.
+-- p_alone is for a statement that is a transaction of its own, on behalf of the system: it comes without the settings with which transactions begin.
 create function ledger.post_plain(t_ids uuid[], t_keys text[], t_hashes bytea[], t_kinds text[], t_actors text[], t_descriptions text[],
   t_metadata jsonb[], g_transfers uuid[], g_legs smallint[], g_accounts bigint[], g_amounts bigint[], o_transfers uuid[], o_legs smallint[],
-  o_accounts bigint[], o_amounts bigint[], u_addresses text[], u_assets smallint[], p_now timestamptz,
-  p_alone bool)
+  o_accounts bigint[], o_amounts bigint[], s_numbers bigint[], s_sums bigint[], s_lows bigint[], s_highs bigint[], u_addresses text[],
+  u_assets smallint[], p_now timestamptz, p_alone bool)
 returns table (accounts bigint[], balances bigint[], seqs bigint[], numbers bigint[]) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
-declare tx bigint := infra.tx_id(); who text; owners uuid[]; held bigint[];
+declare
+  tx bigint := infra.tx_id(); who text; has_steps bool := cardinality(s_numbers) > 0;
+  w_accounts bigint[]; w_amounts bigint[]; w_legs bigint[]; w_lows bigint[]; w_highs bigint[];
+  g_places bigint[]; g_balances bigint[]; g_seqs bigint[]; owners uuid[]; held bigint[];
 begin
   if p_alone then
     if infra.actor_kind() <> 'none' then
@@ -742,10 +746,23 @@ begin
     numbers := array(select (select a.id from ledger.accounts a where a.address = u.a and a.asset_id = u.s)
       from (select unnest(u_addresses) as a, unnest(u_assets) as s) u);
     if array_position(numbers, null) is not null then return; end if;
-    select array_agg(l.t), array_agg(l.l), array_agg(l.a), array_agg(l.x) into g_transfers, g_legs, g_accounts, g_amounts
-      from (select u.t, u.l, case when u.a < 0 then numbers[-u.a] else u.a end as a, u.x
-        from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x) u order by 3) l;
+    select array_agg(l.t), array_agg(l.l), array_agg(l.a), array_agg(l.x), array_agg(l.n), array_agg(l.s), array_agg(l.low), array_agg(l.high)
+      into g_transfers, g_legs, g_accounts, g_amounts, s_numbers, s_sums, s_lows, s_highs
+      from (select u.*, case when u.w < 0 then numbers[-u.w] else u.w end as a
+        from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as w, unnest(g_amounts) as x, unnest(s_numbers) as n,
+          unnest(s_sums) as s, unnest(s_lows) as low, unnest(s_highs) as high) u order by a, u.n) l;
     o_accounts := array(select case when u.a < 0 then numbers[-u.a] else u.a end from (select unnest(o_accounts) as a) u);
+  end if;
+  w_accounts := g_accounts; w_amounts := g_amounts;
+  if has_steps then  -- the last leg of a wallet says how it moves, and whose place among the wallets all its legs have
+    with legs as (
+      select u.*, lead(u.a) over (order by u.i) is distinct from u.a as is_last, dense_rank() over (order by u.a) as place
+        from (select unnest(g_accounts) as a, generate_series(1, cardinality(g_accounts)) as i, unnest(s_numbers) as n, unnest(s_sums) as s,
+          unnest(s_lows) as low, unnest(s_highs) as high) u)
+    select array_agg(l.place order by l.i), array_agg(l.a order by l.i) filter (where l.is_last), array_agg(l.s order by l.i) filter (where l.is_last),
+        array_agg(l.n order by l.i) filter (where l.is_last), array_agg(l.low order by l.i) filter (where l.is_last),
+        array_agg(l.high order by l.i) filter (where l.is_last)
+      into g_places, w_accounts, w_amounts, w_legs, w_lows, w_highs from legs l;
   end if;
   begin
     insert into ledger.keys (key, request_hash, ref_id, op, tx_id)
@@ -756,19 +773,27 @@ begin
         order by u.k collate "C";
     if not found then return; end if;
     with moved as (
-      update ledger.balances b set balance = b.balance + d.x, seq = b.seq + 1, last_posted_at = p_now
-        from (select unnest(g_accounts) as a, unnest(g_amounts) as x) d
+      update ledger.balances b set balance = b.balance + d.x, seq = b.seq + d.n, last_posted_at = p_now
+        from (select u.a, u.x, coalesce(u.n, 1) as n, coalesce(u.low, case when u.x < 0 then u.x else 1::bigint << 62 end) as low,
+            coalesce(u.high, case when u.x > 0 then u.x else -(1::bigint << 62) end) as high
+          from (select unnest(w_accounts) as a, unnest(w_amounts) as x, unnest(w_legs) as n, unnest(w_lows) as low, unnest(w_highs) as high) u) d
         where b.account_id = d.a and b.status = 'active' and b.lots is null and b.last_posted_at <= p_now
-          and (d.x > 0 or b.balance + d.x - b.held >= b.floor and b.balance + d.x >= -9007199254740991)
-          and (d.x < 0 or b.balance + d.x <= coalesce(b.ceiling, 9007199254740991))
-        returning b.account_id, b.balance, b.seq, b.owner_id, b.held)
-    select array_agg(m.account_id), array_agg(m.balance), array_agg(m.seq), array_agg(m.owner_id), array_agg(m.held)
-      into accounts, balances, seqs, owners, held from moved m;
-    if accounts is distinct from nullif(g_accounts, '{}') then
+          and b.balance + d.low - b.held >= b.floor and b.balance + d.low >= -9007199254740991
+          and b.balance + d.high <= coalesce(b.ceiling, 9007199254740991)
+        returning b.account_id, b.balance, b.balance - d.x as balance_before, b.seq, b.seq - d.n as seq_before, b.owner_id, b.held)
+    select array_agg(m.account_id), array_agg(m.balance), array_agg(m.balance_before), array_agg(m.seq), array_agg(m.seq_before),
+        array_agg(m.owner_id), array_agg(m.held)
+      into accounts, g_balances, balances, g_seqs, seqs, owners, held from moved m;
+    if accounts is distinct from nullif(w_accounts, '{}') then
       raise exception 'not plain' using errcode = 'PL000';
     end if;
   exception when unique_violation or sqlstate 'PL000' then return;
   end;
+  if has_steps then
+    select array_agg(balances[u.p] + u.s), array_agg(seqs[u.p] + u.n), array_agg(owners[u.p]), array_agg(held[u.p])
+      into g_balances, g_seqs, owners, held
+      from (select unnest(g_places) as p, unnest(s_sums) as s, unnest(s_numbers) as n) u;
+  end if;
   if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
   with posted as (
     insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
@@ -779,13 +804,13 @@ begin
     insert into infra.stream_pending (topic, users, type, data, at)
       select 'me:wallet', owners, 'wallet.changed', jsonb_build_object('transfer', to_jsonb(g_transfers),
           'asset', (select jsonb_agg((select k.code from ledger.assets k where k.id = (u.a >> 1) & 32767)) from (select unnest(g_accounts) as a) u),
-          'amount', to_jsonb(g_amounts), 'balance', to_jsonb(balances), 'held', to_jsonb(held)), clock_timestamp()
+          'amount', to_jsonb(g_amounts), 'balance', to_jsonb(g_balances), 'held', to_jsonb(held)), clock_timestamp()
         where cardinality(g_accounts) between 1 and 200
       union all select 'me:wallet', null, 'wallet.changed', '{}', clock_timestamp() where cardinality(g_accounts) > 200)
   insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
     select u.t, p_now, u.a, u.x, u.s, u.b, tx, u.l
-      from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(seqs) as s,
-          unnest(balances) as b
+      from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(g_seqs) as s,
+          unnest(g_balances) as b
         union all select unnest(o_transfers), unnest(o_legs), unnest(o_accounts), unnest(o_amounts), null, null) u;
   return next;
 end $$;

@@ -131,10 +131,6 @@ async def test_what_waits_for_a_fuller_flight_leaves_when_the_one_before_it_has_
     assert await gatherer.submit(4) == 40
 
 
-def tens(number: int) -> list[int]:
-    return [number // 10]
-
-
 async def test_whoever_waits_leaves_before_those_who_arrived_are_answered():
     order: list[str] = []
 
@@ -149,30 +145,6 @@ async def test_whoever_waits_leaves_before_those_who_arrived_are_answered():
     await asyncio.sleep(0)
     await asyncio.gather(first, gatherer.submit(2), gatherer.submit(3))
     assert order == ["1 leave", "2 leave", "answered"]
-
-
-async def test_the_few_who_touch_what_others_aboard_touch_take_the_next_flight_first():
-    airline = Airline()
-    gatherer = Gatherer(airline.flush, touches=tens)
-    answers = [gatherer.submit(100)]
-    await airline.departed.wait()
-    numbers = [10, 11, 20, 30, 40, 50, 31, 60, 70, 80, 90]
-    answers += [gatherer.submit(number) for number in numbers]
-    airline.landing.set()
-    assert await asyncio.gather(*answers) == [number * 10 for number in (100, *numbers)]
-    assert airline.flights == [[100], [10, 20, 30, 40, 50, 60, 70, 80, 90], [11, 31]]
-
-
-async def test_many_who_touch_the_same_fly_together():
-    airline = Airline()
-    gatherer = Gatherer(airline.flush, touches=tens)
-    answers = [gatherer.submit(100)]
-    await airline.departed.wait()
-    numbers = [10, 11, 12, 20, 30, 40, 14]
-    answers += [gatherer.submit(number) for number in numbers]
-    airline.landing.set()
-    assert await asyncio.gather(*answers) == [number * 10 for number in (100, *numbers)]
-    assert airline.flights == [[100], numbers]
 
 
 async def test_a_gatherer_whose_flight_was_cancelled_cancels_its_passengers_and_goes_on():

@@ -17,7 +17,8 @@ from palio.ledger import Hold, Post, Posted, Reverse, Void
 from palio.ledger.rules import plain, requests
 from palio.ledger.rules.items import judge
 from palio.ledger.service import posting
-from palio.ledger.types import AccountId, HoldId, Item, Place, TransferId
+from palio.ledger.service.memory import Book
+from palio.ledger.types import AMOUNT_UNITS_MAX, AccountId, HoldId, Item, Place, TransferId
 from palio.ledger.web.gathering import Teller
 from tests.factories.ledger import HOUSE, Superuser, codes, fund, new_wallet, owner_of, pay
 
@@ -48,7 +49,6 @@ def test_legs_are_sorted_by_what_they_touch() -> None:
     "items",
     [
         [pay("a", ODIN, 5), pay("a", FREY, 5)],
-        [pay("a", ODIN, 5), pay("b", ODIN, 5)],
         [pay("a", ODIN, 0)],
         [pay("a", ODIN, 5, asset="POINT")],
         [Post("a", "games.stake", ((ODIN, "COIN", -5), (HOUSE, "COIN", 5)))],
@@ -60,7 +60,6 @@ def test_legs_are_sorted_by_what_they_touch() -> None:
     ],
     ids=[
         "a key twice",
-        "a wallet twice",
         "a fault",
         "lots",
         "limits",
@@ -76,7 +75,26 @@ def test_whatever_wants_more_is_not_plain(items: Sequence[Item]) -> None:
 
 
 def test_open_accounts_may_be_touched_as_often_as_one_likes() -> None:
-    assert read([pay("a", ODIN, 5), pay("b", FREY, 5)])
+    batch = read([pay("a", ODIN, 5), pay("b", FREY, 5)])
+    assert batch and not batch.steps
+
+
+def test_a_wallet_that_is_touched_more_than_once_moves_in_steps() -> None:
+    """Its legs stand together, in the order of their transfers, and each knows how low and how high it went by then."""
+    batch = read([pay("a", ODIN, 5), pay("b", FREY, 7), pay("c", ODIN, -8), pay("d", ODIN, 1)])
+    assert batch
+    assert [(number, amount) for _, _, number, amount in batch.guarded] == [(-3, 7), (-1, 5), (-1, -8), (-1, 1)]
+    assert batch.steps == [
+        (1, 7, plain.UP, 7),
+        (1, 5, plain.UP, 5),
+        (2, -3, -3, 5),
+        (3, -2, -3, 5),
+    ]
+
+
+def test_a_wallet_that_moves_beyond_every_bound_is_not_plain() -> None:
+    assert read([pay(f"{n}", ODIN, AMOUNT_UNITS_MAX) for n in range(512)])
+    assert read([pay(f"{n}", ODIN, AMOUNT_UNITS_MAX) for n in range(513)]) is None
 
 
 @pytest.fixture
@@ -115,6 +133,29 @@ async def test_one_statement_posts_and_answers(database: Database, plain_wallet:
         assert await ledger.total(tx) == 0
 
 
+async def test_a_wallet_that_is_touched_more_than_once_is_written_at_once_too(
+    database: Database, plain_wallet: str
+) -> None:
+    """It has what it gives because of what it gets before."""
+    other = new_wallet()
+    async with database.begin(SYSTEM) as tx:
+        await ledger.lock_many(tx, [(other, "COIN")], now=NOON)
+    moves = [(plain_wallet, 20), (other, 5), (plain_wallet, -110), (other, -5), (plain_wallet, 1)]
+    posts = [pay(f"{plain_wallet}{n}", wallet, amount) for n, (wallet, amount) in enumerate(moves)]
+    told = [posted.balances for posted in await alone(database, posts) or () if isinstance(posted, Posted)]
+    assert told == [
+        {plain_wallet: (120, 2)},
+        {other: (5, 1)},
+        {plain_wallet: (10, 3)},
+        {other: (0, 2)},
+        {plain_wallet: (11, 4)},
+    ]
+    turned = [posts[2], posts[0]]
+    assert (
+        await alone(database, [pay(f"{post.key}again", *post.legs[0][:1], post.legs[0][2]) for post in turned]) is None
+    )
+
+
 async def test_a_transaction_of_somebody_does_not_become_one_of_the_system(
     database: Database, plain_wallet: str
 ) -> None:
@@ -137,6 +178,10 @@ async def test_numbers_above_two_thousand_million_are_found(
         )
 
 
+ENTRIES: LiteralString = """
+select array_position(%s::text[], a.address), e.seq, e.amount, e.balance_after
+  from ledger.entries e join ledger.accounts a on a.id = e.account_id where a.address = any (%s) order by 1, 2
+"""
 WAYS: Mapping[str, tuple[LiteralString, int]] = {
     "more than there is": ("select 1", -101),
     "held": ("update ledger.balances set held = 90 where owner_id = %s", -11),
@@ -190,12 +235,17 @@ async def test_a_key_that_was_used_answers_as_it_did(database: Database, wallet:
 
 
 async def test_both_ways_come_to_the_same(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two houses alike, one asked in the ordinary way only: outcomes, balances and numbers of entries never differ."""
+    """Two towns alike, one asked in the ordinary way only: outcomes, balances and numbers of entries never differ.
+
+    The other one is also asked by a process that does not know its wallets yet.
+    """
     chance = Random(7)  # noqa: S311 - the same moves each time
     towns = [[new_wallet() for _ in range(4)] for _ in range(2)]
     for turn in range(60):
-        moves = [(chance.randrange(4), chance.randrange(-30, 40) or 1) for _ in range(chance.randrange(1, 4))]
+        moves = [(chance.randrange(4), chance.randrange(-30, 40) or 1) for _ in range(chance.randrange(1, 9))]
         told = []
+        if turn % 3 == 0:
+            database.remembered(Book).places.clear()
         for town, is_ordinary in zip(towns, (False, True), strict=True):
             items = [pay(f"{town[0]}{turn}:{n}", town[to], amount) for n, (to, amount) in enumerate(moves)]
             with monkeypatch.context() as patched:
@@ -207,6 +257,9 @@ async def test_both_ways_come_to_the_same(database: Database, monkeypatch: pytes
         assert told[0] == told[1]
     async with database.begin(SYSTEM) as tx:
         assert await ledger.total(tx) == 0
+        entries = await tx.execute(ENTRIES, [towns[0], towns[0]]), await tx.execute(ENTRIES, [towns[1], towns[1]])
+        found = [await each.fetchall() for each in entries]
+    assert found[0] == found[1] and len(found[0]) > 100
 
 
 def spelled(outcome: object, town: Sequence[str]) -> object:

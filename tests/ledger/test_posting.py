@@ -11,7 +11,7 @@ from palio import ledger
 from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
-from palio.ledger import Post, Posted, Refused
+from palio.ledger import Hold, Post, Posted, Refused
 from tests.factories.ledger import HOUSE, Superuser, codes, fund, new_wallet, owner_of, pay
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -263,25 +263,27 @@ async def test_only_real_places_are_locked(tx: Tx, noon: datetime, place: tuple[
     assert caught.value.facts == {"field": field}
 
 
-async def test_ten_thousand_items_take_two_round_trips(
-    cluster: embedded.Cluster, database_name: str, noon: datetime
+@pytest.mark.parametrize(("held", "trips_wanted"), [(0, 1), (1, 2)], ids=["plain", "with a hold"])
+async def test_ten_thousand_items_take_one_or_two_round_trips(
+    cluster: embedded.Cluster, database_name: str, noon: datetime, held: int, trips_wanted: int
 ) -> None:
     """Counted by the driver; every balance is that of a plain sum."""
     wallets = [new_wallet() for _ in range(100)]
     run = new_id().hex
     items = [pay(f"{run}:{n}", wallets[n % 100], 1 + n % 7 if n < 5000 else -(1 + n % 3)) for n in range(10_000)]
+    holds = [Hold(f"{run}:hold", wallets[0], "COIN", 1, "a bet", "ledger.transfer")] * held
     async with opened(cluster, database_name) as database:
         async with database.begin(SYSTEM) as tx:
             await ledger.lock_many(tx, [(wallet, "COIN") for wallet in (*wallets, HOUSE)], now=noon)
             await ledger.post_many(tx, [pay(f"{run}:warm", wallets[0], 1)], now=noon, dry_run=True)
         async with database.begin(SYSTEM) as tx:
             with counted(tx) as trips:
-                outcomes = await ledger.post_many(tx, items, now=noon)
-            assert trips == [2]
-            assert set(codes(outcomes)) == {"posted"}
+                outcomes = await ledger.post_many(tx, [*items[held:], *holds], now=noon)
+            assert trips == [trips_wanted]
+            assert set(codes(outcomes)) <= {"posted", "held"}
 
         plain: dict[str, int] = dict.fromkeys(wallets, 0)
-        for item in items:
+        for item in items[held:]:
             plain[item.legs[0][0]] += item.legs[0][2]
         async with database.begin(SYSTEM) as tx:
             found = await ledger.balances_many(tx, owner_ids=[owner_of(wallet) for wallet in wallets], asset="COIN")

@@ -1,5 +1,5 @@
-"""The batch that most batches are: transfers with keys of their own, each wallet touched once. It is decided where it
-is written, in one statement; everything else is decided by `decisions`.
+"""The batch that most batches are: transfers with keys of their own. It is decided where it is written, in one
+statement; everything else is decided by `decisions`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,20 +13,28 @@ from palio.ledger.rules.requests import Request, is_guarded
 from palio.ledger.types import AccountId, Outcome, Place, Posted, TransferId
 
 Side: TypeAlias = tuple[bytes, int, int, int]  # id of the transfer, number of the leg, account, amount
+Step: TypeAlias = tuple[int, int, int, int]  # of a wallet: which one it is, its sum so far, the lowest and the highest
+
+FAR = 1 << 62  # beyond what any account holds, and small enough to be added to it: no bound
+UP, DOWN = FAR, -FAR  # the lowest sum where nothing is taken, the highest where nothing is given
 
 
 @dataclass(slots=True)
 class Plain:
-    """Legs of guarded accounts in the order of these, and those of open ones; -n is the n-th unknown place."""
+    """Legs of guarded accounts in the order of these, and those of open ones; -n is the n-th unknown place.
+
+    Where a wallet is touched more than once, `steps` says of each guarded leg how far its wallet has moved with it.
+    """
 
     requests: Sequence[Request]
     guarded: list[Side] = field(default_factory=list)
     open: list[Side] = field(default_factory=list)
     unknown: dict[Place, int] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
 
 
 def read(claims: Sequence[AnyRequest], *, counting: Collection[str], lotted: Collection[str]) -> Plain | None:
-    """The batch as it can be written at once; None where an item wants more, or has to see another one before it.
+    """The batch as it can be written at once; None where an item wants more.
 
     `counting` are the kinds that count for limits, `lotted` the assets of which wallets keep lots.
     """
@@ -39,14 +47,11 @@ def read(claims: Sequence[AnyRequest], *, counting: Collection[str], lotted: Col
             return None
         keys.add(claim.key)
     plain = Plain([claim for claim in claims if isinstance(claim, Request)])
-    if len(keys) < len(plain.requests) or not _spread(plain, lotted):
-        return None
-    plain.guarded.sort(key=_account)
-    return plain
+    return plain if len(keys) == len(plain.requests) and _spread(plain, lotted) else None
 
 
 def _spread(plain: Plain, lotted: Collection[str]) -> bool:
-    """Sort the legs by what they touch; False where a wallet is touched twice, or keeps lots."""
+    """Sort the legs by what they touch; False where a wallet keeps lots, or moves too far to be written at once."""
     wallets: set[int] = set()
     guarded, numbers = plain.guarded, count(1)
     for request in plain.requests:
@@ -64,23 +69,44 @@ def _spread(plain: Plain, lotted: Collection[str]) -> bool:
                 return False
             guarded.append((transfer, leg, number, amount))
             wallets.add(number)
-    return len(wallets) == len(guarded)
+    guarded.sort(key=_account)  # which leaves the legs of one wallet in the order of their transfers
+    if len(wallets) < len(guarded):
+        plain.steps = _steps(guarded)
+    return all(-FAR < after < FAR for _, after, _, _ in plain.steps)
 
 
 def _account(side: Side) -> int:
     return side[2]
 
 
+def _steps(guarded: Sequence[Side]) -> list[Step]:
+    """How each wallet moves, leg by leg: a debit may not take it below its floor, nor a credit above its ceiling."""
+    steps: list[Step] = []
+    wallet, nth, after, lowest, highest = 0, 0, 0, UP, DOWN
+    for _, _, account, amount in guarded:
+        if account != wallet:
+            wallet, nth, after, lowest, highest = account, 0, 0, UP, DOWN
+        nth, after = nth + 1, after + amount
+        if amount < 0:
+            lowest = min(lowest, after)
+        else:
+            highest = max(highest, after)
+        steps.append((nth, after, lowest, highest))
+    return steps
+
+
 def outcomes(
-    plain: Plain, found: Mapping[int, tuple[int, int]], numbers: Mapping[Place, AccountId], *, posted_at: datetime
+    plain: Plain, before: Mapping[int, tuple[int, int]], numbers: Mapping[Place, AccountId], *, posted_at: datetime
 ) -> list[Outcome]:
-    """What each transfer is answered: `found` are balance and seq of every wallet as its entry stores them."""
+    """What each transfer is answered: `before` are balance and seq of every wallet as the batch found them."""
     answers: list[Outcome] = []
+    states = dict(before)
     for request in plain.requests:
         balances = {}
-        for account, (address, _, _) in zip(request.accounts, request.post.legs, strict=True):
+        for account, (address, _, amount) in zip(request.accounts, request.post.legs, strict=True):
             number = numbers[account] if isinstance(account, tuple) else account
             if number & 1:
-                balances[address] = found[number]
+                balance, seq = states[number]
+                states[number] = balances[address] = (balance + amount, seq + 1)
         answers.append(Posted(TransferId(request.id), balances, posted_at))
     return answers

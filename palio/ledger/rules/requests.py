@@ -36,7 +36,7 @@ ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # jsonb cannot hold it
 TEXT, PLAIN = frozenset({str}), frozenset({str, int, bool, type(None)})
 WORDS = frozenset({"kind", "asset"})
 ORIGINS = frozenset(get_args(Origin))
-PURPOSES_OF_A_PLAYER = frozenset({"main", "debt"})
+OF_A_PLAYER = re.compile(r"user:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:(main|debt)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +148,9 @@ def is_amount(amount: object) -> bool:
 
 def is_address(address: str) -> bool:
     """Is it the address of a known family? A player's accounts carry his id in its usual spelling."""
-    family, _, rest = address.partition(":")
-    if family not in FAMILIES or not ADDRESS.fullmatch(address):
-        return False
-    if family != "user":
-        return True
-    owner, _, purpose = rest.partition(":")
-    return purpose in PURPOSES_OF_A_PLAYER and is_id(owner)
+    if is_guarded(address):
+        return OF_A_PLAYER.fullmatch(address) is not None
+    return address.partition(":")[0] in FAMILIES and ADDRESS.fullmatch(address) is not None
 
 
 def is_guarded(address: str) -> bool:
@@ -185,14 +181,6 @@ def wallet_of(address: str) -> str:
 def debts_of(legs: Iterable[Leg]) -> set[Place]:
     """The debt accounts of the wallets that are debited."""
     return {(debt_of(address), asset) for address, asset, amount in legs if is_wallet(address) and amount < 0}
-
-
-def is_id(text: str) -> bool:
-    """Is it a UUID in its usual spelling?"""
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def is_reference(value: object) -> bool:

@@ -14,7 +14,7 @@ from palio.ledger.types import AccountId, Asset, Place
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Balance and seq of every wallet after its entry, and the numbers of places that were unknown."""
+    """Balance and seq of every wallet before the batch, and the numbers of places that were unknown."""
 
     wallets: Mapping[int, tuple[int, int]]
     numbers: Mapping[Place, AccountId]
@@ -51,6 +51,7 @@ def _columns(plain: Plain, assets: Mapping[str, Asset], now: datetime) -> Sequen
         Jsons.of(metadata if any(metadata) else []),
         *_sides(plain.guarded),
         *_sides(plain.open),
+        *[Int8s.of(column) for column in arrays.transposed(4, plain.steps)],
         Texts.of([address for address, _ in plain.unknown]),
         Int2s.of([assets[asset].id for _, asset in plain.unknown]),
         now,
@@ -63,4 +64,5 @@ def _sides(sides: Sequence[Side]) -> Sequence[Packed]:
 
 
 POST_PLAIN = """select accounts, balances, seqs, numbers
-    from ledger.post_plain(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+    from ledger.post_plain(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+      %s, %s, %s, %s, %s, %s)"""

@@ -11,7 +11,6 @@ from palio.kernel import clock
 from palio.kernel.batches import Gatherer
 from palio.kernel.errors import Unavailable
 from palio.ledger import errors
-from palio.ledger.rules.requests import is_guarded
 from palio.ledger.service import programs
 from palio.ledger.types import (
     BATCH_ITEMS_MAX,
@@ -36,9 +35,7 @@ class Teller:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gatherer: Gatherer[Unit, list[AnyOutcome]] = Gatherer(
-            self._flush, flights_max=FLIGHTS_MAX, fills=True, touches=_wallets
-        )
+        self._gatherer: Gatherer[Unit, list[AnyOutcome]] = Gatherer(self._flush, flights_max=FLIGHTS_MAX, fills=True)
 
     def post(self, unit: Unit) -> "asyncio.Future[list[AnyOutcome]]":
         """Carry out a few items, each by itself, with whatever others ask for meanwhile; the outcomes in their order.
@@ -81,11 +78,6 @@ class Teller:
         return await db.retrying(
             partial(self._database.begin_system, "transfers of programs", generic_plans=True), work
         )
-
-
-def _wallets(unit: Unit) -> list[str]:
-    """What transfers may not both touch if they are to be written at once."""
-    return [address for item in unit if isinstance(item, Post) for address, _, _ in item.legs if is_guarded(address)]
 
 
 def _parts(units: Sequence[Unit]) -> Iterator[Sequence[Unit]]:
