@@ -15,6 +15,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.ledger import Post
 from tests.conftest import SYSTEM
 from tests.factories.ledger import HOUSE, new_wallet, owner_of, pay
+from tests.factories.numbers import says
 from tests.ui.conftest import talk_to
 from tests.ui.people import caller
 from tests.ui.product import product
@@ -224,7 +225,9 @@ async def test_pages_show_what_the_calls_say(client: httpx2.AsyncClient, owner: 
     narrowed = (
         await client.get("/wallet/COIN?category=prize&from=2026-03-20&to=2026-03-20", headers=as_player(owner))
     ).text
-    assert "467 coins" in wallet and 'href="/wallet/COIN"' in wallet and "/wallet/USD" not in wallet
+    assert (
+        says(wallet, 467) and "467 coins" in wallet and 'href="/wallet/COIN"' in wallet and "/wallet/USD" not in wallet
+    )
     assert [statement.count(f'href="/wallet/COIN/entries/{seq}"') for seq in range(1, 6)] == [1] * 5
     assert [narrowed.count(f'href="/wallet/COIN/entries/{seq}"') for seq in range(1, 6)] == [0, 0, 0, 1, 0]
     assert "/api/v1/wallet/COIN/transactions.csv?category=prize&amp;from=2026-03-20&amp;to=2026-03-21" in narrowed
@@ -305,7 +308,7 @@ async def test_what_belongs_to_somebody_else_is_not_there(client: httpx2.AsyncCl
     for address, (status, code) in asked.items():
         answer = await client.get(address, headers={**stranger, **plain})
         assert (answer.status_code, answer.json()["code"]) == (status, code), address
-        assert str(owner) not in answer.text and "467" not in answer.text
+        assert str(owner) not in answer.text and not says(answer.text, 467)
     assert (await lines_of(client, stranger)) == []
     for address in ("/api/v1/wallet", "/wallet", "/wallet/COIN", "/wallet/COIN/entries/5", *asked):
         assert (await client.get(address, headers=plain)).status_code == 401, address
