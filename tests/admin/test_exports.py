@@ -25,6 +25,7 @@ from palio.kernel.errors import Gone
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.providers import ExportAsk, ExportColumn, ExportKey, ExportRow, ExportSource
 from tests.admin.house import Console, acts_of, form_of
+from tests.conftest import PATIENCE_S
 
 CALL, PAGE = "/api/v1/console/exports", "/console/exports"
 WHY = "the auditor asked for it"
@@ -202,7 +203,7 @@ async def test_rows_are_those_of_the_beginning(console: Console, staff: httpx2.A
             operations.carry_out(console.wiring.database, UUID(started["id"]), rows_at_once=1)
         )
         address = f"/api/v1/console/operations/{started['id']}"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (await staff.get(address)).json()["done"] == 0:
                 pass
     await done(console, thing, 3)

@@ -27,6 +27,7 @@ from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
 from palio.ui.routes import Call
 from palio.ui.site import assemble
+from tests.conftest import PATIENCE_S
 from tests.ui.house import SYSTEM
 
 CURSORS = Cursors(bytes(32))
@@ -86,7 +87,7 @@ class Counting(Database):
 
     async def until(self, *, alones: int, ended: int) -> None:
         """Wait until so many lone statements have begun, and so many are answered."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (self.alones, self.ended) != (alones, ended):  # noqa: ASYNC110 - done beside us, and told to nobody
                 await asyncio.sleep(0.01)
 
@@ -361,7 +362,7 @@ async def test_names_are_read_again_together_before_they_are_too_old(
     reading.alones = 0
     seconds = 2.6
     meanwhile = await names()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (now := await names()) == before:  # noqa: ASYNC110 - names are read beside us, and tell nobody
             await asyncio.sleep(0.01)
     seconds = 5.05  # as old as they may not be, had they not been read since

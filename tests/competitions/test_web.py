@@ -15,6 +15,7 @@ from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.ids import new_id
+from tests.conftest import PATIENCE_S
 from tests.factories.competitions import HOUR, enter, live, new, score, settle
 from tests.journeys.product import running
 from tests.ui.house import SYSTEM
@@ -61,7 +62,7 @@ async def served(
             await competitions.take_snapshots(tx, now=clock.now() - HOUR)
             out = StateChange(on, crowd[0], "out", str(new_id()), NOON, "because")
             await competitions.set_state_many(tx, [out], now=NOON)
-        async with httpx2.AsyncClient(base_url=product.base, timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=product.base, timeout=PATIENCE_S) as client:
             yield Served(client, on, ended, later, hidden, draft)
 
 

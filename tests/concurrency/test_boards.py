@@ -18,6 +18,7 @@ from palio.infra.db import Database
 from palio.kernel import clock
 from palio.kernel.ids import Actor, RequestId, new_id
 from palio.kernel.providers import BoardAsk
+from tests.conftest import PATIENCE_S
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
 NOBODY = Actor("none", None, RequestId(new_id()))
@@ -99,7 +100,7 @@ async def test_a_list_is_made_final_although_somebody_always_submits(database: D
         list_id = await list_of(database, "steps", f"D:{day}")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(take_the_row(list_id), 0.3)
-        async with asyncio.timeout(10), database.begin(SYSTEM) as tx:
+        async with asyncio.timeout(PATIENCE_S), database.begin(SYSTEM) as tx:
             assert await competitions.close_list(tx, now=end)
         assert not shared[-1].is_set()
     finally:

@@ -17,7 +17,7 @@ from palio.ledger import Gift, Post
 from palio.ledger.sql import gifts as sql
 from palio.ledger.types import GIFTS_ENABLED, GIVEN_ON_A_DAY_MAX
 from palio.ledger.types import SETTINGS as OF_LEDGER
-from tests.conftest import SYSTEM
+from tests.conftest import PATIENCE_S, SYSTEM
 from tests.factories.databases import own_database
 from tests.factories.ledger import fund, new_wallet, owner_of
 
@@ -114,6 +114,6 @@ async def test_two_who_give_to_each_other_do_not_wait_for_ever(crowd: Database) 
             gift = Gift(new_id().hex, owner_of(giver), owner_of(receiver), "COIN", 7)
             await ledger.gift(tx, gift=gift, now=NOON)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(give(number) for number in range(10)))
     assert [await given_by(crowd, wallet) for wallet in (one, other)] == [{"COIN": (5, 35)}] * 2

@@ -18,6 +18,7 @@ from palio.infra.db import Database, Tx
 from palio.infra.files import DAY_BYTES_MAX
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from tests.conftest import PATIENCE_S
 from tests.factories.databases import own_database
 from tests.factories.identity import RING
 
@@ -168,7 +169,7 @@ async def test_nothing_is_staked_behind_a_break(
         async with crowd.begin(SYSTEM) as tx:
             return await staked(tx, alice, noon)
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         async with crowd.begin(SYSTEM) as tx:
             assert await staked(tx, alice, noon)
             excluder = group.create_task(excluding())

@@ -16,6 +16,7 @@ from palio.infra.db import Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.concurrency.test_proofs import RUNNERS, SYSTEM, race
+from tests.conftest import PATIENCE_S
 from tests.factories.identity import HOME, PASSWORD, PERMISSIONS, World, later
 
 WHY = "he says that his wallet is empty"
@@ -64,7 +65,7 @@ async def second(
     world: World, first: Callable[[Tx], Awaitable[object]], then: Callable[[], Awaitable[object]]
 ) -> object:
     """What comes of what begins while the first has acted and not committed; it has to wait for that."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async with world.database.begin(SYSTEM) as tx:
             await first(tx)
             follower = asyncio.ensure_future(then())

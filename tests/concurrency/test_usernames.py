@@ -12,6 +12,7 @@ from palio.identity import sql
 from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, new_id
+from tests.conftest import PATIENCE_S
 
 RUNNERS = 30
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -59,7 +60,7 @@ async def test_one_of_thirty_gets_the_name_and_a_naive_check_gives_it_to_all(cro
 
     for carefully, winners in ((True, 1), (False, RUNNERS)):
         ready = asyncio.Barrier(RUNNERS)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             won = await asyncio.gather(*(attempt(ready, carefully=carefully) for _ in range(RUNNERS)))
         assert sum(won) == winners
 

@@ -29,6 +29,7 @@ from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.races.types import NewRace, RaceView
 from palio.sim import CAST, World
+from tests.conftest import PATIENCE_S
 from tests.entry.conftest import address_of, run
 from tests.factories.ledger import settled
 from tests.journeys.browser.conftest import serve
@@ -115,7 +116,7 @@ async def asked(place: Place) -> AsyncIterator[tuple[Wiring, httpx2.AsyncClient]
     async with (
         place.opened() as wired,
         serve(web.make(wired)) as base,
-        httpx2.AsyncClient(base_url=base, timeout=20) as client,
+        httpx2.AsyncClient(base_url=base, timeout=PATIENCE_S) as client,
     ):
         yield wired, client
 
@@ -380,7 +381,7 @@ async def test_everybody_of_the_cast_can_sign_in(whole: Whole) -> None:
         assert cast.kept(data) == whole.done.people
         assert cast.path_of(data).stat().st_mode & 0o777 == 0o600
         for one in whole.done.people:
-            async with httpx2.AsyncClient(base_url=plain.base_url, timeout=20, headers=OURS) as client:
+            async with httpx2.AsyncClient(base_url=plain.base_url, timeout=PATIENCE_S, headers=OURS) as client:
                 if one.role is None:
                     entered = await sent(client, "/sign-in", identifier=one.username, password=one.password)
                     assert (entered.status_code, entered.headers["location"]) == (303, "/"), one.username
@@ -501,7 +502,7 @@ async def test_every_page_of_a_demo_wears_a_ribbon(whole) -> None:  # type: igno
     """With the tick of its feed, and the speed of its clock when that is not real."""
     async with asked(whole.place) as (wired, client):
         watching = asyncio.create_task(first_start.watch(wired))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while wired.stage.feed_interval_s is None:  # noqa: ASYNC110 - rows of the database ring no bell
                 await asyncio.sleep(0.01)
         watching.cancel()

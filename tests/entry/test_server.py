@@ -9,13 +9,14 @@ from starlette.responses import PlainTextResponse
 from palio.entry import server
 from palio.entry.stopping import SIGNALS, Stop
 from palio.ui.headers import HEADERS, PAGES
+from tests.conftest import PATIENCE_S
 
 
 @pytest.fixture
 async def address() -> AsyncIterator[tuple[str, int]]:
     listener, stop, ready = server.listen("127.0.0.1:0", None), Stop(), asyncio.Event()
     serving = asyncio.create_task(server.serve(PlainTextResponse("well"), listener, stop, ready=ready.set))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await ready.wait()
         yield listener.getsockname()
         stop.asked.set()

@@ -19,6 +19,7 @@ from palio.infra.realtime import Hub
 from palio.kernel.ids import UserId, new_id
 from palio.ui.edge import Served
 from palio.ui.hot import STRAIGHT
+from tests.conftest import PATIENCE_S
 from tests.factories.ledger import new_wallet
 from tests.factories.programs import TRANSFERS, Bank, furnish, program
 
@@ -33,7 +34,7 @@ async def service(database: Database) -> tuple[UserId, str]:
 async def serving(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
     listener, stop, ready = server.listen("127.0.0.1:0", None), Stop(), asyncio.Event()
     task = asyncio.create_task(server.serve(app, listener, stop, ready=ready.set))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await ready.wait()
         yield listener.getsockname()
         stop.asked.set()

@@ -14,6 +14,7 @@ from palio.entry.commands import sim
 from palio.infra.http import Answer, Client, Profile
 from palio.sim import EFFECTS, World
 from palio.sim.wire import Request
+from tests.conftest import PATIENCE_S
 from tests.entry.conftest import Command
 
 FIRST = "jOY9iXNML6GmbhGX7zgO"  # player0001
@@ -143,7 +144,7 @@ async def test_a_world_goes_on_where_it_was_killed_and_tells_its_scenario(tmp_pa
         stdout=asyncio.subprocess.PIPE,
     )
     assert first.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         lines = [(await first.stdout.readline()).decode().strip() for _ in range(6)]
         url = lines[1].removeprefix("PALIO_FEED_URL=")
         answer = await Client().call(url, profile=Profile(may_be_inside=True))
@@ -166,7 +167,7 @@ async def test_it_serves_the_feed_until_told_to_stop_and_says_where() -> None:
     words = (sys.executable, "-m", "palio", "sim", "feed", "--port", "0", "--token", "the key")
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         said = dict([(await process.stdout.readline()).decode().strip().split("=", 1) for _ in range(3)])
     assert (said["PALIO_SIM"], said["PALIO_FEED_TOKEN"]) == ("on", "the key")
     headers = {"Authorization": "Bearer the key"}
@@ -176,7 +177,7 @@ async def test_it_serves_the_feed_until_told_to_stop_and_says_where() -> None:
     taken = await asyncio.create_subprocess_exec(
         *words[:5], "--port", said["PALIO_FEED_URL"].split(":")[2].split("/")[0], stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert b"sim.port_taken" in (await taken.communicate())[1]
         process.send_signal(signal.SIGTERM)
         assert (taken.returncode, await process.wait()) == (69, 0)

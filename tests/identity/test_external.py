@@ -14,6 +14,7 @@ from palio.identity.types import Arrived
 from palio.kernel.errors import Upstream
 from palio.sim import CLIENT, Somebody, Telegram
 from palio.sim import World as Outside
+from tests.conftest import PATIENCE_S
 from tests.factories.identity import PASSWORD, World, cookie
 from tests.factories.numbers import says
 from tests.factories.ways import METHODS, house_of, opened, outside_at, visitor
@@ -50,7 +51,7 @@ class Place:
 
     async def agree(self, departure: types.Departure, who: str = "ada") -> tuple[str, str | None]:
         """What comes back from the provider's page once somebody has said who he is: state, and code."""
-        async with httpx2.AsyncClient() as browser:
+        async with httpx2.AsyncClient(timeout=PATIENCE_S) as browser:
             answer = await browser.get(departure.address, params={**_asked(departure), "as": who})
         if answer.status_code == 302:
             said = dict(parse_qsl(urlsplit(answer.headers["location"]).query))

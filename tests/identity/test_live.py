@@ -18,6 +18,7 @@ from palio.kernel import clock
 from palio.kernel.topics import Topic
 from palio.ui.site import assemble
 from palio.ui.streams import Streams, routes
+from tests.conftest import PATIENCE_S
 from tests.factories.identity import RING, World
 from tests.journeys.browser.conftest import serve
 from tests.ui.house import listening_hub
@@ -55,7 +56,7 @@ async def elsewhere(world: World) -> AsyncIterator[Database]:
 
 async def ended(base: str, shown: dict[str, str], end, topics: list[str], path: str = "/api/v1/stream") -> list[object]:  # type: ignore[no-untyped-def]
     """What a socket and an event stream are told when something ends elsewhere, within two seconds."""
-    async with httpx2.AsyncClient(base_url=base, headers={**shown, **OURS}, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=base, headers={**shown, **OURS}, timeout=PATIENCE_S) as client:
         ticket = (await client.post(f"{path}/tickets")).json()["ticket"]
         async with (
             client.stream("GET", f"{path}?topics={','.join(topics)}") as stream,
@@ -91,7 +92,7 @@ async def test_a_session_that_is_ended_elsewhere_hears_nothing_more(
 
     shown = {"cookie": f"palio_session={session.cookie}"}
     assert await ended(base, shown, end, ["me:wallet"]) == CLOSED
-    async with httpx2.AsyncClient(base_url=base, headers=shown) as client:
+    async with httpx2.AsyncClient(base_url=base, headers=shown, timeout=PATIENCE_S) as client:
         polled = (await client.get("/api/v1/stream/poll?topics=me:wallet")).json()
     assert [problem["code"] for problem in polled["problems"]] == ["not_found"]
 
@@ -125,7 +126,9 @@ async def test_a_token_hears_what_its_scopes_name(world: World, base: str) -> No
     async def heard(scope: str, topics: str) -> list[str]:
         async with world.database.begin_system("a test") as tx:
             made = await identity.create_token(tx, user_id=alice.id, name="bot", scopes=[scope], now=clock.now())
-        async with httpx2.AsyncClient(base_url=base, headers={"authorization": f"Bearer {made.secret}"}) as client:
+        async with httpx2.AsyncClient(
+            base_url=base, headers={"authorization": f"Bearer {made.secret}"}, timeout=PATIENCE_S
+        ) as client:
             answer = await client.get("/api/v1/stream/poll", params={"topics": topics, "after": "999999999999"})
         return [*answer.json()["resync"], *(problem["code"] for problem in answer.json()["problems"])]
 
@@ -136,7 +139,9 @@ async def test_a_token_hears_what_its_scopes_name(world: World, base: str) -> No
 async def test_the_players_cookie_hears_nothing_of_the_console(world: World, base: str) -> None:
     await world.player("alice", clock.now())
     session = await world.signed_in("alice", clock.now())
-    async with httpx2.AsyncClient(base_url=base, headers={"cookie": f"palio_session={session.cookie}"}) as client:
+    async with httpx2.AsyncClient(
+        base_url=base, headers={"cookie": f"palio_session={session.cookie}"}, timeout=PATIENCE_S
+    ) as client:
         polled = (await client.get("/api/v1/stream/poll?topics=console:home,me:wallet")).json()
         refused = await client.get("/api/v1/console/stream?topics=console:home")
     assert [problem["code"] for problem in polled["problems"]] == ["permission_missing"]

@@ -15,6 +15,7 @@ from palio.kernel.errors import Upstream
 from palio.kernel.messages import Envelope
 from palio.sim import World as Outside
 from palio.sim import fault_of
+from tests.conftest import PATIENCE_S
 from tests.factories.identity import HOME, World, cookie
 from tests.factories.ways import ADA_NUMBER, METHODS, house_of, opened, outside_at, visitor
 
@@ -215,7 +216,7 @@ async def test_a_forged_call_is_not_taken_by_the_gateway(phones: Phones) -> None
     import httpx2  # noqa: PLC0415
 
     headers = {"webhook-id": "x", "webhook-timestamp": str(int(phones.now.timestamp())), "webhook-signature": "v1,AA=="}
-    async with httpx2.AsyncClient() as stranger:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as stranger:
         answer = await stranger.post(phones.outside.otp_url, json={"to": "+1"}, headers=headers)
     assert answer.status_code == 401
 

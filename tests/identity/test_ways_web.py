@@ -18,6 +18,7 @@ from palio.identity.service.sessions import Recognised
 from palio.infra import db, totp
 from palio.infra.ratelimit import Limiter
 from palio.sim import World as Outside
+from tests.conftest import PATIENCE_S
 from tests.factories.identity import PASSWORD, World
 from tests.factories.ways import ADA_NUMBER, METHODS, house_of, opened, outside_at, visitor
 from tests.identity.test_phones import Phones
@@ -70,7 +71,7 @@ async def http(site: Site) -> AsyncIterator[httpx2.AsyncClient]:
 async def agreed(location: str, who: str = "ada") -> dict[str, str]:
     """What the provider's page says once somebody has said who he is."""
     asked = dict(parse_qsl(urlsplit(location).query))
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         answer = await client.get(location, params={**asked, "as": who})
     if answer.status_code == 302:
         return dict(parse_qsl(urlsplit(answer.headers["location"]).query))

@@ -20,6 +20,7 @@ from palio.kernel import clock
 from palio.kernel.errors import Refusal
 from palio.kernel.messages import handles
 from palio.kernel.schedules import Schedule
+from tests.conftest import PATIENCE_S
 from tests.infra.test_jobs import QUICK, Ledger, Ring, opened, running
 
 START = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -149,12 +150,12 @@ async def test_one_moves_it_at_a_time_and_who_dies_at_it_is_let_go(dsn: str) -> 
             async with database.begin_system("a step") as tx:
                 await virtual.step(tx, at=START, heading_to=START + HOUR)
             async with running(lasting.run(database)):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_S):
                     while lasting.face is None:  # noqa: ASYNC110 - rows of the database ring no bell
                         await asyncio.sleep(0.01)
                 assert lasting.now() == START, "its holder lives"
 
-        async with running(lasting.run(database)), asyncio.timeout(10):
+        async with running(lasting.run(database)), asyncio.timeout(PATIENCE_S):
             while lasting.now() == START:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
 
@@ -164,7 +165,7 @@ async def test_another_process_hears_of_a_change(dsn: str) -> None:
     mine = virtual.Virtual()
     hub.on(virtual.CHANNEL, mine.look_soon)
     async with opened(dsn, {}) as database, running(hub.run()), running(mine.run(database)):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (hub.is_listening and mine.face):  # noqa: ASYNC110 - rows of the database ring no bell
                 await asyncio.sleep(0.01)
         async with database.begin_system("a change") as tx:
@@ -172,7 +173,7 @@ async def test_another_process_hears_of_a_change(dsn: str) -> None:
             await virtual.reset(tx, at=START)
         async with database.begin_system("another") as tx:
             await virtual.freeze(tx)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (mine.face and mine.face.frozen):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.002)
         assert START <= mine.now() < START + DRIFT

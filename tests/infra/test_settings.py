@@ -11,6 +11,7 @@ from palio.infra.settings.runtime import Snapshot
 from palio.kernel.errors import Stale
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.kernel.settings import Catalogue, OutOfRange, Setting, UnknownSetting
+from tests.conftest import PATIENCE_S
 
 CAP = Setting("test.cap", "int", 100, "Coins a day at most.", "coins", 0, 100_000)
 TITLE = Setting("test.title", "text", "Palio", "How the house is called.", high=20)
@@ -128,7 +129,7 @@ async def test_another_process_acts_on_a_change_as_soon_as_it_is_committed(clust
     hub.on(settings.CHANNEL, hear)
     tasks = [asyncio.create_task(work) for work in (hub.run(), snapshot.run(database))]
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await heard.wait()
             async with database.begin_system("a test") as tx:
                 await settings.declare(tx, Catalogue([CAP, TITLE]))

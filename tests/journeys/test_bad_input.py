@@ -21,6 +21,7 @@ from palio.infra.settings import Environment
 from palio.sim import World
 from palio.sim.faults import Effect, Fault
 from tests.chaos import books
+from tests.conftest import PATIENCE_S
 from tests.entry.conftest import address_of, run
 from tests.factories.races import FIXTURES
 from tests.factories.worlds import beside
@@ -472,7 +473,7 @@ async def client(
     async with (
         wiring.opened(environment, found) as wired,
         serve(web.make(wired)) as base,
-        httpx2.AsyncClient(base_url=base, timeout=10) as client,
+        httpx2.AsyncClient(base_url=base, timeout=PATIENCE_S) as client,
     ):
         yield client
 

@@ -15,6 +15,7 @@ from palio import affiliates, identity
 from palio.infra import embedded
 from palio.kernel import clock
 from palio.kernel.ids import new_id
+from tests.conftest import PATIENCE_S
 from tests.factories import races as made_races
 from tests.factories.identity import PASSWORD
 from tests.journeys.browser.house import Authenticator, Books, Place, opened
@@ -44,7 +45,7 @@ async def house(
 ) -> AsyncIterator[House]:
     async with opened(cluster, f"palio_bad_people_{worker_id}", tmp_path_factory.mktemp("data")) as place:
         callers = {
-            name: httpx2.AsyncClient(base_url=f"{place.base}", headers=OURS, timeout=20)
+            name: httpx2.AsyncClient(base_url=f"{place.base}", headers=OURS, timeout=PATIENCE_S)
             for name in ("stranger", "alice", "staff")
         }
         words = {"request": "", "race": "", "verified": "", "reset": "", "newer": ""}

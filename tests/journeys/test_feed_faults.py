@@ -26,6 +26,7 @@ from palio.kernel.messages import handles
 from palio.races import jobs as race_jobs
 from palio.races.types import NewRace
 from palio.sim import REPLAY, Clock, Effect, Fault, World
+from tests.conftest import PATIENCE_S
 from tests.journeys.product import Product, running
 from tests.ui.house import SYSTEM
 
@@ -229,7 +230,7 @@ async def _shown(client: httpx2.AsyncClient, number: int) -> dict[str, object]:
 
 
 async def test_three_hours_of_faults_and_lies_invent_nothing_and_lose_nothing(hours: Hours) -> None:
-    async with httpx2.AsyncClient(base_url=hours.product.base, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=hours.product.base, timeout=PATIENCE_S) as client:
         await _outage_of_every_kind(hours, client)
         await _lies(hours, client)
         await _outage_with_a_refused_key(hours, client)

@@ -17,6 +17,7 @@ from palio.infra.db import Database
 from palio.infra.outbox import shape_of
 from palio.kernel import clock
 from palio.kernel.ids import new_id
+from tests.conftest import PATIENCE_S
 from tests.factories.affiliates import body, row
 from tests.journeys.product import running
 from tests.ui.house import SYSTEM
@@ -72,7 +73,7 @@ async def provider(cluster: embedded.Cluster, worker_id: str, tmp_path: Path) ->
         database = product.wiring.database
         async with database.begin(SYSTEM) as tx:
             feed_id = await affiliates.let_push(tx, code="sent", secret=SECRETS[0], reason="a test")
-        async with httpx2.AsyncClient(base_url=product.base, timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=product.base, timeout=PATIENCE_S) as client:
             yield Provider(client, database, feed_id)
 
 

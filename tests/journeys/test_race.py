@@ -11,6 +11,7 @@ import pytest
 from palio.infra import embedded, ratelimit, settings
 from palio.kernel import clock
 from palio.races.web import routes as races_routes
+from tests.conftest import PATIENCE_S
 from tests.factories.races import EXPECTED, at, feed, race, run, setup_r
 from tests.journeys.product import running
 from tests.ui.house import SYSTEM
@@ -32,7 +33,7 @@ async def client(
             many = settings.Change(ratelimit.ANONYMOUS_PER_MINUTE, 1_000_000)
             await settings.change(tx, SYSTEM, [many], "these tests ask more than a reader does")
             await settings.snapshot.load(tx)
-        async with httpx2.AsyncClient(base_url=product.base, timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=product.base, timeout=PATIENCE_S) as client:
             yield client
 
 

@@ -13,6 +13,7 @@ from palio.infra import realtime, relay
 from palio.infra.db import Database, Equipment
 from palio.infra.realtime import RESYNC, Hub
 from palio.kernel.ids import Actor, RequestId, new_id
+from tests.conftest import PATIENCE_S
 from tests.journeys.browser.conftest import serve
 
 RUNNERS_MAX = 24  # at the same moment: each has a connection, on a busy machine too
@@ -37,7 +38,7 @@ class House:
 
     @asynccontextmanager
     async def listen(self, topics: str, **headers: str) -> AsyncIterator["Stream"]:
-        async with httpx2.AsyncClient(base_url=self.base, timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=self.base, timeout=PATIENCE_S) as client:
             path = f"/api/v1/stream?topics={topics}"
             async with client.stream("GET", path, headers={"accept": "text/event-stream", **headers}) as answer:
                 yield Stream(answer)

@@ -19,6 +19,7 @@ from palio.kernel import clock
 from palio.kernel.errors import Unauthenticated, Unavailable
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from palio.ledger import Post
+from tests.conftest import PATIENCE_S
 from tests.factories.ledger import HOUSE
 from tests.ui import people
 from tests.ui.house import SYSTEM, House, Stream, housed
@@ -51,7 +52,7 @@ async def pay(database: Database, user_id: UserId, amount: int, noon: datetime) 
 async def events(stream: Stream, count: int) -> list[Told]:
     """The next events; comments are passed over."""
     found: list[Told] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
             frame = await stream.frame()
             if frame.get("event") == "changed":
@@ -154,14 +155,14 @@ async def test_nothing_is_told_to_a_session_that_has_ended(
 
 
 async def _to_the_end(stream: Stream) -> AsyncIterator[dict[str, str]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while frame := await stream.frame():
             yield frame
 
 
 async def test_one_person_has_five_streams(house: House) -> None:
     alice = UserId(new_id())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         opened = [listening(house, alice, "races") for _ in range(6)]
         answers = [await one.__aenter__() for one in opened]
         assert [answer.answer.status_code for answer in answers] == [200] * 5 + [429]
@@ -179,7 +180,7 @@ async def test_fifty_streams_leave_a_pool_of_five_to_those_who_work(
     await small.pool.open(wait=True)
     people = [UserId(new_id()) for _ in range(50)]
     async with housed(cluster.dsn("palio_app", database_name), lambda hub: product(small, hub)) as house:
-        async with AsyncExitStack() as opened, httpx2.AsyncClient(base_url=house.base, timeout=20) as client:
+        async with AsyncExitStack() as opened, httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
             streams = [await opened.enter_async_context(listening(house, one)) for one in people]
             assert {(await stream.frame())["event"] for stream in streams} == {"ready"}
             heard = house.hub.streams_open
@@ -197,7 +198,7 @@ async def test_fifty_streams_leave_a_pool_of_five_to_those_who_work(
             async with small.begin(SYSTEM) as tx:
                 idle = await db.value(tx, IDLE)
         assert (heard, stats["pool_size"] <= 5, stats["requests_waiting"], idle) == (50, True, 0, 0)
-        async with asyncio.timeout(10), httpx2.AsyncClient(base_url=house.base) as client:
+        async with asyncio.timeout(PATIENCE_S), httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
             while house.hub.streams_open:
                 await client.get("/api/v1/wallet", headers=caller("player", people[0]))
     await small.pool.close()

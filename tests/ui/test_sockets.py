@@ -20,6 +20,7 @@ from palio.infra.db import Database
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId, new_id
 from palio.ui.streams import socket as door
+from tests.conftest import PATIENCE_S
 from tests.factories.competitions import new
 from tests.ui import people
 from tests.ui.house import House, housed
@@ -61,7 +62,7 @@ class Talk:
         await self.line.send(json.dumps({"op": op, **members}))
 
     async def frame(self) -> Told:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return json.loads(await self.line.recv())
 
     async def event(self) -> Told:
@@ -74,7 +75,7 @@ class Talk:
         """How the server closes, and what it says until then."""
         said = []
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     said.append(json.loads(await self.line.recv()))
         except ConnectionClosed as closed:
@@ -89,7 +90,7 @@ async def talking(house: House, query: str = "", **more: object) -> AsyncIterato
 
 
 async def ticket_of(house: House, user_id: UserId, **headers: str) -> str:
-    async with httpx2.AsyncClient(base_url=house.base) as client:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
         asked = {**caller("player", user_id), **OURS, **headers}
         answer = await client.post("/api/v1/stream/tickets", headers=asked)
     assert (answer.status_code, answer.json()["expires_in_s"], answer.headers["cache-control"]) == (201, 30, "no-store")
@@ -175,7 +176,7 @@ async def test_three_transports_tell_the_same_events_in_the_same_order(house: Ho
     async with (
         greeted(house, alice, topics) as talk,
         house.listen(",".join(topics), **me) as stream,
-        httpx2.AsyncClient(base_url=house.base, timeout=30) as client,
+        httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client,
     ):
         await stream.frame()
 
@@ -208,7 +209,7 @@ async def test_three_transports_tell_the_same_events_in_the_same_order(house: Ho
 
 
 async def _changed(stream) -> Told:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (frame := await stream.frame()).get("event") != "changed":
             pass
     return json.loads(frame["data"])
@@ -216,7 +217,7 @@ async def _changed(stream) -> Told:  # type: ignore[no-untyped-def]
 
 async def test_a_poll_waits_for_what_comes_and_no_longer(house: House, noon: datetime) -> None:
     alice = UserId(new_id())
-    async with httpx2.AsyncClient(base_url=house.base, timeout=30, headers=caller("player", alice)) as client:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S, headers=caller("player", alice)) as client:
 
         async def poll(**query: object) -> httpx2.Response:
             return await client.get("/api/v1/stream/poll", params={"topics": "me:wallet", **query})
@@ -226,7 +227,7 @@ async def test_a_poll_waits_for_what_comes_and_no_longer(house: House, noon: dat
         waiting = asyncio.create_task(poll(after=begun, wait=25))
         await asyncio.sleep(0.2)
         await pay(house.database, alice, 7, noon)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             found = (await waiting).json()
         lost = (await poll(after="999999999999", wait=25)).json()
         refused = await poll(after=begun, wait=26)
@@ -263,7 +264,7 @@ async def test_what_is_not_published_cannot_be_heard(house: House, noon: datetim
     assert [frame["op"] for frame in frames] == ["ready", "error", "error"]
     assert frames[0]["topics"] == ["races"]
     staff = caller("staff", people.STELLA, permissions="admin.home.read")
-    async with httpx2.AsyncClient(base_url=house.base, headers=staff) as client:
+    async with httpx2.AsyncClient(base_url=house.base, headers=staff, timeout=PATIENCE_S) as client:
         polled = await client.get(f"/api/v1/console/stream/poll?topics=race:{draft},console:feeds,console:home")
     codes = [(problem["code"], problem["facts"]["topic"]) for problem in polled.json()["problems"]]
     assert codes == [("permission_missing", "console:feeds")]
@@ -283,7 +284,7 @@ async def test_a_ticket_opens_one_stream(house: House) -> None:
             code, said = await second.end()
     assert code == 4401
     assert [frame["problem"]["code"] for frame in said] == ["ticket_invalid"]  # type: ignore[index]
-    async with httpx2.AsyncClient(base_url=house.base) as client:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
         query = {"topics": "me:wallet", "ticket": ticket}
         for path in ("/api/v1/stream", "/api/v1/stream/poll"):
             answer = await client.get(path, params=query)
@@ -381,7 +382,9 @@ async def test_one_person_has_five_streams_whatever_they_are(house: House) -> No
         async with talking(house) as talk:
             await talk.say("hello", ticket=await ticket_of(house, alice))
             code, said = await talk.end()
-        async with httpx2.AsyncClient(base_url=house.base, headers=caller("player", alice)) as client:
+        async with httpx2.AsyncClient(
+            base_url=house.base, headers=caller("player", alice), timeout=PATIENCE_S
+        ) as client:
             polled = await client.get("/api/v1/stream/poll?topics=races")
     assert (code, said[0]["problem"]["code"]) == (4429, "rate_limited")  # type: ignore[index]
     assert polled.status_code == 429

@@ -21,6 +21,7 @@ from palio.ui.actor import Asking
 from palio.ui.streams import EventStream, Streams
 from palio.ui.streams.hearing import Visitor
 from palio.ui.types import STREAM_TOPICS_MAX
+from tests.conftest import PATIENCE_S
 from tests.ui import people
 from tests.ui.house import SYSTEM, House, Stream, housed
 from tests.ui.product import product
@@ -141,7 +142,7 @@ async def test_a_lost_listener_is_told_as_resync(house: House, cluster: embedded
 
 
 async def _until(stream: Stream, event: str) -> AsyncIterator[dict[str, str]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             frame = await stream.frame()
             yield frame
@@ -233,7 +234,7 @@ async def few_and_seldom(database: Database) -> AsyncIterator[None]:
 @pytest.mark.usefixtures("few_and_seldom")
 async def test_an_operator_says_how_many_topics_a_stream_hears_and_how_often(house: House) -> None:
     topics = [topic() for _ in range(6)]
-    async with httpx2.AsyncClient(base_url=house.base, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
         refused = await client.get(f"/api/v1/stream?topics={','.join(topics)}")
     async with house.listen(topics[0]) as stream:
         await stream.frame()
@@ -260,7 +261,7 @@ async def next_change(stream: Stream) -> dict[str, str]:
 
 async def status_when_somebody_has_left(house: House) -> int:
     """The server notices within a moment that a caller is gone."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             async with house.listen("races") as stream:
                 if stream.answer.status_code != 429:
@@ -280,7 +281,7 @@ async def status_when_somebody_has_left(house: House) -> int:
 async def test_what_is_no_stream_is_refused_before_it_begins(
     house: House, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    async with httpx2.AsyncClient(base_url=house.base, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client:
         answer = await client.get(f"/api/v1/stream?{query}", headers=headers)
         head = await client.head("/api/v1/stream?topics=races")
 

@@ -18,6 +18,7 @@ from palio.infra.db import Database
 from palio.kernel.ids import new_id
 from palio.kernel.topics import OWNER, PUBLIC
 from palio.ui import asyncapi
+from tests.conftest import PATIENCE_S
 from tests.ui.house import SYSTEM, House, Stream, housed
 from tests.ui.people import ALICE, STELLA, caller
 from tests.ui.product import product
@@ -38,11 +39,11 @@ async def refused(house: House, topics: Sequence[str], headers: dict[str, str], 
     """Which of these cannot be heard: what comes before the first comment says so."""
     path = f"/api/v1{place}/stream?topics={','.join(topics)}"
     async with (
-        httpx2.AsyncClient(base_url=house.base, timeout=10) as client,
+        httpx2.AsyncClient(base_url=house.base, timeout=PATIENCE_S) as client,
         client.stream("GET", path, headers=headers) as answer,
     ):
         stream, found = Stream(answer), set[str]()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while "comment" not in (frame := await stream.frame()):
                 if frame["event"] == "problem":
                     found.add(json.loads(frame["data"])["facts"]["topic"])
@@ -85,7 +86,7 @@ async def test_the_house_tells_how_it_is_when_that_changes(house: House) -> None
             async with house.database.begin(SYSTEM) as tx:
                 tell = notices.tell_of_stale if isinstance(event, FeedStale) else notices.tell_of_recovered
                 await tell(tx, event)  # type: ignore[arg-type]  # each its own
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while (frame := await stream.frame()).get("event") != "changed":
                     pass
             told = json.loads(frame["data"])

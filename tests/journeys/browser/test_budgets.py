@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from palio.infra import embedded
 from palio.infra.realtime import Hub
 from palio.ui.pages import DIST
+from tests.conftest import PATIENCE_S
 from tests.journeys.browser.conftest import looking
 from tests.ui import preview, race_views
 from tests.ui.house import House, housed
@@ -51,7 +52,7 @@ async def house(cluster: embedded.Cluster, database_name: str) -> AsyncIterator[
 
 async def size_of(url: str) -> int:
     async with (
-        httpx2.AsyncClient() as client,
+        httpx2.AsyncClient(timeout=PATIENCE_S) as client,
         client.stream("GET", url, headers={"accept-encoding": "gzip"}) as answer,
     ):
         return sum([len(piece) async for piece in answer.aiter_raw()])

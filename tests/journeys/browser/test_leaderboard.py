@@ -17,6 +17,7 @@ from palio.affiliates import types
 from palio.infra import embedded, partitions
 from palio.infra.db import Tx
 from palio.kernel import clock
+from tests.conftest import PATIENCE_S
 from tests.factories.affiliates import body, ingest, row
 from tests.journeys.browser.conftest import looking
 from tests.journeys.product import Product, running
@@ -145,7 +146,7 @@ async def test_the_board_follows_the_feed_without_reload(browser: Browser, shown
 
 
 async def answer(shown: Shown, path: str, **headers: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=shown.base, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=shown.base, timeout=PATIENCE_S) as client:
         return await client.get(f"/api/v1/affiliates{path}", headers=headers)
 
 
@@ -206,7 +207,7 @@ async def test_a_board_without_numbers_is_empty_and_one_with_old_ones_says_so(
             await page.goto(product.base + "/leaderboard")
             await expect(page.get_by_text("No numbers yet")).to_be_visible()
             assert [*await seen.barriers(), *await seen.faults()] == []
-        async with httpx2.AsyncClient(base_url=product.base) as client:
+        async with httpx2.AsyncClient(base_url=product.base, timeout=PATIENCE_S) as client:
             found = json.loads((await client.get("/api/v1/affiliates/leaderboard?period=D")).content)
         assert (found["items"], found["as_of"], found["stale"], found["programme"]) == ([], None, True, None)
         assert found["period"] == f"D:{clock.now().astimezone(UTC).date()}"

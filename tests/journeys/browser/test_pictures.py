@@ -20,6 +20,7 @@ from palio import races
 from palio.entry import cast, demo, moving, wiring
 from palio.infra import embedded, marks
 from palio.kernel import clock
+from tests.conftest import PATIENCE_S
 from tests.journeys.browser.conftest import looking
 from tests.journeys.product import Product, running
 
@@ -160,7 +161,7 @@ async def sign_in(shown: Shown, page: Page, who: cast.SignIn) -> None:
 
 
 async def test_the_picture_of_a_link_is_kept_too(shown: Shown) -> None:
-    async with httpx2.AsyncClient(base_url=shown.product.base, timeout=10) as client:
+    async with httpx2.AsyncClient(base_url=shown.product.base, timeout=PATIENCE_S) as client:
         card = await client.get(f"/embed/races/{shown.live}/card.png")
 
     assert card.status_code == 200
