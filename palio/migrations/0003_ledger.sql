@@ -720,14 +720,15 @@ end $$;
 -- The batch that most batches are, in one statement: every key is new, every account is there and active, and each wallet has what it gives at
 -- every step. `g_` are legs of guarded accounts by their numbers, `o_` those of open ones; -n stands for the n-th of u_addresses. Where a wallet
 -- takes more than one leg, `s_` say of each guarded one which of its wallet's it is, the sum so far, the lowest after a debit and the highest
--- after a credit (2^62 and -2^62 where there is none). Answers the wallets with what was in them before, and the numbers of u_addresses. No
--- row, and nothing done, if anything is not as described: then open_batch finds out what. Locks as that does: keys by text, balances by number.
--- p_alone is for a statement that is a transaction of its own, on behalf of the system: it comes without the settings with which transactions begin.
+-- after a credit (2^62 and -2^62 where there is none). Answers the wallets with what was in them before, the numbers of u_addresses, and when it
+-- was posted: all of it at one instant, which is not before p_now nor before an entry of those who overtook it. No row, and nothing done, if
+-- anything is not as described, or if it was overtaken by more than it could have waited: then open_batch finds out what. Locks as that does:
+-- keys by text, balances by number. p_alone is for a statement that is a transaction of its own, on behalf of the system: it comes without the settings with which transactions begin.
 create function ledger.post_plain(t_ids uuid[], t_keys text[], t_hashes bytea[], t_kinds text[], t_actors text[], t_descriptions text[],
   t_metadata jsonb[], g_transfers uuid[], g_legs smallint[], g_accounts bigint[], g_amounts bigint[], o_transfers uuid[], o_legs smallint[],
   o_accounts bigint[], o_amounts bigint[], s_numbers bigint[], s_sums bigint[], s_lows bigint[], s_highs bigint[], u_addresses text[],
   u_assets smallint[], p_now timestamptz, p_alone bool)
-returns table (accounts bigint[], balances bigint[], seqs bigint[], numbers bigint[]) language plpgsql security definer
+returns table (accounts bigint[], balances bigint[], seqs bigint[], numbers bigint[], posted timestamptz) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
@@ -773,19 +774,23 @@ begin
         order by u.k collate "C";
     if not found then return; end if;
     with moved as (
-      update ledger.balances b set balance = b.balance + d.x, seq = b.seq + d.n, last_posted_at = p_now
+      update ledger.balances b set balance = b.balance + d.x, seq = b.seq + d.n, last_posted_at = greatest(b.last_posted_at, p_now)
         from (select u.a, u.x, coalesce(u.n, 1) as n, coalesce(u.low, case when u.x < 0 then u.x else 1::bigint << 62 end) as low,
             coalesce(u.high, case when u.x > 0 then u.x else -(1::bigint << 62) end) as high
           from (select unnest(w_accounts) as a, unnest(w_amounts) as x, unnest(w_legs) as n, unnest(w_lows) as low, unnest(w_highs) as high) u) d
-        where b.account_id = d.a and b.status = 'active' and b.lots is null and b.last_posted_at <= p_now
+        where b.account_id = d.a and b.status = 'active' and b.lots is null
           and b.balance + d.low - b.held >= b.floor and b.balance + d.low >= -9007199254740991
           and b.balance + d.high <= coalesce(b.ceiling, 9007199254740991)
-        returning b.account_id, b.balance, b.balance - d.x as balance_before, b.seq, b.seq - d.n as seq_before, b.owner_id, b.held)
+        returning b.account_id, b.balance, b.balance - d.x as balance_before, b.seq, b.seq - d.n as seq_before, b.owner_id, b.held,
+          b.last_posted_at)
     select array_agg(m.account_id), array_agg(m.balance), array_agg(m.balance_before), array_agg(m.seq), array_agg(m.seq_before),
-        array_agg(m.owner_id), array_agg(m.held)
-      into accounts, g_balances, balances, g_seqs, seqs, owners, held from moved m;
-    if accounts is distinct from nullif(w_accounts, '{}') then
+        array_agg(m.owner_id), array_agg(m.held), coalesce(max(m.last_posted_at), p_now)
+      into accounts, g_balances, balances, g_seqs, seqs, owners, held, posted from moved m;
+    if accounts is distinct from nullif(w_accounts, '{}') or posted > p_now + interval '10 seconds' then
       raise exception 'not plain' using errcode = 'PL000';
+    end if;
+    if posted > p_now then
+      update ledger.balances b set last_posted_at = posted from (select unnest(w_accounts) as a) d where b.account_id = d.a and b.last_posted_at < posted;
     end if;
   exception when unique_violation or sqlstate 'PL000' then return;
   end;
@@ -795,9 +800,9 @@ begin
       from (select unnest(g_places) as p, unnest(s_sums) as s, unnest(s_numbers) as n) u;
   end if;
   if infra.actor_kind() <> 'system' then t_actors := '{}'; end if;
-  with posted as (
+  with written as (
     insert into ledger.transfers (id, posted_at, tx_id, key, kind, actor, description, metadata)
-      select u.i, p_now, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
+      select u.i, posted, tx, u.k, u.d, coalesce(u.w, who), u.t, u.m
         from (select unnest(t_ids) as i, unnest(t_keys) as k, unnest(t_kinds) as d, unnest(t_actors) as w, unnest(t_descriptions) as t,
           unnest(t_metadata) as m) u),
   told as (
@@ -808,7 +813,7 @@ begin
         where cardinality(g_accounts) between 1 and 200
       union all select 'me:wallet', null, 'wallet.changed', '{}', clock_timestamp() where cardinality(g_accounts) > 200)
   insert into ledger.entries (transfer_id, posted_at, account_id, amount, seq, balance_after, tx_id, leg)
-    select u.t, p_now, u.a, u.x, u.s, u.b, tx, u.l
+    select u.t, posted, u.a, u.x, u.s, u.b, tx, u.l
       from (select unnest(g_transfers) as t, unnest(g_legs) as l, unnest(g_accounts) as a, unnest(g_amounts) as x, unnest(g_seqs) as s,
           unnest(g_balances) as b
         union all select unnest(o_transfers), unnest(o_legs), unnest(o_accounts), unnest(o_amounts), null, null) u;

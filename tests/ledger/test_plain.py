@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import LiteralString
 from uuid import UUID
@@ -156,6 +156,25 @@ async def test_a_wallet_that_is_touched_more_than_once_is_written_at_once_too(
     )
 
 
+async def test_a_batch_that_was_overtaken_is_posted_when_the_last_of_those_was(
+    database: Database, plain_wallet: str
+) -> None:
+    """All of it at one instant: nobody's entries go back in time, and nothing of one batch comes before the rest."""
+    other, (soon, later) = new_wallet(), (NOON + timedelta(seconds=seconds) for seconds in (2, 3))
+    async with database.begin(SYSTEM) as tx:
+        await ledger.lock_many(tx, [(other, "COIN")], now=NOON)
+    for at, wallet in ((soon, plain_wallet), (NOON, other)):
+        assert await alone(database, [pay(f"{wallet}:early", wallet, 1)], at)
+
+    posts = [pay(f"{wallet}:late", wallet, 1) for wallet in (plain_wallet, other)]
+    told = await alone(database, posts) or ()
+    assert [posted.posted_at for posted in told if isinstance(posted, Posted)] == [soon, soon]
+    assert await alone(database, [pay(f"{other}:later", other, 1)], later)
+    async with database.begin(SYSTEM) as tx:
+        found = await tx.execute(LAST, [[plain_wallet, other]])
+        assert await found.fetchall() == [(soon, soon), (later, later)]
+
+
 async def test_a_transaction_of_somebody_does_not_become_one_of_the_system(
     database: Database, plain_wallet: str
 ) -> None:
@@ -182,13 +201,20 @@ ENTRIES: LiteralString = """
 select array_position(%s::text[], a.address), e.seq, e.amount, e.balance_after
   from ledger.entries e join ledger.accounts a on a.id = e.account_id where a.address = any (%s) order by 1, 2
 """
+LAST: LiteralString = """
+select b.last_posted_at, (select max(e.posted_at) from ledger.entries e where e.account_id = a.id)
+  from ledger.accounts a join ledger.balances b on b.account_id = a.id where a.address = any (%s) order by 1
+"""
 WAYS: Mapping[str, tuple[LiteralString, int]] = {
     "more than there is": ("select 1", -101),
     "held": ("update ledger.balances set held = 90 where owner_id = %s", -11),
     "frozen": ("update ledger.balances set status = 'frozen' where owner_id = %s", 1),
     "no debit": ("update ledger.balances set status = 'no_debit' where owner_id = %s", -1),
     "a ceiling": ("update ledger.balances set ceiling = 100 where owner_id = %s", 1),
-    "a later entry": ("update ledger.balances set last_posted_at = '2026-03-20 12:00:01+00' where owner_id = %s", 1),
+    "a much later entry": (
+        "update ledger.balances set last_posted_at = '2026-03-20 12:00:11+00' where owner_id = %s",
+        1,
+    ),
     "lots": ("update ledger.balances set lots = balance where owner_id = %s", 1),
 }
 

@@ -273,7 +273,7 @@ async def _post_plain(
     if outbox.is_heard(tx, TransfersPosted):
         await outbox.send(tx, TransfersPosted(tuple([request.id for request in batch.requests])))
     relay.wake(tx)
-    return plain.outcomes(batch, moved.wallets, moved.numbers, posted_at=now)
+    return plain.outcomes(batch, moved.wallets, moved.numbers, posted_at=moved.posted_at)
 
 
 async def _decide(

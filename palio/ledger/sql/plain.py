@@ -14,10 +14,13 @@ from palio.ledger.types import AccountId, Asset, Place
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Balance and seq of every wallet before the batch, and the numbers of places that were unknown."""
+    """Balance and seq of every wallet before the batch, the numbers of places that were unknown, and when all of it was
+    posted: not before others who overtook it.
+    """
 
     wallets: Mapping[int, tuple[int, int]]
     numbers: Mapping[Place, AccountId]
+    posted_at: datetime
 
 
 async def post_plain(
@@ -29,10 +32,10 @@ async def post_plain(
     does not take its leg.
     """
     found = await arrays.columns(tx, POST_PLAIN, *_columns(plain, assets, now), is_alone)
-    for accounts, balances, seqs, numbers in found:
+    for accounts, balances, seqs, numbers, posted_at in found:
         states = zip(balances or (), seqs or (), strict=True)
         wallets = dict(zip(accounts or (), states, strict=True))
-        return Moved(wallets, dict(zip(plain.unknown, numbers or (), strict=True)))
+        return Moved(wallets, dict(zip(plain.unknown, numbers or (), strict=True)), posted_at)
     return None
 
 
@@ -63,6 +66,6 @@ def _sides(sides: Sequence[Side]) -> Sequence[Packed]:
     return Uuids.of(transfers), Int2s.of(legs), Int8s.of(accounts), Int8s.of(amounts)
 
 
-POST_PLAIN = """select accounts, balances, seqs, numbers
+POST_PLAIN = """select accounts, balances, seqs, numbers, posted
     from ledger.post_plain(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
       %s, %s, %s, %s, %s, %s)"""
