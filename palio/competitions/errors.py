@@ -94,6 +94,18 @@ class NoSuchEntrant(NotFound):
     code = "competitions.no_such_entrant"
 
 
+class NoSuchPrize(NotFound):
+    """`entrant_id` holds no prize in this competition."""
+
+    code = "competitions.no_such_prize"
+
+
+class NotWithheld(Conflict):
+    """Only a prize that is withheld is decided about; this one is `status`."""
+
+    code = "competitions.not_withheld"
+
+
 class ReasonMissing(Invalid):
     """Say why, in `low` to `high` characters: the reason stays with the act."""
 

@@ -1089,6 +1089,7 @@ class PrizeReceipt:
     transfer_id: UUID | None
     wallet_seq: int | None
     items: Sequence[Mapping[str, object]] = ()
+    forfeited: str | None = None  # why staff sent it back, which its winner reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -1154,6 +1155,33 @@ class Waiting(NamedTuple):
     def pool_address(self) -> str:
         """The ledger account in which it waits."""
         return f"pool:{self.competition_id}"
+
+
+class WithheldKey(NamedTuple):
+    """What orders prizes that are withheld: those of the newest competition first."""
+
+    competition_id: UUID
+    entrant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A prize that the wallet of its winner did not take: `refusal` is the code of why not, `since` when it was won."""
+
+    competition_id: CompetitionId
+    title: str
+    entrant_id: EntrantId
+    user_id: UserId
+    rank: int
+    asset: str
+    amount: int
+    refusal: str
+    since: datetime | None
+
+    @property
+    def key(self) -> WithheldKey:
+        """What orders it."""
+        return WithheldKey(self.competition_id, self.entrant_id)
 
 
 class Claimed(NamedTuple):

@@ -16,7 +16,7 @@ from palio.kernel import clock
 from palio.kernel.ids import new_id
 from palio.ui.values import Asset
 from tests.admin.house import Console, form_of, manned
-from tests.factories.competitions import HOUR, enter, live, new, score
+from tests.factories.competitions import HOUR, enter, live, new, score, set_wallet, withheld
 
 HERE = "/console/competitions"
 WHY = "ticket 4711"
@@ -93,7 +93,9 @@ async def test_every_act_has_a_page(staff: httpx2.AsyncClient, console: Console)
     here = f"{HERE}/{await running(console)}"
     for act in ACTS:
         page = await staff.get(f"{here}/{act}")
-        can_be_done = act not in {"publish", "start", "resume", "invite", "freeze", "approve", "pay"}
+        can_be_done = act not in {
+            *("publish", "start", "resume", "invite", "freeze", "approve", "pay", "pay-withheld", "forfeit"),
+        }
         assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, can_be_done), act
         assert ("cannot be done" in page.text) != can_be_done, act
 
@@ -419,3 +421,33 @@ async def test_prizes_pool_and_pulse_have_their_pages(staff: httpx2.AsyncClient,
     assert (wrong.status_code, ">60 30</textarea>" in wrong.text) == (422, True)
     assert "the house" in pool and "$100.00" in pool and "Nothing went back" in gone
     assert "late" in pulse and sum(drawn["series"][0]["values"]) == 3
+
+
+async def test_prizes_that_wallets_refused_are_paid_or_sent_back_by_forms(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    async with console.begin() as tx:
+        competition_id, entrants, users = await withheld(tx, clock.now() - 7 * HOUR, (9, 7), title="Frozen league")
+        await set_wallet(tx, users[0], "active")
+    here = f"{HERE}/{competition_id}"
+    listed = (await staff.get(f"{HERE}/withheld")).text
+    of_one = (await staff.get(f"{HERE}/withheld?competition_id={competition_id}")).text
+    assert f'href="{HERE}/withheld?competition_id={competition_id}"' in (await staff.get(here)).text
+    for page in (listed, of_one):
+        assert all(f'href="{here}/{act}?entrant_id={entrants[1]}"' in page for act in ("pay-withheld", "forfeit"))
+        assert ("Frozen league" in page, "the wallet is frozen" in page, "$30.00" in page) == (True, True, True)
+
+    asked = (await staff.get(f"{here}/forfeit?entrant_id={entrants[1]}")).text
+    assert ("house:prizes" in asked, "withheld" in asked, "$30.00" in asked) == (True, True, True)
+    paid = await do(staff, here, "pay-withheld", entrant_id=str(entrants[0]), reason=WHY)
+    still_frozen = await do(staff, here, "pay-withheld", entrant_id=str(entrants[1]), reason=WHY)
+    strange = await do(staff, here, "forfeit", entrant_id="999999999", reason=WHY)
+    proposed = await do(staff, here, "forfeit", entrant_id=str(entrants[1]), reason=WHY)
+    assert (paid.status_code, still_frozen.status_code, strange.status_code) == (303, 409, 404)
+    assert ("frozen" in still_frozen.text, 'aria-invalid="true"' in strange.text) == (True, True)
+    assert (proposed.status_code, "?waiting=" in proposed.headers["location"]) == (303, True)
+    left = (await staff.get(f"{HERE}/withheld?competition_id={competition_id}")).text
+    assert (f"{here}/forfeit?entrant_id={entrants[0]}" in left, f"entrant_id={entrants[1]}" in left) == (False, True)
+    async with console.begin() as tx:
+        rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [reward.status for reward in rewards] == ["paid", "withheld"]

@@ -17,6 +17,7 @@ from palio.competitions.types import (
     Put,
     Upcoming,
     Watched,
+    Withheld,
 )
 from palio.kernel.ids import UserId
 from palio.ui.paging import Listed, Paging
@@ -217,6 +218,35 @@ class TakeBackAnswer:
             to_address=gone.to_address,
             payer_id=gone.payer_id,
             transfer_id=gone.transfer_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldAnswer:
+    """A prize that the wallet of its winner did not take, and the code of why not; it was won at `since`."""
+
+    competition_id: UUID
+    title: str
+    entrant_id: int
+    name: str
+    user_id: UUID
+    rank: int
+    prize: Money
+    refusal: str
+    since: Instant | None
+
+    @classmethod
+    def of(cls, withheld: Withheld, name: str, asset: Asset) -> "WithheldAnswer":
+        return cls(
+            competition_id=withheld.competition_id,
+            title=withheld.title,
+            entrant_id=withheld.entrant_id,
+            name=name,
+            user_id=withheld.user_id,
+            rank=withheld.rank,
+            prize=Money.of(withheld.amount, asset),
+            refusal=withheld.refusal,
+            since=withheld.since,
         )
 
 
@@ -450,6 +480,23 @@ TAKE_BACKS_EXAMPLE = Listed(
             to_address=f"user:{PAYER}:main",
             payer_id=PAYER,
             transfer_id=TRANSFER,
+        ),
+    ),
+    "AAECAwQFBgc",
+    None,
+)
+WITHHELD_EXAMPLE = Listed(
+    (
+        WithheldAnswer(
+            competition_id=ID,
+            title="Weekly league 2026-W12",
+            entrant_id=112,
+            name="cob***",
+            user_id=PAYER,
+            rank=1,
+            prize=Money("USD", 25_000, "250.00"),
+            refusal="ledger.account_frozen",
+            since=_march(23, 1),
         ),
     ),
     "AAECAwQFBgc",

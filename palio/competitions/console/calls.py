@@ -47,6 +47,7 @@ from palio.competitions.errors import (
     NoSuchAppeal,
     NoSuchCompetition,
     NoSuchEntrant,
+    NoSuchPrize,
     NoSuchSeries,
     NotCollecting,
     NotDraft,
@@ -59,6 +60,7 @@ from palio.competitions.errors import (
     NotReleased,
     NotRunning,
     NotUpcoming,
+    NotWithheld,
     OfProduct,
     Paused,
     Paying,
@@ -127,6 +129,7 @@ FUND, ADJUST, DISQUALIFY = PERMISSION_FUND.name, PERMISSION_ADJUST.name, PERMISS
 REPEATS = "the act leaves its row; what changes nothing leaves none"
 OF_RULES = (PrizeShape, PrizeSum, PrizeIncreasing)
 OF_ACTS = (NoSuchCompetition, OfProduct, ReasonMissing)
+OF_WITHHELD = (NoSuchCompetition, NoSuchPrize, NotWithheld, ReasonMissing, OwnBenefit)
 routes = Routes("competitions")
 
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
@@ -486,6 +489,44 @@ async def pay_prizes(competition_id: Id, ask: Ask, tx: InTx, response: Response)
     ours = await _ours(tx, competition_id)
     await steering.pay(tx, competition_id=ours, actor=ask.actor, now=ask.now)
     return _told(response, ours, None)
+
+
+@routes.post(
+    f"{HERE}/pay-withheld",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    refuses=[*OF_WITHHELD, ledger.AccountFrozen, ledger.AccountClosed, ledger.BalanceLimit],
+    unaudited=REPEATS,
+)
+async def pay_withheld_prize(
+    competition_id: Id, body: EntrantBody, ask: Ask, tx: InTx, response: Response
+) -> ActAnswer:
+    """Pay a prize that its winner's wallet had refused. A large one waits for a second person."""
+    ours = CompetitionId(competition_id)
+    waiting = await proposing.pay_withheld_or_propose(
+        tx,
+        competition_id=ours,
+        entrant_id=EntrantId(body.entrant_id),
+        actor=ask.actor,
+        reason=body.reason,
+        now=ask.now,
+    )
+    return _told(response, ours, waiting)
+
+
+@routes.post(f"{HERE}/forfeit", access=SETTLE, example=ACT_EXAMPLE, refuses=OF_WITHHELD, unaudited=REPEATS)
+async def forfeit_prize(competition_id: Id, body: EntrantBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
+    """Propose to send a prize back that its winner's wallet had refused: it always takes a second person."""
+    ours = CompetitionId(competition_id)
+    waiting = await proposing.forfeit_or_propose(
+        tx,
+        competition_id=ours,
+        entrant_id=EntrantId(body.entrant_id),
+        actor=ask.actor,
+        reason=body.reason,
+        now=ask.now,
+    )
+    return _told(response, ours, waiting)
 
 
 @routes.get(f"{HERE}/appeals", access=READ, example=APPEALS_EXAMPLE, refuses=[NoSuchCompetition])

@@ -1,6 +1,7 @@
 """What staff read of competitions: months, prizes, money in and out, the pulse of a board, how a settlement goes on."""
 
 from typing import Annotated, TypeAlias
+from uuid import UUID
 
 from fastapi import Depends, Query
 
@@ -14,6 +15,7 @@ from palio.competitions.console.answers import (
     PRIZES_EXAMPLE,
     SETTLEMENT_EXAMPLE,
     TAKE_BACKS_EXAMPLE,
+    WITHHELD_EXAMPLE,
     CalendarAnswer,
     ContributionAnswer,
     InstanceAnswer,
@@ -22,13 +24,14 @@ from palio.competitions.console.answers import (
     PrizesAnswer,
     SettlementAnswer,
     TakeBackAnswer,
+    WithheldAnswer,
 )
 from palio.competitions.console.calls import HERE, OF_RULES, READ, Id, SeriesRef
 from palio.competitions.console.forms import AsTrial, trial_of
 from palio.competitions.errors import AmountInvalid, NoSuchCompetition, NoSuchSeries, PoolShort, Warming
 from palio.competitions.rules import calendar
-from palio.competitions.service import desk, reads, series
-from palio.competitions.types import Competition, CompetitionId, Gone, Product, Put, SeriesId
+from palio.competitions.service import desk, reads, series, showing, withholding
+from palio.competitions.types import Competition, CompetitionId, Gone, Product, Put, SeriesId, WithheldKey
 from palio.infra.db import Tx
 from palio.kernel.parts import IDS
 from palio.ui.actor import Ask, InTx
@@ -91,6 +94,16 @@ async def list_take_backs(competition_id: Id, tx: InTx, page: ByContribution) ->
     return (await gone_part(tx, competition.id, page)).told(lambda gone: TakeBackAnswer.of(gone, asset))
 
 
+ByCompetition: TypeAlias = Annotated[Paging, Depends(sorted_by("-competition_id", end=(str(IDS[0]), 0)))]
+
+
+@routes.get("/console/competitions/withheld", access=READ, example=WITHHELD_EXAMPLE)
+async def list_withheld(tx: InTx, page: ByCompetition, competition_id: UUID | None = None) -> Listed[WithheldAnswer]:
+    """List prizes that wallets did not take and that wait for staff, of one competition or of all."""
+    ours = CompetitionId(competition_id) if competition_id else None
+    return await withheld_part(tx, ours, page)
+
+
 @routes.get(f"{HERE}/monitor", access=READ, example=MONITOR_EXAMPLE, refuses=[NoSuchCompetition])
 async def get_monitor(competition_id: Id, ask: Ask, tx: InTx) -> MonitorAnswer:
     """Read how scores came in within an hour, how late they were, and what is odd about them."""
@@ -129,6 +142,20 @@ async def put_part(tx: Tx, competition_id: CompetitionId, page: Paging) -> Part[
     """A page of contributions."""
     found = await desk.contributions(tx, competition_id=competition_id, part=page.wanted(numbered).and_one)
     return page.part(found, lambda put: (str(put.id),))
+
+
+async def withheld_part(tx: Tx, competition_id: CompetitionId | None, page: Paging) -> Listed[WithheldAnswer]:
+    """A page of prizes that wait for staff, with the names of their winners."""
+    found = await withholding.list_withheld(tx, competition_id=competition_id, part=page.wanted(_withheld_key).and_one)
+    part = page.part(found, lambda one: (str(one.competition_id), one.entrant_id))
+    people = await reads.entrants_many(tx, [one.entrant_id for one in part.rows])
+    names = await showing.names_of(tx, people=people)
+    assets = {each.code: Asset(each.code, each.scale) for each in await ledger.assets(tx)}
+    return part.told(lambda one: WithheldAnswer.of(one, names[one.entrant_id], assets[one.asset]))
+
+
+def _withheld_key(competition_id: object, entrant_id: object) -> WithheldKey:
+    return WithheldKey(UUID(str(competition_id)), int(str(entrant_id)))
 
 
 async def gone_part(tx: Tx, competition_id: CompetitionId, page: Paging) -> Part[Gone]:

@@ -35,6 +35,7 @@ from palio.competitions.console.forms import (
     units_of,
     wrong_in,
 )
+from palio.competitions.console.lists import withheld_part
 from palio.competitions.errors import AmountInvalid
 from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import part_of, shown_of
@@ -65,6 +66,7 @@ from palio.ui.values import Asset, Blank, decimal
 HERE = "/console/competitions"
 OF_ONE = f"{HERE}/{{competition_id:uuid}}"
 APPEALS = f"{HERE}/appeals"
+WITHHELD = f"{HERE}/withheld"
 ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
@@ -86,7 +88,10 @@ ACTS: Mapping[str, Access] = {
     "approve": SETTLE,
     "pay": SETTLE,
     "cancel": SETTLE,
+    "pay-withheld": SETTLE,
+    "forfeit": SETTLE,
 }
+OF_WITHHELD = ("pay-withheld", "forfeit")  # about a prize, whoever steers the rest
 routes = Routes("competitions")
 
 
@@ -126,6 +131,23 @@ async def staff_appeals_page(request: Request, ask: Ask, tx: InTx) -> HTMLRespon
         "now": ask.now,
     }
     return await console.render(request, ask, tx, "competitions/console/appeals.html", values, present=APPEALS)
+
+
+@routes.page(WITHHELD, access=READ)
+async def withheld_page(
+    request: Request, ask: Ask, tx: InTx, page: Paged, competition_id: Annotated[UUID | None, Blank] = None
+) -> HTMLResponse:
+    """The prizes that wallets did not take, of one competition or of all, and what staff may do about them."""
+    ours = CompetitionId(competition_id) if competition_id else None
+    assets = {asset.code: Asset(asset.code, asset.scale) for asset in await ledger.assets(tx)}
+    values = {
+        "part": await withheld_part(tx, ours, page),
+        "assets": assets,
+        "competition": await reads.get(tx, competition_id=ours) if ours else None,
+        "query": urlencode({"competition_id": ours}) if ours else "",
+        "acts": OF_WITHHELD if SETTLE in ask.permissions else (),
+    }
+    return await console.render(request, ask, tx, "competitions/console/withheld.html", values, present=WITHHELD)
 
 
 @routes.page(OF_ONE, access=READ)
@@ -171,7 +193,7 @@ async def _overview(
         "people": await _people(tx, [*(row.actor_id for row in history), *(each.user_id for each in doubts)]),
         "waiting": waiting,
         "can_settle": SETTLE in ask.permissions,
-        "acts": [act for act in _acts(competition) if ACTS[act] in ask.permissions],
+        "acts": [act for act in _acts(competition) if act not in OF_WITHHELD and ACTS[act] in ask.permissions],
         "can_edit": EDIT in ask.permissions and _is_open(competition),
         "answer": filled.values.get("answer", "") if filled else "",
         "blamed": blamed,
@@ -205,8 +227,10 @@ def _score(score: int, shown: Shown) -> str:
 
 def _acts(competition: Competition) -> Sequence[str]:
     """What can be done in its state; a product that steers its own has pages for it."""
+    if competition.status in ("completed", "archived"):
+        return OF_WITHHELD
     if competition.product in lifecycle.STEERED:
-        return ()
+        return OF_WITHHELD if competition.phase == "paying" else ()
     guests = ("invite",) if competition.join_mode == "invite" else ()
     if competition.status == "live":
         rest = ("resume",) if competition.paused_at else ("pause", "extend", "end")
@@ -216,7 +240,7 @@ def _acts(competition: Competition) -> Sequence[str]:
         "upcoming": ("start", *guests, "extend", "fund", "cancel"),
         "collecting": ("freeze", "adjust", "disqualify", "cancel"),
         "review": ("approve", "adjust", "disqualify", "reinstate", "cancel"),
-        "paying": ("pay",),
+        "paying": ("pay", *OF_WITHHELD),
     }.get(competition.phase or competition.status, ())
 
 
@@ -264,6 +288,7 @@ async def _act(
         "typed": given,
         "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
+        "leftover": lifecycle.house_of(competition.leftover_to),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "entrant": rows[0] if rows else None,
@@ -485,6 +510,38 @@ async def pay_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[Ve
     ours = await _seen(tx, competition_id, form.version)
     await steering.pay(tx, competition_id=ours, actor=ask.actor, now=ask.now)
     return _done(ours)
+
+
+@routes.form(f"{OF_ONE}/pay-withheld", access=SETTLE, again=_act_again, unaudited=REPEATS)
+async def pay_withheld_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[EntrantForm, Form()]
+) -> RedirectResponse:
+    """Pay a prize after all, or propose it."""
+    waiting = await proposing.pay_withheld_or_propose(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        entrant_id=EntrantId(form.entrant_id),
+        actor=ask.actor,
+        reason=form.reason,
+        now=ask.now,
+    )
+    return _done(competition_id, waiting)
+
+
+@routes.form(f"{OF_ONE}/forfeit", access=SETTLE, again=_act_again, unaudited=REPEATS)
+async def forfeit_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[EntrantForm, Form()]
+) -> RedirectResponse:
+    """Propose to send a prize back."""
+    waiting = await proposing.forfeit_or_propose(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        entrant_id=EntrantId(form.entrant_id),
+        actor=ask.actor,
+        reason=form.reason,
+        now=ask.now,
+    )
+    return _done(competition_id, waiting)
 
 
 @routes.form(f"{OF_ONE}/cancel", access=SETTLE, again=_act_again)

@@ -18,6 +18,7 @@ from palio.competitions.errors import (
     NotOverdue,
     NotPaused,
     NotRunning,
+    NotWithheld,
     Paused,
     Paying,
     ReasonMissing,
@@ -30,6 +31,7 @@ from palio.competitions.types import (
     Gate,
     LeftoverTo,
     NewCompetition,
+    Reward,
 )
 from palio.kernel.ids import Actor, UserId
 
@@ -131,8 +133,13 @@ def pays_at(competition: Competition) -> datetime | None:
 
 
 def needs_approval(competition: Competition, above: int) -> bool:
-    """Whether a second person must release the payment: the limit is in units of USD, and nothing is converted."""
-    return competition.prize_asset == "USD" and (competition.pool_final or 0) > above
+    """Whether a second person must release the payment."""
+    return is_large(competition.prize_asset, competition.pool_final or 0, above)
+
+
+def is_large(asset: str, amount: int, above: int) -> bool:
+    """Whether one person does not pay so much alone: the limit is in units of USD, and nothing is converted."""
+    return asset == "USD" and amount > above
 
 
 def leftover_address(competition: Competition, *, has_winners: bool) -> str:
@@ -203,6 +210,12 @@ def check_correctable(competition: Competition) -> None:
     check_not_paying(competition)
     if competition.status not in ("live", "settling"):
         raise NotRunning(status=competition.status)
+
+
+def check_withheld(reward: Reward) -> None:
+    """Accept a prize that its winner's wallet did not take. Refuses with NotWithheld."""
+    if reward.status != "withheld":
+        raise NotWithheld(status=reward.status)
 
 
 def check_extending(competition: Competition, ends_at: datetime, now: datetime) -> None:

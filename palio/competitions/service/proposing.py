@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from palio import ledger
 from palio.competitions import sql
 from palio.competitions.errors import ApprovalDue
-from palio.competitions.service import pools, reads, settlement, showing, staff, steering
+from palio.competitions.rules import lifecycle
+from palio.competitions.service import pools, reads, settlement, showing, staff, steering, withholding
 from palio.competitions.types import PAY_APPROVAL_ABOVE, Competition, CompetitionId, EntrantId
 from palio.infra import approvals, db, settings
 from palio.infra.approvals import Approval, Approved, Payload, Proposal
@@ -18,6 +20,7 @@ from palio.kernel.providers import Change
 
 RELEASE, CANCEL = "competitions.release", "competitions.cancel"
 DISQUALIFY, FORCE_FREEZE = "competitions.disqualify", "competitions.force_freeze"
+PAY_WITHHELD, FORFEIT = "competitions.pay_withheld", "competitions.forfeit"
 CHANGES_MAX = 100
 
 
@@ -99,6 +102,52 @@ async def force_freeze_or_propose(
     raise AssertionError  # pragma: no cover - it always takes two people
 
 
+async def pay_withheld_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, actor: Actor, reason: str, now: datetime
+) -> Approval | None:
+    """Pay a prize that its winner's wallet had refused. A large one waits: answers the proposal.
+
+    Refuses as `pay_withheld` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await withholding.pay_withheld(
+                tx, competition_id=competition_id, entrant_id=entrant_id, actor=actor, reason=reason, now=now
+            )
+    except ApprovalDue:
+        return await _propose_prize(tx, PAY_WITHHELD, "Pay", competition_id, entrant_id, actor, reason, now)
+    return None
+
+
+async def forfeit_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, entrant_id: EntrantId, actor: Actor, reason: str, now: datetime
+) -> Approval | None:
+    """Propose to send a prize back that its winner's wallet had refused. What is void already is None.
+
+    Refuses as `forfeit` does, except with ApprovalDue.
+    """
+    try:
+        async with db.attempt(tx):
+            await withholding.forfeit(
+                tx, competition_id=competition_id, entrant_id=entrant_id, actor=actor, reason=reason, now=now
+            )
+    except ApprovalDue:
+        return await _propose_prize(tx, FORFEIT, "Send back", competition_id, entrant_id, actor, reason, now)
+    return None
+
+
+async def carry_out_pay_withheld(tx: Tx, *, approved: Approved) -> Payload:
+    """The payment of a prize that two people want. Refuses as `pay_withheld` does."""
+    await withholding.pay_withheld(tx, **_of_prize(approved))
+    return {}
+
+
+async def carry_out_forfeit(tx: Tx, *, approved: Approved) -> Payload:
+    """The return of a prize that two people want. Refuses as `forfeit` does."""
+    await withholding.forfeit(tx, **_of_prize(approved))
+    return {}
+
+
 async def carry_out_release(tx: Tx, *, approved: Approved) -> Payload:
     """The payment that two people want. Refuses as `release` does."""
     await settlement.release(
@@ -172,6 +221,45 @@ async def preview_force_freeze(tx: Tx, *, approved: Approved) -> list[Change]:
     return await _between(tx, approved, carry_out_force_freeze, what="prize")
 
 
+async def preview_pay_withheld(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What the wallet gets. Refuses as `pay_withheld` does."""
+    return await _around_prize(tx, approved, carry_out_pay_withheld)
+
+
+async def preview_forfeit(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What the house gets. Refuses as `forfeit` does."""
+    return await _around_prize(tx, approved, carry_out_forfeit)
+
+
+async def _around_prize(tx: Tx, approved: Approved, carry_out: Callable[..., Awaitable[Payload]]) -> list[Change]:
+    """The state of a prize, its pool, the wallet of its winner and the house, before and after an act."""
+    competition = await reads.get(tx, competition_id=_id_of(approved))
+    asset = competition.prize_asset, await _scale(tx, competition.prize_asset)
+    entrant_id = EntrantId(approved.payload["entrant_id"])
+    name = (await showing.names_of(tx, people=await reads.entrants_many(tx, [entrant_id]))).get(entrant_id, "")
+    state, *before = await _prize_accounts(tx, competition, entrant_id)
+    await carry_out(tx, approved=approved)
+    state_then, *then = await _prize_accounts(tx, competition, entrant_id)
+    house = lifecycle.house_of(competition.leftover_to)
+    told = zip((("", "pool"), (name, "wallet"), (house, "balance")), before, then, strict=True)
+    return [
+        Change(name, "prize", state, state_then),
+        *(Change(*words, held, holds, asset) for words, held, holds in told if held != holds),
+    ]
+
+
+async def _prize_accounts(tx: Tx, competition: Competition, entrant_id: EntrantId) -> tuple[str | None, int, int, int]:
+    """The state of a prize, and what pool, wallet and house hold."""
+    reward, asset = await sql.find_reward(tx, competition.id, entrant_id), competition.prize_asset
+    wallet = f"user:{reward.user_id}:main" if reward else ""
+    return (
+        reward.status if reward else None,
+        await _pool(tx, competition),
+        await ledger.balance(tx, address=wallet, asset=asset),
+        await ledger.balance(tx, address=lifecycle.house_of(competition.leftover_to), asset=asset),
+    )
+
+
 async def _between(
     tx: Tx, approved: Approved, carry_out: Callable[..., Awaitable[Payload]], *, what: str
 ) -> list[Change]:
@@ -215,6 +303,37 @@ async def _pool(tx: Tx, competition: Competition) -> int:
 
 def _id_of(approved: Approved) -> CompetitionId:
     return CompetitionId(UUID(approved.payload["competition_id"]))
+
+
+def _of_prize(approved: Approved) -> dict[str, Any]:
+    """Whose prize it is about, and who wants it."""
+    return {
+        "competition_id": _id_of(approved),
+        "entrant_id": EntrantId(approved.payload["entrant_id"]),
+        "actor": approved.maker,
+        "reason": approved.reason,
+        "now": approved.now,
+        "approved_by": approved.approved_by,
+    }
+
+
+async def _propose_prize(
+    tx: Tx,
+    command: str,
+    verb: str,
+    competition_id: CompetitionId,
+    entrant_id: EntrantId,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+) -> Approval:
+    competition = await reads.get(tx, competition_id=competition_id)
+    reward = await sql.find_reward(tx, competition_id, entrant_id)
+    subject, prize = (reward.user_id, reward.amount) if reward else (None, 0)
+    amount = await _amount(tx, prize, competition.prize_asset)
+    summary = f"{verb} a withheld prize of {amount} in {competition.title}: {reason}"
+    payload = {"entrant_id": entrant_id}
+    return await _propose(tx, command, competition, payload, summary, actor, reason, now, subject=subject, amount=prize)
 
 
 async def _propose(

@@ -103,6 +103,7 @@ from palio.competitions.sql.pools import (
 )
 from palio.competitions.sql.proofs import list_wrong_scores, list_wrong_standings
 from palio.competitions.sql.rewards import (
+    count_withheld,
     delete_allocation,
     find_reward,
     find_undistributed,
@@ -113,6 +114,7 @@ from palio.competitions.sql.rewards import (
     is_won_by,
     list_rewards,
     list_rewards_of,
+    list_withheld,
     lock_approved,
     lock_claimable,
     lock_unclaimed,
@@ -122,6 +124,8 @@ from palio.competitions.sql.rewards import (
     update_expired,
     update_rewards,
     update_undistributed,
+    update_withheld_paid,
+    update_withheld_void,
 )
 from palio.competitions.sql.scores import (
     count_scores,
@@ -193,6 +197,7 @@ __all__ = [
     "count_standings",
     "count_ties",
     "count_waiting_appeals",
+    "count_withheld",
     "delete_allocation",
     "delete_marks",
     "delete_snapshots",
@@ -296,6 +301,7 @@ __all__ = [
     "list_standings_of",
     "list_take_backs",
     "list_winners",
+    "list_withheld",
     "list_wrong_scores",
     "list_wrong_standings",
     "lock_active_series",
@@ -344,6 +350,8 @@ __all__ = [
     "update_terms",
     "update_undistributed",
     "update_users",
+    "update_withheld_paid",
+    "update_withheld_void",
     "upsert_board",
     "upsert_marks",
     "upsert_participation",

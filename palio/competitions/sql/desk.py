@@ -78,7 +78,7 @@ async def sum_rewards(tx: Tx, competition_id: CompetitionId) -> list[RewardSum]:
 
 
 async def sum_owed(tx: Tx) -> list[Owed]:
-    """What is promised by competitions that are not over, and what waits for winners, by asset and state."""
+    """What is promised by competitions that are not over, and what waits for winners or staff, by asset and state."""
     return await db.rows(
         tx,
         Owed,
@@ -93,7 +93,7 @@ async def sum_owed(tx: Tx) -> list[Owed]:
         select r.asset, 'unclaimed', count(distinct r.competition_id)::int, sum(r.amount)::bigint
         from competitions.rewards r
         join competitions.competitions c on c.id = r.competition_id and c.status in ('completed', 'archived')
-        where r.status = 'unclaimed' group by r.asset""",
+        where r.status in ('unclaimed', 'withheld') group by r.asset""",
     )
 
 
