@@ -1,7 +1,5 @@
 """What a competition may do when: publishing, the clock, the way from freeze to payment."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -73,31 +71,6 @@ def months_of(competition: Competition, now: datetime) -> Iterator[datetime]:
     while at < min(now, competition.ends_at):
         yield at
         at = (at.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
-
-
-def terms_hash(competition: Competition) -> bytes:
-    """SHA-256 of the terms that can no longer change once it is live, as JSON with sorted keys and no blanks."""
-    terms = {
-        "product": competition.product,
-        "starts_at": competition.starts_at.isoformat(),
-        "prize_asset": competition.prize_asset,
-        "guaranteed_pool": competition.guaranteed_pool,
-        "treasury_bps": competition.treasury_bps,
-        "prize_rule": competition.prize_rule,
-        "min_score": competition.min_score,
-        "allow_nonpositive": competition.allow_nonpositive,
-        "tie_rule": competition.tie_rule,
-        "empty_rule": competition.empty_rule,
-        "leftover_to": competition.leftover_to,
-        "no_winner": competition.no_winner,
-        "join_mode": competition.join_mode,
-        "entry_fee": competition.entry_fee,
-        "min_participants": competition.min_participants,
-        "max_participants": competition.max_participants,
-        "eligibility": competition.eligibility,
-        "blackout_s": competition.blackout_s,
-    }
-    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 def told(competition: Competition) -> tuple[CompetitionId, str, str | None, str | None]:
