@@ -39,6 +39,7 @@ Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_
 RefundTo: TypeAlias = Literal["wallet"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
 WayIn: TypeAlias = Literal["automatic", "closed", "out", "uninvited", "full", "open", "invited", "in"]
+JoinedState: TypeAlias = Literal["active", "left", "invited", "disqualified"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
 Split: TypeAlias = Literal["occupants", "places"]
 
@@ -1521,6 +1522,35 @@ class Gone:
     is_whole: bool
     transfer_id: UUID | None
     at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Who takes part, left, may join or was taken out, as staff see it; `score` is None for whoever has none.
+
+    With `is_out` the score does not count. `reason` is why he was taken out, by `decided_by`.
+    """
+
+    entrant_id: EntrantId
+    kind: EntrantKind
+    ref: str
+    user_id: UserId | None
+    state: JoinedState
+    joined_at: datetime
+    via: str
+    has_paid: bool
+    reason: str | None
+    decided_by: UserId | None
+    score: int | None
+    is_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WantedJoined:
+    """Which of those who joined are wanted: in one of these states, with a score or without; empty and None: all."""
+
+    states: Sequence[JoinedState] = ()
+    has_score: bool | None = None
 
 
 class RewardSum(NamedTuple):

@@ -415,10 +415,12 @@ async def test_prizes_pool_and_pulse_have_their_pages(staff: httpx2.AsyncClient,
     wrong = await staff.get(f"{here}/prizes?prizes=60+30")
     pool, gone, pulse = [(await staff.get(f"{here}/{part}")).text for part in ("pool", "take-backs", "monitor")]
     drawn = (await staff.get(f"{here}/monitor/chart")).json()
+    joined, idle = [(await staff.get(f"{here}/participants{query}")).text for query in ("", "?has_score=false&state=")]
 
     assert "What would be won now" in now and "$50.00" in now and "exactly" in now
     assert "other prizes" in tried and "$600.00" in tried and "places 2 to 3" in tried
     assert (wrong.status_code, ">60 30</textarea>" in wrong.text) == (422, True)
+    assert ("takes part" in joined, "Nobody here" in idle, "has_score=false" in idle) == (True, True, False)
     assert "the house" in pool and "$100.00" in pool and "Nothing went back" in gone
     assert "late" in pulse and sum(drawn["series"][0]["values"]) == 3
 

@@ -10,6 +10,7 @@ from palio.competitions.types import (
     Competition,
     CompetitionId,
     Gone,
+    Joined,
     Liability,
     Owed,
     PrizeList,
@@ -218,6 +219,46 @@ class TakeBackAnswer:
             to_address=gone.to_address,
             payer_id=gone.payer_id,
             transfer_id=gone.transfer_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAnswer:
+    """Who takes part (`active`), has `left`, may join (`invited`) or was taken out (`disqualified`), and since when.
+
+    `score` and `display` are null for whoever has none; while it is `out`, it does not count.
+    """
+
+    entrant_id: int
+    kind: str
+    name: str
+    user_id: UUID | None
+    state: str
+    joined_at: Instant
+    via: str
+    fee_paid: bool
+    score: int | None
+    display: str | None
+    out: bool
+    reason: str | None
+    decided_by: UUID | None
+
+    @classmethod
+    def of(cls, found: Joined, name: str, scale: int) -> "ParticipantAnswer":
+        return cls(
+            entrant_id=found.entrant_id,
+            kind=found.kind,
+            name=name,
+            user_id=found.user_id,
+            state=found.state,
+            joined_at=found.joined_at,
+            via=found.via,
+            fee_paid=found.has_paid,
+            score=found.score,
+            display=None if found.score is None else format(decimal(found.score, scale), "f"),
+            out=found.is_out,
+            reason=found.reason,
+            decided_by=found.decided_by,
         )
 
 
@@ -480,6 +521,27 @@ TAKE_BACKS_EXAMPLE = Listed(
             to_address=f"user:{PAYER}:main",
             payer_id=PAYER,
             transfer_id=TRANSFER,
+        ),
+    ),
+    "AAECAwQFBgc",
+    None,
+)
+PARTICIPANTS_EXAMPLE = Listed(
+    (
+        ParticipantAnswer(
+            entrant_id=112,
+            kind="user",
+            name="cob***",
+            user_id=PAYER,
+            state="active",
+            joined_at=_march(17),
+            via="join",
+            fee_paid=True,
+            score=None,
+            display=None,
+            out=False,
+            reason=None,
+            decided_by=None,
         ),
     ),
     "AAECAwQFBgc",

@@ -28,6 +28,7 @@ from palio.competitions.sql.boards import (
 from palio.competitions.sql.desk import (
     list_arrivals,
     list_gone,
+    list_joined,
     list_made,
     list_put,
     sum_owed,
@@ -274,6 +275,7 @@ __all__ = [
     "list_history",
     "list_instances",
     "list_invitations",
+    "list_joined",
     "list_latest_of",
     "list_linked",
     "list_live",
