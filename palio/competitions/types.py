@@ -134,6 +134,14 @@ PAY_APPROVAL_ABOVE = Setting(
     low=0,
     high=10**12,
 )
+_UNITS_MAX = 10**12
+_FUNDED = "More than this, put into one pool by one person within 24 hours, needs a second person"
+FUND_LIMITS = {
+    "USD": Setting("competitions.fund_limit.USD", "int", 100_000, _FUNDED, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("competitions.fund_limit.QC", "int", 10_000_000, _FUNDED, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("competitions.fund_limit.COIN", "int", 100_000, _FUNDED, "coins", low=0, high=_UNITS_MAX),
+}
+FUND_SETTINGS = tuple(FUND_LIMITS.values())
 TREASURY_BPS = Setting(
     "competitions.treasury_bps",
     "bps",

@@ -135,7 +135,9 @@ async def test_a_competition_goes_from_draft_to_its_end(staff: Desk, database: D
         answer = await staff.act(found["id"], act, body)
         assert (answer.status_code, answer.json()["competition"]["status"]) == (200, state), act
     funded = await staff.ask("POST", f"{here}/fund", {**WHY, "amount": 500})
-    assert (funded.status_code, funded.json()["to_pool"]) == (200, 500)
+    assert (funded.status_code, funded.json()["outcome"], funded.json()["to_pool"]) == (200, "done", 500)
+    much = await staff.ask("POST", f"{here}/fund", {**WHY, "amount": 10**14})
+    assert (much.status_code, much.json()["outcome"], much.json()["needed"]) == (202, "waiting", 2)
     assert (await staff.get(here))["competition"]["pool"]["amount"] == 10_500
     async with database.begin(SYSTEM) as tx:
         told = await db.column(tx, "select action from infra.audit_rows where entity_id = %s order by id", found["id"])

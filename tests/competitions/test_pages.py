@@ -169,6 +169,9 @@ async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, conso
         wrong = await do(staff, here, "fund", reason=WHY, amount=nothing)
         assert (wrong.status_code, re.findall(r'id="(\w+)"[^>]*aria-invalid', wrong.text)) == (422, ["amount"]), nothing
     assert (await do(staff, here, "fund", reason=WHY, amount="5.25")).status_code == 303
+    much = await do(staff, here, "fund", reason=WHY, amount="1,000,000,000,000.00")
+    assert (much.status_code, "?waiting=" in much.headers["location"]) == (303, True)
+    assert "It waits for a second person" in (await staff.get(much.headers["location"])).text
     assert "105.25" in (await staff.get(here)).text
     assert (await do(staff, here, "end", reason=WHY)).status_code == 303
     assert "Being settled" in (await staff.get(here)).text

@@ -362,11 +362,11 @@ async def cancel_competition(
     idempotency="required",
     step_up=True,
 )
-async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx) -> FundedAnswer:
-    """Put money of the house or of a sponsor into the pool."""
+async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx, response: Response) -> FundedAnswer:
+    """Put money of the house or of a sponsor into the pool. Above the limit of a day it waits for a second person."""
     ours = await _ours(tx, competition_id)
     fund_id = new_id()
-    funded = await staff.fund(
+    found = await proposing.fund_or_propose(
         tx,
         fund_id=fund_id,
         competition_id=ours,
@@ -376,7 +376,9 @@ async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx) -> F
         reason=body.reason,
         now=ask.now,
     )
-    return FundedAnswer(fund_id, funded.to_pool, funded.transfer_id)
+    if isinstance(found, Approval):
+        response.status_code = 202
+    return FundedAnswer.of(fund_id, found)
 
 
 @routes.post(f"{HERE}/invite", access=EDIT, example=INVITED_EXAMPLE, refuses=[NoSuchCompetition, OfProduct])

@@ -288,6 +288,7 @@ async def _act(
         "typed": given,
         "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
+        "fund_limit": await proposing.fund_limit(tx, asset=competition.prize_asset),
         "leftover": lifecycle.house_of(competition.leftover_to),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
@@ -407,14 +408,14 @@ async def invite_by_form(
 
 @routes.form(f"{OF_ONE}/fund", access=FUND, again=_act_again, idempotency="required", step_up=True, asks_code=True)
 async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[FundForm, Form()]) -> RedirectResponse:
-    """Put money into the pool."""
+    """Put money into the pool, or propose it."""
     ours = await _ours(tx, competition_id)
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
     asset = Asset(shown.competition.prize_asset, shown.asset_scale)
     amount = units_of(form.amount, asset)
     if not amount:
         raise AmountInvalid(amount=form.amount, asset=asset.code, places=asset.scale)
-    await staff.fund(
+    found = await proposing.fund_or_propose(
         tx,
         fund_id=new_id(),
         competition_id=ours,
@@ -424,7 +425,7 @@ async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[F
         reason=form.reason,
         now=ask.now,
     )
-    return _done(ours)
+    return _done(ours, found if isinstance(found, Approval) else None)
 
 
 @routes.form(f"{OF_ONE}/adjust", access=ADJUST, again=_act_again, idempotency="required")

@@ -11,7 +11,16 @@ from palio.competitions import sql
 from palio.competitions.errors import ApprovalDue
 from palio.competitions.rules import lifecycle
 from palio.competitions.service import pools, reads, settlement, showing, staff, steering, withholding
-from palio.competitions.types import PAY_APPROVAL_ABOVE, Competition, CompetitionId, EntrantId
+from palio.competitions.service.lifecycle import lock
+from palio.competitions.types import (
+    FUND_LIMITS,
+    PAY_APPROVAL_ABOVE,
+    Competition,
+    CompetitionId,
+    Contributed,
+    EntrantId,
+    Source,
+)
 from palio.infra import approvals, db, settings
 from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
@@ -21,6 +30,7 @@ from palio.kernel.providers import Change
 RELEASE, CANCEL = "competitions.release", "competitions.cancel"
 DISQUALIFY, FORCE_FREEZE = "competitions.disqualify", "competitions.force_freeze"
 PAY_WITHHELD, FORFEIT = "competitions.pay_withheld", "competitions.forfeit"
+FUND = "competitions.fund"
 CHANGES_MAX = 100
 
 
@@ -134,6 +144,84 @@ async def forfeit_or_propose(
     except ApprovalDue:
         return await _propose_prize(tx, FORFEIT, "Send back", competition_id, entrant_id, actor, reason, now)
     return None
+
+
+async def fund_or_propose(
+    tx: Tx,
+    *,
+    fund_id: UUID,
+    competition_id: CompetitionId,
+    source: Source,
+    amount: int,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+) -> Contributed | Approval:
+    """Put money into a pool. With what one person has put into it within 24 hours above the limit of its asset it
+    waits: answers the proposal. Of an asset without a limit everything does.
+
+    From ten times the limit on it takes two others. Refuses as `fund` does.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    what = f"{await _amount(tx, amount, competition.prize_asset)} from {staff.FUNDS.get(source, source)}"
+    proposal = _proposal(
+        FUND,
+        competition,
+        {"source": source, "amount": amount},
+        f"Put {what} into the pool of {competition.title}: {reason}",
+        lifecycle.checked_reason(reason),
+        amount=amount,
+    )
+    limit = await fund_limit(tx, asset=competition.prize_asset)
+    waiting = await approvals.propose(tx, actor=actor, proposal=proposal, over=limit, now=now)
+    if waiting is None:
+        return await _fund(tx, fund_id, competition_id, source, amount, actor, reason, now)
+    async with db.taken_back(tx):  # what would be refused is not proposed
+        await _fund(tx, waiting.id, competition_id, source, amount, actor, reason, now)
+    return waiting
+
+
+async def fund_limit(tx: Tx, *, asset: str) -> int:
+    """So much one person puts into a pool alone within 24 hours, in units."""
+    return await settings.exact(tx, FUND_LIMITS[asset]) if asset in FUND_LIMITS else 0
+
+
+async def _fund(
+    tx: Tx,
+    fund_id: UUID,
+    competition_id: CompetitionId,
+    source: Source,
+    amount: int,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+) -> Contributed:
+    return await staff.fund(
+        tx,
+        fund_id=fund_id,
+        competition_id=competition_id,
+        source=source,
+        amount=amount,
+        actor=actor,
+        reason=reason,
+        now=now,
+    )
+
+
+async def carry_out_fund(tx: Tx, *, approved: Approved) -> Payload:
+    """What two people want to put into a pool, under the id of their approval. Refuses as `fund` does."""
+    fund_id, asked = UUID(approved.key.rpartition(":")[2]), approved.payload
+    funded = await _fund(
+        tx,
+        *(fund_id, _id_of(approved), asked["source"], asked["amount"]),
+        *(approved.maker, approved.reason, approved.now),
+    )
+    return {"transfer_id": str(funded.transfer_id)}
+
+
+async def preview_fund(tx: Tx, *, approved: Approved) -> list[Change]:
+    """How the pool grows. Refuses as `fund` does."""
+    return await _between(tx, approved, carry_out_fund, what="prize")
 
 
 async def carry_out_pay_withheld(tx: Tx, *, approved: Approved) -> Payload:
@@ -350,7 +438,22 @@ async def _propose(
     amount: int | None = None,
     needed: int = 1,
 ) -> Approval:
-    proposal = Proposal(
+    proposal = _proposal(command, competition, payload, summary, reason, subject=subject, amount=amount, needed=needed)
+    return await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
+
+
+def _proposal(
+    command: str,
+    competition: Competition,
+    payload: Payload,
+    summary: str,
+    reason: str,
+    *,
+    subject: UserId | None = None,
+    amount: int | None = None,
+    needed: int = 1,
+) -> Proposal:
+    return Proposal(
         command,
         {"competition_id": str(competition.id), **payload},
         summary,
@@ -362,7 +465,6 @@ async def _propose(
         subject=subject,
         needed=needed,
     )
-    return await approvals.open_proposal(tx, actor=actor, proposal=proposal, now=now)
 
 
 async def _amount(tx: Tx, amount: int, asset: str) -> str:
