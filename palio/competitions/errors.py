@@ -118,6 +118,18 @@ class AdjustmentInvalid(Invalid):
     code = "competitions.adjustment_invalid"
 
 
+class NoSuchAdjustment(NotFound):
+    """There is no adjustment `adjustment_id` of this entrant that a change by `delta` would take back."""
+
+    code = "competitions.no_such_adjustment"
+
+
+class AdjustmentUndone(Conflict):
+    """The adjustment `adjustment_id` has been taken back already."""
+
+    code = "competitions.adjustment_undone"
+
+
 class Paying(Conflict):
     """It is too late for this: prizes are being paid or were paid (`status`). What is wrong is put right by hand."""
 

@@ -1533,6 +1533,18 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What staff added to a score or took from it, by whom and why; `is_undone` if another one has taken it back."""
+
+    entrant_id: EntrantId
+    delta: int
+    at: datetime
+    by: UserId | None
+    reason: str
+    is_undone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Who takes part, left, may join or was taken out, as staff see it; `score` is None for whoever has none.
 

@@ -195,14 +195,26 @@ async def test_the_settlement_goes_from_evidence_to_payment(staff: httpx2.AsyncC
             text="My last game is missing.",
             now=clock.now(),
         )
+
+    async def text(path: str) -> str:
+        return (await staff.get(path.replace("&amp;", "&"))).text
+
     held = await do(staff, here, "approve", reason=WHY)
     assert (held.status_code, "appeals wait" in held.text) == (409, True)
     adjusted = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
     assert adjusted.status_code == 303
-    back = f"{here}/adjust?entrant_id={last.entrant_id}&amp;delta=-100"
-    assert f'href="{back}"' in (await staff.get(here)).text
-    shown = (await staff.get(back.replace("&amp;", "&"))).text
+    [back] = re.findall(rf'href="({here}/adjust\?entrant_id={last.entrant_id}&amp;undoes=[^"]+)"', await text(here))
+    shown = await text(back)
     assert ('<del dir="auto">110</del>' in shown, '<ins dir="auto">10</ins>' in shown) == (True, True)
+    for word in ("This adjustment is taken back", "+100", "Noor", WHY, 'name="undoes"', 'name="delta" value="-100"'):
+        assert word in shown, word
+    fields = form_of(shown, f"{here}/adjust") | {"reason": "it was not his game"}
+    twice = [await staff.post(f"{here}/adjust", data=fields | {"idempotency_key": str(new_id())}) for _ in range(2)]
+    assert [one.status_code for one in twice] == [303, 409]
+    assert ("taken back already" in twice[1].text, "taken back" in await text(here)) == (True, True)
+    assert back not in await text(here)
+    again = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
+    assert again.status_code == 303
     answer = f"{HERE}/appeals/{appeal.id}"
     fields = form_of((await staff.get(here)).text, answer)
     done = await staff.post(answer, data={**fields, "decision": "upheld", "answer": "You are right about it."})

@@ -36,6 +36,7 @@ from palio.competitions.console.schemas import (
 )
 from palio.competitions.errors import (
     AdjustmentInvalid,
+    AdjustmentUndone,
     AppealDecidedBefore,
     AppealsClosed,
     AppealsOpen,
@@ -44,6 +45,7 @@ from palio.competitions.errors import (
     ContributionRefused,
     EligibilityInvalid,
     EndsEarlier,
+    NoSuchAdjustment,
     NoSuchAppeal,
     NoSuchCompetition,
     NoSuchEntrant,
@@ -439,7 +441,10 @@ async def reinstate_entrant(competition_id: Id, body: EntrantBody, ask: Ask, tx:
     f"{HERE}/adjust",
     access=ADJUST,
     example=ACT_EXAMPLE,
-    refuses=[*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NotRunning, Cancelled, Paying, OwnBenefit],
+    refuses=[
+        *(*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NoSuchAdjustment, AdjustmentUndone, NotRunning, Cancelled),
+        *(Paying, OwnBenefit),
+    ],
     idempotency="required",
 )
 async def adjust_score(competition_id: Id, body: AdjustBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:

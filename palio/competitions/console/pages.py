@@ -42,6 +42,7 @@ from palio.competitions.schemas.competitions import part_of, shown_of
 from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
 from palio.competitions.types import (
     ENTRANT_DIGITS_MAX,
+    Adjustment,
     BoardRow,
     Competition,
     CompetitionId,
@@ -71,6 +72,7 @@ ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
 SETTLED = ("settling", "completed", "archived")
+ADJUSTMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DELTA = re.compile(r"-?\d{1,16}", re.ASCII)
 ACTS: Mapping[str, Access] = {
     "publish": EDIT,
@@ -190,6 +192,7 @@ async def _overview(
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "forced_from": lifecycle.overdue_at(competition) if competition.phase == "collecting" else None,
         "history": history,
+        "undone": {row.changes["undoes"][1] for row in history if "undoes" in row.changes},
         "people": await _people(tx, [*(row.actor_id for row in history), *(each.user_id for each in doubts)]),
         "waiting": waiting,
         "can_settle": SETTLE in ask.permissions,
@@ -255,10 +258,11 @@ def _declare_act(act: str, access: Access) -> None:
         ask: Ask,
         tx: InTx,
         entrant_id: Annotated[str, Query(max_length=ENTRANT_DIGITS_MAX)] = "",
-        delta: Annotated[str, Query(max_length=18)] = "",
+        undoes: Annotated[UUID | None, Blank] = None,
     ) -> HTMLResponse:
         """What it would do, and the form for it."""
-        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id, "delta": delta})
+        given = {"entrant_id": entrant_id, "undoes": str(undoes or "")}
+        return await _act(request, ask, tx, competition_id, act, given)
 
 
 for _name, _access in ACTS.items():
@@ -278,7 +282,10 @@ async def _act(
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
     competition = shown.competition
     is_open = act in _acts(competition)
-    rows = await _rows_of(tx, competition, given.get("entrant_id", ""))
+    number = _number(given.get("entrant_id", ""))
+    rows = await _rows_of(tx, competition, number)
+    undone = await _undone(tx, competition, number, given.get("undoes", ""))
+    given = {**given, "delta": str(-undone.delta)} if undone else given
     values = {
         "shown": shown,
         "competition": competition,
@@ -293,6 +300,8 @@ async def _act(
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "entrant": rows[0] if rows else None,
+        "undone": undone,
+        "people": await _people(tx, [undone.by]) if undone else {},
         "delta": int(given["delta"]) if act == "adjust" and DELTA.fullmatch(given.get("delta", "")) else 0,
         "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
         "score": lambda value: _score(value, shown),
@@ -301,12 +310,25 @@ async def _act(
     return await console.render(request, ask, tx, name, values, present=HERE, problem=problem)
 
 
-async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:
+def _number(text: str) -> EntrantId | None:
+    """The number of an entrant as it was typed, if it can be one."""
+    if text.isascii() and text.isdigit() and len(text) <= ENTRANT_DIGITS_MAX:
+        return EntrantId(int(text))
+    return None
+
+
+async def _rows_of(tx: Tx, competition: Competition, number: EntrantId | None) -> Sequence[BoardRow]:
     """The row of the entrant who was named by his number, if he stands on the board."""
-    if not (number.isascii() and number.isdigit() and len(number) <= ENTRANT_DIGITS_MAX):
+    if number is None:
         return ()
-    entrant_ids = [EntrantId(int(number))]
-    return (await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=1)).rows
+    return (await reads.rows_of(tx, competition=competition, entrant_ids=[number], limit=1)).rows
+
+
+async def _undone(tx: Tx, competition: Competition, number: EntrantId | None, adjustment_id: str) -> Adjustment | None:
+    """The adjustment that is to be taken back, if there is one."""
+    if number is None or not ADJUSTMENT.fullmatch(adjustment_id):
+        return None
+    return await staff.adjustment(tx, competition=competition, entrant_id=number, adjustment_id=UUID(adjustment_id))
 
 
 async def _act_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -443,6 +465,7 @@ async def adjust_by_form(
         actor=ask.actor,
         reason=form.reason,
         now=ask.now,
+        undoes=form.undoes,
     )
     return _done(ours)
 

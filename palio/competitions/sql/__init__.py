@@ -130,6 +130,7 @@ from palio.competitions.sql.rewards import (
 )
 from palio.competitions.sql.scores import (
     count_scores,
+    find_adjustment,
     get_changed,
     get_changed_many,
     get_ranked,
@@ -202,6 +203,7 @@ __all__ = [
     "delete_allocation",
     "delete_marks",
     "delete_snapshots",
+    "find_adjustment",
     "find_appeal",
     "find_competition",
     "find_ended_list",
