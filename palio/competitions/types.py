@@ -826,7 +826,10 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One entrant in ranking order, live or frozen; `rank` is None below the line."""
+    """One entrant in ranking order, live or frozen; `rank` is None below the line.
+
+    While the ranking is loaded, `place` is 0 and `rank` None for whoever is read by himself: they are not known.
+    """
 
     place: int
     rank: int | None
@@ -1040,7 +1043,7 @@ class Board:
 
     Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
     `above` the score in the last of them; `sums` are those that its prizes are worked out of. While it is warming they
-    are those of the newest picture there is, which was taken `as_of`.
+    are those of the newest picture there is, which was taken `as_of`, or some of it without ranks.
     """
 
     rows: tuple[BoardRow, ...]
