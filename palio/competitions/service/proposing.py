@@ -365,8 +365,9 @@ async def _between(
         if prizes_before.get(entrant) != prizes_after.get(entrant) or what == "paid"
     )[:CHANGES_MAX]
     names = await showing.names_of(tx, people=await reads.entrants_many(tx, moved))
+    states = before.phase or before.status, after.phase or after.status
     return [
-        Change("", "state", before.phase or before.status, after.phase or after.status),
+        *([Change("", "state", *states)] if states[0] != states[1] else []),
         Change("", "pool", pool_before, await _pool(tx, after), asset),
         *(
             Change(
@@ -469,7 +470,7 @@ def _proposal(
 
 async def _amount(tx: Tx, amount: int, asset: str) -> str:
     """An amount as people read it."""
-    return f"{Decimal(amount).scaleb(-await _scale(tx, asset)):f} {asset}"
+    return f"{Decimal(amount).scaleb(-await _scale(tx, asset)):,f} {asset}"
 
 
 async def _scale(tx: Tx, asset: str) -> int:
