@@ -94,6 +94,18 @@ class NoSuchEntrant(NotFound):
     code = "competitions.no_such_entrant"
 
 
+class NoSuchPrize(NotFound):
+    """`entrant_id` holds no prize in this competition."""
+
+    code = "competitions.no_such_prize"
+
+
+class NotWithheld(Conflict):
+    """Only a prize that is withheld is decided about; this one is `status`."""
+
+    code = "competitions.not_withheld"
+
+
 class ReasonMissing(Invalid):
     """Say why, in `low` to `high` characters: the reason stays with the act."""
 
@@ -104,6 +116,18 @@ class AdjustmentInvalid(Invalid):
     """An adjustment of `delta` cannot be made: it must not be 0, nor more than `limit` either way."""
 
     code = "competitions.adjustment_invalid"
+
+
+class NoSuchAdjustment(NotFound):
+    """There is no adjustment `adjustment_id` of this entrant that a change by `delta` would take back."""
+
+    code = "competitions.no_such_adjustment"
+
+
+class AdjustmentUndone(Conflict):
+    """The adjustment `adjustment_id` has been taken back already."""
+
+    code = "competitions.adjustment_undone"
 
 
 class Paying(Conflict):

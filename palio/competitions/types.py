@@ -39,6 +39,7 @@ Source: TypeAlias = Literal["user_payment", "admin_fund", "bonus_event", "entry_
 RefundTo: TypeAlias = Literal["wallet"]
 JoinMode: TypeAlias = Literal["auto", "open", "invite"]
 WayIn: TypeAlias = Literal["automatic", "closed", "out", "uninvited", "full", "open", "invited", "in"]
+JoinedState: TypeAlias = Literal["active", "left", "invited", "disqualified"]
 AppealState: TypeAlias = Literal["open", "upheld", "rejected"]
 Split: TypeAlias = Literal["occupants", "places"]
 
@@ -133,6 +134,14 @@ PAY_APPROVAL_ABOVE = Setting(
     low=0,
     high=10**12,
 )
+_UNITS_MAX = 10**12
+_FUNDED = "More than this, put into one pool by one person within 24 hours, needs a second person"
+FUND_LIMITS = {
+    "USD": Setting("competitions.fund_limit.USD", "int", 100_000, _FUNDED, "cents", low=0, high=_UNITS_MAX),
+    "QC": Setting("competitions.fund_limit.QC", "int", 10_000_000, _FUNDED, "hundredths", low=0, high=_UNITS_MAX),
+    "COIN": Setting("competitions.fund_limit.COIN", "int", 100_000, _FUNDED, "coins", low=0, high=_UNITS_MAX),
+}
+FUND_SETTINGS = tuple(FUND_LIMITS.values())
 TREASURY_BPS = Setting(
     "competitions.treasury_bps",
     "bps",
@@ -817,7 +826,10 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One entrant in ranking order, live or frozen; `rank` is None below the line."""
+    """One entrant in ranking order, live or frozen; `rank` is None below the line.
+
+    While the ranking is loaded, `place` is 0 and `rank` None for whoever is read by himself: they are not known.
+    """
 
     place: int
     rank: int | None
@@ -1031,7 +1043,7 @@ class Board:
 
     Of two versions of a live ranking the larger is the later one. `after` is how many rows come before these, and
     `above` the score in the last of them; `sums` are those that its prizes are worked out of. While it is warming they
-    are those of the newest picture there is, which was taken `as_of`.
+    are those of the newest picture there is, which was taken `as_of`, or some of it without ranks.
     """
 
     rows: tuple[BoardRow, ...]
@@ -1089,6 +1101,7 @@ class PrizeReceipt:
     transfer_id: UUID | None
     wallet_seq: int | None
     items: Sequence[Mapping[str, object]] = ()
+    forfeited: str | None = None  # why staff sent it back, which its winner reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -1154,6 +1167,33 @@ class Waiting(NamedTuple):
     def pool_address(self) -> str:
         """The ledger account in which it waits."""
         return f"pool:{self.competition_id}"
+
+
+class WithheldKey(NamedTuple):
+    """What orders prizes that are withheld: those of the newest competition first."""
+
+    competition_id: UUID
+    entrant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A prize that the wallet of its winner did not take: `refusal` is the code of why not, `since` when it was won."""
+
+    competition_id: CompetitionId
+    title: str
+    entrant_id: EntrantId
+    user_id: UserId
+    rank: int
+    asset: str
+    amount: int
+    refusal: str
+    since: datetime | None
+
+    @property
+    def key(self) -> WithheldKey:
+        """What orders it."""
+        return WithheldKey(self.competition_id, self.entrant_id)
 
 
 class Claimed(NamedTuple):
@@ -1493,6 +1533,47 @@ class Gone:
     is_whole: bool
     transfer_id: UUID | None
     at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What staff added to a score or took from it, by whom and why; `is_undone` if another one has taken it back."""
+
+    entrant_id: EntrantId
+    delta: int
+    at: datetime
+    by: UserId | None
+    reason: str
+    is_undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Who takes part, left, may join or was taken out, as staff see it; `score` is None for whoever has none.
+
+    With `is_out` the score does not count. `reason` is why he was taken out, by `decided_by`.
+    """
+
+    entrant_id: EntrantId
+    kind: EntrantKind
+    ref: str
+    user_id: UserId | None
+    state: JoinedState
+    joined_at: datetime
+    via: str
+    has_paid: bool
+    reason: str | None
+    decided_by: UserId | None
+    score: int | None
+    is_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WantedJoined:
+    """Which of those who joined are wanted: in one of these states, with a score or without; empty and None: all."""
+
+    states: Sequence[JoinedState] = ()
+    has_score: bool | None = None
 
 
 class RewardSum(NamedTuple):

@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, Command] = {
     competitions.DISQUALIFY: Command(
         "competitions.entrant.disqualify", competitions.carry_out_disqualify, competitions.preview_disqualify
     ),
+    competitions.FUND: Command("competitions.pool.fund", competitions.carry_out_fund, competitions.preview_fund),
+    competitions.PAY_WITHHELD: Command(SETTLE, competitions.carry_out_pay_withheld, competitions.preview_pay_withheld),
+    competitions.FORFEIT: Command(SETTLE, competitions.carry_out_forfeit, competitions.preview_forfeit),
     affiliates.LINK_MOVE: Command(
         "affiliates.links.review", affiliates.carry_out_transfer, affiliates.preview_transfer
     ),

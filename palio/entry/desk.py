@@ -60,12 +60,17 @@ async def _doubts(tx: Tx, now: datetime) -> Waiting:
     return Waiting(*await competitions.waiting_appeals(tx))
 
 
+async def _withheld(tx: Tx, now: datetime) -> Waiting:
+    return Waiting(*await competitions.waiting_withheld(tx))
+
+
 QUEUES: tuple[Queue[Tx], ...] = (
     Queue("Approvals", "/console/approvals", "admin.approval.read", _approvals),
     Queue("Suspicious snapshots", "/console/affiliates/snapshots", "affiliates.snapshots.decide", _suspicious),
     Queue("Quarantined rows", "/console/affiliates/quarantine", "affiliates.snapshots.decide", _quarantined),
     Queue("Link requests", affiliates_console.REQUESTS, "affiliates.links.review", _link_requests),
     Queue("Doubts about results", competitions_console.APPEALS, "competitions.settlement.run", _doubts),
+    Queue("Withheld prizes", competitions_console.WITHHELD, "competitions.settlement.run", _withheld),
 )
 
 

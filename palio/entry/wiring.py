@@ -140,6 +140,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     *ledger_types.SETTINGS,
     *ledger_types.DESK_SETTINGS,
     *(competitions_types.PAY_APPROVAL_ABOVE, competitions_types.TREASURY_BPS, competitions_types.UNCLAIMED_DAYS),
+    *competitions_types.FUND_SETTINGS,
     competitions_types.REFUND_TO,
     *(competitions_types.DEFAULT_BOARD, competitions_types.RACE_GRACE_S, competitions_types.GRACE_S),
     *(competitions_types.RACE_REVIEW_H, competitions_types.REVIEW_H),

@@ -271,6 +271,7 @@ create table competitions.rewards (
 create index on competitions.rewards (competition_id, place);
 create index on competitions.rewards (claim_by) where status = 'unclaimed';
 create index on competitions.rewards (entrant_id) where status = 'unclaimed';
+create index on competitions.rewards (competition_id, entrant_id) where status = 'withheld';
 
 -- What a foreign key would see to, once a statement: a check for each of a hundred thousand prizes is a third of writing them.
 create function competitions.rewards_check() returns trigger language plpgsql as $$

@@ -301,7 +301,8 @@ class ReadingAnswer:
 class WonPartsAnswer:
     """The arithmetic of a prize: places `first` to `last` pay `head` each, `exact` before rounding.
 
-    `shared` is what `tied` people took together, `unit` what was left over of it for you.
+    `shared` is what `tied` people took together, `unit` what was left over of it for you; `forfeited` is why staff sent
+    back what your wallet could not take.
     """
 
     rank: int
@@ -318,6 +319,7 @@ class WonPartsAnswer:
     shared: Money | None
     transfer_id: UUID | None
     wallet_seq: int | None
+    forfeited: str | None
 
     @classmethod
     def of(cls, won: PrizeReceipt | None, asset: Asset) -> "WonPartsAnswer | None":
@@ -338,6 +340,7 @@ class WonPartsAnswer:
             shared=None if won.shared is None else Money.of(won.shared, asset),
             transfer_id=won.transfer_id,
             wallet_seq=won.wallet_seq,
+            forfeited=won.forfeited,
         )
 
 
@@ -743,5 +746,6 @@ MY_RECEIPT_EXAMPLE = MyReceiptAnswer(
         shared=None,
         transfer_id=UUID("0195b0a2-6c1e-7d44-9a31-52f0c8e7b916"),
         wallet_seq=17,
+        forfeited=None,
     ),
 )

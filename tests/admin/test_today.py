@@ -45,6 +45,7 @@ async def test_a_part_that_fails_leaves_the_others_alone(console: Console) -> No
         ("Quarantined rows", False),
         ("Link requests", False),
         ("Doubts about results", False),
+        ("Withheld prizes", False),
     ]
     assert (home["races"]["live"], home["feeds"], home["jobs"]["dead"] >= 0) == (0, [], True)
     assert [(one["module"], one["facts"] is None) for one in card["panels"]] == [

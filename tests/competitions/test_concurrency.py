@@ -10,10 +10,19 @@ from psycopg import sql
 
 from palio import competitions, ledger
 from palio.competitions import sql as statements
-from palio.competitions.types import CompetitionId, Counted, Outcome, Refused, Sent, Submission
+from palio.competitions.types import (
+    CompetitionId,
+    Contributed,
+    Contribution,
+    Counted,
+    Outcome,
+    Refused,
+    Sent,
+    Submission,
+)
 from palio.infra import db, embedded
 from palio.infra.db import Database
-from palio.kernel.ids import Actor, RequestId, new_id
+from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, enter, live, score
 from tests.factories.ledger import Payment, fan_out
 
@@ -203,3 +212,49 @@ async def test_a_closed_wallet_leaves_the_prize_in_the_pool(
     ]
     wallets, pool, _ = await paid(database, competition_id)
     assert (wallets, pool) == ([1, 3000, 2000], 5000)
+
+
+async def test_of_parts_put_in_at_once_no_more_pass_than_one_person_may(database: Database, noon: datetime) -> None:
+    """Five of 400.00 at once where 1,000.00 are the limit: two are in the pool, three wait as one proposal."""
+    maker = Actor("staff", UserId(new_id()), RequestId(new_id()))
+    async with database.begin(SYSTEM) as tx:
+        competition_id = await live(tx, noon)
+
+    async def put() -> bool:
+        async with database.begin(maker) as tx:
+            found = await competitions.fund_or_propose(
+                tx,
+                fund_id=new_id(),
+                competition_id=competition_id,
+                source="admin_fund",
+                amount=40_000,
+                actor=maker,
+                reason="more for the winners",
+                now=noon,
+            )
+        return isinstance(found, Contributed)
+
+    assert sorted(await asyncio.gather(*(put() for _ in range(5)))) == [False] * 3 + [True] * 2
+    async with database.begin(SYSTEM) as tx:
+        assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 90_000
+        waiting = "select count(*) from infra.approvals where entity_id = %s and state = 'open'"
+        assert await db.value(tx, waiting, str(competition_id)) == 1
+
+
+async def test_without_the_lock_on_the_sum_all_of_them_pass(database: Database, noon: datetime) -> None:
+    """The control: both have seen that nothing was put in yet, and put in 1,200.00 where 1,000.00 are the limit."""
+    async with database.begin(SYSTEM) as tx:
+        competition_id = await live(tx, noon)
+    both_have_looked = asyncio.Barrier(2)
+
+    async def naive() -> None:
+        async with database.begin(SYSTEM) as tx:
+            sums = (await competitions.pool_sums(tx, competition_ids=[competition_id]))[competition_id]
+            await both_have_looked.wait()
+            if sums.pool - 10_000 + 60_000 <= 100_000:
+                item = Contribution(competition_id, "admin_fund", 60_000, "house:prizes", f"naive:{new_id()}")
+                await competitions.contribute_many(tx, [item], now=noon)
+
+    await asyncio.gather(naive(), naive())
+    async with database.begin(SYSTEM) as tx:
+        assert await ledger.balance(tx, address=f"pool:{competition_id}", asset="USD") == 130_000

@@ -26,7 +26,7 @@ from palio.ui.values import instant
 from tests.competitions.test_prizes import FIXED, OPEN, QUEST, R10
 from tests.competitions.test_prizes import THREE as PODIUM
 from tests.conftest import SYSTEM
-from tests.factories.competitions import HOUR, THREE, enter, live, score
+from tests.factories.competitions import HOUR, THREE, enter, live, score, set_wallet, withheld
 from tests.ui import people
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, STELLA, caller
@@ -135,7 +135,9 @@ async def test_a_competition_goes_from_draft_to_its_end(staff: Desk, database: D
         answer = await staff.act(found["id"], act, body)
         assert (answer.status_code, answer.json()["competition"]["status"]) == (200, state), act
     funded = await staff.ask("POST", f"{here}/fund", {**WHY, "amount": 500})
-    assert (funded.status_code, funded.json()["to_pool"]) == (200, 500)
+    assert (funded.status_code, funded.json()["outcome"], funded.json()["to_pool"]) == (200, "done", 500)
+    much = await staff.ask("POST", f"{here}/fund", {**WHY, "amount": 10**14})
+    assert (much.status_code, much.json()["outcome"], much.json()["needed"]) == (202, "waiting", 2)
     assert (await staff.get(here))["competition"]["pool"]["amount"] == 10_500
     async with database.begin(SYSTEM) as tx:
         told = await db.column(tx, "select action from infra.audit_rows where entity_id = %s order by id", found["id"])
@@ -478,3 +480,34 @@ async def test_each_act_wants_its_own_permission(staff: Desk, database: Database
         others = ALL.replace(wanted, "")
         refused = await staff.ask("POST", f"/{competition_id}/{act}", {}, permissions=others)
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_missing")
+
+
+async def test_a_prize_that_a_wallet_refused_is_decided_over_http(staff: Desk, database: Database) -> None:
+    """Paid by one person, sent back by two; a repeat is done already, and what is not there is refused."""
+    async with database.begin(SYSTEM) as tx:
+        competition_id, entrants, users = await withheld(tx, NOW - 7 * HOUR, (9, 7))
+        await set_wallet(tx, users[0], "active")
+    listed = await staff.get(f"/withheld?competition_id={competition_id}&limit=1")
+    [newest] = listed["items"]  # type: ignore[misc]
+    assert (newest["entrant_id"], newest["refusal"]) == (entrants[1], "ledger.account_frozen")
+    assert newest["prize"] == {"asset": "USD", "amount": 3_000, "text": "30.00"}
+    table = await staff.ask("GET", f"/withheld.csv?competition_id={competition_id}")
+    assert len(table.text.strip().splitlines()) == 3
+
+    def of(number: int) -> dict[str, object]:
+        return {"entrant_id": entrants[number], **WHY}
+
+    frozen = await staff.ask("POST", f"/{competition_id}/pay-withheld", of(1))
+    assert (frozen.status_code, frozen.json()["code"]) == (409, "ledger.account_frozen")
+    for _ in range(2):
+        paid = await staff.ask("POST", f"/{competition_id}/pay-withheld", of(0))
+        assert (paid.status_code, paid.json()["outcome"]) == (200, "done")
+    late = await staff.ask("POST", f"/{competition_id}/forfeit", of(0))
+    assert (late.status_code, late.json()["code"]) == (409, "competitions.not_withheld")
+    nobody = await staff.ask("POST", f"/{competition_id}/forfeit", {"entrant_id": 1, **WHY})
+    assert (nobody.status_code, nobody.json()["code"]) == (404, "competitions.no_such_prize")
+    waiting = await staff.ask("POST", f"/{competition_id}/forfeit", of(1))
+    assert (waiting.status_code, waiting.json()["outcome"]) == (202, "waiting")
+    others = ALL.replace("competitions.settlement.run", "")
+    unable = await staff.ask("POST", f"/{competition_id}/forfeit", of(1), permissions=others)
+    assert (unable.status_code, unable.json()["code"]) == (403, "permission_missing")

@@ -14,7 +14,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.ui.values import instant
 from tests.competitions.test_console import WHY, Desk, reviewed, running, spec, staff
 from tests.conftest import SYSTEM
-from tests.factories.competitions import HOUR, THREE, enter, score
+from tests.factories.competitions import HOUR, THREE, enter, new, players, score
 from tests.factories.ledger import fund
 from tests.ui.people import NOW
 
@@ -99,6 +99,67 @@ async def test_prizes_are_listed_with_their_reasons_before_and_after_the_freeze(
     assert [(row["place"], row["prize_amount"], row["status"], row["exact"]) for row in rows] == [
         *(("1", "5000", "pending", "5000"), ("2", "3000", "pending", "3000"), ("3", "2000", "pending", "2000")),
     ]
+
+
+async def test_those_who_joined_are_listed_whether_they_have_a_score_or_not(staff: Desk, database: Database) -> None:
+    """One has a score, one has left, one was taken out, and one only joined."""
+    async with database.begin(SYSTEM) as tx:
+        draft = await competitions.create(tx, new=new(NOW + HOUR, join_mode="open"), created_by=None, now=NOW - HOUR)
+        await competitions.publish(tx, competition_id=draft, now=NOW - HOUR)
+        users = await players(tx, 4, NOW)
+        for user in users:
+            await competitions.join(tx, competition_id=draft, user_id=user, now=NOW)
+        await competitions.leave(tx, competition_id=draft, user_id=users[1], now=NOW)
+        await competitions.start(tx, competition_id=draft, now=NOW + HOUR)
+        joined = [await competitions.participation(tx, competition_id=draft, user_id=user) for user in users]
+        first, gone, out, idle = [each.entrant_id for each in joined if each]
+        await score(tx, draft, [first, out], [9, 7], NOW + HOUR)
+        await competitions.disqualify(
+            tx, competition_id=draft, entrant_id=out, actor=tx.actor, reason="two accounts", now=NOW + HOUR
+        )
+
+    async def those(query: str) -> list[int]:
+        found = await staff.get(f"/{draft}/participants?{query}")
+        return [one["entrant_id"] for one in found["items"]]  # type: ignore[attr-defined]
+
+    whole = await staff.get(f"/{draft}/participants")
+    told = [(one["entrant_id"], one["state"], one["score"], one["out"], one["reason"]) for one in whole["items"]]  # type: ignore[attr-defined]
+    assert told == [
+        (idle, "active", None, False, None),
+        (out, "disqualified", 7, True, "two accounts"),
+        (gone, "left", None, False, None),
+        (first, "active", 9, False, None),
+    ]
+    assert await those("has_score=false") == [idle, gone]
+    assert await those("has_score=false&state=active") == [idle]
+    assert await those("has_score=true") == [out, first]
+    assert await those("state=left,disqualified") == [out, gone]
+    assert await those("state.ne=active&sort=entrant_id") == [gone, out]
+    assert await those("state=invited") == []
+    head = await staff.get(f"/{draft}/participants?limit=3")
+    rest = await staff.get(f"/{draft}/participants?limit=3&cursor={head['next']}")
+    back = await staff.get(f"/{draft}/participants?limit=3&cursor={rest['prev']}")
+    assert [one["entrant_id"] for one in rest["items"]] == [first]  # type: ignore[attr-defined]
+    assert back["items"] == head["items"]
+    rows = await table(staff, f"/{draft}/participants.csv?has_score=false")
+    assert [(row["entrant_id"], row["state"], row["score"]) for row in rows] == [
+        *((str(idle), "active", ""), (str(gone), "left", "")),
+    ]
+    nowhere = await staff.ask("GET", f"/{new_id()}/participants")
+    odd = await staff.ask("GET", f"/{draft}/participants?state=gone")
+    assert (nowhere.status_code, odd.status_code) == (404, 422)
+
+
+async def test_whoever_may_join_is_listed_as_invited(staff: Desk, database: Database) -> None:
+    async with database.begin(SYSTEM) as tx:
+        draft = await competitions.create(tx, new=new(NOW + HOUR, join_mode="invite"), created_by=None, now=NOW - HOUR)
+        await competitions.publish(tx, competition_id=draft, now=NOW - HOUR)
+        users = await players(tx, 2, NOW)
+        await competitions.invite_many(tx, competition_id=draft, user_ids=users, actor=tx.actor, now=NOW)
+        await competitions.join(tx, competition_id=draft, user_id=users[0], now=NOW)
+    found = await staff.get(f"/{draft}/participants")
+    states = {one["user_id"]: one["state"] for one in found["items"]}  # type: ignore[attr-defined]
+    assert states == {str(users[0]): "active", str(users[1]): "invited"}
 
 
 async def test_a_simulation_is_told_in_parts(staff: Desk, database: Database) -> None:

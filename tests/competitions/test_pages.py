@@ -16,7 +16,7 @@ from palio.kernel import clock
 from palio.kernel.ids import new_id
 from palio.ui.values import Asset
 from tests.admin.house import Console, form_of, manned
-from tests.factories.competitions import HOUR, enter, live, new, score
+from tests.factories.competitions import HOUR, enter, live, new, score, set_wallet, withheld
 
 HERE = "/console/competitions"
 WHY = "ticket 4711"
@@ -93,7 +93,9 @@ async def test_every_act_has_a_page(staff: httpx2.AsyncClient, console: Console)
     here = f"{HERE}/{await running(console)}"
     for act in ACTS:
         page = await staff.get(f"{here}/{act}")
-        can_be_done = act not in {"publish", "start", "resume", "invite", "freeze", "approve", "pay"}
+        can_be_done = act not in {
+            *("publish", "start", "resume", "invite", "freeze", "approve", "pay", "pay-withheld", "forfeit"),
+        }
         assert (page.status_code, f'action="{here}/{act}"' in page.text) == (200, can_be_done), act
         assert ("cannot be done" in page.text) != can_be_done, act
 
@@ -167,6 +169,9 @@ async def test_it_rests_grows_and_ends_by_forms(staff: httpx2.AsyncClient, conso
         wrong = await do(staff, here, "fund", reason=WHY, amount=nothing)
         assert (wrong.status_code, re.findall(r'id="(\w+)"[^>]*aria-invalid', wrong.text)) == (422, ["amount"]), nothing
     assert (await do(staff, here, "fund", reason=WHY, amount="5.25")).status_code == 303
+    much = await do(staff, here, "fund", reason=WHY, amount="1,000,000,000,000.00")
+    assert (much.status_code, "?waiting=" in much.headers["location"]) == (303, True)
+    assert "It waits for a second person" in (await staff.get(much.headers["location"])).text
     assert "105.25" in (await staff.get(here)).text
     assert (await do(staff, here, "end", reason=WHY)).status_code == 303
     assert "Being settled" in (await staff.get(here)).text
@@ -190,14 +195,26 @@ async def test_the_settlement_goes_from_evidence_to_payment(staff: httpx2.AsyncC
             text="My last game is missing.",
             now=clock.now(),
         )
+
+    async def text(path: str) -> str:
+        return (await staff.get(path.replace("&amp;", "&"))).text
+
     held = await do(staff, here, "approve", reason=WHY)
     assert (held.status_code, "appeals wait" in held.text) == (409, True)
     adjusted = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
     assert adjusted.status_code == 303
-    back = f"{here}/adjust?entrant_id={last.entrant_id}&amp;delta=-100"
-    assert f'href="{back}"' in (await staff.get(here)).text
-    shown = (await staff.get(back.replace("&amp;", "&"))).text
+    [back] = re.findall(rf'href="({here}/adjust\?entrant_id={last.entrant_id}&amp;undoes=[^"]+)"', await text(here))
+    shown = await text(back)
     assert ('<del dir="auto">110</del>' in shown, '<ins dir="auto">10</ins>' in shown) == (True, True)
+    for word in ("This adjustment is taken back", "+100", "Noor", WHY, 'name="undoes"', 'name="delta" value="-100"'):
+        assert word in shown, word
+    fields = form_of(shown, f"{here}/adjust") | {"reason": "it was not his game"}
+    twice = [await staff.post(f"{here}/adjust", data=fields | {"idempotency_key": str(new_id())}) for _ in range(2)]
+    assert [one.status_code for one in twice] == [303, 409]
+    assert ("taken back already" in twice[1].text, "taken back" in await text(here)) == (True, True)
+    assert back not in await text(here)
+    again = await do(staff, here, "adjust", reason=WHY, entrant_id=str(last.entrant_id), delta="100")
+    assert again.status_code == 303
     answer = f"{HERE}/appeals/{appeal.id}"
     fields = form_of((await staff.get(here)).text, answer)
     done = await staff.post(answer, data={**fields, "decision": "upheld", "answer": "You are right about it."})
@@ -413,9 +430,41 @@ async def test_prizes_pool_and_pulse_have_their_pages(staff: httpx2.AsyncClient,
     wrong = await staff.get(f"{here}/prizes?prizes=60+30")
     pool, gone, pulse = [(await staff.get(f"{here}/{part}")).text for part in ("pool", "take-backs", "monitor")]
     drawn = (await staff.get(f"{here}/monitor/chart")).json()
+    joined, idle = [(await staff.get(f"{here}/participants{query}")).text for query in ("", "?has_score=false&state=")]
 
     assert "What would be won now" in now and "$50.00" in now and "exactly" in now
     assert "other prizes" in tried and "$600.00" in tried and "places 2 to 3" in tried
     assert (wrong.status_code, ">60 30</textarea>" in wrong.text) == (422, True)
+    assert ("takes part" in joined, "Nobody here" in idle, "has_score=false" in idle) == (True, True, False)
     assert "the house" in pool and "$100.00" in pool and "Nothing went back" in gone
     assert "late" in pulse and sum(drawn["series"][0]["values"]) == 3
+
+
+async def test_prizes_that_wallets_refused_are_paid_or_sent_back_by_forms(
+    staff: httpx2.AsyncClient, console: Console
+) -> None:
+    async with console.begin() as tx:
+        competition_id, entrants, users = await withheld(tx, clock.now() - 7 * HOUR, (9, 7), title="Frozen league")
+        await set_wallet(tx, users[0], "active")
+    here = f"{HERE}/{competition_id}"
+    listed = (await staff.get(f"{HERE}/withheld")).text
+    of_one = (await staff.get(f"{HERE}/withheld?competition_id={competition_id}")).text
+    assert f'href="{HERE}/withheld?competition_id={competition_id}"' in (await staff.get(here)).text
+    for page in (listed, of_one):
+        assert all(f'href="{here}/{act}?entrant_id={entrants[1]}"' in page for act in ("pay-withheld", "forfeit"))
+        assert ("Frozen league" in page, "the wallet is frozen" in page, "$30.00" in page) == (True, True, True)
+
+    asked = (await staff.get(f"{here}/forfeit?entrant_id={entrants[1]}")).text
+    assert ("house:prizes" in asked, "withheld" in asked, "$30.00" in asked) == (True, True, True)
+    paid = await do(staff, here, "pay-withheld", entrant_id=str(entrants[0]), reason=WHY)
+    still_frozen = await do(staff, here, "pay-withheld", entrant_id=str(entrants[1]), reason=WHY)
+    strange = await do(staff, here, "forfeit", entrant_id="999999999", reason=WHY)
+    proposed = await do(staff, here, "forfeit", entrant_id=str(entrants[1]), reason=WHY)
+    assert (paid.status_code, still_frozen.status_code, strange.status_code) == (303, 409, 404)
+    assert ("frozen" in still_frozen.text, 'aria-invalid="true"' in strange.text) == (True, True)
+    assert (proposed.status_code, "?waiting=" in proposed.headers["location"]) == (303, True)
+    left = (await staff.get(f"{HERE}/withheld?competition_id={competition_id}")).text
+    assert (f"{here}/forfeit?entrant_id={entrants[0]}" in left, f"entrant_id={entrants[1]}" in left) == (False, True)
+    async with console.begin() as tx:
+        rewards = await competitions.rewards(tx, competition_id=competition_id)
+    assert [reward.status for reward in rewards] == ["paid", "withheld"]

@@ -16,7 +16,7 @@ from palio.kernel.ids import UserId, new_id
 from palio.races.types import Race
 from tests.conftest import SYSTEM
 from tests.factories import races
-from tests.factories.competitions import HOUR, THREE, balances, live, new, players, score, settle
+from tests.factories.competitions import HOUR, THREE, balances, live, new, players, score, settle, withheld
 from tests.ui.conftest import talk_to
 from tests.ui.people import NOW, OURS, caller
 from tests.ui.product import product
@@ -379,6 +379,28 @@ async def test_a_receipt_ends_at_the_shown_score_and_says_who_changed_it(visit: 
     assert len(table.text.splitlines()) == 3
     assert "$30.00" in await visit.page(f"{path_of(competition_id)}/me/receipt", bert)
     assert (await visit.get(f"{path_of(competition_id)}/me/receipt", UserId(new_id()))).status_code == 404
+
+
+async def test_a_winner_reads_what_became_of_a_prize_that_his_wallet_refused(visit: Visit) -> None:
+    async with visit.database.begin(SYSTEM) as tx:
+        competition_id, [entrant], [anna] = await withheld(tx, NOW - 7 * HOUR)
+    receipt = f"{path_of(competition_id)}/me/receipt"
+    assert "the staff of this house look at it" in await visit.page(receipt, anna)
+    assert "withheld" in await visit.page(path_of(competition_id), anna)
+    async with visit.database.begin(SYSTEM) as tx:
+        await competitions.forfeit(
+            tx,
+            competition_id=competition_id,
+            entrant_id=entrant,
+            actor=SYSTEM,
+            reason="nobody answered for a year",
+            now=NOW,
+            approved_by=UserId(new_id()),
+        )
+    told = await visit.page(receipt, anna)
+    assert "went back to the house: nobody answered for a year" in told
+    assert "It is paid when the review is over" not in told
+    assert "not paid" in await visit.page(path_of(competition_id), anna)
 
 
 async def test_a_result_is_doubted_and_answered_on_the_receipt(visit: Visit) -> None:

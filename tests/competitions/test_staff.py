@@ -1,5 +1,6 @@
 """What staff may do: add to scores, take somebody out, move an end, call it off. Nothing that was paid is touched."""
 
+import asyncio
 from datetime import datetime
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from palio import competitions, ledger
 from palio.competitions.types import CompetitionId, EntrantId
 from palio.infra import approvals, db
-from palio.infra.db import Tx
+from palio.infra.db import Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.factories.competitions import HOUR, enter, live, new, score
 
@@ -71,6 +72,83 @@ async def test_an_adjustment_counts_once_and_its_opposite_undoes_it(tx: Tx, noon
     assert await ranking(tx, competition_id) == [(first, 30, 5000), (second, 20, 3000)]
     counted = await competitions.adjusted_by(tx, competition_id=competition_id, user_id=STAFF.user_id, since=noon)
     assert counted == 30
+
+
+async def undo(
+    tx: Tx, competition_id: CompetitionId, entrant: EntrantId, undoes: UUID, delta: int, now: datetime
+) -> None:
+    await competitions.adjust_score(
+        tx,
+        adjustment_id=new_id(),
+        competition_id=competition_id,
+        entrant_id=entrant,
+        delta=delta,
+        actor=STAFF,
+        reason=WHY,
+        now=now,
+        undoes=undoes,
+    )
+
+
+async def test_only_an_adjustment_is_taken_back_by_its_opposite_and_once(tx: Tx, noon: datetime) -> None:
+    """Not by another amount, not of somebody else, not a second time; what took it back can be taken back itself."""
+    competition_id = await live(tx, noon)
+    first, second = await enter(tx, competition_id, 2, noon)
+    await score(tx, competition_id, [first, second], [30, 20], noon)
+    given = await adjust(tx, competition_id, second, 15, noon + HOUR)
+    for entrant, undoes, delta in (
+        (second, given, -14),
+        (second, given, 15),
+        (first, given, -15),
+        (second, new_id(), -15),
+    ):
+        with pytest.raises(competitions.NoSuchAdjustment):
+            await undo(tx, competition_id, entrant, undoes, delta, noon + HOUR)
+    await undo(tx, competition_id, second, given, -15, noon + HOUR)
+    with pytest.raises(competitions.AdjustmentUndone):
+        await undo(tx, competition_id, second, given, -15, noon + HOUR)
+    assert await competitions.adjustments(tx, competition_id=competition_id) == {second: 0}
+
+
+async def test_of_two_who_take_an_adjustment_back_at_once_one_does(database: Database, noon: datetime) -> None:
+    async with database.begin(STAFF) as tx:
+        competition_id = await live(tx, noon)
+        (entrant,) = await enter(tx, competition_id, 1, noon)
+        await score(tx, competition_id, [entrant], [30], noon)
+        given = await adjust(tx, competition_id, entrant, 15, noon + HOUR)
+
+    async def take_back() -> bool:
+        try:
+            async with database.begin(STAFF) as tx:
+                await undo(tx, competition_id, entrant, given, -15, noon + HOUR)
+        except competitions.AdjustmentUndone:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(*(take_back() for _ in range(4)))) == [False, False, False, True]
+    async with database.begin(STAFF) as tx:
+        assert await competitions.adjustments(tx, competition_id=competition_id) == {entrant: 0}
+
+
+async def test_without_the_lock_it_is_taken_back_twice(database: Database, noon: datetime) -> None:
+    """The control: both have seen that it stands, and take 15 each."""
+    async with database.begin(STAFF) as tx:
+        competition_id = await live(tx, noon)
+        (entrant,) = await enter(tx, competition_id, 1, noon)
+        await score(tx, competition_id, [entrant], [30], noon)
+        await adjust(tx, competition_id, entrant, 15, noon + HOUR)
+    both_have_looked = asyncio.Barrier(2)
+
+    async def naive() -> None:
+        async with database.begin(STAFF) as tx:
+            found = await competitions.adjustments(tx, competition_id=competition_id)
+            await both_have_looked.wait()
+            if found == {entrant: 15}:
+                await adjust(tx, competition_id, entrant, -15, noon + HOUR)
+
+    await asyncio.gather(naive(), naive())
+    async with database.begin(STAFF) as tx:
+        assert await competitions.adjustments(tx, competition_id=competition_id) == {entrant: -15}
 
 
 @pytest.mark.parametrize(

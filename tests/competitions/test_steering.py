@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from palio import competitions
-from palio.competitions.types import Appeal, CompetitionId, Counted, EntrantId, Outcome, Submission
+from palio.competitions.types import Appeal, CompetitionId, Contributed, Counted, EntrantId, Outcome, Submission
 from palio.entry.approving import COMMANDS
 from palio.infra import approvals, db
 from palio.infra.db import Tx
@@ -337,3 +337,65 @@ async def test_what_terms_do_not_say_the_settings_of_the_product_say(tx: Tx, noo
         found.append((made.grace_s, made.review_h))
 
     assert found == [(900, 24), (0, 0), (0, 2)]
+
+
+def funds(competition_id: CompetitionId, amount: int, now: datetime, **more: object) -> dict[str, object]:
+    plain = {"fund_id": new_id(), "competition_id": competition_id, "source": "admin_fund", "amount": amount}
+    return {**plain, **ACT, "now": now, **more}
+
+
+async def test_what_one_person_puts_into_a_pool_is_summed_over_a_day(tx: Tx, noon: datetime) -> None:
+    """1,000.00 alone, in whatever parts; a cent more waits, nothing has moved, and the next day begins anew."""
+    competition_id = await live(tx, noon, ends_at=noon + 99 * HOUR)
+    for amount in (60_000, 40_000):
+        done = await competitions.fund_or_propose(tx, **funds(competition_id, amount, noon))
+        assert isinstance(done, Contributed)
+    waiting = await competitions.fund_or_propose(tx, **funds(competition_id, 1, noon + HOUR))
+    again = await competitions.fund_or_propose(tx, **funds(competition_id, 1, noon + HOUR))
+    assert isinstance(waiting, approvals.Approval) and isinstance(again, approvals.Approval)
+    assert (again.id, waiting.amount, waiting.asset, waiting.needed) == (waiting.id, 1, "USD", 1)
+    assert await balances(tx, f"pool:{competition_id}") == [110_000]
+    told = await approvals.preview(tx, found=waiting, commands=COMMANDS, now=noon + HOUR)
+    assert [(each.before, each.after) for each in told if each.what == "pool"] == [(110_000, 110_001)]
+    assert (await carry_out(tx, waiting, noon + HOUR)).state == "executed"
+    assert await balances(tx, f"pool:{competition_id}") == [110_001]
+    assert (await approvals.execute(tx, approval_id=waiting.id, commands=COMMANDS, now=noon + HOUR)).result
+    assert await balances(tx, f"pool:{competition_id}") == [110_001]
+    later = await competitions.fund_or_propose(tx, **funds(competition_id, 100_000, noon + 25 * HOUR))
+    assert isinstance(later, Contributed)
+
+
+@pytest.mark.parametrize(
+    ("asset", "amount", "needed"),
+    [("USD", 1_000_000, 1), ("USD", 1_000_001, 2), ("COIN", 100_001, 1), ("COIN", 10**14, 2), ("QC", 10**8 + 1, 2)],
+)
+async def test_a_fund_above_the_limit_of_its_asset_waits(
+    tx: Tx, noon: datetime, asset: str, amount: int, needed: int
+) -> None:
+    competition_id = await live(tx, noon, prize_asset=asset)
+    waiting = await competitions.fund_or_propose(tx, **funds(competition_id, amount, noon))
+    assert isinstance(waiting, approvals.Approval)
+    assert waiting.needed == needed
+    assert await balances(tx, f"pool:{competition_id}", asset=asset) == [10_000]
+
+
+async def test_what_a_pool_would_refuse_is_not_proposed(tx: Tx, noon: datetime) -> None:
+    competition_id = await live(tx, noon)
+    await competitions.close(tx, competition_id=competition_id, now=noon + 5 * HOUR)
+    for changes in ({}, {"source": "user_payment"}):
+        with pytest.raises(competitions.ContributionRefused):
+            async with db.attempt(tx):
+                await competitions.fund_or_propose(tx, **funds(competition_id, 10**9, noon + 5 * HOUR, **changes))
+    waiting = "select count(*) from infra.approvals where entity_id = %s"
+    assert await db.value(tx, waiting, str(competition_id)) == 0
+
+
+async def test_a_pool_that_has_closed_meanwhile_takes_nothing(tx: Tx, noon: datetime) -> None:
+    """The approval fails with the code of the pool, and nothing moves."""
+    competition_id = await live(tx, noon)
+    waiting = await competitions.fund_or_propose(tx, **funds(competition_id, 200_000, noon))
+    assert isinstance(waiting, approvals.Approval)
+    await competitions.close(tx, competition_id=competition_id, now=noon + 5 * HOUR)
+    failed = await carry_out(tx, waiting, noon + 6 * HOUR)
+    assert (failed.state, failed.error_code) == ("failed", "competitions.contribution_refused")
+    assert await balances(tx, f"pool:{competition_id}") == [10_000]

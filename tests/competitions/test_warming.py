@@ -10,7 +10,8 @@ import pytest
 
 from palio import competitions
 from palio.competitions.service.rankings import Rankings
-from palio.competitions.types import Admission, CompetitionId, Submission
+from palio.competitions.types import Admission, CompetitionId, NewBoard, NewEntrant, Submission
+from palio.identity.service import friends
 from palio.infra import embedded
 from palio.infra.db import Database, Tx
 from palio.kernel.ids import UserId, new_id
@@ -85,7 +86,10 @@ async def test_a_board_that_is_loaded_is_that_of_the_last_picture_and_nobody_has
     assert (mine["rank"], mine["warming"], mine["score"]) == (None, True, None)
     assert (terms["entrants"], terms["qualified"]) == (3, 3)
     assert page.status_code == 200 and "Stale, as of" in page.text and "Your place" not in page.text
-    assert (around.status_code, around.json()["code"]) == (503, "competitions.warming")
+    assert around.status_code == 200, around.text
+    [own] = around.json()["items"]
+    assert (own["rank"], own["place"], own["among"], own["score"]) == (None, None, None, 30)
+    assert (around.json()["warming"], own["prize"]["amount"]) == (True, 0)
     assert behind.json()["next"] is None
 
     started.finish()
@@ -126,3 +130,59 @@ async def test_what_a_line_is_worth_is_not_guessed_where_more_are_paid_than_the_
     assert [row["prize"]["amount"] for row in three["items"]][:4] == [5_000, 3_000, 2_000, 0]
     assert (len(three["items"]), open_band["items"]) == (100, [])
     assert three["of"] == open_band["of"] == 101
+
+
+async def test_friends_and_a_country_are_told_with_their_scores_and_without_ranks_of_all(
+    database: Database, started: Started
+) -> None:
+    """As they are by now, in their order among each other; whoever is below the line has none."""
+    async with database.begin(SYSTEM) as tx:
+        competition_id, (anna, bela, cora) = await played(tx, min_score=25)
+        for asking, asked, what in (
+            (bela, anna, "ask"),
+            (anna, bela, "accept"),
+            (cora, anna, "ask"),
+            (anna, cora, "accept"),
+        ):
+            await friends.act(tx, user_id=asking, friend_id=asked, what=what, now=NOW)
+        await tx.execute("update competitions.entrants set country = 'NP' where user_id = any(%s)", [[anna, cora]])
+    path = f"/competitions/{competition_id}/standings"
+    ours = await started.read(f"{path}?filter=friends", anna)
+    country = await started.read(f"{path}?filter=country:NP")
+    page = await started.client.get(f"/competitions/{competition_id}?country=NP")
+    told = [(row["score"], row["among"], row["rank"], row["place"], row["prize"]["amount"]) for row in ours["items"]]
+    assert told == [(30, 1, None, None, 0), (25, 2, None, None, 0), (20, None, None, None, 0)]
+    assert (ours["of"], ours["warming"]) == (3, True)
+    assert [(row["score"], row["among"]) for row in country["items"]] == [(30, 1), (25, 2)]
+    assert ("Places of all are being put in order" in page.text, "place None" in page.text) == (True, False)
+    first = await started.read(f"{path}?filter=friends&limit=2", anna)
+    rest = await started.read(f"{path}?filter=friends&limit=2&cursor={first['next']}", anna)
+    assert [row["score"] for row in (*first["items"], *rest["items"])] == [30, 25, 20]
+
+    started.finish()
+    after = await started.read(f"{path}?filter=friends", anna)
+    assert [(row["score"], row["among"], row["rank"]) for row in after["items"]] == [
+        (30, 1, 1),
+        (25, 2, 2),
+        (20, None, None),
+    ]
+    rest = await started.read(f"{path}?filter=friends&limit=2&cursor={first['next']}", anna)
+    assert [row["score"] for row in rest["items"]] == [20]
+
+
+async def test_a_part_of_a_board_of_everybody_has_no_lines_rather_than_wrong_ones(
+    database: Database, started: Started
+) -> None:
+    async with database.begin(SYSTEM) as tx:
+        code = f"test.{new_id().hex[-12:]}"
+        await competitions.ensure_board(tx, new=NewBoard(code, "Warm", "steps", periods=("ALL",)))
+        new = [NewEntrant("player", f"{new_id()}", None, f"Walker {n}", "NP") for n in range(3)]
+        crowd = await competitions.enter_many(tx, new)
+        items = [Submission(None, each, n, "first", NOW, board=code) for n, each in enumerate(crowd)]
+        await competitions.submit_many(tx, items, now=NOW)
+    for query in (f"{code}/all?filter=country:NP", f"{code}/all/around?entrant={crowd[1]}"):
+        found = await started.read(f"/boards/{query}")
+        assert (found["items"], found["warming"], found["stale"]) == ([], True, True)
+    started.finish()
+    found = await started.read(f"/boards/{code}/all?filter=country:NP")
+    assert ([row["score"] for row in found["items"]], found["warming"]) == ([2, 1, 0], False)

@@ -17,6 +17,7 @@ from palio.competitions.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+from palio.ledger.types import AccountId, Status
 
 HOUR = timedelta(hours=1)
 BANDS = [{"from": place, "to": place, "value": value} for place, value in enumerate((5000, 3000, 2000), 1)]
@@ -117,3 +118,29 @@ def paid_in(competition_id: CompetitionId, payer: UserId, amount: int, /, **chan
 async def balances(tx: Tx, *addresses: str, asset: str = "USD") -> list[int]:
     """What these accounts hold."""
     return [await ledger.balance(tx, address=address, asset=asset) for address in addresses]
+
+
+async def set_wallet(tx: Tx, user: UserId, status: Status, *, asset: str = "USD") -> None:
+    """Have somebody's wallet refuse what comes, or take it again."""
+    found = await tx.execute(
+        """select a.id from ledger.accounts a join ledger.assets s on s.id = a.asset_id
+        where a.address = %s and s.code = %s""",
+        [f"user:{user}:main", asset],
+    )
+    [row] = await found.fetchall()
+    await ledger.set_status(tx, account_id=AccountId(row[0]), status=status, reason="a question of who he is")
+
+
+async def withheld(
+    tx: Tx, noon: datetime, scores: Sequence[int] = (9,), **changes: object
+) -> tuple[CompetitionId, list[EntrantId], list[UserId]]:
+    """A competition that is over, with prizes that the wallets of their winners did not take."""
+    competition_id = await live(tx, noon, **changes)
+    users = await players(tx, len(scores), noon, each=1)
+    items = [Admission(competition_id, "user", str(user), user) for user in users]
+    entrants = await competitions.admit_many(tx, items, now=noon)
+    await score(tx, competition_id, entrants, scores, noon)
+    for user in users:
+        await set_wallet(tx, user, "frozen")
+    await settle(tx, competition_id, noon + 6 * HOUR)
+    return competition_id, entrants, users

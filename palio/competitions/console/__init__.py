@@ -6,14 +6,14 @@ from palio.competitions.console.editor import routes as editor
 from palio.competitions.console.lists import routes as lists
 from palio.competitions.console.looking import CALENDAR
 from palio.competitions.console.looking import routes as looking
-from palio.competitions.console.pages import APPEALS, HERE
+from palio.competitions.console.pages import APPEALS, HERE, WITHHELD
 from palio.competitions.console.pages import routes as pages
 from palio.competitions.console.series import SERIES
 from palio.competitions.console.series import routes as series
 from palio.ui.console import RailEntry
 from palio.ui.routes import Routes
 
-__all__ = ["APPEALS", "HERE", "RAIL", "routes"]
+__all__ = ["APPEALS", "HERE", "RAIL", "WITHHELD", "routes"]
 routes = Routes("competitions")
 routes.all = [*lists.all, *calls.all, *editor.all, *looking.all, *series.all, *pages.all]
 RAIL = (
@@ -21,4 +21,5 @@ RAIL = (
     RailEntry("compete", "Calendar", CALENDAR, READ),
     RailEntry("compete", "Series", SERIES, READ),
     RailEntry("compete", "Doubts", APPEALS, READ),
+    RailEntry("compete", "Withheld prizes", WITHHELD, READ),
 )

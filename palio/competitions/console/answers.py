@@ -10,6 +10,7 @@ from palio.competitions.types import (
     Competition,
     CompetitionId,
     Gone,
+    Joined,
     Liability,
     Owed,
     PrizeList,
@@ -17,6 +18,7 @@ from palio.competitions.types import (
     Put,
     Upcoming,
     Watched,
+    Withheld,
 )
 from palio.kernel.ids import UserId
 from palio.ui.paging import Listed, Paging
@@ -217,6 +219,75 @@ class TakeBackAnswer:
             to_address=gone.to_address,
             payer_id=gone.payer_id,
             transfer_id=gone.transfer_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAnswer:
+    """Who takes part (`active`), has `left`, may join (`invited`) or was taken out (`disqualified`), and since when.
+
+    `score` and `display` are null for whoever has none; while it is `out`, it does not count.
+    """
+
+    entrant_id: int
+    kind: str
+    name: str
+    user_id: UUID | None
+    state: str
+    joined_at: Instant
+    via: str
+    fee_paid: bool
+    score: int | None
+    display: str | None
+    out: bool
+    reason: str | None
+    decided_by: UUID | None
+
+    @classmethod
+    def of(cls, found: Joined, name: str, scale: int) -> "ParticipantAnswer":
+        return cls(
+            entrant_id=found.entrant_id,
+            kind=found.kind,
+            name=name,
+            user_id=found.user_id,
+            state=found.state,
+            joined_at=found.joined_at,
+            via=found.via,
+            fee_paid=found.has_paid,
+            score=found.score,
+            display=None if found.score is None else format(decimal(found.score, scale), "f"),
+            out=found.is_out,
+            reason=found.reason,
+            decided_by=found.decided_by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldAnswer:
+    """A prize that the wallet of its winner did not take, and the code of why not; it was won at `since`."""
+
+    competition_id: UUID
+    title: str
+    entrant_id: int
+    name: str
+    user_id: UUID
+    rank: int
+    prize: Money
+    refusal: str
+    since: Instant | None
+
+    @classmethod
+    def of(cls, withheld: Withheld, name: str, asset: Asset) -> "WithheldAnswer":
+        return cls(
+            competition_id=withheld.competition_id,
+            title=withheld.title,
+            entrant_id=withheld.entrant_id,
+            name=name,
+            user_id=withheld.user_id,
+            rank=withheld.rank,
+            prize=Money.of(withheld.amount, asset),
+            refusal=withheld.refusal,
+            since=withheld.since,
         )
 
 
@@ -450,6 +521,44 @@ TAKE_BACKS_EXAMPLE = Listed(
             to_address=f"user:{PAYER}:main",
             payer_id=PAYER,
             transfer_id=TRANSFER,
+        ),
+    ),
+    "AAECAwQFBgc",
+    None,
+)
+PARTICIPANTS_EXAMPLE = Listed(
+    (
+        ParticipantAnswer(
+            entrant_id=112,
+            kind="user",
+            name="cob***",
+            user_id=PAYER,
+            state="active",
+            joined_at=_march(17),
+            via="join",
+            fee_paid=True,
+            score=None,
+            display=None,
+            out=False,
+            reason=None,
+            decided_by=None,
+        ),
+    ),
+    "AAECAwQFBgc",
+    None,
+)
+WITHHELD_EXAMPLE = Listed(
+    (
+        WithheldAnswer(
+            competition_id=ID,
+            title="Weekly league 2026-W12",
+            entrant_id=112,
+            name="cob***",
+            user_id=PAYER,
+            rank=1,
+            prize=Money("USD", 25_000, "250.00"),
+            refusal="ledger.account_frozen",
+            since=_march(23, 1),
         ),
     ),
     "AAECAwQFBgc",

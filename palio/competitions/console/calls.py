@@ -36,6 +36,7 @@ from palio.competitions.console.schemas import (
 )
 from palio.competitions.errors import (
     AdjustmentInvalid,
+    AdjustmentUndone,
     AppealDecidedBefore,
     AppealsClosed,
     AppealsOpen,
@@ -44,9 +45,11 @@ from palio.competitions.errors import (
     ContributionRefused,
     EligibilityInvalid,
     EndsEarlier,
+    NoSuchAdjustment,
     NoSuchAppeal,
     NoSuchCompetition,
     NoSuchEntrant,
+    NoSuchPrize,
     NoSuchSeries,
     NotCollecting,
     NotDraft,
@@ -59,6 +62,7 @@ from palio.competitions.errors import (
     NotReleased,
     NotRunning,
     NotUpcoming,
+    NotWithheld,
     OfProduct,
     Paused,
     Paying,
@@ -127,6 +131,7 @@ FUND, ADJUST, DISQUALIFY = PERMISSION_FUND.name, PERMISSION_ADJUST.name, PERMISS
 REPEATS = "the act leaves its row; what changes nothing leaves none"
 OF_RULES = (PrizeShape, PrizeSum, PrizeIncreasing)
 OF_ACTS = (NoSuchCompetition, OfProduct, ReasonMissing)
+OF_WITHHELD = (NoSuchCompetition, NoSuchPrize, NotWithheld, ReasonMissing, OwnBenefit)
 routes = Routes("competitions")
 
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
@@ -359,11 +364,11 @@ async def cancel_competition(
     idempotency="required",
     step_up=True,
 )
-async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx) -> FundedAnswer:
-    """Put money of the house or of a sponsor into the pool."""
+async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx, response: Response) -> FundedAnswer:
+    """Put money of the house or of a sponsor into the pool. Above the limit of a day it waits for a second person."""
     ours = await _ours(tx, competition_id)
     fund_id = new_id()
-    funded = await staff.fund(
+    found = await proposing.fund_or_propose(
         tx,
         fund_id=fund_id,
         competition_id=ours,
@@ -373,7 +378,9 @@ async def fund_pool(competition_id: Id, body: FundBody, ask: Ask, tx: InTx) -> F
         reason=body.reason,
         now=ask.now,
     )
-    return FundedAnswer(fund_id, funded.to_pool, funded.transfer_id)
+    if isinstance(found, Approval):
+        response.status_code = 202
+    return FundedAnswer.of(fund_id, found)
 
 
 @routes.post(f"{HERE}/invite", access=EDIT, example=INVITED_EXAMPLE, refuses=[NoSuchCompetition, OfProduct])
@@ -434,7 +441,10 @@ async def reinstate_entrant(competition_id: Id, body: EntrantBody, ask: Ask, tx:
     f"{HERE}/adjust",
     access=ADJUST,
     example=ACT_EXAMPLE,
-    refuses=[*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NotRunning, Cancelled, Paying, OwnBenefit],
+    refuses=[
+        *(*OF_ACTS, NoSuchEntrant, AdjustmentInvalid, NoSuchAdjustment, AdjustmentUndone, NotRunning, Cancelled),
+        *(Paying, OwnBenefit),
+    ],
     idempotency="required",
 )
 async def adjust_score(competition_id: Id, body: AdjustBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
@@ -486,6 +496,44 @@ async def pay_prizes(competition_id: Id, ask: Ask, tx: InTx, response: Response)
     ours = await _ours(tx, competition_id)
     await steering.pay(tx, competition_id=ours, actor=ask.actor, now=ask.now)
     return _told(response, ours, None)
+
+
+@routes.post(
+    f"{HERE}/pay-withheld",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    refuses=[*OF_WITHHELD, ledger.AccountFrozen, ledger.AccountClosed, ledger.BalanceLimit],
+    unaudited=REPEATS,
+)
+async def pay_withheld_prize(
+    competition_id: Id, body: EntrantBody, ask: Ask, tx: InTx, response: Response
+) -> ActAnswer:
+    """Pay a prize that its winner's wallet had refused. A large one waits for a second person."""
+    ours = CompetitionId(competition_id)
+    waiting = await proposing.pay_withheld_or_propose(
+        tx,
+        competition_id=ours,
+        entrant_id=EntrantId(body.entrant_id),
+        actor=ask.actor,
+        reason=body.reason,
+        now=ask.now,
+    )
+    return _told(response, ours, waiting)
+
+
+@routes.post(f"{HERE}/forfeit", access=SETTLE, example=ACT_EXAMPLE, refuses=OF_WITHHELD, unaudited=REPEATS)
+async def forfeit_prize(competition_id: Id, body: EntrantBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
+    """Propose to send a prize back that its winner's wallet had refused: it always takes a second person."""
+    ours = CompetitionId(competition_id)
+    waiting = await proposing.forfeit_or_propose(
+        tx,
+        competition_id=ours,
+        entrant_id=EntrantId(body.entrant_id),
+        actor=ask.actor,
+        reason=body.reason,
+        now=ask.now,
+    )
+    return _told(response, ours, waiting)
 
 
 @routes.get(f"{HERE}/appeals", access=READ, example=APPEALS_EXAMPLE, refuses=[NoSuchCompetition])

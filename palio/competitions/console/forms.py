@@ -7,18 +7,23 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import Depends, Query
 from pydantic import Field
 
 from palio.competitions.errors import (
     AdjustmentInvalid,
+    AdjustmentUndone,
     AmountInvalid,
     EligibilityInvalid,
     EndsEarlier,
     InvitedUnknown,
+    NoSuchAdjustment,
     NoSuchEntrant,
+    NoSuchPrize,
     NothingFollows,
+    NotWithheld,
     PrizeIncreasing,
     PrizeShape,
     PrizeSum,
@@ -62,9 +67,13 @@ SHOWN_MAX = 50  # places of a preview on a page
 WINDOW = ("starts_at", "ends_at")
 BLAMED = {  # the field of a form that a refusal is about
     AdjustmentInvalid.code: "delta",
+    NoSuchAdjustment.code: "delta",
+    AdjustmentUndone.code: "delta",
     EligibilityInvalid.code: "eligibility",
     InvitedUnknown.code: "users",
     NoSuchEntrant.code: "entrant_id",
+    NoSuchPrize.code: "entrant_id",
+    NotWithheld.code: "entrant_id",
     ReasonMissing.code: "reason",
     WindowInvalid.code: "ends_at",
     EndsEarlier.code: "ends_at",
@@ -285,9 +294,10 @@ class EntrantForm(Body):
 
 
 class AdjustForm(EntrantForm):
-    """So much more or less."""
+    """So much more or less, and which adjustment it takes back, if it does."""
 
     delta: Score
+    undoes: Annotated[UUID | None, Blank] = None
 
 
 class InviteForm(Body):

@@ -13,10 +13,10 @@ from palio.competitions.console.answers import prizes_of
 from palio.competitions.console.calls import READ, Id
 from palio.competitions.console.editor import OF_ONE, assets_of
 from palio.competitions.console.forms import AsTrial, TrialQuery, text_of, trial_of
-from palio.competitions.console.lists import Month, asset_of, gone_part, put_part
+from palio.competitions.console.lists import HasScore, Month, asset_of, gone_part, joined_part, put_part
 from palio.competitions.rules import calendar, prizes
 from palio.competitions.service import desk, pools, reads, showing
-from palio.competitions.types import Competition, CompetitionId, PrizeList, Product
+from palio.competitions.types import Competition, CompetitionId, JoinedState, PrizeList, Product, WantedJoined
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import UserId
@@ -128,6 +128,30 @@ async def take_backs_page(request: Request, competition_id: Id, ask: Ask, tx: In
         "names": await _names(tx, (gone.payer_id for gone in part.rows)),
     }
     return await console.render(request, ask, tx, "competitions/console/take_backs.html", values, present=HERE)
+
+
+@routes.page(f"{OF_ONE}/participants", access=READ)
+async def participants_page(
+    request: Request,
+    competition_id: Id,
+    ask: Ask,
+    tx: InTx,
+    page: Paged,
+    state: Annotated[JoinedState | None, Blank] = None,
+    has_score: Annotated[HasScore, Blank] = None,
+) -> HTMLResponse:
+    """Who takes part, left, is invited or was taken out, with a score or without."""
+    competition = await reads.get(tx, competition_id=CompetitionId(competition_id))
+    part = await joined_part(tx, competition, WantedJoined([state] if state else (), has_score), page)
+    said = {"state": state, "has_score": None if has_score is None else str(has_score).lower()}
+    values = {
+        **_head(competition, await asset_of(tx, competition), "participants"),
+        "part": part,
+        "asked": said,
+        "query": urlencode({name: value for name, value in said.items() if value}),
+        "staff": await _names(tx, (UserId(one.decided_by) for one in part.items if one.decided_by)),
+    }
+    return await console.render(request, ask, tx, "competitions/console/participants.html", values, present=HERE)
 
 
 @routes.page(f"{OF_ONE}/monitor", access=READ)

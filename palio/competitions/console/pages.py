@@ -35,12 +35,14 @@ from palio.competitions.console.forms import (
     units_of,
     wrong_in,
 )
+from palio.competitions.console.lists import withheld_part
 from palio.competitions.errors import AmountInvalid
 from palio.competitions.rules import lifecycle, stages
 from palio.competitions.schemas.competitions import part_of, shown_of
 from palio.competitions.service import appeals, desk, entering, proposing, reads, showing, staff, steering
 from palio.competitions.types import (
     ENTRANT_DIGITS_MAX,
+    Adjustment,
     BoardRow,
     Competition,
     CompetitionId,
@@ -65,10 +67,12 @@ from palio.ui.values import Asset, Blank, decimal
 HERE = "/console/competitions"
 OF_ONE = f"{HERE}/{{competition_id:uuid}}"
 APPEALS = f"{HERE}/appeals"
+WITHHELD = f"{HERE}/withheld"
 ROWS_MAX = 100
 OUT_MAX, HISTORY_MAX = 50, 20
 AUDIT = "admin.audit.read"
 SETTLED = ("settling", "completed", "archived")
+ADJUSTMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DELTA = re.compile(r"-?\d{1,16}", re.ASCII)
 ACTS: Mapping[str, Access] = {
     "publish": EDIT,
@@ -86,7 +90,10 @@ ACTS: Mapping[str, Access] = {
     "approve": SETTLE,
     "pay": SETTLE,
     "cancel": SETTLE,
+    "pay-withheld": SETTLE,
+    "forfeit": SETTLE,
 }
+OF_WITHHELD = ("pay-withheld", "forfeit")  # about a prize, whoever steers the rest
 routes = Routes("competitions")
 
 
@@ -126,6 +133,23 @@ async def staff_appeals_page(request: Request, ask: Ask, tx: InTx) -> HTMLRespon
         "now": ask.now,
     }
     return await console.render(request, ask, tx, "competitions/console/appeals.html", values, present=APPEALS)
+
+
+@routes.page(WITHHELD, access=READ)
+async def withheld_page(
+    request: Request, ask: Ask, tx: InTx, page: Paged, competition_id: Annotated[UUID | None, Blank] = None
+) -> HTMLResponse:
+    """The prizes that wallets did not take, of one competition or of all, and what staff may do about them."""
+    ours = CompetitionId(competition_id) if competition_id else None
+    assets = {asset.code: Asset(asset.code, asset.scale) for asset in await ledger.assets(tx)}
+    values = {
+        "part": await withheld_part(tx, ours, page),
+        "assets": assets,
+        "competition": await reads.get(tx, competition_id=ours) if ours else None,
+        "query": urlencode({"competition_id": ours}) if ours else "",
+        "acts": OF_WITHHELD if SETTLE in ask.permissions else (),
+    }
+    return await console.render(request, ask, tx, "competitions/console/withheld.html", values, present=WITHHELD)
 
 
 @routes.page(OF_ONE, access=READ)
@@ -168,10 +192,11 @@ async def _overview(
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "forced_from": lifecycle.overdue_at(competition) if competition.phase == "collecting" else None,
         "history": history,
+        "undone": {row.changes["undoes"][1] for row in history if "undoes" in row.changes},
         "people": await _people(tx, [*(row.actor_id for row in history), *(each.user_id for each in doubts)]),
         "waiting": waiting,
         "can_settle": SETTLE in ask.permissions,
-        "acts": [act for act in _acts(competition) if ACTS[act] in ask.permissions],
+        "acts": [act for act in _acts(competition) if act not in OF_WITHHELD and ACTS[act] in ask.permissions],
         "can_edit": EDIT in ask.permissions and _is_open(competition),
         "answer": filled.values.get("answer", "") if filled else "",
         "blamed": blamed,
@@ -205,8 +230,10 @@ def _score(score: int, shown: Shown) -> str:
 
 def _acts(competition: Competition) -> Sequence[str]:
     """What can be done in its state; a product that steers its own has pages for it."""
+    if competition.status in ("completed", "archived"):
+        return OF_WITHHELD
     if competition.product in lifecycle.STEERED:
-        return ()
+        return OF_WITHHELD if competition.phase == "paying" else ()
     guests = ("invite",) if competition.join_mode == "invite" else ()
     if competition.status == "live":
         rest = ("resume",) if competition.paused_at else ("pause", "extend", "end")
@@ -216,7 +243,7 @@ def _acts(competition: Competition) -> Sequence[str]:
         "upcoming": ("start", *guests, "extend", "fund", "cancel"),
         "collecting": ("freeze", "adjust", "disqualify", "cancel"),
         "review": ("approve", "adjust", "disqualify", "reinstate", "cancel"),
-        "paying": ("pay",),
+        "paying": ("pay", *OF_WITHHELD),
     }.get(competition.phase or competition.status, ())
 
 
@@ -231,10 +258,11 @@ def _declare_act(act: str, access: Access) -> None:
         ask: Ask,
         tx: InTx,
         entrant_id: Annotated[str, Query(max_length=ENTRANT_DIGITS_MAX)] = "",
-        delta: Annotated[str, Query(max_length=18)] = "",
+        undoes: Annotated[UUID | None, Blank] = None,
     ) -> HTMLResponse:
         """What it would do, and the form for it."""
-        return await _act(request, ask, tx, competition_id, act, {"entrant_id": entrant_id, "delta": delta})
+        given = {"entrant_id": entrant_id, "undoes": str(undoes or "")}
+        return await _act(request, ask, tx, competition_id, act, given)
 
 
 for _name, _access in ACTS.items():
@@ -254,7 +282,10 @@ async def _act(
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
     competition = shown.competition
     is_open = act in _acts(competition)
-    rows = await _rows_of(tx, competition, given.get("entrant_id", ""))
+    number = _number(given.get("entrant_id", ""))
+    rows = await _rows_of(tx, competition, number)
+    undone = await _undone(tx, competition, number, given.get("undoes", ""))
+    given = {**given, "delta": str(-undone.delta)} if undone else given
     values = {
         "shown": shown,
         "competition": competition,
@@ -264,9 +295,13 @@ async def _act(
         "typed": given,
         "wrong": wrong_in(problem, given),
         "ends_at": given.get("ends_at") or typed(competition.ends_at),
+        "fund_limit": await proposing.fund_limit(tx, asset=competition.prize_asset),
+        "leftover": lifecycle.house_of(competition.leftover_to),
         "house": await ledger.balance(tx, address=desk.FUNDING, asset=competition.prize_asset),
         "progress": await desk.progress(tx, competition=competition) if competition.status in SETTLED else None,
         "entrant": rows[0] if rows else None,
+        "undone": undone,
+        "people": await _people(tx, [undone.by]) if undone else {},
         "delta": int(given["delta"]) if act == "adjust" and DELTA.fullmatch(given.get("delta", "")) else 0,
         "names": await showing.names_of(tx, people={row.standing.entrant_id: row.standing for row in rows}),
         "score": lambda value: _score(value, shown),
@@ -275,12 +310,25 @@ async def _act(
     return await console.render(request, ask, tx, name, values, present=HERE, problem=problem)
 
 
-async def _rows_of(tx: Tx, competition: Competition, number: str) -> Sequence[BoardRow]:
+def _number(text: str) -> EntrantId | None:
+    """The number of an entrant as it was typed, if it can be one."""
+    if text.isascii() and text.isdigit() and len(text) <= ENTRANT_DIGITS_MAX:
+        return EntrantId(int(text))
+    return None
+
+
+async def _rows_of(tx: Tx, competition: Competition, number: EntrantId | None) -> Sequence[BoardRow]:
     """The row of the entrant who was named by his number, if he stands on the board."""
-    if not (number.isascii() and number.isdigit() and len(number) <= ENTRANT_DIGITS_MAX):
+    if number is None:
         return ()
-    entrant_ids = [EntrantId(int(number))]
-    return (await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=1)).rows
+    return (await reads.rows_of(tx, competition=competition, entrant_ids=[number], limit=1)).rows
+
+
+async def _undone(tx: Tx, competition: Competition, number: EntrantId | None, adjustment_id: str) -> Adjustment | None:
+    """The adjustment that is to be taken back, if there is one."""
+    if number is None or not ADJUSTMENT.fullmatch(adjustment_id):
+        return None
+    return await staff.adjustment(tx, competition=competition, entrant_id=number, adjustment_id=UUID(adjustment_id))
 
 
 async def _act_again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
@@ -382,14 +430,14 @@ async def invite_by_form(
 
 @routes.form(f"{OF_ONE}/fund", access=FUND, again=_act_again, idempotency="required", step_up=True, asks_code=True)
 async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[FundForm, Form()]) -> RedirectResponse:
-    """Put money into the pool."""
+    """Put money into the pool, or propose it."""
     ours = await _ours(tx, competition_id)
     shown = await showing.shown(tx, competition_id=ours, now=ask.now, is_staff=True)
     asset = Asset(shown.competition.prize_asset, shown.asset_scale)
     amount = units_of(form.amount, asset)
     if not amount:
         raise AmountInvalid(amount=form.amount, asset=asset.code, places=asset.scale)
-    await staff.fund(
+    found = await proposing.fund_or_propose(
         tx,
         fund_id=new_id(),
         competition_id=ours,
@@ -399,7 +447,7 @@ async def fund_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[F
         reason=form.reason,
         now=ask.now,
     )
-    return _done(ours)
+    return _done(ours, found if isinstance(found, Approval) else None)
 
 
 @routes.form(f"{OF_ONE}/adjust", access=ADJUST, again=_act_again, idempotency="required")
@@ -417,6 +465,7 @@ async def adjust_by_form(
         actor=ask.actor,
         reason=form.reason,
         now=ask.now,
+        undoes=form.undoes,
     )
     return _done(ours)
 
@@ -485,6 +534,38 @@ async def pay_by_form(competition_id: Id, ask: Ask, tx: InTx, form: Annotated[Ve
     ours = await _seen(tx, competition_id, form.version)
     await steering.pay(tx, competition_id=ours, actor=ask.actor, now=ask.now)
     return _done(ours)
+
+
+@routes.form(f"{OF_ONE}/pay-withheld", access=SETTLE, again=_act_again, unaudited=REPEATS)
+async def pay_withheld_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[EntrantForm, Form()]
+) -> RedirectResponse:
+    """Pay a prize after all, or propose it."""
+    waiting = await proposing.pay_withheld_or_propose(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        entrant_id=EntrantId(form.entrant_id),
+        actor=ask.actor,
+        reason=form.reason,
+        now=ask.now,
+    )
+    return _done(competition_id, waiting)
+
+
+@routes.form(f"{OF_ONE}/forfeit", access=SETTLE, again=_act_again, unaudited=REPEATS)
+async def forfeit_by_form(
+    competition_id: Id, ask: Ask, tx: InTx, form: Annotated[EntrantForm, Form()]
+) -> RedirectResponse:
+    """Propose to send a prize back."""
+    waiting = await proposing.forfeit_or_propose(
+        tx,
+        competition_id=CompetitionId(competition_id),
+        entrant_id=EntrantId(form.entrant_id),
+        actor=ask.actor,
+        reason=form.reason,
+        now=ask.now,
+    )
+    return _done(competition_id, waiting)
 
 
 @routes.form(f"{OF_ONE}/cancel", access=SETTLE, again=_act_again)

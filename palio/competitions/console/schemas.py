@@ -12,6 +12,7 @@ from palio.competitions.schemas.competitions import SHOWN, CompetitionAnswer
 from palio.competitions.types import (
     AMOUNT_MAX,
     ENTRANT_ID_MAX,
+    Contributed,
     Direction,
     EmptyRule,
     JoinMode,
@@ -414,11 +415,23 @@ def _span(paid: int, part: PartBody) -> tuple[int, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class FundedAnswer:
-    """What came into the pool, and by which transfer of the ledger."""
+    """What came into the pool, by which transfer of the ledger; `waiting` for a second person (status 202) nothing has
+    moved yet, and the id is that of the approval.
+    """
 
+    outcome: Literal["done", "waiting"]
     id: UUID
-    to_pool: int
-    transfer_id: UUID
+    to_pool: int | None
+    transfer_id: UUID | None
+    summary: str | None = None
+    needed: int | None = None
+    expires_at: Instant | None = None
+
+    @classmethod
+    def of(cls, fund_id: UUID, found: Contributed | Approval) -> "FundedAnswer":
+        if isinstance(found, Approval):
+            return cls("waiting", found.id, None, None, found.summary, found.needed, found.expires_at)
+        return cls("done", fund_id, found.to_pool, found.transfer_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,7 +490,7 @@ DESK_EXAMPLE = DeskAnswer.of(SHOWN, 0)
 PREVIEW_EXAMPLE = PreviewAnswer(
     (PlaceAnswer(1, 1, Money("USD", 10_000, "100.00"), "10000", "10000", 1),), 1, None, Money("USD", 0, "0.00")
 )
-FUNDED_EXAMPLE = FundedAnswer(ID, 50_000, UUID("019cffd0-4c00-7000-8000-0000000000f1"))
+FUNDED_EXAMPLE = FundedAnswer("done", ID, 50_000, UUID("019cffd0-4c00-7000-8000-0000000000f1"))
 INVITED_EXAMPLE = InvitedAnswer(12)
 SERIES_EXAMPLE = Listed(
     (

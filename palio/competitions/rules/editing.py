@@ -1,8 +1,10 @@
 """What of a competition staff may still change."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from palio.competitions.errors import EndsEarlier, NothingFollows, TermsFrozen, WindowInvalid
 from palio.competitions.rules import entering, prizes
@@ -14,6 +16,7 @@ TERMS = (
     *("max_participants", "eligibility", "treasury_bps", "prize_rule", "tie_rule", "empty_rule", "leftover_to"),
     *("no_winner", "results_visible", "blackout_s", "grace_s", "collect_s", "review_h"),
 )
+MADE = ("product", "score_scale", "op", "direction", "has_subscore")  # of its board, which is made once
 PROMISED = ("prize_asset", "guaranteed_pool")  # in escrow since the announcement: the pool is added to, never rewritten
 END = "ends_at"
 FIELDS = (*TEXTS, *TERMS, *PROMISED, END)
@@ -65,6 +68,18 @@ def differences(before: Competition, after: Competition) -> dict[str, tuple[obje
         for field in FIELDS
         if getattr(before, field) != getattr(after, field)
     }
+
+
+def terms_hash(competition: Competition) -> bytes:
+    """SHA-256 of all that decides who wins what and can no longer change once it is live: the terms by their names, as
+    JSON with sorted keys and no blanks, instants in UTC.
+    """
+    terms = {field: _said(getattr(competition, field)) for field in (*MADE, *TERMS, *PROMISED)}
+    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _said(term: object) -> object:
+    return term.astimezone(UTC).isoformat() if isinstance(term, datetime) else term
 
 
 def begun(competition: Competition, now: datetime) -> Competition:

@@ -1,7 +1,5 @@
 """What a competition may do when: publishing, the clock, the way from freeze to payment."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +16,7 @@ from palio.competitions.errors import (
     NotOverdue,
     NotPaused,
     NotRunning,
+    NotWithheld,
     Paused,
     Paying,
     ReasonMissing,
@@ -30,6 +29,7 @@ from palio.competitions.types import (
     Gate,
     LeftoverTo,
     NewCompetition,
+    Reward,
 )
 from palio.kernel.ids import Actor, UserId
 
@@ -73,31 +73,6 @@ def months_of(competition: Competition, now: datetime) -> Iterator[datetime]:
         at = (at.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
 
 
-def terms_hash(competition: Competition) -> bytes:
-    """SHA-256 of the terms that can no longer change once it is live, as JSON with sorted keys and no blanks."""
-    terms = {
-        "product": competition.product,
-        "starts_at": competition.starts_at.isoformat(),
-        "prize_asset": competition.prize_asset,
-        "guaranteed_pool": competition.guaranteed_pool,
-        "treasury_bps": competition.treasury_bps,
-        "prize_rule": competition.prize_rule,
-        "min_score": competition.min_score,
-        "allow_nonpositive": competition.allow_nonpositive,
-        "tie_rule": competition.tie_rule,
-        "empty_rule": competition.empty_rule,
-        "leftover_to": competition.leftover_to,
-        "no_winner": competition.no_winner,
-        "join_mode": competition.join_mode,
-        "entry_fee": competition.entry_fee,
-        "min_participants": competition.min_participants,
-        "max_participants": competition.max_participants,
-        "eligibility": competition.eligibility,
-        "blackout_s": competition.blackout_s,
-    }
-    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
-
-
 def told(competition: Competition) -> tuple[CompetitionId, str, str | None, str | None]:
     """What every event of a competition says of it."""
     return competition.id, competition.product, competition.subject_ref, competition.period_key
@@ -131,8 +106,13 @@ def pays_at(competition: Competition) -> datetime | None:
 
 
 def needs_approval(competition: Competition, above: int) -> bool:
-    """Whether a second person must release the payment: the limit is in units of USD, and nothing is converted."""
-    return competition.prize_asset == "USD" and (competition.pool_final or 0) > above
+    """Whether a second person must release the payment."""
+    return is_large(competition.prize_asset, competition.pool_final or 0, above)
+
+
+def is_large(asset: str, amount: int, above: int) -> bool:
+    """Whether one person does not pay so much alone: the limit is in units of USD, and nothing is converted."""
+    return asset == "USD" and amount > above
 
 
 def leftover_address(competition: Competition, *, has_winners: bool) -> str:
@@ -203,6 +183,12 @@ def check_correctable(competition: Competition) -> None:
     check_not_paying(competition)
     if competition.status not in ("live", "settling"):
         raise NotRunning(status=competition.status)
+
+
+def check_withheld(reward: Reward) -> None:
+    """Accept a prize that its winner's wallet did not take. Refuses with NotWithheld."""
+    if reward.status != "withheld":
+        raise NotWithheld(status=reward.status)
 
 
 def check_extending(competition: Competition, ends_at: datetime, now: datetime) -> None:

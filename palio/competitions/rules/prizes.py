@@ -390,4 +390,5 @@ def won(reward: Reward, *, wallet_seq: int | None) -> PrizeReceipt:
         transfer_id=reward.transfer_id if wallet_seq else None,
         wallet_seq=wallet_seq,
         items=reward.items,
+        forfeited=str(facts["forfeited"]) if "forfeited" in facts else None,
     )

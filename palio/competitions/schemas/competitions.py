@@ -261,11 +261,12 @@ class CompetitionAnswer:
 class RankedAnswer:
     """One line; without a rank it is below the line. `prize` is what it would be paid now, or what it won.
 
-    `among` is its rank in the part of the board that was asked for, as of friends.
+    `among` is its rank in the part of the board that was asked for, as of friends. While the board is `warming`, lines
+    of a part and one's own have neither rank nor place nor prize: they are not known.
     """
 
     rank: int | None
-    place: int
+    place: int | None
     entrant_id: int
     name: str
     score: int
@@ -280,7 +281,7 @@ class RankedAnswer:
 class RankingAnswer:
     """Lines of the board by place; `of` is how many there are. None while it is `hidden` at the end.
 
-    While it is `warming` they are those of the newest picture of it, and it is `stale`.
+    While it is `warming` they are those of the newest picture of it, or some of it without ranks, and it is `stale`.
     """
 
     items: tuple[RankedAnswer, ...]
@@ -301,7 +302,7 @@ class RankingAnswer:
             items=tuple(
                 RankedAnswer(
                     rank=row.standing.rank,
-                    place=row.standing.place,
+                    place=row.standing.place or None,
                     entrant_id=row.standing.entrant_id,
                     name=shown.names[row.standing.entrant_id],
                     score=row.standing.score,
@@ -439,7 +440,7 @@ def shown_of(found: Cut[Line], page: Paging) -> paging.Part[Line]:
 
 
 def _beside(shown: Shown, page: Paging | None) -> dict[str, str | None]:
-    if page is None or shown.is_dark or shown.board.is_warming:
+    if page is None or shown.is_dark or shown.board.as_of:  # a picture does not say what orders its rows
         return {"next": None, "prev": None}
     board = shown.board
     following, preceding = page.beside(board.keys, after=board.after, of=board.entrants)

@@ -231,12 +231,22 @@ async def _narrowed(
         lines = await _standing_lines(tx, opened.list.id, rows[first : first + limit])
         lines, as_of = _numbered(lines, [row.rank for row in rows if row.rank]), opened.list.final_at or ask.now
         return opened.view(lines, of=len(rows), version=opened.list.id, as_of=as_of, after=first)
-    live = await rankings.live(tx, terms=terms)
+    try:
+        live = await rankings.live(tx, terms=terms)
+    except Warming:
+        return _unordered(opened, after)
     places, version = sorted(live.ranking.places_many(list(entrants)).values()), live.version
     first, limit = among(live.ranking, places, after, limit)
     lines = await _live_lines(tx, ask, opened.list.id, places[first : first + limit])
     lines = _numbered(lines, [place.rank for place in places])
     return opened.view(lines, of=len(places), version=version, as_of=ask.now, after=first)
+
+
+def _unordered(opened: Sight, after: After) -> BoardView:
+    """No lines rather than wrong ones, while an order is loaded. Refuses whoever goes on from a row with Warming."""
+    if not isinstance(after, int):
+        raise Warming(retry_after_s=1)
+    return replace(opened.view((), of=0, version=0, as_of=None), is_stale=True, is_warming=True)
 
 
 def _numbered(lines: Sequence[BoardLine], ranks: Sequence[int]) -> list[BoardLine]:
@@ -306,9 +316,9 @@ async def _remembered(tx: Tx, opened: Sight, found: ScoreList, wish: Look) -> Bo
 
     Refuses whoever goes on from a row with Warming: where that stands by now is not known.
     """
-    if not isinstance(wish.after, int):
-        raise Warming(retry_after_s=1)
-    snapshot = await sql.find_snapshot(tx, found.id) if wish.entrant is None else None
+    if wish.entrant is not None or not isinstance(wish.after, int):
+        return _unordered(opened, wish.after)
+    snapshot = await sql.find_snapshot(tx, found.id)
     top = snapshot.top if snapshot else ()
     places = [
         Place(number, each["rank"], each["entrant"], each["score"], 1)

@@ -1,15 +1,13 @@
 """Prizes that wait for their winner: claimed when somebody turns out to be behind an entrant, or expired."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from palio import ledger
 from palio.competitions import sql
-from palio.competitions.messages import RewardPaid
-from palio.competitions.rules import lifecycle
+from palio.competitions.rules import waiting
 from palio.competitions.service import countries
-from palio.competitions.types import Claim, Claimed, Linked, Waiting
+from palio.competitions.types import Claim, Claimed, Linked
 from palio.infra import outbox
 from palio.infra.db import Tx
 from palio.kernel.errors import TooLarge
@@ -41,11 +39,7 @@ async def expire(tx: Tx, *, now: datetime) -> int:
     expired = await sql.lock_unclaimed(tx, now, EXPIRED_PER_STEP_MAX)
     if not expired:
         return 0
-    posts = [
-        _moved(found, f"expire:{found.entrant_id}", "competitions.leftover", lifecycle.house_of(found.leftover_to))
-        for found in expired
-        if found.amount
-    ]
+    posts = [waiting.return_post(found, "expire") for found in expired if found.amount]
     await ledger.post_many(tx, posts, now=now, mode="all")
     await sql.update_expired(tx, expired)
     return len(expired)
@@ -53,35 +47,19 @@ async def expire(tx: Tx, *, now: datetime) -> int:
 
 async def _pay(tx: Tx, linked: Sequence[Linked], now: datetime) -> list[Claimed]:
     users: dict[int, UserId] = {link.entrant_id: link.user_id for link in linked if link.user_id}
-    waiting = await sql.lock_claimable(tx, [link.entrant_id for link in linked if link.user_id], now)
-    if not waiting:
+    found = await sql.lock_claimable(tx, [link.entrant_id for link in linked if link.user_id], now)
+    if not found:
         return []
-    worth = [found for found in waiting if found.amount]
-    posts = [
-        replace(
-            _moved(found, f"reward:{found.entrant_id}", "competitions.prize", f"user:{users[found.entrant_id]}:main"),
-            metadata={"competition": str(found.competition_id), "rank": found.rank, "title": found.title},
-        )
-        for found in worth
-    ]
+    worth = [each for each in found if each.amount]
+    posts = [waiting.prize_post(each, users[each.entrant_id]) for each in worth]
     outcomes = await ledger.post_many(tx, posts, now=now)
     claimed = [
-        Claimed(found, users[found.entrant_id], outcome.transfer_id, None)
+        Claimed(each, users[each.entrant_id], outcome.transfer_id, None)
         if isinstance(outcome, ledger.Posted)
-        else Claimed(found, users[found.entrant_id], None, outcome.code)
-        for found, outcome in zip(worth, outcomes, strict=True)
+        else Claimed(each, users[each.entrant_id], None, outcome.code)
+        for each, outcome in zip(worth, outcomes, strict=True)
     ]
-    claimed += [Claimed(found, users[found.entrant_id], None, None) for found in waiting if not found.amount]
+    claimed += [Claimed(each, users[each.entrant_id], None, None) for each in found if not each.amount]
     await sql.update_claimed(tx, claimed, now)
-    await outbox.send(tx, *(_told(found) for found in claimed if found.refusal is None))
+    await outbox.send(tx, *(waiting.told(each.waiting, each.user_id) for each in claimed if each.refusal is None))
     return claimed
-
-
-def _moved(found: Waiting, key: str, kind: str, address: str) -> ledger.Post:
-    legs = ((found.pool_address, found.asset, -found.amount), (address, found.asset, found.amount))
-    return ledger.Post(f"comp:{found.competition_id}:{key}", kind, legs)
-
-
-def _told(claimed: Claimed) -> RewardPaid:
-    found = claimed.waiting
-    return RewardPaid(found.competition_id, found.entrant_id, claimed.user_id, found.rank, found.asset, found.amount)

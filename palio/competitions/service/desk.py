@@ -21,6 +21,7 @@ from palio.competitions.types import (
     EmptyRule,
     EntrantId,
     Gone,
+    Joined,
     Liability,
     Listed,
     Owed,
@@ -33,6 +34,7 @@ from palio.competitions.types import (
     Share,
     Standing,
     Upcoming,
+    WantedJoined,
     Watched,
     Week,
 )
@@ -83,6 +85,11 @@ async def contributions(tx: Tx, *, competition_id: CompetitionId, part: Part[UUI
 async def take_backs(tx: Tx, *, competition_id: CompetitionId, part: Part[UUID]) -> list[Gone]:
     """A part of what left a pool again before prizes did, by contribution, the newest first."""
     return await sql.list_gone(tx, competition_id, part)
+
+
+async def joined(tx: Tx, *, competition_id: CompetitionId, wanted: WantedJoined, part: Part[EntrantId]) -> list[Joined]:
+    """A part of those who joined a competition, with a score or without, the last who was met here first."""
+    return await sql.list_joined(tx, competition_id, wanted, part)
 
 
 async def watched(tx: Tx, *, competition: Competition, now: datetime) -> Watched:

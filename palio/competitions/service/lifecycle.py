@@ -6,7 +6,7 @@ from datetime import datetime
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, NotLive, NotUpcoming
 from palio.competitions.messages import CompetitionPublished, CompetitionWentLive, EnsureSeries
-from palio.competitions.rules import entering, lifecycle, prizes
+from palio.competitions.rules import editing, entering, lifecycle, prizes
 from palio.competitions.rules.pools import promised_key
 from palio.competitions.service import pools, refunds, telling
 from palio.competitions.types import (
@@ -63,7 +63,7 @@ async def publish(
     rule = prizes.read(competition.prize_rule)
     prizes.check(rule, competition.guaranteed_pool)
     prizes.check_scores(rule, direction=competition.direction, allow_nonpositive=competition.allow_nonpositive)
-    await sql.update_published(tx, competition_id, lifecycle.terms_hash(competition), backdated_reason, now)
+    await sql.update_published(tx, competition_id, editing.terms_hash(competition), backdated_reason, now)
     await _fund(tx, competition, now)
     await outbox.send(tx, CompetitionPublished(*lifecycle.told(competition)))
     return await moved(tx, competition_id=competition_id)

@@ -1,14 +1,16 @@
 """Where somebody stands in a competition: his own rank, who is around him, his friends, his receipts."""
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from palio import identity, ledger
 from palio.competitions import sql
-from palio.competitions.errors import BoardHidden, NotTakingPart
+from palio.competitions.errors import BoardHidden, NotTakingPart, Warming
 from palio.competitions.rules import lifecycle, prizes
 from palio.competitions.service import reads, showing
 from palio.competitions.types import (
+    Board,
     Competition,
     CompetitionId,
     EntrantId,
@@ -55,16 +57,30 @@ def _rank(competition: Competition, found: Nearby, now: datetime) -> MyRank:
 
 
 async def around(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radius: int, now: datetime) -> Shown:
-    """The rows around a user. Refuses with NoSuchCompetition, BoardHidden, NotTakingPart, Warming."""
+    """The rows around a user; while the ranking is loaded his own, without a rank.
+
+    Refuses with NoSuchCompetition, BoardHidden, NotTakingPart.
+    """
     competition = await _lit(tx, competition_id, now)
-    found = await _nearby(tx, competition, user_id, radius, now)
-    return await showing.with_board(tx, competition=competition, board=found.board, now=now)
+    try:
+        board = (await _nearby(tx, competition, user_id, radius, now)).board
+    except Warming:
+        board = await _alone(tx, competition, user_id)
+    return await showing.with_board(tx, competition=competition, board=board, now=now)
+
+
+async def _alone(tx: Tx, competition: Competition, user_id: UserId) -> Board:
+    entrant_id = await _entrant_of(tx, competition, user_id)
+    board = await reads.rows_of(tx, competition=competition, entrant_ids=[entrant_id], limit=1)
+    if not board.rows:
+        raise NotTakingPart(competition_id=str(competition.id))
+    return replace(board, rows=(replace(board.rows[0], among=None),))
 
 
 async def of_country(
     tx: Tx, *, competition: Competition, country: str, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of those of a country, at most 100,000, by place. Refuses with Warming."""
+    """The rows of those of a country, at most 100,000, by place."""
     entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
     return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
 
@@ -72,7 +88,7 @@ async def of_country(
 async def of_friends(
     tx: Tx, *, competition: Competition, user_id: UserId, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of a user and his friends, by place. Refuses with Warming."""
+    """The rows of a user and his friends, by place."""
     users = [user_id, *await identity.friends(tx, user_id=user_id)]
     entrants = await sql.list_of_users(tx, competition.list_id, users)
     return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)

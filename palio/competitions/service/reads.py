@@ -1,5 +1,6 @@
 """What others may know: headers, boards, standings, prize lists."""
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, Warming
-from palio.competitions.ranks import Place, among
+from palio.competitions.ranks import Place, Ranking, among
 from palio.competitions.rules import lifecycle, prizes, trends
 from palio.competitions.service import pools, rankings, spots
 from palio.competitions.types import (
@@ -167,7 +168,10 @@ async def _sums(tx: Tx, competition: Competition) -> PoolSums:
 async def rows_of(
     tx: Tx, *, competition: Competition, entrant_ids: Sequence[EntrantId], limit: int, after: After = 0
 ) -> Board:
-    """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there."""
+    """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there.
+
+    While the ranking is loaded they have their scores and their order among each other, but no rank and no prize.
+    """
     if competition.standings_hash:
         rows = await sql.list_standings_of(tx, competition.list_id, entrant_ids)
         won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition.id, entrant_ids)}
@@ -183,12 +187,42 @@ async def rows_of(
         )
         return Board(found, len(rows), counts.qualified, 0, is_provisional=False, after=first)
     sums = await _sums(tx, competition)
-    live = await rankings.live(tx, terms=competition.terms)
+    try:
+        live = await rankings.live(tx, terms=competition.terms)
+    except Warming:
+        return await _unranked(tx, competition, sums, entrant_ids, limit, after)
     places = sorted(live.ranking.places_many(list(entrant_ids)).values())
     first, limit = among(live.ranking, places, after, limit)
     ranks = [place.rank for place in places]
     board = await _board(tx, competition, sums, live, places[first : first + limit])
     return replace(board, rows=_numbered(board.rows, ranks), entrants=len(places), after=first)
+
+
+async def _unranked(
+    tx: Tx, competition: Competition, sums: PoolSums, entrant_ids: Sequence[EntrantId], limit: int, after: After
+) -> Board:
+    terms = competition.terms
+    entrants, scores, reached, subscores = await sql.get_scores_of(tx, terms.list_id, entrant_ids)
+    ranking = await asyncio.to_thread(
+        Ranking.load,
+        *(entrants, scores, reached, subscores if terms.has_subscore else None),
+        least=terms.least_score,
+        direction=terms.direction,
+        ties=terms.tie_rule,
+    )
+    first, limit = ranking.span(after, limit)
+    places = ranking.page(first, limit)
+    known = await entrants_many(tx, [EntrantId(place.entrant) for place in places])
+    rows = tuple(
+        BoardRow(
+            replace(_standing(place, known[EntrantId(place.entrant)], qualified=0), place=0),
+            *(0, None),
+            among=place.rank if place.place <= ranking.qualified else None,
+        )
+        for place in places
+    )
+    board = Board(rows, len(ranking), ranking.qualified, 0, is_provisional=True, sums=sums)
+    return replace(board, after=first, is_warming=True)
 
 
 def _numbered(rows: Sequence[BoardRow], ranks: Sequence[int]) -> tuple[BoardRow, ...]:

@@ -6,13 +6,20 @@ from uuid import UUID
 
 from palio import ledger
 from palio.competitions import sql
-from palio.competitions.errors import AdjustmentInvalid, ContributionRefused, NoSuchEntrant
+from palio.competitions.errors import (
+    AdjustmentInvalid,
+    AdjustmentUndone,
+    ContributionRefused,
+    NoSuchAdjustment,
+    NoSuchEntrant,
+)
 from palio.competitions.rules import lifecycle, submitting
 from palio.competitions.service import pools, refunds, telling
 from palio.competitions.service.lifecycle import lock, moved
 from palio.competitions.service.settlement import recount
 from palio.competitions.types import (
     SCORE_MAX,
+    Adjustment,
     Competition,
     CompetitionId,
     Contributed,
@@ -48,8 +55,9 @@ async def adjust_score(
 ) -> bool:
     """Add to a score or take from it; `reason` is public. The caller chose the id: a repeat is False, changes nothing.
 
-    During the review standings and prizes are written anew. Refuses with NoSuchCompetition, NoSuchEntrant,
-    ReasonMissing, AdjustmentInvalid, NotRunning, Cancelled, Paying, and approvals.OwnBenefit whose own score it is.
+    `undoes` names the adjustment of which it is the opposite. During the review standings and prizes are written anew.
+    Refuses with NoSuchCompetition, NoSuchEntrant, ReasonMissing, AdjustmentInvalid, NoSuchAdjustment, AdjustmentUndone,
+    NotRunning, Cancelled, Paying, and approvals.OwnBenefit whose own score it is.
     """
     reason = lifecycle.checked_reason(reason)
     if not 0 < abs(delta) <= SCORE_MAX:
@@ -61,6 +69,8 @@ async def adjust_score(
     key = f"adjust:{adjustment_id}"
     if await sql.has_receipt(tx, competition.list_id, entrant_id, key):
         return False
+    if undoes:
+        await _require_opposite(tx, competition, entrant_id, undoes, delta)
     facts = {
         "reason": reason,
         "by": str(actor.user_id) if actor.user_id else None,
@@ -72,7 +82,13 @@ async def adjust_score(
     )
     await sql.insert_changes(tx, [receipt], now, moves_time=competition.op == "add")
     telling.changed(tx, competition_ids=[competition.id])
-    changes = {"entrant": (None, entrant_id), "delta": (None, delta), **await _recounted(tx, competition, now)}
+    changes = {
+        "adjustment": (None, adjustment_id),
+        "entrant": (None, entrant_id),
+        "delta": (None, delta),
+        **({"undoes": (None, undoes)} if undoes else {}),
+        **await _recounted(tx, competition, now),
+    }
     await _record(tx, competition, actor, "competition.adjust", reason, changes)
     return True
 
@@ -182,6 +198,24 @@ async def fund(
     changes = {"fund": (None, fund_id), "source": (None, source), "amount": (None, amount)}
     await _record(tx, competition, actor, "competition.fund", reason, changes)
     return funded
+
+
+async def adjustment(
+    tx: Tx, *, competition: Competition, entrant_id: EntrantId, adjustment_id: UUID
+) -> Adjustment | None:
+    """What staff changed of a score under an id; None if they did not."""
+    return await sql.find_adjustment(tx, competition.list_id, entrant_id, adjustment_id)
+
+
+async def _require_opposite(
+    tx: Tx, competition: Competition, entrant_id: EntrantId, adjustment_id: UUID, delta: int
+) -> None:
+    """Accept what takes an adjustment back; under the lock of the header each is taken back once."""
+    found = await sql.find_adjustment(tx, competition.list_id, entrant_id, adjustment_id)
+    if found is None or found.delta != -delta:
+        raise NoSuchAdjustment(adjustment_id=str(adjustment_id), delta=delta)
+    if found.is_undone:
+        raise AdjustmentUndone(adjustment_id=str(adjustment_id))
 
 
 async def _find(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId) -> tuple[Competition, Participant]:

@@ -101,7 +101,7 @@ async def update(
         return competition
     require_zone(changed.tz)
     await require_asset(tx, code=changed.prize_asset)
-    digest = lifecycle.terms_hash(changed) if competition.terms_hash else None
+    digest = editing.terms_hash(changed) if competition.terms_hash else None
     await sql.update_terms(tx, changed, digest, now)
     await _record(tx, competition, actor, "competition.update", "", fields)
     return await moved(tx, competition_id=competition_id)
@@ -117,7 +117,7 @@ async def start_now(tx: Tx, *, competition_id: CompetitionId, actor: Actor, reas
     if competition.status != "upcoming" or now >= competition.ends_at:
         raise NotUpcoming(status=competition.status, starts_at=competition.starts_at)
     earlier = editing.begun(competition, now)
-    await sql.update_terms(tx, earlier, lifecycle.terms_hash(earlier), now)
+    await sql.update_terms(tx, earlier, editing.terms_hash(earlier), now)
     begun = await start(tx, competition_id=competition_id, now=now)
     changes: Changes = {
         "starts_at": (competition.starts_at, earlier.starts_at),

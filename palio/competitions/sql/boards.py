@@ -14,7 +14,8 @@ from palio.competitions.types import (
     ScoreBoard,
     ScoreList,
 )
-from palio.infra import db
+from palio.infra import arrays, db
+from palio.infra.arrays import Int8s
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 
@@ -177,6 +178,22 @@ async def list_of_users(tx: Tx, list_id: ListId, user_ids: Sequence[UserId]) -> 
         *(list_id, list(user_ids)),
     )
     return found
+
+
+async def get_scores_of(
+    tx: Tx, list_id: ListId, entrant_ids: Sequence[EntrantId]
+) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
+    """Those of some entrants who are ranked on a list, as columns: who, score, when it was reached, subscore."""
+    [found] = await arrays.wholes(
+        tx,
+        """
+        select coalesce(array_agg(entrant_id), '{}'), coalesce(array_agg(score), '{}'),
+          coalesce(array_agg(reached_at), '{}'), coalesce(array_agg(subscore), '{}')
+        from competitions.scores where list_id = %s and entrant_id = any(%s) and state = 'ranked'""",
+        *(list_id, Int8s.of(entrant_ids)),
+    )
+    entrants, scores, reached, subscores = found
+    return entrants, scores, reached, subscores
 
 
 async def list_of_country(tx: Tx, list_id: ListId, country: str, limit: int) -> list[EntrantId]:

@@ -6,13 +6,16 @@ from uuid import UUID
 from palio.competitions.types import (
     Arrival,
     CompetitionId,
+    EntrantId,
     Gone,
+    Joined,
     ListId,
     Made,
     Owed,
     Put,
     RewardSum,
     SeriesId,
+    WantedJoined,
 )
 from palio.infra import db
 from palio.infra.db import Tx
@@ -33,6 +36,19 @@ GONE = """
       where b.contribution_id = c.id order by b.at desc limit 1) t on true
     where c.competition_id = %s and c.taken_back > 0 and c.id > %s and c.id < %s """
 
+ENTRANTS = EntrantId(0), EntrantId(2**63 - 1)  # below and above all of them
+JOINED = """
+    select j.entrant_id, e.kind, e.ref, e.user_id, j.state, j.joined_at, j.via, j.reason, j.decided_by, s.score,
+      j.fee_transfer_id is not null as has_paid, coalesce(s.state = 'out', false) as is_out
+    from (
+      select p.entrant_id, p.joined_at, p.via, p.fee_transfer_id, p.reason, p.decided_by, c.list_id,
+        case when p.state = 'left' and c.join_mode = 'invite' then 'invited' else p.state end as state
+      from competitions.participants p join competitions.competitions c on c.id = p.competition_id
+      where p.competition_id = %s and p.entrant_id > %s and p.entrant_id < %s) j
+    join competitions.entrants e on e.id = j.entrant_id
+    left join competitions.scores s on s.list_id = j.list_id and s.entrant_id = j.entrant_id
+    where (%s::text[] = '{}' or j.state = any(%s)) and (%s::boolean is null or (s.score is not null) = %s) """
+
 
 async def list_put(tx: Tx, competition_id: CompetitionId, part: Part[UUID]) -> list[Put]:
     """A part of the contributions, the newest first."""
@@ -51,6 +67,19 @@ async def list_gone(tx: Tx, competition_id: CompetitionId, part: Part[UUID]) -> 
     if part.is_back:
         return (await db.rows(tx, Gone, GONE + "order by c.id limit %s", *values))[::-1]
     return await db.rows(tx, Gone, GONE + "order by c.id desc limit %s", *values)
+
+
+async def list_joined(
+    tx: Tx, competition_id: CompetitionId, wanted: WantedJoined, part: Part[EntrantId]
+) -> list[Joined]:
+    """A part of those who joined, the last who was met here first. Whoever may join still, or again, is invited."""
+    values = (
+        *(competition_id, *part.between(*ENTRANTS), list(wanted.states), list(wanted.states)),
+        *(wanted.has_score, wanted.has_score, part.limit),
+    )
+    if part.is_back:
+        return (await db.rows(tx, Joined, JOINED + "order by j.entrant_id limit %s", *values))[::-1]
+    return await db.rows(tx, Joined, JOINED + "order by j.entrant_id desc limit %s", *values)
 
 
 async def list_arrivals(tx: Tx, list_id: ListId, limit: int) -> list[Arrival]:
@@ -78,7 +107,7 @@ async def sum_rewards(tx: Tx, competition_id: CompetitionId) -> list[RewardSum]:
 
 
 async def sum_owed(tx: Tx) -> list[Owed]:
-    """What is promised by competitions that are not over, and what waits for winners, by asset and state."""
+    """What is promised by competitions that are not over, and what waits for winners or staff, by asset and state."""
     return await db.rows(
         tx,
         Owed,
@@ -93,7 +122,7 @@ async def sum_owed(tx: Tx) -> list[Owed]:
         select r.asset, 'unclaimed', count(distinct r.competition_id)::int, sum(r.amount)::bigint
         from competitions.rewards r
         join competitions.competitions c on c.id = r.competition_id and c.status in ('completed', 'archived')
-        where r.status = 'unclaimed' group by r.asset""",
+        where r.status in ('unclaimed', 'withheld') group by r.asset""",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from palio.competitions.sql.columns import uuids
@@ -15,16 +16,28 @@ from palio.competitions.types import (
     RewardStatus,
     Settled,
     Waiting,
+    Withheld,
+    WithheldKey,
     Won,
 )
 from palio.infra import arrays, db
 from palio.infra.arrays import Int8s, Jsons, Texts, Uuids
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import IDS, Part
 
 WAITING = """
     select r.competition_id, r.entrant_id, r.rank, r.asset, r.amount, c.leftover_to, c.title
     from competitions.rewards r join competitions.competitions c on c.id = r.competition_id """
+
+WITHHELD = """
+    select r.competition_id, c.title, r.entrant_id, r.user_id, r.rank, r.asset, r.amount,
+      coalesce(r.why ->> 'refused', '') as refusal, l.final_at as since
+    from competitions.rewards r join competitions.competitions c on c.id = r.competition_id
+    join competitions.lists l on l.id = c.list_id
+    where r.status = 'withheld' and (%s::uuid is null or r.competition_id = %s)
+      and (r.competition_id, r.entrant_id) > (%s, %s) and (r.competition_id, r.entrant_id) < (%s, %s) """
+WITHHELD_ENDS = WithheldKey(IDS[0], 0), WithheldKey(IDS[1], 2**63 - 1)
 
 
 async def insert_pending(tx: Tx, competition: Competition, won: Won) -> None:
@@ -271,6 +284,50 @@ async def update_claimed(tx: Tx, claimed: Sequence[Claimed], now: datetime) -> N
         *(now, [found.waiting.competition_id for found in claimed], [found.waiting.entrant_id for found in claimed]),
         *([found.user_id for found in claimed], [found.transfer_id for found in claimed]),
         [found.refusal for found in claimed],
+    )
+
+
+async def list_withheld(tx: Tx, competition_id: CompetitionId | None, part: Part[WithheldKey]) -> list[Withheld]:
+    """A part of the prizes that wallets did not take, of one competition or of all, the newest competition first."""
+    values = (competition_id, competition_id, *chain(*part.between(*WITHHELD_ENDS)), part.limit)
+    if part.is_back:
+        ascending = WITHHELD + "order by r.competition_id, r.entrant_id limit %s"
+        return (await db.rows(tx, Withheld, ascending, *values))[::-1]
+    descending = WITHHELD + "order by r.competition_id desc, r.entrant_id desc limit %s"
+    return await db.rows(tx, Withheld, descending, *values)
+
+
+async def count_withheld(tx: Tx) -> tuple[int, datetime | None]:
+    """How many prizes wallets did not take in all competitions, and since when the oldest is won."""
+    cursor = await tx.execute("""
+        select count(*), min(l.final_at) from competitions.rewards r
+        join competitions.competitions c on c.id = r.competition_id
+        join competitions.lists l on l.id = c.list_id where r.status = 'withheld'""")
+    (found,) = await cursor.fetchall()
+    return found
+
+
+async def update_withheld_paid(
+    tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, transfer_id: UUID, now: datetime
+) -> None:
+    """A wallet has taken its prize after all."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards set status = 'paid', transfer_id = %s, paid_at = %s
+        where competition_id = %s and entrant_id = %s""",
+        *(transfer_id, now, competition_id, entrant_id),
+    )
+
+
+async def update_withheld_void(tx: Tx, competition_id: CompetitionId, entrant_id: EntrantId, reason: str) -> None:
+    """A prize has gone back, for a reason that its winner reads."""
+    await db.run(
+        tx,
+        """
+        update competitions.rewards set status = 'void', why = why || jsonb_build_object('forfeited', %s::text)
+        where competition_id = %s and entrant_id = %s""",
+        *(reason, competition_id, entrant_id),
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from palio.competitions.types import (
+    Adjustment,
     Changed,
     CompetitionId,
     Counts,
@@ -415,6 +416,22 @@ async def has_receipt(tx: Tx, list_id: ListId, entrant_id: EntrantId, key: str) 
             "select exists (select from competitions.receipts where list_id = %s and entrant_id = %s and key = %s)",
             *(list_id, entrant_id, key),
         )
+    )
+
+
+async def find_adjustment(tx: Tx, list_id: ListId, entrant_id: EntrantId, adjustment_id: UUID) -> Adjustment | None:
+    """What staff changed once under this id."""
+    return await db.find(
+        tx,
+        Adjustment,
+        """
+        select r.entrant_id, r.delta, r.created_at as at, (r.facts ->> 'by')::uuid as by,
+          coalesce(r.facts ->> 'reason', '') as reason, exists (
+            select from competitions.receipts u where u.list_id = r.list_id and u.entrant_id = r.entrant_id
+              and u.kind = 'adjust' and u.facts ->> 'undoes' = %s::text) as is_undone
+        from competitions.receipts r
+        where r.list_id = %s and r.entrant_id = %s and r.key = 'adjust:' || %s::text and r.kind = 'adjust'""",
+        *(str(adjustment_id), list_id, entrant_id, str(adjustment_id)),
     )
 
 

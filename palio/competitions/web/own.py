@@ -44,7 +44,7 @@ async def get_my_standing(competition_id: Id, ask: Ask, tx: InTx) -> MyRankAnswe
     "/competitions/{competition_id:uuid}/standings/around",
     access="player",
     example=STANDINGS_EXAMPLE,
-    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart, Warming],
+    refuses=[NoSuchCompetition, BoardHidden, NotTakingPart],
 )
 async def list_standings_around(competition_id: Id, ask: Ask, tx: InTx, radius: Radius = 5) -> RankingAnswer:
     """List the lines around you."""

@@ -68,7 +68,7 @@ async def show(
         shown = await _board(tx, ask, competition, page, only=only, country=country)
         if user_id and not shown.board.is_warming:
             own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now)
-    except Warming:  # of friends, of a country, and behind a row nothing is known
+    except Warming:  # behind a row nothing is known
         shown = await showing.outlined(tx, competition=competition, now=ask.now)
     known = await entering.participation(tx, competition_id=competition.id, user_id=user_id) if user_id else None
     ranking, after = RankingAnswer.of_shown(shown, page), shown.board.after

@@ -267,7 +267,10 @@ async def extend_race(
     "/console/races/{number:int}/adjust",
     access=MONEY,
     example=ACT_EXAMPLE,
-    refuses=[*OF_ACTS, PlayerUnknown, AdjustmentInvalid, BaselineUnknown, OwnAccount],
+    refuses=[
+        *(*OF_ACTS, PlayerUnknown, AdjustmentInvalid, BaselineUnknown, OwnAccount),
+        *(competitions.NoSuchAdjustment, competitions.AdjustmentUndone),
+    ],
     idempotency="required",
 )
 async def adjust_total(number: Number, body: AdjustBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:

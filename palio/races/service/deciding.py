@@ -42,7 +42,7 @@ async def adjust(
     24 hours is summed; above `races.adjust_over` a second person is needed. Whoever has not wagered yet enters.
     Refuses with NoSuchRace, PlayerUnknown, AdjustmentInvalid, BaselineUnknown, OwnAccount,
     competitions.ReasonMissing, competitions.NotRunning, competitions.Paying, competitions.Cancelled,
-    competitions.ApprovalDue.
+    competitions.NoSuchAdjustment, competitions.AdjustmentUndone, competitions.ApprovalDue.
     """
     if not 0 < abs(amount_micro) <= ADJUSTMENT_MAX_MICRO:
         raise AdjustmentInvalid(amount_micro=amount_micro, limit_micro=ADJUSTMENT_MAX_MICRO)

@@ -16,7 +16,7 @@ from palio.infra import embedded
 from palio.kernel import clock
 from palio.kernel.ids import new_id
 from tests.admin.house import Console, manned
-from tests.factories.competitions import HOUR, enter, live, score
+from tests.factories.competitions import HOUR, enter, live, score, withheld
 from tests.journeys.browser.conftest import looking
 
 pytestmark = pytest.mark.browser
@@ -41,6 +41,14 @@ PAGES = {
     "fund": f"{HERE}/{{live}}/fund",
     "cancel": f"{HERE}/{{live}}/cancel",
     "adjust": f"{HERE}/{{review}}/adjust",
+    "take-back": f"{HERE}/{{review}}/adjust?entrant_id={{adjusted}}&undoes={{adjustment}}",
+    "participants": f"{HERE}/{{review}}/participants",
+    "participants-none": f"{HERE}/{{live}}/participants?has_score=false",
+    "over": f"{HERE}/{{over}}",
+    "withheld": f"{HERE}/withheld",
+    "withheld-none": f"{HERE}/withheld?competition_id={{live}}",
+    "pay-withheld": f"{HERE}/{{over}}/pay-withheld?entrant_id={{winner}}",
+    "forfeit": f"{HERE}/{{over}}/forfeit?entrant_id={{winner}}",
 }
 
 
@@ -52,11 +60,12 @@ async def console(
         yield console
 
 
-async def filled(console: Console) -> dict[str, CompetitionId]:
-    """One that runs, and one in review whose result is doubted."""
+async def filled(console: Console) -> dict[str, object]:
+    """One that runs, one in review whose result is doubted and was adjusted, and one whose winner cannot be paid."""
     now = clock.now()
     found: dict[str, CompetitionId] = {}
-    async with console.begin() as tx:
+    async with console.begin(console.noor) as tx:
+        over, [winner, *_], _ = await withheld(tx, now - 7 * HOUR, (9, 7), title="A competition: over")
         for name, begin in (("live", now - HOUR), ("review", now - 6 * HOUR)):
             found[name] = await live(tx, begin, title=f"A competition: {name}", review_h=24)
             entrants = await enter(tx, found[name], 12, now)
@@ -73,7 +82,18 @@ async def filled(console: Console) -> dict[str, CompetitionId]:
             text="My last game is missing.",
             now=now,
         )
-    return found
+        adjusted, adjustment = last.standing.entrant_id, new_id()
+        await competitions.adjust_score(
+            tx,
+            adjustment_id=adjustment,
+            competition_id=found["review"],
+            entrant_id=adjusted,
+            delta=5,
+            actor=tx.actor,
+            reason="a game was counted for somebody else",
+            now=now,
+        )
+    return {**found, "over": over, "winner": winner, "adjusted": adjusted, "adjustment": adjustment}
 
 
 @pytest.mark.parametrize(("size", "theme"), [("desktop", "day"), ("phone", "night")])
