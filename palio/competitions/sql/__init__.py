@@ -125,6 +125,7 @@ from palio.competitions.sql.rewards import (
 )
 from palio.competitions.sql.scores import (
     count_scores,
+    find_run,
     get_changed,
     get_changed_many,
     get_ranked,
@@ -209,6 +210,7 @@ __all__ = [
     "find_place",
     "find_place_of_list",
     "find_reward",
+    "find_run",
     "find_snapshot",
     "find_successor",
     "find_undistributed",
