@@ -192,10 +192,10 @@ async def warm_up(port: int, board: str) -> None:
         pass
 
 
-async def weighed(ground: Ground, board: str) -> dict[str, float]:
-    """What the order of a board costs a process of its own."""
+async def weighed(ground: Ground, board: str, *shelf: str) -> dict[str, float]:
+    """What the order of a board costs a process of its own; with a shelf, one that finds there what others laid."""
     dsn, list_id = ground.cluster.dsn("palio_app", roles.DATABASE), await list_of(ground, board)
-    words = (sys.executable, "-m", "bench.ranking", str(list_id))
+    words = (sys.executable, "-m", "bench.ranking", str(list_id), *shelf)
     found: dict[str, float] = json.loads(await children.answer(*words, stdin=dsn.encode()))
     return found
 
@@ -216,6 +216,7 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
     [(_, token)] = await programs(ground, 1, role="races", scope="competitions:write")
     tell("P8: weighing the order in a process of its own")
     weights = [await weighed(ground, boards[sizes[-1]]) for _ in range(plan.rounds)]
+    shared = [await weighed(ground, boards[sizes[-1]], str(ground.home / "shelf")) for _ in range(2)]
     async with AsyncExitStack() as stack:
         port, pid = await stack.enter_async_context(serving(ground))
         tell("TPCB: filling and ageing the tables")
@@ -240,7 +241,9 @@ async def measure(ground: Ground, plan: Plan, tell: Callable[[str], None]) -> Fi
         arms: list[Arm] = [yardstick, one, four, *tops, *mine, *bares]
         pids = (pid, *(bare.pid for bare in bares))
         found = await interleave(arms, rounds=plan.rounds, meter=ground.meter(*pids), tell=tell)
-    findings = _findings(found, yardstick.name, one, four, tops, mine, [bare.name for bare in bares], sizes, weights)
+    findings = _findings(
+        found, yardstick.name, one, four, tops, mine, [bare.name for bare in bares], sizes, weights, shared
+    )
     return replace(findings, notes=[*findings.notes, *tpcb.caveats(share)])
 
 
@@ -254,8 +257,9 @@ def _findings(
     bares: Sequence[str],
     sizes: Sequence[int],
     weights: Sequence[dict[str, float]],
+    shared: Sequence[dict[str, float]],
 ) -> Findings:
-    is_sound = not any(series.faults for series in found.values())
+    is_sound = not any(series.faults for series in found.values()) and all(each["right"] == 1 for each in shared)
     rates = {name: series.rates for name, series in found.items()}
     entrants = weights[-1]["entrants"]
     figures = [
@@ -278,6 +282,11 @@ def _findings(
         f"order of {entrants:,.0f}: loaded in {number(last['seconds'])} s, {number(last['held_bytes'] / 1e6)} MB held,"
         f" {number(last['peak_bytes'] / 1e6)} MB at most"
     )
+    for who, each in zip(("the process that lays a shared base", "the next process of the host"), shared, strict=True):
+        notes.append(
+            f"{who}: loaded in {number(each['seconds'])} s, {number(each['own_bytes'] / 1e6)} MB of its own,"
+            f" {number(each['peak_bytes'] / 1e6)} MB at most"
+        )
     return Findings("P4", f"scores and boards, {sizes[-1]:,} players", list(found.values()), figures, notes=notes)
 
 

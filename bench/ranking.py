@@ -1,8 +1,9 @@
-"""One ranking in a process of its own: `python -m bench.ranking LIST`, where the database is on stdin, one line
+"""One ranking in a process of its own: `python -m bench.ranking LIST [SHELF]`, where the database is on stdin, one line
 of JSON on stdout.
 
-Says how long it took to load, how much memory it holds then and held at most, and how many of a thousand ranks are
-those that the table gives.
+Says how long it took to load, how much memory it holds then and held at most, how much of it no other process can have
+part in, and how many of a thousand ranks are those that the table gives. With a shelf, a folder, it lays a base there,
+or takes that of the process before it.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from time import perf_counter
 
 from palio.competitions.service import rankings
 from palio.competitions.types import ListId, RankTerms
-from palio.infra.db import Database
+from palio.infra.db import Database, Equipment
+from palio.infra.shelves import Shelf
 from palio.kernel.ids import Actor, RequestId, new_id
 
 SYSTEM = Actor("system", None, RequestId(new_id()))
@@ -31,19 +33,25 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
-async def look(dsn: str, list_id: int) -> dict[str, object]:
+def _own() -> int:
+    """What is no other process's too, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))
+
+
+async def look(dsn: str, list_id: int, shelf: Shelf | None) -> dict[str, object]:
     """Load, look, compare."""
-    database = Database(dsn, connections_max=1)
+    database = Database(dsn, equipment=Equipment(shelf=shelf), connections_max=1)
     await database.pool.open(wait=True)
     terms = RankTerms(ListId(list_id), "desc", "share", has_subscore=False, least_score=-(2**62))
     try:
         async with database.begin(SYSTEM, seconds_max=LOAD_SECONDS_MAX) as tx:
             await rankings.load(tx, terms=terms._replace(list_id=NOBODYS))  # what a first one costs is no player's
-            before, began = _resident(), perf_counter()
+            before, own_before, began = _resident(), _own(), perf_counter()
             live = await rankings.load(tx, terms=terms)
             seconds = perf_counter() - began
         gc.collect()
-        held = _resident() - before
+        held, own = _resident() - before, _own() - own_before
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
         size = len(live.ranking)
         chance = Random(size)  # noqa: S311 - whom to look at
@@ -58,6 +66,7 @@ async def look(dsn: str, list_id: int) -> dict[str, object]:
         "entrants": size,
         "seconds": seconds,
         "held_bytes": held,
+        "own_bytes": own,
         "peak_bytes": peak,
         "right": right / len(places),
     }
@@ -65,7 +74,9 @@ async def look(dsn: str, list_id: int) -> dict[str, object]:
 
 def main() -> None:
     """Print what was seen."""
-    sys.stdout.write(json.dumps(asyncio.run(look(sys.stdin.read(), int(sys.argv[1])))) + "\n")
+    list_id, *folders = sys.argv[1:]
+    shelf = Shelf(Path(folders[0])) if folders else None
+    sys.stdout.write(json.dumps(asyncio.run(look(sys.stdin.read(), int(list_id), shelf))) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ DELTA_MIN = 10_000
 DELTA_PART = 100  # or this part of the base, where that is more
 FEW = 64  # keys that are looked for one by one where many are tied
 NOTHING = np.empty(0, np.int64)
+PLAIN, WITH_SUBSCORE = ("score", "reached", "entrant"), ("score", "subscore", "reached", "entrant")  # what orders them
 
 
 class Place(NamedTuple):
@@ -294,7 +295,7 @@ class RankIndex:
         self._has_shared_ranks = ties == "share"
         self._has_subscore = has_subscore
         self._delta_min = delta_min
-        self._state = _settled(_Keys((NOTHING,) * (4 if has_subscore else 3), NOTHING))
+        self._state = _settled(_Keys((NOTHING,) * len(WITH_SUBSCORE if has_subscore else PLAIN), NOTHING))
 
     @classmethod
     def load(
@@ -312,6 +313,20 @@ class RankIndex:
         index = cls(direction=direction, ties=ties, has_subscore=subscores is not None, delta_min=delta_min)
         index._state = _settled(_Keys.of(_in_order(index._columns(entrants, scores, reached_at_us, subscores))))
         return index
+
+    @classmethod
+    def resting_on(cls, base: Sequence[Whole], *, direction: Direction, ties: TieRule) -> "RankIndex":
+        """The order whose `base` these columns were; they are read where they lie, and never written to."""
+        *columns, by_entrant = base
+        index = cls(direction=direction, ties=ties, has_subscore=len(columns) == len(WITH_SUBSCORE))
+        index._state = _settled(_Keys(tuple(columns), by_entrant))
+        return index
+
+    @property
+    def base(self) -> tuple[Whole, ...]:
+        """The columns in their order and the positions by number: all there is, right after a merge."""
+        base = self._state.base
+        return *base.columns, base.by_entrant
 
     def __len__(self) -> int:
         return self._state.size
@@ -346,7 +361,8 @@ class RankIndex:
 
     def merge(self) -> None:
         """Take the delta into the base; nobody may change the order meanwhile, but everybody can read it."""
-        self._state = self._state.merged()
+        if self._state.delta:
+            self._state = self._state.merged()
 
     def count(self, key: RowKey, *, or_equal: bool) -> int:
         """How many come before this key, or come not after it, whether somebody has it or not."""
@@ -459,6 +475,23 @@ class Ranking:
         above = RankIndex.load(*(column[counts] for column in columns), direction=direction, ties=ties)
         below = RankIndex.load(*(column[~counts] for column in columns), direction=direction, ties="earliest")
         return cls(above, below, least)
+
+    @classmethod
+    def resting_on(
+        cls, bases: Sequence[Whole], *, least: int, direction: Direction = "desc", ties: TieRule = "share"
+    ) -> "Ranking":
+        """The order whose `bases` these columns were; they are read where they lie, and never written to."""
+        above, below = bases[: len(bases) // 2], bases[len(bases) // 2 :]
+        return cls(
+            RankIndex.resting_on(above, direction=direction, ties=ties),
+            RankIndex.resting_on(below, direction=direction, ties="earliest"),
+            least,
+        )
+
+    @property
+    def bases(self) -> tuple[Whole, ...]:
+        """The columns of both orders: all there is, right after a merge."""
+        return *self._above.base, *self._below.base
 
     def __len__(self) -> int:
         return len(self._above) + len(self._below)

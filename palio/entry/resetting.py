@@ -6,7 +6,11 @@ from palio.entry import cast, first_start, wiring
 from palio.infra import embedded, roles
 from palio.infra.settings import Environment
 
-FOLDERS = ("files", "mail")  # lists that were archived, letters; keys and passwords of the deployment stay
+FOLDERS = (
+    "files",
+    "mail",
+    "ranks",
+)  # lists that were archived, letters, rankings; keys and passwords of the deployment stay
 
 
 def give_up(environment: Environment) -> None:

@@ -60,6 +60,7 @@ from palio.infra.metrics import Metrics
 from palio.infra.realtime import Hub
 from palio.infra.settings import Environment
 from palio.infra.settings.environment import WrongSettingError
+from palio.infra.shelves import Shelf
 from palio.infra.storage import Storage
 from palio.kernel import clock
 from palio.kernel.ids import UserId
@@ -294,6 +295,7 @@ async def opened(
                 environment.anchor_mail,
             ),
             storage=storage,
+            shelf=Shelf(environment.data / "ranks"),
             mail=_mail(environment),
             geo=Geo(environment.geo_file),
             otp=vouching.sender_of(environment, outside, is_simulated=environment.sim == "on"),

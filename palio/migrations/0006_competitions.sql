@@ -268,7 +268,6 @@ create table competitions.rewards (
   check (amount > 0 or items <> '[]'),
   check (transfer_id is null or status = 'paid' and amount > 0),
   check (status <> 'paid' or amount = 0 or transfer_id is not null)) with (fillfactor = 80);
-create index on competitions.rewards (competition_id, place);
 create index on competitions.rewards (claim_by) where status = 'unclaimed';
 create index on competitions.rewards (entrant_id) where status = 'unclaimed';
 create index on competitions.rewards (competition_id, entrant_id) where status = 'withheld';

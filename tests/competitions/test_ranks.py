@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palio.competitions import Place, RankIndex
-from palio.competitions.ranks import Ranking
+from palio.competitions.ranks import Ranking, Whole
 from palio.competitions.types import Direction, TieRule
 from palio.kernel.providers import After, Spot
 
@@ -66,6 +66,14 @@ def changed(index: RankIndex, changes: Sequence[Change], *, has_subscore: bool) 
     index.apply(*columns(changes), [one.is_present for one in changes], subscores)
 
 
+def locked(base: Sequence[Whole]) -> list[Whole]:
+    """As columns of a mapped file are: to write to them is an error."""
+    found = [column.copy() for column in base]
+    for column in found:
+        column.flags.writeable = False
+    return found
+
+
 # few values of each, so that ties, returns and repetitions are the rule
 few = st.builds(Change, *[st.integers(1, 12), st.integers(-3, 3), st.integers(0, 2), st.integers(0, 1), st.booleans()])
 
@@ -85,6 +93,9 @@ def test_every_answer_equals_that_of_a_sorted_list(
     index = RankIndex.load(*columns(first), subscores, direction=direction, ties=ties, delta_min=delta_min)
     for changes in data.draw(st.lists(st.lists(one, max_size=8), max_size=6)):
         plain.apply(changes)
+        if data.draw(st.booleans()):
+            index.merge()
+            index = RankIndex.resting_on(locked(index.base), direction=direction, ties=ties)
         changed(index, changes, has_subscore=has_subscore)
         expected = plain.places()
         assert index.page(0, 100) == expected

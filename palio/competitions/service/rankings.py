@@ -1,7 +1,7 @@
 """Live rankings as this process holds them: loaded once, then brought up to date by whoever reads.
 
 A process that answers people loads them apart (`Rankings.apart`): who comes meanwhile waits a second, and is then told
-that it is warming up.
+that it is warming up. The processes of a host load a long one once between them: see `bases`.
 
 A read asks which scores have changed since the snapshot it remembers and applies those, so that every answer is that of
 the database at that moment; when nothing has changed it costs one look into an index. Payments never use it: the freeze
@@ -11,7 +11,7 @@ sorts the table.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -24,12 +24,16 @@ from palio.competitions import sql
 from palio.competitions.errors import Warming
 from palio.competitions.ranks import Ranking
 from palio.competitions.rules import prizes
+from palio.competitions.service import bases
+from palio.competitions.service.bases import SharedBase
 from palio.competitions.types import RANK_MEMORY_MB, Changed, Competition, EntrantId, ListId, RankTerms
 from palio.infra import db, settings
 from palio.infra.db import Tx
 from palio.kernel import clock
 
 CHANGED_MAX = 20_000  # of more changes than that everybody is read again
+CHANGED_PART = 50  # or this part of them, where that is more
+LOOK_EVERY_S = 1  # who rests on a base of his own looks whether there is a shared one
 BYTES_PER_ENTRANT = 40
 PATIENCE_S = 1.0
 CHECK_EVERY_S = 600
@@ -58,6 +62,7 @@ class Live:
 
     `as_of` is when the last of them looked. `stamp` is another one after each change: in this process, the same stamp
     means the same places. A version does not, because a transaction that began earlier may commit later.
+    `generation` is that of the `shared` base on which it rests, 0 if it has one of its own.
     """
 
     ranking: Ranking
@@ -68,6 +73,13 @@ class Live:
     as_of: datetime
     provisional: Provisional | None = None
     stamp: int = field(default_factory=_stamps.__next__)
+    shared: SharedBase | None = None
+    generation: int = 0
+
+    @property
+    def changed_max(self) -> int:
+        """Of how many changes on everybody is rather read again."""
+        return max(CHANGED_MAX, len(self.ranking) // CHANGED_PART)
 
     def prizes(self, competition: Competition) -> Provisional:
         """What would be paid if it ended now; worked out once for each state of the ranking and of the prizes."""
@@ -104,6 +116,17 @@ class _Held:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     live: Live | None = None
     checked_at: float = field(default_factory=monotonic)
+    looked_at: float = field(default_factory=monotonic)
+
+    def wants_base(self) -> bool:
+        """Is it time to look for a shared base that is better than what is here?"""
+        if self.live is None or len(self.live.ranking) < bases.SHARED_MIN:
+            return self.live is None
+        is_good = self.live.generation and not self.live.ranking.is_due
+        if is_good or monotonic() - self.looked_at < LOOK_EVERY_S:
+            return False
+        self.looked_at = monotonic()
+        return True
 
 
 class Rankings:
@@ -147,8 +170,7 @@ class Rankings:
                 if known and known.terms == terms and glance.since[terms.list_id] <= known.horizon:
                     _look_after(self, held, terms)
                     _renewed(known, changed, glance.as_of)
-                    if known.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
-                        await asyncio.to_thread(known.ranking.merge)
+                    await _settle(known)  # others go on meanwhile, and who reads this one waits for his turn
                     found[terms.list_id] = known.ranking.ranks_of(asked[terms])
         return found
 
@@ -176,26 +198,24 @@ async def live(tx: Tx, *, terms: RankTerms) -> Live:
     return await load(tx, terms=terms)
 
 
-async def load(tx: Tx, *, terms: RankTerms) -> Live:
-    """The same for whoever has the time to load it himself."""
+async def load(tx: Tx, *, terms: RankTerms, patience_s: float = 0) -> Live:
+    """The same for whoever has the time to load it himself, and to wait so long for another process that does."""
     rankings = db.memory(tx, Rankings)
     held = rankings.of(terms.list_id)
     async with held.turn:
         known = held.live if held.live and held.live.terms == terms else None
-        as_of = clock.now()
-        found = await _read(tx, terms, known)
-        if found.is_private:
-            return await _loaded(terms, await sql.get_ranked(tx, terms.list_id) if known else found, as_of)
-        if known and len(found.entrants) < CHANGED_MAX:
-            _look_after(rankings, held, terms)
-            renewed = _renewed(known, found, as_of)
-            if renewed.ranking.is_due:  # others go on meanwhile, and who reads this one waits for his turn
-                await asyncio.to_thread(renewed.ranking.merge)
-            return renewed
-        everybody = await sql.get_ranked(tx, terms.list_id) if known else found
-        held.live = await _loaded(terms, everybody, as_of)
-    rankings.shrink((settings.value(RANK_MEMORY_MB) << 20) // BYTES_PER_ENTRANT)
-    return held.live
+        shared = await bases.find(tx, terms=terms) if known is None or held.wants_base() else None
+        async with _turn(shared, 0 if known else patience_s) as is_ours:
+            if known:
+                _look_after(rankings, held, terms)
+            found = await _brought_up(tx, held, terms, await _taken_over(shared, terms, known) or known)
+            if shared and is_ours and found is held.live and (found.ranking.is_due or not found.generation):
+                await _lay(found, shared)
+        if found is held.live:  # others go on meanwhile, and who reads this one waits for his turn
+            await _settle(found)
+    if found is not known:
+        rankings.shrink((settings.value(RANK_MEMORY_MB) << 20) // BYTES_PER_ENTRANT)
+    return found
 
 
 async def ranks_many(tx: Tx, *, asked: Mapping[RankTerms, Sequence[EntrantId]]) -> dict[ListId, Mapping[int, int]]:
@@ -264,14 +284,60 @@ def _nothing(_: RankTerms) -> None:
 
 
 def forget(tx: Tx, *, list_id: ListId) -> None:
-    """Free the memory of a list that is final."""
+    """Leave a list that is final, or wrong, here and on the shelf."""
     db.memory(tx, Rankings).forget(list_id)
+    bases.drop(tx, list_id=list_id)
 
 
-async def _read(tx: Tx, terms: RankTerms, known: Live | None) -> Changed:
+def _turn(shared: SharedBase | None, seconds_max: float = 0) -> AbstractAsyncContextManager[bool]:
+    return shared.turn(seconds_max=seconds_max) if shared else nullcontext(False)
+
+
+async def _taken_over(shared: SharedBase | None, terms: RankTerms, known: Live | None) -> Live | None:
+    """What rests on a shared base that is newer than the one known; it is as old as that."""
+    newest = await shared.newest(above=known.generation if known else 0) if shared else None
+    if newest is None:
+        return None
+    book, ranking = newest
+    horizon, version = book.facts["horizon"], book.facts["version"]
+    live = Live(ranking, terms, horizon, book.generation, version, clock.now(), shared=shared)
+    live.generation = book.generation
+    return live
+
+
+async def _brought_up(tx: Tx, held: _Held, terms: RankTerms, known: Live | None) -> Live:
+    """As this transaction sees it; what nobody else may see yet is left nowhere."""
+    as_of = clock.now()
     if known is None:
-        return await sql.get_ranked(tx, terms.list_id)
-    return await sql.get_changed(tx, terms.list_id, known.horizon, CHANGED_MAX)
+        found = await sql.get_ranked(tx, terms.list_id)
+    else:
+        found = await sql.get_changed(tx, terms.list_id, known.horizon, known.changed_max)
+        if not found.is_private and len(found.entrants) < known.changed_max:
+            held.live = _renewed(known, found, as_of)
+            return held.live
+        found = await sql.get_ranked(tx, terms.list_id)
+    live = await _loaded(terms, found, as_of)
+    if not found.is_private:
+        held.live = live
+    return live
+
+
+async def _settle(live: Live) -> None:
+    """Take what has changed into the base where that has grown much: into the shared one, if nobody else does."""
+    if not live.ranking.is_due:
+        return
+    async with _turn(live.shared) as is_ours:
+        if live.shared and is_ours and live.shared.generation <= live.generation:
+            await _lay(live, live.shared)
+    if live.ranking.is_due:
+        await asyncio.to_thread(live.ranking.merge)
+        live.generation = 0
+
+
+async def _lay(live: Live, shared: SharedBase) -> None:
+    facts = {"horizon": live.horizon, "version": live.version}
+    if ranking := await shared.lay(live.ranking, generation=live.moment, facts=facts):
+        live.ranking, live.shared, live.generation = ranking, shared, live.moment
 
 
 async def _loaded(terms: RankTerms, found: Changed, as_of: datetime) -> Live:

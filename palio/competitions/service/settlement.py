@@ -1,8 +1,10 @@
 """From the last score to the last prize: close, freeze, review, pay, finish. Every step can be repeated."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
@@ -23,6 +25,7 @@ from palio.competitions.types import (
     Contribution,
     Leftover,
     Settled,
+    Winners,
     Won,
 )
 from palio.infra import approvals, audit, outbox, settings
@@ -30,6 +33,7 @@ from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
 
 PAID_PER_STEP_MAX = 10_000
+Allocating: TypeAlias = "asyncio.Future[tuple[Won, Leftover | None]]"
 
 log = structlog.get_logger()
 
@@ -49,32 +53,42 @@ async def freeze(
     if competition.phase != "collecting":
         raise NotCollecting(status=competition.status, phase=competition.phase)
     await sql.sort_in_memory(tx)
-    entrants = await sql.insert_standings(tx, competition_id)
-    await sql.update_list_final(tx, competition.list_id, entrants, now)
     pool = await ledger.balance(tx, address=competition.pool_address, asset=competition.prize_asset)
-    digest = await sql.hash_standings(tx, competition.list_id)
+    allocating = await _begin_allocation(tx, competition, pool)
+    digest, entrants = await sql.insert_standings(tx, competition_id)
+    await sql.update_list_final(tx, competition.list_id, entrants, now)
     await sql.insert_final_snapshot(tx, competition.list_id, digest, now)
-    won = await _allocate(tx, competition, pool)
+    won = await _end_allocation(tx, competition, allocating)
     await sql.update_frozen(tx, competition_id, pool_final=pool, standings_hash=digest, evidence=evidence, now=now)
     await outbox.send(tx, CompetitionFrozen(*lifecycle.told(competition)))
     return await _pay_or_wait(tx, await lock(tx, competition_id=competition_id), won, now)
 
 
-async def _allocate(tx: Tx, competition: Competition, pool: int) -> Won:
-    """The prizes of the frozen standings; what nobody won is noted with the place where it goes."""
+async def _begin_allocation(tx: Tx, competition: Competition, pool: int) -> Allocating:
+    """Have the prizes of the ranking, which nobody can change any more, worked out while the database is busy."""
     rule = prizes.read(competition.prize_rule)
     qualified = (await sql.count_scores(tx, competition.id)).qualified
-    winners = await sql.list_winners(tx, competition.list_id, prizes.places_of(rule))
+    winners = await sql.list_ranked_winners(tx, competition.id, prizes.places_of(rule))
+    return asyncio.ensure_future(asyncio.to_thread(_allocated, competition, pool, winners, qualified))
+
+
+async def _end_allocation(tx: Tx, competition: Competition, allocating: Allocating) -> Won:
+    """The prizes; what nobody won is noted with the place where it goes."""
+    won, left = await allocating
+    if left:
+        await sql.insert_undistributed(tx, competition.id, left)
+    return won
+
+
+def _allocated(competition: Competition, pool: int, winners: Winners, qualified: int) -> tuple[Won, Leftover | None]:
+    rule = prizes.read(competition.prize_rule)
     groups = prizes.groups_of(winners.ranks) + [1] * (qualified - len(winners.ranks))
     shares = prizes.allocate(rule, pool=pool, groups=groups, empty_rule=competition.empty_rule, scores=winners.scores)
     left = pool - sum(share.amount for share in shares)
-    if left:
-        address = lifecycle.leftover_address(competition, has_winners=qualified > 0)
-        await sql.insert_undistributed(
-            tx, competition.id, Leftover(left, address, "empty_places" if qualified else "no_winner")
-        )
+    address = lifecycle.leftover_address(competition, has_winners=qualified > 0)
+    leftover = Leftover(left, address, "empty_places" if qualified else "no_winner") if left else None
     places = [share.place for share in shares]
-    return Won(
+    won = Won(
         [winners.entrant_ids[place - 1] for place in places],
         [winners.user_ids[place - 1] for place in places],
         places,
@@ -83,6 +97,7 @@ async def _allocate(tx: Tx, competition: Competition, pool: int) -> Won:
         [prizes.explained(share.why) for share in shares],
         [prizes.items_text(rule, place) for place in places] if rule.items else (),
     )
+    return won, leftover
 
 
 async def _pay_or_wait(tx: Tx, competition: Competition, won: Won, now: datetime) -> Competition:
@@ -128,9 +143,9 @@ async def recount(tx: Tx, *, competition: Competition, now: datetime) -> tuple[s
     The header is locked by the caller, and nothing has been paid.
     """
     await sql.delete_allocation(tx, competition)
-    await sql.insert_standings(tx, competition.id)
-    digest = await sql.hash_standings(tx, competition.list_id)
-    won = await _allocate(tx, competition, competition.pool_final or 0)
+    allocating = await _begin_allocation(tx, competition, competition.pool_final or 0)
+    digest, _ = await sql.insert_standings(tx, competition.id)
+    won = await _end_allocation(tx, competition, allocating)
     await sql.insert_pending(tx, competition, won)
     await sql.update_standings_hash(tx, competition.id, digest, now)
     telling.moved(tx, competition=competition)

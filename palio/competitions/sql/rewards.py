@@ -79,7 +79,7 @@ async def _insert(
               unnest(%s::bigint[]) as rank, unnest(%s::bigint[]) as amount, unnest(%s::uuid[]) as user_id,
               unnest(%s::uuid[]) as transfer_id, unnest(%s::bigint[]) as why, unnest(%s::text[]) as refusal,
               unnest(%s::text[]) as items) v) u
-          join unnest(%s::jsonb[]) with ordinality w(why, number) on w.number = u.why""",
+          join unnest(%s::jsonb[]) with ordinality w(why, number) on w.number = u.why order by u.entrant_id""",
         *(competition.id, competition.prize_asset, claim_by, now, status),
         *(Int8s.of(won.entrant_ids), Int8s.of(won.places), Int8s.of(won.ranks), Int8s.of(won.amounts)),
         *(uuids(won.user_ids), Uuids.of(settled.transfer_ids), Int8s.of([numbers[why] for why in won.whys])),
@@ -140,8 +140,11 @@ async def list_rewards(tx: Tx, competition_id: CompetitionId, limit: int, *, aft
         tx,
         Reward,
         """
-        select entrant_id, place, rank, asset, amount, status, user_id, transfer_id, claim_by, why, paid_at, items
-        from competitions.rewards where competition_id = %s order by place offset %s limit %s""",
+        select r.entrant_id, r.place, r.rank, r.asset, r.amount, r.status, r.user_id, r.transfer_id, r.claim_by, r.why,
+          r.paid_at, r.items
+        from competitions.competitions c join competitions.standings s on s.list_id = c.list_id
+        join competitions.rewards r on r.competition_id = c.id and r.entrant_id = s.entrant_id
+        where c.id = %s order by s.place offset %s limit %s""",
         *(competition_id, after, limit),
     )
 

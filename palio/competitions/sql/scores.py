@@ -237,6 +237,24 @@ async def has_written(tx: Tx) -> bool:
     return bool(await db.value(tx, "select pg_current_xact_id_if_assigned() is not null"))
 
 
+async def find_run(tx: Tx, list_id: ListId, entrants_min: int) -> str | None:
+    """What tells this run of the server, its database and tables from all others.
+
+    None where the list is shorter, or this transaction has written something.
+    """
+    found: str | None = await db.value(
+        tx,
+        """
+        select concat_ws('-', s.system_identifier, d.oid, 'competitions.scores'::regclass::oid,
+          (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint)
+        from pg_control_system() s, pg_database d
+        where d.datname = current_database() and pg_current_xact_id_if_assigned() is null and exists (
+          select from competitions.scores where list_id = %s and state = 'ranked' offset %s)""",
+        *(list_id, entrants_min - 1),
+    )
+    return found
+
+
 async def get_ranked(tx: Tx, list_id: ListId) -> Changed:
     """Everybody who is ranked on a list; the columns come in parts, because there may be millions."""
     heads, parts = [], []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import LiteralString
 
 from palio.competitions.types import (
     EPOCH,
@@ -89,16 +90,26 @@ async def sort_in_memory(tx: Tx) -> None:
     await db.run(tx, "set local work_mem = '64MB'")
 
 
-async def insert_standings(tx: Tx, competition_id: CompetitionId) -> int:
-    """Freeze the ranking; answers how many stand in it."""
-    return await db.run(
+WRITTEN = """
+    with s as (
+      insert into competitions.standings (list_id, place, rank, entrant_id, score, subscore, reached_at, qualified)
+      select list_id, place, rank, entrant_id, score, subscore, reached_at, qualified
+      from competitions.ranked(%s) order by place returning *) """
+DIGESTED = """
+    select sha256(convert_to(coalesce(string_agg(
+      s.place || '|' || coalesce(s.rank::text, '') || '|' || e.kind || ':' || e.ref || '|' || s.score || '|'
+      || s.subscore || '|' || (extract(epoch from s.reached_at) * 1000000)::bigint || '|' || s.qualified,
+      E'\\n' order by s.place), ''), 'UTF8')) as digest, count(*)::int as entrants """
+
+
+async def insert_standings(tx: Tx, competition_id: CompetitionId) -> tuple[bytes, int]:
+    """Freeze the ranking; answers its digest, as `hash_standings` gives it, and how many stand in it."""
+    [(digest, entrants)] = await arrays.columns(
         tx,
-        """
-        insert into competitions.standings (list_id, place, rank, entrant_id, score, subscore, reached_at, qualified)
-        select list_id, place, rank, entrant_id, score, subscore, reached_at, qualified
-        from competitions.ranked(%s) order by place""",
+        WRITTEN + DIGESTED + "from s join competitions.entrants e on e.id = s.entrant_id",
         competition_id,
     )
+    return bytes(digest), entrants
 
 
 async def hash_standings(tx: Tx, list_id: ListId) -> bytes:
@@ -106,11 +117,8 @@ async def hash_standings(tx: Tx, list_id: ListId) -> bytes:
     return bytes(
         await db.value(
             tx,
-            """
-            select sha256(convert_to(coalesce(string_agg(
-              s.place || '|' || coalesce(s.rank::text, '') || '|' || e.kind || ':' || e.ref || '|' || s.score || '|'
-              || s.subscore || '|' || (extract(epoch from s.reached_at) * 1000000)::bigint || '|' || s.qualified,
-              E'\\n' order by s.place), ''), 'UTF8'))
+            DIGESTED
+            + """
             from competitions.standings s join competitions.entrants e on e.id = s.entrant_id where s.list_id = %s""",
             list_id,
         )
@@ -176,16 +184,33 @@ async def count_ties(tx: Tx, list_id: ListId, ranks: Sequence[int]) -> dict[int,
 
 async def list_winners(tx: Tx, list_id: ListId, last_place: int | None) -> Winners:
     """Everybody frozen whose rank can win something, in place order: ties across the last paid place are whole."""
-    [(ranks, entrant_ids, user_ids, scores)] = await arrays.columns(
+    return await _winners(
         tx,
-        """
-        select array_agg(w.rank), array_agg(w.entrant_id), array_agg(w.user_id), array_agg(w.score)
-        from (
-          select s.rank::bigint, s.entrant_id, e.user_id, s.score
-          from competitions.standings s join competitions.entrants e on e.id = s.entrant_id
-          where s.list_id = %s and s.rank <= coalesce(%s::int, s.rank) order by s.place) w""",
+        WINNERS + "from competitions.standings s where s.list_id = %s" + WHO_WON,
         *(list_id, last_place),
     )
+
+
+async def list_ranked_winners(tx: Tx, competition_id: CompetitionId, last_place: int | None) -> Winners:
+    """The same of a ranking that is about to be frozen: nobody can change it any more."""
+    return await _winners(
+        tx,
+        WINNERS + "from competitions.ranked(%s) s where true" + WHO_WON,
+        *(competition_id, last_place),
+    )
+
+
+WINNERS = """
+    select array_agg(w.rank), array_agg(w.entrant_id), array_agg(w.user_id), array_agg(w.score)
+    from (select s.rank::bigint, s.entrant_id, e.user_id, s.score
+      from (select s.place, s.rank, s.entrant_id, s.score """
+WHO_WON = """
+          and s.rank <= coalesce(%s::int, s.rank)) s
+      join competitions.entrants e on e.id = s.entrant_id order by s.place) w"""
+
+
+async def _winners(tx: Tx, statement: LiteralString, *values: object) -> Winners:
+    [(ranks, entrant_ids, user_ids, scores)] = await arrays.columns(tx, statement, *values)
     return Winners(ranks or (), entrant_ids or (), user_ids or (), scores or ())
 
 

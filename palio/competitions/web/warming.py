@@ -14,6 +14,7 @@ from palio.kernel.batches import Gatherer
 
 LOAD_SECONDS_MAX = 120
 LOADS_AT_ONCE_MAX = 2
+ANOTHERS_SECONDS_MAX = 60  # that another process of this host may take to load the same one
 
 log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ class Warmer:
     async def _load(self, wanted: Sequence[RankTerms]) -> list[None]:
         for terms in dict.fromkeys(wanted):
             async with self._database.begin_system("a ranking is loaded", seconds_max=LOAD_SECONDS_MAX) as tx:
-                await rankings.load(tx, terms=terms)
+                await rankings.load(tx, terms=terms, patience_s=ANOTHERS_SECONDS_MAX)
         return [None] * len(wanted)
 
     async def _check(self, wanted: Sequence[RankTerms]) -> list[None]:
