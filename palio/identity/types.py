@@ -21,7 +21,9 @@ UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "er
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
 CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
-SessionKind: TypeAlias = Literal["browser", "console", "app", "impersonation"]
+SessionKind: TypeAlias = Literal["browser", "console", "app", "mini_app", "impersonation"]
+Client: TypeAlias = Literal["browser", "app"]  # a browser is known by a cookie, an app by tokens
+Platform: TypeAlias = Literal["android", "ios", "macos", "windows", "linux"]
 SessionEnd: TypeAlias = Literal[
     "logout",
     "revoked_by_user",
@@ -687,7 +689,7 @@ class Lives:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session as it is stored; `token_hash` is None for an app."""
+    """A session as it is stored; `token_hash` is None for whoever holds tokens."""
 
     id: SessionId
     user_id: UserId
@@ -822,6 +824,7 @@ class Device:
 
     id: DeviceId
     label: str
+    platform: Platform | None
     first_seen_at: datetime
     last_seen_at: datetime
     mfa_trusted_until: datetime | None

@@ -114,7 +114,7 @@ grant execute on function identity.card_named(text) to palio_app;
 create type identity.token_purpose as enum
   ('email_verification', 'password_reset', 'email_change', 'login_link', 'invite', 'telegram_link', 'erase_confirm',
    'mfa_reset', 'first_owner');
-create type identity.session_kind as enum ('browser', 'console', 'app', 'impersonation');
+create type identity.session_kind as enum ('browser', 'console', 'app', 'mini_app', 'impersonation');
 create type identity.session_end as enum
   ('logout', 'idle', 'absolute', 'revoked_by_user', 'revoked_by_staff', 'password_changed', 'suspended',
    'refresh_reused', 'role_changed', 'erased');
@@ -314,6 +314,7 @@ create table identity.devices (
   user_id uuid not null references identity.users on delete cascade,
   key_hash bytea not null check (length(key_hash) = 32),
   label text not null check (char_length(label) between 1 and 80),
+  platform text check (platform in ('android', 'ios', 'macos', 'windows', 'linux')), -- null: it does not say
   first_seen_at timestamptz not null,
   last_seen_at timestamptz not null,
   mfa_trusted_until timestamptz, -- until then its cookie stands for the second factor of a player
@@ -347,7 +348,7 @@ create table identity.sessions (
   check (device_id is not null or ended_at is not null or kind = 'impersonation'),
   check (method is not null or kind = 'impersonation'),
   check (ip_bidx is not null or kind = 'impersonation'),
-  check ((token_hash is null) = (kind = 'app')),
+  check (kind = 'mini_app' or (token_hash is null) = (kind = 'app')), -- a Mini App has a cookie or tokens
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
 create index sessions_open on identity.sessions (user_id) where ended_at is null;

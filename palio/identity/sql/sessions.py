@@ -166,9 +166,9 @@ async def update_ended(
     )
 
 
-async def list_kinds(tx: Tx, session_ids: list[SessionId]) -> list[SessionKind]:
-    """What kinds of session these are."""
-    return await db.column(tx, "select kind::text from identity.sessions where id = any (%s::uuid[])", session_ids)
+async def has_cookie(tx: Tx, session_id: SessionId) -> bool:
+    """Is the session held by a cookie, and not by tokens?"""
+    return bool(await db.value(tx, "select token_hash is not null from identity.sessions where id = %s", session_id))
 
 
 async def lock_refresh(tx: Tx, token_hash: bytes) -> RefreshRow | None:

@@ -197,7 +197,7 @@ async def enter_by_mini_app(form: say.MiniApp, arriving: Arriving) -> say.Sessio
     found = await doors.enter_by_mini_app(
         arriving.house,
         init_data=form.init_data,
-        kind=form.client,
+        client=form.client,
         consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
