@@ -351,7 +351,7 @@ create table identity.sessions (
   check (kind = 'mini_app' or (token_hash is null) = (kind = 'app')), -- a Mini App has a cookie or tokens
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
-create index sessions_open on identity.sessions (user_id) where ended_at is null;
+create index sessions_open on identity.sessions (user_id, id) where ended_at is null;
 create index on identity.sessions (device_id);
 create index sessions_of_impersonators on identity.sessions (impersonator_id) where impersonator_id is not null;
 

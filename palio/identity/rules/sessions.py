@@ -81,9 +81,12 @@ def refusal_of(found: Found | None, presented: Presented, now: datetime) -> type
     """
     if found is None or (presented.kind == "cookie" and (found.kind == "console") != presented.is_console):
         return Unauthenticated
-    if found.ended_at is not None or found.status not in {"active", "suspended", "closing"}:
+    runs_out_at = min(found.idle_expires_at, found.absolute_expires_at)
+    if found.ended_at is not None:
+        return TokenRevoked if found.ended_at < runs_out_at else TokenExpired
+    if found.status not in {"active", "suspended", "closing"}:
         return TokenRevoked  # a pending or erased account has no session
-    if now >= min(found.idle_expires_at, found.absolute_expires_at, found.token_expires_at):
+    if now >= min(runs_out_at, found.token_expires_at):
         return TokenExpired
     return None if comes_from(found.ip_allow, presented.ip) else TokenElsewhere
 

@@ -295,6 +295,8 @@ async def refresh(tx: Tx, *, token: str, device_key: str | None, now: datetime) 
     row = await sql.sessions.lock_refresh(tx, personal.hash_of(token))
     if row is None:
         return Refreshed(None, Unauthenticated)
+    if row.ended_at is not None and row.ended_at >= row.expires_at:
+        return Refreshed(None, TokenExpired)
     if row.ended_at is not None or row.status not in {"active", "suspended", "closing"}:
         return Refreshed(None)
     if row.used_at is None:

@@ -53,6 +53,17 @@ class Listed:
     city: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Where a look at all open sessions has come to."""
+
+    user_id: UserId
+    id: SessionId
+
+
+FIRST = Open(UserId(UUID(int=0)), SessionId(UUID(int=0)))
+
+
 async def insert_session(tx: Tx, row: SessionRow) -> None:
     """Store a session that begins."""
     await db.run(
@@ -163,6 +174,32 @@ async def update_ended(
           and (%s::uuid is null or device_id = %s) and id is distinct from %s::uuid
         returning id""",
         *(now, reason, user_id, session_id, session_id, device_id, device_id, but),
+    )
+
+
+async def update_run_out(tx: Tx, after: Open, *, now: datetime, limit: int) -> Open | None:
+    """End those of the next open sessions that have run out, at the instant when they did.
+
+    Returns the last one that was looked at; None: there are no more. Those that somebody is about to use or end are
+    left to him.
+    """
+    return await db.find(
+        tx,
+        Open,
+        """with looked as materialized (
+          select user_id, id from identity.sessions where ended_at is null and (user_id, id) > (%s, %s)
+          order by user_id, id limit %s),
+        due as (
+          select s.id from looked l join identity.sessions s on s.id = l.id
+          where s.ended_at is null and least(s.idle_expires_at, s.absolute_expires_at) <= %s
+          for update of s skip locked),
+        ended as (
+          update identity.sessions s set ended_at = least(s.idle_expires_at, s.absolute_expires_at),
+            end_reason = case when s.idle_expires_at < s.absolute_expires_at then 'idle' else 'absolute' end
+              ::identity.session_end
+          from due where s.id = due.id)
+        select user_id, id from looked order by user_id desc, id desc limit 1""",
+        *(after.user_id, after.id, limit, now),
     )
 
 
