@@ -47,6 +47,7 @@ RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger()
 RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
 LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
 
+SIGN_UP_AGE = timedelta(days=1)  # the longest time they are counted for
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
 DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
@@ -194,6 +195,7 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+    await sql.sign_ups.delete_old(tx, before=now - SIGN_UP_AGE)
     await sql.uploads.delete_days(tx, before=now.astimezone(UTC).date())
 
 

@@ -309,6 +309,14 @@ create table identity.used_proofs (
   primary key (kind, proof_hash));
 create index on identity.used_proofs (expires_at);
 
+-- Which devices have asked for accounts in the last day, whether any was made of it.
+create table identity.sign_ups (
+  id uuid primary key,
+  device_hash bytea not null check (length(device_hash) = 32),
+  at timestamptz not null);
+create index on identity.sign_ups (device_hash, at);
+create index on identity.sign_ups (at);
+
 create table identity.devices (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
@@ -765,7 +773,7 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
   identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
   identity.avatar_files, identity.upload_days to palio_app;
-grant select, insert, delete on identity.telegram_link_events to palio_app;
+grant select, insert, delete on identity.telegram_link_events, identity.sign_ups to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
 grant select, insert, update on identity.index_rotations to palio_app;

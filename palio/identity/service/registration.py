@@ -84,12 +84,13 @@ async def register(
     where he comes in before he has proven the address. If the address is proven by somebody already, that one is
     written to. Then, where the proof comes first, no account is made and the name is kept for a week; where it may
     wait, an account is made whose address never becomes proven. From outside both look alike.
-    Refuses with UsernameTaken, EmailInvalid, and with RegistrationRefused who is not to play.
+    Refuses with UsernameTaken, EmailInvalid, TooManyAttempts, and with RegistrationRefused who is not to play.
     """
     address = personal.canonical_email(application.email)
     index, key = personal.email_index(tx, address), application.username.lower()
     normal = personal.normal_index(tx, address)
     await arrivals.require_unmarked(tx, marks=normal.known, now=now)
+    await arrivals.count_device(tx, visitor=visitor, now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
     is_active = may_wait(tx)
     if owner and owner.verified_at and not is_active:

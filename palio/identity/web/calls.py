@@ -73,6 +73,7 @@ from palio.identity.web.reception import (
     InHouse,
     cookie_name,
     keep,
+    keep_device,
     keep_session,
     leave,
     me_of,
@@ -110,7 +111,7 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     "/auth/register",
     **OPEN,
     example=say.Registered("accepted", None),
-    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy],
+    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy, TooManyAttempts],
     rate=GUESSES,
     status=202,
 )
@@ -118,7 +119,7 @@ async def register_user(form: say.Register, arriving: Arriving) -> say.Registere
     """Apply for an account; its address is written to, and the link in the letter makes it active.
 
     Where the proof of the address may wait, the answer is 201 with a session. What is refused does not count as one of
-    the few that an address may send.
+    the few that an address and a device may send.
     """
     application = form.application()
     await doors.judge_application(arriving.house, application=application, now=arriving.now)
@@ -131,6 +132,7 @@ async def register_user(form: say.Register, arriving: Arriving) -> say.Registere
     if form.client == "app":
         return say.Registered("accepted", made.told, session)
     keep(arriving.request, arriving.response, REGISTRATION, made.told, DAY_S)
+    keep_device(arriving.request, arriving.response, arriving.visitor)
     return say.Registered("accepted", None, session)
 
 
