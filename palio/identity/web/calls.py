@@ -114,6 +114,7 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy, TooManyAttempts],
     rate=GUESSES,
     status=202,
+    also={201: say.Registered("accepted", None, BEGUN)},
 )
 async def register_user(form: say.Register, arriving: Arriving) -> say.Registered:
     """Apply for an account; its address is written to, and the link in the letter makes it active.
