@@ -709,7 +709,7 @@ create table identity.friends (
   changed_at timestamptz not null,
   primary key (user_id, friend_id),
   check (user_id <> friend_id));
-create index on identity.friends (user_id, state, changed_at desc, friend_id);
+create index on identity.friends (user_id, state, changed_at desc, friend_id desc);
 create index on identity.friends (friend_id);
 
 -- Whom a player may find: those who show their whole name by its beginning, everybody else by the whole user name.
