@@ -72,7 +72,7 @@ CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
 FlowIntent: TypeAlias = Literal["login", "link"]
 LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
-RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+RuleKind: TypeAlias = Literal["regex", "domain", "address", "domain_file"]
 ConsentSource: TypeAlias = Literal["registration", "account"]
 Consents: TypeAlias = tuple[tuple[str, int], ...]  # documents that somebody accepts, and which version of each
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
@@ -977,6 +977,23 @@ class EmailRule:
     note: str
     enabled: bool = True
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """Domains that an operator has loaded from a file: a rule of kind `domain_file` names the list."""
+
+    name: str
+    domains: int
+    loaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """That a domain stands in a list."""
+
+    list: str
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)

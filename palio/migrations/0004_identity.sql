@@ -552,12 +552,23 @@ create table identity.email_rules (
   id uuid primary key,
   position int not null unique deferrable initially deferred check (position > 0),
   action text not null check (action in ('allow', 'deny')),
-  kind text not null check (kind in ('regex', 'domain', 'address')),
+  kind text not null check (kind in ('regex', 'domain', 'address', 'domain_file')),
   pattern text not null check (char_length(pattern) between 1 and 200),
   note text not null default '' check (char_length(note) <= 200),
   enabled bool not null default true,
   version int not null default 1,
   created_at timestamptz not null);
+
+-- Domains that an operator has loaded from a file, such as those of throwaway addresses: a rule names the whole list.
+create table identity.email_domain_lists (
+  name text primary key check (name ~ '^[a-z0-9][a-z0-9._-]{0,59}$'),
+  domains int not null check (domains >= 0),
+  loaded_at timestamptz not null);
+
+create table identity.email_domains (
+  list text not null references identity.email_domain_lists on delete cascade,
+  domain text not null check (char_length(domain) between 3 and 254), -- with a dot in front: and all below it
+  primary key (list, domain));
 
 -- What people are asked to accept. A version is one text in several languages; a later one that need not be accepted
 -- corrects the words and binds nobody anew.
@@ -773,7 +784,8 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
   identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
   identity.avatar_files, identity.upload_days to palio_app;
-grant select, insert, delete on identity.telegram_link_events, identity.sign_ups to palio_app;
+grant select, insert, delete on identity.telegram_link_events, identity.sign_ups, identity.email_domains to palio_app;
+grant select, insert, update on identity.email_domain_lists to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
 grant select, insert, update on identity.index_rotations to palio_app;

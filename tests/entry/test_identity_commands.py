@@ -140,7 +140,7 @@ def test_without_a_keyring_nothing_personal_is_written(command: Command) -> None
     assert "[keyring.unusable]" in refused.err
 
 
-def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
+def test_the_policy_is_read_tried_and_changed(command: Command, deployment: Path) -> None:
     added = command("identity", "email-rule", "add", "deny", "domain", ".example.com", "--note", "tests", "--json")
     assert [(rule["position"], rule["pattern"]) for rule in added.answer] == [(1, ".example.com")]
     unsafe = command("identity", "email-rule", "add", "allow", "regex", "(a+)+")
@@ -151,6 +151,24 @@ def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
         "identity", "email-rule", "test", "21F1006194@ds.study.iitm.ac.in", "a@example.com", "nothing", "--json"
     ).answer
     assert [one["verdict"] for one in tried] == ["allowed", "identity.email_not_allowed", "identity.email_invalid"]
+    throwaway = deployment / "throwaway.txt"
+    throwaway.write_text("# ten minutes\nmailinator.com\n.trash.example\n")
+    load = ("identity", "email-rule", "load", "throwaway", str(throwaway))
+    assert command("identity", "email-rule", "add", "deny", "domain_file", "throwaway").status == 1
+    trial = command(*load, "--dry-run", "--json")
+    assert (trial.status, trial.answer) == (0, {"list": "throwaway", "domains": 2, "before": None})
+    assert command("identity", "email-rule", "lists").out == "There is no list.\n"
+    assert command(*load).status == 0
+    assert command(*load, "--json").answer["before"] == 2
+    assert command("identity", "email-rule", "lists", "--json").answer[0]["domains"] == 2
+    named = ("identity", "email-rule", "add", "deny", "domain_file", "throwaway", "--position", "1")
+    assert command(*named, "--json").answer[0]["kind"] == "domain_file"
+    tried = command("identity", "email-rule", "test", "a@x.trash.example", "--json")
+    assert [each["verdict"] for each in tried.answer] == ["identity.email_not_allowed"]
+    throwaway.write_text("nonsense\n")
+    assert (command(*load, "--json").status, command(*load, "--json").answer["code"]) == (1, "identity.pattern_invalid")
+    assert command("identity", "email-rule", "load", "x", str(deployment / "absent")).status == 64
+    assert command("identity", "email-rule", "remove", "1").status == 0
     assert command("identity", "email-rule", "remove", "1").status == 0
     assert command("identity", "email-rule", "remove", "1").status == 1
     assert command("identity", "email-rule", "list").out == "There is no rule.\n"
@@ -223,7 +241,7 @@ def test_an_operator_writes_a_copy_of_what_is_known_and_has_somebody_erased(
     assert (replayed.status, replayed.answer) == (0, {"begun": 1})
 
 
-READS = {"show", "roles", "token list", "email-rule list", "email-rule test"}
+READS = {"show", "roles", "token list", "email-rule list", "email-rule lists", "email-rule test"}
 
 
 def test_every_command_answers_in_json_and_what_changes_anything_can_be_tried() -> None:

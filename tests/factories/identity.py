@@ -94,7 +94,8 @@ class World:
             server.execute(
                 """truncate identity.users, identity.roles, identity.email_rules, identity.username_holds,
                 identity.login_events, identity.exclusion_marks, identity.documents, identity.used_proofs,
-                identity.sign_ups, identity.telegram_accounts, identity.telegram_link_events, infra.rate_buckets,
+                identity.sign_ups, identity.email_domain_lists,
+                identity.telegram_accounts, identity.telegram_link_events, infra.rate_buckets,
                 jobs.procrastinate_jobs cascade"""
             )
         self.mail.letters.clear()

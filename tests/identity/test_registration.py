@@ -239,6 +239,68 @@ async def test_an_address_that_the_policy_refuses_does_not_register(world: World
         await register(world, noon, replace(ALICE, username="bob", email="bob@mail.example.com"))
 
 
+THROWAWAY = """
+# those that live for ten minutes
+Mailinator.com
+mailinator.com   # twice
+.trash.example
+"""
+
+
+async def loaded(world: World, text: str, now: datetime, name: str = "throwaway") -> int:
+    async with world.database.begin_system("a test") as tx:
+        _, after = await identity.load_domains(tx, name=name, lines=text.splitlines(), now=now, reason="a test")
+    return after.domains
+
+
+async def test_a_rule_names_a_whole_list_of_domains(world: World, noon: datetime) -> None:
+    """The list may be loaded anew, and rules in front of it decide first."""
+    assert await loaded(world, THROWAWAY, noon) == 2
+    async with world.database.begin_system("a test") as tx:
+        await identity.add_rule(tx, action="deny", kind="domain_file", pattern="throwaway", now=noon)
+        await identity.add_rule(
+            tx, action="allow", kind="address", pattern="alice@mailinator.com", position=1, now=noon
+        )
+
+    async def verdicts(*addresses: str) -> list[str]:
+        async with world.database.begin_system("a test") as tx:
+            return [one.verdict for one in await identity.try_addresses(tx, addresses=addresses)]
+
+    no, yes = "identity.email_not_allowed", "allowed"
+    assert await verdicts("bob@mailinator.com", "bob@MAILINATOR.com", "bob@x.mailinator.com") == [no, no, yes]
+    assert await verdicts("b@trash.example", "b@a.b.trash.example", "b@xtrash.example") == [no, no, yes]
+    assert await verdicts("alice@mailinator.com", "bob@example.com", "nobody") == [yes, yes, "identity.email_invalid"]
+    await register(world, noon, replace(ALICE, email="alice@mailinator.com"))
+    with pytest.raises(identity.EmailNotAllowed):
+        await register(world, noon, replace(ALICE, username="bob", email="bob@mailinator.com"))
+
+    assert await loaded(world, "other.example", later(noon, days=1)) == 1
+    assert await verdicts("bob@mailinator.com", "bob@other.example") == [yes, no]
+    async with world.database.begin_system("a test") as tx:
+        assert [(one.name, one.domains) for one in await identity.domain_lists(tx)] == [("throwaway", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("fine.example\nno domain", 2), ("@example.com", 1), ("localhost", 1), ("ex\u00e4mple.com", 1)]
+)
+async def test_a_file_of_domains_is_loaded_whole_or_not_at_all(
+    world: World, noon: datetime, text: str, line: int
+) -> None:
+    await loaded(world, "kept.example", noon)
+    with pytest.raises(identity.PatternInvalid) as refused:
+        await loaded(world, text, noon)
+    assert refused.value.facts["line"] == line
+    assert await world.count("select count(*) from identity.email_domains where domain = 'kept.example'") == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "No Name", "../etc", ""])
+async def test_a_rule_names_a_list_that_there_is(world: World, noon: datetime, name: str) -> None:
+    with pytest.raises(identity.PatternInvalid):
+        async with world.database.begin_system("a test") as tx:
+            await identity.add_rule(tx, action="deny", kind="domain_file", pattern=name, now=noon)
+    assert await world.count("select count(*) from identity.email_rules") == 0
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

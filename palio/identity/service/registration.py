@@ -6,9 +6,8 @@ from datetime import datetime
 from palio.identity import personal, rules, sql
 from palio.identity.errors import TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
-from palio.identity.service import accounts, arrivals, documents, play, sessions
+from palio.identity.service import accounts, arrivals, documents, play, policy, sessions
 from palio.identity.types import (
-    EMAIL_DEFAULT,
     EMAIL_VERIFICATION,
     Application,
     EmailId,
@@ -66,7 +65,7 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
 async def require_email(tx: Tx, *, text: str) -> str:
     """The address in canonical form, if the policy takes it. Refuses with EmailInvalid, EmailNotAllowed."""
     address = personal.canonical_email(text)
-    rules.emails.decide_email(address, await sql.roles.list_rules(tx), settings.value(EMAIL_DEFAULT))
+    await policy.require_allowed(tx, address=address)
     return address
 
 
