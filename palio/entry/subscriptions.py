@@ -49,6 +49,7 @@ SUBSCRIPTIONS: Routes = {
     identity.WriteToWhoeverAsked: (identity_jobs.write_to_whoever_asked,),
     identity.SendCode: (identity_jobs.send_code,),
     identity.Purge: (identity_jobs.purge,),
+    identity.EndSessions: (identity_jobs.end_sessions,),
     identity.Reindex: (identity_jobs.reindex,),
     identity.RemovePictures: (identity_jobs.remove_pictures,),
     identity.KeepNoLonger: (identity_jobs.keep_no_longer,),

@@ -97,7 +97,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     race_jobs.SCHEDULE,
     *(identity_jobs.PURGE_SCHEDULE, identity_jobs.PICTURES_SCHEDULE, identity_jobs.RETENTION_SCHEDULE),
     identity_jobs.REINDEX_SCHEDULE,
-    *(identity_jobs.LIFT_SCHEDULE, identity_jobs.RESET_SCHEDULE),
+    *(identity_jobs.LIFT_SCHEDULE, identity_jobs.RESET_SCHEDULE, identity_jobs.SESSIONS_SCHEDULE),
     *(identity_jobs.PRIVACY_SCHEDULE, identity_jobs.EXCLUSION_SCHEDULE),
     *(ledger_jobs.HOLDS_SCHEDULE, ledger_jobs.DEBTS_SCHEDULE, ledger_jobs.LOTS_SCHEDULE),
     *(ledger_jobs.ADJUSTMENTS_SCHEDULE, ledger_jobs.SEAL_SCHEDULE),

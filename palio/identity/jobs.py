@@ -10,6 +10,7 @@ from uuid import UUID
 
 from palio.identity import letters, personal, rules, service, sql
 from palio.identity.messages import (
+    EndSessions,
     KeepNoLonger,
     LiftSuspensions,
     Purge,
@@ -38,6 +39,7 @@ from palio.kernel.schedules import Schedule
 PRIVACY_SCHEDULE = Schedule("identity.privacy_run", "every 1m", TickPrivacy(), at_start=True)
 EXCLUSION_SCHEDULE = Schedule("identity.exclusion_tick", "every 1m", TickExclusions(), at_start=True)
 PURGE_SCHEDULE = Schedule("identity.purge", "17 * * * *", Purge())
+SESSIONS_SCHEDULE = Schedule("identity.end_sessions", "47 * * * *", EndSessions())
 REINDEX_SCHEDULE = Schedule("identity.reindex", "every 10m", Reindex(), at_start=True)
 REINDEX_TURNS_MAX = 40  # of one job: then others have their turn, and the next goes on
 PICTURES_SCHEDULE = Schedule("identity.remove_pictures", "27 * * * *", RemovePictures())
@@ -45,11 +47,12 @@ RETENTION_SCHEDULE = Schedule("identity.retention", "10 3 * * *", KeepNoLonger()
 RESET_SCHEDULE = Schedule("identity.reset_factors", "* * * * *", ResetFactors())
 LIFT_SCHEDULE = Schedule("identity.lift_suspensions", "* * * * *", LiftSuspensions())
 
+SIGN_UP_AGE = timedelta(days=1)  # the longest time they are counted for
 PENDING_AGE, DEAD_LINK_AGE, ENDED_SESSION_AGE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
 ATTEMPT_AGE = timedelta(days=425)  # fourteen months
 DEAD_CODE_AGE = timedelta(days=2)  # the codes of a day are counted
 REVEAL_AGE = timedelta(days=1)
-PENDING_AT_ONCE, ATTEMPTS_AT_ONCE = 200, 100_000
+PENDING_AT_ONCE, ATTEMPTS_AT_ONCE, SESSIONS_AT_ONCE = 200, 100_000, 10_000
 Recipient: TypeAlias = EmailRow | User
 PURPOSE: dict[LetterKind, TokenPurpose] = {
     "email_change": "email_change",
@@ -192,7 +195,20 @@ async def purge(tx: Tx, job: Purge) -> None:
     await sql.phones.delete_dead_codes(tx, before=now - DEAD_CODE_AGE)
     await sql.external.delete_dead_flows(tx, before=now)
     await sql.methods.delete_dead_proofs(tx, before=now)
+    await sql.sign_ups.delete_old(tx, before=now - SIGN_UP_AGE)
     await sql.uploads.delete_days(tx, before=now.astimezone(UTC).date())
+
+
+@handles(EndSessions, queue="bulk")
+async def end_sessions(database: Database, job: EndSessions) -> None:
+    """Look at all open sessions, some at a time, and write down which have run out, and when and why.
+
+    Nobody is let in by them any more anyway, so nobody need be told.
+    """
+    after: sql.sessions.Open | None = sql.sessions.FIRST
+    while after is not None:
+        async with database.begin_system("sessions that have run out") as tx:
+            after = await sql.sessions.update_run_out(tx, after, now=clock.now(), limit=SESSIONS_AT_ONCE)
 
 
 @handles(Reindex, queue="bulk")

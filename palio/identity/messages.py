@@ -270,6 +270,11 @@ class Purge(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class EndSessions(Job):
+    """Write down which sessions have run out: unused for too long, or as old as one gets."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reindex(Job):
     """Have the index key that is to follow take the place of the present one, where there are two."""
 

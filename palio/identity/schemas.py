@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
@@ -14,6 +14,7 @@ from palio.identity.types import (
     Application,
     AuthMethod,
     BoardName,
+    Client,
     Consents,
     Device,
     Email,
@@ -28,6 +29,7 @@ from palio.identity.types import (
     NewApiToken,
     Outcome,
     Passkey,
+    Platform,
     PlayActivity,
     SeenAddress,
     Session,
@@ -38,7 +40,6 @@ from palio.identity.types import (
 from palio.ui.bodies import Body
 from palio.ui.values import Blank, Instant
 
-Client: TypeAlias = Literal["browser", "app"]
 Line = Annotated[str, StringConstraints(strict=True, max_length=300)]  # rules say what is wrong with it
 Word = Annotated[str, StringConstraints(strict=True, max_length=1_024)]
 
@@ -786,6 +787,7 @@ class DeviceAnswer:
 
     id: UUID
     label: str
+    platform: Platform | None
     first_seen_at: Instant
     last_seen_at: Instant
     mfa_trusted_until: Instant | None
@@ -797,6 +799,7 @@ class DeviceAnswer:
         return cls(
             one.id,
             one.label,
+            one.platform,
             one.first_seen_at,
             one.last_seen_at,
             one.mfa_trusted_until,

@@ -21,7 +21,9 @@ UserStatus: TypeAlias = Literal["pending", "active", "suspended", "closing", "er
 AuthMethod: TypeAlias = Literal["password", "google", "apple", "oidc", "telegram", "phone_otp", "email_link", "passkey"]
 CountrySource: TypeAlias = Literal["geo", "user", "staff"]
 BoardName: TypeAlias = Literal["full", "masked", "hidden"]
-SessionKind: TypeAlias = Literal["browser", "console", "app", "impersonation"]
+SessionKind: TypeAlias = Literal["browser", "console", "app", "mini_app", "impersonation"]
+Client: TypeAlias = Literal["browser", "app"]  # a browser is known by a cookie, an app by tokens
+Platform: TypeAlias = Literal["android", "ios", "macos", "windows", "linux"]
 SessionEnd: TypeAlias = Literal[
     "logout",
     "revoked_by_user",
@@ -70,7 +72,7 @@ CodePurpose: TypeAlias = Literal["sign_in", "phone_link", "telegram_link"]
 FlowIntent: TypeAlias = Literal["login", "link"]
 LinkAction: TypeAlias = Literal["linked", "unlinked", "moved", "bot_blocked", "bot_unblocked"]
 Allowance: TypeAlias = Literal["allow", "deny"]
-RuleKind: TypeAlias = Literal["regex", "domain", "address"]
+RuleKind: TypeAlias = Literal["regex", "domain", "address", "domain_file"]
 ConsentSource: TypeAlias = Literal["registration", "account"]
 Consents: TypeAlias = tuple[tuple[str, int], ...]  # documents that somebody accepts, and which version of each
 FactorKind: TypeAlias = Literal["totp", "recovery_code", "passkey"]
@@ -687,7 +689,7 @@ class Lives:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session as it is stored; `token_hash` is None for an app."""
+    """A session as it is stored; `token_hash` is None for whoever holds tokens."""
 
     id: SessionId
     user_id: UserId
@@ -822,6 +824,7 @@ class Device:
 
     id: DeviceId
     label: str
+    platform: Platform | None
     first_seen_at: datetime
     last_seen_at: datetime
     mfa_trusted_until: datetime | None
@@ -974,6 +977,23 @@ class EmailRule:
     note: str
     enabled: bool = True
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """Domains that an operator has loaded from a file: a rule of kind `domain_file` names the list."""
+
+    name: str
+    domains: int
+    loaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """That a domain stands in a list."""
+
+    list: str
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)

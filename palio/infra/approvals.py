@@ -24,6 +24,7 @@ from palio.infra.messages import (
 )
 from palio.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.parts import IDS, Part
 from palio.kernel.providers import Change
 from palio.kernel.settings import Setting
 from palio.kernel.topics import LiveType, Topic
@@ -35,6 +36,7 @@ Payload: TypeAlias = Mapping[str, Any]
 REASON_MIN, REASON_MAX = 5, 500
 PAYLOAD_BYTES_MAX = 64 << 10
 LISTED_MAX = 200
+NEWEST: Part[UUID] = Part(LISTED_MAX)
 SUMMED_OVER = timedelta(hours=24)
 EXECUTED_WITHIN = timedelta(hours=24)
 USES_KEPT = timedelta(days=7)
@@ -205,7 +207,7 @@ class PendingApprovals:
 
     module: str
     permission: str
-    listed: Callable[[Tx, Collection[State], int, UserId | None, UUID | None], Awaitable[Sequence[Kept]]]
+    listed: Callable[[Tx, Collection[State], Part[UUID], UserId | None], Awaitable[Sequence[Kept]]]
     find: Callable[[Tx, UUID], Awaitable[Kept | None]]
     waiting: Callable[[Tx], Awaitable[tuple[int, datetime | None]]]
     preview: Callable[[Tx, UUID, datetime], Awaitable[Sequence[Change]]]
@@ -218,6 +220,9 @@ APPROVALS = """
       a.amount, a.asset, a.made_by, a.made_at, a.reason, a.needed, a.state, a.expires_at, a.executed_at, a.result,
       a.error_code
     from infra.approvals a"""
+LISTED = (
+    APPROVALS + """ where a.state = any (%s) and (%s::uuid is null or a.made_by = %s) and a.id > %s and a.id < %s"""
+)
 
 
 def checked_reason(reason: str) -> str:
@@ -475,22 +480,13 @@ async def lock(tx: Tx, *, approval_id: UUID) -> Approval:
 
 
 async def listed(
-    tx: Tx,
-    *,
-    states: Sequence[State],
-    limit: int = LISTED_MAX,
-    made_by: UserId | None = None,
-    older_than: UUID | None = None,
+    tx: Tx, *, states: Sequence[State], made_by: UserId | None = None, part: Part[UUID] = NEWEST
 ) -> list[Approval]:
-    """Proposals in these states, the newest first: of everybody or of one maker, all or those behind one."""
-    return await db.rows(
-        tx,
-        Approval,
-        APPROVALS
-        + """ where a.state = any (%s) and (%s::uuid is null or a.made_by = %s) and (%s::uuid is null or a.id < %s)
-        order by a.id desc limit %s""",
-        *(list(states), made_by, made_by, older_than, older_than, min(limit, LISTED_MAX)),
-    )
+    """A part of the proposals in these states, the newest first: of everybody or of one maker."""
+    values = list(states), made_by, made_by, *part.between(*IDS), min(part.limit, LISTED_MAX)
+    if part.is_back:
+        return (await db.rows(tx, Approval, LISTED + " order by a.id limit %s", *values))[::-1]
+    return await db.rows(tx, Approval, LISTED + " order by a.id desc limit %s", *values)
 
 
 async def get(tx: Tx, *, approval_id: UUID) -> Approval:

@@ -114,7 +114,7 @@ grant execute on function identity.card_named(text) to palio_app;
 create type identity.token_purpose as enum
   ('email_verification', 'password_reset', 'email_change', 'login_link', 'invite', 'telegram_link', 'erase_confirm',
    'mfa_reset', 'first_owner');
-create type identity.session_kind as enum ('browser', 'console', 'app', 'impersonation');
+create type identity.session_kind as enum ('browser', 'console', 'app', 'mini_app', 'impersonation');
 create type identity.session_end as enum
   ('logout', 'idle', 'absolute', 'revoked_by_user', 'revoked_by_staff', 'password_changed', 'suspended',
    'refresh_reused', 'role_changed', 'erased');
@@ -309,11 +309,20 @@ create table identity.used_proofs (
   primary key (kind, proof_hash));
 create index on identity.used_proofs (expires_at);
 
+-- Which devices have asked for accounts in the last day, whether any was made of it.
+create table identity.sign_ups (
+  id uuid primary key,
+  device_hash bytea not null check (length(device_hash) = 32),
+  at timestamptz not null);
+create index on identity.sign_ups (device_hash, at);
+create index on identity.sign_ups (at);
+
 create table identity.devices (
   id uuid primary key,
   user_id uuid not null references identity.users on delete cascade,
   key_hash bytea not null check (length(key_hash) = 32),
   label text not null check (char_length(label) between 1 and 80),
+  platform text check (platform in ('android', 'ios', 'macos', 'windows', 'linux')), -- null: it does not say
   first_seen_at timestamptz not null,
   last_seen_at timestamptz not null,
   mfa_trusted_until timestamptz, -- until then its cookie stands for the second factor of a player
@@ -347,10 +356,10 @@ create table identity.sessions (
   check (device_id is not null or ended_at is not null or kind = 'impersonation'),
   check (method is not null or kind = 'impersonation'),
   check (ip_bidx is not null or kind = 'impersonation'),
-  check ((token_hash is null) = (kind = 'app')),
+  check (kind = 'mini_app' or (token_hash is null) = (kind = 'app')), -- a Mini App has a cookie or tokens
   check ((ended_at is null) = (end_reason is null)));
 comment on column identity.sessions.ip is 'sealed';
-create index sessions_open on identity.sessions (user_id) where ended_at is null;
+create index sessions_open on identity.sessions (user_id, id) where ended_at is null;
 create index on identity.sessions (device_id);
 create index sessions_of_impersonators on identity.sessions (impersonator_id) where impersonator_id is not null;
 
@@ -543,12 +552,23 @@ create table identity.email_rules (
   id uuid primary key,
   position int not null unique deferrable initially deferred check (position > 0),
   action text not null check (action in ('allow', 'deny')),
-  kind text not null check (kind in ('regex', 'domain', 'address')),
+  kind text not null check (kind in ('regex', 'domain', 'address', 'domain_file')),
   pattern text not null check (char_length(pattern) between 1 and 200),
   note text not null default '' check (char_length(note) <= 200),
   enabled bool not null default true,
   version int not null default 1,
   created_at timestamptz not null);
+
+-- Domains that an operator has loaded from a file, such as those of throwaway addresses: a rule names the whole list.
+create table identity.email_domain_lists (
+  name text primary key check (name ~ '^[a-z0-9][a-z0-9._-]{0,59}$'),
+  domains int not null check (domains >= 0),
+  loaded_at timestamptz not null);
+
+create table identity.email_domains (
+  list text not null references identity.email_domain_lists on delete cascade,
+  domain text not null check (char_length(domain) between 3 and 254), -- with a dot in front: and all below it
+  primary key (list, domain));
 
 -- What people are asked to accept. A version is one text in several languages; a later one that need not be accepted
 -- corrects the words and binds nobody anew.
@@ -700,7 +720,7 @@ create table identity.friends (
   changed_at timestamptz not null,
   primary key (user_id, friend_id),
   check (user_id <> friend_id));
-create index on identity.friends (user_id, state, changed_at desc, friend_id);
+create index on identity.friends (user_id, state, changed_at desc, friend_id desc);
 create index on identity.friends (friend_id);
 
 -- Whom a player may find: those who show their whole name by its beginning, everybody else by the whole user name.
@@ -764,7 +784,8 @@ grant select, insert, update, delete on identity.emails, identity.passwords, ide
   identity.username_holds, identity.friends, identity.passkeys, identity.used_proofs, identity.phones,
   identity.external_identities, identity.telegram_accounts, identity.otp_challenges, identity.auth_flows,
   identity.avatar_files, identity.upload_days to palio_app;
-grant select, insert, delete on identity.telegram_link_events to palio_app;
+grant select, insert, delete on identity.telegram_link_events, identity.sign_ups, identity.email_domains to palio_app;
+grant select, insert, update on identity.email_domain_lists to palio_app;
 grant delete on identity.users, identity.sessions, identity.devices, identity.roles, identity.reveals,
   identity.reveal_permits to palio_app;
 grant select, insert, update on identity.index_rotations to palio_app;

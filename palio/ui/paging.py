@@ -240,19 +240,31 @@ def sorted_by(order: str, *, end: Key) -> Callable[..., Awaitable[Paging]]:
     `order` is its usual one, `-created_at` where the newest comes first, and `end` a key beyond its last row; for
     `Annotated[Paging, Depends(sorted_by("-created_at", end=BEFORE_ALL))]`.
     """
-    field = order.removeprefix("-")
-    turned = field if order != field else f"-{field}"
-    words = f"By `{field}`: upwards, or downwards with a minus in front"
+    words = f"By `{order.removeprefix('-')}`: upwards, or downwards with a minus in front"
+    orders = {"enum": [order, _turned(order)]}
 
     async def part(
-        page: Paged, sort: Annotated[str, Query(description=words, json_schema_extra={"enum": [order, turned]})] = order
+        page: Paged, sort: Annotated[str, Query(description=words, json_schema_extra=orders)] = order
     ) -> Paging:
-        if sort not in (order, turned):
-            why = f"There is no order {sort!r}; there are {order} and {turned}."
-            raise RequestValidationError([{"type": "literal_error", "loc": ("query", "sort"), "msg": why}])
-        return page if sort == order else replace(page, turned_at=end)
+        return ordered(page, sort, of=order, end=end)
 
     return part
+
+
+def ordered(page: Paging, sort: str, *, of: str, end: Key) -> Paging:
+    """The same part in this order, where `of` is the one that the list has, and `end` a key beyond its last row.
+
+    Refuses with RequestValidationError an order that is neither that nor the other way round.
+    """
+    if sort not in (of, _turned(of)):
+        why = f"There is no order {sort!r}; there are {of} and {_turned(of)}."
+        raise RequestValidationError([{"type": "literal_error", "loc": ("query", "sort"), "msg": why}])
+    return page if sort == of else replace(page, turned_at=end)
+
+
+def _turned(order: str) -> str:
+    field = order.removeprefix("-")
+    return field if order != field else f"-{field}"
 
 
 PagedById: TypeAlias = Annotated[Paging, Depends(sorted_by("-id", end=(str(parts.IDS[0]),)))]

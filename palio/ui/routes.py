@@ -94,6 +94,11 @@ ACCEPTED: dict[str, object] = {
     "description": "It is done later: follow it at the address in `Location`",
     "content": {strict.JSON_TYPE: {"schema": {"$ref": "#/components/schemas/OperationAnswer"}}},
 }
+UNCHANGED: dict[str, object] = {
+    "description": "It is as the version or the answer that was named in `If-None-Match`",
+    "content": {},
+}
+ELSEWHERE: dict[str, object] = {"description": "The way goes on at the address in `Location`", "content": {}}
 NO_CONTENT: dict[str, object] = {"description": "It is done; there is nothing to say", "content": {}}
 
 
@@ -113,6 +118,10 @@ class Rules:
     body_bytes_max: int = BODY_BYTES_MAX
     keeps_keys: bool = False
     deprecation: Deprecation | None = None
+
+
+class UndeclaredError(Exception):
+    """A defect: a call answers with a status that its description does not name, so it is rolled back."""
 
 
 class UnauditedError(Exception):
@@ -262,7 +271,7 @@ class Call(Route):
         return self.row is not None and "cursor" in self.known
 
     def get_route_handler(self) -> Handler:
-        answer = self.audited(super().get_route_handler())
+        answer = self.as_declared(self.audited(super().get_route_handler()))
         media_type = getattr(self.response_class, "media_type", None) or strict.JSON_TYPE
         known = self.known
         takes_json = self.body_field is not None
@@ -297,6 +306,17 @@ class Call(Route):
             return _told(request, ask, _unless_known(request, ask, response))
 
         return self._going(strictly)
+
+    def as_declared(self, answer: Handler) -> Handler:
+        """The same, but a status that nobody could have read of fails, before anything is committed."""
+
+        async def described(request: Request) -> Response:
+            response = await answer(request)
+            if self.include_in_schema and response.status_code not in self.responses:
+                raise UndeclaredError(f"{self.unique_id} answers {response.status_code}")
+            return response
+
+        return described
 
     def _of_lists(self, *, is_table: bool) -> set[str]:
         """The parameters of every list; a table has no place for a count."""
@@ -387,7 +407,8 @@ class Offer(TypedDict, total=False):
     bulk. `ahead` is done before the transaction begins: what looks outside, and leaves what it found in the scope of
     the request. `may_wait` is for bulk whose handler lets it be done later (`background.accept`). `for_services` is for
     what programs may do that hold the permission; with `keeps_keys` the module keeps the keys by itself, and its
-    handler reads them (`keys.key_of`). A `deprecation` announces that the call goes away.
+    handler reads them (`keys.key_of`). A `deprecation` announces that the call goes away. `status` is how it answers,
+    and `also` how else, with an example for each status; None is for one that has no body.
     """
 
     access: typing.Required[Access]
@@ -408,6 +429,7 @@ class Offer(TypedDict, total=False):
     keeps_keys: bool
     deprecation: Deprecation
     status: int
+    also: Mapping[int, object]
     tier: str
 
 
@@ -512,6 +534,7 @@ class Routes:
         file: str = "",
         deprecation: Deprecation | None = None,
         is_open_ended: bool = False,
+        also: Mapping[int, object] | None = None,
     ) -> Declare:
         """Declare a call that reads. The function's name becomes its operation id, its docstring the document.
 
@@ -519,7 +542,7 @@ class Routes:
 
         A list (an example with `items`) can also be had as a table: by `Accept`, and for links as `<path>.csv`.
         Tokens need the scope `<module>:read` for what is not public, unless `scope` names another. `is_open_ended` is
-        for what others lead to, who add parameters of their own.
+        for what others lead to, who add parameters of their own. `also` is as in an offer.
         """
         is_list = bool(_items_of(example))
         rules = self._rules("GET", access, scope, rate=rate, deprecation=deprecation)
@@ -531,7 +554,8 @@ class Routes:
 
             def complete() -> None:
                 route.refuses = every
-                route.responses = {200: _example(example, response_class, file), **_documented(every)}
+                others = _others(route, also or {}) | ({304: UNCHANGED} if response_class is JSONResponse else {})
+                route.responses = {200: _example(example, response_class, file), **others, **_documented(every)}
                 route.openapi_extra = _declared(rules, tier, every) | _of_list(route)
 
             route = self._call("GET", path, handler, complete, response_class=response_class)
@@ -589,7 +613,8 @@ class Routes:
                 )
                 done = NO_CONTENT if status == HTTPStatus.NO_CONTENT else _example(offer["example"], JSONResponse)
                 route.refuses = every
-                route.responses = {status: done, **({202: ACCEPTED} if later else {}), **_documented(every)}
+                others = _others(route, offer.get("also", {})) | ({202: ACCEPTED} if later else {})
+                route.responses = {status: done, **others, **_documented(every)}
                 more = [PREFER_PARAMETER] if later else []
                 route.openapi_extra = _declared(rules, offer.get("tier", "core"), every, more)
 
@@ -888,6 +913,13 @@ def _example(example: object, response_class: type[Response], file: str = "") ->
         row = _plain(items[0])
         content[tables.MEDIA_TYPE] = {"example": tables.write([row], columns=list(tables.cells(row)))}
     return {"content": content}
+
+
+def _others(route: Call, also: Mapping[int, object]) -> dict[int | str, dict[str, object]]:
+    """The other statuses of a call, whose answers have the same shape; without an example the way goes on elsewhere."""
+    if shape := route.response_field:
+        route.response_fields |= {status: shape for status, example in also.items() if example}
+    return {status: _example(example, JSONResponse) if example else ELSEWHERE for status, example in also.items()}
 
 
 @cache

@@ -7,6 +7,7 @@ import pytest
 from palio import identity
 from palio.identity.types import EMAIL_DEFAULT
 from palio.infra import db, settings
+from palio.kernel import clock
 from tests.admin.house import Console, acts_of, form_of
 
 CALL, PAGE = "/api/v1/console/identity/email-rules", "/console/identity/email-rules"
@@ -49,6 +50,23 @@ async def test_rules_are_added_tried_changed_and_removed(console: Console) -> No
     assert (listed, gone.json()["items"], await rules_of(console)) == ([(".example.org", False)], [], [])
     acts = [act.reason for act in await acts_of(console, "email_rule.change")]
     assert acts[0] == "spam from there"
+
+
+async def test_a_rule_of_a_list_names_one_that_an_operator_has_loaded(console: Console) -> None:
+    rule = {**RULE, "kind": "domain_file", "pattern": "throwaway"}
+    async with console.talk(console.staff(console.noor, permissions=HELD)) as noor:
+        unknown = await noor.post(CALL, json=rule)
+        async with console.begin() as tx:
+            lines = ["mailinator.com"]
+            await identity.load_domains(tx, name="throwaway", lines=lines, now=clock.now(), reason="a test")
+        made = await noor.post(CALL, json=rule)
+        tried = await noor.post(f"{CALL}/test", json={"addresses": ["pia@mailinator.com"]})
+        page = (await noor.get(PAGE)).text
+
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "identity.pattern_invalid")
+    assert (made.status_code, made.json()["kind"]) == (201, "domain_file")
+    assert tried.json()["items"][0]["verdict"] == "identity.email_not_allowed"
+    assert "list of domains" in page
 
 
 async def test_the_preset_admits_students_alone(console: Console) -> None:

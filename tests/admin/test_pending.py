@@ -14,6 +14,7 @@ from palio.infra.approvals import Kept, State
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Part
 from palio.ledger import AdjustmentLine
 from tests.admin.house import Console, acts_of
 
@@ -107,9 +108,7 @@ async def test_a_correction_shows_every_balance_and_its_approval_posts_it(consol
 
 
 async def test_a_module_that_cannot_tell_its_own_is_named_and_the_rest_is_there(console: Console) -> None:
-    async def broken(
-        tx: Tx, states: Sequence[State], limit: int, made_by: UserId | None, older: UUID | None
-    ) -> Sequence[Kept]:
+    async def broken(tx: Tx, states: Sequence[State], part: Part[UUID], made_by: UserId | None) -> Sequence[Kept]:
         return await db.value(tx, "select 1 / 0")
 
     proposed = await console.propose(console.noor)
@@ -135,6 +134,13 @@ async def test_both_are_paged_together_and_counted(console: Console) -> None:
             if part["next"] is None:
                 break
             cursor = f"&cursor={part['next']}"
+        back: list[str] = []
+        while part["prev"]:
+            part = (await sana.get(f"{CALL}?limit=1&cursor={part['prev']}")).json()
+            back += [one["id"] for one in part["items"]]
+        assert back == seen[-2::-1]
+        whole = (await sana.get(f"{CALL}?limit=100&sort=id")).json()["items"]
+        assert [one["id"] for one in whole] == seen[::-1]
         rail = (await sana.get("/console/approvals")).text
 
     assert (seen[:4], len(set(seen))) == ([str(one) for one in reversed(made)], len(seen))

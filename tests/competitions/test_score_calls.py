@@ -290,7 +290,11 @@ async def test_scores_of_a_competition_and_ones_own_receipts(
     ]
     assert receipts["items"][0]["facts"] == {"cause": "recount"}
     assert [(item["number"], item["total"]) for item in older["items"]] == [(1, 9)]
-    assert older["next"] is None
+    assert (receipts["prev"], older["next"]) == (None, None)
+    newer = await client.get(f"{path}/receipts/me?limit=1&cursor={older['prev']}", headers=below)
+    upwards = await client.get(f"{path}/receipts/me?sort=number", headers=below)
+    assert newer.json() == receipts
+    assert [item["number"] for item in upwards.json()["items"]] == [1, 2]
     assert (outside.status_code, outside.json()["code"]) == (404, "competitions.not_taking_part")
 
 

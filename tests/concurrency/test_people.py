@@ -4,15 +4,16 @@ sends many pictures at once.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 
 from palio import identity
-from palio.identity import sql
+from palio.identity import service, sql
 from palio.identity.service import avatars, friends, uploads
-from palio.identity.types import Friend, FriendAct
+from palio.identity.types import Friend, FriendAct, SessionId
 from palio.infra import db, embedded
 from palio.infra.db import Database, Tx
 from palio.infra.files import DAY_BYTES_MAX
@@ -20,9 +21,10 @@ from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
 from tests.conftest import PATIENCE_S
 from tests.factories.databases import own_database
-from tests.factories.identity import RING
+from tests.factories.identity import HOME, RING
 
 PAIRS = 10
+SECOND, IDLE = timedelta(seconds=1), timedelta(days=14)
 SYSTEM = Actor("system", None, RequestId(new_id()))
 Act = Callable[[Tx], Awaitable[object]]
 
@@ -251,3 +253,59 @@ async def test_a_day_takes_what_it_takes_however_many_send_at_once(crowd: Databa
             tx, "select bytes / %s from identity.upload_days where user_id = any (%s) order by 1", sent, [one, other]
         )
     assert (counted[0], counted[1] > 10) == (10, True)
+
+
+async def lapsed(crowd: Database, now: datetime) -> tuple[UserId, SessionId]:
+    """Somebody whose session runs out at this instant."""
+    [user_id] = await people(crowd, 1, now)
+    async with crowd.begin(SYSTEM) as tx:
+        session = await service.sessions.begin_session(
+            tx, user_id=user_id, kind="browser", method="password", visitor=HOME, with_factor=False, now=now - IDLE
+        )
+    return user_id, session.session_id
+
+
+async def used_at_the_last_moment(crowd: Database, now: datetime, sweep: Act) -> str | None:
+    """He uses his session just before it runs out, and has not committed when the job comes; why it has ended then."""
+    _, session_id = await lapsed(crowd, now)
+    used, swept = asyncio.Event(), asyncio.Event()
+
+    async def use() -> None:
+        async with crowd.begin(SYSTEM) as tx:
+            await sql.sessions.update_seen(tx, session_id, now=now - SECOND, idle_at=now + IDLE)
+            used.set()
+            with suppress(TimeoutError):  # whoever waits for us comes after us
+                await asyncio.wait_for(swept.wait(), 0.5)
+
+    async def look() -> None:
+        await used.wait()
+        async with crowd.begin(SYSTEM) as tx:
+            await sweep(tx)
+        swept.set()
+
+    await asyncio.gather(use(), look())
+    async with crowd.begin(SYSTEM) as tx:
+        return await db.value(tx, "select end_reason::text from identity.sessions where id = %s", session_id)
+
+
+async def test_a_session_that_is_used_at_the_last_moment_goes_on(crowd: Database, noon: datetime) -> None:
+    async def sweep(tx: Tx) -> None:
+        await sql.sessions.update_run_out(tx, sql.sessions.FIRST, now=noon, limit=10_000)
+
+    assert await used_at_the_last_moment(crowd, noon, sweep) is None
+
+
+async def test_looking_first_ends_the_session_of_somebody_who_uses_it(crowd: Database, noon: datetime) -> None:
+    """The control: what has run out is read, and ended by its id."""
+
+    async def naive(tx: Tx) -> None:
+        due = await db.column(
+            tx, "select id from identity.sessions where ended_at is null and idle_expires_at <= %s", noon
+        )
+        await db.run(
+            tx,
+            "update identity.sessions set ended_at = %s, end_reason = 'idle' where id = any (%s::uuid[])",
+            *(noon, due),
+        )
+
+    assert await used_at_the_last_moment(crowd, noon, naive) == "idle"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -285,3 +286,29 @@ async def test_a_mailed_link_is_used_once(world: World, noon: datetime) -> None:
         return await service.credentials.use_link(tx, token=token, now=noon)
 
     assert await succeed(world, naive, careful) == (RUNNERS, 1)
+
+
+async def test_sign_ups_of_one_device_are_three_in_an_hour_however_many_come_at_once(
+    world: World, noon: datetime
+) -> None:
+    """Each from a network of his own, by any way in."""
+
+    def same(n: int) -> identity.Visitor:
+        return replace(visitor(n), device_key="the-device-of-a-crowd")
+
+    async def naive(tx: Tx, ready: asyncio.Barrier) -> bool:
+        device_hash = personal.hash_of("another-device")
+        count = await sql.sign_ups.count_sign_ups(tx, device_hash, since=noon)
+        await ready.wait()
+        await sql.sign_ups.insert_sign_up(tx, new_id(), device_hash, now=noon)
+        return count < 3
+
+    async def careful(tx: Tx, ready: asyncio.Barrier) -> bool:
+        n = await ready.wait()
+        proof = Proof(TelegramUser(100 + n), f"{n:064x}")
+        await service.telegram.arrive(tx, proof=proof, locale="en", visitor=same(n), now=noon)
+        return True
+
+    before = await world.count("select count(*) from identity.users")
+    assert await succeed(world, naive, careful) == (RUNNERS, 3)
+    assert await world.count("select count(*) from identity.users") == before + 3

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from palio.entry.commands import identity as identity_commands
 from palio.infra import keyring
 from tests.entry.conftest import Command
 
@@ -137,7 +140,7 @@ def test_without_a_keyring_nothing_personal_is_written(command: Command) -> None
     assert "[keyring.unusable]" in refused.err
 
 
-def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
+def test_the_policy_is_read_tried_and_changed(command: Command, deployment: Path) -> None:
     added = command("identity", "email-rule", "add", "deny", "domain", ".example.com", "--note", "tests", "--json")
     assert [(rule["position"], rule["pattern"]) for rule in added.answer] == [(1, ".example.com")]
     unsafe = command("identity", "email-rule", "add", "allow", "regex", "(a+)+")
@@ -148,6 +151,24 @@ def test_the_policy_is_read_tried_and_changed(command: Command) -> None:
         "identity", "email-rule", "test", "21F1006194@ds.study.iitm.ac.in", "a@example.com", "nothing", "--json"
     ).answer
     assert [one["verdict"] for one in tried] == ["allowed", "identity.email_not_allowed", "identity.email_invalid"]
+    throwaway = deployment / "throwaway.txt"
+    throwaway.write_text("# ten minutes\nmailinator.com\n.trash.example\n")
+    load = ("identity", "email-rule", "load", "throwaway", str(throwaway))
+    assert command("identity", "email-rule", "add", "deny", "domain_file", "throwaway").status == 1
+    trial = command(*load, "--dry-run", "--json")
+    assert (trial.status, trial.answer) == (0, {"list": "throwaway", "domains": 2, "before": None})
+    assert command("identity", "email-rule", "lists").out == "There is no list.\n"
+    assert command(*load).status == 0
+    assert command(*load, "--json").answer["before"] == 2
+    assert command("identity", "email-rule", "lists", "--json").answer[0]["domains"] == 2
+    named = ("identity", "email-rule", "add", "deny", "domain_file", "throwaway", "--position", "1")
+    assert command(*named, "--json").answer[0]["kind"] == "domain_file"
+    tried = command("identity", "email-rule", "test", "a@x.trash.example", "--json")
+    assert [each["verdict"] for each in tried.answer] == ["identity.email_not_allowed"]
+    throwaway.write_text("nonsense\n")
+    assert (command(*load, "--json").status, command(*load, "--json").answer["code"]) == (1, "identity.pattern_invalid")
+    assert command("identity", "email-rule", "load", "x", str(deployment / "absent")).status == 64
+    assert command("identity", "email-rule", "remove", "1").status == 0
     assert command("identity", "email-rule", "remove", "1").status == 0
     assert command("identity", "email-rule", "remove", "1").status == 1
     assert command("identity", "email-rule", "list").out == "There is no rule.\n"
@@ -186,11 +207,25 @@ def test_an_operator_writes_a_copy_of_what_is_known_and_has_somebody_erased(
     monkeypatch.setenv("PALIO_KEYRING_FILE", str(ring))
     command("identity", "create", "wanda")
     target = deployment / "wanda.zip"
-    told = command("identity", "export", "wanda", "--output", str(target), "--reason", "asked by letter", "--json")
+    ordering = ("identity", "export", "wanda", "--output", str(target), "--reason", "asked by letter")
+    trial = command(*ordering, "--dry-run", "--json")
+    assert (trial.status, trial.err, target.exists()) == (0, "", False)
+    assert trial.answer["file"] == str(target)
+    assert command(*ordering, "--dry-run").out.startswith(f"Would write {sum(trial.answer['rows'].values())} lines")
+    stranger = command(
+        "identity", "export", "nobody", "--output", str(target), "--reason", "asked", "--dry-run", "--json"
+    )
+    assert (stranger.status, stranger.answer["code"]) == (1, "identity.no_such_user")
+    nowhere = str(deployment / "no-folder" / "wanda.zip")
+    assert command("identity", "export", "wanda", "--output", nowhere, "--reason", "asked by letter").status == 64
+    told = command(*ordering, "--json")
     assert (told.status, told.err) == (0, "")
     assert target.stat().st_mode & 0o077 == 0 and target.stat().st_size == told.answer["bytes"]
     with zipfile.ZipFile(target) as archive:
         assert '"username": "wanda"' in archive.read("identity.jsonl").decode()
+        lines = {name.removesuffix(".jsonl"): archive.read(name).count(b"\n") for name in archive.namelist()}
+    lines.pop("README.txt")
+    assert trial.answer["rows"] == lines
 
     trial = command("identity", "erase", "wanda", "--reason", "asked by letter", "--dry-run")
     assert trial.status == 0 and "nothing was changed" in trial.out
@@ -204,3 +239,33 @@ def test_an_operator_writes_a_copy_of_what_is_known_and_has_somebody_erased(
     (deployment / "anchors/shredded.ids").write_text(f"{gone}\n")
     replayed = command("identity", "erase", "--replay", "--reason", "restored", "--json")
     assert (replayed.status, replayed.answer) == (0, {"begun": 1})
+
+
+READS = {"show", "roles", "token list", "email-rule list", "email-rule lists", "email-rule test"}
+
+
+def test_every_command_answers_in_json_and_what_changes_anything_can_be_tried() -> None:
+    """5: all with `--json`, `--dry-run`; what only reads has nothing to try."""
+
+    def options_of(found: TyperGroup, prefix: str = "") -> dict[str, set[str]]:
+        told = {}
+        for name, one in found.commands.items():
+            if isinstance(one, TyperGroup):
+                told |= options_of(one, f"{prefix}{name} ")
+            else:
+                told[prefix + name] = {option for parameter in one.params for option in parameter.opts}
+        return told
+
+    group = typer.main.get_group(identity_commands.app)
+    known = options_of(group)
+    assert {*known} >= READS | {
+        "first-owner",
+        "create",
+        "export",
+        "erase",
+        "suspend",
+        "email-rule preset",
+        "token revoke",
+    }
+    assert {name for name, options in known.items() if "--json" not in options} == set()
+    assert {name for name, options in known.items() if "--dry-run" not in options} == READS

@@ -94,6 +94,7 @@ class World:
             server.execute(
                 """truncate identity.users, identity.roles, identity.email_rules, identity.username_holds,
                 identity.login_events, identity.exclusion_marks, identity.documents, identity.used_proofs,
+                identity.sign_ups, identity.email_domain_lists,
                 identity.telegram_accounts, identity.telegram_link_events, infra.rate_buckets,
                 jobs.procrastinate_jobs cascade"""
             )

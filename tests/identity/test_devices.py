@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from palio import identity
-from palio.identity import service, types
+from palio.identity import rules, service, types
 from palio.identity.doors import arrival
 from palio.infra import db, totp
 from palio.kernel.ids import Actor, RequestId, new_id
@@ -29,9 +29,9 @@ async def test_a_device_is_listed_with_its_sessions_and_forgotten_with_them(worl
     await world.signed_in("alice", later(noon, minutes=2), visitor=again)
 
     known = await devices(world, alice.id, noon, here.session_id)
-    assert [(one.label, one.sessions, one.is_current) for one in known] == [
-        ("curl", 2, False),
-        ("Firefox on Linux", 1, True),
+    assert [(one.label, one.platform, one.sessions, one.is_current) for one in known] == [
+        ("curl", None, 2, False),
+        ("Firefox on Linux", "linux", 1, True),
     ]
     player = Actor("player", alice.id, RequestId(new_id()))
     async with world.database.begin(player) as tx:
@@ -45,6 +45,29 @@ async def test_a_device_is_listed_with_its_sessions_and_forgotten_with_them(worl
             await service.devices.forget(tx, user_id=alice.id, device_id=known[0].id, now=noon)
     await world.signed_in("alice", later(noon, minutes=3), visitor=again)
     assert len(await devices(world, alice.id, noon)) == 2  # it is a new one
+
+
+@pytest.mark.parametrize(
+    ("program", "platform"),
+    [
+        ("Mozilla/5.0 (Linux; Android 15; Pixel 9) Chrome/140.0", "android"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1", "ios"),
+        ("Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) Safari/604.1", "ios"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Safari/605.1", "macos"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Edg/140.0", "windows"),
+        ("curl/8.5", None),
+    ],
+)
+def test_a_program_says_on_what_it_runs(program: str, platform: str | None) -> None:
+    assert rules.sessions.platform_of(program) == platform
+
+
+async def test_a_device_keeps_its_platform_when_it_says_none(world: World, noon: datetime) -> None:
+    alice = await world.player("alice", noon)
+    here = await world.signed_in("alice", noon)
+    silent = replace(HOME, device_key=here.device_key, user_agent="")
+    await world.signed_in("alice", later(noon, minutes=1), visitor=silent)
+    assert [one.platform for one in await devices(world, alice.id, noon)] == ["linux"]
 
 
 async def test_nobody_forgets_the_device_of_another(world: World, noon: datetime) -> None:

@@ -15,6 +15,7 @@ from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.parts import Dated, Part
 from tests.factories.identity import World, later
 
 NOBODY = Pair(None, None)
@@ -162,11 +163,13 @@ async def test_a_list_goes_on_behind_its_last_one(tx: Tx, noon: datetime) -> Non
         tx, [Friend(alice, other, "accepted", later(noon, minutes=n // 3)) for n, other in enumerate(others)]
     )
     read: list[UserId] = []
-    behind = None
-    while part := await friends.list_friends(tx, user_id=alice, state="accepted", behind=behind, limit=2):
-        read += [one.user_id for one in part]
-        behind = (part[-1].changed_at or noon, part[-1].user_id)
+    part: Part[Dated] = Part(2)
+    while found := await friends.list_friends(tx, user_id=alice, state="accepted", part=part):
+        read += [one.user_id for one in found]
+        part = Part(2, older_than=(found[-1].changed_at or noon, found[-1].user_id))
     assert read == await identity.friends(tx, user_id=alice)
+    back = await friends.list_friends(tx, user_id=alice, state="accepted", part=Part(2, newer_than=(noon, read[-1])))
+    assert [one.user_id for one in back] == read[4:6]
     assert sorted(read) == sorted(others)
     assert await friends.counts(tx, user_id=alice) == {"accepted": 7}
 

@@ -93,7 +93,16 @@ async def test_a_long_list_is_read_in_parts(world: World, people: dict[str, tupl
     first = (await alice.get("/me/friends", params={"state": "asked", "limit": 1})).json()
     second = (await alice.get("/me/friends", params={"state": "asked", "limit": 1, "cursor": first["next"]})).json()
     assert [one["display_name"] for part in (first, second) for one in part["items"]] == ["carol", "bob"]
-    assert second["next"] is None
+    assert (first["prev"], second["next"]) == (None, None)
+    back = (await alice.get("/me/friends", params={"state": "asked", "limit": 1, "cursor": second["prev"]})).json()
+    assert back == first
+    turned = {"state": "asked", "limit": 1, "sort": "since"}
+    oldest = (await alice.get("/me/friends", params=turned)).json()
+    newest = (await alice.get("/me/friends", params={**turned, "cursor": oldest["next"]})).json()
+    assert [oldest["items"], newest["items"]] == [second["items"], first["items"]]
+    assert (oldest["prev"], newest["next"]) == (None, None)
+    unknown = await alice.get("/me/friends", params={"sort": "-user_id"})
+    assert (code_of(unknown), unknown.json()["errors"][0]["pointer"]) == ((422, "validation_failed"), "/sort")
     foreign = await bob.get("/me/friends", params={"state": "asked", "limit": 1, "cursor": first["next"]})
     assert code_of(foreign) == (422, "cursor_mismatch")
 

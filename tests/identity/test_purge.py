@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
+
 from palio import identity
-from palio.identity import jobs, service
+from palio.identity import jobs, service, sql
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId
 from palio.kernel.providers import Obstacle
-from tests.factories.identity import HOME, PASSWORD, World, later
+from tests.factories.identity import HOME, PASSWORD, World, cookie, later
 
 
 async def test_pending_people_old_sessions_links_and_addresses_go(world: World, noon: datetime) -> None:
@@ -90,3 +92,74 @@ async def test_addresses_are_forgotten_and_kept_again_when_somebody_returns(worl
     async with world.database.begin_system("a test") as tx:
         (known,) = await service.attempts.addresses_of(tx, user_id=alice.id)
     assert (known.ip, known.seen_count, known.first_kind) == (HOME.ip, 3, "registration")
+
+
+ENDED = "select kind::text, ended_at, end_reason::text from identity.sessions order by ended_at nulls last"
+
+
+async def test_sessions_that_ran_out_are_in_the_history_with_when_and_why(world: World, noon: datetime) -> None:
+    """Two weeks unused, or ninety days old; what ended before keeps its reason, and a second look changes nothing."""
+    alice = await world.player("alice", noon)
+    idle, old, left, open_ = [await world.signed_in("alice", noon) for _ in range(4)]
+    service_end = later(noon, minutes=1)
+    async with world.database.begin_system("a test") as tx:
+        await identity.end_session(tx, user_id=alice.id, session_id=left.session_id, reason="logout", now=service_end)
+    with world.superuser() as server:
+        for one, days in ((old, 90), (open_, 100)):
+            server.execute(
+                "update identity.sessions set idle_expires_at = %s, absolute_expires_at = %s where id = %s",
+                (later(noon, days=days), later(noon, days=days), one.session_id),
+            )
+    clock.use(lambda: later(noon, days=90))
+    try:
+        for _ in range(2):
+            await jobs.end_sessions(world.database, identity.EndSessions())
+            with world.superuser() as server:
+                assert server.execute(ENDED).fetchall() == [
+                    ("browser", service_end, "logout"),
+                    ("browser", later(noon, days=14), "idle"),
+                    ("browser", later(noon, days=90), "absolute"),
+                    ("browser", None, None),
+                ]
+    finally:
+        clock.use(clock.real)
+    for one in (idle, old):
+        with pytest.raises(identity.TokenExpired):
+            await world.doorman.admit(cookie(one), now=later(noon, days=90))
+    with pytest.raises(identity.TokenRevoked):
+        await world.doorman.admit(cookie(left), now=later(noon, days=90))
+
+
+async def test_an_app_whose_session_ran_out_is_told_so_before_and_after_it_is_written_down(
+    world: World, noon: datetime
+) -> None:
+    await world.player("alice", noon)
+    session = await world.signed_in("alice", noon, kind="app")
+    assert session.tokens
+    token, now = session.tokens.refresh_token, later(noon, days=7)
+    clock.use(lambda: now)
+    try:
+        for _ in range(2):
+            with pytest.raises(identity.TokenExpired):
+                await identity.refresh(world.house, token=token, device_key=None, now=now)
+            await jobs.end_sessions(world.database, identity.EndSessions())
+    finally:
+        clock.use(clock.real)
+    assert await world.count("select count(*) from identity.sessions where end_reason = 'idle'") == 1
+
+
+async def test_all_open_sessions_are_looked_at_some_at_a_time(world: World, noon: datetime) -> None:
+    """Each once, whatever the size of a turn: turns end where there are no more."""
+    for name in ("alice", "bob"):
+        await world.player(name, noon)
+        for _ in range(3):
+            await world.signed_in(name, noon)
+    now, turns, after = later(noon, days=14), 0, sql.sessions.FIRST
+    while True:
+        async with world.database.begin_system("a test") as tx:
+            found = await sql.sessions.update_run_out(tx, after, now=now, limit=2)
+        if found is None:
+            break
+        after, turns = found, turns + 1
+        assert await world.count("select count(*) from identity.sessions where end_reason = 'idle'") == 2 * turns
+    assert turns == 3

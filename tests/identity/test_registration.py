@@ -239,6 +239,68 @@ async def test_an_address_that_the_policy_refuses_does_not_register(world: World
         await register(world, noon, replace(ALICE, username="bob", email="bob@mail.example.com"))
 
 
+THROWAWAY = """
+# those that live for ten minutes
+Mailinator.com
+mailinator.com   # twice
+.trash.example
+"""
+
+
+async def loaded(world: World, text: str, now: datetime, name: str = "throwaway") -> int:
+    async with world.database.begin_system("a test") as tx:
+        _, after = await identity.load_domains(tx, name=name, lines=text.splitlines(), now=now, reason="a test")
+    return after.domains
+
+
+async def test_a_rule_names_a_whole_list_of_domains(world: World, noon: datetime) -> None:
+    """The list may be loaded anew, and rules in front of it decide first."""
+    assert await loaded(world, THROWAWAY, noon) == 2
+    async with world.database.begin_system("a test") as tx:
+        await identity.add_rule(tx, action="deny", kind="domain_file", pattern="throwaway", now=noon)
+        await identity.add_rule(
+            tx, action="allow", kind="address", pattern="alice@mailinator.com", position=1, now=noon
+        )
+
+    async def verdicts(*addresses: str) -> list[str]:
+        async with world.database.begin_system("a test") as tx:
+            return [one.verdict for one in await identity.try_addresses(tx, addresses=addresses)]
+
+    no, yes = "identity.email_not_allowed", "allowed"
+    assert await verdicts("bob@mailinator.com", "bob@MAILINATOR.com", "bob@x.mailinator.com") == [no, no, yes]
+    assert await verdicts("b@trash.example", "b@a.b.trash.example", "b@xtrash.example") == [no, no, yes]
+    assert await verdicts("alice@mailinator.com", "bob@example.com", "nobody") == [yes, yes, "identity.email_invalid"]
+    await register(world, noon, replace(ALICE, email="alice@mailinator.com"))
+    with pytest.raises(identity.EmailNotAllowed):
+        await register(world, noon, replace(ALICE, username="bob", email="bob@mailinator.com"))
+
+    assert await loaded(world, "other.example", later(noon, days=1)) == 1
+    assert await verdicts("bob@mailinator.com", "bob@other.example") == [yes, no]
+    async with world.database.begin_system("a test") as tx:
+        assert [(one.name, one.domains) for one in await identity.domain_lists(tx)] == [("throwaway", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("fine.example\nno domain", 2), ("@example.com", 1), ("localhost", 1), ("ex\u00e4mple.com", 1)]
+)
+async def test_a_file_of_domains_is_loaded_whole_or_not_at_all(
+    world: World, noon: datetime, text: str, line: int
+) -> None:
+    await loaded(world, "kept.example", noon)
+    with pytest.raises(identity.PatternInvalid) as refused:
+        await loaded(world, text, noon)
+    assert refused.value.facts["line"] == line
+    assert await world.count("select count(*) from identity.email_domains where domain = 'kept.example'") == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "No Name", "../etc", ""])
+async def test_a_rule_names_a_list_that_there_is(world: World, noon: datetime, name: str) -> None:
+    with pytest.raises(identity.PatternInvalid):
+        async with world.database.begin_system("a test") as tx:
+            await identity.add_rule(tx, action="deny", kind="domain_file", pattern=name, now=noon)
+    assert await world.count("select count(*) from identity.email_rules") == 0
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -382,3 +444,54 @@ async def test_over_http_it_is_created_with_a_session(world: World) -> None:
         done = await client.post("https://palio.test/sign-up", data=form)
         assert (done.status_code, done.headers["location"]) == (303, "/account")
         assert (await client.get("https://palio.test/account")).status_code == 200
+
+
+async def test_a_device_asks_for_three_accounts_in_an_hour_and_ten_in_a_day(world: World, noon: datetime) -> None:
+    """Whatever the network, and whether an account is made: a proven address of somebody counts as any other."""
+    await world.player("owner", noon)
+    asked = iter(range(1_000))
+
+    async def ask(now: datetime, *, device: str | None = "a-device-that-moves", email: str | None = None) -> str | None:
+        n = next(asked)
+        visitor = identity.Visitor(f"192.0.2.{n}", "curl/8.5", device)
+        application = identity.Application(f"name{n}", email or f"name{n}@example.com", PASSWORD)
+        try:
+            await identity.register(world.house, application=application, visitor=visitor, now=now)
+        except Refusal as refusal:
+            assert await status(world, application.username) is None
+            return refusal.code
+        return None
+
+    full = "identity.too_many_attempts"
+    assert [await ask(noon, email=email) for email in (None, "owner@example.com", None)] == [None] * 3
+    assert [await ask(noon), await ask(noon, email="owner@example.com")] == [full] * 2
+    assert [await ask(noon, device=device) for device in ("another-device-it-is", None)] == [None] * 2
+    for hours in (1, 2):
+        at = noon + timedelta(hours=hours)
+        assert [await ask(at) for _ in range(4)] == [None] * 3 + [full]
+    at = noon + timedelta(hours=3)
+    assert [await ask(at) for _ in range(2)] == [None, full]  # the eleventh of the day
+    assert await ask(noon + DAY) is None
+
+
+async def test_a_browser_is_one_device_from_its_first_sign_up_on(world: World) -> None:
+    """Its cookie comes with the first answer. An app names itself in a header; without one it is a new device."""
+
+    def form(n: int, client: str) -> dict[str, str]:
+        name = f"u-{client}{n}"
+        return {"username": name, "email": f"{name}@example.com", "password": PASSWORD, "client": client}
+
+    app = application(world)
+    async with browser(app) as client:
+        answers = [await client.post("/auth/register", json=form(n, "browser")) for n in range(4)]
+        assert [one.status_code for one in answers] == [202, 202, 202, 429]
+        assert answers[3].json()["code"] == "identity.too_many_attempts"
+        assert int(answers[3].headers["retry-after"]) == 3_600
+        assert "__Host-palio_device" in client.cookies
+    async with browser(app) as client:
+        loose = [(await client.post("/auth/register", json=form(n, "app"))).status_code for n in range(4)]
+        assert loose == [202] * 4
+        client.headers["palio-device"] = "a-random-id-of-the-app-0123456789"
+        named = [(await client.post("/auth/register", json=form(n, "app"))).status_code for n in range(4, 8)]
+        assert named == [202, 202, 202, 429]
+    assert await world.count("select count(*) from identity.sign_ups") == 10

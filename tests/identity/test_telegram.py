@@ -1,19 +1,20 @@
 """What Telegram signs: proofs that are good once, the links that they make, and everything that is no proof."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from palio import identity
 from palio.identity import doors, service
-from palio.identity.types import TelegramUser
-from palio.infra import db
+from palio.identity.types import Client, Presented, TelegramUser
+from palio.infra import db, totp
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from palio.sim import Telegram
 from palio.sim import World as Outside
-from tests.factories.identity import World, later
+from tests.factories.identity import World, cookie, later
 from tests.factories.ways import METHODS, house_of, opened, outside_at, visitor
 from tests.identity.test_looks import desk, employed
 from tests.ui.repeats import sent
@@ -31,10 +32,15 @@ class Chat:
         self.world, self.outside, self.house, self.now = world, outside, house, now
         self.telegram: Telegram = outside.telegram
 
-    async def open_app(self, data: str, *, n: int = 1, now: datetime | None = None) -> identity.SignedIn:
-        found = await doors.enter_by_mini_app(
-            self.house, init_data=data, kind="app", locale="en", visitor=visitor(n), now=now or self.now
+    async def come_by_app(self, data: str, client: Client, visitor: identity.Visitor, now: datetime) -> object:
+        return await doors.enter_by_mini_app(
+            self.house, init_data=data, client=client, locale="en", visitor=visitor, now=now
         )
+
+    async def open_app(
+        self, data: str, *, n: int = 1, now: datetime | None = None, client: Client = "app"
+    ) -> identity.SignedIn:
+        found = await self.come_by_app(data, client, visitor(n), now or self.now)
         assert isinstance(found, identity.SignedIn)
         return found
 
@@ -71,6 +77,55 @@ async def test_a_mini_app_opens_an_account_and_the_long_id_is_kept(chat: Chat) -
     nameless = await chat.open_app(chat.telegram.init_data(NAMELESS, at=chat.now), n=3)
     assert nameless.user_id != session.user_id
     assert (await chat.rows())[1][:2] == (9_007_199_254_740_993, None)
+
+
+async def test_a_mini_app_has_a_session_of_its_own_kind_that_lives_as_an_app_does(chat: Chat) -> None:
+    """Seven days unused, ninety at most, whether a cookie holds it or tokens; and it opens no console."""
+    now, days = chat.now, timedelta(days=1)
+    by_cookie = await chat.open_app(chat.telegram.init_data(ADA, at=now), client="browser")
+    by_tokens = await chat.open_app(chat.telegram.init_data(ADA, at=now + timedelta(seconds=1)), n=2)
+    assert by_cookie.cookie
+    assert by_tokens.tokens
+    assert (by_cookie.tokens, by_tokens.cookie) == (None, None)
+    assert {by_cookie.kind, by_tokens.kind} == {"mini_app"}
+
+    found = await chat.world.doorman.recognise(cookie(by_cookie), now=now)
+    assert found
+    assert (found.kind, found.idle_expires_at, found.absolute_expires_at) == (
+        "mini_app",
+        now + 7 * days,
+        now + 90 * days,
+    )
+    assert not await chat.world.recognised(replace(cookie(by_cookie), is_console=True), now)
+    for day, is_known in ((6, True), (12, True), (19, False)):
+        chat.world.doorman.forget()
+        assert await chat.world.recognised(cookie(by_cookie), now + day * days) is is_known
+
+    renewed = await doors.refresh(chat.house, token=by_tokens.tokens.refresh_token, device_key=None, now=now + 6 * days)
+    assert await chat.world.recognised(Presented("bearer", renewed.access_token), now + 6 * days)
+    async with chat.world.database.begin_system("a test") as tx:
+        fresh = await service.sessions.renew_proof(tx, session_id=by_cookie.session_id, with_factor=False, now=now)
+        none = await service.sessions.renew_proof(tx, session_id=by_tokens.session_id, with_factor=False, now=now)
+    assert fresh
+    assert none is None
+
+
+@pytest.mark.parametrize("client", ["browser", "app"])
+async def test_who_holds_a_mini_app_is_known_after_the_second_factor(chat: Chat, client: Client) -> None:
+    """The ticket says what is opened and who holds it; changed, it is none."""
+    now = chat.now
+    session = await chat.open_app(chat.telegram.init_data(ADA, at=now))
+    secret = await chat.world.with_factor(session, now)
+    at = now + timedelta(minutes=1)
+    due = await chat.come_by_app(chat.telegram.init_data(ADA, at=at), client, visitor(2), at)
+    assert isinstance(due, identity.SecondFactorDue)
+    code = totp.code_at(secret, totp.step_of(at))
+    other = "app" if client == "browser" else "browser"
+    forged = due.ticket.replace(f".mini_app.{client}.", f".mini_app.{other}.")
+    with pytest.raises(identity.TicketExpired):
+        await doors.second_factor(chat.house, ticket=forged, code=code, visitor=visitor(2), now=at)
+    opened = await doors.second_factor(chat.house, ticket=due.ticket, code=code, visitor=visitor(2), now=at)
+    assert (opened.kind, opened.cookie is None, opened.tokens is None) == ("mini_app", client == "app", client != "app")
 
 
 async def test_any_byte_that_is_changed_makes_it_no_proof(chat: Chat) -> None:

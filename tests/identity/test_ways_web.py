@@ -288,7 +288,7 @@ async def test_a_second_factor_stands_behind_every_door(site: Site, http: httpx2
 async def test_telegram_opens_accounts_by_its_app_and_its_page(site: Site, http: httpx2.AsyncClient) -> None:
     data = site.outside.telegram.init_data(ADA, at=site.now)
     entered = await http.post("/auth/telegram/mini-app", json={"init_data": data})
-    assert entered.status_code == 200
+    assert (entered.status_code, entered.json()["kind"]) == (200, "mini_app")
     tokens = entered.json()["tokens"]
     me = await http.get("/me", headers={"authorization": f"Bearer {tokens['access_token']}"})
     assert (me.json()["telegram_verified"], me.json()["telegram_id"]) == (True, "7000000001")

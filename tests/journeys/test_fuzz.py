@@ -212,12 +212,12 @@ def faults_of(call: Mapping[str, Any], answer: httpx2.Response, *, strays: bool)
     """What is wrong with an answer; of an address that may lead elsewhere only that it is a defect."""
     if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ["a defect"]
-    if strays or answer.status_code == HTTPStatus.NOT_MODIFIED:
+    if strays:
         return []
     declared = call["responses"].get(str(answer.status_code))
     if declared is None:
         return ["a status that is not declared"]
-    if answer.status_code == HTTPStatus.NO_CONTENT:
+    if answer.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.SEE_OTHER, HTTPStatus.NOT_MODIFIED}:
         return []
     media_type = answer.headers["content-type"].partition(";")[0]
     content = declared["content"].get(media_type)

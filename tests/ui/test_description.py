@@ -117,3 +117,35 @@ def test_every_schema_of_the_product_is_written_in_the_words_of_its_dialect() ->
         jsonschema_rs.meta.validate(schema)
     words = {word for schema in whole for part in parts_of(schema) for word in part}
     assert words <= WORDS
+
+
+def test_every_answer_of_the_product_is_described() -> None:
+    """What is done is described with its shape and an example, whatever the status, unless there is nothing to say."""
+    document = json.loads(description.describe(web.MODULES))
+    calls = [(f"{method} {path}", call) for path, one in document["paths"].items() for method, call in one.items()]
+    silent, several = [], {}
+    for name, call in calls:
+        done = {int(status): answer for status, answer in call["responses"].items() if int(status) < 400}
+        told = {status: answer["content"] for status, answer in done.items() if status not in {204, 303, 304}}
+        silent += [f"{name} {status}" for status, content in told.items() if not content]
+        for content in told.values():
+            kinds = {media_type: part for media_type, part in content.items() if media_type.endswith("json")}
+            silent += [f"{name} {kind}" for kind, part in kinds.items() if "schema" not in part]
+        if {*told} > {200} or len(told) > 1:
+            several[call["operationId"]] = {*told}
+    assert silent == []
+    assert several["identity_register_user"] == {201, 202}
+    assert several["identity_reveal_value"] == {200, 202}
+    assert several["identity_give_role"] == {201, 202}
+    reads = [call["responses"] for name, call in calls if name.startswith("get ") and "/stream" not in name]
+    assert [one for one in reads if "304" not in one and "application/json" in one["200"]["content"]] == []
+
+
+def test_other_answers_of_a_call_have_its_shape_and_an_example() -> None:
+    document = json.loads(description.describe(web.MODULES))
+    register = document["paths"]["/api/v1/auth/register"]["post"]["responses"]
+    taken, begun = [register[status]["content"]["application/json"] for status in ("202", "201")]
+    assert taken["schema"] == begun["schema"] == {"$ref": "#/components/schemas/Registered"}
+    assert (taken["example"]["session"], begun["example"]["session"]["kind"]) == (None, "browser")
+    away = document["paths"]["/api/v1/auth/{provider}/callback"]["get"]["responses"]["303"]
+    assert away == {"description": "The way goes on at the address in `Location`", "content": {}}

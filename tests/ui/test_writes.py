@@ -184,6 +184,17 @@ async def test_an_act_of_staff_that_nobody_wrote_down_does_not_happen(client, so
     assert (again.status_code, again.headers.get("idempotency-replayed"), sold()) == (200, None, 1)
 
 
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "k"}])
+async def test_a_status_that_the_description_does_not_name_is_no_answer(client, sold, key) -> None:
+    """It is a defect of ours, and rolled back as one; what is named beside the usual one is answered."""
+    headers = {**PLAYER, **key}
+    answer = await client.post("/api/v1/sales", json={"amount": 1, "note": "as nobody knows"}, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"], sold()) == (500, "internal_error", 0)
+    ordered = await client.post("/api/v1/sales", json={"amount": 1, "note": "order it"}, headers=headers)
+    assert (ordered.status_code, ordered.json()["amount"], sold()) == (202, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("who", "status", "code"),
     [

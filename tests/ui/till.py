@@ -70,10 +70,19 @@ async def sell(tx: Tx, ask: Asking, amount: int) -> Receipt:
     return receipt
 
 
-@till.post("/sales", access="player", example=RECEIPT, refuses=[Closed], secrets=["secret"], status=201)
+@till.post(
+    "/sales",
+    access="player",
+    example=RECEIPT,
+    refuses=[Closed],
+    secrets=["secret"],
+    status=201,
+    also={202: RECEIPT, 303: None},
+)
 async def make_sale(sale: Sale, ask: Ask, tx: InTx, response: Response) -> Receipt:
-    """Sell something."""
+    """Sell something; the note tells how it is answered."""
     receipt = await sell(tx, ask, sale.amount)
+    response.status_code = {"order it": 202, "as nobody knows": 203}.get(sale.note, 201)
     response.headers["Location"] = f"/api/v1/sales/{receipt.id}"
     if sale.note == "remember it":
         response.set_cookie("last_sale", receipt.id)

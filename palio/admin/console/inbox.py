@@ -1,5 +1,6 @@
 """The approvals inbox: what waits for a second person, what I have proposed, what is over."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from palio.admin import schemas, service
 from palio.admin.schemas import desk_of
-from palio.admin.types import Inbox
+from palio.admin.types import ProposalView
 from palio.infra.approvals import (
     Closed,
     Decision,
@@ -23,11 +24,12 @@ from palio.infra.db import Tx
 from palio.kernel.errors import Forbidden
 from palio.ui import console
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Listed, Paged
+from palio.ui.paging import Listed, Paged, PagedById, Paging, Part, numbered
 from palio.ui.problems import Problem
 from palio.ui.routes import Filled, Routes
 
 HERE = "/console/approvals"
+SHOWN_MAX = 100
 DECIDING = (NoSuchApproval, Forbidden, OwnProposal, OwnBenefit, Closed, Expired, ReasonMissing)
 BoxName = Annotated[Literal["open", "mine", "done"], Query()]
 routes = Routes("admin")
@@ -36,24 +38,25 @@ routes = Routes("admin")
 @routes.page(HERE, access="admin.approval.read")
 async def inbox_page(request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open") -> HTMLResponse:
     """Proposals, the newest first."""
-    found, older = await _listed(request, ask, tx, page, box)
-    values = {"proposals": found.proposals, "unread": found.unread, "older": older, "box": box}
+    part, unread = await _listed(request, ask, tx, page, box)
+    values = {"proposals": part.rows, "unread": unread, "newer": part.prev, "older": part.next, "box": box}
     return await console.render(request, ask, tx, "admin/approvals.html", values, present=HERE, block="inbox")
 
 
-async def _listed(request: Request, ask: Asking, tx: Tx, page: Paged, box: service.Box) -> tuple[Inbox, str | None]:
+async def _listed(
+    request: Request, ask: Asking, tx: Tx, page: Paging, box: service.Box
+) -> tuple[Part[ProposalView], Sequence[str]]:
+    """A page of proposals, and the modules that could not tell theirs."""
+    page = replace(page, limit=min(page.limit, SHOWN_MAX))
     found = await service.list_proposals(
         tx,
         desk=desk_of(request),
         actor=ask.actor,
         held=ask.permissions,
         box=box,
-        limit=min(page.limit, 100) + 1,
-        older_than=UUID(str(page.position.key[0])) if page.position else None,
+        part=page.wanted(numbered).and_one,
     )
-    shown = found.proposals[: min(page.limit, 100)]
-    older = page.behind(str(shown[-1].id)) if len(found.proposals) > len(shown) else None
-    return replace(found, proposals=shown), older
+    return page.part(found.proposals, lambda one: (str(one.id),)), found.unread
 
 
 @routes.page(HERE + "/{approval_id:uuid}", access="admin.approval.read")
@@ -98,11 +101,11 @@ async def withdraw_by_form(
 
 @routes.get("/console/approvals", access="admin.approval.read", example=schemas.PROPOSALS)
 async def list_approvals(
-    request: Request, ask: Ask, tx: InTx, page: Paged, box: BoxName = "open"
+    request: Request, ask: Ask, tx: InTx, page: PagedById, box: BoxName = "open"
 ) -> Listed[schemas.ProposalAnswer]:
     """List proposals, the newest first: those that are open, your own, or those that are over."""
-    found, older = await _listed(request, ask, tx, page, box)
-    return Listed(tuple(map(schemas.ProposalAnswer.of, found.proposals)), older, None)
+    part, _ = await _listed(request, ask, tx, page, box)
+    return part.told(schemas.ProposalAnswer.of)
 
 
 @routes.get(

@@ -29,6 +29,7 @@ from palio.infra.approvals import (
 from palio.infra.db import Tx
 from palio.kernel.errors import Forbidden, Refusal
 from palio.kernel.ids import Actor, UserId
+from palio.kernel.parts import Part
 from palio.kernel.providers import Change
 
 log = logging.get("admin.inbox")
@@ -56,26 +57,26 @@ async def list_proposals(
     actor: Actor,
     held: Collection[str],
     box: Box,
-    limit: int,
-    older_than: UUID | None = None,
+    part: Part[UUID],
 ) -> Inbox:
-    """Proposals that are open, that the reader has made, or that are over: the newest first.
+    """A part of the proposals that are open, that the reader has made, or that are over: the newest first.
 
     A module that cannot tell its own is named, and the others are there.
     """
     made_by = actor.user_id if box == "mine" else None
     states = STATES[box]
-    found = await approvals.listed(tx, states=states, limit=limit, made_by=made_by, older_than=older_than)
+    found = await approvals.listed(tx, states=states, made_by=made_by, part=part)
     papers = [await _paper(tx, desk, one) for one in found]
     unread = []
     for source in desk.pending:
-        read = partial(source.listed, tx, states, limit, made_by, older_than)
+        read = partial(source.listed, tx, states, part, made_by)
         kept = await alone(tx, part=f"proposals of {source.module}", read=read)
         if kept is None:
             unread.append(source.module)
         papers += [_Paper(one, source.permission, source) for one in kept or ()]
     papers.sort(key=lambda paper: paper.kept.approval.id, reverse=True)
-    return Inbox(await _views(tx, actor, held, papers[:limit]), unread)
+    nearest = papers[-part.limit :] if part.is_back else papers[: part.limit]
+    return Inbox(await _views(tx, actor, held, nearest), unread)
 
 
 async def get_proposal(

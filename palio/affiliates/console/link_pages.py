@@ -17,6 +17,7 @@ from palio.affiliates.console.links import (
     REVIEW,
     LinkState,
     Programme,
+    Queued,
     Text,
     Which,
     listed,
@@ -77,16 +78,16 @@ async def link_queue_page(
     request: Request,
     ask: Ask,
     tx: InTx,
-    page: Paged,
+    page: Queued,
     state: Which = "open",
     programme: Programme = None,
     q: Text = "",
     done: Annotated[UUID | None, Query()] = None,
 ) -> HTMLResponse:
     """Requests to link: what waits, what one looks at, what several ask for, and what is decided."""
-    found, following = await listed(tx, ask, page, state, programme, q)
+    part = await listed(tx, ask, page, state, programme, q)
     values = {
-        "requests": found,
+        "requests": part.rows,
         "state": state,
         "programme": programme,
         "q": q,
@@ -94,7 +95,8 @@ async def link_queue_page(
         "query": _asked(request, "state", "programme", "q"),
         "tab_query": _asked(request, "programme", "q"),
         "page_query": _asked(request, "state", "programme", "q", "limit", "done"),
-        "following": following,
+        "before": part.prev,
+        "following": part.next,
         "may_review": REVIEW in ask.permissions,
         "done": await _decided_before(tx, done),
     }

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from palio import identity
 from palio.affiliates import service
@@ -56,8 +56,9 @@ from palio.affiliates.types import (
 from palio.infra import files
 from palio.infra.approvals import ReasonMissing
 from palio.infra.db import Database, Tx
+from palio.kernel.parts import IDS
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Listed, Paged, PagedById, Paging, Part, numbered
+from palio.ui.paging import Listed, Paged, PagedById, Paging, Part, numbered, ordered
 from palio.ui.routes import Routes
 from palio.ui.values import Blank
 
@@ -80,29 +81,37 @@ Text = Annotated[
 ]
 
 
+ORDERS = "By `id`: upwards, or downwards with a minus in front; usually what is open upwards, what is closed downwards"
+
+
+async def queued(
+    page: Paged,
+    state: Which = "open",
+    sort: Annotated[str | None, Query(description=ORDERS, json_schema_extra={"enum": ["id", "-id"]})] = None,
+) -> Paging:
+    """Read what part of the queue is asked for. Refuses with RequestValidationError an order that it does not have."""
+    return ordered(page, sort or ("-id" if state == "closed" else "id"), of="-id", end=(str(IDS[0]),))
+
+
+Queued: TypeAlias = Annotated[Paging, Depends(queued)]
+
+
 @routes.get("/console/affiliates/link-requests", access=READ, example=QUEUE_EXAMPLE)
 async def list_link_queue(
-    ask: Ask, tx: InTx, page: Paged, state: Which = "open", programme: Programme = None, q: Text = ""
+    ask: Ask, tx: InTx, page: Queued, state: Which = "open", programme: Programme = None, q: Text = ""
 ) -> Listed[QueuedAnswer]:
     """List requests to link."""
-    found, following = await listed(tx, ask, page, state, programme, q)
-    return Listed(tuple(map(QueuedAnswer.of, found)), following, None)
+    return (await listed(tx, ask, page, state, programme, q)).told(QueuedAnswer.of)
 
 
-async def listed(
-    tx: Tx, ask: Asking, page: Paged, box: Box, programme: str | None, text: str
-) -> tuple[list[QueuedRequest], str | None]:
-    """A part of the queue, and the cursor of what follows it."""
+async def listed(tx: Tx, ask: Asking, page: Paging, box: Box, programme: str | None, text: str) -> Part[QueuedRequest]:
+    """A part of the queue, and the cursors of its neighbours."""
     wanted = QueueFilter(
         programme, text.strip(), is_contested=box == "contested", taken_by=ask.actor.user_id if box == "mine" else None
     )
-    place = LinkRequestId(UUID(str(page.position.key[0]))) if page.position else None
-    if box == "closed":
-        found = await service.decided(tx, wanted=wanted, before=place, limit=page.limit + 1)
-    else:
-        found = await service.queue(tx, wanted=wanted, after=place, limit=page.limit + 1)
-    shown = found[: page.limit]
-    return shown, page.behind(str(shown[-1].request.id)) if len(found) > page.limit else None
+    read = service.decided if box == "closed" else service.open_requests
+    found = await read(tx, wanted=wanted, part=page.wanted(numbered).and_one)
+    return page.part(found, lambda one: (str(one.request.id),))
 
 
 @routes.get(

@@ -20,25 +20,26 @@ from palio.affiliates.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId
-from palio.kernel.parts import Part
+from palio.kernel.parts import IDS, Part
 
 RIVALS_MAX = 20
 BEFORE_MAX = 50
 EVERYTHING = QueueFilter()
 
 
-async def queue(
-    tx: Tx, *, wanted: QueueFilter = EVERYTHING, after: LinkRequestId | None = None, limit: int = 50
-) -> list[QueuedRequest]:
+async def queue(tx: Tx, *, limit: int = 50) -> list[QueuedRequest]:
     """Open requests as staff see them, oldest first."""
-    return await _queued(tx, await sql.list_open(tx, wanted, await _named(tx, wanted.text), after, limit))
+    return (await open_requests(tx, part=Part(limit, newer_than=IDS[0])))[::-1]
 
 
-async def decided(
-    tx: Tx, *, wanted: QueueFilter = EVERYTHING, before: LinkRequestId | None = None, limit: int = 50
-) -> list[QueuedRequest]:
-    """Requests that are closed as staff see them, newest first."""
-    return await _queued(tx, await sql.list_decided(tx, wanted, await _named(tx, wanted.text), before, limit))
+async def open_requests(tx: Tx, *, wanted: QueueFilter = EVERYTHING, part: Part[UUID]) -> list[QueuedRequest]:
+    """A part of the open requests as staff see them, newest first."""
+    return await _queued(tx, await sql.list_open(tx, wanted, await _named(tx, wanted.text), part))
+
+
+async def decided(tx: Tx, *, wanted: QueueFilter = EVERYTHING, part: Part[UUID]) -> list[QueuedRequest]:
+    """A part of the requests that are closed as staff see them, newest first."""
+    return await _queued(tx, await sql.list_decided(tx, wanted, await _named(tx, wanted.text), part))
 
 
 async def request_card(tx: Tx, *, request_id: LinkRequestId) -> tuple[QueuedRequest, list[LinkStep]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from palio.affiliates.types import (
     Attachment,
@@ -21,6 +22,7 @@ from palio.affiliates.types import (
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId, new_id
+from palio.kernel.parts import IDS, Part
 
 REQUEST = """
     select r.id, r.ref, r.programme_id, r.user_id, r.player_id, r.uid, r.name_at_request, r.telegram_id,
@@ -277,34 +279,24 @@ FILTERED = """
     or r.user_id = any (%s::uuid[])) """
 
 
-async def list_open(
-    tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], after: LinkRequestId | None, limit: int
-) -> list[LinkRequest]:
-    """Open requests behind one of them, oldest first; `user_ids` are those whom the text of the filter names."""
-    return await db.rows(
-        tx,
-        LinkRequest,
-        REQUEST + "where" + FILTERED + "and" + OPEN + "and (%s::uuid is null or r.id > %s) order by r.id limit %s",
-        *_filter(wanted, user_ids),
-        *(after, after, limit),
-    )
+QUEUED = REQUEST + "where" + FILTERED + "and r.id > %s and r.id < %s and" + OPEN
+DECIDED = REQUEST + "where" + FILTERED + "and r.id > %s and r.id < %s and not" + OPEN
 
 
-async def list_decided(
-    tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], before: LinkRequestId | None, limit: int
-) -> list[LinkRequest]:
-    """Requests that are closed, before one of them, newest first."""
-    return await db.rows(
-        tx,
-        LinkRequest,
-        REQUEST
-        + "where"
-        + FILTERED
-        + """and r.state not in ('pending', 'under_review') and (%s::uuid is null or r.id < %s)
-        order by r.id desc limit %s""",
-        *_filter(wanted, user_ids),
-        *(before, before, limit),
-    )
+async def list_open(tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], part: Part[UUID]) -> list[LinkRequest]:
+    """A part of the open requests, newest first; `user_ids` are those whom the text of the filter names."""
+    values = *_filter(wanted, user_ids), *part.between(*IDS), part.limit
+    if part.is_back:
+        return (await db.rows(tx, LinkRequest, QUEUED + " order by r.id limit %s", *values))[::-1]
+    return await db.rows(tx, LinkRequest, QUEUED + " order by r.id desc limit %s", *values)
+
+
+async def list_decided(tx: Tx, wanted: QueueFilter, user_ids: Sequence[UserId], part: Part[UUID]) -> list[LinkRequest]:
+    """The same of those that are closed."""
+    values = *_filter(wanted, user_ids), *part.between(*IDS), part.limit
+    if part.is_back:
+        return (await db.rows(tx, LinkRequest, DECIDED + " order by r.id limit %s", *values))[::-1]
+    return await db.rows(tx, LinkRequest, DECIDED + " order by r.id desc limit %s", *values)
 
 
 def _filter(wanted: QueueFilter, user_ids: Sequence[UserId]) -> tuple[object, ...]:

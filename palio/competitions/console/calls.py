@@ -14,6 +14,7 @@ from palio.competitions.console.schemas import (
     INVITED_EXAMPLE,
     PREVIEW_EXAMPLE,
     SERIES_EXAMPLE,
+    WAITING_EXAMPLE,
     ActAnswer,
     AdjustBody,
     AppealBody,
@@ -344,7 +345,13 @@ async def extend_competition(
     return await _desk(tx, ask, ours, response)
 
 
-@routes.post(f"{HERE}/cancel", access=SETTLE, example=ACT_EXAMPLE, refuses=[*OF_ACTS, Cancelled, Paying])
+@routes.post(
+    f"{HERE}/cancel",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
+    refuses=[*OF_ACTS, Cancelled, Paying],
+)
 async def cancel_competition(
     competition_id: Id, body: ReasonBody, seen: Seen, ask: Ask, tx: InTx, response: Response
 ) -> ActAnswer:
@@ -397,6 +404,7 @@ async def invite_players(competition_id: Id, body: InviteBody, ask: Ask, tx: InT
     f"{HERE}/disqualify",
     access=DISQUALIFY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[*OF_ACTS, NoSuchEntrant, NotRunning, Cancelled, Paying],
     unaudited=REPEATS,
 )
@@ -464,7 +472,13 @@ async def adjust_score(competition_id: Id, body: AdjustBody, ask: Ask, tx: InTx,
     return _told(response, ours, None)
 
 
-@routes.post(f"{HERE}/freeze", access=SETTLE, example=ACT_EXAMPLE, refuses=[*OF_ACTS, NotCollecting, NotOverdue])
+@routes.post(
+    f"{HERE}/freeze",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
+    refuses=[*OF_ACTS, NotCollecting, NotOverdue],
+)
 async def freeze_competition(
     competition_id: Id, body: ReasonBody, seen: Seen, ask: Ask, tx: InTx, response: Response
 ) -> ActAnswer:
@@ -477,7 +491,11 @@ async def freeze_competition(
 
 
 @routes.post(
-    f"{HERE}/approve", access=SETTLE, example=ACT_EXAMPLE, refuses=[*OF_ACTS, NotInReview, AppealsOpen, OwnBenefit]
+    f"{HERE}/approve",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
+    refuses=[*OF_ACTS, NotInReview, AppealsOpen, OwnBenefit],
 )
 async def approve_payment(
     competition_id: Id, body: ReasonBody, seen: Seen, ask: Ask, tx: InTx, response: Response

@@ -486,6 +486,9 @@ class SeriesAnswer:
 
 ID = UUID("019cffd0-4c00-7000-8000-0000000000c1")
 ACT_EXAMPLE = ActAnswer("done", ID)
+WAITING_EXAMPLE = ActAnswer(
+    "waiting", ID, ID, "Pay 2500.00 USD to 3 players of Spring cup", 1, SHOWN.competition.created_at
+)
 DESK_EXAMPLE = DeskAnswer.of(SHOWN, 0)
 PREVIEW_EXAMPLE = PreviewAnswer(
     (PlaceAnswer(1, 1, Money("USD", 10_000, "100.00"), "10000", "10000", 1),), 1, None, Money("USD", 0, "0.00")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from palio.competitions.schemas.boards import NextAnswer, percentile
 from palio.competitions.types import MyRank, RankPoint, Receipt
 from palio.ui.charts import Chart, Series
-from palio.ui.paging import Paging
+from palio.ui.paging import Listed, Paging
 from palio.ui.values import Instant, decimal
 
 
@@ -84,19 +84,9 @@ class ReceiptAnswer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptsAnswer:
-    """One's own changes, the newest first."""
-
-    items: tuple[ReceiptAnswer, ...]
-    next: str | None
-    prev: None
-
-    @classmethod
-    def of(cls, found: Sequence[Receipt], scale: int, page: Paging) -> "ReceiptsAnswer":
-        shown = found[: page.limit]
-        following = page.behind(shown[-1].number) if len(found) > page.limit else None
-        return cls(tuple(ReceiptAnswer.of(each, scale) for each in shown), following, None)
+def receipts_of(found: Sequence[Receipt], scale: int, page: Paging) -> Listed[ReceiptAnswer]:
+    """A page of one's own changes, the newest first, out of one more than it takes."""
+    return page.part(found, lambda one: (one.number,)).told(lambda one: ReceiptAnswer.of(one, scale))
 
 
 def chart_of(points: Sequence[RankPoint]) -> Chart:
@@ -120,6 +110,6 @@ MY_RANK_EXAMPLE = MyRankAnswer(
     as_of=_AT,
     version=41_822,
 )
-RECEIPTS_EXAMPLE = ReceiptsAnswer(
+RECEIPTS_EXAMPLE = Listed(
     (ReceiptAnswer(17, _AT, "score", 40, 0, None, 1_240, "1240", {"cause": "walk"}),), "AAECAwQFBgc", None
 )

@@ -25,6 +25,7 @@ from palio.competitions.types import (
 )
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Part
 from palio.kernel.providers import After
 from palio.ledger.types import TransferId
 
@@ -95,15 +96,15 @@ async def of_friends(
 
 
 async def receipts(
-    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, limit: int, before: int
+    tx: Tx, *, competition_id: CompetitionId, user_id: UserId, part: Part[int]
 ) -> tuple[Competition, list[Receipt]]:
-    """The changes of a user's score, the newest first, of those that are numbered below `before` from the oldest on.
+    """A part of the changes of a user's score, the newest first; they are numbered from the oldest on.
 
     Refuses with NoSuchCompetition, NotTakingPart.
     """
     competition = await reads.public(tx, competition_id=competition_id)
     entrant_id = await _entrant_of(tx, competition, user_id)
-    return competition, await sql.list_own_receipts(tx, competition.list_id, [entrant_id], limit, before=before)
+    return competition, await sql.list_own_receipts(tx, competition.list_id, entrant_id, part)
 
 
 async def find_own(tx: Tx, *, competition: Competition, user_id: UserId, now: datetime) -> Own | None:

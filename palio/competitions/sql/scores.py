@@ -24,6 +24,9 @@ from palio.infra import arrays, db
 from palio.infra.arrays import Int8s, Jsons, Moments, Texts, Wholes
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Part
+
+NUMBERS = (0, 2**31 - 1)  # below and above all receipts of an entrant
 
 
 async def insert_changes(tx: Tx, items: Sequence[Sent], now: datetime, *, moves_time: bool = True) -> list[Scored]:
@@ -182,26 +185,24 @@ async def list_receipts(tx: Tx, items: Sequence[Sent]) -> list[Scored]:
     )
 
 
-async def list_own_receipts(
-    tx: Tx, list_id: ListId, entrant_ids: Sequence[EntrantId], limit: int, *, before: int
-) -> list[Receipt]:
-    """The changes of these entrants on a list, the newest first, each with what they had added up to by then.
+OWN_RECEIPTS = """
+    select n.* from (
+      select (row_number() over so_far)::int as number, r.entrant_id, r.key, r.happened_at, r.kind, r.delta,
+        r.sub_delta, r.value, r.facts, (sum(r.delta) over so_far)::bigint as total
+      from competitions.receipts r where r.list_id = %s and r.entrant_id = %s
+      window so_far as (order by r.created_at, r.happened_at, r.key rows unbounded preceding)) n
+    where n.number > %s and n.number < %s"""
 
-    Numbered from the oldest, 1; those numbered below `before`.
+
+async def list_own_receipts(tx: Tx, list_id: ListId, entrant_id: EntrantId, part: Part[int]) -> list[Receipt]:
+    """A part of the changes of an entrant on a list, the newest first, each with what they had added up to by then.
+
+    They are numbered from the oldest, 1.
     """
-    return await db.rows(
-        tx,
-        Receipt,
-        """
-        select n.* from (
-          select (row_number() over so_far)::int as number, r.entrant_id, r.key, r.happened_at, r.kind, r.delta,
-            r.sub_delta, r.value, r.facts, (sum(r.delta) over so_far)::bigint as total
-          from competitions.receipts r where r.list_id = %s and r.entrant_id = any(%s)
-          window so_far as (partition by r.entrant_id order by r.created_at, r.happened_at, r.key
-            rows unbounded preceding)) n
-        where n.number < %s order by n.number desc, n.entrant_id limit %s""",
-        *(list_id, list(entrant_ids), before, limit),
-    )
+    values = list_id, entrant_id, *part.between(*NUMBERS), part.limit
+    if part.is_back:
+        return (await db.rows(tx, Receipt, OWN_RECEIPTS + " order by n.number limit %s", *values))[::-1]
+    return await db.rows(tx, Receipt, OWN_RECEIPTS + " order by n.number desc limit %s", *values)
 
 
 async def insert_state_receipts(tx: Tx, items: Sequence[tuple[ListId, UUID | None, StateChange]], now: datetime) -> int:

@@ -1,25 +1,25 @@
 """What a player reads of himself in a competition: his rank, who is around him, his friends, his receipts."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 
 from palio.competitions.errors import BoardHidden, NoSuchCompetition, NotTakingPart, Warming
 from palio.competitions.schemas.competitions import STANDINGS_EXAMPLE, RankingAnswer
-from palio.competitions.schemas.own import MY_RANK_EXAMPLE, RECEIPTS_EXAMPLE, MyRankAnswer, ReceiptsAnswer
+from palio.competitions.schemas.own import MY_RANK_EXAMPLE, RECEIPTS_EXAMPLE, MyRankAnswer, ReceiptAnswer, receipts_of
 from palio.competitions.service import mine
 from palio.competitions.types import CompetitionId
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import UserId
 from palio.ui.actor import Ask, Asking, InTx
-from palio.ui.paging import Paged
+from palio.ui.paging import Listed, Paging, sorted_by
 from palio.ui.routes import Routes
 from palio.ui.values import Whole
 
 RADIUS_MAX = 25
-NUMBER_MAX = 2**31 - 1
 routes = Routes("competitions")
+ByNumber: TypeAlias = Annotated[Paging, Depends(sorted_by("-number", end=(0,)))]
 
 Id = Annotated[UUID, Path(examples=["019cffd0-4c00-7000-8000-0000000000c1"])]
 Radius = Annotated[Whole, Query(ge=0, le=RADIUS_MAX, description="How many lines on either side")]
@@ -60,13 +60,12 @@ async def list_standings_around(competition_id: Id, ask: Ask, tx: InTx, radius: 
     example=RECEIPTS_EXAMPLE,
     refuses=[NoSuchCompetition, NotTakingPart],
 )
-async def list_my_receipts(competition_id: Id, ask: Ask, tx: InTx, page: Paged) -> ReceiptsAnswer:
+async def list_my_receipts(competition_id: Id, ask: Ask, tx: InTx, page: ByNumber) -> Listed[ReceiptAnswer]:
     """List the changes that your score is the sum of, the newest first."""
-    before = int(page.position.key[0]) if page.position else NUMBER_MAX
     competition, found = await mine.receipts(
-        tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), limit=page.limit + 1, before=before
+        tx, competition_id=CompetitionId(competition_id), user_id=user_of(ask), part=page.wanted(int).and_one
     )
-    return ReceiptsAnswer.of(found, competition.score_scale, page)
+    return receipts_of(found, competition.score_scale, page)
 
 
 def user_of(ask: Asking) -> UserId:

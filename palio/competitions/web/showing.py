@@ -13,12 +13,12 @@ from palio.competitions.rules import appeals as appealing
 from palio.competitions.rules import entering as ways
 from palio.competitions.rules import prizes
 from palio.competitions.schemas.competitions import CompetitionAnswer, RankingAnswer
-from palio.competitions.schemas.own import MyRankAnswer, ReceiptsAnswer, chart_of
+from palio.competitions.schemas.own import MyRankAnswer, chart_of, receipts_of
 from palio.competitions.service import appeals, entering, mine, reads, showing
 from palio.competitions.types import Competition, CompetitionId, Own, Participation, Shown
 from palio.competitions.web import addresses
 from palio.competitions.web.competitions import Id
-from palio.competitions.web.own import NUMBER_MAX, user_of
+from palio.competitions.web.own import user_of
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
 from palio.ui import pages
@@ -166,8 +166,7 @@ async def show_receipt(
 ) -> HTMLResponse:
     """That page, also after something was refused. Refuses with NotTakingPart, Unauthenticated."""
     user_id, ours = user_of(ask), competition.id
-    before = int(page.position.key[0]) if page.position else NUMBER_MAX
-    _, found = await mine.receipts(tx, competition_id=ours, user_id=user_id, limit=page.limit + 1, before=before)
+    _, found = await mine.receipts(tx, competition_id=ours, user_id=user_id, part=page.wanted(int).and_one)
     shown = await showing.outlined(tx, competition=competition, now=ask.now)
     try:
         own = await mine.find_own(tx, competition=competition, user_id=user_id, now=ask.now)
@@ -179,7 +178,7 @@ async def show_receipt(
         **_of_everybody(shown),
         **_of_own(own),
         "shown": CompetitionAnswer.of(shown),
-        "receipts": ReceiptsAnswer.of(found, competition.score_scale, page),
+        "receipts": receipts_of(found, competition.score_scale, page),
         "is_first": page.position is None,
         "won": await mine.won(tx, competition_id=ours, user_id=user_id),
         "points": history,

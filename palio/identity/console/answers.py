@@ -295,6 +295,7 @@ class Proposed:
 AN_ID = EXAMPLE_ID
 NO_PICTURE = PictureAnswer(None)
 A_VALUE = RevealedAnswer("email", EXAMPLE_ID, "pia@example.com", MOMENT)
+A_VALUE_TO_COME = RevealedAnswer("email", EXAMPLE_ID, None, None, EXAMPLE_ID)
 AN_IMPERSONATION = ImpersonationAnswer(EXAMPLE_ID, EXAMPLE_ID, MOMENT)
 A_NOTE = NoteAnswer(EXAMPLE_ID, EXAMPLE_ID, "writes politely, plays from two phones", MOMENT)
 A_USER = UserAnswer(

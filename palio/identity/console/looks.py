@@ -39,6 +39,7 @@ routes = Routes("identity")
     example=say.A_VALUE,
     refuses=[NoSuchUser, NothingSealed, OwnAccount, ReasonMissing],
     idempotency="none",
+    also={202: say.A_VALUE_TO_COME},
 )
 async def reveal_value(user_id: UUID, said: say.Reveal, ask: Ask, tx: InTx, response: Response) -> say.RevealedAnswer:
     """Read a sealed value; from the 31st in an hour on a second person must agree first."""

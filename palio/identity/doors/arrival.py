@@ -8,7 +8,7 @@ from palio.identity import service
 from palio.identity.doors.house import House
 from palio.identity.doors.sign_in import MAY_ENTER, ticket_of
 from palio.identity.errors import ConsentRequired, ContactUnverified, TooManyAttempts
-from palio.identity.types import Attempt, AuthMethod, Needed, SecondFactorDue, SessionKind, SignedIn, Visitor
+from palio.identity.types import Attempt, AuthMethod, Client, Needed, SecondFactorDue, SessionKind, SignedIn, Visitor
 from palio.infra.db import Tx
 from palio.kernel.errors import Refusal
 from palio.kernel.ids import UserId
@@ -59,6 +59,7 @@ async def enter(
     *,
     method: AuthMethod,
     kind: SessionKind,
+    client: Client | None = None,
     visitor: Visitor,
     now: datetime,
 ) -> SignedIn | SecondFactorDue | Refusal:
@@ -77,7 +78,7 @@ async def enter(
             tx, account=account, method=method, outcome="second_factor_required", visitor=visitor, now=now
         )
         factors = await service.factors.factors_of(tx, user_id=user_id)
-        return SecondFactorDue(ticket_of(tx, account, kind, method, now), factors)
+        return SecondFactorDue(ticket_of(tx, account, kind, method, now, client), factors)
     opened = await service.sessions.begin_session(
         tx,
         user_id=user_id,
@@ -86,6 +87,7 @@ async def enter(
         visitor=visitor,
         with_factor=False,
         is_fresh=not is_trusted,
+        client=client,
         now=now,
     )
     await service.attempts.note(

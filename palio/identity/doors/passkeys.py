@@ -52,14 +52,21 @@ async def second_factor_by_passkey(
     Refuses with TicketExpired, PasskeyInvalid, TooManyAttempts.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind, method = await read_ticket(tx, ticket, now)
+        account, kind, client, method = await read_ticket(tx, ticket, now)
     attempt, owner = await _knock(house, credential, visitor, now)
     if owner.user_id != account.user_id:
         raise PasskeyInvalid
     async with house.database.begin_system("second factor") as tx:
         await service.passkeys.use(tx, user_id=account.user_id, credential=credential, now=now)
         opened = await service.sessions.begin_session(
-            tx, user_id=account.user_id, kind=kind, method=method, visitor=visitor, with_factor=True, now=now
+            tx,
+            user_id=account.user_id,
+            kind=kind,
+            method=method,
+            visitor=visitor,
+            with_factor=True,
+            client=client,
+            now=now,
         )
         await service.attempts.conclude(tx, attempt=attempt, outcome="success", device_id=opened.device_id)
         if trusts_device and opened.device_id and not account.is_staff:

@@ -28,7 +28,7 @@ async def register(
 
     Returns what only this applicant is told, with a session where the proof may wait.
     Refuses as `judge_application` and `register` do, and with
-    PasswordTooWeak, HashingBusy.
+    PasswordTooWeak, HashingBusy, TooManyAttempts.
     """
     await judge_application(house, application=application, now=now)
     password = await house.hashed(application.password)

@@ -22,6 +22,7 @@ from palio.identity.types import (
     Account,
     Attempt,
     AuthMethod,
+    Client,
     PasswordHash,
     SecondFactorDue,
     SessionId,
@@ -38,7 +39,8 @@ from palio.kernel.ids import UserId
 TICKET_LIFE = timedelta(minutes=5)
 MAY_ENTER = {"active", "suspended", "closing"}
 METHOD: dict[str, AuthMethod] = {one: one for one in get_args(AuthMethod)}
-KINDS: dict[str, SessionKind] = {"browser": "browser", "console": "console", "app": "app"}
+KINDS: dict[str, SessionKind] = {one: one for one in get_args(SessionKind) if one != "impersonation"}
+CLIENTS: dict[str, Client] = {one: one for one in get_args(Client)}
 
 
 async def sign_in(
@@ -75,7 +77,7 @@ async def second_factor(
     Refuses with TicketExpired, SecondFactorWrong, TooManyAttempts, HashingBusy.
     """
     async with house.database.begin_system("second factor") as tx:
-        account, kind, method = await read_ticket(tx, ticket, now)
+        account, kind, client, method = await read_ticket(tx, ticket, now)
     proof = await _judge_code(house, account, code, visitor, now)
     async with house.database.begin_system("second factor") as tx:
         await _use_code(tx, account.user_id, proof, now)
@@ -86,6 +88,7 @@ async def second_factor(
             method=method,
             visitor=visitor,
             with_factor=True,
+            client=client,
             now=now,
         )
         await service.attempts.conclude(tx, attempt=proof.attempt, outcome="success", device_id=opened.device_id)
@@ -231,26 +234,31 @@ async def _enter(
     return opened
 
 
-def ticket_of(tx: Tx, account: Account, kind: SessionKind, method: AuthMethod, now: datetime) -> str:
+def ticket_of(
+    tx: Tx, account: Account, kind: SessionKind, method: AuthMethod, now: datetime, client: Client | None = None
+) -> str:
     """What stands for the first proof until the second factor is there; a new password makes it worthless."""
-    issued = int(now.timestamp())
-    seal = personal.derived(tx, "second_factor", account.user_id, kind, method, issued, account.changed_at)
-    return f"{account.user_id.hex}.{kind}.{method}.{issued}.{seal}"
+    issued, holder = int(now.timestamp()), client or rules.sessions.client_of(kind)
+    seal = personal.derived(tx, "second_factor", account.user_id, kind, holder, method, issued, account.changed_at)
+    return f"{account.user_id.hex}.{kind}.{holder}.{method}.{issued}.{seal}"
 
 
-async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind, AuthMethod]:
-    """Whose first proof a ticket stands for, what it opens, and what was proven. Refuses with TicketExpired."""
+async def read_ticket(tx: Tx, ticket: str, now: datetime) -> tuple[Account, SessionKind, Client, AuthMethod]:
+    """Whose first proof a ticket stands for, what it opens, for whom, and what was proven.
+
+    Refuses with TicketExpired.
+    """
     try:
-        user_text, kind_text, method_text, issued_text, seal = ticket.split(".")
+        user_text, kind_text, client_text, method_text, issued_text, seal = ticket.split(".")
         user_id, kind, issued = UserId(UUID(user_text)), KINDS[kind_text], int(issued_text)
-        method = METHOD[method_text]
+        client, method = CLIENTS[client_text], METHOD[method_text]
     except (ValueError, KeyError):
         raise TicketExpired from None
     account = await service.credentials.find_account(tx, user_id=user_id)
     if account is None or account.status not in MAY_ENTER or not account.has_second_factor:
         raise TicketExpired
-    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, method, issued, account.changed_at):
+    if not personal.is_derived(tx, seal, "second_factor", user_id, kind, client, method, issued, account.changed_at):
         raise TicketExpired
     if not timedelta(0) <= timedelta(seconds=now.timestamp() - issued) <= TICKET_LIFE:
         raise TicketExpired
-    return account, kind, method
+    return account, kind, client, method

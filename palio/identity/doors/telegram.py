@@ -13,6 +13,7 @@ from palio.identity.errors import CodeWrong, MethodClosed, TelegramProofInvalid
 from palio.identity.rules.telegram import Proof
 from palio.identity.types import (
     TELEGRAM_PROOF_MAX_AGE_S,
+    Client,
     Consents,
     LinkOffer,
     SecondFactorDue,
@@ -33,13 +34,15 @@ async def enter_by_mini_app(
     house: House,
     *,
     init_data: str,
-    kind: SessionKind,
+    client: Client,
     consents: Consents = (),
     locale: str,
     visitor: Visitor,
     now: datetime,
 ) -> SignedIn | SecondFactorDue:
-    """Begin a session by what Telegram told the Mini App that it opened; the first time it makes an account. Good once.
+    """Begin the session of a Mini App by what Telegram told it as it opened it; the first time it makes an account.
+
+    Good once.
 
     Refuses with MethodClosed, TelegramProofInvalid, RegistrationClosed, ConsentRequired, RegistrationRefused,
     ContactUnverified, TooManyAttempts.
@@ -51,7 +54,9 @@ async def enter_by_mini_app(
         user_id = await service.telegram.arrive(
             tx, proof=proof, consents=consents, locale=locale, visitor=visitor, now=now
         )
-        entered = await arrival.enter(tx, attempt, user_id, method="telegram", kind=kind, visitor=visitor, now=now)
+        entered = await arrival.enter(
+            tx, attempt, user_id, method="telegram", kind="mini_app", client=client, visitor=visitor, now=now
+        )
     return arrival.required(entered)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from palio.identity.errors import EmailInvalid, EmailNotAllowed, PatternInvalid, PatternUnsafe
 from palio.identity.types import Allowance, EmailRule, RuleKind
@@ -10,12 +10,14 @@ from palio.identity.types import Allowance, EmailRule, RuleKind
 ADDRESS_BYTES_MAX = 254
 LOCAL_BYTES_MAX = 64
 PATTERN_CHARACTERS_MAX = 200
+DOMAINS_MAX = 500_000  # of one list
 REPEATS_MAX = 3  # three open repeats over 254 characters are some millions of steps; a fourth would be minutes
 WIDE_REPEAT = 10  # a repeat that may take so many is as good as an open one
 
 LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 DOMAIN = re.compile(r"\.?[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+LIST_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 QUANTIFIER = re.compile(r"\*|\+|\?|\{(?P<low>\d*)(?P<comma>,)?(?P<high>\d*)\}")
 
 DOTLESS = frozenset({"gmail.com", "googlemail.com"})
@@ -58,12 +60,14 @@ def normal_form(address: str) -> str:
     return f"{local}@{domain}"
 
 
-def decide_email(address: str, rules: Sequence[EmailRule], default: Allowance) -> None:
+def decide_email(
+    address: str, rules: Sequence[EmailRule], default: Allowance, lists: Collection[str] = frozenset()
+) -> None:
     """Let a canonical address pass: the first rule that knows it decides, else the default.
 
-    Refuses with EmailNotAllowed, which does not say by which rule.
+    `lists` are the lists in which its domain stands. Refuses with EmailNotAllowed, which does not say by which rule.
     """
-    decision = next((rule.action for rule in rules if rule.enabled and _knows(rule, address)), default)
+    decision = next((rule.action for rule in rules if rule.enabled and _knows(rule, address, lists)), default)
     if decision == "deny":
         raise EmailNotAllowed().blaming("email")
 
@@ -74,6 +78,8 @@ def require_pattern(kind: RuleKind, pattern: str) -> str:
         raise PatternInvalid(pattern=pattern[:PATTERN_CHARACTERS_MAX])
     if kind == "domain" and not DOMAIN.fullmatch(pattern):
         raise PatternInvalid(pattern=pattern)
+    if kind == "domain_file":
+        return require_list_name(pattern)
     if kind == "address":
         try:
             return canonical(*split_email(pattern))
@@ -89,8 +95,39 @@ def require_pattern(kind: RuleKind, pattern: str) -> str:
     return pattern
 
 
-def _knows(rule: EmailRule, address: str) -> bool:
+def names_of(address: str) -> list[str]:
+    """By what a list may name the domain of a canonical address: itself, or it and each one above it with a dot."""
+    labels = address.rpartition("@")[2].split(".")
+    return [".".join(labels), *(f".{'.'.join(labels[place:])}" for place in range(len(labels) - 1))]
+
+
+def read_domains(lines: Iterable[str]) -> list[str]:
+    """The domains of a file, one a line, each once and in order; `#` begins a remark, empty lines say nothing.
+
+    Refuses with PatternInvalid, which names the line.
+    """
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        if domain := line.partition("#")[0].strip().lower():
+            if not DOMAIN.fullmatch(domain) or len(domain) > ADDRESS_BYTES_MAX:
+                raise PatternInvalid(pattern=domain[:PATTERN_CHARACTERS_MAX], line=number)
+            found.add(domain)
+    if len(found) > DOMAINS_MAX:
+        raise PatternInvalid(domains=len(found), limit=DOMAINS_MAX)
+    return sorted(found)
+
+
+def require_list_name(name: str) -> str:
+    """The name of a list of domains. Refuses with PatternInvalid."""
+    if not LIST_NAME.fullmatch(name):
+        raise PatternInvalid(pattern=name[:PATTERN_CHARACTERS_MAX])
+    return name
+
+
+def _knows(rule: EmailRule, address: str, lists: Collection[str]) -> bool:
     domain = address.rpartition("@")[2]
+    if rule.kind == "domain_file":
+        return rule.pattern in lists
     if rule.kind == "regex":
         return re.fullmatch(rule.pattern, address, re.ASCII) is not None
     if rule.kind == "domain":

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from palio.identity.errors import TokenElsewhere, TokenExpired, TokenRevoked
 from palio.identity.rules.tokens import comes_from
-from palio.identity.types import Found, Lives, Presented, RefreshRow, SessionKind
+from palio.identity.types import Client, Found, Lives, Platform, Presented, RefreshRow, SessionKind
 from palio.kernel.errors import Unauthenticated
 from palio.kernel.ids import Actor, RequestId
 
@@ -24,23 +24,31 @@ AGENT_CHARACTERS_MAX = 256
 Derived: TypeAlias = tuple[str, str]  # a refresh token and its access token
 
 BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-SYSTEMS = (
-    ("Android", "Android"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Windows", "Windows"),
-    ("Mac OS", "macOS"),
-    ("Linux", "Linux"),
+SYSTEMS: tuple[tuple[str, str, Platform], ...] = (
+    ("Android", "Android", "android"),
+    ("iPhone", "iPhone", "ios"),
+    ("iPad", "iPad", "ios"),
+    ("Windows", "Windows", "windows"),
+    ("Mac OS", "macOS", "macos"),
+    ("Linux", "Linux", "linux"),
 )
 
 
+def client_of(kind: SessionKind) -> Client:
+    """What holds a session of this kind unless it says otherwise: a Mini App may be refused its cookie in a frame."""
+    return "app" if kind in {"app", "mini_app"} else "browser"
+
+
 def lives_of(kind: SessionKind, now: datetime, *, idle_days: int, refresh_days: int) -> Lives:
-    """Until when a session of this kind lives if nobody uses it, and at most."""
+    """Until when a session of this kind lives if nobody uses it, and at most.
+
+    A Mini App lives as an app does, also with a cookie: whoever opens it again brings a fresh proof.
+    """
     if kind == "console":
         return Lives(now + CONSOLE_IDLE, now + CONSOLE_ABSOLUTE)
     if kind == "impersonation":
         return Lives(now + IMPERSONATION, now + IMPERSONATION)
-    idle = timedelta(days=refresh_days if kind == "app" else idle_days)
+    idle = timedelta(days=refresh_days if client_of(kind) == "app" else idle_days)
     return Lives(now + min(idle, ABSOLUTE), now + ABSOLUTE)
 
 
@@ -73,9 +81,12 @@ def refusal_of(found: Found | None, presented: Presented, now: datetime) -> type
     """
     if found is None or (presented.kind == "cookie" and (found.kind == "console") != presented.is_console):
         return Unauthenticated
-    if found.ended_at is not None or found.status not in {"active", "suspended", "closing"}:
+    runs_out_at = min(found.idle_expires_at, found.absolute_expires_at)
+    if found.ended_at is not None:
+        return TokenRevoked if found.ended_at < runs_out_at else TokenExpired
+    if found.status not in {"active", "suspended", "closing"}:
         return TokenRevoked  # a pending or erased account has no session
-    if now >= min(found.idle_expires_at, found.absolute_expires_at, found.token_expires_at):
+    if now >= min(runs_out_at, found.token_expires_at):
         return TokenExpired
     return None if comes_from(found.ip_allow, presented.ip) else TokenElsewhere
 
@@ -95,8 +106,13 @@ def is_repeat(row: RefreshRow, now: datetime, *, device_hash: bytes | None) -> b
 def label_of(user_agent: str) -> str:
     """What a person calls the program he used: Firefox on Linux."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
-    system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
+    system = next((name for mark, name, _ in SYSTEMS if mark in user_agent), None)
     if browser and system:
         return f"{browser} on {system}"
     program = re.sub(r"[^\x20-\x7e]", "", user_agent).split("/")[0].strip()
     return browser or system or program[:LABEL_CHARACTERS_MAX] or "Unknown program"
+
+
+def platform_of(user_agent: str) -> Platform | None:
+    """What system a program says it runs on, or None: it does not say."""
+    return next((platform for mark, _, platform in SYSTEMS if mark in user_agent), None)

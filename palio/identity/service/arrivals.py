@@ -14,7 +14,7 @@ from palio.infra.db import Tx
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import UserId, new_id
 
-SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network
+SIGN_UPS = ((3, timedelta(hours=1)), (10, timedelta(days=1)))  # new accounts of one network, and of one device
 
 
 def require_open(tx: Tx) -> None:
@@ -27,6 +27,21 @@ async def require_unmarked(tx: Tx, *, marks: Sequence[bytes], now: datetime) -> 
     """Let somebody begin whom none of these marks tells to be resting. Refuses with RegistrationRefused."""
     if await sql.play.is_marked(tx, marks, now=now):
         raise RegistrationRefused
+
+
+async def count_device(tx: Tx, *, visitor: Visitor, now: datetime) -> None:
+    """Count that an account is asked for on a device, whether one is made of it: from outside both look alike.
+
+    Refuses with TooManyAttempts.
+    """
+    if visitor.device_key is None:
+        return
+    device_hash = personal.hash_of(visitor.device_key)
+    await sql.attempts.lock_subjects(tx, device_hash, device_hash)
+    for count, window in SIGN_UPS:
+        if await sql.sign_ups.count_sign_ups(tx, device_hash, since=now - window) >= count:
+            raise TooManyAttempts(retry_after_s=int(window.total_seconds()))
+    await sql.sign_ups.insert_sign_up(tx, new_id(), device_hash, now=now)
 
 
 async def begin_account(
@@ -53,6 +68,7 @@ async def begin_account(
     for count, window in SIGN_UPS:
         if await sql.contacts.count_registrations(tx, network.net, since=now - window) >= count:
             raise TooManyAttempts(retry_after_s=int(window.total_seconds()))
+    await count_device(tx, visitor=visitor, now=now)
     username = rules.methods.generated_name(secrets.token_bytes(rules.methods.NAME_CHARACTERS))
     user = NewUser(
         UserId(new_id()),

@@ -11,6 +11,7 @@ from palio.identity.service import accounts
 from palio.identity.types import Acquaintance, Card, Friend, FriendAct, FriendState, Pair
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Dated, Part
 
 FOUND_MAX = 20
 FRIENDS_MAX = rules.friends.ROOM["accepted"]
@@ -103,13 +104,11 @@ async def search(tx: Tx, *, user_id: UserId, beginning: str) -> list[Acquaintanc
     return [_met(one, states.get(one.id)) for one in others]
 
 
-async def list_friends(
-    tx: Tx, *, user_id: UserId, state: FriendState, behind: tuple[datetime, UserId] | None = None, limit: int
-) -> list[Acquaintance]:
-    """Those who are this to a player, the newest first, behind one of them; whoever is gone for good is left out."""
-    rows = await sql.friends.list_friends(tx, user_id, state, behind=behind, limit=limit)
+async def list_friends(tx: Tx, *, user_id: UserId, state: FriendState, part: Part[Dated]) -> list[Acquaintance]:
+    """A part of those who are this to a player, the newest first."""
+    rows = await sql.friends.list_friends(tx, user_id, state, part)
     cards = await accounts.cards(tx, ids={row.friend_id for row in rows})
-    return [_met(cards[row.friend_id], row) for row in rows if row.friend_id in cards]
+    return [_met(cards[row.friend_id], row) for row in rows]
 
 
 async def counts(tx: Tx, *, user_id: UserId) -> dict[FriendState, int]:

@@ -1,13 +1,13 @@
 """The e-mail policy: rules in an order, of which the first that knows an address decides."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from palio.identity import personal, rules, sql
-from palio.identity.errors import EmailInvalid, EmailNotAllowed, NoSuchRule
-from palio.identity.types import EMAIL_DEFAULT, Allowance, EmailRule, RuleKind
+from palio.identity.errors import EmailInvalid, EmailNotAllowed, NoSuchRule, PatternInvalid
+from palio.identity.types import EMAIL_DEFAULT, Allowance, DomainList, EmailRule, RuleKind
 from palio.infra import approvals, audit, settings
 from palio.infra.db import Tx
 from palio.kernel.errors import Stale
@@ -44,7 +44,7 @@ async def add_rule(
     await sql.roles.lock_rules(tx)
     last = len(await sql.roles.list_rules(tx)) + 1
     place = last if position is None else min(max(position, 1), last)
-    rule = EmailRule(new_id(), place, action, kind, rules.emails.require_pattern(kind, pattern), note)
+    rule = EmailRule(new_id(), place, action, kind, await _required(tx, kind, pattern), note)
     await sql.roles.update_moved(tx, place)
     await sql.roles.insert_rules(tx, [rule], now=now)
     await _record(tx, "email_rule.add", str(rule.id), {"rule": (None, _told(rule))}, reason, via)
@@ -58,7 +58,7 @@ async def change_rule(tx: Tx, *, rule: EmailRule, version: int, reason: str) -> 
     approvals.ReasonMissing.
     """
     why, known = approvals.checked_reason(reason), await _lock(tx, rule.id, version)
-    pattern = rules.emails.require_pattern(rule.kind, rule.pattern)
+    pattern = await _required(tx, rule.kind, rule.pattern)
     changed = replace(rule, position=known.position, pattern=pattern, version=known.version)
     if changed == known:
         return known
@@ -122,19 +122,75 @@ async def use_preset(
     return made
 
 
+async def load_domains(
+    tx: Tx, *, name: str, lines: Iterable[str], now: datetime, reason: str, via: audit.Via | None = None
+) -> tuple[DomainList | None, DomainList]:
+    """Put the domains of a file, one a line, in the place of those that a list has, or make the list.
+
+    Answers the list before and after. Audited. Refuses with PatternInvalid.
+    """
+    domains = rules.emails.read_domains(lines)
+    await sql.roles.lock_rules(tx)
+    before = await sql.domains.find_list(tx, rules.emails.require_list_name(name))
+    await sql.domains.upsert_list(tx, name, domains, now=now)
+    changes: dict[str, tuple[object, object]] = {"domains": (before.domains if before else None, len(domains))}
+    await _record(tx, "email_rule.load", name, changes, reason, via)
+    return before, DomainList(name, len(domains), now)
+
+
+async def domain_lists(tx: Tx) -> list[DomainList]:
+    """The lists of domains that there are, by name."""
+    return await sql.domains.list_lists(tx)
+
+
+async def require_allowed(tx: Tx, *, address: str) -> None:
+    """Let a canonical address pass if the policy takes it. Refuses with EmailNotAllowed."""
+    policy = await sql.roles.list_rules(tx)
+    lists = await _lists_of(tx, policy, [address])
+    rules.emails.decide_email(address, policy, settings.value(EMAIL_DEFAULT), lists[address])
+
+
+async def _lists_of(tx: Tx, policy: Sequence[EmailRule], addresses: Sequence[str]) -> dict[str, set[str]]:
+    """In which of the lists that rules name the domain of each canonical address stands."""
+    named = {rule.pattern for rule in policy if rule.kind == "domain_file" and rule.enabled}
+    names = {address: rules.emails.names_of(address) for address in addresses}
+    if not named:
+        return {address: set() for address in addresses}
+    asked = sorted({name for some in names.values() for name in some})
+    found = await sql.domains.list_listings(tx, sorted(named), asked)
+    return {address: {one.list for one in found if one.domain in some} for address, some in names.items()}
+
+
+async def _required(tx: Tx, kind: RuleKind, pattern: str) -> str:
+    """The pattern of a rule; one that names a list names one that there is."""
+    required = rules.emails.require_pattern(kind, pattern)
+    if kind == "domain_file" and await sql.domains.find_list(tx, required) is None:
+        raise PatternInvalid(pattern=required, reason="no such list is loaded")
+    return required
+
+
 async def try_addresses(tx: Tx, *, addresses: Sequence[str]) -> list[Sample]:
     """What the policy says to sample addresses, in the order given."""
     policy = await sql.roles.list_rules(tx)
-    return [_sample(given, policy, settings.value(EMAIL_DEFAULT)) for given in addresses]
+    stored = [_canonical(given) for given in addresses]
+    lists = await _lists_of(tx, policy, [address for address in stored if address])
+    return [_sample(given, address, policy, lists) for given, address in zip(addresses, stored, strict=True)]
 
 
-def _sample(given: str, policy: Sequence[EmailRule], default: Allowance) -> Sample:
+def _canonical(given: str) -> str | None:
     try:
-        address = personal.canonical_email(given)
-    except EmailInvalid as refusal:
-        return Sample(given, None, refusal.code)
+        return personal.canonical_email(given)
+    except EmailInvalid:
+        return None
+
+
+def _sample(
+    given: str, address: str | None, policy: Sequence[EmailRule], lists: Mapping[str, Collection[str]]
+) -> Sample:
+    if address is None:
+        return Sample(given, None, EmailInvalid.code)
     try:
-        rules.emails.decide_email(address, policy, default)
+        rules.emails.decide_email(address, policy, settings.value(EMAIL_DEFAULT), lists[address])
     except EmailNotAllowed as refusal:
         return Sample(given, address, refusal.code)
     return Sample(given, address, "allowed")

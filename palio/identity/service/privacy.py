@@ -267,6 +267,15 @@ async def write_part(tx: Tx, *, section: PrivacySection[Tx], user_id: UserId) ->
     return told.getvalue()
 
 
+async def count_export(tx: Tx, *, user_id: UserId) -> dict[str, int]:
+    """How many lines each module would write into a copy of what is known of somebody.
+
+    Raises ValueError as `write_part` does.
+    """
+    parts = {one.module: await write_part(tx, section=one, user_id=user_id) for one in tx.equipment.personal}
+    return {module: part.count(b"\n") for module, part in parts.items()}
+
+
 async def finish_step(tx: Tx, *, turn: Turn, rows: int | None, now: datetime) -> None:
     """Note that a step is done, and have the next one done."""
     if turn.section:

@@ -6,9 +6,8 @@ from datetime import datetime
 from palio.identity import personal, rules, sql
 from palio.identity.errors import TokenInvalid, UsernameTaken
 from palio.identity.messages import ContactVerified, SendLetter, UserRegistered
-from palio.identity.service import accounts, arrivals, documents, play, sessions
+from palio.identity.service import accounts, arrivals, documents, play, policy, sessions
 from palio.identity.types import (
-    EMAIL_DEFAULT,
     EMAIL_VERIFICATION,
     Application,
     EmailId,
@@ -66,7 +65,7 @@ async def judge_person(tx: Tx, *, application: Application, bearer: UserId | Non
 async def require_email(tx: Tx, *, text: str) -> str:
     """The address in canonical form, if the policy takes it. Refuses with EmailInvalid, EmailNotAllowed."""
     address = personal.canonical_email(text)
-    rules.emails.decide_email(address, await sql.roles.list_rules(tx), settings.value(EMAIL_DEFAULT))
+    await policy.require_allowed(tx, address=address)
     return address
 
 
@@ -84,12 +83,13 @@ async def register(
     where he comes in before he has proven the address. If the address is proven by somebody already, that one is
     written to. Then, where the proof comes first, no account is made and the name is kept for a week; where it may
     wait, an account is made whose address never becomes proven. From outside both look alike.
-    Refuses with UsernameTaken, EmailInvalid, and with RegistrationRefused who is not to play.
+    Refuses with UsernameTaken, EmailInvalid, TooManyAttempts, and with RegistrationRefused who is not to play.
     """
     address = personal.canonical_email(application.email)
     index, key = personal.email_index(tx, address), application.username.lower()
     normal = personal.normal_index(tx, address)
     await arrivals.require_unmarked(tx, marks=normal.known, now=now)
+    await arrivals.count_device(tx, visitor=visitor, now=now)
     owner = await sql.contacts.find_owner_of(tx, index)
     is_active = may_wait(tx)
     if owner and owner.verified_at and not is_active:

@@ -16,6 +16,7 @@ from palio.identity.types import (
     REFRESH_DAYS,
     SESSION_IDLE_DAYS,
     AuthMethod,
+    Client,
     DeviceId,
     Found,
     NetworkKind,
@@ -103,16 +104,18 @@ async def begin_session(
     visitor: Visitor,
     with_factor: bool,
     is_fresh: bool = True,
+    client: Client | None = None,
     now: datetime,
 ) -> SignedIn:
     """Begin a session and return what the caller must keep. A device that is new to the user is told of, but the first.
 
     Seen networks are counted. A session of the console is audited. Without `is_fresh` it begins with no proof that
-    would do for what is dangerous.
+    would do for what is dangerous. `client` is who holds it, where the kind leaves that open.
     """
     device_key = visitor.device_key or personal.new_secret()
     device_id = await _device(tx, user_id, device_key, visitor, now)
-    session_id, cookie = SessionId(new_id()), None if kind == "app" else personal.new_secret()
+    holder = client or rules.sessions.client_of(kind)
+    session_id, cookie = SessionId(new_id()), None if holder == "app" else personal.new_secret()
     lives = rules.sessions.lives_of(
         kind, now, idle_days=settings.value(SESSION_IDLE_DAYS), refresh_days=settings.value(REFRESH_DAYS)
     )
@@ -267,10 +270,8 @@ async def renew_proof(tx: Tx, *, session_id: SessionId, with_factor: bool, now: 
 
     Refuses with NoSuchSession.
     """
-    kinds = await sql.sessions.list_kinds(tx, [session_id])
-    if not kinds:
-        raise NoSuchSession(session_id=session_id)
-    cookie = None if kinds[0] == "app" else personal.new_secret()
+    has_cookie = await sql.sessions.has_cookie(tx, session_id)
+    cookie = personal.new_secret() if has_cookie else None
     token_hash = personal.hash_of(cookie) if cookie else None
     if not await sql.sessions.update_proven(tx, session_id, now=now, with_factor=with_factor, token_hash=token_hash):
         raise NoSuchSession(session_id=session_id)
@@ -294,6 +295,8 @@ async def refresh(tx: Tx, *, token: str, device_key: str | None, now: datetime) 
     row = await sql.sessions.lock_refresh(tx, personal.hash_of(token))
     if row is None:
         return Refreshed(None, Unauthenticated)
+    if row.ended_at is not None and row.ended_at >= row.expires_at:
+        return Refreshed(None, TokenExpired)
     if row.ended_at is not None or row.status not in {"active", "suspended", "closing"}:
         return Refreshed(None)
     if row.used_at is None:
@@ -313,7 +316,10 @@ async def _device(tx: Tx, user_id: UserId, device_key: str, visitor: Visitor, no
     is_first = not await sql.devices.has_devices(tx, user_id)
     label = rules.sessions.label_of(visitor.user_agent)
     key_hash = personal.hash_of(device_key)
-    device = await sql.devices.upsert_device(tx, DeviceId(new_id()), user_id, key_hash=key_hash, label=label, now=now)
+    platform = rules.sessions.platform_of(visitor.user_agent)
+    device = await sql.devices.upsert_device(
+        tx, DeviceId(new_id()), user_id, key_hash=key_hash, label=label, platform=platform, now=now
+    )
     if device.is_new and not is_first:
         await outbox.send(tx, NewDeviceSeen(user_id, device.id))
     return device.id

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from palio.identity.types import Device, DeviceId, SessionId
+from palio.identity.types import Device, DeviceId, Platform, SessionId
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
@@ -26,17 +26,25 @@ async def find_device(tx: Tx, user_id: UserId | None, key_hash: bytes | None) ->
 
 
 async def upsert_device(
-    tx: Tx, device_id: DeviceId, user_id: UserId, *, key_hash: bytes, label: str, now: datetime
+    tx: Tx,
+    device_id: DeviceId,
+    user_id: UserId,
+    *,
+    key_hash: bytes,
+    label: str,
+    platform: Platform | None,
+    now: datetime,
 ) -> Met:
     """The device of this key, made if it is new to the user."""
     found = await db.find(
         tx,
         Met,
-        """insert into identity.devices (id, user_id, key_hash, label, first_seen_at, last_seen_at)
-        values (%s, %s, %s, %s, %s, %s)
-        on conflict (user_id, key_hash) do update set last_seen_at = excluded.last_seen_at, label = excluded.label
+        """insert into identity.devices (id, user_id, key_hash, label, platform, first_seen_at, last_seen_at)
+        values (%s, %s, %s, %s, %s, %s, %s)
+        on conflict (user_id, key_hash) do update set last_seen_at = excluded.last_seen_at, label = excluded.label,
+          platform = coalesce(excluded.platform, devices.platform)
         returning id, xmax = 0 as is_new""",
-        *(device_id, user_id, key_hash, label, now, now),
+        *(device_id, user_id, key_hash, label, platform, now, now),
     )
     assert found  # noqa: S101 - an upsert returns its row
     return found
@@ -52,7 +60,7 @@ async def list_devices(tx: Tx, user_id: UserId, *, current: SessionId | None, no
     return await db.rows(
         tx,
         Device,
-        """select d.id, d.label, d.first_seen_at, d.last_seen_at,
+        """select d.id, d.label, d.platform, d.first_seen_at, d.last_seen_at,
           case when d.mfa_trusted_until > %s then d.mfa_trusted_until end as mfa_trusted_until,
           count(s.id) as sessions, coalesce(bool_or(s.id = %s), false) as is_current
         from identity.devices d left join identity.sessions s on s.device_id = d.id and s.user_id = d.user_id

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from palio.identity.types import Card, Friend, FriendState
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import EVER, Dated, Part
 
 FRIEND = "select user_id, friend_id, state::text, changed_at from identity.friends"
+LISTED = (
+    FRIEND
+    + """ where user_id = %s and state = %s::identity.friend_state
+      and (changed_at, friend_id) > (%s, %s) and (changed_at, friend_id) < (%s, %s)"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +90,19 @@ async def list_accepted(tx: Tx, user_id: UserId, *, limit: int) -> list[UserId]:
     found: list[UserId] = await db.column(
         tx,
         """select friend_id from identity.friends where user_id = %s and state = 'accepted'
-        order by changed_at desc, friend_id limit %s""",
+        order by changed_at desc, friend_id desc limit %s""",
         *(user_id, limit),
     )
     return found
 
 
-async def list_friends(
-    tx: Tx, user_id: UserId, state: FriendState, *, behind: tuple[datetime, UserId] | None, limit: int
-) -> list[Friend]:
-    """Those who are this to somebody, the newest first; those who follow behind one."""
-    at, friend_id = behind or (None, None)
-    return await db.rows(
-        tx,
-        Friend,
-        FRIEND
-        + """ where user_id = %s and state = %s::identity.friend_state
-          and (%s::timestamptz is null or changed_at < %s or (changed_at = %s and friend_id > %s))
-        order by changed_at desc, friend_id limit %s""",
-        *(user_id, state, at, at, at, friend_id, limit),
-    )
+async def list_friends(tx: Tx, user_id: UserId, state: FriendState, part: Part[Dated]) -> list[Friend]:
+    """A part of those who are this to somebody, the newest first."""
+    low, high = part.between(*EVER)
+    values = user_id, state, *low, *high, part.limit
+    if part.is_back:
+        return (await db.rows(tx, Friend, LISTED + " order by changed_at, friend_id limit %s", *values))[::-1]
+    return await db.rows(tx, Friend, LISTED + " order by changed_at desc, friend_id desc limit %s", *values)
 
 
 async def list_states(tx: Tx, user_id: UserId, friend_ids: Sequence[UserId]) -> list[Friend]:

@@ -297,7 +297,7 @@ select 'second_factor', jsonb_build_object('created_at', created_at, 'confirmed_
   null
 from identity.totp_secrets where user_id = (select id from me)
 union all
-select 'device', jsonb_build_object('label', label, 'first_seen_at', first_seen_at,
+select 'device', jsonb_build_object('label', label, 'platform', platform, 'first_seen_at', first_seen_at,
     'last_seen_at', last_seen_at, 'mfa_trusted_until', mfa_trusted_until), null, null, null
 from identity.devices where user_id = (select id from me)
 union all

@@ -53,6 +53,17 @@ class Listed:
     city: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Where a look at all open sessions has come to."""
+
+    user_id: UserId
+    id: SessionId
+
+
+FIRST = Open(UserId(UUID(int=0)), SessionId(UUID(int=0)))
+
+
 async def insert_session(tx: Tx, row: SessionRow) -> None:
     """Store a session that begins."""
     await db.run(
@@ -166,9 +177,35 @@ async def update_ended(
     )
 
 
-async def list_kinds(tx: Tx, session_ids: list[SessionId]) -> list[SessionKind]:
-    """What kinds of session these are."""
-    return await db.column(tx, "select kind::text from identity.sessions where id = any (%s::uuid[])", session_ids)
+async def update_run_out(tx: Tx, after: Open, *, now: datetime, limit: int) -> Open | None:
+    """End those of the next open sessions that have run out, at the instant when they did.
+
+    Returns the last one that was looked at; None: there are no more. Those that somebody is about to use or end are
+    left to him.
+    """
+    return await db.find(
+        tx,
+        Open,
+        """with looked as materialized (
+          select user_id, id from identity.sessions where ended_at is null and (user_id, id) > (%s, %s)
+          order by user_id, id limit %s),
+        due as (
+          select s.id from looked l join identity.sessions s on s.id = l.id
+          where s.ended_at is null and least(s.idle_expires_at, s.absolute_expires_at) <= %s
+          for update of s skip locked),
+        ended as (
+          update identity.sessions s set ended_at = least(s.idle_expires_at, s.absolute_expires_at),
+            end_reason = case when s.idle_expires_at < s.absolute_expires_at then 'idle' else 'absolute' end
+              ::identity.session_end
+          from due where s.id = due.id)
+        select user_id, id from looked order by user_id desc, id desc limit 1""",
+        *(after.user_id, after.id, limit, now),
+    )
+
+
+async def has_cookie(tx: Tx, session_id: SessionId) -> bool:
+    """Is the session held by a cookie, and not by tokens?"""
+    return bool(await db.value(tx, "select token_hash is not null from identity.sessions where id = %s", session_id))
 
 
 async def lock_refresh(tx: Tx, token_hash: bytes) -> RefreshRow | None:

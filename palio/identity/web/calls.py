@@ -73,6 +73,7 @@ from palio.identity.web.reception import (
     InHouse,
     cookie_name,
     keep,
+    keep_device,
     keep_session,
     leave,
     me_of,
@@ -110,15 +111,16 @@ GUESSING = (BadCredentials, TooManyAttempts, HashingBusy)
     "/auth/register",
     **OPEN,
     example=say.Registered("accepted", None),
-    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy],
+    refuses=[*APPLICATION, *PERSON, PasswordTooWeak, HashingBusy, TooManyAttempts],
     rate=GUESSES,
     status=202,
+    also={201: say.Registered("accepted", None, BEGUN)},
 )
 async def register_user(form: say.Register, arriving: Arriving) -> say.Registered:
     """Apply for an account; its address is written to, and the link in the letter makes it active.
 
     Where the proof of the address may wait, the answer is 201 with a session. What is refused does not count as one of
-    the few that an address may send.
+    the few that an address and a device may send.
     """
     application = form.application()
     await doors.judge_application(arriving.house, application=application, now=arriving.now)
@@ -131,6 +133,7 @@ async def register_user(form: say.Register, arriving: Arriving) -> say.Registere
     if form.client == "app":
         return say.Registered("accepted", made.told, session)
     keep(arriving.request, arriving.response, REGISTRATION, made.told, DAY_S)
+    keep_device(arriving.request, arriving.response, arriving.visitor)
     return say.Registered("accepted", None, session)
 
 

@@ -25,6 +25,7 @@ from palio.identity.web.reception import (
     cookie_name,
     is_of_console,
     keep,
+    keep_device,
     leave,
 )
 from palio.identity.web.showing import go, mailbox_of, show
@@ -71,6 +72,7 @@ async def apply(
     made = await doors.register(house, application=application, visitor=visitor, now=ask.now)
     response = go("/account" if made.session else "/sign-up/sent")
     keep(request, response, REGISTRATION, made.told, DAY_S)
+    keep_device(request, response, visitor)
     if made.session:
         admit(request, response, made.session)
     return response

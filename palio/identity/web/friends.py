@@ -1,11 +1,10 @@
 """Friends: the page and the calls by which people are found, asked, accepted, kept away and parted from."""
 
-from datetime import datetime
 from typing import Annotated, TypeAlias
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Form, Query, Request
+from fastapi import Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from palio.identity import doors, service
@@ -16,16 +15,17 @@ from palio.identity.types import Acquaintance, FriendAct, FriendState
 from palio.identity.web.reception import InHouse, me_of
 from palio.identity.web.showing import go, show
 from palio.infra.db import Tx
+from palio.kernel import parts
 from palio.kernel.ids import UserId
 from palio.ui.actor import Ask, Asking, InTx
 from palio.ui.limits import Limit
-from palio.ui.paging import Listed, Paged, Paging
+from palio.ui.paging import BEFORE_ALL, Listed, Paged, Paging, Part, dated, first_part, sorted_by
 from palio.ui.routes import Filled, Routes
 
 routes = Routes("identity")
 
 PAGE = "/account/friends"
-SHOWN_OF_OTHERS = 50
+SOME: parts.Part[parts.Dated] = parts.Part(50)  # of those who are no friends
 BEGINNING_MIN = 3
 SEARCHING = (Limit("people-searches", 30, 60),)
 ASKING = (Limit("friend-requests", 30, 3_600),)
@@ -36,6 +36,7 @@ Beginning: TypeAlias = Annotated[
 ]
 Typed: TypeAlias = Annotated[str, Query(max_length=80)]
 Told: TypeAlias = Annotated[str, Query(max_length=20)]
+BySince: TypeAlias = Annotated[Paging, Depends(sorted_by("-since", end=BEFORE_ALL))]
 
 A_FRIEND = say.FriendAnswer(say.EXAMPLE_ID, "Ali***", say.MOMENT, "accepted", say.MOMENT)
 A_PLAYER = say.PlayerCardAnswer(say.EXAMPLE_ID, "Ali***", say.MOMENT)
@@ -58,10 +59,9 @@ async def get_player(user_id: UUID, tx: InTx) -> say.PlayerCardAnswer:
 
 
 @routes.get("/me/friends", access="owner", example=Listed([A_FRIEND], None, None))
-async def list_friends(ask: Ask, tx: InTx, page: Paged, state: FriendState = "accepted") -> Listed[say.FriendAnswer]:
-    """List one's friends, who asks, whom one asks, or whom one has blocked."""
-    found, behind = await _part(tx, ask, state, page)
-    return Listed([say.FriendAnswer.of(one) for one in found], behind, None)
+async def list_friends(ask: Ask, tx: InTx, page: BySince, state: FriendState = "accepted") -> Listed[say.FriendAnswer]:
+    """List one's friends, who asks, whom one asks, or whom one has blocked, the newest first."""
+    return (await _part(tx, ask, state, page)).told(say.FriendAnswer.of)
 
 
 @routes.post(
@@ -124,19 +124,11 @@ async def _acted(house: House, tx: Tx, ask: Asking, friend_id: UUID, what: Frien
     return say.FriendAnswer.of(await service.friends.met(tx, user_id=me_of(ask), friend_id=UserId(friend_id)))
 
 
-async def _part(tx: Tx, ask: Asking, state: FriendState, page: Paging) -> tuple[list[Acquaintance], str | None]:
-    """A part of a list, and the cursor of what follows."""
-    behind = _read(page.position.key) if page.position else None
-    found = await service.friends.list_friends(tx, user_id=me_of(ask), state=state, behind=behind, limit=page.limit + 1)
-    if len(found) <= page.limit:
-        return found, None
-    last = found[page.limit - 1]
-    return found[: page.limit], page.behind(f"{last.changed_at:%Y-%m-%dT%H:%M:%S.%f%z}", last.user_id.hex)
-
-
-def _read(key: tuple[int | str, ...]) -> tuple[datetime, UserId]:
-    at, friend_id = key
-    return datetime.fromisoformat(str(at)), UserId(UUID(hex=str(friend_id)))
+async def _part(tx: Tx, ask: Asking, state: FriendState, page: Paging) -> Part[Acquaintance]:
+    """A part of a list, and the cursors of its neighbours."""
+    wanted = page.wanted(dated).and_one
+    found = await service.friends.list_friends(tx, user_id=me_of(ask), state=state, part=wanted)
+    return page.part(found, lambda one: (one.changed_at.isoformat() if one.changed_at else "", str(one.user_id)))
 
 
 # the page
@@ -145,13 +137,13 @@ def _read(key: tuple[int | str, ...]) -> tuple[datetime, UserId]:
 @routes.page(PAGE, access="owner")
 async def friends(request: Request, ask: Ask, tx: InTx, page: Paged, q: Typed = "", told: Told = "") -> Response:
     """One's friends, who asks, whom one asks, and a search."""
-    accepted, older = await _part(tx, ask, "accepted", page)
-    return await _show(request, ask, tx, q=q, told=told, accepted=accepted, older=older)
+    accepted = await _part(tx, ask, "accepted", page)
+    return await _show(request, ask, tx, q=q, told=told, accepted=accepted)
 
 
 async def _again(request: Request, ask: Asking, tx: Tx, filled: Filled) -> Response:
     """The page once more, from its beginning: something was refused."""
-    accepted = await _first(tx, ask, "accepted")
+    accepted = await _part(tx, ask, "accepted", await first_part(request, ask, PAGE))
     return await _show(request, ask, tx, q=filled.values.get("q", ""), accepted=accepted, filled=filled)
 
 
@@ -161,9 +153,8 @@ async def _show(
     tx: Tx,
     *,
     q: str,
-    accepted: list[Acquaintance],
+    accepted: Part[Acquaintance],
     told: str = "",
-    older: str | None = None,
     filled: Filled | None = None,
 ) -> Response:
     me = me_of(ask)
@@ -174,8 +165,9 @@ async def _show(
         "q": q,
         "is_searched": is_searched,
         "found": await service.friends.search(tx, user_id=me, beginning=q) if is_searched else [],
-        "accepted": accepted,
-        "older": older,
+        "accepted": accepted.rows,
+        "newer": accepted.prev,
+        "older": accepted.next,
         "asked": await _first(tx, ask, "asked"),
         "asking": await _first(tx, ask, "asking"),
         "blocked": await _first(tx, ask, "blocked"),
@@ -187,7 +179,7 @@ async def _show(
 
 
 async def _first(tx: Tx, ask: Asking, state: FriendState) -> list[Acquaintance]:
-    return await service.friends.list_friends(tx, user_id=me_of(ask), state=state, limit=SHOWN_OF_OTHERS)
+    return await service.friends.list_friends(tx, user_id=me_of(ask), state=state, part=SOME)
 
 
 FriendForm = Annotated[say.FriendForm, Form()]

@@ -135,6 +135,7 @@ async def list_role_grants(user: Annotated[User, Query()], ask: Ask, tx: InTx) -
     scope=NO_TOKEN,
     step_up=True,
     status=201,
+    also={202: GivenAnswer(None, _ID)},
 )
 async def give_role(said: GiveRole, ask: Ask, tx: InTx, response: Response) -> GivenAnswer:
     """Give somebody a role; owner and finance wait for a second person."""

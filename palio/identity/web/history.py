@@ -35,7 +35,7 @@ A_LOG_IN = say.LogInAnswer(
     is_known_device=True,
 )
 A_DEVICE = say.DeviceAnswer(
-    say.EXAMPLE_ID, "Firefox on Linux", say.MOMENT, say.MOMENT, None, sessions=1, is_current=True
+    say.EXAMPLE_ID, "Firefox on Linux", "linux", say.MOMENT, say.MOMENT, None, sessions=1, is_current=True
 )
 AN_ADDRESS = say.AddressAnswer(
     say.EXAMPLE_ID, "198.51.100.7", "DE", "Berlin", "registration", say.MOMENT, say.MOMENT, seen_count=12

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request, Response
 
-from palio.identity import doors, rules
+from palio.identity import doors, personal, rules
 from palio.identity.doors import Doorman, House
 from palio.identity.doors.house import Remembered
 from palio.identity.errors import AccountSuspended, PasswordChangeNeeded
@@ -165,11 +165,14 @@ def _viewing_of(found: Found) -> Viewing | None:
 
 
 async def visitor_of(request: Request) -> Visitor:
-    """From where somebody comes; apps name their device in a header, browsers keep a cookie."""
+    """From where somebody comes; apps name their device in a header, browsers keep a cookie.
+
+    Whoever comes without one is on a new device: what is begun or asked for there is kept under a new key.
+    """
     device = request.headers.get(DEVICE_HEADER) or request.cookies.get(cookie_name(request, DEVICE))
     is_device = device is not None and rules.sessions.DEVICE_KEY.fullmatch(device) is not None
     ip = request.client.host if request.client else ""
-    return Visitor(ip, request.headers.get("user-agent", ""), device if is_device else None)
+    return Visitor(ip, request.headers.get("user-agent", ""), device if is_device else personal.new_secret())
 
 
 async def house_of(request: Request) -> House:
@@ -187,6 +190,12 @@ def admit(request: Request, response: Response, session: SignedIn) -> None:
     if session.cookie:
         keep_session(request, response, session.cookie, is_console=session.kind == "console")
         keep(request, response, DEVICE, session.device_key, YEAR_S)
+
+
+def keep_device(request: Request, response: Response, visitor: Visitor) -> None:
+    """Have a browser know its device again, before there is a session."""
+    if visitor.device_key:
+        keep(request, response, DEVICE, visitor.device_key, YEAR_S)
 
 
 async def prove(

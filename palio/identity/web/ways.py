@@ -197,7 +197,7 @@ async def enter_by_mini_app(form: say.MiniApp, arriving: Arriving) -> say.Sessio
     found = await doors.enter_by_mini_app(
         arriving.house,
         init_data=form.init_data,
-        kind=form.client,
+        client=form.client,
         consents=form.given,
         locale=arriving.locale,
         visitor=arriving.visitor,
@@ -320,6 +320,7 @@ async def unlink_identity(identity_id: UUID, house: InHouse, ask: Ask) -> say.Do
     example=say.Leave("https://accounts.google.com/o/oauth2/v2/auth?client_id=…"),
     refuses=[NoSuchProvider, MethodClosed, Unauthenticated, StepUpRequired, Upstream],
     rate=GUESSES,
+    also={303: None},
 )
 async def start_at_provider(
     provider: str,
@@ -366,6 +367,7 @@ async def start_at_provider(
     refuses=[FlowInvalid, IdentityTaken, *PROVIDED, *COMING],
     rate=GUESSES,
     is_open_ended=True,
+    also={303: None},
 )
 async def come_back(
     provider: str,
@@ -383,6 +385,7 @@ async def come_back(
     example=say.CameBack(BEGUN, "/"),
     refuses=[FlowInvalid, IdentityTaken, *PROVIDED, *COMING],
     rate=GUESSES,
+    also={303: None},
 )
 async def come_back_by_form(provider: str, arriving: Arriving) -> say.CameBack:
     """The same for providers that send people back by a form of their own page, as Apple does."""

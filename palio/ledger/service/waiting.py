@@ -8,6 +8,7 @@ from uuid import UUID
 from palio.infra.approvals import Approval, Decided, Decision, Kept, PendingApprovals, State
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import Part
 from palio.kernel.providers import Change
 from palio.ledger import errors
 from palio.ledger.rules import adjusting as rules
@@ -28,12 +29,10 @@ STATES: Mapping[AdjustmentStatus, State] = {
 LINES_TOLD_MAX = 20
 
 
-async def _listed(
-    tx: Tx, states: Collection[State], limit: int, made_by: UserId | None, older_than: UUID | None
-) -> list[Kept]:
+async def _listed(tx: Tx, states: Collection[State], part: Part[UUID], made_by: UserId | None) -> list[Kept]:
     """Those that waited: what was posted at once was never a proposal."""
     wanted = [status for status in get_args(AdjustmentStatus) if STATES[status] in states]
-    found = await sql.list_proposed(tx, wanted, limit=limit, maker=made_by, older_than=older_than)
+    found = await sql.list_proposed(tx, wanted, maker=made_by, part=part)
     return [_kept(one) for one in await sql.with_lines(tx, found)]
 
 

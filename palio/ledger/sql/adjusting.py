@@ -8,6 +8,7 @@ from uuid import UUID
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.parts import IDS, Part
 from palio.ledger import errors
 from palio.ledger.types import (
     AdjustedLine,
@@ -176,18 +177,21 @@ async def list_adjustments(
     )
 
 
+PROPOSED = (
+    ADJUSTMENT
+    + """ where a.status = any (%s) and a.expires_at is not null and (%s::uuid is null or a.maker = %s)
+      and a.id > %s and a.id < %s"""
+)
+
+
 async def list_proposed(
-    tx: Tx, statuses: Sequence[AdjustmentStatus], *, limit: int, maker: UserId | None, older_than: UUID | None
+    tx: Tx, statuses: Sequence[AdjustmentStatus], *, maker: UserId | None, part: Part[UUID]
 ) -> list[Adjustment]:
-    """Adjustments that waited for a second person, without their lines, the newest first."""
-    return await db.rows(
-        tx,
-        Adjustment,
-        ADJUSTMENT
-        + """ where a.status = any (%s) and a.expires_at is not null and (%s::uuid is null or a.maker = %s)
-          and (%s::uuid is null or a.id < %s) order by a.id desc limit %s""",
-        *(list(statuses), maker, maker, older_than, older_than, limit),
-    )
+    """A part of the adjustments that waited for a second person, without their lines, the newest first."""
+    values = list(statuses), maker, maker, *part.between(*IDS), part.limit
+    if part.is_back:
+        return (await db.rows(tx, Adjustment, PROPOSED + " order by a.id limit %s", *values))[::-1]
+    return await db.rows(tx, Adjustment, PROPOSED + " order by a.id desc limit %s", *values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from palio.races.console.schemas import (
     REHEARSAL_EXAMPLE,
     SERIES_EXAMPLE,
     STAFF_BOARD_EXAMPLE,
+    WAITING_EXAMPLE,
     ActAnswer,
     AdjustBody,
     DeskAnswer,
@@ -237,6 +238,7 @@ async def publish_race(
     "/console/races/{number:int}/cancel",
     access=MONEY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[NoSuchRace, Cancelled, Paying, ReasonTooShort],
 )
 async def cancel_race(
@@ -267,6 +269,7 @@ async def extend_race(
     "/console/races/{number:int}/adjust",
     access=MONEY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[
         *(*OF_ACTS, PlayerUnknown, AdjustmentInvalid, BaselineUnknown, OwnAccount),
         *(competitions.NoSuchAdjustment, competitions.AdjustmentUndone),
@@ -294,6 +297,7 @@ async def adjust_total(number: Number, body: AdjustBody, ask: Ask, tx: InTx, res
     "/console/races/{number:int}/exclude",
     access=EDIT,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[*OF_ACTS, PlayerUnknown, OwnAccount],
 )
 async def exclude_player(number: Number, body: NotedBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
@@ -334,6 +338,7 @@ async def reinstate_player(number: Number, body: NotedBody, ask: Ask, tx: InTx, 
     "/console/races/{number:int}/holds/{player}",
     access=EDIT,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[*OF_ACTS, NoSuchHold, PlayerUnknown, OwnAccount, Frozen, AdjustmentInvalid],
 )
 async def decide_hold(
@@ -358,6 +363,7 @@ async def decide_hold(
     "/console/races/{number:int}/start-picture",
     access=MONEY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[NoSuchRace, OwnAccount, Frozen, StartReplaced, PictureUnfit, NoSuchSnapshot, ReasonTooShort],
 )
 async def replace_start_picture(number: Number, body: PictureBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
@@ -377,6 +383,7 @@ async def replace_start_picture(number: Number, body: PictureBody, ask: Ask, tx:
     "/console/races/{number:int}/final-picture",
     access=MONEY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[NoSuchRace, OwnAccount, NotOverdue, PictureUnfit, NoSuchSnapshot, ReasonTooShort],
 )
 async def force_final_picture(number: Number, body: PictureBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
@@ -409,6 +416,7 @@ async def recompute_race(number: Number, tx: InTx) -> RecomputedAnswer:
     "/console/races/{number:int}/release",
     access=MONEY,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[NoSuchRace, OwnAccount, NotInReview, ReasonTooShort],
 )
 async def release_race(

@@ -77,6 +77,7 @@ async def list_adjustments(
     example=ADJUSTMENT_EXAMPLE,
     refuses=OF_ADJUSTING,
     step_up=True,
+    also={202: ADJUSTMENT_EXAMPLE},
 )
 async def adjust_wallets(
     request: Request, body: AdjustBody, ask: Ask, tx: InTx, response: Response
