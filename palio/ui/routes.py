@@ -150,6 +150,7 @@ class Route(APIRoute):
         **offer: Any,
     ) -> None:
         self.path, self.endpoint, self.methods, self.name = path, handler, {method}, handler.__name__
+        self.include_in_schema = offer.get("include_in_schema", True)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         read = super().__init__
 
@@ -910,11 +911,11 @@ def _items_of(example: object) -> Sequence[object]:
 
 
 def _documented(refuses: Iterable[type[Refusal]]) -> dict[int | str, dict[str, object]]:
-    """The problems of a call by status, each code with an example."""
+    """The problems of a call by status, each code with its example: one for all calls."""
     by_status: dict[int, dict[str, object]] = {}
     for kind in sorted(set(refuses), key=lambda kind: (problems.status_of(kind), kind.code)):
-        example = problems.example_of(kind)  # type: ignore[arg-type]  # a class can be hashed
-        by_status.setdefault(problems.status_of(kind), {})[kind.code] = {"value": example}
+        example = {"$ref": f"#/components/examples/{kind.code}"}
+        by_status.setdefault(problems.status_of(kind), {})[kind.code] = example
     return {status: _problem_answer(examples) for status, examples in by_status.items()}
 
 
