@@ -176,3 +176,16 @@ def test_every_schema_of_the_product_is_written_in_the_words_of_its_dialect() ->
         jsonschema_rs.meta.validate(schema)
     words = {word for schema in whole for part in parts_of(schema) for word in part}
     assert words <= WORDS
+
+
+def test_bulk_comes_as_lines_too() -> None:
+    """And nothing else does."""
+    paths = json.loads(description.describe(web.MODULES))["paths"]
+    calls = [call for path in paths.values() for call in path.values()]
+    taken = {
+        call["operationId"]
+        for call in calls
+        if "application/x-ndjson" in call.get("requestBody", {}).get("content", {})
+    }
+
+    assert taken == {"ledger_post_transfer_batch", "competitions_submit_board_scores", "competitions_submit_scores"}
