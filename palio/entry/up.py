@@ -90,6 +90,7 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
         if listener:
             site = _address(wired.environment, listener)
             wired.database.equipment = replace(wired.database.equipment, site=site)  # what letters link to
+            wired.instance.site = site
         if parts.role == "up":
             await first_start.begin_demo(wired, asked=parts.demo)
         if parts.speed:

@@ -6,7 +6,7 @@ import socket
 from uuid import UUID
 
 from palio.infra import db, logging, tasks
-from palio.infra.db import Database
+from palio.infra.db import Database, Tx
 from palio.kernel import clock
 from palio.kernel.errors import Unavailable
 from palio.kernel.ids import new_id
@@ -17,6 +17,17 @@ FORGOTTEN_SECONDS = 86_400  # the row of a process that was killed, which could 
 log = logging.get("infra.instances")
 
 
+async def find_site(tx: Tx) -> str | None:
+    """Where people reach the newest process that serves them; None: none was seen of late."""
+    found: list[str] = await db.column(
+        tx,
+        "select site from infra.instances where site is not null and not draining"
+        " and seen_at > now() - make_interval(secs => %s) order by started_at desc limit 1",
+        3 * SEEN_SECONDS,
+    )
+    return found[0] if found else None
+
+
 class Instance:
     """This process among the others of its database."""
 
@@ -25,6 +36,7 @@ class Instance:
         self._row = (role, socket.gethostname(), os.getpid(), version, schema_version)
         self.id: UUID = new_id()
         self.is_draining = False
+        self.site: str | None = None  # where people reach it, once it listens
 
     async def run(self) -> None:
         """Be seen until cancelled, also again after the database was away."""
@@ -36,12 +48,13 @@ class Instance:
                         await db.run(
                             tx,
                             "insert into infra.instances (id, role, host, pid, version, schema_version, started_at,"
-                            " seen_at, draining) values (%s, %s, %s, %s, %s, %s, %s, now(), %s)"
+                            " seen_at, draining, site) values (%s, %s, %s, %s, %s, %s, %s, now(), %s, %s)"
                             " on conflict (id) do update set seen_at = now(), draining = excluded.draining",
                             self.id,
                             *self._row,
                             started_at,
                             self.is_draining,
+                            self.site,
                         )
                 except Unavailable as away:
                     log.warning("instance not seen", code=away.code)

@@ -1,19 +1,17 @@
 """The description of the API: OpenAPI 3.1, from what the routes declare."""
 
-import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 import palio
-from palio.ui import counting
+from palio.ui import counting, problems
 from palio.ui.paging import COUNT
 from palio.ui.problems import Problem
-from palio.ui.routes import Call, Routes
+from palio.ui.routes import Call, Route, Routes
 
 SCHEMAS = "#/components/schemas/{model}"
 KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -38,56 +36,49 @@ SECURITY_SCHEMES = {
 }
 
 
-class Description:
-    """The document of one process, made when somebody first asks for it: it takes a second or two, and few ask."""
-
-    def __init__(self, modules: Sequence[Routes]) -> None:
-        self._modules = modules
-        self._made = b""
-        self._making = asyncio.Lock()
-
-    async def read(self) -> bytes:
-        """The document as JSON; whoever asks while it is made waits for it, everybody else is served meanwhile."""
-        async with self._making:
-            self._made = self._made or await asyncio.to_thread(describe, self._modules)
-        return self._made
-
-
 def describe(modules: Sequence[Routes]) -> bytes:
     """The document as JSON."""
+    routes = [route for module in modules for route in module.all if route.include_in_schema]
     document = get_openapi(
         title="Palio",
         version=palio.__version__,
         openapi_version="3.1.0",
         summary="Quests, games, races and steps with rewards, over one ledger.",
         description="Refusals are problem documents (RFC 9457); `/problems` explains every code.",
-        routes=[route for module in modules for route in module.all],
+        routes=routes,
     )
-    for place, status, media_type, content in _examples(modules):  # with their nulls, which the framework leaves out
+    for place, status, media_type, content in _examples(routes):  # with their nulls, which the framework leaves out
         path, method = place
         document["paths"][path][method]["responses"][status]["content"][media_type] |= content
-    for name in _counted(modules, document["paths"]):
+    for name in _counted(routes, document["paths"]):
         document["components"]["schemas"][name]["properties"][COUNT] = counting.SCHEMA
     problem = TypeAdapter(Problem).json_schema(ref_template=SCHEMAS, mode="serialization")
     parts = problem.pop("$defs")
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(parts | {"Problem": problem})
+    components["examples"] = _problems(routes)
     components["securitySchemes"] = SECURITY_SCHEMES
     return json.dumps(_of_version_3_1(document), ensure_ascii=False, sort_keys=True).encode()
 
 
-def _examples(modules: Sequence[Routes]) -> Iterator[tuple[tuple[str, str], str, str, dict[str, object]]]:
-    for route in chain.from_iterable(module.all for module in modules):
+def _examples(routes: Sequence[Route]) -> Iterator[tuple[tuple[str, str], str, str, dict[str, object]]]:
+    for route in routes:
         for status, answer in route.responses.items():
             for media_type, content in answer["content"].items():
                 method = next(iter(route.methods or ())).lower()
                 yield (route.path_format, method), str(status), media_type, content
 
 
-def _counted(modules: Sequence[Routes], paths: dict[str, Any]) -> set[str]:
+def _problems(routes: Sequence[Route]) -> dict[str, dict[str, object]]:
+    """An example of each refusal: calls refuse the same so often that each with its own made most of the document."""
+    refused = {kind for route in routes for kind in route.refuses}
+    return {kind.code: {"value": problems.example_of(kind)} for kind in refused}
+
+
+def _counted(routes: Sequence[Route], paths: dict[str, Any]) -> set[str]:
     """The schemas of lists that also say how many rows they have, where they are asked."""
-    pages = [one.path_format for module in modules for one in module.all if isinstance(one, Call) and one.is_paged]
-    answers = [paths[path]["get"]["responses"]["200"]["content"] for path in pages if path in paths]
+    pages = [one.path_format for one in routes if isinstance(one, Call) and one.is_paged]
+    answers = [paths[path]["get"]["responses"]["200"]["content"] for path in pages]
     return {answer["application/json"]["schema"]["$ref"].rpartition("/")[2] for answer in answers}
 
 

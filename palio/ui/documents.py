@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from palio.kernel.errors import NotFound, Refusal
 from palio.kernel.topics import LiveType, Topic
 from palio.ui import asyncapi, pages, problems
-from palio.ui.description import Description
+from palio.ui.publication import Publication
 from palio.ui.routes import Routes
 from palio.ui.streams import hearing
 
@@ -65,14 +65,15 @@ async def get_problem(request: Request, code: str) -> HTMLResponse:
 @routes.page("/api/v1/openapi.json", access="public")
 async def get_description(request: Request) -> Response:
     """The description of the API."""
-    description: Description = request.app.state.description
-    return Response(await description.read(), media_type="application/json")
+    description: Publication = request.app.state.description
+    return await description.respond(request)
 
 
 @routes.page("/api/v1/asyncapi.json", access="public")
 async def get_topics(request: Request) -> Response:
     """The description of live topics."""
-    return Response(asyncapi.describe(hearing.of(request).topics), media_type="application/json")
+    topics: Publication = request.app.state.topics
+    return await topics.respond(request)
 
 
 @routes.page("/api/docs/topics", access="public")

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import TypeAlias
 from uuid import UUID
 
@@ -137,7 +136,6 @@ def of_part(refusal: Refusal, places: Sequence[FieldProblem] = ()) -> dict[str, 
     }
 
 
-@cache  # most calls refuse the same
 def example_of(kind: type[Refusal]) -> Mapping[str, object]:
     """What the document of a refusal looks like, for the description of the API."""
     status = status_of(kind)

@@ -159,6 +159,7 @@ class Route(APIRoute):
         **offer: Any,
     ) -> None:
         self.path, self.endpoint, self.methods, self.name = path, handler, {method}, handler.__name__
+        self.include_in_schema = offer.get("include_in_schema", True)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         read = super().__init__
 
@@ -249,11 +250,12 @@ class Call(Route):
     """A route of the API: unknown parameters, foreign media types and loose JSON are refused, reads carry an ETag.
 
     A list is also a table (CSV) for whoever prefers that; `row` is one of its rows, which tells the columns. One that
-    `is_open_ended` is led to by others, who add parameters of their own.
+    `is_open_ended` is led to by others, who add parameters of their own. Bulk also comes as lines of JSON.
     """
 
     example: object = None
     is_open_ended = False
+    is_bulk = False
 
     @cached_property
     def row(self) -> strict.Json:
@@ -287,11 +289,13 @@ class Call(Route):
                 places = [problems.place_of([name], "unknown_parameter", words) for name, words in odd.items()]
                 return problems.respond(request, problems.describe(request, UnknownParameter(), places))
             strict_request = strict.StrictRequest(request.scope, request.receive)
-            if takes_json:
+            if self.is_bulk and strict.has_lines(request):
+                strict_request = await strict.StrictRequest.of_lines(request)
+            elif takes_json:
                 strict.require_json(request)
-                if unwritable := list(strict.control_characters(await strict_request.json())):
-                    places = [problems.place_of(path, "control_character", NO_CONTROL) for path in unwritable]
-                    return problems.respond(request, problems.describe(request, Invalid(), places))
+            if takes_json and (unwritable := list(strict.control_characters(await strict_request.json()))):
+                places = [problems.place_of(path, "control_character", NO_CONTROL) for path in unwritable]
+                return problems.respond(request, problems.describe(request, Invalid(), places))
             if request.method not in SAFE_METHODS:
                 return _told(request, ask, await self._change(strict_request, ask, answer))
             row, names = self._fields(request)
@@ -405,10 +409,10 @@ class Offer(TypedDict, total=False):
     `for_viewers` is for what whoever only looks may do too, `for_restricted` for what somebody whose account is
     suspended may. What staff do leaves an audit row, unless `unaudited` says why not. `body_bytes_max` is for files and
     bulk. `ahead` is done before the transaction begins: what looks outside, and leaves what it found in the scope of
-    the request. `may_wait` is for bulk whose handler lets it be done later (`background.accept`). `for_services` is for
-    what programs may do that hold the permission; with `keeps_keys` the module keeps the keys by itself, and its
-    handler reads them (`keys.key_of`). A `deprecation` announces that the call goes away. `status` is how it answers,
-    and `also` how else, with an example for each status; None is for one that has no body.
+    the request. `may_wait` is for bulk whose handler lets it be done later (`background.accept`); its `items` also come
+    as lines. `for_services` is for what programs may do that hold the permission; with `keeps_keys` the module keeps
+    the keys by itself, and its handler reads them (`keys.key_of`). A `deprecation` announces that the call goes away.
+    `status` is how it answers, and `also` how else, with an example for each status; None is for one without a body.
     """
 
     access: typing.Required[Access]
@@ -616,10 +620,10 @@ class Routes:
                 others = _others(route, offer.get("also", {})) | ({202: ACCEPTED} if later else {})
                 route.responses = {status: done, **others, **_documented(every)}
                 more = [PREFER_PARAMETER] if later else []
-                route.openapi_extra = _declared(rules, offer.get("tier", "core"), every, more)
+                route.openapi_extra = _declared(rules, offer.get("tier", "core"), every, more) | _of_bulk(route)
 
             route = self._call(method, path, handler, complete, status_code=status)
-            route.ahead = offer.get("ahead")
+            route.ahead, route.is_bulk = offer.get("ahead"), offer.get("may_wait", False)
             self._add(route, rules)
             return handler
 
@@ -859,6 +863,12 @@ PREFER_PARAMETER = {
     "description": "`respond-async`: it is done later, and the answer (202) says where to ask what came of it",
     "schema": {"type": "string", "maxLength": 255},
 }
+LINES: dict[str, object] = {
+    "schema": {
+        "type": "string",
+        "description": "An item a line, with no other choices made; a line that is no JSON is refused like an item",
+    }
+}
 KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -890,6 +900,11 @@ def _of_list(route: Call) -> dict[str, object]:
     if route.row is None:
         return {}
     return {"parameters": [FIELDS_PARAMETER, *([counting.PARAMETER] if route.is_paged else [])]}
+
+
+def _of_bulk(route: Call) -> dict[str, object]:
+    """What every bulk call takes instead of a JSON body."""
+    return {"requestBody": {"content": {strict.LINES_TYPE: LINES}}} if route.is_bulk else {}
 
 
 def _proofs_of(terms: Terms) -> list[dict[str, list[str]]]:
@@ -942,11 +957,11 @@ def _items_of(example: object) -> Sequence[object]:
 
 
 def _documented(refuses: Iterable[type[Refusal]]) -> dict[int | str, dict[str, object]]:
-    """The problems of a call by status, each code with an example."""
+    """The problems of a call by status, each code with its example: one for all calls."""
     by_status: dict[int, dict[str, object]] = {}
     for kind in sorted(set(refuses), key=lambda kind: (problems.status_of(kind), kind.code)):
-        example = problems.example_of(kind)  # type: ignore[arg-type]  # a class can be hashed
-        by_status.setdefault(problems.status_of(kind), {})[kind.code] = {"value": example}
+        example = {"$ref": f"#/components/examples/{kind.code}"}
+        by_status.setdefault(problems.status_of(kind), {})[kind.code] = example
     return {status: _problem_answer(examples) for status, examples in by_status.items()}
 
 

@@ -17,15 +17,16 @@ import palio
 from palio.infra.keyring import KEY_BYTES
 from palio.infra.ratelimit import Limiter
 from palio.kernel.errors import Refusal
-from palio.ui import problems
+from palio.ui import asyncapi, problems
 from palio.ui.actor import Identify, nobody
-from palio.ui.description import Description
+from palio.ui.description import describe
 from palio.ui.dispatch import Dispatch
 from palio.ui.edge import BODY_BYTES_MAX, Edge, Served
 from palio.ui.files import COMPRESSED_BYTES_MIN
 from palio.ui.guard import Guard
 from palio.ui.headers import SecurityHeaders
 from palio.ui.proxies import Network, Proxies
+from palio.ui.publication import Publication
 from palio.ui.routes import Call, Route, Routes
 
 
@@ -60,7 +61,8 @@ def assemble(
     app.state.identify, app.state.limiter = identify, limiter
     app.state.guard = Guard(key or secrets.token_bytes(KEY_BYTES))
     app.state.calls = [route for module in modules for route in module.all if isinstance(route, Call)]
-    app.state.description = Description(modules)
+    app.state.description = Publication(partial(describe, modules))
+    app.state.topics = Publication(lambda: asyncapi.describe(app.state.streams.topics))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=6)  # leaves event streams alone
     app.add_exception_handler(Refusal, problems.on_refusal)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)

@@ -11,7 +11,7 @@ from palio.ui.refusals import MalformedJson, UnsupportedMedia
 
 DEPTH_MAX = 32
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # lines and tabs are writing
-JSON_TYPE = "application/json"
+JSON_TYPE, LINES_TYPE = "application/json", "application/x-ndjson"
 
 Json: TypeAlias = "str | int | float | list[Json] | dict[str, Json] | None"
 
@@ -21,6 +21,17 @@ class StrictRequest(Request):
 
     _said: Json
     _is_read = False
+
+    @classmethod
+    async def of_lines(cls, request: Request) -> "StrictRequest":
+        """The same request as if its lines had come as the items of a JSON body. Refuses with MalformedJson."""
+        said = parse_lines(await request.body())
+        headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+        request.scope["headers"] = [*headers, (b"content-type", JSON_TYPE.encode())]
+        found = cls(request.scope, request.receive)
+        found._body = json.dumps(said, ensure_ascii=False).encode()
+        found._said, found._is_read = said, True
+        return found
 
     async def json(self) -> Json:
         """The body, read once. Refuses with MalformedJson."""
@@ -34,17 +45,46 @@ def parse(body: bytes) -> Json:
 
     Refuses with MalformedJson: other encodings, NaN and Infinity, a key twice, more than 32 levels, lone surrogates.
     """
+    value = _read(_text_of(body))
+    _check(value)
+    return value
+
+
+def parse_lines(body: bytes) -> Json:
+    """JSON lines as a body with these items, so that each is judged by itself; empty lines are none.
+
+    A line that is no JSON stands there as its text, which no item is. Refuses with MalformedJson what the whole may not
+    have: other encodings, more than 32 levels, lone surrogates.
+    """
+    items = [_item_of(line) for line in _text_of(body).split("\n") if line.strip()]
+    said: Json = {"items": items}
+    _check(said)
+    return said
+
+
+def _item_of(line: str) -> Json:
     try:
-        value: Json = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_finite)
+        return _read(line)
+    except MalformedJson:
+        return line
+
+
+def _text_of(body: bytes) -> str:
+    try:
+        return body.decode()
     except UnicodeDecodeError:
         raise MalformedJson(reason="it is not UTF-8") from None
+
+
+def _read(text: str) -> Json:
+    try:
+        value: Json = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite)
     except json.JSONDecodeError as error:
         raise MalformedJson(reason=f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
     except ValueError:  # Python reads no more digits than it could write in time
         raise MalformedJson(reason="a number has too many digits") from None
     except RecursionError:
         raise MalformedJson(reason="it is nested too deeply") from None
-    _check(value)
     return value
 
 
@@ -98,10 +138,19 @@ def _texts(level: list[Json]) -> Iterable[str]:
 
 def require_json(request: Request) -> None:
     """Refuses with UnsupportedMedia unless the body says that it is JSON in UTF-8."""
+    if not _is_called(request, JSON_TYPE):
+        raise UnsupportedMedia(media_type=JSON_TYPE)
+
+
+def has_lines(request: Request) -> bool:
+    """Does the body say that it is JSON lines in UTF-8?"""
+    return _is_called(request, LINES_TYPE)
+
+
+def _is_called(request: Request, media_type: str) -> bool:
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.replace('"', "").strip().lower()
-    if kind.strip().lower() != JSON_TYPE or charset not in {"", "charset=utf-8"}:
-        raise UnsupportedMedia(media_type=JSON_TYPE)
+    return kind.strip().lower() == media_type and charset in {"", "charset=utf-8"}
 
 
 def accepts(accepted: str, media_type: str) -> bool:

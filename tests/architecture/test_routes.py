@@ -2,6 +2,8 @@
 
 import json
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ SHOWN_ONCE = {  # what a caller is given to keep
     ("NewWebhookAnswer", "secret"),
     ("NewSecretAnswer", "secret"),
 }
+UNSTAMPED = tomllib.loads((Path(__file__).parent / "unstamped.toml").read_text())
 SECRET = re.compile(r"password|token|secret|sealed|private|(?<!sha256)_hash$")
 
 
@@ -50,6 +53,31 @@ def test_what_a_refusal_blames_is_in_the_body(call: Call) -> None:
     body = call.body_field.field_info.annotation.model_fields  # type: ignore[union-attr]  # a model
 
     assert {kind.blames for kind in call.refuses if kind.blames} - set(body) == set()
+
+
+def test_what_changes_says_when_it_changed_last() -> None:
+    """Whatever says since when it is there and has a version or a state, alone or in a list."""
+    document = json.loads(description.describe(web.MODULES))
+    schemas = document["components"]["schemas"]
+    answers = [
+        content["schema"]
+        for calls in document["paths"].values()
+        for call in calls.values()
+        for status, answer in call["responses"].items()
+        if status.startswith("2") and (content := answer["content"].get("application/json"))
+    ]
+    named = {one["$ref"].rpartition("/")[2] for one in answers if "$ref" in one}
+    rows = [schemas[name]["properties"].get("items", {}).get("items", {}) for name in named]
+    named |= {one["$ref"].rpartition("/")[2] for one in rows if "$ref" in one}
+    fields = {name: set(schemas[name]["properties"]) for name in named}
+    changing = {
+        name for name, has in fields.items() if "version" in has or ("created_at" in has and has & {"state", "status"})
+    }
+    silent = {name.rpartition("__")[2] for name in changing if "updated_at" not in fields[name]}
+
+    assert len(changing - silent) > 5
+    assert silent - UNSTAMPED.keys() == set(), "say when (`updated_at`), or why not in unstamped.toml"
+    assert UNSTAMPED.keys() - silent == set()
 
 
 def test_no_answer_has_a_field_that_sounds_like_a_secret() -> None:

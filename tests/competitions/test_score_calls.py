@@ -117,6 +117,11 @@ async def test_a_batch_answers_each_item_in_its_order(
     assert results[3]["problem"]["errors"][0]["pointer"] == "/items/3/delta"
     assert answer.json()["counts"] == {"ok": 2, "duplicate": 1, "refused": 6}
     assert results[0]["data"]["lists"]["ALL"] == {"score": 5, "rank": 2}
+    lines = "\n".join(json.dumps(item) for item in items)
+    as_lines = PROGRAM | {"content-type": "application/x-ndjson"}
+    again = await client.post(f"/api/v1/boards/{board}/scores/batch", content=lines, headers=as_lines)
+    assert [result["ref"] for result in again.json()["results"]] == [result["ref"] for result in results]
+    assert again.json()["counts"] == {"ok": 0, "duplicate": 3, "refused": 6}
 
 
 async def test_all_or_none(client: httpx2.AsyncClient, database: Database, board: str) -> None:

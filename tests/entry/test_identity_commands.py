@@ -11,7 +11,11 @@ from typer.core import TyperGroup
 
 from palio.entry.commands import identity as identity_commands
 from palio.infra import keyring
+from palio.kernel.ids import new_id
 from tests.entry.conftest import Command
+
+SERVING = """insert into infra.instances (id, role, host, pid, version, schema_version, started_at, seen_at, site)
+    values (%s, 'up', 'here', 1, '', 1, now(), now() - %s::interval, %s)"""
 
 
 def users(dsn: str) -> int:
@@ -124,12 +128,18 @@ def test_a_role_is_given_and_taken(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("with_keyring")
-def test_the_first_owner_gets_a_link(command: Command) -> None:
+def test_the_first_owner_gets_a_link(command: Command, commands_dsn: str) -> None:
     made = command("identity", "first-owner", "chief@example.com", "--json")
 
     assert made.status == 0
     assert re.fullmatch(r"http://127\.0\.0\.1:8000/first-owner/[\w-]{43}", made.answer["link"])
     assert command("identity", "show", "chief", "--json").answer["status"] == "pending"
+    with psycopg.connect(commands_dsn, autocommit=True) as server:
+        server.execute("delete from infra.instances")
+        server.execute(SERVING, [new_id(), "0 s", "http://127.0.0.1:9123"])
+        server.execute(SERVING, [new_id(), "31 s", "http://127.0.0.1:9124"])
+    again = command("identity", "first-owner", "chief@example.com", "--json")
+    assert again.answer["link"].startswith("http://127.0.0.1:9123/first-owner/"), "where it is served at this moment"
     assert "[identity.email_invalid]" in command("identity", "first-owner", "chief").err
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from palio.infra import crypto, embedded, jobs, keyring
 from palio.infra.db import Database, Equipment
+from palio.kernel.ids import new_id
 from tests.entry.conftest import Command
 from tests.factories.seals import SYSTEM
 
@@ -49,6 +50,39 @@ def test_a_key_is_rotated_and_the_old_one_dropped_once_nothing_is_under_it(
     assert command("keys", "drop", "1", "--reason", "rotated").status == 0
     assert list(json.loads(ring.read_text())["wrapping"]) == ["2"]
     assert "wrapping key" in command("keys", "status").out
+
+
+def test_a_misplaced_value_is_named_and_keeps_its_key(
+    command: Command, ring: Path, cluster: embedded.Cluster, database_name: str
+) -> None:
+    row = new_id()
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as server:
+        server.execute("truncate infra.misplaced_values")
+        server.execute(
+            """insert into identity.users (id, username, display_name, kind, status, locale, time_zone, board_name,
+              created_at, activated_at)
+            values (%s, 'robbed', 'R', 'person', 'active', 'en', 'UTC', 'full', now(), now())""",
+            [row],
+        )
+        server.execute(
+            """insert into identity.user_pii (user_id, full_name, created_at)
+            select %s, '\\x01'::bytea || int8send(max(id)) || sha256(''), now() from infra.data_keys""",
+            [row],
+        )
+    assert command("keys", "rotate", "--reason", "yearly").status == 0
+    done = command("keys", "reencrypt", "--json")
+    assert (done.status, [one["row_id"] for one in done.answer["misplaced"]]) == (1, [str(row)])
+    held = {one["wrapping_key"]: (one["empty"], one["misplaced"]) for one in done.answer["keys"]}
+    assert held == {1: (0, 1), 2: (0, 0)}
+    listed = command("keys", "misplaced")
+    assert listed.status == 1
+    assert f"identity.user_pii  full_name  {row}" in listed.out
+    assert command("keys", "drop", "1", "--reason", "over").status == 1
+
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True) as server:
+        server.execute("delete from identity.users where id = %s", [row])
+    assert command("keys", "reencrypt").status == 0
+    assert command("keys", "misplaced").status == 0
 
 
 def test_a_pepper_is_staged_taken_up_followed_and_dropped(command: Command, ring: Path) -> None:

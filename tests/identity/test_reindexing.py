@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from palio import identity
+from palio.entry import wiring
 from palio.identity import personal, sql
 from palio.identity.errors import IndexKeyNeeded
 from palio.identity.service import people, phones, play, reindexing
-from palio.infra import db
+from palio.infra import db, misplaced
 from palio.infra.db import Database
 from palio.infra.keyring import Keyring, KeyringError, add_index_key, drop_index_key, load, load_or_make
 from tests.factories.identity import HOME, PASSWORD, RING, World, later, secret_in
@@ -169,6 +170,35 @@ async def test_a_row_that_somebody_holds_comes_with_the_next_pass(world: World, 
         assert await held(world) == {(1, "emails"): 2}
     await to_the_end(world.database, noon)
     assert await held(world) == {(2, "emails"): 2}
+
+
+async def test_an_address_that_was_put_elsewhere_keeps_the_earlier_key_and_nobody_else_waits_for_it(
+    world: World, ring: Keyring, noon: datetime
+) -> None:
+    ada, bela = await world.player("ada", noon), await world.player("bela", noon)
+    await world.player("carol", noon)
+    with world.superuser() as server:
+        (right,) = server.execute("select address from identity.emails where user_id = %s", [ada.id]).fetchone()
+        server.execute(
+            """update identity.emails set address = (select address from identity.emails where user_id = %s)
+            where user_id = %s""",
+            [bela.id, ada.id],
+        )
+    ring.index[2] = SECOND
+    assert await turn(world.database, noon) == 3
+    assert await world.count("select count(*) from identity.emails where bidx_next is null") == 1
+    assert [await turn(world.database, noon) for _ in range(3)] == [0, 1, 0], "it is looked at again in every pass"
+    assert await held(world) == {(1, "emails"): 3}
+    async with world.database.begin_system("a test") as tx:
+        (found,) = await misplaced.list_found(tx)
+    assert (found.table_name, found.column_name) == ("identity.emails", "address")
+
+    with world.superuser() as server:
+        server.execute("update identity.emails set address = %s where user_id = %s", [right, ada.id])
+    async with world.database.begin_system("a test") as tx:
+        assert await misplaced.look_again(tx, wiring.SEALED_COLUMNS) == 1
+    await to_the_end(world.database, noon)
+    assert await held(world) == {(2, "emails"): 3}
 
 
 async def test_links_that_were_mailed_before_work_afterwards(world: World, ring: Keyring, noon: datetime) -> None:

@@ -47,6 +47,10 @@ async def test_a_healthy_database_has_no_findings(admin: Tx, known: doctor.Known
 
 
 BREAKAGES = {
+    "sealed.misplaced": """
+        insert into infra.misplaced_values (table_name, column_name, row_id, data_key_id)
+        values ('identity.emails', 'address', gen_random_uuid(), 7)
+        """,
     "rls.not_forced": "alter table identity.users no force row level security",
     "triggers.disabled": "alter table identity.users disable trigger refuse_transition",
     "instances.dead": """

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from palio.entry import wiring
-from palio.infra import crypto, db, embedded, jobs, keyring, rotation
+from palio.infra import crypto, db, embedded, jobs, keyring, misplaced, rotation
 from palio.infra.crypto import Place
 from palio.infra.db import Database, Equipment
 from palio.infra.keyring import Keyring, KeyringError
@@ -39,6 +39,7 @@ async def database(cluster: embedded.Cluster, database_name: str, path: Path) ->
     async with process(cluster, database_name, path) as found:
         async with found.begin_system("a test") as tx:
             await db.run(tx, "delete from identity.users")
+            await db.run(tx, "delete from infra.misplaced_values")
             await db.run(
                 tx, "update infra.data_keys set wrapped = null, destroyed_at = now() where destroyed_at is null"
             )
@@ -219,6 +220,113 @@ async def test_what_was_shredded_stays_shredded(database, path) -> None:
     assert await names(database, [kept]) == [f"Name {kept}"]
     with pytest.raises(crypto.Shredded):
         await names(database, [gone])
+
+
+async def copy_name(database: Database, source: UUID, target: UUID) -> None:
+    """Put the sealed name of one person into the row of another."""
+    async with database.begin_system("a test") as tx:
+        await db.run(
+            tx,
+            """update identity.user_pii set full_name = (select full_name from identity.user_pii where user_id = %s)
+            where user_id = %s""",
+            *(source, target),
+        )
+
+
+async def found(database: Database) -> list[tuple[str, str, UUID]]:
+    async with database.begin_system("a test") as tx:
+        return [(one.table_name, one.column_name, one.row_id) for one in await misplaced.list_found(tx)]
+
+
+async def noted(database: Database, row_id: UUID) -> int:
+    """How often the audit has it that the value of this row was refused."""
+    async with database.begin_system("a test") as tx:
+        return await db.value(
+            tx,
+            "select count(*) from infra.audit_rows where action = 'sealed_value.refuse' and entity_id = %s",
+            str(row_id),
+        )
+
+
+@pytest.mark.parametrize("has_key", [True, False], ids=["of somebody with a key", "of somebody without"])
+async def test_a_value_that_was_put_elsewhere_stops_neither_the_others_nor_the_end_of_other_keys(
+    database, path, has_key: bool
+) -> None:
+    """Its own key stays, and so does the wrapping key, until somebody mends it; then the rotation comes to its end."""
+    ids = await people(database, 600)
+    robbed, source = ids[0], ids[1]
+    right = await names(database, [robbed])
+    if not has_key:
+        async with database.begin_system("a test") as tx:
+            await crypto.shred(tx, UserId(robbed))
+    await copy_name(database, source, robbed)
+    keyring.add_wrapping_key(path, above=1)
+
+    await finish(database)
+    await finish(database)
+
+    assert await found(database) == [("identity.user_pii", "full_name", robbed)]
+    assert await noted(database, robbed) == 1
+    assert await under(database, 1) == (1, 1)  # the value, and the key of whoever it was taken from
+    assert await names(database, ids[1:]) == [f"Name {one}" for one in ids[1:]]
+    async with database.begin_system("a test") as tx:
+        assert [(one.wrapping_key, one.retired, one.empty, one.misplaced) for one in await rotation.status(tx)] == [
+            (1, 0, 0, 1),
+            (2, 0, 0, 0),
+        ]
+        with pytest.raises(rotation.WrappingKeyNeeded):
+            await rotation.require_unneeded(tx, number=1)
+
+    async with database.begin_system("a test") as tx:
+        sealed = await crypto.seal(tx, right[0], place_of(robbed))
+        await db.run(tx, "update identity.user_pii set full_name = %s where user_id = %s", *(sealed, robbed))
+    await finish(database)
+
+    assert await found(database) == []
+    assert await under(database, 1) == (0, 0)
+    assert await names(database, ids) == [f"Name {one}" for one in ids]
+
+
+async def test_a_value_that_is_put_back_from_a_backup_is_sealed_anew_like_the_others(database, path) -> None:
+    first, second = await people(database, 2)
+    async with database.begin_system("a test") as tx:
+        backup = await db.value(tx, "select full_name from identity.user_pii where user_id = %s", first)
+    async with database.begin_system("a test") as tx:
+        altered = backup[:-1] + bytes([backup[-1] ^ 1])
+        await db.run(tx, "update identity.user_pii set full_name = %s where user_id = %s", *(altered, first))
+    keyring.add_wrapping_key(path, above=1)
+    await finish(database)
+    assert await found(database) == [("identity.user_pii", "full_name", first)]
+    assert await under(database, 1) == (1, 1)
+
+    async with database.begin_system("a test") as tx:
+        await db.run(tx, "update identity.user_pii set full_name = %s where user_id = %s", *(backup, first))
+    await finish(database)
+    await finish(database)
+
+    assert (await found(database), await under(database, 1)) == ([], (0, 0))
+    assert await names(database, [first, second]) == [f"Name {first}", f"Name {second}"]
+
+
+async def test_more_values_than_a_turn_takes_are_misplaced_and_the_others_get_their_turn(database, path) -> None:
+    """More than 500 keys are held; nobody behind them waits."""
+    ids = await people(database, 1_300)
+    async with database.begin_system("a test") as tx:
+        await db.run(
+            tx,
+            """update identity.user_pii p set full_name = q.full_name from identity.user_pii q
+            where p.user_id = any (%s::uuid[]) and q.user_id = any (%s::uuid[])
+              and array_position(%s::uuid[], p.user_id) = array_position(%s::uuid[], q.user_id)""",
+            *(ids[:600], ids[600:1_200], ids[:600], ids[600:1_200]),
+        )
+    keyring.add_wrapping_key(path, above=1)
+
+    await finish(database)
+    await finish(database)
+
+    assert len(await found(database)) == 600
+    assert await under(database, 1) == (600, 600)
+    assert await names(database, ids[600:]) == [f"Name {one}" for one in ids[600:]]
 
 
 async def test_a_staged_key_waits_until_it_is_taken_up_and_the_one_in_use_is_not_dropped(path: Path) -> None:

@@ -184,6 +184,60 @@ async def test_a_batch_answers_each_item(
     assert await balance(database, wallet) == 300
 
 
+def lines(*parts: object) -> dict[str, Any]:
+    """A body of JSON lines; what is text stands in it as it is."""
+    texts = [part if isinstance(part, str) else json.dumps(part) for part in parts]
+    return {"content": "\r\n".join(texts), "headers": {"content-type": "application/x-ndjson"}}
+
+
+async def test_a_batch_comes_as_lines_too_and_is_answered_the_same(
+    client: httpx2.AsyncClient, database: Database, service: tuple[UserId, str], wallet: str
+) -> None:
+    """What is no JSON is refused like an item that is none, and its neighbours are unharmed."""
+    k1, k2, k3 = (str(new_id()) for _ in range(3))
+    first, second = {"key": k1, **move(wallet, 600)}, {"key": k2, **move(wallet, 7)}
+    broken = ['{"key": NaN}', '{"key": "a", "key": "b"}', "{", '"{}"', "[]"]
+
+    answer = await client.post(BATCH, **lines(first, "", *broken, first, second, {"key": k3, "op": "none"}))
+
+    assert answer.status_code == 200, answer.text
+    assert outline(answer) == ["ok", *["validation_failed"] * 5, "duplicate", "ok", "validation_failed"]
+    assert answer.json()["counts"] == {"ok": 2, "duplicate": 1, "refused": 6}
+    assert [one["pointer"] for one in answer.json()["results"][3]["problem"]["errors"]] == ["/items/3"]
+    assert await keys_of(database, service[0], k1, k2, k3) == sorted([k1, k2])
+    whole = await client.post(BATCH, json={"items": [first, second]})
+    assert (await client.post(BATCH, **lines(first, second))).content == whole.content
+    assert await balance(database, wallet) == 607
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b'{"key": "\xff"}', 400, "malformed_json"),
+        (b'{"key": "\\ud800"}', 400, "malformed_json"),
+        (b"[" * 31 + b"]" * 31, 400, "malformed_json"),
+        (b'{"key": "\\u0007"}', 422, "validation_failed"),
+        (b"{}\n" * (BATCH_ITEMS_MAX.default + 1), 413, "ledger.batch_too_large"),
+        (b" " * ((8 << 20) + 1), 413, "body_too_large"),
+    ],
+    ids=["no UTF-8", "half a character", "too deep", "a control character", "too many", "too long"],
+)
+async def test_what_no_body_may_have_no_lines_may_have(
+    client: httpx2.AsyncClient, content: bytes, status: int, code: str
+) -> None:
+    answer = await client.post(BATCH, content=content, headers={"content-type": "application/x-ndjson; charset=utf-8"})
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_lines_are_for_bulk_alone(client: httpx2.AsyncClient, wallet: str) -> None:
+    single = await client.post(TRANSFERS, **lines(move(wallet, 1)))
+    latin = {"content-type": "application/x-ndjson; charset=latin-1"}
+    other = await client.post(BATCH, content=b"{}", headers=latin)
+
+    assert [(one.status_code, one.json()["code"]) for one in (single, other)] == [(415, "unsupported_media_type")] * 2
+
+
 async def test_all_or_nothing(
     client: httpx2.AsyncClient, database: Database, service: tuple[UserId, str], wallet: str
 ) -> None:

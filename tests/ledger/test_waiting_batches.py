@@ -16,7 +16,7 @@ from palio.infra.operations import bulk
 from palio.infra.storage import Storage
 from palio.kernel.ids import UserId, new_id
 from tests.factories.programs import BATCH, SYSTEM, Bank, furnish, program
-from tests.ledger.test_transfers import balance, move
+from tests.ledger.test_transfers import balance, lines, move
 
 LATER = {"prefer": "respond-async, wait=10"}
 ONE = "/api/v1/operations/{}"
@@ -52,6 +52,22 @@ class FullStorage(Storage):
 def batch(wallet: str, *amounts: int, mode: str = "each") -> dict[str, object]:
     items = [move(wallet, amount, key=f"{new_id()}") for amount in amounts]
     return {"mode": mode, "items": items}
+
+
+async def test_lines_are_done_later_as_they_are_done_at_once(
+    client: httpx2.AsyncClient, database: Database, wallet: str
+) -> None:
+    items = batch(wallet, 100, 20)["items"]
+    body = lines(*items, "{")
+    accepted = await client.post(BATCH, content=body["content"], headers=LATER | body["headers"])
+    assert (accepted.status_code, accepted.json()["total"]) == (202, 3)
+
+    await operations.run(database, RunOperation(accepted.json()["id"]))
+    result = await client.get(f"{accepted.headers['location']}/result")
+
+    assert result.json()["counts"] == {"ok": 2, "duplicate": 0, "refused": 1}
+    assert result.json()["results"][2]["problem"]["errors"][0]["pointer"] == "/items/2"
+    assert await balance(database, wallet) == 120
 
 
 async def test_a_batch_is_done_later_and_told_as_the_call_tells_it(

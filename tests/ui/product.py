@@ -31,6 +31,7 @@ def product(
     languages: Languages | None = None,
     streams_max: int = 5,
     recall: Recall = people.recall,
+    comment_seconds: float = 0.5,
 ) -> ASGIApp:
     """Every module, as one process serves it."""
     state = {
@@ -43,7 +44,7 @@ def product(
             topics=TOPICS,
             hidden=HIDDEN,
             recall=recall,
-            comment_seconds=0.5,
+            comment_seconds=comment_seconds,
             of_user_max=streams_max,
         ),
         "cursors": Cursors(bytes(32)),

@@ -1,5 +1,6 @@
 """The description of the API is made of what the routes declare."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -8,9 +9,13 @@ from typing import Any
 import httpx2
 import jsonschema_rs
 import pytest
+from fastapi import Request
+from starlette.responses import Response
 
 from palio.entry import web
 from palio.ui import description
+from palio.ui.publication import Publication
+from palio.ui.routes import Routes
 from tests.ui.conftest import talk_to
 from tests.ui.preview import app
 from tests.ui.shop import shop
@@ -42,7 +47,9 @@ async def test_a_call_states_its_name_its_access_and_what_it_refuses(document) -
         "x-mcp": "none",
     }
     assert "store.sold_out" in call["x-problems"]
-    example = call["responses"]["409"]["content"]["application/problem+json"]["examples"]["store.sold_out"]["value"]
+    shown = call["responses"]["409"]["content"]["application/problem+json"]["examples"]["store.sold_out"]
+    assert shown == {"$ref": "#/components/examples/store.sold_out"}
+    example = document["components"]["examples"]["store.sold_out"]["value"]
     assert (example["code"], example["status"], example["type"]) == ("store.sold_out", 409, "/problems/store.sold_out")
 
 
@@ -62,10 +69,62 @@ async def test_a_call_that_changes_something_takes_a_key_and_a_body(document) ->
 
 async def test_every_reference_leads_somewhere_and_no_keyword_is_of_a_later_version(document) -> None:
     text = json.dumps(document)
-    named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    named = set(re.findall(r'"#/components/(schemas|examples)/([^"]+)"', text))
 
-    assert named <= document["components"]["schemas"].keys()
+    assert {kind for kind, _ in named} == {"schemas", "examples"}
+    assert {name for kind, name in named if name not in document["components"][kind]} == set()
     assert "itemSchema" not in text and "HTTPValidationError" not in text
+
+
+async def test_a_document_is_made_once_and_sent_again_only_to_whoever_lacks_it() -> None:
+    """Twenty ask at once, and one more who has it by then."""
+    made = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b'{"openapi": "3.1.0"}'
+
+    publication = Publication(make)
+    loose = Routes("loose")
+
+    @loose.page("/document", access="public")
+    async def show(request: Request) -> Response:
+        """The document."""
+        return await publication.respond(request)
+
+    async with talk_to(app(loose)) as client:
+        answers = await asyncio.gather(*(client.get("/document") for _ in range(20)))
+        plain = await client.get("/document", headers={"Accept-Encoding": "identity"})
+        again = await client.get("/document", headers={"If-None-Match": plain.headers["etag"]})
+
+    assert len(made) == 1
+    assert {(one.headers["content-encoding"], one.content) for one in answers} == {("gzip", plain.content)}
+    assert "content-encoding" not in plain.headers and plain.json() == {"openapi": "3.1.0"}
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", plain.headers["etag"])
+
+
+def test_what_is_not_described_is_not_read_for_it() -> None:
+    """Pages, forms and tables are more than half of all routes, and reading one takes milliseconds."""
+    some = Routes("some")
+
+    @some.page("/things", access="public")
+    async def show_things() -> Response:
+        """A page."""
+        return Response()
+
+    @some.get("/things", access="public", example={"items": [{"id": 1}], "next": None, "prev": None})
+    async def list_things() -> dict[str, list[dict[str, int]]]:
+        """List things."""
+        return {"items": []}
+
+    document = json.loads(description.describe([some]))
+
+    assert document["paths"].keys() == {"/api/v1/things"}
+    assert {(type(one).__name__, one.path): "dependant" in vars(one) for one in some.all} == {
+        ("Page", "/things"): False,
+        ("Call", "/api/v1/things.csv"): False,
+        ("Call", "/api/v1/things"): True,
+    }
 
 
 async def test_the_viewer_is_ours(client: httpx2.AsyncClient) -> None:
@@ -149,3 +208,16 @@ def test_other_answers_of_a_call_have_its_shape_and_an_example() -> None:
     assert (taken["example"]["session"], begun["example"]["session"]["kind"]) == (None, "browser")
     away = document["paths"]["/api/v1/auth/{provider}/callback"]["get"]["responses"]["303"]
     assert away == {"description": "The way goes on at the address in `Location`", "content": {}}
+
+
+def test_bulk_comes_as_lines_too() -> None:
+    """And nothing else does."""
+    paths = json.loads(description.describe(web.MODULES))["paths"]
+    calls = [call for path in paths.values() for call in path.values()]
+    taken = {
+        call["operationId"]
+        for call in calls
+        if "application/x-ndjson" in call.get("requestBody", {}).get("content", {})
+    }
+
+    assert taken == {"ledger_post_transfer_batch", "competitions_submit_board_scores", "competitions_submit_scores"}

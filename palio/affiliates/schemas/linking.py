@@ -162,6 +162,7 @@ class RequestAnswer:
     answer: str
     created_at: Instant
     decided_at: Instant | None
+    updated_at: Instant
     steps: tuple[StepAnswer, ...]
 
     @classmethod
@@ -180,6 +181,7 @@ class RequestAnswer:
             answer=one.player_note,
             created_at=one.created_at,
             decided_at=one.decided_at,
+            updated_at=one.updated_at,
             steps=tuple(StepAnswer.of(step) for step in reversed(steps) if step.request_id == one.id),
         )
 
@@ -293,6 +295,7 @@ class QueuedAnswer:
     decided_by: UUID | None
     decided_at: Instant | None
     created_at: Instant
+    updated_at: Instant
     steps: tuple[StepAnswer, ...] = ()
 
     @classmethod
@@ -327,6 +330,7 @@ class QueuedAnswer:
             decided_by=request.decided_by,
             decided_at=request.decided_at,
             created_at=request.created_at,
+            updated_at=request.updated_at,
             steps=tuple(StepAnswer.of(step) for step in steps),
         )
 
@@ -421,6 +425,7 @@ REQUEST_EXAMPLE = RequestAnswer(
     answer="The picture shows another name.",
     created_at=_AT,
     decided_at=_AT + timedelta(hours=2),
+    updated_at=_AT + timedelta(hours=2),
     steps=(
         StepAnswer(_AT, None, "pending", "", by_staff=False),
         StepAnswer(_AT + timedelta(hours=2), "pending", "rejected", "The picture shows another name.", by_staff=True),
@@ -483,6 +488,7 @@ QUEUED_EXAMPLE = QueuedAnswer(
     decided_by=None,
     decided_at=None,
     created_at=_AT,
+    updated_at=_AT,
 )
 QUEUE_EXAMPLE = Listed((QUEUED_EXAMPLE,), None, None)
 LINKED_EXAMPLE = Listed(

@@ -57,6 +57,7 @@ class AppealAnswer:
     answer: str | None
     created_at: Instant
     decided_at: Instant | None
+    updated_at: Instant
 
     @classmethod
     def of(cls, appeal: Appeal) -> "AppealAnswer":
@@ -69,6 +70,7 @@ class AppealAnswer:
             answer=appeal.answer,
             created_at=appeal.created_at,
             decided_at=appeal.decided_at,
+            updated_at=appeal.decided_at or appeal.created_at,
         )
 
 

@@ -93,6 +93,7 @@ def first_owner(
     """Print a link by which somebody becomes the first owner within an hour. Exit status 1: there is an owner."""
     from palio import identity
     from palio.entry import operators
+    from palio.infra import instances
     from palio.kernel import clock
 
     async def work(tx: "Tx") -> Invitation:
@@ -101,7 +102,8 @@ def first_owner(
             tx, email=email, now=now, reason=operators.reason("the first owner"), via="cli"
         )
         shown = "…" if dry_run else secret
-        return Invitation(tx.equipment.site + OWNER_PATH + shown, now + timedelta(hours=OWNER_LINK_HOURS))
+        site = await instances.find_site(tx) or tx.equipment.site
+        return Invitation(site + OWNER_PATH + shown, now + timedelta(hours=OWNER_LINK_HOURS))
 
     made = operators.act(work, dry_run=dry_run, as_json=as_json)
     head = ["This was a dry run; nothing was changed."] if dry_run else ["Good once, for whoever opens it first:"]

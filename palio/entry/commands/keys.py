@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415 - heavy imports stand inside the commands, so that `palio --help` is quick
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palio.entry.options import AsJson, DryRun, Reason
-from palio.entry.printing import columns, tell
+from palio.entry.printing import Cell, columns, tell
 
 if TYPE_CHECKING:
     from palio.entry.terminal import Place
     from palio.infra.db import Tx
+    from palio.infra.misplaced import Misplaced
     from palio.infra.rotation import Wrapped
 
 app = typer.Typer(no_args_is_help=True, help="The keys that never lie in the database.")
@@ -83,7 +84,7 @@ def rotate(
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Count what each wrapping key still holds: data keys in use, retired ones, and empty ones that rest."""
+    """Count what each wrapping key holds: data keys in use, retired, empty ones that rest, or with misplaced values."""
     from palio.entry import operators, terminal
     from palio.infra import rotation
 
@@ -92,8 +93,12 @@ def status(*, as_json: AsJson = False) -> None:
             return await rotation.status(tx)
 
     found = terminal.run(work, json=as_json)
-    rows = [[one.wrapping_key, one.in_use, one.retired, one.empty] for one in found]
-    tell(found, as_json=as_json, lines=columns(["wrapping key", "in use", "retired", "empty"], rows))
+    tell(found, as_json=as_json, lines=_table_of(found))
+
+
+def _table_of(found: "Sequence[Wrapped]") -> list[str]:
+    rows = [[one.wrapping_key, one.in_use, one.retired, one.empty, one.misplaced] for one in found]
+    return columns(["wrapping key", "in use", "retired", "empty", "misplaced"], rows)
 
 
 @app.command()
@@ -101,22 +106,49 @@ def reencrypt(*, as_json: AsJson = False) -> None:
     """Bring a rotation to its end now, instead of by the jobs; stopped half-way, it goes on where it was.
 
     Empty data keys rest ten minutes before they are destroyed, and what others hold meanwhile is left to the jobs.
+    Exit status 1: there are values that do not open where they lie, and their keys stay.
     """
     from palio.entry import operators, terminal
-    from palio.infra import rotation
+    from palio.infra import misplaced, rotation
 
-    async def work(place: "Place") -> "tuple[int, list[Wrapped]]":
+    async def work(place: "Place") -> "tuple[int, list[Wrapped], list[Misplaced]]":
         done, tells = 0, terminal.Progress("values and keys", 5_000)
         while more := await rotation.turn(place.database):
             done += more
             tells(done)
         async with operators.acting(place.database) as tx:
-            return done, await rotation.status(tx)
+            return done, await rotation.status(tx), await misplaced.list_found(tx)
 
-    done, left = terminal.run(work, json=as_json)
-    rows = [[one.wrapping_key, one.in_use, one.retired, one.empty] for one in left]
-    table = columns(["wrapping key", "in use", "retired", "empty"], rows)
-    tell({"done": done, "keys": left}, as_json=as_json, lines=[f"{done:,} values and keys", *table])
+    done, left, wrong = terminal.run(work, json=as_json)
+    lines = [f"{done:,} values and keys", *_table_of(left), *_places_of(wrong)]
+    tell({"done": done, "keys": left, "misplaced": wrong}, as_json=as_json, lines=lines)
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command("misplaced")
+def list_misplaced(*, as_json: AsJson = False) -> None:
+    """List sealed values that do not open where they lie, at most 1,000: somebody put them there, or altered them.
+
+    Put each back, have its owner write it anew, or remove the row; the next turn of a rotation then forgets it, or
+    palio keys reencrypt. Exit status 1: there are some.
+    """
+    from palio.entry import operators, terminal
+    from palio.infra import misplaced
+
+    async def work(place: "Place") -> "list[Misplaced]":
+        async with operators.acting(place.database) as tx:
+            return await misplaced.list_found(tx)
+
+    found = terminal.run(work, json=as_json)
+    tell(found, as_json=as_json, lines=_places_of(found) or ["None is known."])
+    raise typer.Exit(1 if found else 0)
+
+
+def _places_of(found: "Sequence[Misplaced]") -> list[str]:
+    rows: list[list[Cell]] = [
+        [one.table_name, one.column_name, str(one.row_id), one.data_key_id, one.found_at] for one in found
+    ]
+    return columns(["misplaced in", "column", "row", "data key", "found"], rows) if found else []
 
 
 @app.command()

@@ -12,7 +12,7 @@ from uuid import UUID
 from palio.identity import personal, sql
 from palio.identity.errors import IndexKeyNeeded
 from palio.identity.sql.reindexing import Held, Lacking, Part, Progress
-from palio.infra import crypto
+from palio.infra import misplaced
 from palio.infra.crypto import Place
 from palio.infra.db import Tx
 from palio.infra.keyring import BlindIndex
@@ -64,13 +64,19 @@ async def turn(tx: Tx, *, now: datetime, rest: timedelta = REST) -> int:
 
 
 async def _fill(tx: Tx, progress: Progress, present: int) -> int:
-    """Give up to 500 rows of a table their second index, made of what is sealed in them."""
+    """Give up to 500 rows of a table their second index, made of what is sealed in them.
+
+    Those whose value does not open are passed over and noted; answers how many were looked at.
+    """
     if progress.filled_at:
         return 0
     rows = await LOCK[progress.part](tx, present, progress.filled_to, ROWS_AT_ONCE)
     if not rows:
         return 0
-    opened = await crypto.open_many(tx, [(row.sealed, PLACE[progress.part](row)) for row in rows])
+    last = rows[-1].id
+    texts = await misplaced.open_or_note(tx, [(row.sealed, PLACE[progress.part](row)) for row in rows])
+    rows = [row for row, text in zip(rows, texts, strict=True) if text is not None]
+    opened = [text for text in texts if text is not None]
     ids = [row.id for row in rows]
     if progress.part == "emails":
         normals = _later([personal.normal_index(tx, text) for text in opened])
@@ -82,8 +88,8 @@ async def _fill(tx: Tx, progress: Progress, present: int) -> int:
     else:
         made = [personal.subject_index(tx, row.provider, text) for row, text in zip(rows, opened, strict=True)]
         await sql.reindexing.update_externals_next(tx, ids, _later(made))
-    await sql.reindexing.update_filled_to(tx, progress.version, progress.part, ids[-1])
-    return len(rows)
+    await sql.reindexing.update_filled_to(tx, progress.version, progress.part, last)
+    return len(texts)
 
 
 def _later(indexes: Sequence[BlindIndex]) -> list[bytes]:

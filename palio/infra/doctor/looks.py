@@ -52,6 +52,19 @@ async def forget_dead_instances(tx: Tx) -> None:
 LOOKS: tuple[Look, ...] = (
     Look(
         Symptom(
+            "sealed.misplaced",
+            "error",
+            "Sealed values of {name} do not open where they lie: {fact}.",
+            "Somebody with access to the database put them there, or altered them; nobody can read them.",
+            "palio keys misplaced names every row; put each value back, or have its owner write it anew.",
+        ),
+        """
+        select table_name || '.' || column_name as name,
+          count(*) || case count(*) when 1 then ' row, ' else ' rows, the first ' end || min(row_id::text) as fact
+        from infra.misplaced_values group by table_name, column_name order by 1""",
+    ),
+    Look(
+        Symptom(
             "server.no_checksums",
             "warning",
             "The server stores its pages without checksums.",

@@ -89,6 +89,7 @@ class AdjustmentRowAnswer:
     created_at: Instant
     expires_at: Instant | None
     decided_at: Instant | None
+    updated_at: Instant
 
     @classmethod
     def of(cls, one: Adjustment) -> "AdjustmentRowAnswer":
@@ -106,6 +107,7 @@ class AdjustmentRowAnswer:
             created_at=one.created_at,
             expires_at=one.expires_at,
             decided_at=one.decided_at,
+            updated_at=one.decided_at or one.created_at,
         )
 
 
