@@ -3,13 +3,18 @@
 A sorted base of aligned arrays, 32 bytes an entrant (40 with a subscore), and beside it a small delta: places of the
 base that no longer count, and entrants who count instead. A reader takes one reference to both and never waits; a
 change makes a new delta and, when that has grown, a new base.
+
+Of some of them only (`Members`, as those of a country) there are the positions in the base, 8 bytes each, kept as long
+as the base is: a part of their order costs what one of the whole costs, however many they are.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from itertools import count
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +27,8 @@ Numbers: TypeAlias = Sequence[int] | Whole
 DELTA_MIN = 10_000
 DELTA_PART = 100  # or this part of the base, where that is more
 FEW = 64  # keys that are looked for one by one where many are tied
+MANY = 20_000  # members whose positions are looked for apart: some milliseconds
+MOVES_MAX = 10_000  # members of whom is remembered that they came or left
 NOTHING = np.empty(0, np.int64)
 PLAIN, WITH_SUBSCORE = ("score", "reached", "entrant"), ("score", "subscore", "reached", "entrant")  # what orders them
 
@@ -41,6 +48,58 @@ class Place(NamedTuple):
     def key(self) -> RowKey:
         """What orders it."""
         return self.score, self.subscore, self.reached_at_us, self.entrant
+
+
+class Among(NamedTuple):
+    """Where one of some stands among all, and his rank among these some."""
+
+    place: Place
+    among: int
+
+
+Stamp: TypeAlias = tuple[int, int]  # of which members, and of which of their changes
+_stamps = count()
+
+
+class Members:
+    """Some entrants by number, as of an instant, and who has come and left lately.
+
+    `now` has another stamp after each change. One thread at a time changes them; any number of threads read meanwhile.
+    """
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._first = self._since = next(_stamps)
+        self._now = np.unique(np.asarray(numbers, np.int64)), (self._first, self._first)
+        self._moves: deque[tuple[int, Whole]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._now[0])
+
+    @property
+    def now(self) -> tuple[Whole, Stamp]:
+        """Their numbers in order, and the stamp of that, which no others have."""
+        return self._now
+
+    def apply(self, entrants: Numbers, present: Numbers) -> None:
+        """Have these, each named once, among them or not; whoever is as he was is passed over."""
+        moved, is_here = np.asarray(entrants, np.int64), np.asarray(present, np.bool_)
+        numbers, _ = self._now
+        moved = moved[_holds(numbers, moved) != is_here]
+        if not len(moved):
+            return
+        came = moved[~_holds(numbers, moved)]
+        stamp = next(_stamps)
+        self._now = _with(_without(numbers, moved), came), (self._first, stamp)
+        self._moves.append((stamp, moved))
+        while sum(len(each) for _, each in self._moves) > MOVES_MAX:
+            self._since, _ = self._moves.popleft()
+
+    def moved(self, stamp: Stamp) -> Whole | None:
+        """Who has come or left since then; None where that is not known any more, and for a stamp of others."""
+        whose, since = stamp
+        if whose != self._first or since < self._since:
+            return None
+        return np.unique(np.concatenate([NOTHING, *(moved for at, moved in self._moves if at > since)]))
 
 
 _as_place = partial(tuple.__new__, Place)  # of a whole row, which is half the price of naming its parts
@@ -136,13 +195,35 @@ def _in_order(columns: Sequence[Whole]) -> list[Whole]:
     return [column[order] for column in columns]
 
 
-class _State:
-    """One instant of the order. Never changed: a reader that holds it sees one truth."""
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """Those of some keys who stand at these positions, which are in order."""
+
+    keys: _Keys
+    positions: Whole
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def taken(self, positions: Whole) -> list[Whole]:
+        """The columns of these positions."""
+        return self.keys.taken(self.positions[positions])
+
+    def before(self, wanted: Sequence[Whole], *, or_equal: bool = False) -> Whole:
+        """How many come before each wanted key, or come not after it."""
+        return self.positions.searchsorted(self.keys.before(wanted, or_equal=or_equal))
+
+
+Base = TypeVar("Base", _Keys, _Picked)
+
+
+class _Instant(Generic[Base]):
+    """One instant of an order. Never changed: a reader that holds it sees one truth."""
 
     __slots__ = ("_added_places", "added", "added_at", "base", "removed", "removed_kept", "size")
 
-    def __init__(self, base: _Keys, removed: Whole, added: _Keys, added_at: Whole) -> None:
-        self.base = base
+    def __init__(self, base: Base, removed: Whole, added: _Keys, added_at: Whole) -> None:
+        self.base: Base = base
         self.removed = removed  # positions of the base that do not count, in order
         self.added = added
         self.removed_kept = removed - np.arange(len(removed))  # how many of the base count before each of them
@@ -169,11 +250,36 @@ class _State:
         is_added = self.added_places.searchsorted(places, "right") > added_before
         kept = places - added_before
         positions = kept + self.removed_kept.searchsorted(kept, "right")
-        columns = [np.empty(len(places), np.int64) for _ in self.base.columns]
-        for column, of_base, of_added in zip(columns, self.base.columns, self.added.columns, strict=True):
-            column[is_added] = of_added[added_before[is_added]]
-            column[~is_added] = of_base[positions[~is_added]]
+        columns = [np.empty(len(places), np.int64) for _ in self.added.columns]
+        of_base, of_added = self.base.taken(positions[~is_added]), self.added.taken(added_before[is_added])
+        for column, theirs, ours in zip(columns, of_base, of_added, strict=True):
+            column[~is_added], column[is_added] = theirs, ours
         return columns
+
+    def before(self, wanted: Sequence[Whole], *, or_equal: bool) -> Whole:
+        """How many come before each of these keys, or come not after it."""
+        in_base = self.base.before(wanted, or_equal=or_equal)
+        if not self.delta:
+            return in_base
+        return self.kept_before(in_base) + self.added.before(wanted, or_equal=or_equal)
+
+    @property
+    def delta(self) -> int:
+        """How much is to be read beside the base."""
+        return len(self.removed) + len(self.added)
+
+
+class _State(_Instant[_Keys]):
+    """One instant of everybody."""
+
+    __slots__ = ()
+
+    def picked(self, positions: Whole, numbers: Whole) -> _Instant[_Picked]:
+        """The same instant of some only: those at these positions of the base, and who is added of these numbers."""
+        is_one = _holds(numbers, self.added.columns[-1])
+        added = _Keys.of([column[is_one] for column in self.added.columns])
+        gone = positions.searchsorted(self.removed[_holds(positions, self.removed)])
+        return _Instant(_Picked(self.base, positions), gone, added, positions.searchsorted(self.added_at[is_one]))
 
     def places_of(self, entrants: Whole) -> tuple[Whole, npt.NDArray[np.bool_]]:
         """The place of each of these entrants, counted from 0, and whether he has one."""
@@ -185,13 +291,6 @@ class _State:
         index, is_added = self.added.where(entrants)
         places[is_added] = self.added_places[index[is_added]]
         return places, is_added | (is_known & ~gone)
-
-    def before(self, wanted: Sequence[Whole], *, or_equal: bool) -> Whole:
-        """How many come before each of these keys, or come not after it."""
-        in_base = self.base.before(wanted, or_equal=or_equal)
-        if not self.delta:
-            return in_base
-        return self.kept_before(in_base) + self.added.before(wanted, or_equal=or_equal)
 
     def changed(self, entrants: Whole, columns: Sequence[Whole], present: npt.NDArray[np.bool_]) -> "_State":
         """The order in which these entrants, each named once, have these keys or are not there."""
@@ -232,11 +331,6 @@ class _State:
         at = self.kept_before(self.added_at)
         return _settled(self.base.without(is_gone).joined(at, self.added))
 
-    @property
-    def delta(self) -> int:
-        """How much is to be read beside the base."""
-        return len(self.removed) + len(self.added)
-
 
 def _woven(at: Whole, columns: Sequence[Whole], others: Sequence[Whole]) -> list[Whole]:
     """Columns with what is inserted, each before its position."""
@@ -259,6 +353,12 @@ def _holds(ordered: Whole, values: Whole) -> npt.NDArray[np.bool_]:
     return found
 
 
+def _positions(base: _Keys, numbers: Whole) -> Whole:
+    """Where those of these stand who are in a base, in order."""
+    positions, is_here = base.where(numbers)
+    return np.sort(positions[is_here])
+
+
 def _without(ordered: Whole, values: Whole) -> Whole:
     return np.delete(ordered, ordered.searchsorted(values[_holds(ordered, values)]))
 
@@ -272,6 +372,21 @@ def _settled(base: _Keys) -> _State:
     """An order without a delta."""
     nobody = _Keys((NOTHING,) * len(base.columns), NOTHING)
     return _State(base, NOTHING, nobody, NOTHING)
+
+
+class IndexPart(NamedTuple):
+    """Some of an order at one instant, and everybody then."""
+
+    state: _State
+    order: _Instant[_Picked]
+
+
+class _Known(NamedTuple):
+    """The positions in a base of those who were members then."""
+
+    base: _Keys
+    stamp: Stamp
+    positions: Whole
 
 
 class RankIndex:
@@ -295,6 +410,7 @@ class RankIndex:
         self._has_shared_ranks = ties == "share"
         self._has_subscore = has_subscore
         self._delta_min = delta_min
+        self._known: dict[str, _Known] = {}  # whoever is a member under one name is none under another
         self._state = _settled(_Keys((NOTHING,) * len(WITH_SUBSCORE if has_subscore else PLAIN), NOTHING))
 
     @classmethod
@@ -366,9 +482,7 @@ class RankIndex:
 
     def count(self, key: RowKey, *, or_equal: bool) -> int:
         """How many come before this key, or come not after it, whether somebody has it or not."""
-        score, subscore, reached_at_us, entrant = key
-        wanted = self._columns([entrant], [score], [reached_at_us], [subscore] if self._has_subscore else None)
-        return int(self._state.before(wanted, or_equal=or_equal)[0])
+        return int(self._state.before(self._wanted(key), or_equal=or_equal)[0])
 
     def span(self, after: After, limit: int) -> tuple[int, int]:
         """Behind which place a part lies now, and how many places it has at most."""
@@ -380,6 +494,48 @@ class RankIndex:
         """At most `limit` places from `after + 1` on."""
         state = self._state
         return self._read(state, np.arange(after, max(after, min(after + limit, state.size)), dtype=np.int64))
+
+    def knows(self, members: Members, name: str) -> bool:
+        """Whether it takes no long search to say who of the members of this name stands where."""
+        known = self._known.get(name)
+        return known is not None and known.base is self._state.base and members.moved(known.stamp) is not None
+
+    def learn(self, members: Members, name: str) -> None:
+        """Search for the members of this name, and keep their positions until another base.
+
+        Nobody is a member under two names, so what is kept is never more than 8 bytes an entrant.
+        """
+        base, (numbers, stamp) = self._state.base, members.now
+        self._known[name] = _Known(base, stamp, _positions(base, numbers))
+
+    def part(self, members: Members, name: str | None = None) -> IndexPart:
+        """The order of the members who are here, as of now; what is known of their name is used and kept."""
+        state, (numbers, stamp) = self._state, members.now
+        known = self._known.get(name) if name is not None and self.knows(members, name) else None
+        if known is None:
+            positions = _positions(state.base, numbers)
+        else:
+            moved, positions = members.moved(known.stamp), known.positions
+            if moved is not None and len(moved):
+                is_here = _holds(numbers, moved)
+                left, came = _positions(state.base, moved[~is_here]), _positions(state.base, moved[is_here])
+                positions = _with(_without(positions, left), came)
+        if name is not None:
+            self._known[name] = _Known(state.base, stamp, positions)
+        return IndexPart(state, state.picked(positions, numbers))
+
+    def page_of(self, part: IndexPart, after: int, limit: int) -> list[Among]:
+        """At most `limit` of a part, from its place `after + 1` on."""
+        order = part.order
+        places = np.arange(after, max(after, min(after + limit, order.size)), dtype=np.int64)
+        columns = order.at(places)
+        among = order.before(columns[:-2], or_equal=False) if self._has_shared_ranks else places
+        found = self._told(part.state, columns, part.state.before(columns, or_equal=False))
+        return list(map(Among, found, (among + 1).tolist()))
+
+    def count_of(self, part: IndexPart, key: RowKey, *, or_equal: bool) -> int:
+        """How many of a part come before this key, or come not after it."""
+        return int(part.order.before(self._wanted(key), or_equal=or_equal)[0])
 
     def rank_of(self, entrant: int) -> Place | None:
         """Where somebody stands; None for who is not here."""
@@ -424,8 +580,14 @@ class RankIndex:
         signed, *others = (np.ascontiguousarray(column, np.int64) for column in columns)
         return [signed * self._sign, *others]
 
+    def _wanted(self, key: RowKey) -> list[Whole]:
+        score, subscore, reached_at_us, entrant = key
+        return self._columns([entrant], [score], [reached_at_us], [subscore] if self._has_subscore else None)
+
     def _read(self, state: _State, places: Whole) -> list[Place]:
-        columns = state.at(places)
+        return self._told(state, state.at(places), places)
+
+    def _told(self, state: _State, columns: Sequence[Whole], places: Whole) -> list[Place]:
         scores, entrants = columns[0] * self._sign, columns[-1]
         ranks, ties = places + 1, np.ones_like(places)
         if self._has_shared_ranks:
@@ -442,6 +604,50 @@ def among(order: "RankIndex | Ranking", places: Sequence[Place], after: After, l
         return after, limit
     passed = order.count(after.key, or_equal=not after.is_back)
     return after.span(bisect_right(places, passed, key=lambda place: place.place), limit)
+
+
+class Part:
+    """Some of a ranking in their order, as of one instant; places go through, as in the ranking."""
+
+    def __init__(self, orders: tuple[RankIndex, RankIndex], parts: tuple[IndexPart, IndexPart], least: int) -> None:
+        self._above, self._below = zip(orders, parts, strict=True)
+        self._least = least
+
+    def __len__(self) -> int:
+        return self.qualified + self._below[1].order.size
+
+    @property
+    def qualified(self) -> int:
+        """How many of them stand above the line."""
+        return self._above[1].order.size
+
+    def span(self, after: After, limit: int) -> tuple[int, int]:
+        """Behind how many of them a part lies now, and how many of them it has at most."""
+        if isinstance(after, int):
+            return after, limit
+        return after.span(self.count(after.key, or_equal=not after.is_back), limit)
+
+    def count(self, key: RowKey, *, or_equal: bool) -> int:
+        """How many of them come before this key, or come not after it."""
+        if key[0] >= self._least:
+            order, part = self._above
+            return order.count_of(part, key, or_equal=or_equal)
+        order, part = self._below
+        return self.qualified + order.count_of(part, key, or_equal=or_equal)
+
+    def page(self, after: int, limit: int) -> list[Among]:
+        """At most `limit` of them behind the first `after`."""
+        order, part = self._above
+        above = order.page_of(part, after, limit)
+        everybody = part.state.size
+        order, part = self._below
+        below = order.page_of(part, max(0, after - self.qualified), limit - len(above))
+        return above + [Among(_lowered(place, everybody), among + self.qualified) for place, among in below]
+
+
+def _lowered(place: Place, above: int) -> Place:
+    """A place of those below the line, below so many."""
+    return place._replace(place=place.place + above, rank=place.rank + above)
 
 
 class Ranking:
@@ -560,6 +766,20 @@ class Ranking:
         """The rank of each of these who has one."""
         return self._above.ranks_of(entrants)
 
+    def knows(self, members: Members, name: str) -> bool:
+        """Whether it takes no long search to say who of the members of this name stands where."""
+        return len(members) <= MANY or (self._above.knows(members, name) and self._below.knows(members, name))
+
+    def learn(self, members: Members, name: str) -> None:
+        """Search for the members of this name in both orders, in any thread."""
+        self._above.learn(members, name)
+        self._below.learn(members, name)
+
+    def part(self, members: Members, name: str | None = None) -> Part:
+        """The order of the members who are here, as of now. Nobody is a member under two names."""
+        parts = self._above.part(members, name), self._below.part(members, name)
+        return Part((self._above, self._below), parts, self._least)
+
     def place_of(self, entrant: int) -> Place | None:
         """Where somebody stands; None for who is not here."""
         return self.places_many([entrant]).get(entrant)
@@ -570,5 +790,4 @@ class Ranking:
         return self._above.places_many(entrants) | {place.entrant: place for place in below}
 
     def _lower(self, places: list[Place]) -> list[Place]:
-        above = self.qualified
-        return [place._replace(place=place.place + above, rank=place.rank + above) for place in places]
+        return [_lowered(place, self.qualified) for place in places]

@@ -897,6 +897,29 @@ class Changed(NamedTuple):
     is_ranked: Sequence[int]
 
 
+class Moved(NamedTuple):
+    """Who is of a country (`is_here` of 1), or is not any more; horizon, moment and privacy are as in `Changed`.
+
+    Where everybody was read it is not said who is not: nobody is.
+    """
+
+    horizon: int
+    moment: int
+    is_private: bool
+    entrants: Sequence[int]
+    is_here: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """All who live there, where some of a ranking are wanted."""
+
+    code: str
+
+
+Some: TypeAlias = Sequence[EntrantId] | Country
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """Somebody's rank at an instant that has passed."""

@@ -110,8 +110,35 @@ create table competitions.entrants (
   user_id uuid,
   label text check (length(label) <= 100),
   country text,
+  moved_tx bigint, -- that said last in which country this is
   unique (kind, ref));
 create index on competitions.entrants (user_id) where user_id is not null;
+create index on competitions.entrants (country, id) where country is not null;
+create index on competitions.entrants (moved_tx) where moved_tx is not null;
+create function competitions.entrants_move() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.moved_tx := infra.tx_id();
+  return new;
+end $$;
+create trigger came before insert on competitions.entrants for each row when (new.country is not null)
+  execute function competitions.entrants_move();
+create trigger moved before update of country on competitions.entrants for each row
+  when (new.country is distinct from old.country) execute function competitions.entrants_move();
+
+-- Who has come to a country or left it, whoever looks: as `changes` below for scores. Of more than `p_limit` only so many.
+-- `private` says that this transaction moved one of them.
+create function competitions.moved(p_country text, p_since bigint, p_limit bigint)
+returns table (horizon bigint, moment bigint, private boolean, entrants bigint[], present bigint[])
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+declare own bigint := pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset();
+begin
+  return query
+    select infra.tx_horizon(), infra.tx_moment(), coalesce(bool_or(e.moved_tx = own), false),
+      coalesce(array_agg(e.id), '{}'), coalesce(array_agg((e.country is not distinct from p_country)::int::bigint), '{}')
+    from (select m.id, m.country, m.moved_tx from competitions.entrants m where m.moved_tx >= p_since
+      order by m.moved_tx desc limit p_limit) e;
+end $$;
 
 create table competitions.participants (
   competition_id uuid not null references competitions.competitions,

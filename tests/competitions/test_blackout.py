@@ -11,6 +11,7 @@ from palio.competitions.service import mine, programs, showing
 from palio.competitions.types import Admission, CompetitionId, Counted, EntrantId, ProgramScore, Submission
 from palio.infra.db import Address, Database, Tx
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.parts import Part
 from tests.factories.competitions import HOUR, live, players, settle
 from tests.ui.conftest import talk_to
 from tests.ui.house import SYSTEM
@@ -80,7 +81,7 @@ async def test_in_the_dark_scores_count_and_no_rank_is_told(tx: Tx, noon: dateti
     assert await programs.ranks_many(tx, done, now=dark) == [{}]
     assert list((await programs.ranks_many(tx, done, now=noon))[0].values()) == [1]
     assert await competitions.watch_ranks(tx, now=dark) == 0
-    _, receipts = await mine.receipts(tx, competition_id=competition_id, user_id=users[2], limit=9, before=9)
+    _, receipts = await mine.receipts(tx, competition_id=competition_id, user_id=users[2], part=Part(9))
     assert receipts[0].total == 35
     await settle(tx, competition_id, noon + 5 * HOUR)
     assert await seen(tx, competition_id, noon + 5 * HOUR) == [35, 30, 20]

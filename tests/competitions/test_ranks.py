@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palio.competitions import Place, RankIndex
-from palio.competitions.ranks import Ranking, Whole
+from palio.competitions.ranks import MOVES_MAX, Members, Ranking, Whole
 from palio.competitions.types import Direction, TieRule
 from palio.kernel.providers import After, Spot
 
@@ -273,3 +273,75 @@ def test_an_entrant_takes_a_key_and_one_number(subscores: bool, bytes_max: int) 
     tracemalloc.stop()
     assert index.page(0, 1) == [Place(1, 1, 0, size - 1, 1)]
     assert held / size <= bytes_max
+
+
+@given(
+    st.lists(st.tuples(st.lists(few, max_size=8), st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=4))),
+    st.sampled_from(["desc", "asc"]),
+    st.sampled_from(["share", "earliest"]),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.data(),
+)
+def test_some_stand_as_they_do_among_all_and_among_themselves(
+    steps: list[tuple[list[Change], list[tuple[int, bool]]]],
+    direction: Direction,
+    ties: TieRule,
+    has_subscore: bool,
+    least: int,
+    data: st.DataObject,
+) -> None:
+    """Scores change, members come and leave, bases are merged; what is kept of a name is what a new search finds."""
+    above, below = Plain(direction, ties), Plain(direction, "earliest")
+    ranking = Ranking.load([], [], [], [] if has_subscore else None, least=least, direction=direction, ties=ties)
+    members, here = Members([]), set[int]()
+    for written, moves in steps:
+        changes = list({change.entrant: change for change in written}.values())
+        if not has_subscore:
+            changes = [replace(change, subscore=0) for change in changes]
+        above.apply(replace(one, is_present=one.is_present and one.score >= least) for one in changes)
+        below.apply(replace(one, is_present=one.is_present and one.score < least) for one in changes)
+        subscores = [one.subscore for one in changes] if has_subscore else None
+        ranking.apply(*columns(changes), subscores, [one.is_present for one in changes])
+        moved = dict(moves)
+        here = (here | {one for one, is_here in moved.items() if is_here}) - {
+            one for one, is_here in moved.items() if not is_here
+        }
+        members.apply(list(moved), list(moved.values()))
+        if data.draw(st.booleans()):
+            ranking.merge()
+        if data.draw(st.booleans()):
+            ranking.learn(members, "NP")
+
+        first, lower = above.places(), below.places()
+        lower = [each._replace(place=each.place + len(first), rank=each.rank + len(first)) for each in lower]
+        some = [each for each in first + lower if each.entrant in here]
+        among = [1 + sum(other.place < each.rank for other in some) for each in some]
+        limit, after = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 6))
+        for part in (ranking.part(members, "NP"), ranking.part(members)):
+            assert part.page(0, 20) == list(zip(some, among, strict=True))
+            assert [each.place for each in part.page(after, limit)] == some[after : after + limit]
+            assert (len(part), part.qualified) == (len(some), sum(each.entrant in here for each in first))
+            for each in first + lower:
+                passed = sum(other.place <= each.place for other in some)
+                assert part.count(each.key, or_equal=True) == passed
+                assert part.count(each.key, or_equal=False) == passed - (each.entrant in here)
+
+
+def test_of_too_many_who_moved_everybody_is_looked_for_again() -> None:
+    """And those who were members of the same name before are not taken for those who are."""
+    entrants = list(range(30_000))
+    ranking = Ranking.load(entrants, entrants, entrants, None, least=0)
+    members = Members([1, 2])
+    assert not ranking.knows(Members(entrants), "NP")
+    ranking.learn(Members(entrants), "NP")
+    assert len(ranking.part(members, "NP")) == 2
+    _, stamp = members.now
+    members.apply([3], [True])
+    assert (members.moved(stamp) == [3]).all()
+
+    members.apply(entrants[10 : 10 + MOVES_MAX], [True] * MOVES_MAX)
+
+    assert members.moved(stamp) is None
+    assert len(ranking.part(members, "NP")) == 3 + MOVES_MAX
+    assert len(ranking.part(Members([7]), "NP")) == 1

@@ -321,7 +321,7 @@ async def _rows_of(tx: Tx, competition: Competition, number: EntrantId | None) -
     """The row of the entrant who was named by his number, if he stands on the board."""
     if number is None:
         return ()
-    return (await reads.rows_of(tx, competition=competition, entrant_ids=[number], limit=1)).rows
+    return (await reads.rows_of(tx, competition=competition, some=[number], limit=1)).rows
 
 
 async def _undone(tx: Tx, competition: Competition, number: EntrantId | None, adjustment_id: str) -> Adjustment | None:

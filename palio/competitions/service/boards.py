@@ -9,14 +9,15 @@ from uuid import UUID
 from palio import identity
 from palio.competitions import sql
 from palio.competitions.errors import BoardDiffers, NoSuchBoard, NotNarrowed, Warming
-from palio.competitions.ranks import Place, among
+from palio.competitions.ranks import Place
 from palio.competitions.rules import periods, trends
-from palio.competitions.service import rankings, reads, showing, spots
+from palio.competitions.service import countries, rankings, reads, showing, spots
 from palio.competitions.service.known import boards_many
 from palio.competitions.types import (
     ENTRANT_DIGITS_MAX,
     EPOCH,
     MICROSECOND,
+    Country,
     EntrantId,
     ListId,
     ListPeriod,
@@ -26,6 +27,7 @@ from palio.competitions.types import (
     RankPoint,
     ScoreBoard,
     ScoreList,
+    Some,
     Standing,
 )
 from palio.infra.db import Tx
@@ -34,7 +36,6 @@ from palio.kernel.providers import After, BoardAsk, BoardHead, BoardLine, BoardP
 
 BOARDS_MAX = 1_000
 HISTORY_MAX = 1_000
-COUNTRY_MAX = 100_000
 
 
 async def ensure_board(tx: Tx, *, new: NewBoard) -> ScoreBoard:
@@ -210,13 +211,11 @@ async def _of_users(tx: Tx, ask: BoardAsk, user_ids: Sequence[UserId], after: Af
 
 
 async def _of_country(tx: Tx, ask: BoardAsk, country: str, after: After, limit: int) -> BoardView | None:
-    opened = await _opened(tx, ask)
-    entrants = await sql.list_of_country(tx, opened.list.id, country, COUNTRY_MAX) if opened and opened.list else []
-    return await _narrowed(tx, ask, opened, entrants, after, limit)
+    return await _narrowed(tx, ask, await _opened(tx, ask), Country(country), after, limit)
 
 
 async def _narrowed(
-    tx: Tx, ask: BoardAsk, opened: Sight | None, entrants: Sequence[EntrantId], after: After, limit: int
+    tx: Tx, ask: BoardAsk, opened: Sight | None, some: Some, after: After, limit: int
 ) -> BoardView | None:
     if opened is None:
         return None
@@ -224,6 +223,7 @@ async def _narrowed(
         return opened.view((), of=0, version=0, as_of=ask.now)
     terms = opened.board.terms(opened.list.id)
     if opened.is_final:
+        entrants = await countries.listed(tx, list_id=opened.list.id, some=some)
         rows = await sql.list_standings_of(tx, opened.list.id, entrants)
         first, limit = await spots.frozen_among(
             tx, terms=terms, places=[row.place for row in rows], after=after, limit=limit
@@ -235,11 +235,12 @@ async def _narrowed(
         live = await rankings.live(tx, terms=terms)
     except Warming:
         return _unordered(opened, after)
-    places, version = sorted(live.ranking.places_many(list(entrants)).values()), live.version
-    first, limit = among(live.ranking, places, after, limit)
-    lines = await _live_lines(tx, ask, opened.list.id, places[first : first + limit])
-    lines = _numbered(lines, [place.rank for place in places])
-    return opened.view(lines, of=len(places), version=version, as_of=ask.now, after=first)
+    part = await countries.part_of(tx, live=live, some=some)
+    version, (first, limit) = live.version, part.span(after, limit)
+    found = part.page(first, limit)
+    lines = await _live_lines(tx, ask, opened.list.id, [each.place for each in found])
+    lines = [replace(line, among=each.among) for line, each in zip(lines, found, strict=True)]
+    return opened.view(lines, of=len(part), version=version, as_of=ask.now, after=first)
 
 
 def _unordered(opened: Sight, after: After) -> BoardView:

@@ -13,6 +13,7 @@ from palio.competitions.types import (
     Board,
     Competition,
     CompetitionId,
+    Country,
     EntrantId,
     MyRank,
     Nearby,
@@ -29,7 +30,6 @@ from palio.kernel.parts import Part
 from palio.kernel.providers import After
 from palio.ledger.types import TransferId
 
-COUNTRY_MAX = 100_000
 BESIDE = 1  # how many stand on either side of somebody who looks for himself
 POINTS_MAX = 1_000
 
@@ -72,7 +72,7 @@ async def around(tx: Tx, *, competition_id: CompetitionId, user_id: UserId, radi
 
 async def _alone(tx: Tx, competition: Competition, user_id: UserId) -> Board:
     entrant_id = await _entrant_of(tx, competition, user_id)
-    board = await reads.rows_of(tx, competition=competition, entrant_ids=[entrant_id], limit=1)
+    board = await reads.rows_of(tx, competition=competition, some=[entrant_id], limit=1)
     if not board.rows:
         raise NotTakingPart(competition_id=str(competition.id))
     return replace(board, rows=(replace(board.rows[0], among=None),))
@@ -81,9 +81,9 @@ async def _alone(tx: Tx, competition: Competition, user_id: UserId) -> Board:
 async def of_country(
     tx: Tx, *, competition: Competition, country: str, now: datetime, limit: int, after: After
 ) -> Shown:
-    """The rows of those of a country, at most 100,000, by place."""
-    entrants = await sql.list_of_country(tx, competition.list_id, country, COUNTRY_MAX)
-    return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
+    """The rows of those of a country by place; once the ranking is frozen, of at most 100,000."""
+    some = Country(country)
+    return await showing.shown_of(tx, competition=competition, some=some, now=now, limit=limit, after=after)
 
 
 async def of_friends(
@@ -92,7 +92,7 @@ async def of_friends(
     """The rows of a user and his friends, by place."""
     users = [user_id, *await identity.friends(tx, user_id=user_id)]
     entrants = await sql.list_of_users(tx, competition.list_id, users)
-    return await showing.shown_of(tx, competition=competition, entrant_ids=entrants, now=now, limit=limit, after=after)
+    return await showing.shown_of(tx, competition=competition, some=entrants, now=now, limit=limit, after=after)
 
 
 async def receipts(

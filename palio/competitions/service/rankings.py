@@ -34,7 +34,7 @@ from palio.kernel import clock
 CHANGED_MAX = 20_000  # of more changes than that everybody is read again
 CHANGED_PART = 50  # or this part of them, where that is more
 LOOK_EVERY_S = 1  # who rests on a base of his own looks whether there is a shared one
-BYTES_PER_ENTRANT = 40
+BYTES_PER_ENTRANT = 48  # 32, 8 where there are subscores, and 8 where those of countries are looked for
 PATIENCE_S = 1.0
 CHECK_EVERY_S = 600
 CHECKED_MAX = 100

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from palio.competitions import sql
 from palio.competitions.errors import NoSuchCompetition, Warming
-from palio.competitions.ranks import Place, Ranking, among
+from palio.competitions.ranks import Place, Ranking
 from palio.competitions.rules import lifecycle, prizes, trends
-from palio.competitions.service import pools, rankings, spots
+from palio.competitions.service import countries, pools, rankings, spots
 from palio.competitions.types import (
     EPOCH,
     MICROSECOND,
@@ -28,6 +28,7 @@ from palio.competitions.types import (
     PoolSums,
     Reward,
     Score,
+    Some,
     Standing,
 )
 from palio.infra import db
@@ -165,14 +166,13 @@ async def _sums(tx: Tx, competition: Competition) -> PoolSums:
     return (await pools.pool_sums(tx, competition_ids=[competition.id]))[competition.id]
 
 
-async def rows_of(
-    tx: Tx, *, competition: Competition, entrant_ids: Sequence[EntrantId], limit: int, after: After = 0
-) -> Board:
+async def rows_of(tx: Tx, *, competition: Competition, some: Some, limit: int, after: After = 0) -> Board:
     """The rows of some entrants by place, as `top` has them; `entrants` is how many of them stand there.
 
     While the ranking is loaded they have their scores and their order among each other, but no rank and no prize.
     """
     if competition.standings_hash:
+        entrant_ids = await countries.listed(tx, list_id=competition.list_id, some=some)
         rows = await sql.list_standings_of(tx, competition.list_id, entrant_ids)
         won = {reward.entrant_id: reward for reward in await sql.list_rewards_of(tx, competition.id, entrant_ids)}
         counts = await db.memory(tx, _Counts).of(tx, competition)
@@ -190,12 +190,17 @@ async def rows_of(
     try:
         live = await rankings.live(tx, terms=competition.terms)
     except Warming:
+        entrant_ids = await countries.listed(tx, list_id=competition.list_id, some=some)
         return await _unranked(tx, competition, sums, entrant_ids, limit, after)
-    places = sorted(live.ranking.places_many(list(entrant_ids)).values())
-    first, limit = among(live.ranking, places, after, limit)
-    ranks = [place.rank for place in places]
-    board = await _board(tx, competition, sums, live, places[first : first + limit])
-    return replace(board, rows=_numbered(board.rows, ranks), entrants=len(places), after=first)
+    those = await countries.part_of(tx, live=live, some=some)
+    first, limit = those.span(after, limit)
+    places = those.page(first, limit)
+    board = await _board(tx, competition, sums, live, [each.place for each in places])
+    told = tuple(
+        replace(row, among=each.among) if row.standing.rank else row
+        for row, each in zip(board.rows, places, strict=True)
+    )
+    return replace(board, rows=told, entrants=len(those), after=first)
 
 
 async def _unranked(

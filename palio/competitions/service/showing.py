@@ -18,6 +18,7 @@ from palio.competitions.types import (
     EntrantId,
     Line,
     Shown,
+    Some,
     Standing,
     Wanted,
 )
@@ -94,12 +95,10 @@ async def outlined(tx: Tx, *, competition: Competition, now: datetime) -> Shown:
     return await with_board(tx, competition=competition, board=board, now=now)
 
 
-async def shown_of(
-    tx: Tx, *, competition: Competition, entrant_ids: Sequence[EntrantId], now: datetime, limit: int, after: After
-) -> Shown:
+async def shown_of(tx: Tx, *, competition: Competition, some: Some, now: datetime, limit: int, after: After) -> Shown:
     """The same with the rows of some entrants only, by their place."""
     limit = 0 if lifecycle.is_dark(competition, now) else limit
-    board = await reads.rows_of(tx, competition=competition, entrant_ids=entrant_ids, limit=limit, after=after)
+    board = await reads.rows_of(tx, competition=competition, some=some, limit=limit, after=after)
     return await with_board(tx, competition=competition, board=board, now=now)
 
 

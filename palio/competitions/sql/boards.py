@@ -7,6 +7,7 @@ from palio.competitions.types import (
     BoardId,
     EntrantId,
     ListId,
+    Moved,
     NewBoard,
     NewEntrant,
     NewList,
@@ -194,6 +195,26 @@ async def get_scores_of(
     )
     entrants, scores, reached, subscores = found
     return entrants, scores, reached, subscores
+
+
+async def get_members(tx: Tx, country: str) -> Moved:
+    """Everybody of a country, on whatever list."""
+    [(horizon, moment, is_private, entrants)] = await arrays.wholes(
+        tx,
+        """
+        select infra.tx_horizon(), infra.tx_moment(), exists (select from competitions.entrants
+            where moved_tx = pg_current_xact_id_if_assigned()::text::bigint + infra.tx_offset()),
+          coalesce(array_agg(id), '{}')
+        from competitions.entrants where country = %s""",
+        country,
+    )
+    return Moved(horizon, moment, is_private, entrants, ())
+
+
+async def get_moved(tx: Tx, country: str, since: int, limit: int) -> Moved:
+    """Who has come to a country or left it since a horizon; of more than `limit` only so many."""
+    [found] = await arrays.wholes(tx, "select * from competitions.moved(%s, %s, %s)", country, since, limit)
+    return Moved(*found)
 
 
 async def list_of_country(tx: Tx, list_id: ListId, country: str, limit: int) -> list[EntrantId]:
