@@ -31,6 +31,9 @@ COMMANDS: Mapping[str, Command] = {
         "competitions.entrant.disqualify", competitions.carry_out_disqualify, competitions.preview_disqualify
     ),
     competitions.FUND: Command("competitions.pool.fund", competitions.carry_out_fund, competitions.preview_fund),
+    competitions.ANNOUNCE: Command(
+        "competitions.pool.fund", competitions.carry_out_announce, competitions.preview_announce
+    ),
     competitions.PAY_WITHHELD: Command(SETTLE, competitions.carry_out_pay_withheld, competitions.preview_pay_withheld),
     competitions.FORFEIT: Command(SETTLE, competitions.carry_out_forfeit, competitions.preview_forfeit),
     affiliates.LINK_MOVE: Command(

@@ -170,6 +170,14 @@ async def test_what_cannot_be_a_competition_is_refused(staff: Desk, more: Mappin
     assert await staff.get("?limit=1") == before
 
 
+async def test_a_large_pool_waits_with_its_announcement(staff: Desk) -> None:
+    made = (await staff.ask("POST", "", spec(guaranteed_pool=100_001))).json()
+    waiting = await staff.act(made["id"], "publish", None)
+    assert (waiting.status_code, waiting.json()["outcome"], waiting.json()["needed"]) == (202, "waiting", 1)
+    found = await staff.get(f"/{made['id']}")
+    assert (found["version"], found["competition"]["status"]) == (made["version"], "draft")
+
+
 async def test_the_best_of_the_fewest_wins_where_the_terms_say_so(staff: Desk, database: Database) -> None:
     """Of every operator, by the call: a game in which the lowest of one's values counts, a second figure beside it."""
     terms = {"product": "game", "op": "best", "direction": "asc", "has_subscore": True, "rank_events": False}

@@ -19,6 +19,7 @@ WHY = "the server was down"
 ACT: dict[str, object] = {"actor": STAFF, "reason": WHY}
 DOUBT = "My last game is missing."
 ANSWER = "It was played after the end."
+LATE = "competitions.starts_in_past"
 
 
 async def submit(tx: Tx, competition_id: CompetitionId, entrant: EntrantId, at: datetime) -> Outcome:
@@ -399,3 +400,77 @@ async def test_a_pool_that_has_closed_meanwhile_takes_nothing(tx: Tx, noon: date
     failed = await carry_out(tx, waiting, noon + 6 * HOUR)
     assert (failed.state, failed.error_code) == ("failed", "competitions.contribution_refused")
     assert await balances(tx, f"pool:{competition_id}") == [10_000]
+
+
+async def drafted(tx: Tx, noon: datetime, **terms: object) -> tuple[CompetitionId, list[int]]:
+    """A draft, and what the house has for prizes of it."""
+    made = await competitions.create(tx, new=new(noon + HOUR, **terms), created_by=None, now=noon)
+    return made, await balances(tx, "house:prizes", asset=str(terms.get("prize_asset", "USD")))
+
+
+async def announced(tx: Tx, competition_id: CompetitionId, now: datetime) -> object:
+    return await competitions.announce_or_propose(tx, competition_id=competition_id, actor=STAFF, now=now)
+
+
+@pytest.mark.parametrize(
+    ("asset", "pool", "needed"),
+    [
+        *(("USD", 100_000, 0), ("USD", 100_001, 1), ("USD", 1_000_001, 2)),
+        *(("COIN", 100_000, 0), ("COIN", 100_001, 1), ("QC", 10**8 + 1, 2)),
+    ],
+)
+async def test_a_large_pool_is_promised_by_two_people(
+    tx: Tx, noon: datetime, asset: str, pool: int, needed: int
+) -> None:
+    """While it waits it is a draft, and nothing has moved; the naive announcement moves any pool."""
+    draft, [held] = await drafted(tx, noon, prize_asset=asset, guaranteed_pool=pool)
+    both = (f"pool:{draft}", "house:prizes")
+    found = await announced(tx, draft, noon)
+    if not needed:
+        assert isinstance(found, competitions.types.Competition)
+        assert await balances(tx, *both, asset=asset) == [pool, held - pool]
+        return
+    again = await announced(tx, draft, noon)
+    assert isinstance(found, approvals.Approval) and isinstance(again, approvals.Approval)
+    assert (again.id, found.amount, found.asset, found.needed) == (found.id, pool, asset, needed)
+    assert (await competitions.get(tx, competition_id=draft)).status == "draft"
+    assert await balances(tx, *both, asset=asset) == [0, held]
+    async with db.taken_back(tx):
+        await competitions.publish(tx, competition_id=draft, now=noon)
+        assert await balances(tx, *both, asset=asset) == [pool, held - pool]
+    if needed > 1:
+        return
+
+    told = await approvals.preview(tx, found=found, commands=COMMANDS, now=noon)
+    assert [(each.what, each.before, each.after) for each in told] == [
+        ("state", "draft", "upcoming"),
+        ("pool", 0, pool),
+    ]
+    assert await balances(tx, *both, asset=asset) == [0, held]
+    for act in (carry_out, execute):  # a second run finds it done
+        assert (await act(tx, found, noon)).state == "executed"
+        assert await balances(tx, *both, asset=asset) == [pool, held - pool]
+    audited = "select changes->'approved_by'->>1 from infra.audit_rows where entity_id = %s and action = %s"
+    assert await db.value(tx, audited, str(draft), "competition.publish") == str(CHECKER.user_id)
+
+
+async def execute(tx: Tx, found: approvals.Approval, now: datetime) -> approvals.Approval:
+    return await approvals.execute(tx, approval_id=found.id, commands=COMMANDS, now=now)
+
+
+async def test_a_draft_that_was_changed_or_is_too_late_is_not_announced(tx: Tx, noon: datetime) -> None:
+    """What two people agreed about is the draft as it was."""
+    changed, [held] = await drafted(tx, noon, guaranteed_pool=200_000)
+    late, _ = await drafted(tx, noon, guaranteed_pool=200_000)
+    waiting = [await announced(tx, each, noon) for each in (changed, late)]
+    await update(tx, changed, noon, guaranteed_pool=900_000)
+    for found, now, code in zip(waiting, (noon, noon + 2 * HOUR), ("version_mismatch", LATE), strict=True):
+        assert isinstance(found, approvals.Approval)
+        failed = await carry_out(tx, found, now)
+        assert (failed.state, failed.error_code) == ("failed", code)
+    with pytest.raises(competitions.StartsInPast):
+        async with db.attempt(tx):
+            await announced(tx, changed, noon + 2 * HOUR)
+    assert await balances(tx, f"pool:{changed}", f"pool:{late}", "house:prizes") == [0, 0, held]
+    open_ones = "select count(*) from infra.approvals where entity_id = %s and state = 'open'"
+    assert await db.value(tx, open_ones, str(changed)) == 0

@@ -286,12 +286,17 @@ async def change_competition(
     f"{HERE}/publish",
     access=EDIT,
     example=DESK_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[NoSuchCompetition, OfProduct, NotDraft, StartsInPast, NothingFollows, *OF_RULES],
 )
-async def publish_competition(competition_id: Id, seen: Seen, ask: Ask, tx: InTx, response: Response) -> DeskAnswer:
-    """Announce a draft; its promised pool moves into escrow."""
+async def publish_competition(
+    competition_id: Id, seen: Seen, ask: Ask, tx: InTx, response: Response
+) -> DeskAnswer | ActAnswer:
+    """Announce a draft; its promised pool moves into escrow. Above the limit of a day it waits for a second person."""
     ours = await _seen(tx, competition_id, seen)
-    await steering.announce(tx, competition_id=ours, actor=ask.actor, now=ask.now)
+    found = await proposing.announce_or_propose(tx, competition_id=ours, actor=ask.actor, now=ask.now)
+    if isinstance(found, Approval):
+        return _told(response, ours, found)
     return await _desk(tx, ask, ours, response)
 
 

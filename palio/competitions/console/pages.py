@@ -364,10 +364,10 @@ async def _asset(tx: Tx, code: str) -> Asset:
 async def publish_by_form(
     competition_id: Id, ask: Ask, tx: InTx, form: Annotated[VersionForm, Form()]
 ) -> RedirectResponse:
-    """Announce a draft."""
+    """Announce a draft, or propose it."""
     ours = await _seen(tx, competition_id, form.version)
-    await steering.announce(tx, competition_id=ours, actor=ask.actor, now=ask.now)
-    return _done(ours)
+    found = await proposing.announce_or_propose(tx, competition_id=ours, actor=ask.actor, now=ask.now)
+    return _done(ours, found if isinstance(found, Approval) else None)
 
 
 @routes.form(f"{OF_ONE}/start", access=EDIT, again=_act_again)

@@ -30,7 +30,7 @@ from palio.kernel.providers import Change
 RELEASE, CANCEL = "competitions.release", "competitions.cancel"
 DISQUALIFY, FORCE_FREEZE = "competitions.disqualify", "competitions.force_freeze"
 PAY_WITHHELD, FORFEIT = "competitions.pay_withheld", "competitions.forfeit"
-FUND = "competitions.fund"
+FUND, ANNOUNCE = "competitions.fund", "competitions.announce"
 CHANGES_MAX = 100
 
 
@@ -181,6 +181,26 @@ async def fund_or_propose(
     return waiting
 
 
+async def announce_or_propose(
+    tx: Tx, *, competition_id: CompetitionId, actor: Actor, now: datetime
+) -> Competition | Approval:
+    """Publish a draft on behalf of staff. A promised pool above what one person puts into one alone waits, as it does
+    in `fund_or_propose`: answers the proposal. It is about the draft as it is now.
+
+    Refuses as `publish` does.
+    """
+    competition = await lock(tx, competition_id=competition_id)
+    pool, limit = competition.guaranteed_pool, await fund_limit(tx, asset=competition.prize_asset)
+    what = f"Announce {competition.title} with a pool of {await _amount(tx, pool, competition.prize_asset)}"
+    proposal = _proposal(ANNOUNCE, competition, {"version": competition.version}, what, what, amount=pool)
+    waiting = await approvals.propose(tx, actor=actor, proposal=proposal, over=limit, now=now)
+    if waiting is None:
+        return await steering.announce(tx, competition_id=competition_id, actor=actor, now=now)
+    async with db.taken_back(tx):  # what would be refused is not proposed
+        await steering.announce(tx, competition_id=competition_id, actor=actor, now=now)
+    return waiting
+
+
 async def fund_limit(tx: Tx, *, asset: str) -> int:
     """So much one person puts into a pool alone within 24 hours, in units."""
     return await settings.exact(tx, FUND_LIMITS[asset]) if asset in FUND_LIMITS else 0
@@ -222,6 +242,21 @@ async def carry_out_fund(tx: Tx, *, approved: Approved) -> Payload:
 async def preview_fund(tx: Tx, *, approved: Approved) -> list[Change]:
     """How the pool grows. Refuses as `fund` does."""
     return await _between(tx, approved, carry_out_fund, what="prize")
+
+
+async def carry_out_announce(tx: Tx, *, approved: Approved) -> Payload:
+    """The announcement that two people want. Refuses as `publish` does, and with Stale a draft changed since."""
+    competition_id = _id_of(approved)
+    await steering.require_seen(tx, competition_id=competition_id, version=approved.payload["version"])
+    await steering.announce(
+        tx, competition_id=competition_id, actor=approved.maker, now=approved.now, approved_by=approved.approved_by
+    )
+    return {}
+
+
+async def preview_announce(tx: Tx, *, approved: Approved) -> list[Change]:
+    """What goes into the pool. Refuses as `carry_out_announce` does."""
+    return await _between(tx, approved, carry_out_announce, what="prize")
 
 
 async def carry_out_pay_withheld(tx: Tx, *, approved: Approved) -> Payload:

@@ -58,12 +58,15 @@ async def require_asset(tx: Tx, *, code: str) -> None:
         raise ledger.UnknownAsset(asset=code)
 
 
-async def announce(tx: Tx, *, competition_id: CompetitionId, actor: Actor, now: datetime) -> Competition:
+async def announce(
+    tx: Tx, *, competition_id: CompetitionId, actor: Actor, now: datetime, approved_by: UserId | None = None
+) -> Competition:
     """Publish a draft on behalf of staff. Refuses as `publish` does."""
     published = await publish(tx, competition_id=competition_id, now=now)
     changes: Changes = {
         "status": ("draft", published.status),
         "terms_sha256": (None, (published.terms_hash or b"").hex()),
+        "approved_by": (None, approved_by),
     }
     await _record(tx, published, actor, "competition.publish", "", changes)
     return published
