@@ -19,6 +19,7 @@ from bench import (
     p11_settle,
     p14_fan_out,
     p15_pages,
+    p15_play,
     p16_cold_start,
     report,
     tpcb,
@@ -73,6 +74,7 @@ GOALS: Mapping[str, Measure] = {
     "P11": p11_settle.measure,
     "P14": p14_fan_out.measure,
     "P15": p15_pages.measure,
+    "PLAY": p15_play.measure,
     "P16": p16_cold_start.measure,
     "R5": p01_transfers.measure,
 }

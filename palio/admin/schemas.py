@@ -8,11 +8,12 @@ from uuid import UUID
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Field, JsonValue, StrictInt
+from pydantic import BeforeValidator, Field, JsonValue, StrictInt
 
 from palio.admin.service import Desk
 from palio.admin.types import Act, Card, CardPanel, ProposalView, SettingLine, SettingVersion, Today
 from palio.infra.job_control import Attempt, Queued, Scheduled
+from palio.kernel.permissions import Object, object_named
 from palio.kernel.providers import Change, Fact
 from palio.ui.access import is_fresh, step_up_needed
 from palio.ui.actor import Asking
@@ -112,10 +113,18 @@ class DecisionForm(Body):
     reason: ReasonText = ""
 
 
+def read_object(text: object) -> object:
+    """The one thing that a role is held of, as forms write it. Raises ValueError for what is none."""
+    if isinstance(text, str) and (found := object_named(text.strip())) is None:
+        raise ValueError("Write competition:, and its id")
+    return found if isinstance(text, str) else text
+
+
 class RoleForm(Body):
-    """Which role is taken, and why."""
+    """Which role is taken, everywhere or of one thing, and why."""
 
     role: Annotated[str, Field(max_length=40)]
+    of: Annotated[Object | None, BeforeValidator(read_object), Blank] = None
     reason: ReasonText
 
 

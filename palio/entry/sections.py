@@ -8,6 +8,7 @@ from palio import affiliates, identity, ledger
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import ObjectKind
 from palio.ui.including import Section
 from palio.ui.values import Asset, Instant, Money
 
@@ -31,11 +32,13 @@ class LinkSection:
 
 @dataclass(frozen=True, slots=True)
 class RoleSection:
-    """A role one holds; without an end for good."""
+    """A role one holds, everywhere or of one thing alone; without an end for good."""
 
     role: str
     granted_at: Instant
     expires_at: Instant | None
+    object_kind: ObjectKind | None = None
+    object_id: UUID | None = None
 
 
 async def _wallets(tx: Tx, user_id: UserId) -> Sequence[WalletSection]:
@@ -54,7 +57,7 @@ async def _links(tx: Tx, user_id: UserId) -> Sequence[LinkSection]:
 
 async def _roles(tx: Tx, user_id: UserId) -> Sequence[RoleSection]:
     found = await identity.grants_of(tx, user_id=user_id, now=clock.now())
-    return [RoleSection(one.role, one.granted_at, one.expires_at) for one in found]
+    return [RoleSection(one.role, one.granted_at, one.expires_at, one.object_kind, one.object_id) for one in found]
 
 
 SECTIONS: Mapping[str, Section] = {

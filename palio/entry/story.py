@@ -257,7 +257,7 @@ async def _proposals(tx: Tx, reason: str) -> list[approvals.Approval]:
 async def _held(tx: Tx, actor: Actor, at: datetime) -> set[str]:
     """What somebody may do by his roles."""
     grants = await identity.grants_of(tx, user_id=actor.user_id, now=at) if actor.user_id else []
-    roles = {grant.role for grant in grants}
+    roles = {grant.role for grant in grants if grant.of is None}
     return {name for role in await identity.list_roles(tx) if role.name in roles for name in role.permissions}
 
 

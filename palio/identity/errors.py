@@ -317,6 +317,13 @@ class AlreadyGranted(Conflict):
     code = "identity.already_granted"
 
 
+class RoleIndivisible(Invalid):
+    """This role is held everywhere or not at all: of one thing alone it would say nothing, or too much."""
+
+    code = "identity.role_indivisible"
+    blames = "object_kind"
+
+
 class NotGranted(Conflict):
     """The user does not hold this role."""
 

@@ -7,7 +7,7 @@ from typing import Literal, NewType, TypeAlias
 from uuid import UUID
 
 from palio.kernel.ids import UserId
-from palio.kernel.permissions import Permission
+from palio.kernel.permissions import Object, ObjectKind, Permission
 from palio.kernel.settings import Setting
 
 SessionId = NewType("SessionId", UUID)
@@ -757,7 +757,8 @@ class Presented:
 class Found:
     """What is known of a session or API token that was shown. `is_service` is a program's token.
 
-    `impersonator_id` is who of the staff looks as the user, and `impersonation_reason` why.
+    `impersonator_id` is who of the staff looks as the user, and `impersonation_reason` why. `lent` is what he may do of
+    one thing alone: `competition:<id> competitions.score.adjust`.
     """
 
     session_id: SessionId | None
@@ -780,6 +781,7 @@ class Found:
     impersonator_id: UserId | None = None
     impersonation_reason: str | None = None
     display_name: str = ""
+    lent: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -946,7 +948,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role somebody holds."""
+    """A role somebody holds, everywhere or of one thing alone."""
 
     id: UUID
     user_id: UserId
@@ -955,6 +957,13 @@ class Grant:
     reason: str
     granted_at: datetime
     expires_at: datetime | None
+    object_kind: ObjectKind | None = None
+    object_id: UUID | None = None
+
+    @property
+    def of(self) -> Object | None:
+        """The one thing that it is held of."""
+        return Object(self.object_kind, self.object_id) if self.object_kind and self.object_id else None
 
 
 @dataclass(frozen=True, slots=True)

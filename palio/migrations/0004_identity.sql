@@ -539,13 +539,18 @@ create table identity.role_grants (
   id uuid primary key,
   user_id uuid not null references identity.users,
   role text not null references identity.roles,
+  object_kind text check (object_kind in ('competition')), -- null: it counts everywhere
+  object_id uuid,
   granted_by uuid, -- null: the house, at the command line
   reason text not null check (char_length(reason) between 5 and 500),
   granted_at timestamptz not null,
   expires_at timestamptz check (expires_at > granted_at),
   revoked_at timestamptz,
-  revoked_by uuid);
-create unique index role_grants_live on identity.role_grants (user_id, role) where revoked_at is null;
+  revoked_by uuid,
+  check ((object_kind is null) = (object_id is null)),
+  check (object_kind is null or role not in ('owner', 'admin', 'finance')));
+create unique index role_grants_live on identity.role_grants (user_id, role, object_kind, object_id)
+  nulls not distinct where revoked_at is null;
 create index on identity.role_grants (role) where revoked_at is null;
 
 create table identity.email_rules (

@@ -8,6 +8,7 @@ create table infra.webhook_endpoints (
   state text not null check (state in ('active', 'paused', 'disabled')), disabled_reason text check (disabled_reason in ('gone', 'failing')),
   per_second int not null check (per_second between 1 and 100), failing_since timestamptz, last_success_at timestamptz,
   told_days smallint not null default 0, rests_until timestamptz, paced_until timestamptz, created_by uuid, created_at timestamptz not null,
+  updated_at timestamptz not null, -- when somebody changed it; not each delivery
   version int not null default 1, check ((state = 'disabled') = (disabled_reason is not null)),
   check ((previous_secret is null) = (previous_until is null)));
 comment on column infra.webhook_endpoints.url is 'sealed';

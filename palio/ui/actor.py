@@ -1,7 +1,7 @@
 """What a handler is given: who asks, when and with which rights, and the transaction of the request."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, TypeAlias
 from uuid import UUID
@@ -34,7 +34,9 @@ class Asking:
     `permissions` are those of staff, `scopes` those of a token (None is a session, or nobody). `mfa_at` is when a
     second factor was shown in this session, `step_up_at` when it was last shown for a dangerous act. `is_service` is a
     program, which acts as a player does but may hold permissions. `restricted` is what somebody is refused with who may
-    read what is his and do little else: his account is suspended. `viewing` says that staff look as a player.
+    read what is his and do little else: his account is suspended. `viewing` says that staff look as a player. `lent` is
+    what staff may do of one thing alone, as pairs of the thing and the permission, and `lent_here` what of it counts
+    for this request.
     """
 
     actor: Actor
@@ -48,6 +50,21 @@ class Asking:
     is_service: bool = False
     restricted: type[Refusal] | None = None
     viewing: Viewing | None = None
+    lent: frozenset[tuple[str, ...]] = frozenset()
+    lent_here: frozenset[str] = frozenset()
+
+    @property
+    def everywhere(self) -> frozenset[str]:
+        """What staff may do whatever it is about."""
+        return self.permissions - self.lent_here
+
+    def before(self, module: str, objects: Collection[str]) -> "Asking":
+        """The same before things of a module that an address names (`competition:<id>`): what he may do of one of them
+        alone, he may do here.
+        """
+        here = {name for thing, name in self.lent if thing in objects and name.startswith(f"{module}.")}
+        lent_here = frozenset(here - self.everywhere)
+        return replace(self, permissions=self.everywhere | lent_here, lent_here=lent_here)
 
 
 Identify: TypeAlias = Callable[[Request], Awaitable[Asking]]  # refuses with Unauthenticated what is no longer good

@@ -71,8 +71,8 @@ class Frame:
     named: Callable[[Tx, Asking], Awaitable[str]] = _nameless
 
     def usable(self, ask: Asking) -> list[RailEntry]:
-        """What somebody may use, in the order of the rail."""
-        found = [entry for entry in self.entries if entry.permission in ask.permissions]
+        """What somebody may use everywhere, in the order of the rail."""
+        found = [entry for entry in self.entries if entry.permission in ask.everywhere]
         return sorted(found, key=lambda entry: GROUPS.index(entry.group))
 
     async def rail(self, tx: Tx, ask: Asking) -> list[Shown]:

@@ -41,6 +41,7 @@ from palio.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from palio.kernel.permissions import OBJECTS
 from palio.ui import access as accesses
 from palio.ui import actor, counting, keys, limits, problems, strict, tables, versions
 from palio.ui.access import NO_SCOPE, NO_TOKEN, Access, Terms
@@ -189,6 +190,8 @@ class Route(APIRoute):
     async def admit(self, request: Request, *, is_counted: bool = False) -> Asking:
         """Find out who asks, count it, and refuse whoever may not: whoever is turned away has asked as well."""
         ask = await actor.asking(request)
+        if ask.lent:
+            ask = request.scope[actor.ASKING] = ask.before(self.module, objects_of(request))
         if is_counted:
             await limits.take(request, ask, self.rules.limits, is_strict=self.rules.idempotency == "required")
         accesses.require(self.rules.terms, ask, request.method)
@@ -762,6 +765,11 @@ class Routes:
     def _add(self, route: Route, rules: Rules) -> None:
         route.rules, route.module = rules, self.module
         self.all.append(route)
+
+
+def objects_of(request: Request) -> list[str]:
+    """The things that an address names of which somebody may hold a role alone."""
+    return [f"{kind}:{request.path_params[name]}" for name, kind in OBJECTS.items() if name in request.path_params]
 
 
 def takes_version(route: Route) -> bool:

@@ -56,6 +56,7 @@ async def identify(request: Request) -> Asking:
         session_id=ask.session_id,
         mfa_at=ask.mfa_at and clock.now(),
         step_up_at=ask.step_up_at and clock.now(),
+        lent=ask.lent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import httpx2
 import pytest
 
 from palio import identity
@@ -9,6 +10,8 @@ from palio.infra import approvals
 from palio.kernel import clock
 from palio.kernel.ids import UserId, new_id
 from tests.admin.house import Console, acts_of, form_of
+from tests.factories.competitions import HOUR, live
+from tests.ui import people
 
 CALL = "/api/v1/console/identity/role-grants"
 
@@ -145,3 +148,54 @@ async def test_the_card_gives_and_takes_roles_by_its_forms(console: Console) -> 
     assert (given.status_code, held, taken.status_code) == (303, [("support", until)], 303)
     assert await roles_of(console, user) == []
     assert ("somebody else does" in own, 'id="roles"' in bare) == (True, False)
+
+
+async def test_a_role_of_one_competition_is_given_shown_and_taken_on_the_card_and_over_http(console: Console) -> None:
+    user, cup, league = await somebody(console), new_id(), new_id()
+    said = {"user": str(user), "role": "races", "reason": "runs the cup"}
+    one = {"object_kind": "competition", "object_id": str(cup)}
+    card = f"/console/people/{user}"
+    async with console.talk(console.staff(console.noor, permissions=await granter(console, "races"))) as noor:
+        given = await noor.post(CALL, json={**said, **one})
+        again = await noor.post(CALL, json={**said, **one})
+        half = await noor.post(CALL, json={**said, "object_id": str(cup)})
+        weighty = await noor.post(CALL, json={**said, **one, "role": "admin"})
+        form = {"role": "races", "of": f"competition:{league}", "reason": "runs the league"}
+
+        async def send(where: str, **more: str) -> httpx2.Response:
+            """Send one of the forms of the card, as its page wrote it."""
+            return await noor.post(where, data={**form_of((await noor.get(card)).text, where), **form, **more})
+
+        by_form = await send(f"{card}/roles")
+        odd = await send(f"{card}/roles", of="race:7")
+        shown = (await noor.get(card)).text
+        back = await send(f"{card}/roles/revoke")
+        left = (await noor.get(CALL, params={"user": str(user)})).json()["items"]
+        everywhere = await noor.post(f"{CALL}/revoke", json=said)
+        taken = await noor.post(f"{CALL}/revoke", json={**said, **one})
+
+    assert (given.status_code, given.json()["grant"]["object_id"]) == (201, str(cup))
+    assert (again.status_code, again.json()["code"]) == (409, "identity.already_granted")
+    assert (half.status_code, weighty.status_code) == (422, 403)
+    assert (by_form.status_code, odd.status_code, back.status_code) == (303, 422, 303)
+    assert f'href="/console/competitions/{league}"' in shown and f'value="competition:{league}"' in shown
+    assert [(one["role"], one["object_id"]) for one in left] == [("races", str(cup))]
+    assert (everywhere.status_code, everywhere.json()["code"]) == (409, "identity.not_granted")
+    assert (taken.status_code, taken.json()["items"]) == (200, [])
+
+
+async def test_who_holds_a_role_of_one_competition_sees_its_page_and_no_way_to_the_others(console: Console) -> None:
+    async with console.begin() as tx:
+        ours, other = await live(tx, clock.now() - HOUR), await live(tx, clock.now() - HOUR)
+    lent = f"competition:{ours} competitions.competition.read,competition:{ours} competitions.score.adjust"
+    async with console.talk(people.caller("staff", console.noor, lent=lent, step_up=True)) as noor:
+        page = await noor.get(f"/console/competitions/{ours}")
+        acts = await noor.get(f"/console/competitions/{ours}/adjust")
+        closed = [(await noor.get(f"/console/competitions{path}")).status_code for path in ("", f"/{other}")]
+
+    assert (page.status_code, acts.status_code, closed) == (200, 200, [403, 403])
+    rail = page.text.partition("<nav")[2].partition("</nav>")[0]
+    assert (f"/console/competitions/{ours}/adjust" in page.text, 'href="/console/competitions"' in rail) == (
+        True,
+        False,
+    )

@@ -161,6 +161,17 @@ async def test_it_takes_a_fresh_second_factor(console: Console, staff: httpx2.As
     ]
 
 
+async def test_an_endpoint_says_when_it_was_changed_last(staff: httpx2.AsyncClient) -> None:
+    """What changes nothing is no change."""
+    made = (await staff.post(CALL, json=NEW)).json()["webhook"]
+    one = f"{CALL}/{made['id']}"
+    changed = (await staff.patch(one, json={"per_second": 2, **WHY}, headers={"If-Match": '"1"'})).json()
+    paused, again = [(await staff.post(f"{one}/pause", json=WHY)).json() for _ in range(2)]
+
+    assert made["created_at"] == made["updated_at"] < changed["updated_at"] < paused["updated_at"]
+    assert again["updated_at"] == paused["updated_at"]
+
+
 async def test_an_endpoint_is_changed_by_the_version_that_was_seen(staff: httpx2.AsyncClient) -> None:
     made = (await staff.post(CALL, json=NEW)).json()["webhook"]
     one = f"{CALL}/{made['id']}"

@@ -4,7 +4,7 @@ code."""
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import httpx2
@@ -18,6 +18,7 @@ from palio.entry.wiring import ENTRY_CHECKS
 from palio.infra import db, partitions
 from palio.infra.db import Database
 from palio.kernel.ids import new_id
+from palio.kernel.permissions import MODULES, OBJECTS, ObjectKind
 from palio.ui.languages import Languages
 from palio.ui.pages import Pages
 from palio.ui.paging import Cursors
@@ -43,10 +44,17 @@ class Desk:
     client: httpx2.AsyncClient
 
     async def ask(
-        self, method: str, path: str, body: object = None, *, seen: int | None = None, permissions: str = ALL
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        seen: int | None = None,
+        permissions: str = ALL,
+        lent: str = "",
     ) -> httpx2.Response:
         """Under a new key, and with the version that was seen if the act wants one."""
-        headers = {**caller("staff", STELLA, permissions=permissions, step_up=True), **OURS}
+        headers = {**caller("staff", STELLA, permissions=permissions, lent=lent, step_up=True), **OURS}
         headers |= {"idempotency-key": str(new_id())} if method != "GET" else {}
         headers |= {"if-match": f'"{seen}"'} if seen is not None else {}
         address = f"/api/v1/console/competitions{path}"
@@ -519,3 +527,39 @@ async def test_a_prize_that_a_wallet_refused_is_decided_over_http(staff: Desk, d
     others = ALL.replace("competitions.settlement.run", "")
     unable = await staff.ask("POST", f"/{competition_id}/forfeit", of(1), permissions=others)
     assert (unable.status_code, unable.json()["code"]) == (403, "permission_missing")
+
+
+async def test_a_role_of_one_competition_counts_there_alone(staff: Desk, database: Database) -> None:
+    """Before that one he may what the role says; before others, in lists, and with what is another's he may nothing."""
+    ours, other = await running(database), await running(database)
+    async with database.begin(SYSTEM) as tx:
+        (entrant,), (foreign,) = await enter(tx, ours, 1, NOW), await enter(tx, other, 1, NOW)
+    lent = ",".join(f"competition:{ours} {name}" for name in (console.READ, "competitions.score.adjust"))
+    more = f"{lent},competition:{ours} identity.user.read"
+    body = {"entrant_id": int(entrant), "delta": 5, **WHY}
+
+    async def ask(method: str, path: str, said: object = None) -> tuple[int, str]:
+        answer = await staff.ask(method, path, said, permissions="", lent=more)
+        return answer.status_code, answer.json().get("code", "")
+
+    missing = (403, "permission_missing")
+    assert await ask("GET", f"/{ours}") == (200, "")
+    assert await ask("POST", f"/{ours}/adjust", body) == (200, "")
+    assert await ask("POST", f"/{ours}/adjust", {**body, "entrant_id": int(foreign)}) == (
+        *(404, "competitions.no_such_entrant"),
+    )
+    assert await ask("POST", f"/{ours}/cancel", WHY) == missing, "the role does not say so"
+    assert await ask("GET", f"/{other}") == missing
+    assert await ask("POST", f"/{other}/adjust", {**body, "entrant_id": int(foreign)}) == missing
+    assert await ask("GET", "") == missing
+    assert await ask("GET", f"/{other}?competition_id={ours}") == missing
+    async with database.begin(SYSTEM) as tx:
+        assert await db.column(tx, "select score from competitions.scores where entrant_id = %s", foreign) == []
+
+
+def test_what_a_role_is_held_of_has_an_address_that_names_it() -> None:
+    """Else nothing could ever be done by it; and each parameter that names one is of the kind it says."""
+    named = {name: [route for route in console.routes.all if f"{{{name}:uuid}}" in route.path] for name in OBJECTS}
+    assert {*OBJECTS.values()} == {*MODULES} == {*get_args(ObjectKind)}
+    assert all(len(routes) > 10 for routes in named.values())
+    assert {MODULES[OBJECTS[name]] for name, routes in named.items() for route in routes} == {"competitions"}

@@ -122,6 +122,11 @@ def test_a_role_is_given_and_taken(command: Command) -> None:
     assert given.answer["expires_at"]
     taken = command("identity", "revoke", "stella", "support", "--reason", "left the house", "--json")
     assert (taken.status, taken.answer) == (0, [])
+    one = ("--of", "competition:019cffd0-4c00-7000-8000-0000000000c1", "--reason", "runs the cup")
+    assert command("identity", "grant", "stella", "races", *one, "--json").answer["object_kind"] == "competition"
+    assert command("identity", "revoke", "stella", "races", "--reason", "not everywhere").status == 1
+    assert command("identity", "grant", "stella", "races", "--of", "race:7", "--reason", "none").status == 64
+    assert command("identity", "revoke", "stella", "races", *one, "--json").answer == []
     assert "[identity.no_such_role]" in command("identity", "grant", "stella", "emperor", "--reason", "vanity").err
     assert "Owner" in command("identity", "roles").out
     assert command("identity", "sessions", "stella").out == "0 open\n"

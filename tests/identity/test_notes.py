@@ -69,7 +69,7 @@ async def test_whoever_made_an_endpoint_is_told_that_it_is_switched_off(world: W
     await world.deliver()
     here = await made_by(world, ada, noon)
     async with world.database.begin_system("a test") as tx:
-        await endpoints.disable(tx, endpoint_id=here, why="gone")
+        await endpoints.disable(tx, endpoint_id=here, why="gone", now=noon)
     await pass_on(world)
 
     assert "ada@example.com" not in world.everything()

@@ -514,7 +514,7 @@ async def test_no_table_of_people_is_read_whole(tx: Tx, statements: list[str], n
     await identity.require_play_many(tx, [(user_id, "compete") for user_id in people], now=noon)
     (asked,) = statements
     await tx.execute("set local enable_seqscan = off")
-    ((plan,),) = await (await tx.execute("explain (format json) " + asked, (noon, noon, noon, people))).fetchall()
+    ((plan,),) = await (await tx.execute("explain (format json) " + asked, (noon, True, noon, noon, people))).fetchall()
 
     def read_whole(node: dict[str, Any]) -> set[str]:
         own = {node["Relation Name"]} if node["Node Type"] == "Seq Scan" else set()

@@ -1,17 +1,20 @@
 """Roles: who may give which, and that somebody always owns the house."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from psycopg import sql
 
 from palio import identity
-from palio.entry import operators
+from palio.entry import operators, wiring
 from palio.identity.service import avatars, friends, uploads
 from palio.identity.types import PERMISSIONS
-from palio.infra import db
+from palio.identity.web.reception import asking_of
+from palio.infra import db, totp
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import Actor, RequestId, UserId, new_id
+from palio.kernel.permissions import Object
 from tests.factories.identity import HOME, PASSWORD, World, cookie, later
 
 WHY = "for the test"
@@ -233,3 +236,95 @@ async def test_row_security_shows_nobody_the_proofs_of_another(world: World, noo
     empty = {name for name, count in mine.items() if not count}
     assert empty == {*of_staff, *unused, *elsewhere, "auth_flows"}
     assert HOME.ip not in str(mine)
+
+
+CUP, LEAGUE = (Object("competition", UUID(int=number)) for number in (1, 2))
+
+
+@pytest.fixture
+async def everything(world: World, noon: datetime) -> None:
+    """The roles as the whole product declares them."""
+    async with world.database.begin_system("a test") as tx:
+        await identity.declare_roles(tx, permissions=wiring.PERMISSIONS, now=noon)
+
+
+async def of_one(world: World, user_id: UserId, role: str, of: Object | None, now: datetime) -> None:
+    async with world.database.begin_system("a test") as tx:
+        await identity.grant_role(tx, user_id=user_id, role=role, reason=WHY, now=now, of=of)
+
+
+@pytest.mark.usefixtures("everything")
+async def test_a_role_of_one_thing_counts_for_it_alone(world: World, noon: datetime) -> None:
+    """His session says what he may everywhere, and what of which thing; it takes the second factor as ever."""
+    alice = await world.player("alice", noon)
+    session = await world.signed_in("alice", noon)
+    secret = await world.with_factor(session, noon)
+    await of_one(world, alice.id, "races", CUP, noon)
+    await of_one(world, alice.id, "moderator", LEAGUE, noon)
+    at = noon + timedelta(minutes=1)
+    due = await identity.sign_in(
+        world.house, identifier="alice", password=PASSWORD, kind="console", visitor=HOME, now=at
+    )
+    code = totp.code_at(secret, totp.step_of(at))
+    opened = await identity.second_factor(world.house, ticket=due.ticket, code=code, visitor=HOME, now=at)
+
+    found = await world.doorman.recognise(cookie(opened, console=True), now=at)
+    assert found.permissions == []
+    ask = asking_of(found, RequestId(new_id()))
+    adjust, out = "competitions.score.adjust", "competitions.entrant.disqualify"
+    assert {adjust, out} <= ask.before("competitions", [str(CUP)]).permissions
+    assert {adjust, out} & ask.before("competitions", [str(LEAGUE)]).permissions == {out}
+    assert adjust not in ask.before("races", [str(CUP)]).permissions, "a module asks about its own"
+    assert ask.before("competitions", [str(Object("competition", UUID(int=3)))]).permissions == frozenset()
+    async with world.database.begin_system("a test") as tx:
+        assert await identity.staff_with(tx, permission=adjust, now=noon) == []
+
+
+@pytest.mark.usefixtures("everything")
+async def test_roles_of_things_are_given_and_taken_one_by_one(world: World, noon: datetime) -> None:
+    alice = await world.player("alice", noon)
+
+    async def standing() -> list[tuple[str, str]]:
+        async with world.database.begin_system("a test") as tx:
+            grants = await identity.grants_of(tx, user_id=alice.id, now=noon)
+        return [(one.role, str(one.of or "")) for one in grants]
+
+    async def take(of: Object | None) -> None:
+        async with world.database.begin_system("a test") as tx:
+            await identity.revoke_role(tx, user_id=alice.id, role="races", reason=WHY, now=noon, of=of)
+
+    for of in (CUP, LEAGUE, None):
+        await of_one(world, alice.id, "races", of, noon)
+        with pytest.raises(identity.AlreadyGranted):
+            await of_one(world, alice.id, "races", of, noon)
+    assert await standing() == [("races", ""), ("races", str(CUP)), ("races", str(LEAGUE))]
+    await take(None)
+    await take(CUP)
+    assert await standing() == [("races", str(LEAGUE))]
+    for of in (None, CUP):
+        with pytest.raises(identity.NotGranted):
+            await take(of)
+    async with world.database.begin_system("a test") as tx:
+        changes = await db.column(tx, "select changes->'role'->>1 from infra.audit_rows where action = 'role.grant'")
+    assert f"races of {CUP}" in changes
+
+
+@pytest.mark.usefixtures("everything")
+@pytest.mark.parametrize("role", ["owner", "admin", "finance", "store"])
+async def test_a_role_that_says_nothing_or_too_much_of_one_thing_is_held_everywhere(
+    world: World, noon: datetime, role: str
+) -> None:
+    alice = await world.player("alice", noon)
+    with pytest.raises(identity.RoleIndivisible):
+        await of_one(world, alice.id, role, CUP, noon)
+    assert await held(world, alice.id, noon) == []
+
+
+@pytest.mark.usefixtures("everything")
+async def test_nobody_gives_of_one_thing_what_he_lacks(world: World, noon: datetime) -> None:
+    alice, bob = await world.player("alice", noon), await world.player("bob", noon)
+    holds = frozenset({"competitions.score.adjust"})
+    with pytest.raises(Forbidden):
+        async with world.database.begin(staff(alice.id)) as tx:
+            await identity.grant_role(tx, user_id=bob.id, role="races", reason=WHY, now=noon, held=holds, of=CUP)
+    assert await held(world, bob.id, noon) == []

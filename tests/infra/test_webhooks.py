@@ -465,14 +465,14 @@ async def test_who_is_paused_does_not_fail_and_begins_anew(house: House) -> None
     here, _ = await house.hears("one")
     await house.run("update infra.webhook_endpoints set failing_since = %s", NOON - timedelta(days=6))
     async with house.database.begin_system("a test") as tx:
-        await webhooks.pause(tx, endpoint_id=here, reason=REASON)
+        await webhooks.pause(tx, endpoint_id=here, reason=REASON, now=clock.now())
     await house.tell()
     await house.watch()
     await house.deliver(here)
     assert ((await house.endpoint(here)).state, house.heard("one")) == ("paused", [])
 
     async with house.database.begin_system("a test") as tx:
-        await webhooks.resume(tx, endpoint_id=here, reason=REASON)
+        await webhooks.resume(tx, endpoint_id=here, reason=REASON, now=clock.now())
     await house.watch()
     await house.deliver(here)
     assert ((await house.endpoint(here)).state, len(house.heard("one"))) == ("active", 1)
@@ -510,7 +510,7 @@ async def test_after_it_is_mended_a_day_is_told_again_under_the_same_ids(house: 
     async with house.database.begin_system("a test") as tx:
         with pytest.raises(webhooks.EndpointDisabled):
             await webhooks.replay(tx, endpoint_id=here, again=webhooks.Again(since=NOON), reason=REASON, now=NOON)
-        await webhooks.resume(tx, endpoint_id=here, reason=REASON)
+        await webhooks.resume(tx, endpoint_id=here, reason=REASON, now=clock.now())
         again = webhooks.Again(since=NOON - timedelta(days=1))
         replayed = await webhooks.replay(tx, endpoint_id=here, again=again, reason=REASON, now=clock.now())
         twice = await webhooks.replay(tx, endpoint_id=here, again=again, reason=REASON, now=clock.now())

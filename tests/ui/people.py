@@ -25,12 +25,17 @@ def caller(
     mfa: bool = True,
     step_up: bool = False,
     is_service: bool = False,
+    lent: str = "",
 ) -> dict[str, str]:
-    """The headers of somebody; permissions and scopes are words between spaces. With scopes it is a token's."""
+    """The headers of somebody; permissions and scopes are words between spaces. With scopes it is a token's.
+
+    `lent` is what he may do of one thing alone, between commas: `competition:<id> competitions.score.adjust`.
+    """
     facts = {"kind": kind, "user": str(user_id), "permissions": permissions}
     facts |= {"mfa": "yes"} if mfa else {}
     facts |= {"step-up": "yes"} if step_up else {}
     facts |= {"service": "yes"} if is_service else {}
+    facts |= {"lent": lent} if lent else {}
     facts |= {"scopes": scopes} if scopes is not None else {}
     return {f"test-{name}": value for name, value in facts.items()}
 
@@ -53,6 +58,7 @@ async def identify(request: Request) -> Asking:
         mfa_at=NOW if "test-mfa" in headers else None,
         step_up_at=NOW if "test-step-up" in headers else None,
         is_service="test-service" in headers,
+        lent=frozenset(tuple(one.split()) for one in headers.get("test-lent", "").split(",") if one),
     )
 
 

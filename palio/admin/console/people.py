@@ -108,6 +108,7 @@ async def give_role_by_form(
         now=ask.now,
         held=ask.permissions,
         expires_at=form.expires_at,
+        of=form.of,
     )
     asked = f"?waiting={given.id}" if isinstance(given, Approval) else ""
     return RedirectResponse(f"{HERE}/{user_id}{asked}", 303)
@@ -119,7 +120,13 @@ async def take_role_by_form(
 ) -> RedirectResponse:
     """Take a role now; the sessions of its bearer end."""
     await identity.revoke_role(
-        tx, user_id=UserId(user_id), role=form.role, reason=form.reason, now=ask.now, held=ask.permissions
+        tx,
+        user_id=UserId(user_id),
+        role=form.role,
+        reason=form.reason,
+        now=ask.now,
+        held=ask.permissions,
+        of=form.of,
     )
     return RedirectResponse(f"{HERE}/{user_id}", 303)
 

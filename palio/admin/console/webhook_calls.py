@@ -162,14 +162,14 @@ async def remove_webhook(endpoint_id: UUID, body: Reason, seen: Seen, tx: InTx) 
 )
 async def pause_webhook(endpoint_id: UUID, body: Reason, ask: Ask, tx: InTx, response: Response) -> say.WebhookAnswer:
     """Send an endpoint nothing for a while; what happens meanwhile is sent when it is resumed."""
-    await webhooks.pause(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(body.reason))
+    await webhooks.pause(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(body.reason), now=ask.now)
     return await _told(tx, endpoint_id, ask.now, response)
 
 
 @routes.post(f"{ONE}/resume", access=MANAGE, example=say.A_WEBHOOK, refuses=[NoSuchEndpoint, ReasonMissing])
 async def resume_webhook(endpoint_id: UUID, body: Reason, ask: Ask, tx: InTx, response: Response) -> say.WebhookAnswer:
     """Send again, whether it was paused or disabled; what a disabled one has missed is sent by a replay."""
-    await webhooks.resume(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(body.reason))
+    await webhooks.resume(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(body.reason), now=ask.now)
     return await _told(tx, endpoint_id, ask.now, response)
 
 

@@ -182,6 +182,7 @@ class WebhookAnswer:
     both_sign_until: Instant | None
     health: HealthAnswer | None
     created_at: Instant
+    updated_at: Instant
     version: int
 
     @classmethod
@@ -206,6 +207,7 @@ class WebhookAnswer:
             one.previous_until,
             told,
             one.created_at,
+            one.updated_at,
             one.version,
         )
 
@@ -329,6 +331,7 @@ A_WEBHOOK = WebhookAnswer(
     None,
     None,
     HealthAnswer(412, 3, 0, 9_927, 180, None),
+    NOON,
     NOON,
     1,
 )

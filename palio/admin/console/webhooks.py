@@ -229,14 +229,14 @@ Why = Annotated[schemas.ReasonForm, Form()]
 @routes.form(f"{ONE}/pause", access=MANAGE, again=_again)
 async def pause_by_form(endpoint_id: UUID, ask: Ask, tx: InTx, form: Why) -> RedirectResponse:
     """Send it nothing for a while."""
-    await webhooks.pause(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(form.reason))
+    await webhooks.pause(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(form.reason), now=ask.now)
     return _to(endpoint_id)
 
 
 @routes.form(f"{ONE}/resume", access=MANAGE, again=_again)
 async def resume_by_form(endpoint_id: UUID, ask: Ask, tx: InTx, form: Why) -> RedirectResponse:
     """Send it something again."""
-    await webhooks.resume(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(form.reason))
+    await webhooks.resume(tx, endpoint_id=endpoint_id, reason=approvals.checked_reason(form.reason), now=ask.now)
     return _to(endpoint_id)
 
 

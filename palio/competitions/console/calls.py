@@ -11,6 +11,7 @@ from palio.competitions.console.schemas import (
     ACT_EXAMPLE,
     DESK_EXAMPLE,
     FUNDED_EXAMPLE,
+    FUNDED_LATER_EXAMPLE,
     INVITED_EXAMPLE,
     PREVIEW_EXAMPLE,
     SERIES_EXAMPLE,
@@ -372,6 +373,7 @@ async def cancel_competition(
     f"{HERE}/fund",
     access=FUND,
     example=FUNDED_EXAMPLE,
+    also={202: FUNDED_LATER_EXAMPLE},
     refuses=[*OF_ACTS, ContributionRefused],
     idempotency="required",
     step_up=True,
@@ -525,6 +527,7 @@ async def pay_prizes(competition_id: Id, ask: Ask, tx: InTx, response: Response)
     f"{HERE}/pay-withheld",
     access=SETTLE,
     example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
     refuses=[*OF_WITHHELD, ledger.AccountFrozen, ledger.AccountClosed, ledger.BalanceLimit],
     unaudited=REPEATS,
 )
@@ -544,7 +547,14 @@ async def pay_withheld_prize(
     return _told(response, ours, waiting)
 
 
-@routes.post(f"{HERE}/forfeit", access=SETTLE, example=ACT_EXAMPLE, refuses=OF_WITHHELD, unaudited=REPEATS)
+@routes.post(
+    f"{HERE}/forfeit",
+    access=SETTLE,
+    example=ACT_EXAMPLE,
+    also={202: WAITING_EXAMPLE},
+    refuses=OF_WITHHELD,
+    unaudited=REPEATS,
+)
 async def forfeit_prize(competition_id: Id, body: EntrantBody, ask: Ask, tx: InTx, response: Response) -> ActAnswer:
     """Propose to send a prize back that its winner's wallet had refused: it always takes a second person."""
     ours = CompetitionId(competition_id)

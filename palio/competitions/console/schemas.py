@@ -494,6 +494,9 @@ PREVIEW_EXAMPLE = PreviewAnswer(
     (PlaceAnswer(1, 1, Money("USD", 10_000, "100.00"), "10000", "10000", 1),), 1, None, Money("USD", 0, "0.00")
 )
 FUNDED_EXAMPLE = FundedAnswer("done", ID, 50_000, UUID("019cffd0-4c00-7000-8000-0000000000f1"))
+FUNDED_LATER_EXAMPLE = FundedAnswer(
+    "waiting", ID, None, None, "Put 2500.00 USD into the pool of Spring cup", 1, SHOWN.competition.created_at
+)
 INVITED_EXAMPLE = InvitedAnswer(12)
 SERIES_EXAMPLE = Listed(
     (

@@ -16,6 +16,7 @@ from palio.entry.printing import Cell, columns, record, tell
 if TYPE_CHECKING:
     from palio.identity import Grant, Role, Session, Suspension, User
     from palio.infra.db import Tx
+    from palio.kernel.permissions import Object
 
 app = typer.Typer(no_args_is_help=True, help="Accounts of people and services, their roles, sessions and tokens.")
 app.add_typer(api_tokens.app, name="token")
@@ -26,6 +27,10 @@ OWNER_PATH = "/first-owner/"
 OWNER_LINK_HOURS = 1
 
 NameOrId = Annotated[str, typer.Argument(metavar="USER", help="A user name, upper and lower case alike, or an id.")]
+
+Of = Annotated[
+    str | None, typer.Option("--of", metavar="OBJECT", help="Of one thing alone: competition:ID. Default: everywhere.")
+]
 
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="A role, like support: palio identity roles.")]
 
@@ -131,6 +136,7 @@ def grant(
     *,
     reason: Reason,
     days: Annotated[int | None, typer.Option(min=1, max=3_650, help="It ends by itself after so many days.")] = None,
+    of: Of = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -138,6 +144,8 @@ def grant(
     from palio import identity
     from palio.entry import operators
     from palio.kernel import clock
+
+    thing = _object(of)
 
     async def work(tx: "Tx") -> "Grant":
         now = clock.now()
@@ -149,29 +157,41 @@ def grant(
             reason=operators.reason(reason),
             now=now,
             expires_at=now + timedelta(days=days) if days else None,
+            of=thing,
             via="cli",
         )
 
     made = operators.act(work, dry_run=dry_run, as_json=as_json)
-    facts: dict[str, Cell] = {"user": str(made.user_id), "role": made.role, "until": made.expires_at}
+    facts: dict[str, Cell] = {"user": str(made.user_id), "role": made.role, "of": of, "until": made.expires_at}
     _tell(made, facts, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
-def revoke(user: NameOrId, role: RoleName, *, reason: Reason, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def revoke(
+    user: NameOrId,
+    role: RoleName,
+    *,
+    reason: Reason,
+    of: Of = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Take a role from somebody; his sessions end. Exit status 1: he does not have it, or he is the last owner."""
     from palio import identity
     from palio.entry import operators
     from palio.kernel import clock
 
+    thing = _object(of)
+
     async def work(tx: "Tx") -> "list[Grant]":
         now = clock.now()
         found = await identity.get(tx, name_or_id=user)
-        await identity.revoke_role(tx, user_id=found.id, role=role, reason=operators.reason(reason), now=now, via="cli")
+        why = operators.reason(reason)
+        await identity.revoke_role(tx, user_id=found.id, role=role, reason=why, now=now, of=thing, via="cli")
         return await identity.grants_of(tx, user_id=found.id, now=now)
 
     left = operators.act(work, dry_run=dry_run, as_json=as_json)
-    names = ", ".join(each.role for each in left) or "none"
+    names = ", ".join(f"{each.role} of {each.of}" if each.of else each.role for each in left) or "none"
     _tell(left, {"roles left": names}, dry_run=dry_run, as_json=as_json)
 
 
@@ -290,6 +310,15 @@ def reset_mfa(user: NameOrId, *, reason: Reason, dry_run: DryRun = False, as_jso
 
     made = operators.act(work, dry_run=dry_run, as_json=as_json)
     _tell(made, {"user": made.user_id, "at": made.due_at}, dry_run=dry_run, as_json=as_json)
+
+
+def _object(text: str | None) -> "Object | None":
+    from palio.entry.options import Misuse
+    from palio.kernel.permissions import object_named
+
+    if text is not None and (found := object_named(text)) is None:
+        raise Misuse("object_unknown", f"{text!r} names nothing that a role is held of: competition:ID")
+    return found if text is not None else None
 
 
 def _standing(found: "Suspension") -> dict[str, Cell]:

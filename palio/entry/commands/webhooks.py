@@ -132,7 +132,7 @@ async def _listen(place: "Place", forward: str, types: list[str], reason: str) -
     known, why = [one.name for one in PUBLIC], operators.reason(reason)
     async with operators.acting(place.database) as tx:
         endpoint, secret = await webhooks.create(tx, wish=wish, known=known, reason=why, now=clock.now(), via="cli")
-        await webhooks.pause(tx, endpoint_id=endpoint, reason=why)
+        await webhooks.pause(tx, endpoint_id=endpoint, reason=why, now=clock.now())
     typer.echo(f"secret {secret}")
     try:
         while True:

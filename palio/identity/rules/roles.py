@@ -10,13 +10,14 @@ from palio.identity.errors import (
     PermissionUnknown,
     ReasonTooShort,
     RoleBuiltIn,
+    RoleIndivisible,
     RoleNameInvalid,
     SelfGrant,
 )
 from palio.identity.types import PERMISSION_GRANT_OWNER, Owner, Role
 from palio.kernel.errors import Forbidden
 from palio.kernel.ids import UserId
-from palio.kernel.permissions import Permission
+from palio.kernel.permissions import MODULES, Object, Permission
 
 OWNER = "owner"
 REASON_CHARACTERS_MIN = 5
@@ -66,6 +67,15 @@ def require_grant(role: Role, *, user_id: UserId, granter: UserId | None, held: 
         lacking.add(PERMISSION_GRANT_OWNER.name)
     if lacking:
         raise Forbidden(permission=min(lacking))
+
+
+def require_divisible(role: Role, of: Object | None) -> None:
+    """Let a role be held of one thing alone that says anything there. Refuses with RoleIndivisible."""
+    if of is None:
+        return
+    counts = any(name.startswith(f"{MODULES[of.kind]}.") for name in role.permissions)
+    if role.name in {*WEIGHTY, "admin"} or not counts:
+        raise RoleIndivisible(role=role.name, object_kind=of.kind)
 
 
 def require_reason(reason: str) -> None:

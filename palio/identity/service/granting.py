@@ -12,6 +12,7 @@ from palio.infra.approvals import Approval, Approved, Payload, Proposal
 from palio.infra.db import Tx
 from palio.kernel import clock
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import Object
 from palio.kernel.providers import Change
 
 ROLE_GRANT = "identity.role_grant"
@@ -26,19 +27,21 @@ async def grant_or_propose(
     now: datetime,
     held: frozenset[str],
     expires_at: datetime | None = None,
+    of: Object | None = None,
 ) -> Grant | Approval:
     """Give a role as the actor, or, for owner and finance, propose it: nothing is given before a second person agrees.
 
-    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, AlreadyGranted, and with
-    approvals.ReasonMissing.
+    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, RoleIndivisible,
+    AlreadyGranted, and with approvals.ReasonMissing.
     """
     if role not in rules.roles.WEIGHTY:
         return await roles.grant_role(
-            tx, user_id=user_id, role=role, reason=reason, now=now, held=held, expires_at=expires_at
+            tx, user_id=user_id, role=role, reason=reason, now=now, held=held, expires_at=expires_at, of=of
         )
     user, found = await accounts.get(tx, name_or_id=user_id), await roles.named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
     rules.roles.require_later(expires_at, now)
+    rules.roles.require_divisible(found, of)
     if any(one.role == role for one in await sql.roles.list_grants(tx, user.id, now=now)):
         raise AlreadyGranted(role=role)
     payload = {"user_id": str(user.id), "role": role, "expires_at": clock.text(expires_at) if expires_at else None}
@@ -77,13 +80,13 @@ async def preview_role_grant(tx: Tx, *, approved: Approved) -> list[Change]:
 
 async def _roles(tx: Tx, user_id: UserId, now: datetime) -> tuple[str, int]:
     """The names of somebody's roles, and how many permissions they hold."""
-    grants = await sql.roles.list_grants(tx, user_id, now=now)
+    grants = [one for one in await sql.roles.list_grants(tx, user_id, now=now) if one.of is None]
     return ", ".join(grant.role for grant in grants), len(await _permissions(tx, user_id, now))
 
 
 async def _permissions(tx: Tx, user_id: UserId, now: datetime) -> frozenset[str]:
-    """What somebody may do by all his roles."""
-    grants = await sql.roles.list_grants(tx, user_id, now=now)
+    """What somebody may do everywhere by all his roles."""
+    grants = [one for one in await sql.roles.list_grants(tx, user_id, now=now) if one.of is None]
     held = set[str]()
     for grant in grants:
         held |= {*(await roles.named(tx, name=grant.role)).permissions}

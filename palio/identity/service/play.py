@@ -65,13 +65,15 @@ async def of_age(tx: Tx, *, ids: Collection[UserId], years: int, now: datetime) 
     """Those of at most 10,000 people who have said when they were born, and are so old. Refuses with TooLarge."""
     if len(ids) > USERS_OF_A_CALL_MAX:
         raise TooLarge(limit=USERS_OF_A_CALL_MAX, given=len(ids))
-    born = await born_many(tx, await sql.play.list_players(tx, list(ids), now=now)) if ids else {}
+    born = (
+        await born_many(tx, await sql.play.list_players(tx, list(ids), with_birth_dates=True, now=now)) if ids else {}
+    )
     today = now.astimezone(UTC).date()
     return {user_id for user_id, day in born.items() if rules.play.age(day, today) >= years}
 
 
 async def _players(tx: Tx, user_ids: set[UserId], terms: PlayTerms) -> dict[UserId, Player]:
-    rows = await sql.play.list_players(tx, list(user_ids), now=terms.now)
+    rows = await sql.play.list_players(tx, list(user_ids), with_birth_dates=terms.min_age > 0, now=terms.now)
     born = await born_many(tx, rows) if terms.min_age else {}
     breaks: dict[UserId, list[Exclusion]] = {}
     for row in rows:

@@ -18,7 +18,7 @@ from palio.identity.types import Grant, PasswordHash, Role, TokenRow
 from palio.infra import audit, outbox
 from palio.infra.db import Tx
 from palio.kernel.ids import Actor, UserId, new_id
-from palio.kernel.permissions import Permission
+from palio.kernel.permissions import Object, Permission
 
 
 async def declare_roles(tx: Tx, *, permissions: Sequence[Permission], now: datetime) -> None:
@@ -51,26 +51,31 @@ async def grant_role(
     now: datetime,
     held: Collection[str] = (),
     expires_at: datetime | None = None,
+    of: Object | None = None,
     via: audit.Via | None = None,
     actor: Actor | None = None,
 ) -> Grant:
     """Give a user a role, which he uses from his next sign-in on. Audited. `held` is what the granter may do himself.
 
-    The granter is `actor`, or whose transaction it is.
+    The granter is `actor`, or whose transaction it is. With `of` the role counts for that thing alone, which may yet
+    have to be made.
 
-    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, AlreadyGranted.
+    Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, GrantExpired, RoleIndivisible,
+    AlreadyGranted.
     """
     granter = actor or tx.actor
     user, found = await accounts.get(tx, name_or_id=user_id), await named(tx, name=role)
     rules.roles.require_grant(found, user_id=user.id, granter=granter.user_id, held=held, reason=reason)
     rules.roles.require_later(expires_at, now)
+    rules.roles.require_divisible(found, of)
     await sql.credentials.lock_user(tx, user.id)  # nobody begins to look as him meanwhile
     if not await sql.own_roles.hold(tx, found.name):
         raise NoSuchRole(role=role)
-    grant = Grant(new_id(), user.id, found.name, granter.user_id, reason, now, expires_at)
+    kind, object_id = (of.kind, of.id) if of else (None, None)
+    grant = Grant(new_id(), user.id, found.name, granter.user_id, reason, now, expires_at, kind, object_id)
     if not await sql.roles.insert_grant(tx, grant):
         raise AlreadyGranted(role=role)
-    await _told(tx, "role.grant", grant.user_id, (None, role), reason, via, now, granter)
+    await _told(tx, "role.grant", grant.user_id, (None, _shown(role, of)), reason, via, now, granter)
     await outbox.send(tx, RoleGranted(user.id, role))
     return grant
 
@@ -83,9 +88,12 @@ async def revoke_role(
     reason: str,
     now: datetime,
     held: Collection[str] = (),
+    of: Object | None = None,
     via: audit.Via | None = None,
 ) -> None:
-    """Take a role from a user now. Audited. Somebody always owns the house, also when two go at once.
+    """Take a role from a user now, everywhere or, with `of`, of one thing. Audited.
+
+    Somebody always owns the house, also when two go at once.
 
     Refuses with NoSuchUser, NoSuchRole, SelfGrant, Forbidden, ReasonTooShort, LastOwner, NotGranted.
     """
@@ -93,9 +101,9 @@ async def revoke_role(
     rules.roles.require_grant(found, user_id=user.id, granter=tx.actor.user_id, held=held, reason=reason)
     if role == rules.roles.OWNER:
         rules.roles.require_owner_left(await sql.roles.lock_owners(tx, now=now), user.id)
-    if not await sql.roles.update_revoked(tx, user.id, role, by=tx.actor.user_id, now=now):
+    if not await sql.roles.update_revoked(tx, user.id, role, of=of, by=tx.actor.user_id, now=now):
         raise NotGranted(role=role)
-    await _told(tx, "role.revoke", user.id, (role, None), reason, via, now)
+    await _told(tx, "role.revoke", user.id, (_shown(role, of), None), reason, via, now)
     await outbox.send(tx, RoleRevoked(user.id, role))
 
 
@@ -146,6 +154,10 @@ async def become_first_owner(tx: Tx, *, token: TokenRow, password: PasswordHash,
     reason = "became the first owner by the printed link"
     await grant_role(tx, user_id=token.user_id, role=rules.roles.OWNER, reason=reason, now=now)
     return token.user_id
+
+
+def _shown(role: str, of: Object | None) -> str:
+    return f"{role} of {of}" if of else role
 
 
 async def named(tx: Tx, *, name: str) -> Role:

@@ -95,8 +95,11 @@ async def lock_payers(tx: Tx, user_ids: Sequence[UserId]) -> None:
     await db.run(tx, "select from identity.users where id = any (%s::uuid[]) order by id for key share", list(user_ids))
 
 
-async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> list[PlayerRow]:
-    """What decides whether these people may play, whatever their number; breaks that are over for good are left out."""
+async def list_players(tx: Tx, user_ids: Sequence[UserId], *, with_birth_dates: bool, now: datetime) -> list[PlayerRow]:
+    """What decides whether these people may play, whatever their number; breaks that are over for good are left out.
+
+    Days of birth are looked up only where they are wanted.
+    """
     return await db.rows(
         tx,
         PlayerRow,
@@ -113,14 +116,14 @@ async def list_players(tx: Tx, user_ids: Sequence[UserId], *, now: datetime) -> 
             where not exists (select from identity.consents c where c.user_id = u.id and c.document_key = d.key
               and c.version >= d.version and c.withdrawn_at is null)
             order by d.key) as missing,
-          p.birth_date, x.id as exclusion_id, x.kind::text, x.activities::text[], x.starts_at, x.ends_at,
+          case when %s then (select p.birth_date from identity.user_pii p where p.user_id = u.id) end as birth_date,
+          x.id as exclusion_id, x.kind::text, x.activities::text[], x.starts_at, x.ends_at,
           x.created_by, x.return_requested_at
         from identity.users u
-          left join identity.user_pii p on p.user_id = u.id
           left join identity.play_exclusions x on x.user_id = u.id and x.lifted_at is null and x.starts_at <= %s
             and (x.ends_at is null or x.ends_at > %s or x.kind = 'self_exclusion')
         where u.id = any (%s::uuid[])""",
-        *(now, now, now, list(user_ids)),
+        *(now, with_birth_dates, now, now, list(user_ids)),
     )
 
 

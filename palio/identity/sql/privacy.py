@@ -321,7 +321,8 @@ select 'api_token', jsonb_build_object('name', name, 'prefix', prefix, 'last4', 
     'revoked_at', revoked_at), null, null, null
 from identity.api_tokens where user_id = (select id from me)
 union all
-select 'role', jsonb_build_object('role', role, 'granted_at', granted_at, 'expires_at', expires_at,
+select 'role', jsonb_build_object('role', role, 'object_kind', object_kind, 'object_id', object_id,
+    'granted_at', granted_at, 'expires_at', expires_at,
     'revoked_at', revoked_at), null, null, null
 from identity.role_grants where user_id = (select id from me)
 union all

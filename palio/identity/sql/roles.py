@@ -8,9 +8,11 @@ from palio.identity.types import EmailRule, Grant, Owner, Role
 from palio.infra import db
 from palio.infra.db import Tx
 from palio.kernel.ids import UserId
+from palio.kernel.permissions import Object
 
 ROLE = "select name, title, permissions, mfa_required, builtin, version from identity.roles"
-GRANT = "select id, user_id, role, granted_by, reason, granted_at, expires_at from identity.role_grants"
+GRANT = """select id, user_id, role, granted_by, reason, granted_at, expires_at, object_kind, object_id
+  from identity.role_grants"""
 RULE = "select id, position, action, kind, pattern, note, enabled, version from identity.email_rules"
 
 
@@ -43,7 +45,8 @@ async def list_grants(tx: Tx, user_id: UserId, *, now: datetime) -> list[Grant]:
     return await db.rows(
         tx,
         Grant,
-        GRANT + " where user_id = %s and revoked_at is null and (expires_at is null or expires_at > %s) order by role",
+        GRANT + " where user_id = %s and revoked_at is null and (expires_at is null or expires_at > %s)"
+        " order by role, object_kind nulls first, object_id",
         *(user_id, now),
     )
 
@@ -67,38 +70,46 @@ async def insert_grant(tx: Tx, grant: Grant) -> bool:
     await db.run(
         tx,
         """update identity.role_grants set revoked_at = expires_at
-        where user_id = %s and role = %s and revoked_at is null and expires_at <= %s""",
-        *(grant.user_id, grant.role, grant.granted_at),
+        where user_id = %s and role = %s and revoked_at is null and expires_at <= %s
+          and object_id is not distinct from %s::uuid""",
+        *(grant.user_id, grant.role, grant.granted_at, grant.object_id),
     )
     return bool(
         await db.run(
             tx,
-            """insert into identity.role_grants (id, user_id, role, granted_by, reason, granted_at, expires_at)
-            values (%s, %s, %s, %s, %s, %s, %s) on conflict (user_id, role) where revoked_at is null do nothing""",
+            """insert into identity.role_grants (id, user_id, role, granted_by, reason, granted_at, expires_at,
+              object_kind, object_id)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (user_id, role, object_kind, object_id) where revoked_at is null do nothing""",
             *(grant.id, grant.user_id, grant.role, grant.granted_by, grant.reason, grant.granted_at, grant.expires_at),
+            *(grant.object_kind, grant.object_id),
         )
     )
 
 
-async def update_revoked(tx: Tx, user_id: UserId, role: str, *, by: UUID | None, now: datetime) -> bool:
-    """Take a role; False if the user does not hold it."""
+async def update_revoked(
+    tx: Tx, user_id: UserId, role: str, *, of: Object | None, by: UUID | None, now: datetime
+) -> bool:
+    """Take a role, everywhere or of one thing; False if the user does not hold it so."""
     return bool(
         await db.run(
             tx,
             """update identity.role_grants set revoked_at = %s, revoked_by = %s
-            where user_id = %s and role = %s and revoked_at is null""",
-            *(now, by, user_id, role),
+            where user_id = %s and role = %s and revoked_at is null
+              and object_kind is not distinct from %s and object_id is not distinct from %s::uuid""",
+            *(now, by, user_id, role, of.kind if of else None, of.id if of else None),
         )
     )
 
 
 async def list_holders(tx: Tx, permission: str, *, now: datetime) -> list[UserId]:
-    """Who may do this by one of his roles, whether or not he is signed in; at most 1,000."""
+    """Who may do this everywhere by one of his roles, whether or not he is signed in; at most 1,000."""
     return await db.column(
         tx,
         """select distinct g.user_id from identity.role_grants g join identity.roles r on r.name = g.role
           join identity.users u on u.id = g.user_id and u.status = 'active'
-        where g.revoked_at is null and (g.expires_at is null or g.expires_at > %s) and %s = any (r.permissions)
+        where g.revoked_at is null and g.object_id is null and (g.expires_at is null or g.expires_at > %s)
+          and %s = any (r.permissions)
         order by g.user_id limit 1000""",
         *(now, permission),
     )

@@ -12,8 +12,14 @@ from palio.kernel.ids import UserId
 PERMISSIONS = """
 coalesce((select array_agg(distinct p.name) from identity.role_grants g join identity.roles r on r.name = g.role
     cross join unnest(r.permissions) as p (name)
-    where g.user_id = s.user_id and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
-      and (s.mfa_at is not null or not r.mfa_required)), '{}') as permissions
+    where g.user_id = s.user_id and g.object_id is null and g.revoked_at is null
+      and (g.expires_at is null or g.expires_at > %s) and (s.mfa_at is not null or not r.mfa_required)), '{}')
+  as permissions,
+coalesce((select array_agg(distinct g.object_kind || ':' || g.object_id || ' ' || p.name)
+    from identity.role_grants g join identity.roles r on r.name = g.role
+    cross join unnest(r.permissions) as p (name)
+    where g.user_id = s.user_id and g.object_id is not null and g.revoked_at is null
+      and (g.expires_at is null or g.expires_at > %s) and (s.mfa_at is not null or not r.mfa_required)), '{}') as lent
 """
 MUST_CHANGE = """exists (select from identity.passwords w where w.user_id = s.user_id and w.must_change) as must_change,
 """
@@ -32,8 +38,8 @@ LOOKING = """ and (s.impersonator_id is null or (
       and c.ended_at is null)
     and exists (select from identity.role_grants g join identity.roles r on r.name = g.role
       join identity.users i on i.id = g.user_id and i.status = 'active'
-      where g.user_id = s.impersonator_id and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
-        and 'identity.user.impersonate' = any (r.permissions))))
+      where g.user_id = s.impersonator_id and g.object_id is null and g.revoked_at is null
+        and (g.expires_at is null or g.expires_at > %s) and 'identity.user.impersonate' = any (r.permissions))))
 """
 
 
@@ -87,7 +93,7 @@ async def find_by_cookie(tx: Tx, token_hash: bytes, *, now: datetime) -> Found |
         + """ s.absolute_expires_at as token_expires_at
         from identity.sessions s join identity.users u on u.id = s.user_id where s.token_hash = %s"""
         + LOOKING,
-        *(now, token_hash, now),
+        *(now, now, token_hash, now),
     )
 
 
@@ -100,7 +106,7 @@ async def find_by_id(tx: Tx, session_id: SessionId, *, now: datetime) -> Found |
         + """ s.absolute_expires_at as token_expires_at
         from identity.sessions s join identity.users u on u.id = s.user_id where s.id = %s"""
         + LOOKING,
-        *(now, session_id, now),
+        *(now, now, session_id, now),
     )
 
 
@@ -113,7 +119,7 @@ async def find_by_access_token(tx: Tx, token_hash: bytes, *, now: datetime) -> F
         + """ t.access_expires_at as token_expires_at
         from identity.refresh_tokens t join identity.sessions s on s.id = t.session_id
           join identity.users u on u.id = s.user_id where t.access_hash = %s""",
-        *(now, token_hash),
+        *(now, now, token_hash),
     )
 
 

@@ -63,12 +63,13 @@ async def update_lifted(tx: Tx, *, now: datetime, limit: int) -> list[UserId]:
 
 
 async def list_permissions(tx: Tx, user_id: UserId, *, now: datetime) -> list[str]:
-    """What somebody may do by all his roles; at most 1,000."""
+    """What somebody may do everywhere by all his roles; at most 1,000."""
     return await db.column(
         tx,
         """select distinct p.name from identity.role_grants g join identity.roles r on r.name = g.role
           cross join unnest(r.permissions) as p (name)
-        where g.user_id = %s and g.revoked_at is null and (g.expires_at is null or g.expires_at > %s)
+        where g.user_id = %s and g.revoked_at is null and g.object_id is null
+          and (g.expires_at is null or g.expires_at > %s)
         order by p.name limit 1000""",
         *(user_id, now),
     )

@@ -17,7 +17,7 @@ FOUND = """
 select null::uuid as session_id, t.id as token_id, t.user_id, 'app' as kind, u.status::text,
   u.kind = 'service' as is_service, coalesce((select array_agg(distinct p.name)
     from identity.role_grants g join identity.roles r on r.name = g.role cross join unnest(r.permissions) as p (name)
-    where u.kind = 'service' and g.user_id = t.user_id and g.revoked_at is null
+    where u.kind = 'service' and g.user_id = t.user_id and g.revoked_at is null and g.object_id is null
       and (g.expires_at is null or g.expires_at > %s)), '{}') as permissions,
   t.scopes, t.ip_allow::text[], null::timestamptz as mfa_at,
   null::timestamptz as proved_at, coalesce(t.last_used_at, t.created_at) as last_seen_at,

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from palio.identity import schemas as say
 from palio.identity.errors import (
@@ -17,11 +17,13 @@ from palio.identity.errors import (
     NoSuchUser,
     NotGranted,
     ReasonTooShort,
+    RoleIndivisible,
     SelfGrant,
 )
 from palio.identity.service import accounts, granting, roles
 from palio.identity.types import Grant, Role
 from palio.infra.approvals import Approval, ReasonMissing
+from palio.kernel.permissions import Object, ObjectKind
 from palio.ui.access import NO_TOKEN
 from palio.ui.actor import Ask, InTx
 from palio.ui.bodies import Body
@@ -38,11 +40,24 @@ Reason = Annotated[str, Field(max_length=500)]
 
 
 class TakeRole(Body):
-    """Whose role is taken, and why."""
+    """Whose role is taken, and why: one that counts everywhere, or that of one thing."""
 
     user: User
     role: RoleName
     reason: Reason
+    object_kind: ObjectKind | None = None
+    object_id: UUID | None = None
+
+    @property
+    def of(self) -> Object | None:
+        """The one thing that the role is held of; None is everywhere."""
+        return Object(self.object_kind, self.object_id) if self.object_kind and self.object_id else None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.object_kind is None) != (self.object_id is None):
+            raise ValueError("Kind and id of an object go together")
+        return self
 
 
 class GiveRole(TakeRole):
@@ -76,7 +91,7 @@ class RolesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class GrantAnswer:
-    """A role that somebody holds."""
+    """A role that somebody holds: everywhere, or of one thing alone."""
 
     id: UUID
     user_id: UUID
@@ -85,10 +100,13 @@ class GrantAnswer:
     reason: str
     granted_at: Instant
     expires_at: Instant | None
+    object_kind: ObjectKind | None = None
+    object_id: UUID | None = None
 
     @classmethod
     def of(cls, one: Grant) -> "GrantAnswer":
-        return cls(one.id, one.user_id, one.role, one.granted_by, one.reason, one.granted_at, one.expires_at)
+        who = one.id, one.user_id, one.role, one.granted_by, one.reason, one.granted_at, one.expires_at
+        return cls(*who, one.object_kind, one.object_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +149,7 @@ async def list_role_grants(user: Annotated[User, Query()], ask: Ask, tx: InTx) -
     "/console/identity/role-grants",
     access=GRANT,
     example=GivenAnswer(_GRANT, None),
-    refuses=[*WHO, GrantExpired, AlreadyGranted, ReasonMissing],
+    refuses=[*WHO, GrantExpired, RoleIndivisible, AlreadyGranted, ReasonMissing],
     scope=NO_TOKEN,
     step_up=True,
     status=201,
@@ -148,6 +166,7 @@ async def give_role(said: GiveRole, ask: Ask, tx: InTx, response: Response) -> G
         now=ask.now,
         held=ask.permissions,
         expires_at=said.expires_at,
+        of=said.of,
     )
     if isinstance(given, Approval):
         response.status_code = 202
@@ -166,5 +185,7 @@ async def give_role(said: GiveRole, ask: Ask, tx: InTx, response: Response) -> G
 async def take_role(said: TakeRole, ask: Ask, tx: InTx) -> GrantsAnswer:
     """Take a role from somebody now; his sessions end. Answers what he still holds."""
     found = await accounts.get(tx, name_or_id=said.user)
-    await roles.revoke_role(tx, user_id=found.id, role=said.role, reason=said.reason, now=ask.now, held=ask.permissions)
+    await roles.revoke_role(
+        tx, user_id=found.id, role=said.role, reason=said.reason, now=ask.now, held=ask.permissions, of=said.of
+    )
     return GrantsAnswer(tuple(map(GrantAnswer.of, await roles.grants_of(tx, user_id=found.id, now=ask.now))))

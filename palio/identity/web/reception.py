@@ -137,6 +137,7 @@ def asking_of(found: Found, request_id: RequestId, *, may_act: bool = False) -> 
         rules.sessions.actor_of(found, request_id, may_act=may_act),
         clock.now(),
         permissions=frozenset(found.permissions),
+        lent=frozenset(tuple(one.split(" ", 1)) for one in found.lent),
         scopes=None if found.scopes is None else frozenset(found.scopes),
         session_id=found.session_id,
         token_id=found.token_id,

@@ -84,6 +84,7 @@ class Endpoint:
     previous_until: datetime | None
     created_by: UUID | None
     created_at: datetime
+    updated_at: datetime
     version: int
 
 
@@ -125,7 +126,7 @@ SEALED_COLUMNS = tuple(
 
 COLUMNS = """
     select id, host, description, types, state, disabled_reason, per_second, failing_since, last_success_at,
-      rests_until, previous_until, created_by, created_at, version
+      rests_until, previous_until, created_by, created_at, updated_at, version
     from infra.webhook_endpoints"""
 
 
@@ -192,9 +193,9 @@ async def create(
     await db.run(
         tx,
         """insert into infra.webhook_endpoints (id, url, secret, host, description, types, state, per_second,
-          created_by, created_at) values (%s, %s, %s, %s, %s, %s, 'active', %s, %s, %s)""",
+          created_by, created_at, updated_at) values (%s, %s, %s, %s, %s, %s, 'active', %s, %s, %s, %s)""",
         *(endpoint_id, *await crypto.seal_many(tx, sealed), host, wish.description, list(wish.types)),
-        *(wish.per_second, tx.actor.user_id, now),
+        *(wish.per_second, tx.actor.user_id, now, now),
     )
     changes = {"url": (None, SEALED), "host": (None, host), "types": (None, list(wish.types))}
     await _record(tx, "webhook.create", endpoint_id, {**changes, "per_second": (None, wish.per_second)}, reason, via)
@@ -229,10 +230,10 @@ async def change(
     await db.run(
         tx,
         """update infra.webhook_endpoints set url = %s, host = %s, description = %s, types = %s, per_second = %s,
-          version = version + 1 where id = %s""",
+          updated_at = %s, version = version + 1 where id = %s""",
         *(await crypto.seal(tx, url, _place("url", endpoint_id)), _host_of(tx, url), wish.description),
         list(wish.types),
-        *(wish.per_second, endpoint_id),
+        *(wish.per_second, now, endpoint_id),
     )
     found = await get_endpoint(tx, endpoint_id)
     names = ("host", "description", "types", "per_second")
@@ -256,7 +257,7 @@ async def remove(tx: Tx, *, endpoint_id: UUID, version: int, reason: str) -> Non
     await _record(tx, "webhook.remove", endpoint_id, {"host": (old.host, None), "state": (old.state, None)}, reason)
 
 
-async def pause(tx: Tx, *, endpoint_id: UUID, reason: str) -> Endpoint:
+async def pause(tx: Tx, *, endpoint_id: UUID, reason: str, now: datetime) -> Endpoint:
     """Send nothing until it is resumed; what happens meanwhile is kept for it. Again, it changes nothing.
 
     Refuses with NoSuchEndpoint, EndpointDisabled.
@@ -264,28 +265,29 @@ async def pause(tx: Tx, *, endpoint_id: UUID, reason: str) -> Endpoint:
     old = await lock_endpoint(tx, endpoint_id)
     if old.state == "disabled":
         raise EndpointDisabled(reason=old.disabled_reason)
-    return await _move(tx, old, "paused", "webhook.pause", reason)
+    return await _move(tx, old, "paused", "webhook.pause", reason, now)
 
 
-async def resume(tx: Tx, *, endpoint_id: UUID, reason: str) -> Endpoint:
+async def resume(tx: Tx, *, endpoint_id: UUID, reason: str, now: datetime) -> Endpoint:
     """Send again, and first of all what was kept while it was paused. Again, it changes nothing.
 
     How long it fails is counted anew. What happened while it was disabled is sent by a replay.
     Refuses with NoSuchEndpoint.
     """
-    found = await _move(tx, await lock_endpoint(tx, endpoint_id), "active", "webhook.resume", reason)
+    old = await lock_endpoint(tx, endpoint_id)
+    found = await _move(tx, old, "active", "webhook.resume", reason, now)
     await outbox.send(tx, DeliverWebhooks(endpoint_id), key=str(endpoint_id))
     return found
 
 
-async def _move(tx: Tx, old: Endpoint, state: EndpointState, action: str, reason: str) -> Endpoint:
+async def _move(tx: Tx, old: Endpoint, state: EndpointState, action: str, reason: str, now: datetime) -> Endpoint:
     await db.run(
         tx,
-        """update infra.webhook_endpoints set state = %s, disabled_reason = null, version = version + 1,
-          failing_since = case when %s then null else failing_since end,
+        """update infra.webhook_endpoints set state = %s, disabled_reason = null, updated_at = %s,
+          version = version + 1, failing_since = case when %s then null else failing_since end,
           told_days = case when %s then 0 else told_days end, rests_until = null
         where id = %s and state <> %s""",
-        *(state, state == "active", state == "active", old.id, state),
+        *(state, now, state == "active", state == "active", old.id, state),
     )
     await _record(tx, action, old.id, {"state": (old.state, state)}, reason)
     return await get_endpoint(tx, old.id)
@@ -307,8 +309,8 @@ async def rotate(tx: Tx, *, endpoint_id: UUID, overlap: timedelta, reason: str, 
     await db.run(
         tx,
         """update infra.webhook_endpoints set secret = %s, previous_secret = %s, previous_until = %s,
-          version = version + 1 where id = %s""",
-        *(sealed[0], sealed[1] if until else None, until, endpoint_id),
+          updated_at = %s, version = version + 1 where id = %s""",
+        *(sealed[0], sealed[1] if until else None, until, now, endpoint_id),
     )
     changes = {"secret": (SEALED, SEALED), "previous_until": (None, until)}
     await _record(tx, "webhook.rotate_secret", endpoint_id, changes, reason)
@@ -322,9 +324,9 @@ async def revoke_previous(tx: Tx, *, endpoint_id: UUID, reason: str, now: dateti
         raise NoPreviousSecret
     await db.run(
         tx,
-        """update infra.webhook_endpoints set previous_secret = null, previous_until = null, version = version + 1
-        where id = %s""",
-        endpoint_id,
+        """update infra.webhook_endpoints set previous_secret = null, previous_until = null, updated_at = %s,
+          version = version + 1 where id = %s""",
+        *(now, endpoint_id),
     )
     changes = {"previous_until": (old.previous_until, None)}
     await _record(tx, "webhook.revoke_previous", endpoint_id, changes, reason)
@@ -340,13 +342,13 @@ async def end_replaced_secrets(tx: Tx, *, now: datetime) -> int:
     )
 
 
-async def disable(tx: Tx, *, endpoint_id: UUID, why: DisabledReason) -> None:
+async def disable(tx: Tx, *, endpoint_id: UUID, why: DisabledReason, now: datetime) -> None:
     """Tell an endpoint nothing any more until staff resume it, and give up what waits for it. Again, nothing."""
     is_new = await db.run(
         tx,
-        """update infra.webhook_endpoints set state = 'disabled', disabled_reason = %s, version = version + 1
-        where id = %s and state <> 'disabled'""",
-        *(why, endpoint_id),
+        """update infra.webhook_endpoints set state = 'disabled', disabled_reason = %s, updated_at = %s,
+          version = version + 1 where id = %s and state <> 'disabled'""",
+        *(why, now, endpoint_id),
     )
     if not is_new:
         return

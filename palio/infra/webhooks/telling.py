@@ -302,7 +302,7 @@ async def settle(tx: Tx, endpoint_id: UUID, attempts: Sequence[Attempt], *, now:
         *(any(verdict.state == "delivered" for verdict in verdicts), now, max(rests, default=None), endpoint_id),
     )
     if any(verdict.is_gone for verdict in verdicts):
-        await endpoints.disable(tx, endpoint_id=endpoint_id, why="gone")
+        await endpoints.disable(tx, endpoint_id=endpoint_id, why="gone", now=now)
     for one in attempts:
         if one.verdict.failure:
             log.info("an endpoint did not take a message", delivery=str(one.claimed.id), failure=one.verdict.failure)

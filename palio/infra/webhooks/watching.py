@@ -66,7 +66,7 @@ async def watch(tx: Tx, job: WatchWebhooks) -> None:
         if day > one.told_days:
             await _tell(tx, one, day)
         if day >= verdicts.FAILING_DAYS_MAX:
-            await endpoints.disable(tx, endpoint_id=one.id, why="failing")
+            await endpoints.disable(tx, endpoint_id=one.id, why="failing", now=now)
 
 
 async def _tell(tx: Tx, one: Failing, day: int) -> None:
