@@ -290,6 +290,14 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {  # why nothing accepts it here, and
         NOTHING_DOUBTFUL,
         "tests/affiliates/test_console.py::test_a_held_row_is_believed_or_dismissed_and_oddities_are_listed",
     ),
+    "POST /api/v1/console/competitions/{competition_id}/forfeit": (
+        "no wallet of the demo refuses a prize of a competition",
+        "tests/competitions/test_console.py::test_a_prize_that_a_wallet_refused_is_decided_over_http",
+    ),
+    "POST /api/v1/console/competitions/{competition_id}/pay-withheld": (
+        "no wallet of the demo refuses a prize of a competition",
+        "tests/competitions/test_console.py::test_a_prize_that_a_wallet_refused_is_decided_over_http",
+    ),
     "POST /api/v1/console/affiliates/snapshots/{snapshot_id}/apply": (
         NOTHING_DOUBTFUL,
         "tests/affiliates/test_console.py::test_a_suspicious_snapshot_is_applied_or_discarded_once",
