@@ -64,7 +64,7 @@ def adopt(dsn: str, *, why: str) -> int | None:
         conn.execute("set local role palio_owner")
         conn.execute(
             sql.SQL(
-                "create or replace function infra.tx_offset() returns bigint language sql immutable parallel safe"
+                "create or replace function infra.tx_offset() returns bigint language sql stable parallel safe"
                 " return {}::bigint"
             ).format(sql.Literal(offset))
         )

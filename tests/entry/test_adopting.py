@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -17,7 +18,12 @@ from tests.factories.ledger import Superuser, new_wallet, pay, settled
 from tests.factories.seals import SYSTEM, check, equipment
 
 OLD_NUMBERS = 10**9
-SET_OFFSET = "create or replace function infra.tx_offset() returns bigint language sql immutable parallel safe return "
+ABOVE: tuple[LiteralString, ...] = (
+    "select infra.tx_horizon() - pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    "select infra.tx_id() - pg_current_xact_id()::text::bigint",
+    "select infra.tx_moment() / 65536 - pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
+)
+SET_OFFSET = "create or replace function infra.tx_offset() returns bigint language sql stable parallel safe return "
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,19 @@ async def moved(database: Database, superuser: Superuser) -> Database:
     superuser.run(SET_OFFSET + "0")
     superuser.tamper("update infra.clusters set system_identifier = system_identifier + 1")
     return database
+
+
+def test_a_statement_that_was_prepared_before_has_the_new_numbers(
+    superuser: Superuser, cluster: embedded.Cluster, database_name: str
+) -> None:
+    """Connections stay open, and what their statements are made into is kept."""
+    with psycopg.connect(cluster.dsn(database=database_name), autocommit=True, prepare_threshold=0) as conn:
+        conn.execute("set plan_cache_mode = force_generic_plan")
+        told = []
+        for offset in (0, OLD_NUMBERS, 0):
+            superuser.run_text(f"{SET_OFFSET}{offset}::bigint")
+            told += [conn.execute(statement).fetchone() for statement in ABOVE]
+    assert told == [(0,), (0,), (0,), (OLD_NUMBERS,), (OLD_NUMBERS,), (OLD_NUMBERS,), (0,), (0,), (0,)]
 
 
 async def test_nobody_works_in_it_and_nothing_is_sealed(moved: Database) -> None:
