@@ -21,7 +21,7 @@ OLD_NUMBERS = 10**9
 ABOVE: tuple[LiteralString, ...] = (
     "select infra.tx_horizon() - pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
     "select infra.tx_id() - pg_current_xact_id()::text::bigint",
-    "select infra.tx_moment() / 65536 - pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
+    "select (infra.tx_moment() + 65535) / 65536 - pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
 )
 SET_OFFSET = "create or replace function infra.tx_offset() returns bigint language sql stable parallel safe return "
 
