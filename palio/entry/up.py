@@ -24,6 +24,7 @@ from palio.infra import jobs, marks, relay, settings
 from palio.infra.settings import Environment
 
 NEW_OBJECTS_PER_COLLECTION = 50_000  # a batch of rows makes thousands, hardly ever in cycles
+CANCELLED_AGAIN_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
     """Run the parts until the end. Returns whether one of them failed."""
     stop = Stop()
     async with AsyncExitStack() as running:
+        running.push_async_callback(end_what_is_left)
         wired = await running.enter_async_context(opened)
         if listener:
             site = _address(wired.environment, listener)
@@ -113,6 +115,14 @@ async def _work(opened: AbstractAsyncContextManager[Wiring], parts: Parts, liste
             typer.echo("Palio works. Ctrl-C stops it.")
         await draining
     return stop.is_failure
+
+
+async def end_what_is_left() -> None:
+    """Cancel every other task of this loop until it has ended: a library may lose a cancellation while it connects."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=CANCELLED_AGAIN_SECONDS)
 
 
 async def _work_on(wired: Wiring, *, plays: bool) -> None:
