@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -172,12 +173,22 @@ async def fund_or_propose(
         lifecycle.checked_reason(reason),
         amount=amount,
     )
+    fund = partial(
+        staff.fund,
+        tx,
+        competition_id=competition_id,
+        source=source,
+        amount=amount,
+        actor=actor,
+        reason=reason,
+        now=now,
+    )
     limit = await fund_limit(tx, asset=competition.prize_asset)
     waiting = await approvals.propose(tx, actor=actor, proposal=proposal, over=limit, now=now)
     if waiting is None:
-        return await _fund(tx, fund_id, competition_id, source, amount, actor, reason, now)
+        return await fund(fund_id=fund_id)
     async with db.taken_back(tx):  # what would be refused is not proposed
-        await _fund(tx, waiting.id, competition_id, source, amount, actor, reason, now)
+        await fund(fund_id=waiting.id)
     return waiting
 
 
@@ -206,35 +217,17 @@ async def fund_limit(tx: Tx, *, asset: str) -> int:
     return await settings.exact(tx, FUND_LIMITS[asset]) if asset in FUND_LIMITS else 0
 
 
-async def _fund(
-    tx: Tx,
-    fund_id: UUID,
-    competition_id: CompetitionId,
-    source: Source,
-    amount: int,
-    actor: Actor,
-    reason: str,
-    now: datetime,
-) -> Contributed:
-    return await staff.fund(
-        tx,
-        fund_id=fund_id,
-        competition_id=competition_id,
-        source=source,
-        amount=amount,
-        actor=actor,
-        reason=reason,
-        now=now,
-    )
-
-
 async def carry_out_fund(tx: Tx, *, approved: Approved) -> Payload:
     """What two people want to put into a pool, under the id of their approval. Refuses as `fund` does."""
-    fund_id, asked = UUID(approved.key.rpartition(":")[2]), approved.payload
-    funded = await _fund(
+    funded = await staff.fund(
         tx,
-        *(fund_id, _id_of(approved), asked["source"], asked["amount"]),
-        *(approved.maker, approved.reason, approved.now),
+        fund_id=UUID(approved.key.rpartition(":")[2]),
+        competition_id=_id_of(approved),
+        source=approved.payload["source"],
+        amount=approved.payload["amount"],
+        actor=approved.maker,
+        reason=approved.reason,
+        now=approved.now,
     )
     return {"transfer_id": str(funded.transfer_id)}
 

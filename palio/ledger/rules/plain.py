@@ -13,7 +13,7 @@ from palio.ledger.rules.requests import Request, is_guarded
 from palio.ledger.types import AccountId, Outcome, Place, Posted, TransferId
 
 Side: TypeAlias = tuple[bytes, int, int, int]  # id of the transfer, number of the leg, account, amount
-Step: TypeAlias = tuple[int, int, int, int]  # of a wallet: which one it is, its sum so far, the lowest and the highest
+Step: TypeAlias = tuple[int, int, int, int]  # number of the leg in its wallet, sum so far, the lowest, the highest
 
 FAR = 1 << 62  # beyond what any account holds, and small enough to be added to it: no bound
 UP, DOWN = FAR, -FAR  # the lowest sum where nothing is taken, the highest where nothing is given
